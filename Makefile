@@ -1,0 +1,62 @@
+# Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.PHONY: run test check setup format bench-quick soak soak-short chaos overload lock clean
+
+run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
+	$(BIN)/gateway demo
+
+test: .venv/dev                    ## all tests, on all cores, with branch coverage
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov
+
+check: .venv/dev                   ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: .venv/dev
+
+format: .venv/dev
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench-quick: .venv/dev             ## two ratios in under a minute; needs wrk and nginx
+	$(BIN)/python -m bench.quick
+
+soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
+	MODEL_STEPS=20000 FUZZ_CASES=100000 $(BIN)/python -m pytest -q tests/faults/test_model.py tests/faults/test_fuzz.py
+	$(BIN)/python -m bench.soak
+
+soak-short: .venv/dev              ## the same for half a minute
+	$(BIN)/python -m bench.soak --short
+
+chaos: .venv/dev                   ## fifty kills while keys are made and revoked and syncs triggered
+	KILLS=50 $(BIN)/python -m pytest -q tests/faults/test_kill.py
+	$(BIN)/python -m bench.chaos
+
+overload: .venv/dev                ## what is answered at 1, 2, 4 and 10 times the capacity; needs wrk
+	$(BIN)/python -m bench.overload
+
+lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/run: .venv/bin/pip requirements.lock pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@

@@ -1,0 +1,61 @@
+"""A stand-in of known cost behind the gateway's own server and gate: `python -m bench.costly --port N`.
+
+Each API request takes so many milliseconds of the one core, so that an overload of it is one of work, not of parsing.
+"""
+
+import argparse
+import time
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.metrics import Metrics
+from gateway.middleware.admission import AdmissionMiddleware, Gate
+from gateway.responses import JSONAnswer
+from gateway.server import serve_app
+from gateway.settings import ServerSettings
+
+
+class Costly:
+    """Burns time for whatever the gate guards."""
+
+    def __init__(self, gate: Gate, seconds: float) -> None:
+        self._gate = gate
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                kind = (await receive())["type"]
+                await send({"type": f"{kind}.complete"})
+                if kind == "lifespan.shutdown":
+                    return
+        if self._gate.guards(scope["path"]):
+            end = time.perf_counter() + self._seconds
+            while time.perf_counter() < end:
+                pass
+        await JSONAnswer({"status": "ok"})(scope, receive, send)
+
+
+class Guarded(AdmissionMiddleware):
+    """As the gateway's application: its server finds the gate."""
+
+    def __init__(self, app: ASGIApp, *, gate: Gate) -> None:
+        super().__init__(app, gate=gate)
+        self.gate = gate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.costly", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--milliseconds", type=float, default=2.0)
+    options = parser.parse_args()
+    gate = Gate(prefix="/api/v1", monotonic=time.monotonic, observer=Metrics())
+    settings = ServerSettings(
+        host="127.0.0.1", port=options.port, trusted_proxies=(), public_url="", metrics_networks=()
+    )
+    app = Guarded(Costly(gate, options.milliseconds / 1000), gate=gate)
+    serve_app(app, settings, started=lambda address: print(f"Listening on {address}"))
+
+
+if __name__ == "__main__":
+    main()

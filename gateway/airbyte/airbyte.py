@@ -1,0 +1,270 @@
+"""The resources of Airbyte's public API that the gateway uses, in our own records.
+
+Ids are checked before they enter a URL, and every row that comes back must be of the connection asked for: a
+credential of Airbyte's sees everything, so nothing upstream keeps one customer's rows from another.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import msgspec
+
+from gateway.airbyte.call import MAX_OBJECT_BYTES, Call, Deadlines
+from gateway.airbyte.executor import CallExecutor
+from gateway.airbyte.mapping import is_uuid, job_from, word
+from gateway.airbyte.schema import (
+    ConnectionPage,
+    ConnectionRecord,
+    JobPage,
+    JobRecord,
+    SourcePage,
+    SourceRecord,
+    TokenRecord,
+    WorkspacePage,
+    WorkspaceRecord,
+)
+from gateway.airbyte.token import Authorization, ClientCredentials
+from gateway.clock import Clock
+from gateway.errors import UpstreamInvalid
+from gateway.models import Job
+from gateway.secret import Secret
+
+MAX_JOBS = 100
+"""Airbyte's largest page."""
+CONNECTION_PAGE = 20
+"""Small: each connection carries its whole catalog, so that a hundred can be many megabytes."""
+SOURCE_PAGE = 50
+"""Each source carries its whole configuration, which is smaller."""
+LARGEST_SKEW = timedelta(days=1)
+MOST_PASSES = 30
+"""Even pages in random order show each of 1,000 rows within these."""
+OWN_CALLS = "gateway"
+"""Whose share the gateway's own calls take."""
+
+Record = TypeVar("Record")
+
+_JOB = msgspec.json.Decoder(JobRecord)
+_JOBS = msgspec.json.Decoder(JobPage)
+_CONNECTION = msgspec.json.Decoder(ConnectionRecord)
+_CONNECTIONS = msgspec.json.Decoder(ConnectionPage)
+_SOURCE = msgspec.json.Decoder(SourceRecord)
+_SOURCES = msgspec.json.Decoder(SourcePage)
+_TOKEN = msgspec.json.Decoder(TokenRecord)
+_WORKSPACES = msgspec.json.Decoder(WorkspacePage)
+
+
+class Airbyte:
+    """Airbyte, as far as the gateway needs it. Every method raises UpstreamError."""
+
+    def __init__(
+        self,
+        executor: CallExecutor,
+        authorization: Authorization,
+        clock: Clock,
+        count_mismatch: Callable[[int], None],
+        deadlines: Deadlines,
+    ) -> None:
+        """`count_mismatch` is told how many rows of another connection were dropped from an answer."""
+        self._executor = executor
+        self._authorization = authorization
+        self._clock = clock
+        self._count_mismatch = count_mismatch
+        self._deadlines = deadlines
+
+    def now(self) -> datetime:
+        """Airbyte's clock, as its last answer told it; ours before the first, or when that one is a day off."""
+        now = self._clock.now()
+        try:
+            theirs = parsedate_to_datetime(self._executor.client.last_date).astimezone(UTC)
+            theirs += timedelta(seconds=self._clock.monotonic() - self._executor.client.dated_at)
+        except (ValueError, OverflowError):
+            return now
+        return theirs if abs(theirs - now) < LARGEST_SKEW else now
+
+    @property
+    def in_flight(self) -> int:
+        return self._executor.in_flight
+
+    def state(self) -> dict[str, object]:
+        return self._executor.state()
+
+    async def jobs(
+        self,
+        airbyte_id: str,
+        *,
+        caller: str,
+        limit: int,
+        offset: int = 0,
+        status: str | None = None,
+        sync_only: bool = True,
+        reconciling: bool = False,
+    ) -> list[Job]:
+        """Jobs of one connection, newest first: Airbyte's own default is oldest first."""
+        path = (
+            f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}"
+            f"{'&jobType=sync' if sync_only else ''}{f'&status={word(status)}' if status else ''}"
+        )
+        seconds = self._deadlines.reconcile if reconciling else self._deadlines.read
+        page = await self._read(_JOBS, path, caller=caller, deadline_seconds=seconds)
+        return self._jobs_of(airbyte_id, page)
+
+    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> list[Job]:
+        """A page of a connection's sync jobs created at or after `since`, oldest first.
+
+        A job that is created meanwhile comes last, so it shifts no offset.
+        """
+        path = (
+            f"/jobs?connectionId={_uuid(airbyte_id)}&jobType=sync&createdAtStart={_moment(since)}"
+            f"&orderBy=createdAt%7CASC&limit={MAX_JOBS}&offset={offset:d}"
+        )
+        return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
+
+    async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> list[Job]:
+        """A page of sync jobs of whole workspaces whose state changed at or after `since`, newest change first.
+
+        An empty list of workspaces would widen the answer to all that the credential sees, so it is refused.
+        """
+        if not workspace_ids:
+            raise ValueError("no workspaces")
+        path = (
+            f"/jobs?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}&jobType=sync"
+            f"&updatedAtStart={_moment(since)}&orderBy=updatedAt%7CDESC&limit={MAX_JOBS}&offset={offset:d}"
+        )
+        page = await self._read(_JOBS, path)
+        return [job_from(record) for record in page.data]
+
+    def _jobs_of(self, airbyte_id: str, page: JobPage) -> list[Job]:
+        """Those that are the connection's; Airbyte was asked for no others."""
+        jobs = [job_from(record) for record in page.data if record.connection_id == airbyte_id]
+        if len(jobs) != len(page.data):
+            self._count_mismatch(len(page.data) - len(jobs))
+            if not jobs:
+                raise UpstreamInvalid(detail="the whole page is about other connections")
+        return jobs
+
+    async def create_job(self, airbyte_id: str, *, caller: str) -> Job:
+        """Trigger a sync. Airbyte answers a pending job's trigger with that job, and has no idempotency key."""
+        call = Call(
+            _JOB,
+            b"/jobs",
+            caller,
+            body=msgspec.json.encode({"connectionId": _uuid(airbyte_id), "jobType": "sync"}),
+            kind="trigger",
+            deadline_seconds=self._deadlines.trigger,
+            max_bytes=MAX_OBJECT_BYTES,
+        )
+        job = job_from(await self._executor.send(call, self._authorization))
+        if job.connection_id != airbyte_id:
+            self._count_mismatch(1)
+            raise UpstreamInvalid(detail="the new job belongs to another connection")
+        return job
+
+    async def connection(self, airbyte_id: str, *, caller: str = OWN_CALLS) -> ConnectionRecord:
+        record = await self._read(_CONNECTION, f"/connections/{_uuid(airbyte_id)}", caller=caller)
+        if record.connection_id != airbyte_id:
+            self._count_mismatch(1)
+            raise UpstreamInvalid(detail="the answer is about another connection")
+        return checked(record)
+
+    async def connections(
+        self, workspace_ids: Sequence[str], *, offset: int, include_deleted: bool = False
+    ) -> list[ConnectionRecord]:
+        """A page in no order at all: paging may repeat or miss rows."""
+        if not workspace_ids:
+            raise ValueError("no workspaces")
+        path = (
+            f"/connections?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}"
+            f"&includeDeleted={'true' if include_deleted else 'false'}&limit={CONNECTION_PAGE}&offset={offset:d}"
+        )
+        page = await self._read(_CONNECTIONS, path)
+        return [checked(record) for record in page.data]
+
+    async def all_connections(self, workspace_id: str) -> AsyncIterator[ConnectionRecord]:
+        """Each connection of a workspace once, though pages come in no order and may repeat or miss rows.
+
+        A pass over all offsets walks as many rows as there are, so fewer different ones mean some were missed:
+        then it passes again.
+        """
+        seen: set[str] = set()
+        for _ in range(MOST_PASSES):
+            walked = 0
+            while page := await self.connections([workspace_id], offset=walked):
+                walked += len(page)
+                for record in page:
+                    if record.connection_id not in seen:
+                        seen.add(record.connection_id)
+                        yield record
+            if len(seen) >= walked:
+                return
+        raise UpstreamInvalid(detail=f"Airbyte's pages kept hiding some of the workspace's {walked} connections")
+
+    async def source_type(self, source_id: str) -> str:
+        """`shopify`, `postgres`, …; empty for a custom connector. Its configuration is never parsed."""
+        return (await self._read(_SOURCE, f"/sources/{_uuid(source_id)}")).source_type
+
+    async def sources(self, workspace_id: str, *, offset: int) -> list[SourceRecord]:
+        """A page in no order at all, as `connections`."""
+        path = f"/sources?workspaceIds={_uuid(workspace_id)}&limit={SOURCE_PAGE}&offset={offset:d}"
+        return (await self._read(_SOURCES, path)).data
+
+    async def workspaces(self, *, offset: int) -> list[WorkspaceRecord]:
+        return (await self._read(_WORKSPACES, f"/workspaces?limit={MAX_JOBS}&offset={offset:d}")).data
+
+    async def _read(
+        self,
+        decoder: msgspec.json.Decoder[Record],
+        path: str,
+        *,
+        caller: str = OWN_CALLS,
+        deadline_seconds: float | None = None,
+    ) -> Record:
+        seconds = self._deadlines.read if deadline_seconds is None else deadline_seconds
+        call = Call(decoder, path.encode("ascii"), caller, deadline_seconds=seconds)
+        return await self._executor.send(call, self._authorization)
+
+    async def close(self) -> None:
+        if isinstance(self._authorization, ClientCredentials):
+            await self._authorization.close()
+        await self._executor.client.close()
+
+
+def token_call(client_id: str, client_secret: Secret, deadlines: Deadlines) -> Call[TokenRecord]:
+    """Both spellings of the grant: Airbyte's schema names one and requires the other, its server reads neither."""
+    body = {
+        "client_id": client_id,
+        "client_secret": client_secret.reveal(),
+        "grant_type": "client_credentials",
+        "grant-type": "client_credentials",
+    }
+    return Call(
+        _TOKEN,
+        b"/applications/token",
+        OWN_CALLS,
+        body=msgspec.json.encode(body),
+        deadline_seconds=deadlines.token,
+        max_bytes=MAX_OBJECT_BYTES,
+    )
+
+
+def checked(record: ConnectionRecord) -> ConnectionRecord:
+    """The record, if its status is a word and its ids are ids. Raises UpstreamInvalid."""
+    ids: Iterable[str] = (record.connection_id, record.source_id, record.workspace_id)
+    try:
+        word(record.status)
+        for identifier in ids:
+            _uuid(identifier)
+    except ValueError:
+        raise UpstreamInvalid(detail="a field of a connection has an unexpected form") from None
+    return record
+
+
+def _uuid(text: str) -> str:
+    if not is_uuid(text):
+        raise ValueError("not a canonical UUID")
+    return text
+
+
+def _moment(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,105 @@
+"""What is asked of Airbyte and what its answer means: requests, answers and faults as plain data, no network."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from gateway.airbyte.resilience import Kind
+from gateway.airbyte.schema import Problem
+from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+MAX_OBJECT_BYTES = 256 * 1024
+PAUSE_SECONDS = 30
+LONGEST_PAUSE_SECONDS = 300
+
+Value = TypeVar("Value")
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """Seconds from the beginning to the last byte; `connect` within them.
+
+    A trigger has long: Airbyte itself may wait 60 s for a new job. With the look at what became of it, 80 s.
+    """
+
+    read: float = 15.0
+    trigger: float = 70.0
+    reconcile: float = 10.0
+    token: float = 10.0
+    connect: float = 3.0
+
+
+class Call(msgspec.Struct, Generic[Value], frozen=True):
+    """One request. `path` is built from constants, UUIDs and integers only; `caller` is whose share it takes."""
+
+    decoder: msgspec.json.Decoder[Value]
+    path: bytes
+    caller: str
+    body: bytes | None = None
+    kind: Kind = "read"
+    deadline_seconds: float = 15.0
+    max_bytes: int = MAX_PAGE_BYTES
+
+    def __repr__(self) -> str:
+        """Without the body, which may hold the client secret."""
+        return f"Call({self.kind} {self.path!r})"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Status and body as they came. `delimited`: its end was announced, so that a cut would have been noticed."""
+
+    status: int
+    content_type: str
+    retry_after: str
+    body: bytes
+    delimited: bool
+
+    def __repr__(self) -> str:
+        """Without the body, which may hold a token."""
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
+
+class Fault(Exception):
+    """A call failed as `error` says; `transient` if the same call may succeed on another try."""
+
+    def __init__(self, error: UpstreamError, *, transient: bool, reached: bool = True) -> None:
+        super().__init__(error.detail)
+        error.reached = error.reached and reached
+        self.error = error
+        self.transient = transient
+
+
+def decode(answer: Answer, call: Call[Value]) -> Value:
+    is_json = answer.content_type.partition(";")[0].strip().lower() == "application/json"
+    if 400 <= answer.status < 500:  # noqa: PLR2004 - HTTP's own numbers
+        raise UpstreamRefused(
+            answer.status,
+            _problem_title(answer.body) if is_json else "",
+            detail=f"{answer.status} from Airbyte",
+        )
+    if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
+        raise UpstreamInvalid(detail=f"{answer.status} from Airbyte")
+    if not is_json:
+        kind = "an HTML page" if "html" in answer.content_type else "something else"
+        raise UpstreamInvalid(detail=f"{kind} instead of JSON: is airbyte.base_url right?")
+    try:
+        return call.decoder.decode(answer.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        invalid = UpstreamInvalid(detail=f"{type(error).__name__}: {str(error)[:120]}")
+        raise Fault(invalid, transient=not answer.delimited) from None
+
+
+def _problem_title(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=Problem).title or ""
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+
+
+def pause_seconds(retry_after: str) -> int:
+    """Whole seconds of a Retry-After, kept between 1 and 300; 30 when it is absent, a date or nonsense."""
+    try:
+        seconds = int(retry_after)
+    except ValueError:
+        return PAUSE_SECONDS
+    return min(max(seconds, 1), LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,46 @@
+"""Puts the border together: transport, lane, breaker, authorization."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from gateway.airbyte.airbyte import Airbyte, token_call
+from gateway.airbyte.call import Deadlines
+from gateway.airbyte.client import AirbyteClient, Transport, network_transports
+from gateway.airbyte.executor import CallExecutor
+from gateway.airbyte.resilience import Breaker, Lane
+from gateway.airbyte.slots import Slots
+from gateway.airbyte.token import Authorization, ClientCredentials, FixedAuthorization
+from gateway.clock import Clock
+from gateway.secret import Secret
+
+
+def connect_airbyte(
+    *,
+    base_url: str,
+    auth: Literal["client_credentials", "basic", "none"],
+    identity: str,
+    secret: Secret,
+    max_in_flight: int,
+    clock: Clock,
+    jitter: Callable[[], float],
+    count_mismatch: Callable[[int], None],
+    transport: Transport | None = None,
+    deadlines: Deadlines,
+) -> Airbyte:
+    """Nothing is sent yet. `identity` is a client id or a user name; `transport` replaces the network."""
+    client = AirbyteClient(
+        base_url=base_url,
+        slots=Slots(network_transports() if transport is None else lambda: transport),
+        clock=clock,
+        connect_seconds=deadlines.connect,
+        count_leftovers=count_mismatch,
+    )
+    executor = CallExecutor(client, lane=Lane(max_in_flight), breaker=Breaker(), clock=clock, jitter=jitter)
+    authorization: Authorization
+    if auth == "client_credentials":
+        authorization = ClientCredentials(lambda: executor.fetch(token_call(identity, secret, deadlines)), clock)
+    elif auth == "basic":
+        authorization = FixedAuthorization(identity, secret)
+    else:
+        authorization = FixedAuthorization()
+    return Airbyte(executor, authorization, clock, count_mismatch, deadlines)

@@ -1,0 +1,124 @@
+"""Executes calls to Airbyte: authorization, place, deadline, retry, and what the breaker learns. No HTTP here."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
+from gateway.airbyte.client import AirbyteClient
+from gateway.airbyte.resilience import Breaker, Lane, RetryBudget
+from gateway.airbyte.token import Authorization
+from gateway.clock import Clock
+from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+
+Value = TypeVar("Value")
+
+
+class CallExecutor:
+    """The rules under which a call is sent, and sent again."""
+
+    def __init__(
+        self, client: AirbyteClient, *, lane: Lane, breaker: Breaker, clock: Clock, jitter: Callable[[], float]
+    ) -> None:
+        """`jitter` gives the seconds to wait before a retry."""
+        self.client = client
+        self._lane = lane
+        self._breaker = breaker
+        self._retries = RetryBudget()
+        self._clock = clock
+        self._jitter = jitter
+        self._answered_at: float | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return self._lane.in_flight
+
+    def state(self) -> dict[str, object]:
+        """Whether calls are let through, and how many seconds ago Airbyte last answered well."""
+        answered = self._answered_at
+        age = None if answered is None else round(self._clock.monotonic() - answered, 1)
+        return {"breaker": self._breaker.state, "last_answer_seconds_ago": age}
+
+    async def send(self, call: Call[Value], authorization: Authorization) -> Value:
+        """The typed answer. Raises UpstreamError; UpstreamRefused for a 4xx that is Airbyte's considered answer.
+
+        A read is tried twice at most. A trigger is repeated only when nothing of it was sent, or after a 401,
+        which Airbyte answers before it does any work.
+        """
+        self._retries.earn()
+        try:
+            async with asyncio.timeout(call.deadline_seconds):
+                return await self._attempts(call, authorization)
+        except TimeoutError:
+            self._breaker.fail(self._clock.monotonic())
+            raise UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s") from None
+        except Fault as fault:
+            raise fault.error from fault.__cause__
+
+    async def fetch(self, call: Call[Value]) -> Value:
+        """One anonymous try, which tells the breaker nothing: how tokens are fetched.
+
+        It takes no place: there is one such call at a time, and others hold their breath until it is over.
+        """
+        try:
+            async with asyncio.timeout(call.deadline_seconds):
+                return decode(await self.client.exchange(call, None), call)
+        except TimeoutError:
+            raise UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s") from None
+        except Fault as fault:
+            raise fault.error from fault.__cause__
+
+    async def _attempts(self, call: Call[Value], authorization: Authorization) -> Value:
+        renewed = retried = False
+        while True:
+            try:
+                header = await authorization.header()
+            except UpstreamError as error:
+                raise _untouched(error) from error.__cause__
+            try:
+                return await self._attempt(call, header)
+            except UpstreamRefused as refusal:
+                if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
+                    raise
+                if not authorization.reject(header, renewed=renewed):
+                    raise _untouched(UpstreamUnreachable(detail="401: Airbyte refuses our credentials")) from None
+                renewed = True
+            except Fault as fault:
+                may_repeat = fault.transient and (call.kind == "read" or not fault.error.reached)
+                if retried or not may_repeat or not self._retries.spend():
+                    raise
+                retried = True
+                await asyncio.sleep(self._jitter())
+
+    async def _attempt(self, call: Call[Value], header: str | None) -> Value:
+        """One exchange, its outcome told to the breaker."""
+        self._breaker.admit(self._clock.monotonic())
+        try:
+            async with self._lane.place(call.kind, call.caller):
+                answer = await self.client.exchange(call, header)
+            self._require_service(answer)
+        except Fault as fault:
+            self._breaker.fail(self._clock.monotonic())
+            raise fault from fault.__cause__
+        except BaseException:
+            self._breaker.abandon()
+            raise
+        self._breaker.succeed()
+        value = decode(answer, call)
+        self._answered_at = self._clock.monotonic()
+        return value
+
+    def _require_service(self, answer: Answer) -> None:
+        """Raises UpstreamBusy for a 429, whose pause holds for the whole credential, and a Fault for a 5xx."""
+        if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
+            seconds = pause_seconds(answer.retry_after)
+            self._breaker.pause(self._clock.monotonic(), seconds)
+            raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
+        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+            raise Fault(UpstreamUnreachable(detail=f"{answer.status} from Airbyte"), transient=True)
+
+
+def _untouched(error: UpstreamError) -> UpstreamError:
+    """The failure came before Airbyte did any work."""
+    error.reached = False
+    return error

@@ -1,0 +1,51 @@
+"""From Airbyte's records to ours: times normalised, words checked, rows of another connection dropped."""
+
+import re
+
+from gateway.airbyte.schema import JobRecord
+from gateway.errors import UpstreamInvalid
+from gateway.models import Job, TriggeredJob
+from gateway.times import normalise_time
+
+WORD = re.compile(r"[a-z][a-z_]{0,39}")
+"""A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
+DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""The canonical form. Airbyte itself takes `1-1-1-1-1` for a UUID, so the check is ours."""
+
+
+def is_uuid(text: str) -> bool:
+    return UUID.fullmatch(text) is not None
+
+
+def job_from(record: JobRecord) -> Job:
+    """Raises UpstreamInvalid."""
+    try:
+        return Job(
+            job_id=record.job_id,
+            connection_id=record.connection_id,
+            status=word(record.status),
+            job_type=word(record.job_type),
+            start_time=None if record.start_time is None else normalise_time(record.start_time),
+            bytes_synced=record.bytes_synced,
+            rows_synced=record.rows_synced,
+            duration=_duration(record.duration),
+        )
+    except ValueError:
+        raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
+
+
+def triggered_job_from(job: Job) -> TriggeredJob:
+    return TriggeredJob(job_id=job.job_id, connection_id=job.connection_id, status=job.status, job_type=job.job_type)
+
+
+def word(text: str) -> str:
+    if WORD.fullmatch(text) is None:
+        raise ValueError("a word has unexpected characters")
+    return text
+
+
+def _duration(text: str | None) -> str | None:
+    if text is not None and DURATION.fullmatch(text) is None:
+        raise ValueError("the duration is not ISO 8601 time")
+    return text

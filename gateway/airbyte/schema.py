@@ -1,0 +1,80 @@
+"""The shape of Airbyte's answers: only the fields we use, typed. Anything else in them is never even parsed.
+
+Success bodies leave out fields that have no value; they are None here.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class AirbyteRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """An object of the public API, its keys in camel case."""
+
+
+class JobRecord(AirbyteRecord, frozen=True):
+    """`startTime` is when the job was created, not when work began."""
+
+    job_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    status: str
+    job_type: str
+    connection_id: str
+    start_time: str | None = None
+    last_updated_at: str | None = None
+    duration: str | None = None
+    bytes_synced: Int64 | None = None
+    rows_synced: Int64 | None = None
+
+
+class JobPage(AirbyteRecord, frozen=True):
+    data: list[JobRecord]
+
+
+class ConnectionRecord(AirbyteRecord, frozen=True):
+    connection_id: str
+    name: str
+    source_id: str
+    workspace_id: str
+    status: str
+
+
+class ConnectionPage(AirbyteRecord, frozen=True):
+    data: list[ConnectionRecord]
+
+
+class SourceRecord(AirbyteRecord, frozen=True):
+    """`sourceType` is empty for custom connectors. `configuration` is the customer's own and stays unread."""
+
+    source_id: str
+    source_type: str
+
+
+class SourcePage(AirbyteRecord, frozen=True):
+    data: list[SourceRecord]
+
+
+class WorkspaceRecord(AirbyteRecord, frozen=True):
+    workspace_id: str
+    name: str
+
+
+class WorkspacePage(AirbyteRecord, frozen=True):
+    data: list[WorkspaceRecord]
+
+
+class TokenRecord(msgspec.Struct, frozen=True):
+    """One of the two token routes answers `access_token` alone; `expires_in` may be wrong in both directions."""
+
+    access_token: str
+    expires_in: object = None
+
+    def __repr__(self) -> str:
+        return "TokenRecord(…)"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What tells one 4xx from another. The text members name ids and hosts, so they are never read."""
+
+    title: str | None = None

@@ -1,0 +1,114 @@
+"""The application: its middleware, its routes, its life. A request's whole way can be read off this page."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway.handlers.connections import list_connections
+from gateway.handlers.health import show_health, show_metrics, show_readiness
+from gateway.handlers.jobs import list_jobs, trigger_sync
+from gateway.handlers.openapi import show_openapi
+from gateway.handlers.status import show_status
+from gateway.lazy_mount import LazyMount
+from gateway.log import WriteLine, write_line
+from gateway.middleware.admission import AdmissionMiddleware, Gate
+from gateway.middleware.authentication import AuthenticationMiddleware
+from gateway.middleware.body_limit import BodyLimitMiddleware
+from gateway.middleware.errors import ErrorMiddleware
+from gateway.middleware.rate_limit import RateLimitMiddleware
+from gateway.middleware.request_log import RequestLogMiddleware
+from gateway.router import ApiMount, ApiRoute, ApiRouter
+from gateway.services import Services
+
+API = "/api/v1"
+MAX_BODY_BYTES = 64 * 1024
+
+
+class Application(Starlette):
+    """Starlette with our error middleware alone: each of its own two would wrap every message of every answer."""
+
+    services: Services
+    gate: Gate
+    """For the connections: they shed at less cost than the application can."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app: ASGIApp = self.router
+        for middleware, args, options in reversed(self.user_middleware):
+            app = middleware(app, *args, **options)
+        return app
+
+
+def create_app(services: Services, write_request_line: WriteLine = write_line) -> Application:
+    """The ASGI application; its lifespan opens and closes `services`."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with services.serving():
+            yield
+
+    # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
+    numbers = random.Random()  # noqa: S311 - see above
+    gate = Gate(prefix=API, monotonic=services.clock.monotonic, observer=services.metrics)
+    app = Application(
+        lifespan=lifespan,
+        middleware=[
+            Middleware(AdmissionMiddleware, gate=gate),
+            Middleware(
+                RequestLogMiddleware,
+                new_id=lambda: f"{numbers.getrandbits(64):016x}",
+                observer=services.metrics,
+                failures=services.store.usage,
+                write_line=write_request_line,
+            ),
+            Middleware(ErrorMiddleware),
+        ],
+        routes=[
+            _api(services),
+            Route("/openapi.json", show_openapi),
+            Route("/healthz", show_health),
+            Route("/readyz", show_readiness),
+            Route("/metrics", show_metrics),
+            LazyMount(("/docs", "/dashboard"), lambda: _pages(services)),
+        ],
+    )
+    app.router.redirect_slashes = False
+    app.services = services
+    app.gate = gate
+    return app
+
+
+def _pages(services: Services) -> ASGIApp:
+    from gateway.dashboard.app import create_pages  # noqa: PLC0415 - imported when a page is first asked for
+
+    return create_pages(services)
+
+
+def _api(services: Services) -> ApiMount:
+    router = ApiRouter(
+        API,
+        [
+            ApiRoute("/status", show_status),
+            ApiRoute("/connections", list_connections),
+            ApiRoute("/connections/{id}/sync", trigger_sync, method="POST"),
+            ApiRoute("/connections/{id}/jobs", list_jobs),
+        ],
+    )
+    return ApiMount(
+        API,
+        app=router,
+        middleware=[
+            Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES),
+            Middleware(
+                AuthenticationMiddleware,
+                directory=services.store.api_keys,
+                calls=services.store.usage,
+                clock=services.clock,
+            ),
+            Middleware(RateLimitMiddleware, limiter=services.limiter, monotonic=services.clock.monotonic),
+        ],
+    )

@@ -1,0 +1,146 @@
+"""gateway key …"""
+
+import click
+
+from gateway.cli.options import (
+    confirm,
+    json_option,
+    opened_services,
+    run,
+    settings_option,
+    yes_option,
+)
+from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.models import SCOPES, ApiKey, Scope
+from gateway.provisioning import NewKey
+from gateway.services import Services
+from gateway.settings import Settings
+
+
+@click.group()
+def key() -> None:
+    """API keys of clients."""
+
+
+def key_row(record: ApiKey, slug: str) -> Row:
+    rate = record.rate
+    return {
+        "id": record.id,
+        "client": slug,
+        "start": record.start,
+        "name": record.name,
+        "scope": record.scope,
+        "rate": f"{rate.requests}/{rate.per_seconds}" if rate else None,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+        "last_used_at": record.last_used_at,
+        "revoked_at": record.revoked_at,
+    }
+
+
+async def _slug_of(services: Services, client_id: int) -> str:
+    return next(client.slug for client in await services.store.clients.all() if client.id == client_id)
+
+
+def _print_new(new: NewKey, slug: str, *, as_json: bool) -> None:
+    """The key alone on stdout, so that it can be piped into a secret store."""
+    if as_json:
+        row = key_row(new.record, slug)
+        print_json({"id": row["id"], "key": new.text, **row})
+    else:
+        click.echo(new.text)
+        click.echo(f"This is {new.record.id}. The key is shown only now: keep it safe.", err=True)
+
+
+@key.command()
+@click.option("--client", "slug", required=True, help="The client's slug.")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--scope", type=click.Choice(SCOPES), default="full", show_default=True, help="read cannot trigger.")
+@click.option("--expires", help="90d, 24h, 2030-01-31 or 2030-01-31T12:00:00Z. Without it: never.")
+@click.option("--rate", help="REQUESTS/SECONDS for this key alone, for example 600/60.")
+@json_option
+@settings_option
+def create(
+    *,
+    settings: Settings,
+    slug: str,
+    name: str,
+    scope: Scope,
+    expires: str | None,
+    rate: str | None,
+    as_json: bool,
+) -> None:
+    """Create a key and print it, once.
+
+    Example: gateway key create --client acme --name "nightly report" --scope read --expires 90d
+    """
+
+    async def work() -> NewKey:
+        async with opened_services(settings) as services:
+            return await services.provisioning.create_key(slug, name=name, scope=scope, expires=expires, rate=rate)
+
+    _print_new(run(work()), slug, as_json=as_json)
+
+
+@key.command("list")
+@click.option("--client", "slug", help="Only this client's.")
+@json_option
+@settings_option
+def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
+    """List keys: their first characters, never the keys themselves.
+
+    Example: gateway key list --client acme
+    """
+
+    async def work() -> list[Row]:
+        async with opened_services(settings) as services:
+            store = services.store
+            if slug is not None:
+                client = await store.clients.by_slug(slug)
+                return [key_row(record, slug) for record in await store.api_keys.of_client(client.id)]
+            slugs = {client.id: client.slug for client in await store.clients.all()}
+            return [key_row(record, slugs[record.client_id]) for record in await store.api_keys.all()]
+
+    print_rows(run(work()), as_json=as_json, empty="No keys yet; see: gateway key create --help")
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@yes_option
+@json_option
+@settings_option
+def revoke(*, settings: Settings, key_id: str, yes: bool, as_json: bool) -> None:
+    """Revoke a key. The next request with it is refused.
+
+    Example: gateway key revoke key_8sQd0fWq2LzR5tYx
+    """
+
+    async def work() -> Row:
+        async with opened_services(settings) as services:
+            record = await services.store.api_keys.any_by_id(key_id)
+            slug = await _slug_of(services, record.client_id)
+            confirm(f"Revoke {record.start} ({record.name}) of {slug}?", yes=yes)
+            return key_row(await services.provisioning.revoke_key(key_id), slug)
+
+    row = run(work())
+    print_record(row, as_json=as_json, sentence=f"Revoked {row['id']}.")
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--overlap", default="24h", show_default=True, help="How long the old key still works; 0s for not.")
+@json_option
+@settings_option
+def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> None:
+    """Create a successor of a key and end the old one after an overlap.
+
+    Example: gateway key rotate key_8sQd0fWq2LzR5tYx --overlap 7d
+    """
+
+    async def work() -> tuple[NewKey, str]:
+        async with opened_services(settings) as services:
+            new = await services.provisioning.rotate_key(key_id, overlap=overlap)
+            return new, await _slug_of(services, new.record.client_id)
+
+    new, slug = run(work())
+    _print_new(new, slug, as_json=as_json)

@@ -1,0 +1,74 @@
+"""The command `gateway` itself. Sub-commands are imported only when one is called, so that help is instant."""
+
+import signal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.errors import ApiError, GatewayError
+
+COMMANDS = {
+    "demo": "Try it: a gateway, a sandbox Airbyte and a key, in one process.",
+    "serve": "Run the gateway.",
+    "sandbox": "Run only the sandbox Airbyte.",
+    "init": "Create the database.",
+    "client": "Clients: your customers.",
+    "connection": "Connections of clients, mapped to Airbyte's.",
+    "key": "API keys of clients.",
+    "user": "People who sign in to the dashboard.",
+    "doctor": "Check settings, database and Airbyte, and say what to do.",
+}
+
+
+class Commands(click.Group):
+    """Finds `gateway NAME` in the module `gateway.cli.NAME`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"gateway.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"gateway.cli.{cmd_name} has no command of that name")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Failures that have a sentence are that sentence, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ApiError as error:
+            raise click.ClickException(": ".join(filter(None, (error.message, error.detail)))) from None
+        except GatewayError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: gateway demo",
+)
+@click.version_option(__version__, message="gateway %(version)s")
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file. Without it: settings.toml of this folder, else the defaults.",
+)
+@click.pass_context
+def gateway(context: click.Context, settings: Path | None) -> None:
+    """Let one Airbyte safely serve many customers."""
+    context.obj = settings
+
+
+def main() -> None:
+    # A supervisor's SIGTERM ends every command as Ctrl-C does: what was opened is closed, no folder stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gateway(prog_name="gateway")

@@ -1,0 +1,60 @@
+"""What several commands share: options, the settings they lead to, and the services opened from them."""
+
+import asyncio
+import functools
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.clock import SystemClock
+from gateway.log import configure_log
+from gateway.passwords import Passwords
+from gateway.services import Services, build_services
+from gateway.settings import Settings, load_settings
+from gateway.users import Users
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def settings_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds `--settings` and passes the Settings it leads to."""
+
+    @functools.wraps(function)
+    def with_settings(*args: Any, settings: Path | None, **options: Any) -> None:
+        path = settings or click.get_current_context().find_root().obj
+        function(*args, settings=load_settings(path, os.environ), **options)
+
+    return click.option(
+        "--settings",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Settings file. Without it: settings.toml of this folder, else the defaults.",
+    )(with_settings)
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+@asynccontextmanager
+async def opened_services(settings: Settings) -> AsyncIterator[Services]:
+    """The same collaborators the server has, for one command."""
+    configure_log(level="error", style="console")
+    services = build_services(settings, SystemClock())
+    async with services.opened():
+        yield services
+
+
+def users_of(services: Services) -> Users:
+    return Users(services.store, Passwords(), services.clock, secrets.choice)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is destroyed; a plain `no` changes nothing and exits 1."""
+    if not yes and not click.confirm(question, err=True):
+        raise click.ClickException("nothing was changed")

@@ -1,0 +1,32 @@
+"""gateway sandbox."""
+
+import click
+
+from gateway.log import configure_log
+from gateway.sandbox import PUBLIC_API, Sandbox
+from gateway.server import serve_app
+from gateway.settings import ServerSettings
+
+CLIENT_ID = "sandbox-client"
+CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - printed on purpose, opens nothing but a sandbox
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
+def sandbox(host: str, port: int) -> None:
+    """Run a stand-in Airbyte with two workspaces and a month of history, for trying and testing.
+
+    Example: gateway sandbox --port 8001
+    """
+    configure_log(level="warning", style="console")
+
+    def announce(address: str) -> None:
+        click.echo(f"base_url {address}{PUBLIC_API}")
+        click.echo(f"client_id {CLIENT_ID}")
+        click.echo(f"client_secret {CLIENT_SECRET}")
+
+    server = ServerSettings(host=host, port=port, trusted_proxies=(), public_url="", metrics_networks=())
+    airbyte = Sandbox(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, public_url=f"http://{host}:{port}")
+    # The sandbox dates its answers by its own clock.
+    serve_app(airbyte.app, server, started=announce, date_header=False)

@@ -1,0 +1,67 @@
+"""gateway serve."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+
+import click
+import msgspec
+
+from gateway.app import create_app
+from gateway.cli.options import settings_option
+from gateway.clock import SystemClock
+from gateway.errors import StorageUnavailable
+from gateway.log import configure_log
+from gateway.passwords import Passwords
+from gateway.server import serve_app
+from gateway.services import build_services
+from gateway.settings import Settings
+from gateway.store import Store, instance_lock
+from gateway.users import Users
+
+
+@click.command()
+@click.option("--host", help="Instead of server.host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
+@settings_option
+def serve(*, settings: Settings, host: str | None, port: int | None) -> None:
+    """Run the gateway until it is told to stop.
+
+    Example: gateway serve --settings /etc/gateway/settings.toml
+    """
+    server = msgspec.structs.replace(
+        settings.server,
+        host=host or settings.server.host,
+        port=settings.server.port if port is None else port,
+    )
+    asyncio.run(_check_database(settings))
+    write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
+    services = build_services(settings, SystemClock())
+    with instance_lock(settings.database_path):
+        first_admin = asyncio.run(_first_admin_link(settings))
+        serve_app(
+            create_app(services, write_request_line),
+            server,
+            started=lambda address: _announce(address, settings.server.public_url or address, first_admin),
+        )
+
+
+async def _check_database(settings: Settings) -> None:
+    """Refuse a wrong file in one line before a server is set up around it."""
+    async with Store(settings.database_path):
+        pass
+
+
+async def _first_admin_link(settings: Settings) -> str | None:
+    """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
+    async with Store(settings.database_path) as store:
+        with suppress(StorageUnavailable):  # The API can do without.
+            return await Users(store, Passwords(), SystemClock(), secrets.choice).first_admin_link()
+    return None
+
+
+def _announce(address: str, public_address: str, first_admin: str | None) -> None:
+    click.echo(f"Listening on {address}", err=True)
+    if first_admin is not None:
+        link = f"{public_address.rstrip('/')}/dashboard/link/{first_admin}"
+        click.echo(f"There is no admin yet. To become the first, open within 24 hours: {link}", err=True)

@@ -1,0 +1,133 @@
+"""gateway user …"""
+
+import click
+
+from gateway.cli.options import (
+    confirm,
+    json_option,
+    opened_services,
+    run,
+    settings_option,
+    users_of,
+    yes_option,
+)
+from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.models import COMMAND_LINE, User
+from gateway.services import Services
+from gateway.settings import Settings
+
+
+@click.group()
+def user() -> None:
+    """People who sign in to the dashboard."""
+
+
+def user_row(record: User, slugs: dict[int, str]) -> Row:
+    return {
+        "email": record.email,
+        "id": record.id,
+        "client": None if record.client_id is None else slugs[record.client_id],
+        "role": "admin" if record.is_admin else "member",
+        "has_password": record.has_password,
+        "created_at": record.created_at,
+        "last_sign_in_at": record.last_sign_in_at,
+    }
+
+
+async def _slugs(services: Services) -> dict[int, str]:
+    return {client.id: client.slug for client in await services.store.clients.all()}
+
+
+def _print_link(row: Row, link: str, *, as_json: bool) -> None:
+    """The link alone on stdout, so that it can be piped into a mail."""
+    if as_json:
+        print_json({**row, "link": link})
+    else:
+        click.echo(link)
+        click.echo(f"This is for {row['email']}: it sets a password, once, within 24 hours.", err=True)
+
+
+def _link(settings: Settings, secret: str) -> str:
+    return f"{settings.server.address}/dashboard/link/{secret}"
+
+
+@user.command()
+@click.option("--email", required=True, help="The person's e-mail address, which is the name to sign in with.")
+@click.option("--client", "slug", help="The client whose member this is.")
+@click.option("--admin", is_flag=True, help="An admin sees and changes everything of every client.")
+@json_option
+@settings_option
+def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_json: bool) -> None:
+    """Let a person sign in: prints a link to set a password with, once.
+
+    Example: gateway user invite --client acme --email ann@acme.example
+    """
+    if admin == (slug is not None):
+        raise click.UsageError("give either --client or --admin")
+
+    async def work() -> tuple[Row, str]:
+        async with opened_services(settings) as services:
+            record, secret = await users_of(services).invite(email, slug, by=COMMAND_LINE)
+            return user_row(record, await _slugs(services)), secret
+
+    row, secret = run(work())
+    _print_link(row, _link(settings, secret), as_json=as_json)
+
+
+@user.command()
+@click.argument("email")
+@json_option
+@settings_option
+def reset(*, settings: Settings, email: str, as_json: bool) -> None:
+    """Print a link to set a new password with. The old one holds until then.
+
+    Example: gateway user reset ann@acme.example
+    """
+
+    async def work() -> tuple[Row, str]:
+        async with opened_services(settings) as services:
+            record = await services.store.users.by_email(email)
+            secret = await users_of(services).reset(record, by=COMMAND_LINE)
+            return user_row(record, await _slugs(services)), secret
+
+    row, secret = run(work())
+    _print_link(row, _link(settings, secret), as_json=as_json)
+
+
+@user.command("list")
+@json_option
+@settings_option
+def list_users(*, settings: Settings, as_json: bool) -> None:
+    """List users: admins first, then members by client.
+
+    Example: gateway user list --json
+    """
+
+    async def work() -> list[Row]:
+        async with opened_services(settings) as services:
+            slugs = await _slugs(services)
+            return [user_row(record, slugs) for record in await services.store.users.all()]
+
+    print_rows(run(work()), as_json=as_json, empty="No users yet; see: gateway user invite --help")
+
+
+@user.command()
+@click.argument("email")
+@yes_option
+@json_option
+@settings_option
+def remove(*, settings: Settings, email: str, yes: bool, as_json: bool) -> None:
+    """Remove a user. His sessions end with his next click; keys he made stay.
+
+    Example: gateway user remove ann@acme.example
+    """
+
+    async def work() -> Row:
+        async with opened_services(settings) as services:
+            record = await services.store.users.by_email(email)
+            confirm(f"Remove {record.email}?", yes=yes)
+            await users_of(services).remove(record, by=COMMAND_LINE)
+            return user_row(record, await _slugs(services))
+
+    row = run(work())
+    print_record(row, as_json=as_json, sentence=f"Removed {row['email']}.")

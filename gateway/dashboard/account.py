@@ -1,0 +1,75 @@
+"""/dashboard/settings/account: the visitor's password and sessions."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.forms import new_password, read_form
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import (
+    SIGN_IN,
+    browser_of,
+    forget_signed_in,
+    keep_signed_in,
+    redirect,
+    users_of,
+    visitor_of,
+)
+from gateway.errors import Invalid, RetryableError, SignInRefused
+from gateway.passwords import LONGEST, SHORTEST
+
+ACCOUNT = "dashboard/settings/account"
+NOTICES = {
+    "password": "Your password is changed. You are signed out everywhere else.",
+    "session": "That session is ended.",
+}
+
+
+async def show_account(request: Request) -> Response:
+    return await _account_page(request)
+
+
+async def change_password(request: Request) -> Response:
+    form = await read_form(request)
+    visitor = visitor_of(request)
+    try:
+        secret = await users_of(request).change_password(
+            visitor, form["current"], new_password(form), browser_of(request)
+        )
+    except (Invalid, SignInRefused) as error:
+        return await _account_page(request, status=400, problem=str(error))
+    except RetryableError as error:
+        return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)
+    answer = redirect(request, f"{ACCOUNT}?done=password")
+    keep_signed_in(answer, secret)
+    return answer
+
+
+async def end_session(request: Request) -> Response:
+    form = await read_form(request)
+    visitor = visitor_of(request)
+    await users_of(request).end_session(visitor.user, form["session"])
+    return redirect(request, f"{ACCOUNT}?done=session")
+
+
+async def sign_out_everywhere(request: Request) -> Response:
+    await users_of(request).end_all_sessions(visitor_of(request).user)
+    answer = redirect(request, f"{SIGN_IN}?signed-out=1")
+    forget_signed_in(answer)
+    return answer
+
+
+async def _account_page(
+    request: Request, *, status: int = 200, headers: dict[str, str] | None = None, problem: str = ""
+) -> Response:
+    visitor = visitor_of(request)
+    return page(
+        request,
+        "account.html",
+        status=status,
+        headers=headers,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        sessions=await users_of(request).sessions(visitor.user),
+        shortest=SHORTEST,
+        longest=LONGEST,
+    )

@@ -1,0 +1,80 @@
+"""/dashboard/activity: who did what of the client's, as its members may know it."""
+
+import re
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import client_of
+from gateway.models import ActivityEntry
+from gateway.retention import ACTIVITY_KEPT
+from gateway.services import services_of
+
+PAGE_ROWS = 50
+NUMBER = re.compile(r"[0-9]{1,18}")
+OPERATOR = "operator"
+WORDS = {
+    "client.create": "created the client",
+    "client.update": "changed the settings of the client",
+    "client.disable": "disabled the client",
+    "client.enable": "enabled the client",
+    "client.remove": "removed the client",
+    "connection.create": "created the connection",
+    "connection.import": "took over the connection",
+    "connection.map": "mapped the connection",
+    "connection.rename": "renamed the connection",
+    "connection.remove": "removed the connection",
+    "key.create": "created the API key",
+    "key.rotate": "rotated the API key",
+    "key.revoke": "revoked the API key",
+    "sync.trigger": "started a sync of",
+    "user.invite": "invited",
+    "user.reset": "made a link for a new password of",
+    "user.remove": "removed the user",
+    "user.password": "set a new password",
+    "user.sign-in": "signed in",
+}
+"""What an action reads like between who did it and to what."""
+TO_ONESELF = frozenset({"user.password", "user.sign-in"})
+"""Actions whose subject is who did it."""
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """A page of the log, newest first; `older` is the number of the entry from which the next one goes on."""
+
+    rows: list[ActivityEntry]
+    older: int | None
+    is_newest: bool
+
+
+async def show_activity(request: Request) -> Response:
+    services, client = services_of(request), client_of(request)
+    before = before_of(request)
+    rows = await services.store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)
+    return page(
+        request,
+        "activity.html",
+        entries=cut([as_members_see(entry) for entry in rows], before),
+        words=WORDS,
+        to_oneself=TO_ONESELF,
+        kept_days=ACTIVITY_KEPT.days,
+    )
+
+
+def before_of(request: Request) -> int | None:
+    """The number that entries of the page asked for come before; None for the newest."""
+    text = request.query_params.get("before", "")
+    return int(text) if NUMBER.fullmatch(text) else None
+
+
+def cut(rows: list[ActivityEntry], before: int | None) -> Entries:
+    """One page of what may be one entry more."""
+    shown = rows[:PAGE_ROWS]
+    return Entries(shown, shown[-1].number if len(rows) > len(shown) else None, is_newest=before is None)
+
+
+def as_members_see(entry: ActivityEntry) -> ActivityEntry:
+    """Who of the operator's did something, and from where, is not a client's to know."""
+    return msgspec.structs.replace(entry, actor=OPERATOR, address=None) if entry.by_operator else entry

@@ -1,0 +1,59 @@
+"""/dashboard/admin/clients: every client at a glance, and making a new one."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.paging import paged
+from gateway.dashboard.templating import page
+from gateway.dashboard.usage_chart import LAST_DAY
+from gateway.dashboard.visitor import actor_of, redirect
+from gateway.errors import Duplicate, Invalid
+from gateway.models import Client
+from gateway.services import services_of
+from gateway.times import format_time
+
+CLIENTS = "dashboard/admin/clients"
+NOTICES = {"removed": "The client is removed. Airbyte keeps everything it has."}
+NEW_CLIENT = Form(plan="free")
+
+
+async def show_clients(request: Request) -> Response:
+    return await _clients_page(request)
+
+
+async def create_client(request: Request) -> Response:
+    form = await read_form(request)
+    try:
+        client = await services_of(request).provisioning.add_client(
+            slug=form.text("slug"), name=form.text("name"), plan=form.text("plan"), by=actor_of(request)
+        )
+    except (Invalid, Duplicate) as error:
+        return await _clients_page(request, status=400, problem=str(error), form=form)
+    return redirect(request, f"{CLIENTS}/{client.slug}?done=created")
+
+
+async def _clients_page(request: Request, *, status: int = 200, problem: str = "", form: Form = NEW_CLIENT) -> Response:
+    services = services_of(request)
+    now = services.clock.now()
+    clients = sorted(await services.store.clients.all(), key=lambda client: (client.name.casefold(), client.id))
+    found = paged(request, clients, _text_of)
+    return page(
+        request,
+        "admin/clients.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        form=form,
+        any=bool(clients),
+        page=found,
+        totals=await services.store.totals.of_clients(
+            [client.id for client in found.rows],
+            now=format_time(now),
+            calls_since=format_time(LAST_DAY.begin(now)),
+        ),
+    )
+
+
+def _text_of(client: Client) -> str:
+    return f"{client.name} {client.slug} {client.plan}"

@@ -1,0 +1,103 @@
+"""/dashboard/settings/api-keys/ID: one API key, shown in full once; rotating and revoking it."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.api_keys import KEYS, check_room, shown_once
+from gateway.dashboard.docs import base_url
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.reveal import take_reveal
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, client_of, redirect
+from gateway.errors import Invalid, NotFound, Unknown
+from gateway.middleware.rate_limit import in_words
+from gateway.models import ApiKey
+from gateway.services import services_of
+from gateway.times import format_time
+
+NOTICES = {"revoked": "The key is revoked: it is refused from now on."}
+AT_ONCE = "0s"
+OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}
+"""When the old key ends, as `rotate_key` takes it and in words."""
+LIKELY_OVERLAP = "24h"
+CALLS_SHOWN = timedelta(hours=24)
+
+
+async def show_key(request: Request) -> Response:
+    """Raises NotFound, for another client's key as for none."""
+    return await _key_page(request)
+
+
+async def rotate_key(request: Request) -> Response:
+    """Raises NotFound, as `show_key`."""
+    form = await read_form(request)
+    try:
+        overlap = _overlap(form)
+        if overlap != AT_ONCE:
+            await check_room(request)
+        new = await services_of(request).provisioning.rotate_key(
+            request.path_params["key"], overlap=overlap, client_id=client_of(request).id, by=actor_of(request)
+        )
+    except Unknown:
+        raise NotFound from None
+    except Invalid as error:
+        return await _key_page(request, status=400, problem=str(error), overlap=form["overlap"])
+    return shown_once(request, new)
+
+
+async def revoke_key(request: Request) -> Response:
+    """Raises NotFound, as `show_key`."""
+    try:
+        key = await services_of(request).provisioning.revoke_key(
+            request.path_params["key"], client_id=client_of(request).id, by=actor_of(request)
+        )
+    except Unknown:
+        raise NotFound from None
+    return redirect(request, f"{KEYS}/{key.id}?done=revoked")
+
+
+def _overlap(form: Form) -> str:
+    if form["overlap"] not in OVERLAPS:
+        raise Invalid("choose when the old key ends")
+    return form["overlap"]
+
+
+async def _key_page(
+    request: Request, *, status: int = 200, problem: str = "", overlap: str = LIKELY_OVERLAP
+) -> Response:
+    services, client = services_of(request), client_of(request)
+    now = services.clock.now()
+    keys = await services.store.api_keys.of_client(client.id)
+    key = _of_id(keys, request.path_params["key"])
+    if key is None:
+        raise NotFound
+    predecessor = next((old for old in keys if old.successor_id == key.id), None)
+    usage = await services.store.usage.of_client(client.id, format_time(now - CALLS_SHOWN))
+    return page(
+        request,
+        "api-key.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        overlap=overlap,
+        overlaps=OVERLAPS,
+        key=key,
+        state=state_of(key, now),
+        works=works(key, now),
+        successor=_of_id(keys, key.successor_id),
+        predecessor=predecessor,
+        predecessor_works=predecessor is not None and works(predecessor, now),
+        calls={each.key_id: each.calls for each in usage},
+        rate=in_words(key.rate or client.rate or services.limiter.default),
+        is_new="new" in request.query_params,
+        reveal=take_reveal(request, key.id),
+        base_url=base_url(request),
+    )
+
+
+def _of_id(keys: Iterable[ApiKey], key_id: str | None) -> ApiKey | None:
+    return next((key for key in keys if key.id == key_id), None)

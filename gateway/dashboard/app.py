@@ -1,0 +1,143 @@
+"""The pages as one ASGI application: their routes, and who may see which."""
+
+import secrets
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from gateway.dashboard import (
+    account,
+    activity,
+    admin_activity,
+    admin_client,
+    admin_clients,
+    admin_connection,
+    admin_connections,
+    admin_connections_of_clients,
+    admin_system,
+    admin_users,
+    api_key,
+    api_keys,
+    connection,
+    docs,
+    overview,
+    sign_in,
+    static,
+    usage,
+)
+from gateway.dashboard.cross_origin import CrossOriginMiddleware
+from gateway.dashboard.page_errors import PageErrorMiddleware
+from gateway.dashboard.reveal import RevealMiddleware
+from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
+from gateway.passwords import Passwords
+from gateway.services import Services
+from gateway.users import Users
+
+
+def create_pages(services: Services) -> ASGIApp:
+    """What answers at `/`, below `/docs` and below `/dashboard`."""
+    users = Users(services.store, Passwords(), services.clock, secrets.choice)
+    app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
+    app = RevealMiddleware(app, monotonic=services.clock.monotonic)
+    app = VisitorMiddleware(app, users=users)
+    app = CrossOriginMiddleware(app)
+    return PageErrorMiddleware(app)
+
+
+def routes() -> list[Route]:
+    return [*_for_everybody(), *_for_users(), *_for_members(), *_for_admins()]
+
+
+def _for_everybody() -> list[Route]:
+    return [
+        Route("/", docs.show_root),
+        Route("/docs", docs.show_root),
+        Route("/docs/{page}", docs.show_page),
+        Route("/dashboard/static/{name}", static.show_static),
+        Route("/dashboard/sign-in", sign_in.show_sign_in),
+        Route("/dashboard/sign-in", sign_in.sign_in, methods=["POST"]),
+        Route("/dashboard/sign-out", sign_in.sign_out, methods=["POST"]),
+        Route("/dashboard/link/{secret}", sign_in.show_link),
+        Route("/dashboard/link/{secret}", sign_in.accept_link, methods=["POST"]),
+    ]
+
+
+def _for_users() -> list[Route]:
+    settings = "/dashboard/settings"
+    return [
+        _get(f"{settings}/account", for_users(account.show_account)),
+        _post(f"{settings}/account/password", for_users(account.change_password)),
+        _post(f"{settings}/account/session", for_users(account.end_session)),
+        _post(f"{settings}/account/sign-out-everywhere", for_users(account.sign_out_everywhere)),
+    ]
+
+
+def _for_members() -> list[Route]:
+    keys = "/dashboard/settings/api-keys"
+    return [
+        _get("/dashboard", for_members(overview.show_overview)),
+        _get("/dashboard/connections", for_members(overview.show_overview)),
+        _get("/dashboard/connections/{id}", for_members(connection.show_connection)),
+        _post("/dashboard/connections/{id}/sync", for_members(connection.trigger_sync)),
+        _get(keys, for_members(api_keys.show_keys)),
+        _post(keys, for_members(api_keys.create_key)),
+        _get(f"{keys}/{{key}}", for_members(api_key.show_key)),
+        _post(f"{keys}/{{key}}/rotate", for_members(api_key.rotate_key)),
+        _post(f"{keys}/{{key}}/revoke", for_members(api_key.revoke_key)),
+        _get("/dashboard/usage", for_members(usage.show_usage)),
+        _get("/dashboard/activity", for_members(activity.show_activity)),
+    ]
+
+
+def _for_admins() -> list[Route]:
+    clients = "/dashboard/admin/clients"
+    connections = "/dashboard/admin/connections"
+    users = "/dashboard/admin/users"
+    return [
+        _get(clients, for_admins(admin_clients.show_clients)),
+        _post(clients, for_admins(admin_clients.create_client)),
+        _get(f"{clients}/{{slug}}", for_admins(admin_client.show_client)),
+        _post(f"{clients}/{{slug}}", for_admins(admin_client.update_client)),
+        _post(f"{clients}/{{slug}}/disable", for_admins(admin_client.disable_client)),
+        _post(f"{clients}/{{slug}}/enable", for_admins(admin_client.enable_client)),
+        _post(f"{clients}/{{slug}}/remove", for_admins(admin_client.remove_client)),
+        _post(f"{clients}/{{slug}}/revoke-key", for_admins(admin_client.revoke_key)),
+        _get(connections, for_admins(admin_connections.show_connections)),
+        _post(connections, for_admins(admin_connections.give_connections)),
+        _get(f"{connections}/of-clients", for_admins(admin_connections_of_clients.show_connections_of_clients)),
+        _get(f"{connections}/{{id}}", for_admins(admin_connection.show_connection)),
+        _post(f"{connections}/{{id}}/rename", for_admins(admin_connection.rename_connection)),
+        _post(f"{connections}/{{id}}/map", for_admins(admin_connection.map_connection)),
+        _post(f"{connections}/{{id}}/remove", for_admins(admin_connection.remove_connection)),
+        _get(users, for_admins(admin_users.show_users)),
+        _post(users, for_admins(admin_users.invite)),
+        _post(f"{users}/{{id}}/link", for_admins(admin_users.make_link)),
+        _post(f"{users}/{{id}}/remove", for_admins(admin_users.remove_user)),
+        _get("/dashboard/admin/activity", for_admins(admin_activity.show_activity)),
+        _get("/dashboard/admin/system", for_admins(admin_system.show_system)),
+    ]
+
+
+def _one_for_each_path(routes: list[Route]) -> list[Route]:
+    """Joined, so that a 405 names in `Allow` all methods of the path."""
+    methods_of: dict[str, dict[str, Handler]] = {}
+    for route in routes:
+        methods_of.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
+    return [_route(path, handlers) for path, handlers in methods_of.items()]
+
+
+def _route(path: str, handlers: dict[str, Handler]) -> Route:
+    async def answer(request: Request) -> Response:
+        return await handlers[request.method](request)
+
+    return Route(path, answer, methods=list(handlers))
+
+
+def _get(path: str, handler: Handler) -> Route:
+    return Route(path, handler)
+
+
+def _post(path: str, handler: Handler) -> Route:
+    return Route(path, handler, methods=["POST"])

@@ -1,0 +1,200 @@
+"""/dashboard/connections/ID: one connection of the member's client, its syncs, and the button that starts one."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.cursor import Cursor, decode_cursor
+from gateway.dashboard.charts import Chart, duration_chart, rows_chart
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
+from gateway.errors import (
+    ApiError,
+    BadRequest,
+    ConnectionNotFound,
+    OutcomeUnknown,
+    StorageUnavailable,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.models import JOB_STATUSES, Connection, Job
+from gateway.request_record import upstream_timing
+from gateway.services import services_of
+from gateway.syncs import MOST_JOBS, JobPage
+from gateway.times import format_time
+
+PAGE_ROWS = 20
+WAIT_SECONDS = 5.0
+"""How long a page waits for Airbyte's job list; the list goes on being read for whoever comes next."""
+RUNNING_SECONDS = 5
+RETRY_SECONDS = 30
+NOTICES = {"started": "Sync job {job} is started.", "joined": "A sync was under way already: this is job {job}."}
+UPSTREAM_PROBLEMS: dict[type[UpstreamError], str] = {
+    UpstreamUnreachable: "Airbyte cannot be reached",
+    UpstreamInvalid: "Airbyte gave an answer that cannot be used",
+    UpstreamBusy: "Airbyte is busy",
+    UpstreamTimeout: "Airbyte did not answer in time",
+}
+VANISHED = "Airbyte no longer has this connection"
+_JOB_ID = re.compile(r"[0-9]{1,19}")
+
+log = structlog.get_logger()
+
+
+class JobHistory(msgspec.Struct, frozen=True):
+    """What the page shows of Airbyte's job list; `problem` says why there is none."""
+
+    running: Sequence[Job] = ()
+    duration: Chart | None = None
+    rows: Chart | None = None
+    jobs: Sequence[Job] = ()
+    next: str = ""
+    problem: str = ""
+
+
+async def show_connection(request: Request) -> Response:
+    """Raises ConnectionNotFound, BadRequest."""
+    return await _connection_page(request, await _connection(request))
+
+
+async def trigger_sync(request: Request) -> Response:
+    """The job that is under way already counts as started. Raises ConnectionNotFound."""
+    connection = await _connection(request)
+    try:
+        with upstream_timing(request.scope):
+            job = await services_of(request).syncs.trigger(
+                client_of(request),
+                connection.id,
+                caller=visitor_of(request).user.id,
+                request_id=browser_of(request).request_id,
+            )
+    except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
+        if isinstance(error, OutcomeUnknown):
+            await _record_trigger(request, connection)
+        log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
+        return await _connection_page(request, connection, failure=error)
+    await _record_trigger(request, connection)
+    # Ids grow with time: one that is not above the last known is not of a new job.
+    done = "joined" if job.job_id <= (connection.last_job_id or 0) else "started"
+    return redirect(request, f"dashboard/connections/{connection.id}?done={done}&job={job.job_id}")
+
+
+async def _connection(request: Request) -> Connection:
+    """As fresh as can be had. Raises ConnectionNotFound, the same for another client's and for one that never was."""
+    await _owned(request)
+    await services_of(request).last_sync.ensure()
+    return await _owned(request)
+
+
+async def _owned(request: Request) -> Connection:
+    connections = await services_of(request).store.connections.of_client(client_of(request).id)
+    try:
+        return connections.by_id[request.path_params["id"]]
+    except KeyError:
+        raise ConnectionNotFound from None
+
+
+async def _record_trigger(request: Request, connection: Connection) -> None:
+    """A sync that has started must be told of, whatever becomes of the log."""
+    services = services_of(request)
+    entry = actor_of(request).did(
+        "sync.trigger",
+        f"{connection.label} ({connection.id})",
+        client_id=connection.client_id,
+        at=format_time(services.clock.now()),
+    )
+    try:
+        await services.store.activity.record(entry)
+    except StorageUnavailable as error:
+        log.warning("trigger_not_recorded", connection=connection.id, detail=error.detail)
+
+
+async def _connection_page(request: Request, connection: Connection, *, failure: ApiError | None = None) -> Response:
+    """`failure` is why a sync could not be started."""
+    job_status = request.query_params.get("status", "")
+    if job_status and job_status not in JOB_STATUSES:
+        raise BadRequest("There is no such status")
+    history = await _history(request, connection, job_status or None)
+    return page(
+        request,
+        "connection.html",
+        status=failure.status if failure else 200,
+        headers=failure.headers if failure else None,
+        connection=connection,
+        problem=_trigger_problem(failure) if failure else "",
+        notice=_notice(request),
+        history=history,
+        job_status=job_status,
+        job_statuses=JOB_STATUSES,
+        is_first="cursor" not in request.query_params,
+        live_seconds=RETRY_SECONDS if history.problem else RUNNING_SECONDS if history.running else None,
+    )
+
+
+async def _history(request: Request, connection: Connection, status: str | None) -> JobHistory:
+    """Raises BadRequest for a cursor that never was ours."""
+    if connection.airbyte_id is None:
+        return JobHistory()
+    text = request.query_params.get("cursor")
+    cursor = None if text is None else decode_cursor(text)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            recent = (await _jobs(request, connection, limit=MOST_JOBS)).jobs
+            if status is None and cursor is None:
+                shown = _first_page(recent)
+            else:
+                shown = await _jobs(request, connection, limit=PAGE_ROWS, status=status, cursor=cursor)
+    except (UpstreamError, ConnectionNotFound) as error:
+        return JobHistory(problem=_upstream_problem(error))
+    except TimeoutError:
+        return JobHistory(problem=UPSTREAM_PROBLEMS[UpstreamTimeout])
+    finished = [job for job in recent if job.is_terminal]
+    return JobHistory(
+        running=[job for job in recent if not job.is_terminal],
+        duration=duration_chart(finished),
+        rows=rows_chart(finished),
+        jobs=shown.jobs,
+        next=shown.next.encode() if shown.next else "",
+    )
+
+
+async def _jobs(
+    request: Request, connection: Connection, *, limit: int, status: str | None = None, cursor: Cursor | None = None
+) -> JobPage:
+    with upstream_timing(request.scope):
+        return await services_of(request).syncs.jobs(
+            client_of(request), connection.id, limit=limit, status=status, cursor=cursor
+        )
+
+
+def _first_page(recent: list[Job]) -> JobPage:
+    """What the charts are drawn from begins with it: no need to ask twice."""
+    jobs = recent[:PAGE_ROWS]
+    has_more = len(recent) > PAGE_ROWS
+    return JobPage(jobs, Cursor(PAGE_ROWS, jobs[-1].job_id) if has_more else None)
+
+
+def _notice(request: Request) -> str:
+    job = request.query_params.get("job", "")
+    text = NOTICES.get(request.query_params.get("done", ""), "")
+    return text.format(job=job) if _JOB_ID.fullmatch(job) else ""
+
+
+def _trigger_problem(error: ApiError) -> str:
+    if isinstance(error, OutcomeUnknown):
+        return "Airbyte did not say whether a sync has started: look at the job history before you try again."
+    reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
+    return f"{reason}. No sync was started."
+
+
+def _upstream_problem(error: ApiError) -> str:
+    """Why Airbyte did not do what was asked; of a connection that is ours, `not found` means Airbyte has lost it."""
+    return next((text for kind, text in UPSTREAM_PROBLEMS.items() if isinstance(error, kind)), VANISHED)

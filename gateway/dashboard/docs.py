@@ -1,0 +1,166 @@
+"""/, /docs/getting-started and /docs/api: made from the OpenAPI document, so that they cannot disagree with it."""
+
+import functools
+import json
+import operator
+import re
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import redirect, visitor_or_none
+from gateway.errors import NotFound
+from gateway.middleware.rate_limit import in_words
+from gateway.models import Connection
+from gateway.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
+from gateway.services import services_of
+
+PAGES = frozenset({"api", "getting-started"})
+FALLBACK_URL = "http://127.0.0.1:8080"
+SUCCESS = "200"
+MOST_OWN_SHOWN = 5
+
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
+"""All of a Host header that a page repeats. Anything else could say what we never said."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A line of the table of errors. Dicts for the want of ordered sets."""
+
+    status: str
+    messages: dict[str, None]
+    advice: dict[str, None]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A call as the reference shows it. `url` is complete, with an example in place of each parameter."""
+
+    id: str
+    method: str
+    path: str
+    url: str
+    summary: str
+    description: str
+    parameters: list[Json]
+    answer: str
+    fields: dict[str, Json]
+    headers: dict[str, Json]
+    failures: list[str]
+
+
+async def show_root(request: Request) -> Response:
+    return redirect(request, "docs/getting-started")
+
+
+async def show_page(request: Request) -> Response:
+    """Raises NotFound."""
+    name = request.path_params["page"]
+    if name not in PAGES:
+        raise NotFound
+    rate = services_of(request).limiter.default
+    own = await _own_connections(request)
+    example = own[0].id if own else CONNECTION_ID
+    document = build_openapi(server_url=base_url(request), rate=rate, connection_id=example)
+    return page(
+        request,
+        f"docs/{name}.html",
+        own_connections=own[:MOST_OWN_SHOWN],
+        more_connections=max(0, len(own) - MOST_OWN_SHOWN),
+        document=document,
+        base_url=document["servers"][0]["url"],
+        operations={operation.id: operation for operation in _operations(document)},
+        failures=_failures(document),
+        rate=in_words(rate),
+        burst=burst_in_words(rate),
+    )
+
+
+def base_url(request: Request) -> str:
+    """Where examples send their requests: the public URL, else the origin this page was asked from."""
+    public_url = services_of(request).settings.server.public_url
+    if public_url:
+        return public_url.rstrip("/")
+    host = request.headers.get("host", "")
+    return f"{request.base_url.scheme}://{host}" if _PLAIN_HOST.fullmatch(host) else FALLBACK_URL
+
+
+async def _own_connections(request: Request) -> list[Connection]:
+    """The signed-in member's, those that can be synced first; nobody else has any."""
+    visitor = visitor_or_none(request)
+    if visitor is None or visitor.client is None:
+        return []
+    connections = await services_of(request).store.connections.of_client(visitor.client.id)
+    return sorted(connections.rows, key=lambda row: row.status != "active")
+
+
+def _operations(document: Json) -> list[Operation]:
+    return [
+        _operation(document, path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def _operation(document: Json, path: str, method: str, operation: Json) -> Operation:
+    parameters = [_resolved(document, parameter) for parameter in operation.get("parameters", ())]
+    url = document["servers"][0]["url"] + path
+    for parameter in parameters:
+        if parameter["in"] == "path":
+            url = url.replace(f"{{{parameter['name']}}}", parameter["schema"]["examples"][0])
+    success = operation["responses"][SUCCESS]
+    content = success["content"]["application/json"]
+    return Operation(
+        id=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        url=url,
+        summary=operation["summary"],
+        description=operation["description"],
+        parameters=parameters,
+        answer=json.dumps(content["example"], indent=2),
+        fields=_fields(document, content["schema"]),
+        headers={name: _resolved(document, header) for name, header in success["headers"].items()},
+        failures=[status for status in operation["responses"] if status != SUCCESS],
+    )
+
+
+def _fields(document: Json, schema: Json, name: str = "") -> dict[str, Json]:
+    """Dotted name → schema of everything that holds a value, as deep as it lies."""
+    schema = _resolved(document, schema)
+    if "items" in schema:
+        return _fields(document, schema["items"], name)
+    if "properties" not in schema:
+        return {name: schema}
+    fields: dict[str, Json] = {}
+    for part, inner in schema["properties"].items():
+        fields |= _fields(document, inner, f"{name}.{part}" if name else part)
+    return fields
+
+
+def _failures(document: Json) -> list[Failure]:
+    """What may go wrong, by status; each message and each advice once."""
+    found: dict[str, Failure] = {}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, reference in operation["responses"].items():
+                if status != SUCCESS:
+                    failure = found.setdefault(status, Failure(status, {}, {}))
+                    response = _resolved(document, reference)
+                    failure.advice[response["description"]] = None
+                    failure.messages.update(dict.fromkeys(_messages(response)))
+    return [found[status] for status in sorted(found)]
+
+
+def _messages(response: Json) -> list[str]:
+    examples = response["content"]["application/json"]["examples"]
+    return [example["value"]["error"] for example in examples.values()]
+
+
+def _resolved(document: Json, node: Json) -> Any:
+    """The node itself, or what its `$ref` points to."""
+    if "$ref" not in node:
+        return node
+    return functools.reduce(operator.getitem, node["$ref"].removeprefix("#/").split("/"), document)

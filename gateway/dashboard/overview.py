@@ -1,0 +1,120 @@
+"""/dashboard: the member's connections at a glance, and how their syncs of the last thirty days went."""
+
+import functools
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard import day_strip
+from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import client_of
+from gateway.models import TERMINAL_STATUSES, Connection
+from gateway.services import services_of
+from gateway.sync_history import RETRY_SECONDS, History
+from gateway.times import parse_time
+
+PAGE_ROWS = 25
+ATTENTION = "attention"
+WEAK_STATUSES = frozenset({"locked", "deprecated", "pending"})
+"""Of a connection that will not sync, which nobody chose as they choose `inactive`."""
+READING_SECONDS = 5
+RUNNING_SECONDS = 15
+
+Freshness = Literal["today", "week", "older", "never"]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A connection as the list shows it; `strip` is None when nothing is known of its past."""
+
+    connection: Connection
+    freshness: Freshness
+    strip: day_strip.DayStrip | None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The line on top."""
+
+    connections: int
+    failed: int
+    running: int
+    attention: int
+    newest: str | None
+
+
+async def show_overview(request: Request) -> Response:
+    services, client = services_of(request), client_of(request)
+    is_fresh = await services.last_sync.ensure()
+    connections = await services.store.connections.of_client(client.id)
+    show = request.query_params.get("show", "")
+    chosen = [row for row in connections.rows if show != ATTENTION or needs_attention(row)]
+    listed = paged(request, sorted(chosen, key=_by_label), _text_of, size=PAGE_ROWS)
+    history = await services.sync_history.of(client, listed.rows)
+    summary = summary_of(connections.rows)
+    return page(
+        request,
+        "overview.html",
+        summary=summary,
+        page=listed,
+        rows=[_row(connection, history, services.clock.now()) for connection in listed.rows],
+        show=show,
+        query=functools.partial(query_with, request),
+        is_stale=history.is_stale or not is_fresh,
+        is_reading=history.is_reading,
+        live_seconds=_live_seconds(summary, history, is_fresh=is_fresh),
+        outcomes=day_strip.OUTCOMES,
+    )
+
+
+def summary_of(connections: tuple[Connection, ...]) -> Summary:
+    return Summary(
+        connections=len(connections),
+        failed=sum(row.last_sync_status == "failed" for row in connections),
+        running=sum(is_running(row) for row in connections),
+        attention=sum(needs_attention(row) for row in connections),
+        newest=max((row.last_sync_at for row in connections if row.last_sync_at), default=None),
+    )
+
+
+def needs_attention(connection: Connection) -> bool:
+    return connection.last_sync_status == "failed" or connection.status in WEAK_STATUSES
+
+
+def is_running(connection: Connection) -> bool:
+    return connection.last_sync_status is not None and connection.last_sync_status not in TERMINAL_STATUSES
+
+
+def freshness(last_sync_at: str | None, now: datetime) -> Freshness:
+    if last_sync_at is None:
+        return "never"
+    age = now - parse_time(last_sync_at)
+    return "today" if age < timedelta(days=1) else "week" if age < timedelta(days=7) else "older"
+
+
+def _row(connection: Connection, history: History, now: datetime) -> Row:
+    days = history.days.get(connection.airbyte_id or "")
+    return Row(
+        connection,
+        freshness(connection.last_sync_at, now),
+        None if days is None else day_strip.day_strip(days, now.date()),
+    )
+
+
+def _live_seconds(summary: Summary, history: History, *, is_fresh: bool) -> int | None:
+    """How long the page stays as it is; None when nothing is about to change."""
+    if history.is_reading:
+        return READING_SECONDS
+    if history.is_stale:
+        return int(RETRY_SECONDS)
+    return RUNNING_SECONDS if summary.running or not is_fresh else None
+
+
+def _by_label(connection: Connection) -> tuple[str, str]:
+    return connection.label.casefold(), connection.id
+
+
+def _text_of(connection: Connection) -> str:
+    return f"{connection.label} {connection.connector_type} {connection.id}"

@@ -1,0 +1,73 @@
+"""Turns failures into pages for whoever asked for a page; everybody else gets the gateway's JSON."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import SignInNeeded, redirect
+from gateway.errors import ApiError, BadRequest, InternalError, NotFound, OperatorError, Unknown
+from gateway.middleware.errors import api_error
+from gateway.request_record import SCOPE_KEY, RequestRecord
+
+TITLES = {
+    400: "That did not work",
+    403: "Refused",
+    404: "Not found",
+    500: "Something went wrong",
+    503: "Not available now",
+}
+MESSAGES = {
+    NotFound.message: "There is nothing at this address.",
+    InternalError.message: "This is our fault. Try again; if it stays, give your operator the request's id.",
+}
+"""Where a caller of the API reads less than a person would."""
+
+
+class PageErrorMiddleware:
+    """Outermost of the pages."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record: RequestRecord = scope[SCOPE_KEY]
+        try:
+            await self._ask(scope, receive, send)
+        except ClientDisconnect:
+            raise
+        except SignInNeeded as error:
+            await redirect(Request(scope), error.path)(scope, receive, send)
+        except Exception as error:
+            if record.status or not _wants_page(scope):
+                raise
+            await _error_page(scope, api_error(error))(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What an operator would read as one line gets a status: it is the visitor's mistake."""
+        try:
+            await self._app(scope, receive, send)
+        except Unknown as error:
+            raise NotFound(str(error)) from None
+        except OperatorError as error:
+            raise BadRequest(str(error)) from None
+
+
+def _wants_page(scope: Scope) -> bool:
+    return "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _error_page(scope: Scope, failure: ApiError) -> ASGIApp:
+    record: RequestRecord = scope[SCOPE_KEY]
+    return page(
+        Request(scope),
+        "error.html",
+        status=failure.status,
+        headers=failure.headers,
+        code=failure.status,
+        title=TITLES.get(failure.status) or HTTPStatus(failure.status).phrase,
+        message=MESSAGES.get(failure.message, failure.message),
+        request_id=record.request_id,
+    )

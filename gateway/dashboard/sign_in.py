@@ -1,0 +1,157 @@
+"""/dashboard/sign-in, /dashboard/sign-out and the links of invitations."""
+
+import ipaddress
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.forms import new_password, read_form
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import (
+    SIGN_IN,
+    browser_of,
+    forget_signed_in,
+    keep_signed_in,
+    redirect,
+    users_of,
+    visitor_or_none,
+)
+from gateway.errors import Duplicate, Invalid, RetryableError, SignInRefused
+from gateway.passwords import LONGEST, SHORTEST
+
+HOME = "dashboard"
+OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
+
+
+async def show_sign_in(request: Request) -> Response:
+    if visitor_or_none(request) is not None:
+        return redirect(request, HOME)
+    return _sign_in_page(request, following=request.query_params.get("next", ""))
+
+
+async def sign_in(request: Request) -> Response:
+    form = await read_form(request)
+    try:
+        session = await users_of(request).sign_in(form["email"], form["password"], browser_of(request))
+    except SignInRefused as error:
+        return _sign_in_page(request, status=400, problem=str(error), email=form["email"], following=form["next"])
+    except RetryableError as error:
+        return _sign_in_page(
+            request,
+            status=error.status,
+            headers=dict(error.headers),
+            problem=error.message,
+            email=form["email"],
+            following=form["next"],
+        )
+    return await _signed_in(request, session, _own_path(form["next"]))
+
+
+async def sign_out(request: Request) -> Response:
+    await _end_present_session(request)
+    answer = redirect(request, f"{SIGN_IN}?signed-out=1")
+    forget_signed_in(answer)
+    return answer
+
+
+async def show_link(request: Request) -> Response:
+    """A link to look around signs in at once; the others ask for a password. Raises LinkEnded."""
+    users, secret = users_of(request), request.path_params["secret"]
+    link, user = await users.link(secret)
+    if link.purpose != "visit":
+        return _link_page(request, email=user.email if user else "", is_new=user is None)
+    session = await users.visit(secret, browser_of(request))
+    return await _signed_in(request, session)
+
+
+async def accept_link(request: Request) -> Response:
+    """Raises LinkEnded."""
+    users, secret = users_of(request), request.path_params["secret"]
+    form = await read_form(request)
+    _, user = await users.link(secret)
+    email = user.email if user else form["email"]
+    try:
+        session = await users.accept(secret, new_password(form), browser_of(request), email=email)
+    except (Invalid, Duplicate) as error:
+        return _link_page(request, status=400, problem=str(error), email=email, is_new=user is None)
+    except RetryableError as error:
+        headers = dict(error.headers)
+        return _link_page(
+            request, status=error.status, headers=headers, problem=error.message, email=email, is_new=user is None
+        )
+    return await _signed_in(request, session)
+
+
+async def _signed_in(request: Request, session: str, following: str = HOME) -> Response:
+    await _end_present_session(request)
+    answer = redirect(request, following)
+    keep_signed_in(answer, session)
+    return answer
+
+
+async def _end_present_session(request: Request) -> None:
+    """Whoever signs in anew leaves nothing of the old session behind."""
+    visitor = visitor_or_none(request)
+    if visitor is not None:
+        await users_of(request).end_session(visitor.user, visitor.session.id)
+
+
+def _own_path(following: str) -> str:
+    """A page of the dashboard's, whatever stands in the address that led to the sign-in."""
+    return following if OWN_PATH.fullmatch(following) else HOME
+
+
+def _sign_in_page(
+    request: Request,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    problem: str = "",
+    email: str = "",
+    following: str = "",
+) -> Response:
+    return page(
+        request,
+        "sign-in.html",
+        status=status,
+        headers=headers,
+        problem=problem,
+        email=email,
+        following=following,
+        is_signed_out="signed-out" in request.query_params,
+        is_insecure=_is_insecure(request),
+    )
+
+
+def _link_page(
+    request: Request,
+    *,
+    email: str,
+    is_new: bool,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    problem: str = "",
+) -> Response:
+    return page(
+        request,
+        "link.html",
+        status=status,
+        headers=headers,
+        problem=problem,
+        email=email,
+        is_new=is_new,
+        shortest=SHORTEST,
+        longest=LONGEST,
+        is_insecure=_is_insecure(request),
+    )
+
+
+def _is_insecure(request: Request) -> bool:
+    """Whether the browser will refuse our cookie: it keeps a Secure one only over HTTPS, or of its own machine."""
+    host = request.base_url.hostname or ""
+    try:
+        is_own_machine = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_own_machine = host == "localhost" or host.endswith(".localhost")
+    return request.base_url.scheme == "http" and not is_own_machine

@@ -1,0 +1,70 @@
+"""/dashboard/usage: how the client's keys are used."""
+
+from collections.abc import Sequence
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.paging import paged
+from gateway.dashboard.templating import page
+from gateway.dashboard.usage_chart import BAR, HEIGHT, LAST_DAY, LAST_MONTH, ROOM, STEP, Period, usage_chart
+from gateway.dashboard.visitor import client_of
+from gateway.middleware.rate_limit import in_words
+from gateway.models import ApiKey, KeyUsage
+from gateway.services import services_of
+from gateway.times import format_time
+
+PERIODS = (LAST_DAY, LAST_MONTH)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A key and its use in the period."""
+
+    key: ApiKey
+    usage: KeyUsage
+    state: str
+    limit: str
+
+
+async def show_usage(request: Request) -> Response:
+    services, client = services_of(request), client_of(request)
+    now = services.clock.now()
+    period = _period(request)
+    since = format_time(period.begin(now))
+    used = {each.key_id: each for each in await services.store.usage.of_client(client.id, since)}
+    rows = [
+        Row(
+            key,
+            used.get(key.id) or KeyUsage(key.id, calls=0, limited=0, errors=0),
+            state_of(key, now),
+            in_words(key.rate or client.rate or services.limiter.default),
+        )
+        for key in await services.store.api_keys.of_client(client.id)
+        if key.id in used or works(key, now)
+    ]
+    return page(
+        request,
+        "usage.html",
+        periods=PERIODS,
+        period=period,
+        drawing={"step": STEP, "bar": BAR, "height": HEIGHT, "room": ROOM},
+        chart=usage_chart(period, await services.store.usage.hours(client.id, since), now),
+        rows=paged(request, _most_used_first(rows), _text_of),
+        any=bool(rows),
+        lag_seconds=round(services.flush_seconds),
+    )
+
+
+def _period(request: Request) -> Period:
+    wanted = request.query_params.get("period", "")
+    return next((period for period in PERIODS if period.name == wanted), LAST_DAY)
+
+
+def _most_used_first(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row.usage.calls, row.key.name.casefold(), row.key.id))
+
+
+def _text_of(row: Row) -> str:
+    return f"{row.key.name} {row.key.start} {row.key.id}"

@@ -1,0 +1,142 @@
+"""Who looks at a page: from the cookie to the Visitor, and back."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import NotFound
+from gateway.middleware.authentication import client_address, user_agent
+from gateway.models import Actor, Client, Visitor
+from gateway.request_record import SCOPE_KEY, RequestRecord
+from gateway.users import LONGEST_LIFE, Browser, Users
+
+COOKIE = "__Host-session"
+"""The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
+SIGN_IN = "dashboard/sign-in"
+VISITOR_KEY = "gateway.visitor"
+USERS_KEY = "gateway.users"
+LONGEST_NEXT = 500
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class SignInNeeded(Exception):
+    """Whoever asks must sign in first; `path`, relative to the root, is where."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class VisitorMiddleware:
+    """Looks the cookie up, if there is one, and puts the Visitor and the Users into the scope."""
+
+    def __init__(self, app: ASGIApp, *, users: Users) -> None:
+        self._app = app
+        self._users = users
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        secret = HTTPConnection(scope).cookies.get(COOKIE)
+        scope[USERS_KEY] = self._users
+        scope[VISITOR_KEY] = await self._users.visitor(secret) if secret else None
+        await self._app(scope, receive, send)
+
+
+def users_of(request: Request) -> Users:
+    users: Users = request.scope[USERS_KEY]
+    return users
+
+
+def visitor_or_none(request: Request) -> Visitor | None:
+    """On pages that are for everybody."""
+    visitor: Visitor | None = request.scope.get(VISITOR_KEY)
+    return visitor
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Raises SignInNeeded."""
+    visitor = visitor_or_none(request)
+    if visitor is None:
+        raise SignInNeeded(_sign_in_path(request))
+    return visitor
+
+
+def client_of(request: Request) -> Client:
+    """The member's client. Raises SignInNeeded, NotFound."""
+    client = visitor_of(request).client
+    if client is None:
+        raise NotFound
+    return client
+
+
+def actor_of(request: Request) -> Actor:
+    """Who the activity log says did it."""
+    browser = browser_of(request)
+    user = visitor_of(request).user
+    return Actor(user.email, browser.address, browser.request_id, user.is_admin)
+
+
+def browser_of(request: Request) -> Browser:
+    record: RequestRecord = request.scope[SCOPE_KEY]
+    return Browser(client_address(request.scope), user_agent(request.scope) or "", record.request_id)
+
+
+def for_members(handler: Handler) -> Handler:
+    """An admin is led to his own pages; whoever is not signed in, to the sign-in."""
+
+    async def show(request: Request) -> Response:
+        if visitor_of(request).client is None:
+            return redirect(request, "dashboard/admin/clients")
+        return await handler(request)
+
+    return show
+
+
+def for_admins(handler: Handler) -> Handler:
+    """To members there is no such page."""
+
+    async def show(request: Request) -> Response:
+        if not visitor_of(request).user.is_admin:
+            raise NotFound
+        return await handler(request)
+
+    return show
+
+
+def for_users(handler: Handler) -> Handler:
+    async def show(request: Request) -> Response:
+        visitor_of(request)
+        return await handler(request)
+
+    return show
+
+
+def root_of(request: Request) -> str:
+    """The way from the page to the gateway's own root, also behind a path prefix that a proxy takes off."""
+    return "../" * (request.scope["path"].count("/") - 1) or "./"
+
+
+def redirect(request: Request, path: str) -> RedirectResponse:
+    """To a page of ours, `path` from the root, to be read with GET."""
+    return RedirectResponse(root_of(request) + path, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+def keep_signed_in(response: Response, secret: str) -> None:
+    response.set_cookie(
+        COOKIE, secret, max_age=int(LONGEST_LIFE.total_seconds()), secure=True, httponly=True, samesite="lax"
+    )
+
+
+def forget_signed_in(response: Response) -> None:
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
+
+
+def _sign_in_path(request: Request) -> str:
+    """With the way back to what was asked for."""
+    here = request.scope["path"].lstrip("/")
+    if request.method != "GET" or here == "dashboard" or len(here) > LONGEST_NEXT:
+        return SIGN_IN
+    return f"{SIGN_IN}?{urlencode({'next': here})}"

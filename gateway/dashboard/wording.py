@@ -1,0 +1,81 @@
+"""Times, sizes and counts as people read them. Pure."""
+
+import re
+from datetime import datetime
+
+from gateway.times import parse_time
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+THOUSAND = 1000
+NONE = "—"
+MINUTE, HOUR, DAY = 60, 3600, 86400
+LENGTHS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
+_NUMBER = "([0-9]{1,9})"
+_DURATION = re.compile(
+    rf"P(?=[0-9T])(?:{_NUMBER}D)?(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}(?:\.[0-9]+)?S)?)?"
+)
+
+
+def moment(text: str | None) -> str:
+    """`23 Nov 2026, 03:00 UTC`; a dash for none."""
+    if text is None:
+        return NONE
+    time = parse_time(text)
+    return f"{time.day} {time:%b %Y, %H:%M} UTC"
+
+
+def ago(text: str | None, now: datetime) -> str:
+    """`5 minutes ago`, `in 3 days`; `never` for none."""
+    if text is None:
+        return "never"
+    seconds = round((now - parse_time(text)).total_seconds())
+    if abs(seconds) < MINUTE:
+        return "just now"
+    number = _in_units(abs(seconds))
+    return f"{number} ago" if seconds > 0 else f"in {number}"
+
+
+def count(number: int | None) -> str:
+    """`12,345`; a dash for none."""
+    return NONE if number is None else f"{number:,}"
+
+
+def size(number: int | None) -> str:
+    """`1.2 GB`, in powers of a thousand as Airbyte counts; a dash for none."""
+    if number is None:
+        return NONE
+    amount, unit = float(number), 0
+    while round(amount, 1) >= THOUSAND and unit < len(UNITS) - 1:
+        amount, unit = amount / THOUSAND, unit + 1
+    return f"{amount:.1f} {UNITS[unit]}" if unit else f"{number} B"
+
+
+def seconds_of(duration_text: str | None) -> int | None:
+    """Whole seconds of Airbyte's ISO 8601 duration; None for none, or one that is not understood."""
+    match = _DURATION.fullmatch(duration_text or "")
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return days * DAY + hours * HOUR + minutes * MINUTE + seconds
+
+
+def duration(text: str | None) -> str:
+    """`PT1H2M3S` as `1 h 2 min`; a dash for none."""
+    seconds = seconds_of(text)
+    return NONE if seconds is None else span(seconds)
+
+
+def span(seconds: int) -> str:
+    """`40 s`, `12 min 5 s`, `1 h 2 min`."""
+    hours, rest = divmod(seconds, HOUR)
+    minutes, seconds = divmod(rest, MINUTE)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _in_units(seconds: int) -> str:
+    """A minute or more."""
+    length, name = next(pair for pair in LENGTHS if seconds >= pair[0])
+    number = seconds // length
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -1,0 +1,104 @@
+"""The rate limit: one token bucket for each key. Pure arithmetic; the time is an argument.
+
+A bucket holds at most `requests` tokens and regains them evenly over `per_seconds`. A call takes one token or
+is refused. So a rested key may call `requests` times at once, then once every `per_seconds / requests` seconds.
+"""
+
+import math
+
+import msgspec
+
+from gateway.models import RatePolicy
+
+ROUNDING = 1e-6
+"""Tokens. Sums of floats miss whole numbers by far less; without it, obeying Retry-After could fail by a last bit."""
+
+SWEEP_PER_INSERT = 2
+"""Buckets examined for each new one: two out for one in keeps the map near the number of active keys."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What the limiter says of one call. Times are whole seconds, rounded so that obeying them succeeds."""
+
+    allowed: bool
+    policy: RatePolicy
+    remaining: int
+    next_token_seconds: int
+
+
+class TokenBucket:
+    """Tokens at a moment. Time that stands still adds nothing; time that runs backwards takes nothing."""
+
+    __slots__ = ("policy", "tokens", "updated")
+
+    def __init__(self, policy: RatePolicy, now: float) -> None:
+        self.policy = policy
+        self.tokens = float(policy.requests)
+        self.updated = now
+
+    def advance(self, policy: RatePolicy, now: float) -> None:
+        """Bring the bucket to `now`, under `policy`, which may have changed since."""
+        if now > self.updated:
+            self.tokens += (now - self.updated) * policy.tokens_per_second
+        self.tokens = min(self.tokens, float(policy.requests))
+        self.policy = policy
+        self.updated = now
+
+    def take(self, policy: RatePolicy, now: float) -> Decision:
+        self.advance(policy, now)
+        allowed = self.tokens >= 1 - ROUNDING
+        if allowed:
+            self.tokens -= 1
+        remaining = int(self.tokens + ROUNDING)
+        missing = min(remaining + 1, policy.requests) - self.tokens
+        seconds = math.ceil((missing - ROUNDING / 2) / policy.tokens_per_second)
+        return Decision(allowed, policy, remaining, max(seconds, 0 if allowed else 1))
+
+    def is_full(self, now: float) -> bool:
+        return self._tokens_at(now) >= self.policy.requests
+
+    def has_token(self, now: float) -> bool:
+        return self._tokens_at(now) >= 1 - ROUNDING
+
+    def _tokens_at(self, now: float) -> float:
+        """Not bounded by the capacity."""
+        return self.tokens + max(0.0, now - self.updated) * self.policy.tokens_per_second
+
+
+class Limiter:
+    """A bucket per key, kept while it is not full. Only full buckets are dropped: forgetting one never refills it.
+
+    For one event loop; not thread-safe.
+    """
+
+    def __init__(self, default: RatePolicy) -> None:
+        self.default = default
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key_id: str, override: RatePolicy | None, now: float) -> Decision:
+        """Take one token from the bucket of an authenticated key; `now` in monotonic seconds."""
+        policy = override or self.default
+        bucket = self._buckets.get(key_id)
+        if bucket is None:
+            self._sweep(now)
+            bucket = self._buckets[key_id] = TokenBucket(policy, now)
+        return bucket.take(policy, now)
+
+    def refuses(self, key_id: str, now: float) -> bool:
+        """Whether `take` would be refused. Asking costs nothing and leaves no bucket behind."""
+        bucket = self._buckets.get(key_id)
+        return bucket is not None and not bucket.has_token(now)
+
+    def forget(self, key_id: str) -> None:
+        """Fill the bucket up again, for who has shown that nothing need be held against him."""
+        self._buckets.pop(key_id, None)
+
+    def _sweep(self, now: float) -> None:
+        for _ in range(min(SWEEP_PER_INSERT, len(self._buckets))):
+            key_id = next(iter(self._buckets))
+            bucket = self._buckets.pop(key_id)
+            if not bucket.is_full(now):
+                self._buckets[key_id] = bucket

@@ -1,0 +1,1 @@
+"""Pure ASGI middleware, one file each. None keeps anything about a request on itself."""

@@ -1,0 +1,112 @@
+"""Finds out whose key a request carries, or refuses it with one and the same 401."""
+
+import asyncio
+from datetime import datetime
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import keys
+from gateway.brake import Brake
+from gateway.clock import Clock
+from gateway.errors import Unauthorized
+from gateway.models import Principal
+from gateway.request_record import SCOPE_KEY, RequestRecord
+
+PRINCIPAL_KEY = "gateway.principal"
+LONGEST_AGENT = 200
+
+
+class KeyDirectory(Protocol):
+    """Knows keys by their digest."""
+
+    def remembered(self, digest: bytes) -> Principal | None: ...
+
+    async def principal(self, digest: bytes) -> Principal | None: ...
+
+
+class CallCounter(Protocol):
+    """Counts the calls of each key and remembers the last one. Whence it came is asked now and then only."""
+
+    def count_again(self, key_id: str, moment: float) -> bool: ...
+
+    def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None: ...
+
+
+class AuthenticationMiddleware:
+    """Puts the Principal into the scope. Raises Unauthorized."""
+
+    def __init__(self, app: ASGIApp, *, directory: KeyDirectory, calls: CallCounter, clock: Clock) -> None:
+        self._app = app
+        self._directory = directory
+        self._calls = calls
+        self._clock = clock
+        self._brake = Brake()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            now = self._clock.now()
+            principal = await self._authenticate(scope, now)
+            scope[PRINCIPAL_KEY] = principal
+            record: RequestRecord = scope[SCOPE_KEY]
+            record.client = principal.client.slug
+            record.key_id = principal.key_id
+            record.key_used_at = moment = now.timestamp()
+            if not self._calls.count_again(principal.key_id, moment):
+                self._calls.count_first(
+                    principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
+                )
+        await self._app(scope, receive, send)
+
+    async def _authenticate(self, scope: Scope, now: datetime) -> Principal:
+        key = bearer_key(scope)
+        digest = keys.digest(key)
+        principal = self._directory.remembered(digest)
+        if principal is None and keys.is_well_formed(key):
+            principal = await self._look_up(client_address(scope), digest)
+        if principal is None or keys.is_expired(principal, now):
+            raise Unauthorized(credentials_sent=True)
+        return principal
+
+    async def _look_up(self, address: str, digest: bytes) -> Principal | None:
+        brake, now = self._brake, self._clock.monotonic()
+        wait = brake.wait_seconds(address, digest, now)
+        if wait is None:
+            return None
+        if wait:
+            await asyncio.sleep(wait)
+        principal = await self._directory.principal(digest)
+        if principal is None:
+            brake.note_bad(address, digest, now)
+        else:
+            brake.note_good(digest)
+        return principal
+
+
+def client_address(scope: Scope) -> str:
+    """Of the caller, or of the proxy in front if none is trusted."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def user_agent(scope: Scope) -> str | None:
+    """What the caller calls itself: at most 200 printable characters; None when it is silent or says a key."""
+    said = next((value for name, value in scope["headers"] if name == b"user-agent"), b"").decode("latin-1")
+    agent = "".join(character for character in said if character.isprintable())[:LONGEST_AGENT]
+    return None if keys.PREFIX in agent else agent or None
+
+
+def bearer_key(scope: Scope) -> str:
+    """The token of the one `Authorization: Bearer` header. Raises Unauthorized when there is none, or are two."""
+    found: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if found is not None:
+                raise Unauthorized(credentials_sent=True)
+            found = value
+    if found is None:
+        raise Unauthorized(credentials_sent=False)
+    scheme, _, token = found.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise Unauthorized(credentials_sent=True)
+    return token.strip(b" ").decode("latin-1")

@@ -1,0 +1,89 @@
+"""Passwords: which are good enough, and hashing them without holding anybody else up.
+
+A hash costs some 20 MB and 30 ms on purpose (OWASP's argon2id parameters): one at a time, in a thread of its own, and
+whoever finds a queue before it is told to come back. The API goes on meanwhile.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
+
+from gateway.errors import Invalid, Overloaded
+
+SHORTEST = 12
+LONGEST = 200
+JUDGED = 20
+"""Characters whose guessability is estimated. Of 72 with every symbol that may stand for a letter, an estimate takes
+ten seconds; of 20 a fifth of one."""
+LEAST_SCORE = 3
+"""Of zxcvbn's 0 to 4: more than 10^8 guesses, beyond lists of common passwords and their variations."""
+MOST_WAITING = 8
+"""A quarter of a second's work."""
+BUSY_SECONDS = 2
+PART = re.compile(r"[^.@]+")
+
+Value = TypeVar("Value")
+
+
+class Passwords:
+    """Hashes and compares."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._waiting = 0
+        self._decoy: str | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        return self._waiting >= MOST_WAITING
+
+    async def hash(self, password: str, *, personal: Iterable[str]) -> str:
+        """An argon2id hash. Raises Invalid for a password that is too short, too common or made of `personal` words."""
+        if not SHORTEST <= len(password) <= LONGEST:
+            raise Invalid(f"a password has {SHORTEST} to {LONGEST} characters")
+        words = [word[:JUDGED] for text in personal for word in (text, *text.split("@"), *PART.findall(text))]
+        return await self._run(lambda: self._hash_judged(password, words))
+
+    async def matches(self, password: str, password_hash: str | None) -> bool:
+        """Whether it is the password. Nobody's hash, None, takes the same work and is never matched."""
+        if len(password) > LONGEST:
+            password, password_hash = password[:LONGEST], None
+        return await self._run(lambda: self._matches(password, password_hash))
+
+    @cached_property
+    def _hasher(self) -> Any:
+        from argon2 import PasswordHasher  # noqa: PLC0415 - a process that serves no pages hashes nothing
+
+        return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+    def _hash_judged(self, password: str, words: list[str]) -> str:
+        from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take 14 MB, which most processes never need
+
+        verdict = zxcvbn(password[:JUDGED], user_inputs=words)
+        if verdict["score"] < LEAST_SCORE:
+            raise Invalid("this password is too easy to guess: take a few words that do not belong together")
+        return str(self._hasher.hash(password))
+
+    def _matches(self, password: str, password_hash: str | None) -> bool:
+        from argon2.exceptions import VerificationError  # noqa: PLC0415 - as above
+
+        if self._decoy is None:
+            self._decoy = self._hasher.hash("")
+        try:
+            self._hasher.verify(password_hash or self._decoy, password)
+        except VerificationError:
+            return False
+        return password_hash is not None
+
+    async def _run(self, work: Callable[[], Value]) -> Value:
+        """Raises Overloaded when too many wait already."""
+        if self.is_busy:
+            raise Overloaded(retry_after=BUSY_SECONDS)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1

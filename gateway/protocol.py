@@ -1,0 +1,298 @@
+"""HTTP/1.1 on a connection: uvicorn's protocol with the deadlines, limits and JSON refusals it lacks.
+
+uvicorn has no deadline for receiving a request and, with httptools, no limit on headers (Kludex/uvicorn#157, #2019).
+"""
+
+import asyncio
+from enum import Enum
+from typing import Any, Protocol
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.buffered_transport import BufferedTransport
+from gateway.draining import is_draining
+from gateway.errors import ApiError, BadRequest, ContentTooLarge, HeadersTooLarge, Overloaded, RequestTimeout
+from gateway.refusals import Refusals
+from gateway.request_head import MAX_TARGET_BYTES, check_head, check_no_body, check_size, has_body
+from gateway.timer import Timer
+from gateway.wire_limits import MAX_MESSAGE_BYTES, MAX_UNFINISHED_HEAD_BYTES, PIECE_BYTES, WireLimits
+
+
+class Phase(Enum):
+    """Where in a message the parser stands."""
+
+    BETWEEN = 0
+    HEAD = 1
+    BODY = 2
+
+
+class RequestGate(Protocol):
+    """Says which requests are refused because there are too many."""
+
+    def guards(self, path: str) -> bool: ...
+
+    def sheds(self, method: str, path: str) -> bool: ...
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection. After a refusal nothing that still comes in is looked at."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: WireLimits,
+        refusals: Refusals,
+        gate: RequestGate | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._refusals = refusals
+        self._gate = gate
+        self._is_shed = False
+        self._idle_seconds = self.timeout_keep_alive
+        # uvicorn's timer after an answer also looks whether the answer was read.
+        self.timeout_keep_alive = min(limits.unread_seconds, self._idle_seconds)  # type: ignore[assignment]
+        self._idle_since = 0.0
+        self._phase = Phase.BETWEEN
+        self._piece_bytes = 0
+        self._message_bytes = 0
+        self._unread_bytes = 0
+        self._owed = 0
+        """Answers to requests whose head was accepted."""
+        self._is_deaf = False
+        self._is_stopping = is_draining(app_state)
+        self._refusal = b""
+        self._deadline = Timer(self.loop)
+        self._ending = Timer(self.loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(BufferedTransport(transport, self.loop))  # type: ignore[arg-type]  # delegates what it does not define
+        if len(self.connections) > self._limits.connections:
+            # Fewer than there are descriptors: at none left, the server could not even refuse.
+            self._is_deaf = True
+            transport.abort()
+            return
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_deaf = True
+        self._deadline.stop()
+        self._ending.stop()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps its side open
+        """The client sends no more but may still read (RFC 9112 §9.6): True keeps our side open."""
+        if self._is_deaf or (self._phase is Phase.BETWEEN and not self._owed):
+            return False
+        if self._phase is Phase.BETWEEN:
+            self._close_after_answer()
+        else:
+            self._refuse(BadRequest("The request is incomplete"))
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        try:
+            if len(data) <= PIECE_BYTES:
+                self._feed(data)
+            else:
+                for start in range(0, len(data), PIECE_BYTES):
+                    self._feed(data[start : start + PIECE_BYTES])
+        except httptools.HttpParserUpgrade:
+            # RFC 9110 §7.8: an upgrade may be ignored. What follows may be of another protocol: it is not read.
+            self._close_after_answer()
+        except ApiError as refusal:
+            self._refuse(refusal)
+        except httptools.HttpParserError as error:
+            reason = error.__context__
+            self._refuse(reason if isinstance(reason, ApiError) else BadRequest("Malformed HTTP request"))
+        else:
+            if self._phase is not Phase.BETWEEN and not self._deadline.is_set:
+                self._start_deadline()
+
+    def _feed(self, piece: bytes) -> None:
+        self._piece_bytes = len(piece)
+        self._message_bytes += len(piece)
+        self.parser.feed_data(piece)
+        if self._phase is Phase.HEAD and self._message_bytes > MAX_UNFINISHED_HEAD_BYTES:
+            check_size(self.url, [])
+            raise HeadersTooLarge
+        if self._phase is Phase.BODY and self._message_bytes > MAX_MESSAGE_BYTES:
+            raise ContentTooLarge
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._phase = Phase.HEAD
+        # At most: a piece may begin with the end of the message before.
+        self._message_bytes = self._piece_bytes
+
+    def on_headers_complete(self) -> None:
+        if self._message_bytes > MAX_TARGET_BYTES:
+            check_size(self.url, self.headers)
+        check_head(self.parser.get_http_version(), self.url, self.headers)
+        if self.parser.should_upgrade():
+            check_no_body(self.headers)
+        if len(self.pipeline) >= self._limits.pipelined:
+            raise Overloaded
+        if self._gate is not None and self._shed(self._gate):
+            return
+        super().on_headers_complete()
+        self._owed += 1
+        self._phase = Phase.BODY
+        # Trailers come through the same callback and must not become headers (RFC 9110 §6.5.1).
+        self.headers = []
+        if self._is_stopping or self.expect_100_continue:
+            # A client that is answered instead of told to continue may or may not send its body: no next request
+            # could be told from it.
+            self.cycle.keep_alive = False
+
+    def _shed(self, gate: RequestGate) -> bool:
+        """Answer at once, without the application, a plain GET that is too much. Nothing may be owed before it."""
+        if self._owed or self._is_stopping or self.parser.get_method() != b"GET" or not self.parser.should_keep_alive():
+            return False
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        if not gate.guards(path) or has_body(self.headers) or not gate.sheds("GET", path):
+            return False
+        self._is_shed = True
+        self.transport.write(self._refusals.shed(self.server_state.default_headers))
+        return True
+
+    def on_message_complete(self) -> None:
+        if self._is_shed:
+            self._is_shed = False
+            self._phase = Phase.BETWEEN
+            self._deadline.stop()
+            self._idle_since = self.loop.time()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+            return
+        super().on_message_complete()
+        self._phase = Phase.BETWEEN
+        self._deadline.stop()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._owed -= 1
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        if self.transport.is_closing():
+            # A close waits for all to be written: for ever, if the client does not read.
+            self._watch_unread()
+        elif self._is_deaf and not self._owed:
+            self._say_goodbye()
+        else:
+            self._idle_since = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle, or not reading? An idle connection is no request: it is closed without a word."""
+        if self.transport.is_closing() or self._owed:
+            return
+        unread = self.transport.get_write_buffer_size()
+        if unread and unread >= self._unread_bytes:
+            self.transport.abort()
+            return
+        self._unread_bytes = unread
+        left = self._idle_since + self._idle_seconds - self.loop.time()
+        if unread or left > 0:
+            pause = self._limits.unread_seconds if unread else min(left, self._limits.unread_seconds)
+            self.timeout_keep_alive_task = self.loop.call_later(pause, self.timeout_keep_alive_handler)
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_unread()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not (self._is_deaf or self.transport.is_closing()):
+            self._ending.stop()
+
+    def _watch_unread(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._ending.start(self._limits.unread_seconds, self._on_unread)
+
+    def _on_unread(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread and unread >= self._unread_bytes:
+            self.transport.abort()
+        elif unread:
+            self._watch_unread()
+
+    def drain(self) -> None:
+        """Close after the next answer, or after the one that is owed and has not begun."""
+        self._is_stopping = True
+        if self._owed and self._phase is not Phase.HEAD and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Finish what is being received or answered, then close."""
+        self._is_stopping = True
+        if self._phase is not Phase.HEAD:
+            super().shutdown()
+
+    def _start_deadline(self) -> None:
+        self._deadline.start(self._limits.receive_seconds, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        if self.flow.read_paused:
+            # It is we who do not read: earlier requests are still being answered.
+            self._start_deadline()
+        elif self._phase is Phase.BETWEEN:
+            # Opened and never used. A 408 could be taken for the answer to a request sent at this moment.
+            self.transport.close()
+        else:
+            self._refuse(RequestTimeout())
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer and close, after the answers still owed: they come in the order of the requests."""
+        self._is_deaf = True
+        self._deadline.stop()
+        # The parser's own word, never a caller's.
+        method = self.parser.get_method().decode("ascii") if self._phase is not Phase.BETWEEN and self.url else "-"
+        has_begun = False
+        if self._phase is Phase.BODY:
+            has_begun = self._withdraw()
+        if not has_begun:
+            self._refusal = self._refusals.refuse(error, method, self.server_state.default_headers)
+        if not self._owed:
+            self._say_goodbye()
+
+    def _withdraw(self) -> bool:
+        """Take back the request whose body is broken; True if its answer has begun."""
+        cycle = self.cycle
+        if cycle.response_complete:
+            return True
+        self._owed -= 1
+        if self.pipeline:
+            # Newest first. Not begun: it waits for the answers before it.
+            self.pipeline.popleft()
+        cycle.disconnected = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        return cycle.response_started
+
+    def _close_after_answer(self) -> None:
+        self._is_deaf = True
+        self._deadline.stop()
+        if not self._owed:
+            self._say_goodbye()
+        else:
+            self.cycle.keep_alive = False
+
+    def _say_goodbye(self) -> None:
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.transport.write(self._refusal)
+        self.transport.write_eof()
+        self._ending.start(self._limits.linger_seconds, self.transport.abort)

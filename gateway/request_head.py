@@ -1,0 +1,85 @@
+"""What a request's head must look like, beyond what the parser asks for: sizes, target, Host and framing. Pure."""
+
+import re
+
+import httptools
+
+from gateway.errors import BadRequest, HeadersTooLarge, UriTooLong
+
+MAX_TARGET_BYTES = 8 * 1024
+MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADERS = 100
+HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def check_size(target: bytes, headers: Headers) -> None:
+    """Raises UriTooLong and HeadersTooLarge. Names and values count, and the four bytes around them."""
+    if len(target) > MAX_TARGET_BYTES:
+        raise UriTooLong
+    if sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEADER_BYTES:
+        raise HeadersTooLarge
+
+
+def check_head(version: str, target: bytes, headers: Headers) -> None:
+    """Raises BadRequest and HeadersTooLarge. Names are in lower case.
+
+    Whatever a proxy in front might read differently is refused (RFC 9112 §3.2 and §6.1), not guessed.
+    """
+    if len(headers) > MAX_HEADERS:
+        raise HeadersTooLarge
+    host: bytes | None = None
+    for name, value in headers:
+        if name == b"host":
+            if host is not None:
+                raise BadRequest("Host is given more than once")
+            host = value
+        elif name == b"transfer-encoding":
+            _check_transfer_encoding(version, value, headers)
+    _check_host(version, host)
+    if target[:1] != b"/" or b"#" in target:
+        _check_absolute(target, host)
+
+
+def check_no_body(headers: Headers) -> None:
+    """Raises BadRequest. After an upgrade offered with a body, the parser takes the body for the new protocol."""
+    if has_body(headers):
+        raise BadRequest("A request with a body cannot be upgraded")
+
+
+def has_body(headers: Headers) -> bool:
+    """RFC 9112 §6.3: without either field a request has none."""
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+
+
+def _check_host(version: str, host: bytes | None) -> None:
+    """HTTP/1.0 does without, as some health checks do."""
+    if version not in {"1.1", "1.0"}:
+        raise BadRequest("HTTP version is not supported")
+    if host is None:
+        if version == "1.1":
+            raise BadRequest("Host is missing")
+    elif HOST.fullmatch(host) is None:
+        raise BadRequest("Host is malformed")
+
+
+def _check_transfer_encoding(version: str, value: bytes, headers: Headers) -> None:
+    if version != "1.1" or value.lower() != b"chunked":
+        raise BadRequest("Transfer-Encoding is not supported")
+    framing = [name for name, _ in headers if name in {b"transfer-encoding", b"content-length"}]
+    if len(framing) > 1:
+        raise BadRequest("The length of the request is given more than once")
+
+
+def _check_absolute(target: bytes, host: bytes | None) -> None:
+    """A whole URL is a request's target too, if it names the same host as Host does (RFC 9112 §3.2.2)."""
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        raise BadRequest("Request URL is malformed") from None
+    scheme, separator, rest = target.partition(b"://")
+    is_absolute = separator and scheme.lower() in {b"http", b"https"} and url.path is not None
+    if not is_absolute or url.fragment is not None or rest.partition(b"/")[0].lower() != (host or b"").lower():
+        raise BadRequest("Request URL is malformed")

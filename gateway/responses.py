@@ -1,0 +1,56 @@
+"""Answers as bytes: JSON, with the headers every API answer has, and nothing computed twice."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import ApiError
+
+CONTENT_TYPE = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"private, no-store")
+
+encode = msgspec.json.Encoder().encode
+
+
+class JSONAnswer:
+    """A JSON body with a status; an ASGI application like Starlette's responses, without their general machinery."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self._status = status
+        self._body = encode(content)
+        self._headers = [
+            CONTENT_TYPE,
+            (b"content-length", b"%d" % len(self._body)),
+            NO_STORE,
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        body = b"" if scope["method"] == "HEAD" else self._body
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def error_answer(error: ApiError) -> JSONAnswer:
+    """The one shape of all errors."""
+    return JSONAnswer({"error": error.message}, status=error.status, headers=error.headers)
+
+
+def raw_error_answer(error: ApiError, default_headers: list[tuple[bytes, bytes]], *, ends: bool = True) -> bytes:
+    """A whole answer, as the application would give it; by default the connection's last."""
+    body = encode({"error": error.message})
+    headers = [
+        *default_headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"private, no-store"),
+        *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in error.headers.items()),
+        *([(b"connection", b"close")] if ends else []),
+    ]
+    status_line = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n".encode("ascii")
+    return status_line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body

@@ -1,0 +1,47 @@
+"""How long rows are kept: what is older is forgotten at the start and then once a day."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.errors import StorageUnavailable
+from gateway.store import Store
+from gateway.times import format_time
+
+TRIGGERS_KEPT = timedelta(days=90)
+USAGE_KEPT = timedelta(days=40)
+ACTIVITY_KEPT = timedelta(days=400)
+SYNC_DAYS_KEPT = timedelta(days=40)
+DAY_SECONDS = 86_400.0
+
+log = structlog.get_logger()
+
+
+class Retention:
+    """Forgets old rows."""
+
+    def __init__(self, store: Store, clock: Clock, *, every_seconds: float = DAY_SECONDS) -> None:
+        self._store = store
+        self._clock = clock
+        self._every_seconds = every_seconds
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.prune()
+            await asyncio.sleep(self._every_seconds)
+
+    async def prune(self) -> None:
+        """Never fails: the next day tries again."""
+        now = self._clock.now()
+        try:
+            await asyncio.gather(
+                self._store.triggers.prune(format_time(now - TRIGGERS_KEPT)),
+                self._store.usage.prune(format_time(now - USAGE_KEPT)),
+                self._store.activity.prune(format_time(now - ACTIVITY_KEPT)),
+                self._store.sync_days.prune(format_time(now - SYNC_DAYS_KEPT)),
+            )
+        except StorageUnavailable as error:
+            log.warning("old_rows_not_pruned", detail=error.detail)

@@ -1,0 +1,113 @@
+"""Every way the sandbox says no, in Airbyte's three dialects.
+
+Refusal
+├── Problem   most of the public API; nulls are present
+├── Opaque    an error id and nothing else
+└── Hal       what Micronaut itself answers
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from uuid import NAMESPACE_URL, uuid5
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.sandbox.wire import json_answer
+
+ERRORS_PAGE = "https://reference.airbyte.com/reference/errors"
+
+
+class Refusal(Exception):
+    """An answer that is not a success. `place` is the path and query that was asked for."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def body(self, place: str) -> object:
+        raise NotImplementedError
+
+
+class Problem(Refusal):
+    """An RFC 7807 body, labelled plain `application/json` as Airbyte does."""
+
+    def __init__(
+        self, status: int, title: str, *, kind: str, detail: str, data: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status)
+        self.title = title
+        self.kind = kind
+        self.detail = detail
+        self.data = data
+
+    def body(self, place: str) -> object:  # noqa: ARG002 - only HAL bodies name the place
+        return {
+            "status": self.status,
+            "type": f"{ERRORS_PAGE}{self.kind}",
+            "title": self.title,
+            "detail": self.detail,
+            "documentationUrl": None,
+            "data": self.data,
+        }
+
+
+class Opaque(Refusal):
+    """Uncaught errors, broken constraints and unreadable JSON: the reason is only in the server's log."""
+
+    def body(self, place: str) -> object:
+        return {"errorId": str(uuid5(NAMESPACE_URL, f"{self.status} {place}"))}
+
+
+class Hal(Refusal):
+    """Micronaut's own error body."""
+
+    def __init__(self, status: int, reason: str | None = None) -> None:
+        super().__init__(status)
+        self.reason = reason
+
+    def body(self, place: str) -> object:
+        phrase = HTTPStatus(self.status).phrase
+        error = {"message": self.reason or phrase, "_links": {}, "_embedded": {}}
+        return {
+            "message": phrase,
+            "_links": {"self": {"href": place, "templated": False}},
+            "_embedded": {"errors": [error]},
+        }
+
+
+def render_refusal(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)  # noqa: S101 - narrows the type Starlette hands to every handler
+    query = f"?{request.url.query}" if request.url.query else ""
+    return json_answer(refusal.body(request.url.path + query), status=refusal.status)
+
+
+def not_found(resource_type: str, resource_id: str) -> Problem:
+    data = {"resourceType": resource_type, "resourceId": resource_id}
+    detail = f"Could not find a resource for: {resource_id}"
+    return Problem(404, "resource-not-found", kind="#resource-not-found", detail=detail, data=data)
+
+
+def forbidden(role: str = "WORKSPACE_READER") -> Problem:
+    message = f"Caller does not have the required {role} permissions to access the resource(s)."
+    detail = "The request is forbidden."
+    return Problem(403, "forbidden", kind="#forbidden", detail=detail, data={"message": message})
+
+
+def bad_request(message: str) -> Problem:
+    return Problem(400, "bad-request", kind="#bad-request", detail="Bad request", data={"message": message})
+
+
+def try_again_later(message: str) -> Problem:
+    detail = "Please try again later."
+    return Problem(409, "try-again-later", kind="#try-again-later", detail=detail, data={"message": message})
+
+
+def state_conflict(message: str = "Could not fulfill request") -> Problem:
+    detail = "State conflict"
+    return Problem(409, "state-conflict", kind="#409-state-conflict", detail=detail, data={"message": message})
+
+
+def unprocessable(message: str) -> Problem:
+    detail = "The body of the request was not understood"
+    return Problem(422, "unprocessable-entity", kind="#unprocessable-entity", detail=detail, data={"message": message})

@@ -1,0 +1,149 @@
+"""Everything the sandbox knows: workspaces, sources, destinations, connections and their jobs.
+
+Tests build and change the world through the methods here; the routes only read it, trigger and cancel.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from uuid import UUID
+
+from gateway.sandbox.history import History
+from gateway.sandbox.records import Actor, Connection, ConnectionStatus, Job, JobState, JobType, Workspace
+from gateway.sandbox.timeline import (
+    TERMINAL,
+    Outcome,
+    Pace,
+    Status,
+    Step,
+    cancelled_run,
+    past_run,
+    queued_run,
+    triggered_run,
+)
+
+MANUAL = {"scheduleType": "manual"}
+BYTES_PER_ROW = 512
+TRIGGERED_ROWS = 12_000
+RETRYING_SOURCE_TYPE = "facebook-marketing"
+
+
+class World:
+    """The state of one pretended Airbyte. Equal seeds and equal calls give equal ids."""
+
+    def __init__(self, *, clock: Callable[[], float], seed: int) -> None:
+        self.pace = Pace()
+        self.workspaces: dict[str, Workspace] = {}
+        self.sources: dict[str, Actor] = {}
+        self.destinations: dict[str, Actor] = {}
+        self.connections: dict[str, Connection] = {}
+        self.history = History(clock)
+        self._clock = clock
+        self._seed = seed
+        self._job_ids = count(1)
+        self._places = count(1)
+
+    def add_workspace(self, name: str) -> Workspace:
+        workspace = Workspace(self._new_id(), name)
+        self.workspaces[workspace.workspace_id] = workspace
+        return workspace
+
+    def add_connection(
+        self,
+        workspace_id: str,
+        source_type: str = "shopify",
+        *,
+        name: str | None = None,
+        status: ConnectionStatus = "active",
+        schedule: dict[str, str] | None = None,
+        created_at: float | None = None,
+        outcome: Outcome | None = None,
+    ) -> Connection:
+        """Add a connection with a source and a destination of its own."""
+        at = self._clock() if created_at is None else created_at
+        label = source_type.replace("-", " ").title() or "Custom source"
+        source = self._add_actor(self.sources, workspace_id, source_type, label, at)
+        destination = self._add_actor(self.destinations, workspace_id, "bigquery", "Warehouse", at)
+        connection = Connection(
+            connection_id=self._new_id(),
+            workspace_id=workspace_id,
+            name=f"{source.name} -> {destination.name}" if name is None else name,
+            source_id=source.actor_id,
+            destination_id=destination.actor_id,
+            status=status,
+            schedule=dict(MANUAL if schedule is None else schedule),
+            created_at=at,
+            outcome=outcome or ("retries" if source_type == RETRYING_SOURCE_TYPE else "succeeds"),
+        )
+        self.connections[connection.connection_id] = connection
+        return connection
+
+    def set_connection_status(self, connection_id: str, status: ConnectionStatus) -> None:
+        self.connections[connection_id] = replace(self.connections[connection_id], status=status)
+
+    def remove_connection(self, connection_id: str) -> None:
+        """Delete as Airbyte does: the connection stays readable by id and keeps its history."""
+        self.set_connection_status(connection_id, "deprecated")
+
+    def forget_connection(self, connection_id: str) -> None:
+        """Leave no trace, as if the connection had never existed."""
+        del self.connections[connection_id]
+        self.history.forget(connection_id)
+
+    def add_job(
+        self,
+        connection_id: str,
+        *,
+        status: Status = "succeeded",
+        created_at: float | None = None,
+        job_type: JobType = "sync",
+        duration_seconds: float = 60.0,
+        bytes: int = 512_000,  # noqa: A002 - Airbyte counts bytes and rows, so do we
+        rows: int = 1_000,
+    ) -> Job:
+        """Make up a job; without `created_at` it ends now, or starts now when it has no end."""
+        if created_at is None:
+            created_at = self._clock() - (duration_seconds if status in TERMINAL else 0.0)
+            duration_seconds = duration_seconds if status in TERMINAL else 0.0
+        steps = past_run(status, created_at, duration_seconds)
+        return self.put_job(connection_id, steps, job_type=job_type, rows=rows, size=bytes)
+
+    def put_job(self, connection_id: str, steps: tuple[Step, ...], *, job_type: JobType, rows: int, size: int) -> Job:
+        """Add a job with the life it is given."""
+        workspace_id = self.connections[connection_id].workspace_id
+        job = Job(next(self._job_ids), connection_id, workspace_id, job_type, steps, rows, size)
+        self.history.put(job)
+        return job
+
+    def trigger(self, connection_id: str, job_type: JobType, *, queued: bool = False, late_seconds: float = 0.0) -> Job:
+        """Start a job now, or let it appear `late_seconds` later."""
+        start = self._clock() + late_seconds
+        outcome = self.connections[connection_id].outcome
+        steps = queued_run(start, self.pace) if queued else triggered_run(outcome, start, self.pace)
+        rows = TRIGGERED_ROWS if job_type == "sync" else 0
+        size = rows * BYTES_PER_ROW
+        return self.put_job(connection_id, steps, job_type=job_type, rows=rows, size=size)
+
+    def cancel(self, job: Job, state: JobState) -> None:
+        """End a job now; what it has committed so far stays."""
+        steps = cancelled_run(job.steps, self._clock())
+        self.history.put(replace(job, steps=steps, rows=state.rows, bytes=state.bytes))
+
+    def _add_actor(self, actors: dict[str, Actor], workspace_id: str, kind: str, name: str, created_at: float) -> Actor:
+        configuration: dict[str, object] = {
+            "host": f"{kind or 'custom'}.internal.example.com",
+            "account_id": f"acct-{workspace_id[:8]}",
+            "credentials": {"api_secret": "**********", "auth_type": "client_credentials"},
+        }
+        definition_id = self._derive(f"definition/{kind}")
+        actor = Actor(self._new_id(), workspace_id, name, kind, definition_id, configuration, created_at)
+        actors[actor.actor_id] = actor
+        return actor
+
+    def _new_id(self) -> str:
+        return self._derive(f"{next(self._places)}")
+
+    def _derive(self, name: str) -> str:
+        digest = hashlib.sha256(f"sandbox/{self._seed}/{name}".encode()).digest()
+        return str(UUID(bytes=digest[:16], version=4))

@@ -1,0 +1,154 @@
+"""Runs an application under uvicorn. Every option is given here, so that no environment variable can."""
+
+import asyncio
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+
+from gateway.draining import begin_draining
+from gateway.errors import OperatorError
+from gateway.protocol import GatewayProtocol
+from gateway.refusals import Refusals
+from gateway.settings import ServerSettings
+from gateway.wire_limits import WireLimits
+
+BACKLOG = 2048
+TICK_SECONDS = 0.1
+"""How soon a second signal is noticed; as often as uvicorn looks for the first."""
+KEEPALIVE_SECONDS = 75
+"""Longer than the 60 s a proxy keeps its side, so that it never writes into a closed connection."""
+DRAIN_SECONDS = 2.0
+"""Between SIGTERM and the end of accepting: a load balancer that asks every second or two sees that it is not ready
+and sends its next requests elsewhere. With `GRACE_SECONDS` within the 90 s that systemd gives a stop."""
+GRACE_SECONDS = 85
+"""For requests under way at a stop: longer than the longest call to Airbyte."""
+MOST_CONNECTIONS = 10_000
+ACCEPTED_AT_ONCE = 8
+"""libuv accepts one connection per listener in a round of the event loop. With one listener, callers who connect for
+each request would queue in the kernel, where nothing can be shed."""
+RESERVED_DESCRIPTORS = 128
+"""For the database, the log, Airbyte and the listener."""
+
+
+class Server(uvicorn.Server):
+    """Says when it listens. The first signal asks it to stop, the second insists; both end with status 0."""
+
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], *, drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        super().__init__(config)
+        self._announce = started
+        self._drain_seconds = drain_seconds
+        self._is_terminated = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        # Not kept for raising again, as uvicorn does: ended as asked is no failure.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._is_terminated = sig == signal.SIGTERM
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._is_terminated:
+            await self._drain()
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn leaves everything as it is; the database's threads would keep the process alive.
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
+            for task in list(self.server_state.tasks):
+                task.cancel()
+            await self.lifespan.shutdown()
+
+    async def _drain(self) -> None:
+        """Be not ready and still answer all. Not for SIGINT: at a keyboard nobody balances loads."""
+        begin_draining(self.lifespan.state)
+        for connection in list(self.server_state.connections):
+            cast("GatewayProtocol", connection).drain()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._drain_seconds
+        while loop.time() < end and not self.force_exit:  # noqa: ASYNC110 - a signal's handler can set no event
+            await asyncio.sleep(TICK_SECONDS)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises OperatorError: the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return listener
+
+
+def several(listener: socket.socket) -> list[socket.socket]:
+    """The listener and duplicates of it, as many as connections are to be accepted at once."""
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+
+
+def connection_limit() -> int:
+    """As many as leave descriptors for everything else: without one, nothing could be accepted, read or logged."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2))
+
+
+def build_config(
+    app: Any, settings: ServerSettings, *, date_header: bool = True, limits: WireLimits | None = None
+) -> uvicorn.Config:
+    """One process: more of them would each have their own rate limit."""
+    gate = getattr(app, "gate", None)
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=partial(  # type: ignore[arg-type]
+            GatewayProtocol,
+            limits=limits or WireLimits(connections=connection_limit()),
+            refusals=gate.refusals if gate else Refusals(),
+            gate=gate,
+        ),
+        ws="none",
+        lifespan="on",
+        workers=1,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=date_header,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEPALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def serve_app(app: Any, settings: ServerSettings, *, started: Callable[[str], None], date_header: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished. `started` is told the address.
+
+    Raises OperatorError if the address cannot be listened on or the application does not start.
+    """
+    listener = listen(settings.host, settings.port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    server = Server(build_config(app, settings, date_header=date_header), lambda: started(address))
+    try:
+        server.run(sockets=several(listener))
+    finally:
+        listener.close()
+    if not server.started:
+        raise OperatorError("the gateway did not start; the log says why")

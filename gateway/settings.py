@@ -1,0 +1,230 @@
+"""Settings: shipped defaults, under a TOML file, under the environment; validated once, frozen.
+
+Each value's type and range stand in the structures below; unknown keys are refused, naming file and key.
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.errors import SettingsError
+from gateway.resources import resource_text
+from gateway.secret import Secret
+
+SETTINGS_FILE = "settings.toml"
+ENVIRONMENT_PREFIX = "GATEWAY_"
+SQLITE_PREFIX = "sqlite:///"
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of the file."""
+
+
+class ServerSettings(Table, frozen=True):
+    host: str
+    port: Port
+    trusted_proxies: tuple[str, ...]
+    public_url: str
+    metrics_networks: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Where people and callers find the gateway, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+
+class DatabaseSettings(Table, frozen=True):
+    url: str
+
+
+class AirbyteSettings(Table, frozen=True):
+    base_url: str
+    auth: Literal["client_credentials", "basic", "none"]
+    client_id: str
+    client_secret: Secret
+    username: str
+    password: Secret
+    max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
+    freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
+
+
+class RateLimitSettings(Table, frozen=True):
+    requests: Positive
+    per_seconds: Positive
+    backend: Literal["memory"]
+
+
+class LogSettings(Table, frozen=True):
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["json", "console"]
+
+
+class Settings(Table, frozen=True):
+    """All settings. `folder` is where relative paths start."""
+
+    server: ServerSettings
+    database: DatabaseSettings
+    airbyte: AirbyteSettings
+    rate_limit: RateLimitSettings
+    log: LogSettings
+    folder: Path = Path()
+
+    @property
+    def database_path(self) -> Path:
+        return self.folder / self.database.url.removeprefix(SQLITE_PREFIX)
+
+
+Origins = dict[str, str]
+"""Dotted key → where its value came from, in the words that begin an error line."""
+
+
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
+) -> Settings:
+    """Defaults, then `path` (or `settings.toml` of the working directory if there is one), then the environment.
+
+    Raises SettingsError with one line that names where the value came from, its key and what was expected.
+    """
+    folder = (working_directory or Path.cwd()).resolve()
+    values = tomllib.loads(resource_text(SETTINGS_FILE))
+    origins = {f"{table}.{key}": f"defaults: {table}.{key}" for table in values for key in values[table]}
+    local = folder / SETTINGS_FILE
+    chosen = path or (local if local.exists() else None)
+    if chosen is not None:
+        chosen = (folder / chosen).resolve()
+        folder = chosen.parent
+        _merge_file(values, origins, chosen)
+    _merge_environment(values, origins, environment)
+    settings = msgspec.structs.replace(_convert(values, origins), folder=folder)
+    _check(settings, origins)
+    return settings
+
+
+def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
+    for table, keys in _read(path).items():
+        if table not in values:
+            raise SettingsError(f"{path}: unknown table [{table}]; known are {', '.join(values)}")
+        if not isinstance(keys, dict):
+            raise SettingsError(f"{path}: {table}: expected a table, [{table}]")
+        for key, value in keys.items():
+            if key not in values[table]:
+                raise SettingsError(f"{path}: unknown key {key!r} in [{table}]; known are {', '.join(values[table])}")
+            values[table][key] = value
+            origins[f"{table}.{key}"] = f"{path}: {table}.{key}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such settings file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def _merge_environment(values: dict[str, Any], origins: Origins, environment: Mapping[str, str]) -> None:
+    """Take each variable that names a table of ours.
+
+    Variables that merely start with GATEWAY_ are left alone: container platforms invent such names.
+    """
+    for variable in sorted(environment):
+        for table, structure in _tables().items():
+            prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
+            if variable.startswith(prefix):
+                key, value = _override(variable, prefix, structure, environment[variable])
+                values[table][key] = value
+                origins[f"{table}.{key}"] = f"environment: {variable}"
+
+
+def _override(variable: str, prefix: str, structure: type[Table], text: str) -> tuple[str, Any]:
+    types = _types(structure)
+    key = variable.removeprefix(prefix).lower()
+    base = key.removesuffix("_file")
+    if key.endswith("_file") and types.get(base) is Secret:
+        try:
+            return base, Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"environment: {variable}: cannot be read: {error}") from None
+    if key not in types:
+        raise SettingsError(f"environment: {variable}: unknown key; known are {', '.join(types)}")
+    if types[key] == tuple[str, ...]:
+        return key, [part.strip() for part in text.split(",") if part.strip()]
+    if types[key] in (str, Secret):
+        return key, text
+    try:
+        return key, msgspec.convert(text, types[key], strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"environment: {variable}: {_explain(str(error), types[key])}") from None
+
+
+def _tables() -> dict[str, type[Table]]:
+    return {name: kind for name, kind in _types(Settings).items() if name != "folder"}
+
+
+def _types(structure: type[Table]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(structure)}
+
+
+def _convert(values: Mapping[str, Any], origins: Origins) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        text, _, location = str(error).partition(" - at `$.")
+        table, key = re.split(r"[.\[`]", location)[:2]
+        raise SettingsError(f"{origins[f'{table}.{key}']}: {_explain(text, _types(_tables()[table])[key])}") from None
+
+
+def _secret(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    # msgspec adds the place of the value to a TypeError's text.
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _explain(text: str, kind: Any) -> str:
+    expected = f"; expected one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
+    return text[:1].lower() + text[1:] + expected
+
+
+def _check(settings: Settings, origins: Origins) -> None:
+    """Rules that a single value's type cannot state."""
+    server = settings.server
+    _check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
+    _check_networks(origins["server.metrics_networks"], server.metrics_networks)
+    if not settings.database.url.removeprefix(SQLITE_PREFIX) or not settings.database.url.startswith(SQLITE_PREFIX):
+        raise SettingsError(f"{origins['database.url']}: expected sqlite:///PATH")
+    _check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
+    if server.public_url:
+        _check_url(origins["server.public_url"], server.public_url)
+
+
+def _check_networks(origin: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingsError(f"{origin}: {network!r} is no address or network such as 10.0.0.0/8") from None
+
+
+def _check_url(origin: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    else:
+        good = good and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not (good and url.isascii() and url.isprintable() and " " not in url):
+        raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment")

@@ -1,0 +1,79 @@
+"""Every statement about the table `activity`: who did what, written in the transaction of what was done."""
+
+import sqlite3
+
+import aiosqlite
+
+from gateway.models import ActivityEntry
+from gateway.store.database import Database, Parameters
+from gateway.store.pruning import prune
+
+LAST_NUMBER = (1 << 63) - 1
+"""SQLite's largest: every entry comes before it."""
+
+
+class ActivityLog:
+    """Entries, newest first. What a client may see takes `client_id` first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, entry: ActivityEntry) -> None:
+        """Write an entry about something that changes nothing in the database. Raises StorageUnavailable."""
+        await self._database.write(lambda connection: insert(connection, entry), housekeeping=True)
+
+    async def of_client(self, client_id: int, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
+        """At most `limit` entries, of those with a smaller number than `before` if it is given."""
+        return await self._select(
+            "SELECT * FROM activity WHERE client_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            (client_id, LAST_NUMBER if before is None else before, limit),
+        )
+
+    async def all(self, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
+        """As `of_client`, of every client and of none, for the operator."""
+        return await self._select(
+            "SELECT * FROM activity WHERE number < ? ORDER BY number DESC LIMIT ?",
+            (LAST_NUMBER if before is None else before, limit),
+        )
+
+    async def prune(self, before: str) -> None:
+        """Forget what happened earlier than `before`."""
+        await prune(
+            self._database,
+            "DELETE FROM activity WHERE number IN (SELECT number FROM activity WHERE at < ?1 LIMIT ?2) RETURNING 1",
+            before,
+        )
+
+    async def _select(self, sql: str, parameters: Parameters) -> list[ActivityEntry]:
+        rows = await self._database.fetch_all(sql, parameters)
+        return [ActivityEntry(**{**dict(row), "by_operator": bool(row["by_operator"])}) for row in rows]
+
+
+async def insert(connection: aiosqlite.Connection, entry: ActivityEntry) -> None:
+    """Write the entry in the transaction that is under way."""
+    await connection.execute_fetchall(
+        """
+        INSERT INTO activity (at, client_id, actor, action, subject, address, request_id, by_operator)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            entry.at,
+            entry.client_id,
+            entry.actor,
+            entry.action,
+            entry.subject,
+            entry.address,
+            entry.request_id,
+            entry.by_operator,
+        ),
+    )
+
+
+async def change(
+    connection: aiosqlite.Connection, sql: str, parameters: Parameters, entry: ActivityEntry | None
+) -> list[sqlite3.Row]:
+    """The rows of a statement with RETURNING, and the entry about it if there are any: nothing done, nothing told."""
+    rows = list(await connection.execute_fetchall(sql, parameters))
+    if rows and entry is not None:
+        await insert(connection, entry)
+    return rows

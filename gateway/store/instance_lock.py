@@ -1,0 +1,42 @@
+"""One serving gateway for each database: two would each have their own rate limit, so twice what was promised.
+
+The lock is on a file beside the database and ends with the process, however it ends. Never on the database itself:
+closing any other descriptor of that file would drop SQLite's own locks.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import DatabaseRefused
+
+FILE_MODE = 0o600
+
+
+@contextmanager
+def instance_lock(database: Path) -> Iterator[None]:
+    """Hold the lock of the database. Raises DatabaseRefused while another process does.
+
+    The lock file stays behind: removing it would let a third process lock a new one while a second holds the old.
+    """
+    path = f"{database.resolve()}.lock"
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    except OSError as error:
+        raise DatabaseRefused(f"{path}: cannot be opened: {error.strerror}") from None
+    try:
+        _lock(descriptor, database, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, database: Path, path: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DatabaseRefused(f"{database}: in use by another gateway; one database is served once") from None
+    except OSError as error:
+        raise DatabaseRefused(f"{path}: cannot be locked: {error.strerror}") from None

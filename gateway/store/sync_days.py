@@ -1,0 +1,83 @@
+"""Every statement about the tables `sync_days` and `sync_days_read`: how syncs went, day by day.
+
+No cache holds any of it, so each write is housekeeping: the keys and connections read so far stay cached.
+"""
+
+import json
+from collections.abc import Collection, Iterable
+
+import aiosqlite
+
+from gateway.models import SyncDay
+from gateway.store.database import Database
+from gateway.store.pruning import prune
+
+
+class SyncDays:
+    """Days of Airbyte connections. A client sees those of the ones that are mapped to its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_client(self, client_id: int, airbyte_ids: Collection[str], *, since: str) -> list[SyncDay]:
+        """The days from `since` on on which the client's connections among `airbyte_ids` had syncs."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT sync_days.* FROM connections JOIN sync_days USING (airbyte_id)
+            WHERE client_id = ? AND airbyte_id IN (SELECT value FROM json_each(?)) AND day >= ?
+            """,
+            (client_id, json.dumps(list(airbyte_ids)), since),
+        )
+        return [SyncDay(**dict(row)) for row in rows]
+
+    async def read_upto(self, airbyte_ids: Collection[str]) -> dict[str, str]:
+        """Up to when the days of each are complete; one that was never read is missing."""
+        rows = await self._database.fetch_all(
+            "SELECT airbyte_id, read_upto FROM sync_days_read WHERE airbyte_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(airbyte_ids)),),
+        )
+        return {row["airbyte_id"]: row["read_upto"] for row in rows}
+
+    async def replace(
+        self, airbyte_id: str, days: Iterable[SyncDay], *, first: str, before: str, read_upto: str
+    ) -> None:
+        """Put `days` in place of all from `first` on that come before `before`."""
+        rows = [(airbyte_id, day.day, day.succeeded, day.failed, day.other, day.rows, day.bytes) for day in days]
+
+        async def write(connection: aiosqlite.Connection) -> None:
+            await connection.execute_fetchall(
+                "DELETE FROM sync_days WHERE airbyte_id = ? AND day >= ? AND day < ?",
+                (airbyte_id, first, before),
+            )
+            await connection.executemany("INSERT INTO sync_days VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            await connection.execute_fetchall(
+                "INSERT OR REPLACE INTO sync_days_read (airbyte_id, read_upto) VALUES (?, ?)", (airbyte_id, read_upto)
+            )
+
+        await self._database.write(write, housekeeping=True)
+
+    async def prune(self, before: str) -> None:
+        """Forget the days earlier than `before`, and everything about connections that are no longer mapped.
+
+        How far those were read goes first: whoever maps one again meanwhile has it read from the beginning.
+        """
+        await prune(
+            self._database,
+            """
+            DELETE FROM sync_days_read WHERE airbyte_id IN
+                (SELECT airbyte_id FROM sync_days_read
+                 WHERE airbyte_id NOT IN (SELECT airbyte_id FROM connections
+                                          WHERE airbyte_id IS NOT NULL) LIMIT ?2) RETURNING 1
+            """,
+            before,
+        )
+        await prune(
+            self._database,
+            """
+            DELETE FROM sync_days WHERE (airbyte_id, day) IN
+                (SELECT airbyte_id, day FROM sync_days
+                 WHERE day < ?1 OR airbyte_id NOT IN (SELECT airbyte_id FROM connections
+                                                      WHERE airbyte_id IS NOT NULL) LIMIT ?2) RETURNING 1
+            """,
+            before,
+        )

@@ -1,0 +1,47 @@
+"""Counts over several tables, for the operator's pages."""
+
+import json
+from collections.abc import Iterable
+
+from gateway.models import ClientTotals, Totals
+from gateway.store.database import Database
+
+
+class TotalsReader:
+    """How many there are of what."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_clients(self, client_ids: Iterable[int], *, now: str, calls_since: str) -> dict[int, ClientTotals]:
+        """By client. Keys are those not revoked or expired; calls, from the hour that began at `calls_since` on."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT id,
+                (SELECT count(*) FROM connections WHERE client_id = clients.id) AS connections,
+                (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
+                    AND (expires_at IS NULL OR expires_at > ?2)) AS keys,
+                (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
+                (SELECT coalesce(sum(calls), 0) FROM key_usage WHERE client_id = clients.id AND hour >= ?3) AS calls
+            FROM clients WHERE id IN (SELECT value FROM json_each(?1))
+            """,
+            (json.dumps(list(client_ids)), now, calls_since),
+        )
+        return {row["id"]: ClientTotals(row["connections"], row["keys"], row["users"], row["calls"]) for row in rows}
+
+    async def of_installation(self, *, now: str) -> Totals:
+        (row,) = await self._database.fetch_all(
+            """
+            SELECT
+                (SELECT count(*) FROM clients) AS clients,
+                (SELECT count(*) FROM clients WHERE disabled_at IS NOT NULL) AS disabled_clients,
+                (SELECT count(*) FROM connections) AS connections,
+                (SELECT count(*) FROM connections WHERE airbyte_id IS NULL) AS unmapped_connections,
+                (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL
+                    AND (expires_at IS NULL OR expires_at > ?)) AS keys,
+                (SELECT count(*) FROM users) AS users,
+                (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) AS database_bytes
+            """,
+            (now,),
+        )
+        return Totals(**dict(row))

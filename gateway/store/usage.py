@@ -1,0 +1,142 @@
+"""How keys are used: counted in memory as requests pass, written at times, and every statement about `key_usage`.
+
+A call counts in the hour it came in. What is read here lags behind by what the next flush will write.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Literal
+
+import aiosqlite
+
+from gateway.models import HourUsage, KeyUsage
+from gateway.store.database import Database
+from gateway.store.pruning import prune
+from gateway.times import format_time
+
+HOUR_SECONDS = 3600
+RATE_LIMITED = 429
+
+Count = tuple[str, float, Literal["calls", "limited", "errors"]]
+"""Key id, when the hour began (Unix time), and what is counted."""
+
+
+class KeyUse:
+    """Calls of a key since the last flush, in the hour that ends at `until`: whence the first came, when the last."""
+
+    __slots__ = ("address", "agent", "calls", "moment", "until")
+
+    def __init__(self, moment: float, address: str | None, agent: str | None) -> None:
+        self.address = address
+        self.agent = agent
+        self.calls = 1
+        self.moment = moment
+        self.until = _hour(moment) + HOUR_SECONDS
+
+
+class Usage:
+    """The counters of one process, and what all of them have written. For one event loop; moments are Unix time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._uses: dict[str, KeyUse] = {}
+        self._counts: Counter[Count] = Counter()
+        self._unwritten_uses: dict[str, KeyUse] = {}
+        self._unwritten_counts: Counter[Count] = Counter()
+
+    def count_again(self, key_id: str, moment: float) -> bool:
+        """Count a call; False, and nothing is counted, if it is the key's first since the last flush or in its hour."""
+        use = self._uses.get(key_id)
+        if use is None or moment >= use.until:
+            return False
+        use.moment = moment
+        use.calls += 1
+        return True
+
+    def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
+        """Count the first call since the last flush or in its hour, and remember whence it came."""
+        if key_id in self._uses:
+            self._sum_up(key_id, self._uses[key_id])
+        self._uses[key_id] = KeyUse(moment, address, agent)
+
+    def count_failure(self, key_id: str, moment: float, status: int) -> None:
+        """Count that a call, which came in at `moment`, was answered with `status`, 400 or more."""
+        self._counts[key_id, _hour(moment), "limited" if status == RATE_LIMITED else "errors"] += 1
+
+    async def flush(self) -> None:
+        """Write what was counted since the last flush. On failure it is kept for the next one."""
+        if self._uses or self._counts or self._unwritten_uses or self._unwritten_counts:
+            await self._database.write(self._write, housekeeping=True, committed=self._forget_written)
+
+    async def _write(self, connection: aiosqlite.Connection) -> None:
+        """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
+        for key_id, use in self._uses.items():
+            self._sum_up(key_id, use)
+        self._unwritten_uses |= self._uses
+        self._unwritten_counts.update(self._counts)
+        self._uses, self._counts = {}, Counter()
+        await connection.executemany(
+            "UPDATE api_keys SET last_used_at = ?, last_used_address = ?, last_used_agent = ? WHERE id = ?",
+            [(_time(use.moment), use.address, use.agent, key_id) for key_id, use in self._unwritten_uses.items()],
+        )
+        # From api_keys: a client that was removed since, with its keys, is passed over.
+        await connection.executemany(
+            """
+            INSERT INTO key_usage (key_id, client_id, hour, calls, limited, errors)
+            SELECT id, client_id, ?, ?, ?, ? FROM api_keys WHERE id = ?
+            ON CONFLICT (key_id, hour) DO UPDATE SET
+                calls = calls + excluded.calls, limited = limited + excluded.limited, errors = errors + excluded.errors
+            """,
+            [
+                (_time(hour), *(number if kind == what else 0 for kind in ("calls", "limited", "errors")), key_id)
+                for (key_id, hour, what), number in self._unwritten_counts.items()
+            ],
+        )
+
+    def _sum_up(self, key_id: str, use: KeyUse) -> None:
+        self._counts[key_id, use.until - HOUR_SECONDS, "calls"] += use.calls
+
+    def _forget_written(self) -> None:
+        self._unwritten_uses, self._unwritten_counts = {}, Counter()
+
+    async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
+        """Of each key that was called in an hour that began at `since` or later, by key id."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT key_id, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            WHERE client_id = ? AND hour >= ? GROUP BY key_id ORDER BY key_id
+            """,
+            (client_id, since),
+        )
+        return [KeyUsage(**dict(row)) for row in rows]
+
+    async def hours(self, client_id: int, since: str) -> list[HourUsage]:
+        """The hours in which the client's keys were called, from the one that began at `since` on, oldest first."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT hour, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            WHERE client_id = ? AND hour >= ? GROUP BY hour ORDER BY hour
+            """,
+            (client_id, since),
+        )
+        return [HourUsage(**dict(row)) for row in rows]
+
+    async def prune(self, before: str) -> None:
+        """Forget the hours that began earlier than `before`."""
+        await prune(
+            self._database,
+            """
+            DELETE FROM key_usage WHERE (key_id, hour) IN
+                (SELECT key_id, hour FROM key_usage WHERE hour < ?1 LIMIT ?2) RETURNING 1
+            """,
+            before,
+        )
+
+
+def _hour(moment: float) -> float:
+    """When it began."""
+    return moment // HOUR_SECONDS * HOUR_SECONDS
+
+
+def _time(unix_seconds: float) -> str:
+    return format_time(datetime.fromtimestamp(unix_seconds, UTC))

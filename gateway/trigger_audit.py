@@ -1,0 +1,108 @@
+"""The audit of triggers: each is written down before it is sent, and afterwards what came of it.
+
+What a process that was killed left open is looked up in Airbyte's job list by the next one.
+"""
+
+import asyncio
+
+import structlog
+
+from gateway.airbyte import MAX_JOBS, Airbyte
+from gateway.clock import Clock
+from gateway.errors import ApiError, ConnectionNotFound, StorageUnavailable, UpstreamError, UpstreamRefused
+from gateway.models import Job
+from gateway.store import Intent, Store, Unresolved
+from gateway.times import format_time, parse_time
+
+MOST_LEFT_OVER = 200
+"""One call to Airbyte for each: more than these wait for the next start."""
+SETTLE_SECONDS = 75.0
+"""Airbyte may take 60 s to show the job of a trigger it was sent: no sooner does its absence mean anything."""
+STARTED = "ok"
+NOTHING_STARTED = "none"
+CANNOT_BE_TOLD = "unknown"
+
+log = structlog.get_logger()
+
+
+class TriggerAudit:
+    """Rows of the table `triggers`, and when they are written."""
+
+    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
+        self._triggers = store.triggers
+        self._airbyte = airbyte
+        self._clock = clock
+
+    async def begin(self, intent: Intent) -> int:
+        """The number under which the intent is now durable.
+
+        Raises StorageUnavailable, or ConnectionNotFound if the connection was removed or mapped anew in this very
+        moment: then nothing may be sent.
+        """
+        number = await self._triggers.begin(intent)
+        if number is None:
+            raise ConnectionNotFound(detail=f"{intent.connection_id} is no longer mapped to {intent.airbyte_id}")
+        return number
+
+    async def succeed(self, client_id: int, number: int, job_id: int) -> None:
+        await self._resolve(client_id, number, STARTED, job_id)
+
+    async def fail(self, client_id: int, number: int, error: ApiError) -> None:
+        outcome = error.outcome if isinstance(error, UpstreamError) else UpstreamRefused.outcome
+        await self._resolve(client_id, number, outcome)
+
+    async def _resolve(self, client_id: int, number: int, outcome: str, job_id: int | None = None) -> None:
+        """A caller whose job has started must have his answer: what cannot be written now, the next start looks up."""
+        now = format_time(self._clock.now())
+        try:
+            await self._triggers.resolve(client_id, number, outcome=outcome, job_id=job_id, at=now)
+        except StorageUnavailable as error:
+            log.warning("trigger_outcome_not_written", number=number, outcome=outcome, job=job_id, detail=error.detail)
+
+    async def left_over(self) -> list[Unresolved]:
+        """What earlier processes left unresolved. To be read before this one triggers anything."""
+        try:
+            return await self._triggers.unresolved(MOST_LEFT_OVER)
+        except StorageUnavailable as error:
+            log.warning("triggers_left_over_not_read", detail=error.detail)
+            return []
+
+    async def tidy(self, left_over: list[Unresolved]) -> None:
+        """Find out about `left_over`. Never fails: the next start tries again."""
+        if not left_over:
+            return
+        try:
+            await self._reconcile(left_over)
+        except UpstreamError as error:
+            log.warning("triggers_left_unresolved", error=error.message, detail=error.detail)
+
+    async def _reconcile(self, left_over: list[Unresolved]) -> None:
+        await asyncio.sleep(self._seconds_to_settle(left_over))
+        for trigger in left_over:
+            outcome, job_id = await self._outcome(trigger)
+            await self._resolve(trigger.client_id, trigger.number, outcome, job_id)
+            log.info("trigger_reconciled", connection=trigger.connection_id, outcome=outcome, job=job_id)
+
+    def _seconds_to_settle(self, left_over: list[Unresolved]) -> float:
+        """Within bounds however the wall clock jumped since."""
+        newest = parse_time(max(trigger.created_at for trigger in left_over))
+        age_seconds = (self._clock.now() - newest).total_seconds()
+        return min(max(SETTLE_SECONDS - age_seconds, 0.0), SETTLE_SECONDS)
+
+    async def _outcome(self, trigger: Unresolved) -> tuple[str, int | None]:
+        """Raises UpstreamError when Airbyte cannot be asked now."""
+        try:
+            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS)
+        except UpstreamRefused:
+            return CANNOT_BE_TOLD, None
+        since = [job for job in jobs if job.start_time is not None and job.start_time >= trigger.since]
+        if not since:
+            return NOTHING_STARTED, None
+        if len(since) == MAX_JOBS:
+            # The first one after the trigger may be older than all of these.
+            return CANNOT_BE_TOLD, None
+        return STARTED, min(since, key=_number).job_id
+
+
+def _number(job: Job) -> int:
+    return job.job_id

@@ -1,0 +1,151 @@
+"""A real browser before a real gateway: Debian's Chromium, `gateway serve` in its own process, a sandbox Airbyte."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.faults.installation import Installation, Served, install, sandbox_airbyte
+from tests.support import BOUND_SECONDS
+
+PASSWORD = "three grey pebbles on the shore"
+OPTIONS = [
+    "--no-sandbox",  # tests run as root in containers
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WATCH = "addEventListener('securitypolicyviolation', event => console.error('violation: ' + event.blockedURI))"
+numbers = count(1)
+
+
+@dataclass
+class Site:
+    """A gateway with the client `acme`, as its operator has it."""
+
+    installation: Installation
+    served: Served
+
+    @property
+    def address(self) -> str:
+        return self.served.address
+
+    def invite(self, *who: str) -> str:
+        """The address of a new person's link."""
+        email = f"person{next(numbers)}@example.com"
+        return self.address + urlsplit(self.installation.ok("user", "invite", "--email", email, *who)).path
+
+
+@dataclass
+class Watched:
+    """A browser's page, and whatever went wrong on it."""
+
+    page: Page
+    site: Site
+    troubles: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("pageerror", lambda error: self.troubles.append(f"script: {error}"))
+        self.page.on("dialog", lambda dialog: self.troubles.append(f"dialog: {dialog.message}"))
+        self.page.on("console", lambda message: self._hear(message.type, message.text))
+
+    def _hear(self, kind: str, text: str) -> None:
+        # The browser itself notes every status from 400 on; those are the tests' own doing.
+        if kind == "error" and "the server responded with a status" not in text:
+            self.troubles.append(f"console: {text}")
+
+    def goto(self, path: str) -> None:
+        self.page.goto(self.site.address + path)
+
+    def accept(self, link: str) -> None:
+        """Set a password by the link, and be signed in."""
+        self.page.goto(link)
+        self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        self.page.get_by_label("The same again").fill(PASSWORD)
+        self.page.get_by_role("button", name="Set password and sign in").click()
+        self.page.wait_for_url("**/dashboard**")
+
+    def create_key(self, name: str) -> str:
+        """The text of a new key, as the page shows it."""
+        self.goto("/dashboard/settings/api-keys")
+        if not self.page.get_by_label("Name").is_visible():
+            self.page.get_by_text("New key", exact=True).click()
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_role("button", name="Create key").click()
+        return self.page.locator("#secret").inner_text()
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with sandbox_airbyte() as airbyte:
+        installation = install(tmp_path_factory.mktemp("site"), airbyte)
+        with installation.serve() as served:
+            yield Site(installation, served)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Missing, it is a failure in CI and a skip elsewhere.
+
+    For one module: as long as Playwright runs, its event loop is this thread's, and no asynchronous test could begin.
+    """
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Watched]
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: Site) -> Iterator[Visit]:
+    """Opens windows, each with cookies of its own; at the end nothing may have gone wrong in any."""
+    contexts: list[BrowserContext] = []
+    pages: list[Watched] = []
+
+    def open_page(**options: object) -> Watched:
+        context = chromium.new_context(**options)  # type: ignore[arg-type]  # Playwright's own options
+        context.set_default_timeout(BOUND_SECONDS * 1000)
+        context.add_init_script(WATCH)
+        contexts.append(context)
+        watched = Watched(context.new_page(), site)
+        watched.watch()
+        pages.append(watched)
+        return watched
+
+    yield open_page
+    troubles = [trouble for watched in pages for trouble in watched.troubles]
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def member(visit: Visit, **options: object) -> Watched:
+    """A new member of `acme`, signed in."""
+    watched = visit(**options)
+    watched.accept(watched.site.invite("--client", "acme"))
+    return watched
+
+
+def admin(visit: Visit, **options: object) -> Watched:
+    watched = visit(**options)
+    watched.accept(watched.site.invite("--admin"))
+    return watched

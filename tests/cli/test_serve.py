@@ -1,0 +1,319 @@
+"""gateway serve."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.cli.conftest import Airbyte, Cli, Program, finished, listens, running, wait_until
+
+LISTENING = r"^Listening on (http://127\.0\.0\.1:[1-9]\d*)$"
+FIRST_ADMIN = r"^There is no admin yet\. To become the first, open within 24 hours: (\S+)$"
+
+
+@contextmanager
+def serving_gateway(cli: Cli, **env: str) -> Iterator[tuple[Program, str]]:
+    """`gateway serve` in a process of its own, and its address."""
+    with running("serve", "--port", "0", folder=cli.folder, **env) as program:
+        yield program, program.wait_for_line(program.err, LISTENING)[1]
+
+
+@pytest.fixture
+def key(cli: Cli) -> str:
+    """A key of the client `acme`."""
+    cli.ok("client", "add", "--name", "Acme Inc", "--slug", "acme")
+    return cli.ok("key", "create", "--client", "acme", "--name", "test").stdout.strip()
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def status(address: str, key: str) -> httpx2.Response:
+    return httpx2.get(f"{address}/api/v1/status", headers=bearer(key))
+
+
+def mapped_connection(cli: Cli, airbyte: Airbyte) -> str:
+    world = airbyte.sandbox.world
+    theirs = world.add_connection(world.add_workspace("Work").workspace_id).connection_id
+    world.add_job(theirs)
+    words = ["connection", "add", "--client", "acme", "--connector-type", "shopify", "--label", "Shop"]
+    own = cli.json(*words, "--airbyte-id", theirs)["id"]
+    assert isinstance(own, str)
+    return own
+
+
+def test_answers_on_a_real_port(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (program, address):
+        good, bad = status(address, key), httpx2.get(f"{address}/api/v1/status")
+
+    assert good.status_code == 200
+    assert good.json()["client"]["slug"] == "acme"
+    assert (bad.status_code, bad.json()) == (401, {"error": "Unauthorized — invalid or missing API key"})
+    assert program.out == []
+
+
+def test_answers_carry_one_date_and_no_word_about_the_server(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (_, address):
+        answer = status(address, key)
+
+    assert len(answer.headers.get_list("date")) == 1
+    assert "server" not in answer.headers
+
+
+def test_host_and_port_may_come_from_the_settings(cli: Cli, key: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    cli.settings.write_text(f'[server]\nhost = "127.0.0.1"\nport = {port}\n')
+
+    with running("serve", folder=cli.folder) as program:
+        address = program.wait_for_line(program.err, LISTENING)[1]
+
+        assert address == f"http://127.0.0.1:{port}"
+        assert status(address, key).status_code == 200
+
+
+def test_an_empty_secret_or_an_airbyte_that_is_away_hinders_no_start(cli: Cli, key: str) -> None:
+    cli.settings.unlink()
+
+    with serving_gateway(cli) as (_, address):
+        assert status(address, key).status_code == 200
+
+
+def assert_one_line(folder: Path, *arguments: str, words: str) -> None:
+    """The command ends at once: one line on stderr, exit 1."""
+    result = finished("serve", *(arguments or ("--port", "0")), folder=folder)
+
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("Error: ")
+    assert words in result.stderr
+
+
+def test_a_missing_database_is_one_line(tmp_path: Path) -> None:
+    assert_one_line(tmp_path, words="no such database; create it with: gateway init")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, just text\n" * 100], ids=["empty", "text"])
+def test_a_wrong_file_is_one_line_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "gateway.db"
+    path.write_bytes(content)
+
+    assert_one_line(tmp_path, words="not a gateway database")
+    assert path.read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_the_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").mkdir()
+
+    assert_one_line(tmp_path, words="gateway.db: ")
+
+
+def test_a_port_in_use_is_one_line(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert_one_line(
+            cli.folder, "--port", str(port), words=f"cannot listen on 127.0.0.1:{port}: Address already in use"
+        )
+
+
+def test_a_host_that_is_not_ours_is_one_line(cli: Cli) -> None:
+    assert_one_line(cli.folder, "--host", "192.0.2.1", "--port", "0", words="cannot listen on 192.0.2.1:0: ")
+
+
+def test_a_second_gateway_on_the_same_database_leaves_the_first_alone(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (_, address):
+        assert_one_line(cli.folder, "--port", "0", words="in use by another gateway")
+
+        assert status(address, key).status_code == 200
+
+
+def test_variables_of_uvicorn_and_of_platforms_change_nothing(cli: Cli, key: str) -> None:
+    foreign = {
+        "WEB_CONCURRENCY": "4",
+        "UVICORN_WORKERS": "4",
+        "UVICORN_HOST": "0.0.0.0",
+        "UVICORN_PORT": "1",
+        "UVICORN_LIMIT_CONCURRENCY": "1",
+        "UVICORN_ROOT_PATH": "/elsewhere",
+        "UVICORN_PROXY_HEADERS": "true",
+        "FORWARDED_ALLOW_IPS": "*",
+        "PORT": "1",
+    }
+    with serving_gateway(cli, **foreign) as (_, address):
+        page = httpx2.get(f"{address}/docs/api", headers={"X-Forwarded-Proto": "https"})
+        codes: list[int] = []
+        # Each on a connection of its own: several processes would share them out, each with a limit of its own.
+        while 429 not in codes and len(codes) < 350:
+            answer = status(address, key)
+            codes.append(answer.status_code)
+            assert answer.headers["ratelimit-policy"] == '"default";q=100;w=60'
+
+    assert address in page.text
+    assert address.replace("http:", "https:") not in page.text
+    assert codes[:100] == [200] * 100
+    assert codes[-1] == 429
+
+
+def test_a_key_revoked_by_another_process_is_refused_on_the_next_request(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (_, address):
+        assert status(address, key).status_code == 200
+        key_id = cli.json("key", "list")[0]["id"]
+
+        done = finished("key", "revoke", key_id, "--yes", folder=cli.folder)
+
+        assert done.returncode == 0, done.stderr
+        assert status(address, key).status_code == 401
+
+
+def test_what_other_processes_add_and_remove_is_seen_at_once(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (_, address):
+        assert status(address, key).json()["connections"] == 0
+        cli.ok("connection", "add", "--client", "acme", "--connector-type", "shopify", "--label", "Shop")
+        assert status(address, key).json()["connections"] == 1
+
+        second = cli.ok("key", "create", "--client", "acme", "--name", "second").stdout.strip()
+        assert status(address, second).status_code == 200
+
+        cli.ok("client", "remove", "acme", "--yes")
+        assert status(address, key).status_code == 401
+        assert status(address, second).status_code == 401
+
+
+def test_rotation_lets_both_keys_work_until_the_overlap_is_over(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (_, address):
+        key_id = cli.json("key", "list")[0]["id"]
+        second = cli.ok("key", "rotate", key_id, "--overlap", "24h").stdout.strip()
+        assert [status(address, each).status_code for each in (key, second)] == [200, 200]
+
+        second_id = cli.json("key", "list")[1]["id"]
+        third = cli.ok("key", "rotate", second_id, "--overlap", "0s").stdout.strip()
+        assert [status(address, each).status_code for each in (key, second, third)] == [200, 401, 200]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_the_request_under_way(
+    connected: Cli, airbyte: Airbyte, key: str, number: signal.Signals
+) -> None:
+    own = mapped_connection(connected, airbyte)
+    release = asyncio.Event()
+    with serving_gateway(connected) as (program, address), ThreadPoolExecutor(1) as pool:
+        airbyte.sandbox.requests.clear()
+        airbyte.sandbox.faults.get_hang = release
+        url = f"{address}/api/v1/connections/{own}/jobs"
+        slow = pool.submit(httpx2.get, url, headers=bearer(key), timeout=60)
+        try:
+            wait_until(lambda: any(request.path.endswith("/jobs") for request in airbyte.sandbox.requests))
+            program.send(number)
+            wait_until(lambda: not listens(address))
+            # A gateway that gave the request up would show it now; one that waits has nothing to show.
+            ended, _ = wait([slow], timeout=1)
+            assert not ended
+        finally:
+            airbyte.loop.call_soon_threadsafe(release.set)
+        answer = slow.result()
+        code = program.wait()
+
+    assert answer.status_code == 200
+    assert len(answer.json()["data"]) == 1
+    assert code in {0, -number}
+    assert "Traceback" not in "".join(program.err)
+
+
+def test_a_stop_does_not_wait_for_idle_connections(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (program, address), httpx2.Client() as client:
+        assert client.get(f"{address}/api/v1/status", headers=bearer(key)).status_code == 200
+
+        program.send(signal.SIGTERM)
+
+        assert program.wait() in {0, -signal.SIGTERM}
+
+
+def test_the_last_use_of_a_key_is_written_at_a_stop(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (program, address):
+        status(address, key)
+        program.send(signal.SIGTERM)
+        program.wait()
+
+    assert cli.json("key", "list")[0]["last_used_at"] is not None
+
+
+def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:
+    with serving_gateway(cli) as (program, address):
+        for number in range(3):
+            httpx2.get(f"{address}/api/v1/status", headers={**bearer(key), "X-Request-Id": f"request-{number}"})
+        httpx2.get(f"{address}/nowhere", headers={"X-Request-Id": "request-3"})
+        for number in range(4):
+            program.wait_for_line(program.err, f"request-{number}")
+
+    lines = [json.loads(line) for line in program.err if not re.match(f"{LISTENING}|{FIRST_ADMIN}", line)]
+    told = {line["request_id"]: line for line in lines if line["event"] == "request"}
+    assert [line["request_id"] for line in lines if line["event"] == "request"] == list(told)
+    assert {name: (line["route"], line["status"], line.get("client")) for name, line in told.items()} == {
+        "request-0": ("/api/v1/status", 200, "acme"),
+        "request-1": ("/api/v1/status", 200, "acme"),
+        "request-2": ("/api/v1/status", 200, "acme"),
+        "request-3": ("unmatched", 404, None),
+    }
+
+
+def test_the_log_never_contains_a_key_wherever_a_caller_puts_it(cli: Cli, key: str) -> None:
+    wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
+    with serving_gateway(cli, GATEWAY_LOG_LEVEL="debug") as (program, address):
+        for number, text in enumerate((key, wrong)):
+            httpx2.get(f"{address}/api/v1/status", headers=bearer(text))
+            httpx2.get(f"{address}/api/v1/status?key={text}", headers=bearer(text))
+            httpx2.get(f"{address}/api/v1/connections/{text}/jobs", headers=bearer(text))
+            httpx2.get(f"{address}/{text}", headers={"X-Api-Key": text, "User-Agent": text, "Referer": text})
+            httpx2.get(f"{address}/healthz", headers={"X-Request-Id": f"last-{number}"})
+            program.wait_for_line(program.err, f"last-{number}")
+
+    everything = "\n".join(program.err + program.out)
+    assert key not in everything
+    assert wrong not in everything
+    assert key[9:-1] not in everything
+
+
+def test_while_there_is_no_admin_a_start_prints_the_link_of_the_first(cli: Cli) -> None:
+    with serving_gateway(cli) as (program, address):
+        first = program.wait_for_line(program.err, FIRST_ADMIN)[1]
+    with serving_gateway(cli, GATEWAY_SERVER_PUBLIC_URL="https://gateway.example/airbyte/") as (program, other_address):
+        second = program.wait_for_line(program.err, FIRST_ADMIN)[1]
+        pages = [
+            httpx2.get(f"{other_address}/dashboard/link/{link.rpartition('/')[2]}", headers={"Accept": "text/html"})
+            for link in (first, second)
+        ]
+
+    assert first.startswith(f"{address}/dashboard/link/")
+    assert second.startswith("https://gateway.example/airbyte/dashboard/link/")
+    assert [page.status_code for page in pages] == [400, 200]
+    assert "Set up the first admin" in pages[1].text
+
+
+def test_once_there_is_an_admin_a_start_prints_no_link(cli: Cli, key: str) -> None:
+    cli.ok("user", "invite", "--admin", "--email", "olga@operator.example")
+    with serving_gateway(cli) as (program, address):
+        assert status(address, key).status_code == 200
+
+    assert not any("admin" in line for line in program.err)
+
+
+def test_a_start_does_not_need_to_write_the_link_of_the_first_admin(cli: Cli, key: str) -> None:
+    with closing(sqlite3.connect(cli.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with serving_gateway(cli) as (program, address):
+            assert status(address, key).status_code == 200
+
+    assert not any("admin" in line for line in program.err)

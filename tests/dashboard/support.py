@@ -1,0 +1,79 @@
+"""Browsers: what keeps cookies, says that forms come from our own pages and wants HTML."""
+
+import html
+import re
+import secrets
+
+import httpx2
+
+from gateway.dashboard.visitor import COOKIE
+from gateway.models import COMMAND_LINE, User
+from gateway.passwords import Passwords
+from gateway.users import Users
+from tests.support import World
+
+PASSWORD = "orchard lantern gravel tide"
+HEADERS = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+HOST = "gateway.example"
+
+
+def users_of(world: World) -> Users:
+    """As the command line has them."""
+    return Users(world.services.store, Passwords(), world.clock, secrets.choice)
+
+
+def browser(world: World, address: str = "127.0.0.1") -> httpx2.AsyncClient:
+    """Over HTTPS: a Secure cookie is sent back nowhere else. Follows no redirects, so that tests see them."""
+    transport = httpx2.ASGITransport(app=world.app, client=(address, 50000))
+    return httpx2.AsyncClient(transport=transport, base_url=f"https://{HOST}", headers=HEADERS)
+
+
+async def invited(world: World, client_slug: str | None, email: str) -> tuple[User, str]:
+    """A new member of the client, or admin, and the path of the link to set a password with."""
+    user, secret = await users_of(world).invite(email, client_slug, by=COMMAND_LINE)
+    return user, f"/dashboard/link/{secret}"
+
+
+async def accept_invitation(visitor: httpx2.AsyncClient, path: str, password: str = PASSWORD) -> httpx2.Response:
+    return await visitor.post(path, data={"password": password, "again": password})
+
+
+async def signed_in(world: World, client_slug: str | None, email: str = "") -> httpx2.AsyncClient:
+    """The browser of a new member of the client; of a new admin if there is no client."""
+    _, path = await invited(world, client_slug, email or f"{client_slug or 'admin'}@example.com")
+    visitor = browser(world)
+    answer = await accept_invitation(visitor, path)
+    assert answer.status_code == 303
+    return visitor
+
+
+def session_of(visitor: httpx2.AsyncClient) -> str:
+    """The secret in the browser's cookie; empty when nobody is signed in."""
+    return visitor.cookies.get(COOKIE) or ""
+
+
+def give_session(visitor: httpx2.AsyncClient, secret: str) -> None:
+    """Whatever the browser had before, its cookie now holds this."""
+    visitor.cookies.set(COOKIE, secret, domain=HOST, path="/")
+
+
+async def followed(visitor: httpx2.AsyncClient, answer: httpx2.Response) -> httpx2.Response:
+    """The page that the answer to a form leads to."""
+    assert answer.status_code == 303, answer.text
+    return await visitor.get(answer.url.join(answer.headers["location"]))
+
+
+def words(answer: httpx2.Response) -> str:
+    """What the page says, without markup."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
+
+
+def plain(markup: str) -> str:
+    """The words of a piece of a page, as close together as they stand there."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markup)).split())
+
+
+def rows_of(markup: str) -> list[list[str]]:
+    """The words of each cell of a table's rows, without those of its head."""
+    rows = re.findall(r"<tr>(.*?)</tr>", markup.partition("</thead>")[2], re.DOTALL)
+    return [[plain(cell) for cell in re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]

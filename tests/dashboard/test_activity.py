@@ -1,0 +1,228 @@
+"""Both activity pages through HTTP as a browser asks: who is told what."""
+
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway.dashboard.activity import OPERATOR, PAGE_ROWS, WORDS, as_members_see
+from gateway.models import COMMAND_LINE, ActivityEntry, Actor
+from gateway.times import format_time
+from tests.dashboard.support import rows_of, signed_in
+from tests.support import START, World
+
+ACTIVITY = "/dashboard/activity"
+ADMIN_ACTIVITY = "/dashboard/admin/activity"
+ACME = 1
+NOW = format_time(START)
+PACKAGE = Path(__file__).parents[2] / "gateway"
+ANN = Actor("ann@acme.example", "192.0.2.1", "00000000000000a1")
+ROOT = Actor("root@agency.example", "198.51.100.7", "00000000000000b2", is_operator=True)
+ACTION = re.compile(r'"((?:client|connection|key|sync|user)\.(?!html")[a-z-]+)"')
+
+
+@pytest.fixture
+async def member(world: World) -> httpx2.AsyncClient:
+    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    return await signed_in(world, "acme", ANN.name)
+
+
+async def record(world: World, by: Actor, action: str, subject: str, client_id: int | None = ACME) -> None:
+    await world.services.store.activity.record(by.did(action, subject, client_id=client_id, at=NOW))
+
+
+def rows(page: httpx2.Response) -> list[list[str]]:
+    return rows_of(page.text)
+
+
+async def test_an_entry_says_who_did_what_when_and_from_where(world: World, member: httpx2.AsyncClient) -> None:
+    await record(world, ANN, "key.create", "smrt_abcd… (nightly)")
+
+    page = await member.get(ACTIVITY)
+
+    assert rows(page)[0] == [
+        "1 Apr 2026, 03:00 UTC",
+        "ann@acme.example",
+        "created the API key smrt_abcd… (nightly)",
+        "192.0.2.1",
+        "00000000000000a1",
+    ]
+    assert f'<time datetime="{NOW}"' in page.text
+
+
+async def test_what_was_done_on_the_pages_is_told_newest_first(world: World, member: httpx2.AsyncClient) -> None:
+    form = {"name": "nightly", "scope": "full", "expires": "never", "date": ""}
+    await member.post("/dashboard/settings/api-keys", data=form)
+
+    told = [row[1:3] for row in rows(await member.get(ACTIVITY))]
+    (key,) = await world.services.store.api_keys.of_client(ACME)
+
+    assert told == [
+        [ANN.name, f"created the API key {key.start} (nightly)"],
+        [ANN.name, "signed in"],
+        [ANN.name, "set a new password"],
+        [OPERATOR, f"invited {ANN.name}"],
+        [OPERATOR, "created the client Acme (acme)"],
+    ]
+
+
+@pytest.mark.parametrize("by", [ROOT, COMMAND_LINE])
+async def test_members_are_not_told_who_the_operator_s_people_are(
+    world: World, member: httpx2.AsyncClient, by: Actor
+) -> None:
+    await record(world, by, "connection.map", "Shop (conn_1)")
+
+    page = await member.get(ACTIVITY)
+
+    (_, who, what, where, _), *_ = rows(page)
+    assert (who, what, where) == (OPERATOR, "mapped the connection Shop (conn_1)", "—")
+    assert by.name not in page.text
+    assert str(by.address) not in page.text
+
+
+async def test_an_admin_s_deed_on_a_page_is_the_operator_s_to_members(world: World, member: httpx2.AsyncClient) -> None:
+    admin = await signed_in(world, None, ROOT.name)
+    form = {"name": "Acme", "plan": "pro", "rate": ""}
+    assert (await admin.post("/dashboard/admin/clients/acme", data=form)).status_code == 303
+
+    seen, known = await member.get(ACTIVITY), await admin.get(ADMIN_ACTIVITY)
+
+    assert rows(seen)[0][1:4] == [OPERATOR, "changed the settings of the client Acme (acme)", "—"]
+    assert ROOT.name not in seen.text
+    assert rows(known)[0][1:5] == [
+        "acme",
+        ROOT.name,
+        "changed the settings of the client Acme (acme)",
+        "127.0.0.1",
+    ]
+
+
+async def test_a_member_who_was_removed_is_still_named(world: World, member: httpx2.AsyncClient) -> None:
+    await world.services.store.users.remove(
+        (await world.services.store.users.by_email(ANN.name)).id,
+        entry=ROOT.did("user.remove", ANN.name, client_id=ACME, at=NOW),
+    )
+    bob = await signed_in(world, "acme", "bob@acme.example")
+
+    told = [row[1:3] for row in rows(await bob.get(ACTIVITY))]
+
+    assert [OPERATOR, f"removed the user {ANN.name}"] in told
+    assert [ANN.name, "signed in"] in told
+
+
+async def test_a_client_is_told_nothing_of_others(world: World, member: httpx2.AsyncClient) -> None:
+    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await record(world, Actor("eve@other.example"), "key.create", "smrt_eeee… (theirs)", client_id=2)
+    await record(world, ROOT, "user.invite", "nobody's", client_id=None)
+
+    page = await member.get(f"{ACTIVITY}?client=other")
+
+    for secret in ("eve@other.example", "theirs", "nobody"):
+        assert secret not in page.text
+
+
+async def test_the_operator_sees_every_client_or_one(world: World, member: httpx2.AsyncClient) -> None:
+    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.provisioning.add_client(slug="gone", name="Gone", plan="free")
+    await record(world, Actor("eve@other.example", "192.0.2.2"), "key.create", "smrt_eeee… (theirs)", client_id=2)
+    await world.provisioning.remove_client("gone")
+    admin = await signed_in(world, None, ROOT.name)
+
+    everything = await admin.get(ADMIN_ACTIVITY)
+    one = await admin.get(f"{ADMIN_ACTIVITY}?client=other")
+    unknown = await admin.get(f"{ADMIN_ACTIVITY}?client=nobody")
+
+    assert {row[1] for row in rows(everything)} == {"acme", "other", "removed", "none"}
+    assert [row[1:5] for row in rows(one)] == [
+        ["other", "eve@other.example", "created the API key smrt_eeee… (theirs)", "192.0.2.2"],
+        ["other", "command line", "created the client Other (other)", "—"],
+    ]
+    assert unknown.status_code == 404
+    assert "There is no client" in unknown.text
+    assert 'value="nobody"' in unknown.text
+    assert rows(unknown) == []
+
+
+@pytest.mark.parametrize("path", [ACTIVITY, ADMIN_ACTIVITY, f"{ADMIN_ACTIVITY}?client=acme"])
+async def test_pages_follow_each_other_without_gap_or_repetition(
+    world: World, member: httpx2.AsyncClient, path: str
+) -> None:
+    for number in range(2 * PAGE_ROWS):
+        await record(world, ANN, "key.create", f"entry {number:03}")
+    visitor = member if path == ACTIVITY else await signed_in(world, None, ROOT.name)
+    seen: list[str] = []
+    sizes: list[int] = []
+    page = await visitor.get(path)
+    while True:
+        sizes.append(len(rows(page)))
+        seen += re.findall(r"entry (\d{3})", page.text)
+        await record(world, ANN, "key.create", "in between")
+        older = re.search(r'<a rel="next" href="([^"]*)">', page.text)
+        if older is None:
+            break
+        page = await visitor.get(f"{path.partition('?')[0]}{older[1].replace('&amp;', '&')}")
+
+    assert seen == [f"{number:03}" for number in reversed(range(2 * PAGE_ROWS))]
+    assert sizes[:2] == [PAGE_ROWS, PAGE_ROWS]
+    assert "← Newest" in page.text
+    assert "in between" not in page.text
+
+
+async def test_a_full_page_without_more_has_no_next(world: World, member: httpx2.AsyncClient) -> None:
+    known = len(rows(await member.get(ACTIVITY)))
+    for _ in range(PAGE_ROWS - known):
+        await record(world, ANN, "key.create", "x")
+
+    page = await member.get(ACTIVITY)
+
+    assert len(rows(page)) == PAGE_ROWS
+    assert 'aria-label="Pages"' not in page.text
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "1.5", "9" * 40, "", "٣"])
+async def test_a_page_that_cannot_be_is_the_newest(member: httpx2.AsyncClient, before: str) -> None:
+    answer = await member.get(ACTIVITY, params={"before": before})
+
+    assert answer.status_code == 200
+    assert len(rows(answer)) == len(rows(await member.get(ACTIVITY)))
+
+
+async def test_nothing_older_says_so(member: httpx2.AsyncClient) -> None:
+    page = await member.get(f"{ACTIVITY}?before=1")
+
+    assert "Nothing older than this" in page.text
+    assert "← Newest" in page.text
+
+
+async def test_an_action_without_words_is_shown_as_it_is(world: World, member: httpx2.AsyncClient) -> None:
+    await record(world, ANN, "key.polish", "smrt_abcd…")
+
+    assert rows(await member.get(ACTIVITY))[0][2] == "key.polish smrt_abcd…"
+
+
+async def test_what_people_wrote_is_escaped(world: World, member: httpx2.AsyncClient) -> None:
+    xss = "<script>alert(1)</script>"
+    await record(world, Actor(xss, xss, xss), xss, xss)
+    admin = await signed_in(world, None, ROOT.name)
+
+    for page in (await member.get(ACTIVITY), await admin.get(ADMIN_ACTIVITY, params={"client": xss})):
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert(1)" in page.text
+
+
+def test_every_action_that_is_told_has_words() -> None:
+    told = {
+        action
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "activity.py"
+        for action in ACTION.findall(path.read_text(encoding="utf-8"))
+    }
+
+    assert told == WORDS.keys()
+
+
+def test_members_see_their_own_people_whole() -> None:
+    entry: ActivityEntry = ANN.did("key.create", "x", client_id=ACME, at=NOW)
+
+    assert as_members_see(entry) == entry

@@ -1,0 +1,262 @@
+"""The operator's pages about clients, through HTTP as a browser asks."""
+
+import pytest
+
+from gateway.models import PENDING
+from tests.dashboard.support import signed_in
+from tests.support import World, bearer
+
+CLIENTS = "/dashboard/admin/clients"
+XSS = '<script>alert("1")</script><img src=x onerror=alert(1)>'
+ESCAPED = "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;"
+
+
+async def test_nothing_there_yet_says_what_to_do(world: World) -> None:
+    admin = await signed_in(world, None)
+
+    answer = await admin.get(CLIENTS)
+
+    assert answer.status_code == 200
+    assert "No clients yet" in answer.text
+
+
+async def test_a_client_is_created_and_listed(world: World) -> None:
+    admin = await signed_in(world, None)
+
+    created = await admin.post(CLIENTS, data={"name": " Acme Inc ", "slug": "acme", "plan": "starter"})
+    page = await admin.get(f"{CLIENTS}/{created.headers['location'].rpartition('/')[2]}")
+    listed = await admin.get(CLIENTS)
+
+    assert created.status_code == 303
+    assert "The client is created" in page.text
+    assert (await world.services.store.clients.by_slug("acme")).name == "Acme Inc"
+    assert "Acme Inc" in listed.text
+    assert "starter" in listed.text
+
+
+async def test_the_activity_log_names_the_admin(world: World) -> None:
+    admin = await signed_in(world, None, "op@agency.example")
+
+    await admin.post(CLIENTS, data={"name": "Acme", "slug": "acme", "plan": "free"})
+    await admin.post(f"{CLIENTS}/acme/disable", data={})
+
+    told = [(entry.actor, entry.action) for entry in await world.services.store.activity.all(limit=2)]
+    assert told == [("op@agency.example", "client.disable"), ("op@agency.example", "client.create")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("slug", "acme", "There already is a client with the slug"),
+        ("slug", "Bad Slug", "The slug must be"),
+        ("name", "", "The name must be"),
+        ("plan", "x" * 201, "The plan must be"),
+    ],
+)
+async def test_bad_input_keeps_what_was_typed(world: World, field: str, value: str, problem: str) -> None:
+    await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+    typed = {"name": "Typed Name", "slug": "typed-slug", "plan": "typed plan", field: value}
+
+    answer = await admin.post(CLIENTS, data=typed)
+
+    assert answer.status_code == 400
+    assert problem in answer.text
+    assert all(f'value="{text}"' in answer.text for text in typed.values())
+    assert [client.slug for client in await world.services.store.clients.all()] == ["acme"]
+
+
+async def test_the_list_counts_what_a_client_has(world: World) -> None:
+    key = await world.client_with_key("acme")
+    await world.key("acme", expires="1h")
+    await world.provisioning.revoke_key((await world.key("acme")).record.id)
+    await world.mapped_connection("acme")
+    await signed_in(world, "acme")
+    admin = await signed_in(world, None)
+    for _ in range(3):
+        await world.http.get("/api/v1/status", headers=bearer(key))
+    await world.services.store.usage.flush()
+
+    before = await admin.get(CLIENTS)
+    world.clock.advance(3600)
+    an_hour_later = await admin.get(CLIENTS)
+    world.clock.advance(23 * 3600)
+    a_day_later = await signed_in(world, None, "second@agency.example")
+
+    assert cells(before.text) == ["1", "2", "1", "3"]
+    assert cells(an_hour_later.text) == ["1", "1", "1", "3"]
+    assert cells((await a_day_later.get(CLIENTS)).text) == ["1", "1", "1", "0"]
+
+
+def cells(text: str) -> list[str]:
+    """The numbers of the first row."""
+    return [part.partition("<")[0] for part in text.split('class="number">')[5:9]]
+
+
+async def test_many_clients_are_paged_and_searched(world: World) -> None:
+    for number in range(120):
+        await world.provisioning.add_client(slug=f"c{number}", name=f"Müller {number:03}", plan="free")
+    admin = await signed_in(world, None)
+
+    first, last = await admin.get(CLIENTS), await admin.get(f"{CLIENTS}?page=3")
+    beyond = await admin.get(f"{CLIENTS}?page=999999")
+    found = await admin.get(f"{CLIENTS}?q=M%C3%9CLLER+07&page=2")
+    nobody = await admin.get(f"{CLIENTS}?q=nobody")
+
+    assert "1 to 50 of 120" in first.text
+    assert "101 to 120 of 120" in last.text
+    assert "101 to 120 of 120" in beyond.text
+    assert "10 found" in found.text
+    assert "Müller 079" in found.text
+    assert "0 found" in nobody.text
+
+
+async def test_a_changed_rate_holds_from_the_next_request_on(world: World) -> None:
+    key = await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CLIENTS}/acme", data={"name": "Acme Two", "plan": "pro", "rate": "7/60"})
+    called = await world.http.get("/api/v1/status", headers=bearer(key))
+    page = await admin.get(f"{CLIENTS}/acme")
+
+    assert answer.status_code == 303
+    assert called.headers["RateLimit-Policy"] == '"default";q=7;w=60'
+    assert called.json()["client"] | {"created_at": ""} == {
+        "name": "Acme Two",
+        "slug": "acme",
+        "plan": "pro",
+        "created_at": "",
+    }
+    assert 'value="7/60"' in page.text
+
+
+async def test_a_bad_rate_keeps_what_was_typed(world: World) -> None:
+    await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CLIENTS}/acme", data={"name": "Other", "plan": "pro", "rate": "lots"})
+
+    assert answer.status_code == 400
+    assert "A rate is REQUESTS/SECONDS" in answer.text
+    assert 'value="Other"' in answer.text
+    assert 'value="lots"' in answer.text
+    assert (await world.services.store.clients.by_slug("acme")).name == "Acme"
+
+
+async def test_disabling_silences_keys_and_sessions_at_once(world: World) -> None:
+    key = await world.client_with_key("acme")
+    member, admin = await signed_in(world, "acme"), await signed_in(world, None)
+    before = await world.http.get("/api/v1/status", headers=bearer(key))
+    asked = await admin.get(f"{CLIENTS}/acme")
+
+    await admin.post(f"{CLIENTS}/acme/disable", data={})
+
+    refused = await world.http.get("/api/v1/status", headers=bearer(key))
+    led_away = await member.get("/dashboard/settings/account")
+    page = await admin.get(f"{CLIENTS}/acme?done=disabled")
+    assert "From the next request on its key is answered 401, and its people" in " ".join(asked.text.split())
+    assert (before.status_code, refused.status_code) == (200, 401)
+    assert led_away.status_code == 303
+    assert "sign-in" in led_away.headers["location"]
+    assert "nobody of it can sign in" in page.text
+
+
+async def test_enabling_gives_the_keys_back(world: World) -> None:
+    key = await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+    await admin.post(f"{CLIENTS}/acme/disable", data={})
+
+    await admin.post(f"{CLIENTS}/acme/enable", data={})
+
+    assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 200
+
+
+async def test_removing_wants_the_slug(world: World) -> None:
+    key = await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+
+    refused = await admin.post(f"{CLIENTS}/acme/remove", data={"slug": "acm"})
+    held = await world.http.get("/api/v1/status", headers=bearer(key))
+    removed = await admin.post(f"{CLIENTS}/acme/remove", data={"slug": "acme"})
+    gone = await world.http.get("/api/v1/status", headers=bearer(key))
+
+    assert (refused.status_code, held.status_code) == (400, 200)
+    assert "Nothing was removed" in refused.text
+    assert (removed.status_code, gone.status_code) == (303, 401)
+    assert (await admin.get(f"{CLIENTS}/acme")).status_code == 404
+
+
+async def test_a_key_is_revoked(world: World) -> None:
+    key = await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+    shown = await admin.get(f"{CLIENTS}/acme")
+
+    answer = await admin.post(f"{CLIENTS}/acme/revoke-key", data={"key": key.record.id})
+
+    refused = await world.http.get("/api/v1/status", headers=bearer(key))
+    assert key.record.start in shown.text
+    assert key.text not in shown.text
+    assert answer.headers["location"].endswith("?done=revoked")
+    assert refused.status_code == 401
+    assert "1 revoked or expired" in (await admin.get(f"{CLIENTS}/acme")).text
+
+
+async def test_a_key_is_revoked_on_its_own_clients_page_only(world: World) -> None:
+    key = await world.client_with_key("acme")
+    await world.client_with_key("globex")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CLIENTS}/globex/revoke-key", data={"key": key.record.id})
+
+    assert answer.status_code == 404
+    assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "/disable", "/enable", "/remove", "/revoke-key"])
+async def test_an_unknown_client_is_not_found(world: World, path: str) -> None:
+    admin = await signed_in(world, None)
+
+    assert (await admin.post(f"{CLIENTS}/nobody{path}", data={})).status_code == 404
+    assert (await admin.get(f"{CLIENTS}/nobody")).status_code == 404
+
+
+async def test_what_people_typed_is_never_markup(world: World) -> None:
+    await world.provisioning.add_client(slug="evil", name=XSS, plan=XSS)
+    await world.provisioning.create_key("evil", name=XSS, scope="full", expires=None, rate=None)
+    await world.provisioning.add_connection("evil", connector_type="shopify", label=XSS, airbyte_id=None)
+    admin = await signed_in(world, None)
+
+    answers = [await admin.get(path) for path in (CLIENTS, f"{CLIENTS}/evil", f"{CLIENTS}?q=%3Cscript%3E")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert all("<script>alert" not in answer.text and "<img" not in answer.text for answer in answers)
+    assert all(ESCAPED in answer.text for answer in answers)
+
+
+async def test_a_clients_page_shows_what_leads_nowhere(world: World) -> None:
+    await world.client_with_key("acme")
+    connection, _ = await world.provisioning.add_connection(
+        "acme", connector_type="shopify", label="Shop", airbyte_id=None
+    )
+    admin = await signed_in(world, None)
+
+    answer = await admin.get(f"{CLIENTS}/acme")
+
+    assert connection.status == PENDING
+    assert '<span class="badge unmapped">unmapped</span>' in answer.text
+
+
+async def test_500_connections_of_a_client_are_paged(world: World) -> None:
+    await world.client_with_key("acme")
+    for number in range(500):
+        await world.provisioning.add_connection(
+            "acme", connector_type="shopify", label=f"Shop {number:03}", airbyte_id=None
+        )
+    admin = await signed_in(world, None)
+
+    first, found = await admin.get(f"{CLIENTS}/acme"), await admin.get(f"{CLIENTS}/acme?q=shop+499")
+
+    assert "1 to 50 of 500" in first.text
+    assert "Shop 050" not in first.text
+    assert "1 found" in found.text
+    assert "Shop 499" in found.text

@@ -1,0 +1,167 @@
+"""/openapi.json, /docs and /: public, escaped, and repeating nothing a caller wrote."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway import keys
+from gateway.app import create_app
+from gateway.clock import SystemClock
+from gateway.dashboard.docs import FALLBACK_URL
+from gateway.services import build_services
+from gateway.settings import load_settings
+
+PAGES = ["/docs/api", "/docs/getting-started"]
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+PUBLIC_URL = {"GATEWAY_SERVER_PUBLIC_URL": "https://gateway.example/airbyte/"}
+
+
+@asynccontextmanager
+async def asking(folder: Path, environment: dict[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    app = create_app(build_services(load_settings(None, environment, working_directory=folder), SystemClock()))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:9000") as http:
+        yield http
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    async with asking(tmp_path, {}) as client:
+        yield client
+
+
+async def test_the_root_leads_to_getting_started(http: httpx2.AsyncClient) -> None:
+    answer = await http.get("/")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "./docs/getting-started"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_are_html_under_a_strict_policy(http: httpx2.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_have_no_inline_script_and_no_inline_style(http: httpx2.AsyncClient, path: str) -> None:
+    text = (await http.get(path)).text.lower()
+
+    assert re.findall("<script[^>]*>", text) == ['<script src="../dashboard/static/dashboard.js" defer>']
+    assert "style=" not in text
+    assert "<style" not in text
+
+
+async def test_the_reference_shows_every_operation_in_three_languages(http: httpx2.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    text = (await http.get("/docs/api")).text
+
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert f'id="{operation["operationId"]}"' in text
+            assert f"<b>{method.upper()}</b> {path}" in text
+    for language in ("curl -sS", "urllib.request.urlopen", "await fetch"):
+        assert text.count(language) == 4
+
+
+async def test_the_reference_states_limit_burst_and_key_format(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/api")).text
+
+    assert "100 requests per minute" in text
+    assert "100 at once, then one every 0.6 seconds" in text
+    assert keys.PATTERN in text
+    assert "Unauthorized — invalid or missing API key" in text
+
+
+async def test_getting_started_goes_from_key_to_jobs(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/getting-started")).text
+
+    steps = ["export API_KEY=", "/api/v1/status", "/api/v1/connections", "$CONNECTION/sync", "$CONNECTION/jobs"]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "Dashboard &gt; Settings &gt; API Keys" in text
+
+
+@pytest.mark.parametrize("path", ["/docs/nothing", "/docs/base.html", "/docs/layout"])
+async def test_an_unknown_page_is_a_json_404(http: httpx2.AsyncClient, path: str) -> None:
+    answer = await http.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"error": "Not found"}
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(
+    "host",
+    [
+        "<script>alert(1)</script>",
+        'a"onmouseover=alert(1)',
+        "user:password@evil.example",
+        "evil.example/path",
+        "evil.example?x",
+        "evil.example#x",
+        "evil.example\\x",
+        "evil.example:80:80",
+        "evil.example$(id)",
+        "evil.example`id`",
+        "evil.example:999999",
+        "-evil.example",
+        "evil.example\n",
+        "évil.example",
+        "",
+    ],
+)
+async def test_a_host_that_is_no_plain_host_is_not_repeated(http: httpx2.AsyncClient, path: str, host: str) -> None:
+    answer = await http.get(path, headers=[(b"host", host.encode("latin-1"))])
+
+    assert answer.status_code == 200
+    assert "evil" not in answer.text
+    assert "alert" not in answer.text
+    assert f"{FALLBACK_URL}/api/v1/status" in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_examples_use_the_origin_that_was_asked(http: httpx2.AsyncClient, path: str) -> None:
+    assert "http://127.0.0.1:9000/api/v1/status" in (await http.get(path)).text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_examples_use_the_public_url_whatever_the_host_says(tmp_path: Path, path: str) -> None:
+    async with asking(tmp_path, PUBLIC_URL) as http:
+        text = (await http.get(path, headers={"host": "evil.example"})).text
+
+    assert "https://gateway.example/airbyte/api/v1/status" in text
+    assert "evil" not in text
+
+
+@pytest.mark.parametrize(
+    ("environment", "server"), [({}, "/"), (PUBLIC_URL, "https://gateway.example/airbyte")], ids=["relative", "public"]
+)
+async def test_the_document_names_its_server(tmp_path: Path, environment: dict[str, str], server: str) -> None:
+    async with asking(tmp_path, environment) as http:
+        answer = await http.get("/openapi.json", headers={"host": "evil.example"})
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["servers"] == [{"url": server}]
+    assert "evil" not in answer.text
+
+
+async def test_pages_link_the_stylesheet_relatively_and_it_is_css(http: httpx2.AsyncClient) -> None:
+    assert 'href="../dashboard/static/style.css"' in (await http.get("/docs/api")).text
+
+    answer = await http.get("/dashboard/static/style.css")
+    assert answer.headers["content-type"] == "text/css; charset=utf-8"
+    assert "prefers-color-scheme: dark" in answer.text

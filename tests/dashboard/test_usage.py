@@ -1,0 +1,146 @@
+"""The usage page through HTTP as a browser asks."""
+
+import re
+
+import httpx2
+import pytest
+
+from gateway.models import ApiKey
+from gateway.provisioning import NewKey
+from tests.dashboard.support import rows_of, signed_in
+from tests.support import NEVER_OURS, World, bearer
+
+USAGE = "/dashboard/usage"
+
+
+async def call(world: World, key: NewKey, path: str = "/status", times: int = 1) -> None:
+    for _ in range(times):
+        await world.http.get(f"/api/v1{path}", headers=bearer(key))
+
+
+async def usage_page(world: World, visitor: httpx2.AsyncClient, query: str = "") -> httpx2.Response:
+    await world.services.store.usage.flush()
+    answer = await visitor.get(f"{USAGE}{query}")
+    assert answer.status_code == 200
+    return answer
+
+
+def by_key(page: httpx2.Response) -> list[list[str]]:
+    return rows_of(page.text.partition('id="keys"')[2])
+
+
+def totals(page: httpx2.Response) -> list[str]:
+    return re.findall(r"<dd>([^<]*)</dd>", page.text)
+
+
+def named(key: ApiKey) -> str:
+    return f"{key.name} {key.start}"
+
+
+async def test_each_key_is_listed_with_its_figures_and_its_limit(world: World) -> None:
+    key = await world.client_with_key(rate="5/60")
+    other = await world.key()
+    theirs = await world.client_with_key("other")
+    await call(world, key, times=4)
+    await call(world, key, f"/connections/{NEVER_OURS}/jobs")
+    await call(world, key, times=2)
+    await call(world, theirs, times=9)
+    ann = await signed_in(world, "acme")
+
+    page = await usage_page(world, ann)
+
+    assert by_key(page) == [
+        [named(key.record), "active", "5 requests per minute", "7", "2", "1"],
+        [named(other.record), "active", "100 requests per minute", "0", "0", "0"],
+    ]
+    assert totals(page) == ["7", "2", "1"]
+    assert theirs.record.start not in page.text
+    assert "figures lag up to 30 seconds" in page.text
+
+
+async def test_a_client_s_own_limit_holds_for_its_keys(world: World) -> None:
+    await world.client_with_key()
+    await world.provisioning.update_client("acme", name="Acme", plan="free", rate="600/3600")
+
+    page = await usage_page(world, await signed_in(world, "acme"))
+
+    assert [row[2] for row in by_key(page)] == ["600 requests per hour"]
+
+
+async def test_the_periods_differ_in_how_far_they_reach(world: World) -> None:
+    key = await world.client_with_key()
+    await call(world, key, times=3)
+    world.clock.advance(24 * 3600)
+    await call(world, key)
+    ann = await signed_in(world, "acme")
+
+    day, month = await usage_page(world, ann), await usage_page(world, ann, "?period=30d")
+
+    assert [totals(page)[0] for page in (day, month)] == ["1", "4"]
+    assert [by_key(page)[0][3] for page in (day, month)] == ["1", "4"]
+    assert '<a href="?period=30d" aria-current="page">' in month.text
+    assert totals(await usage_page(world, ann, "?period=1y")) == totals(day)
+
+
+async def test_the_chart_has_its_figures_as_a_table(world: World) -> None:
+    key = await world.client_with_key(rate="2/3600")
+    await call(world, key, times=3)
+    world.clock.advance(3600)
+    await call(world, key, "/nothing")
+    ann = await signed_in(world, "acme")
+
+    page = await usage_page(world, ann)
+    table = page.text.partition("These figures as a table")[2].partition("</table>")[0]
+    parts = re.findall(r'<rect class="(answered|limited|errors)" x="(\d+)"', page.text)
+
+    assert rows_of(table)[:3] == [["04:00", "1", "0", "1"], ["03:00", "3", "1", "0"], ["02:00", "0", "0", "0"]]
+    assert parts == [("answered", "220"), ("limited", "220"), ("errors", "230")]
+    assert 'aria-label="Calls by hour, last 24 hours, most in the hour of 03:00 with 3."' in page.text
+
+
+async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) -> None:
+    used = await world.client_with_key()
+    unused = await world.key()
+    await call(world, used)
+    await world.services.store.usage.flush()
+    for key in (used, unused):
+        await world.provisioning.revoke_key(key.record.id)
+    ann = await signed_in(world, "acme")
+
+    page = await usage_page(world, ann)
+
+    assert [row[:2] for row in by_key(page)] == [[named(used.record), "revoked"]]
+
+
+@pytest.mark.parametrize(
+    ("has_key", "sentences"),
+    [
+        (False, ["No calls in the last 24 hours", "No key works at the moment"]),
+        (True, ["No calls in the last 24 hours"]),
+    ],
+)
+async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool, sentences: list[str]) -> None:
+    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    if has_key:
+        await world.key()
+
+    page = await usage_page(world, await signed_in(world, "acme"))
+
+    assert [sentence in page.text for sentence in sentences] == [True] * len(sentences)
+    assert ("No key works" in page.text) is not has_key
+    assert totals(page) == ["0", "0", "0"]
+    assert 'role="img"' not in page.text
+
+
+async def test_many_keys_are_paged_within_the_period(world: World) -> None:
+    await world.client_with_key()
+    for _ in range(50):
+        await world.key()
+    ann = await signed_in(world, "acme")
+
+    first = await usage_page(world, ann, "?period=30d")
+    second = await usage_page(world, ann, "?period=30d&page=2")
+
+    assert [len(by_key(page)) for page in (first, second)] == [50, 1]
+    assert 'href="?period=30d&amp;page=2"' in first.text
+    assert '<input type="hidden" name="period" value="30d">' in first.text

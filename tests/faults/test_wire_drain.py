@@ -1,0 +1,113 @@
+"""Between the word to stop and the end of accepting: all is answered, and each answer ends its connection."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gateway.draining import is_draining
+from gateway.wire_limits import WireLimits
+from tests.faults.test_wire_limits import Gate, wait_until
+from tests.faults.test_wire_overload import Guarded, cost_much
+from tests.faults.wire import Recorder, Running, answers_in, read_answer, read_to_end, request, send, serving, talk
+from tests.support import BOUND_SECONDS
+
+PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
+
+
+def tell(running: Running, number: signal.Signals = signal.SIGTERM) -> None:
+    running.server.handle_exit(number, None)
+
+
+@contextmanager
+def draining(running: Running) -> Iterator[None]:
+    """From the first signal to the second: no test's length decides when it ends."""
+    tell(running)
+    wait_until(lambda: is_draining(running.server.lifespan.state))
+    try:
+        yield
+    finally:
+        tell(running)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with serving(Recorder(), PATIENT, drain_seconds=BOUND_SECONDS * 10) as server:
+        yield server
+
+
+def test_who_comes_is_answered_and_asked_to_go(running: Running) -> None:
+    with draining(running):
+        for _ in range(3):
+            (answer,) = talk(running.address, request("/"))
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+def test_an_idle_connection_has_one_more_answer(running: Running) -> None:
+    with socket.create_connection(running.address, BOUND_SECONDS) as kept:
+        send(kept, request("/"))
+        assert "connection" not in read_answer(kept).headers
+        with draining(running):
+            send(kept, request("/") + request("/never"))
+            (answer,) = answers_in(read_to_end(kept))
+
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("more", [b"", request("/more")], ids=["one request", "two requests"])
+def test_the_last_answer_that_is_owed_says_that_it_is(more: bytes) -> None:
+    gate = Gate()
+    with (
+        serving(gate, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running,
+        socket.create_connection(running.address, BOUND_SECONDS) as connection,
+    ):
+        send(connection, request("/held") + more)
+        wait_until(lambda: gate.paths == ["/held"])
+        with draining(running):
+            gate.open()
+            answers = answers_in(read_to_end(connection))
+
+    assert [answer.status for answer in answers] == [200, 200] if more else [200]
+    assert ["connection" in answer.headers for answer in answers] == [False, True] if more else [True]
+
+
+def test_a_request_that_is_half_received_is_answered_after_the_one_before_it() -> None:
+    gate = Gate()
+    with (
+        serving(gate, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running,
+        socket.create_connection(running.address, BOUND_SECONDS) as connection,
+    ):
+        send(connection, request("/held") + request("/half")[:-2])
+        wait_until(lambda: gate.paths == ["/held"])
+        with draining(running):
+            send(connection, b"\r\n")
+            gate.open()
+            answers = answers_in(read_to_end(connection))
+
+    assert [answer.body for answer in answers] == [b"/held", b"/half"]
+    assert ["connection" in answer.headers for answer in answers] == [False, True]
+
+
+def test_what_is_shed_is_asked_to_go_too() -> None:
+    app = Guarded(cost_much)
+    with serving(app, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running:
+        app.gate.admission.upstream = 1000
+        with socket.create_connection(running.address, BOUND_SECONDS) as connection:
+            send(connection, request("/api/v1/jobs"))
+            assert read_answer(connection).status == 503
+            with draining(running):
+                send(connection, request("/api/v1/jobs"))
+                (answer,) = answers_in(read_to_end(connection))
+
+    assert (answer.status, answer.headers["connection"]) == (503, "close")
+    assert answer.headers["x-request-id"]
+
+
+def test_at_a_keyboard_nobody_waits() -> None:
+    with serving(Recorder(), PATIENT, drain_seconds=BOUND_SECONDS * 10) as running:
+        tell(running, signal.SIGINT)
+        wait_until(lambda: not running.server.servers[0].is_serving())
+
+        assert not is_draining(running.server.lifespan.state)

@@ -1,0 +1,92 @@
+"""/healthz, /readyz and /metrics."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway.sandbox import Answer
+from tests.support import World, bearer, running_gateway
+
+
+async def test_the_process_is_healthy(world: World) -> None:
+    answer = await world.http.get("/healthz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_is_ready_before_airbyte_was_ever_asked(world: World) -> None:
+    answer = await world.http.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ready",
+        "database": "ok",
+        "upstream": {"breaker": "closed", "last_answer_seconds_ago": None},
+    }
+
+
+async def test_shows_that_airbyte_is_down_and_stays_ready(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer.html(502), times=50)
+    for _ in range(5):
+        await world.http.get(f"/api/v1/connections/{ours}/jobs", headers=bearer(key))
+    world.clock.advance(3)
+
+    answer = await world.http.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json()["upstream"] == {"breaker": "open", "last_answer_seconds_ago": 3.0}
+
+
+async def test_is_not_ready_when_the_database_does_not_answer(world: World) -> None:
+    with closing(sqlite3.connect(world.services.settings.database_path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answer = await world.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["database"]) == (503, "unavailable")
+
+
+async def test_metrics_count_requests_by_route_and_not_by_path(world: World) -> None:
+    key = await world.client_with_key()
+    await world.http.get("/api/v1/connections/conn_a/jobs", headers=bearer(key))
+    await world.http.get("/api/v1/connections/conn_b/jobs", headers=bearer(key))
+
+    answer = await world.http.get("/metrics")
+
+    line = 'gateway_requests_total{method="GET",route="/api/v1/connections/{id}/jobs",status="404"} 2.0'
+    assert line in answer.text.splitlines()
+    assert "conn_a" not in answer.text
+    assert key.text not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("192.0.2.7", {}, 404),
+        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 404),
+        ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 404),
+    ],
+)
+async def test_metrics_are_for_this_machine_and_not_for_who_comes_through_a_proxy(
+    world: World, peer: str, headers: dict[str, str], status: int
+) -> None:
+    transport = httpx2.ASGITransport(app=world.app, client=(peer, 4000))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await http.get("/metrics", headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_other_networks_may_read_metrics_when_set(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, server={"metrics_networks": ("192.0.2.0/24",)}) as world:
+        transport = httpx2.ASGITransport(app=world.app, client=("192.0.2.7", 4000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            answer = await http.get("/metrics")
+
+    assert answer.status_code == 200

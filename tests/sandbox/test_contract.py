@@ -1,0 +1,79 @@
+"""Real answers against Airbyte's own OpenAPI documents, which are not part of this project."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from openapi_schema_validator import OAS31Validator
+
+from gateway.sandbox import PUBLIC_API, Sandbox
+from tests.sandbox.conftest import CREDENTIALS, Clock, connect
+
+DOCUMENTS = Path(__file__).parents[3] / "shared" / "airbyte-openapi"
+
+pytestmark = pytest.mark.skipif(not DOCUMENTS.is_dir(), reason="Airbyte's OpenAPI documents are not here")
+
+
+@cache
+def document(name: str) -> Any:
+    text = (DOCUMENTS / f"api_documentation_{name}.yaml").read_text()
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def assert_valid(name: str, schema: str, body: object) -> None:
+    whole = {"$ref": f"#/components/schemas/{schema}", "components": document(name)["components"]}
+    OAS31Validator(whole).validate(body)
+
+
+@pytest.fixture
+def seeded(clock: Clock) -> httpx2.AsyncClient:
+    client = connect(Sandbox(clock=clock, auth=False))
+    client.base_url = httpx2.URL(f"http://airbyte{PUBLIC_API}")
+    return client
+
+
+async def test_job_answers_are_valid(seeded: httpx2.AsyncClient) -> None:
+    async with seeded as client:
+        page = (await client.get("/jobs", params={"limit": 100, "orderBy": "createdAt|DESC"})).json()
+        assert_valid("jobs", "JobsResponse", page)
+        assert len(page["data"]) == 100
+        assert_valid("jobs", "JobResponse", (await client.get("/jobs/1")).json())
+        statuses = set()
+        for row in (await client.get("/connections")).json()["data"]:
+            body = {"connectionId": row["connectionId"], "jobType": "sync"}
+            answer = await client.post("/jobs", json=body)
+            if answer.status_code == 200:
+                assert_valid("jobs", "JobResponse", answer.json())
+                statuses.add(answer.json()["status"])
+        assert statuses == {"pending"}
+
+
+async def test_connection_answers_are_valid(seeded: httpx2.AsyncClient) -> None:
+    async with seeded as client:
+        page = (await client.get("/connections")).json()
+        assert_valid("connections", "ConnectionsResponse", page)
+        one = await client.get(f"/connections/{page['data'][0]['connectionId']}")
+        assert_valid("connections", "ConnectionResponse", one.json())
+
+
+@pytest.mark.parametrize("noun", ["Source", "Destination", "Workspace"])
+async def test_other_answers_are_valid(seeded: httpx2.AsyncClient, noun: str) -> None:
+    async with seeded as client:
+        page = (await client.get(f"/{noun.lower()}s")).json()
+        assert_valid("jobs", f"{noun}sResponse", page)
+        one = page["data"][0]
+        assert_valid("jobs", f"{noun}Response", one)
+
+
+async def test_token_answers_are_valid(anonymous: httpx2.AsyncClient) -> None:
+    answer = await anonymous.post(f"{PUBLIC_API}/applications/token", json=CREDENTIALS)
+
+    assert_valid("applications", "PublicAccessTokenResponse", answer.json())
+
+
+def test_the_documents_can_refuse() -> None:
+    with pytest.raises(Exception, match="jobId"):
+        assert_valid("jobs", "JobResponse", {"status": "running"})

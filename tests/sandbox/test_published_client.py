@@ -1,0 +1,55 @@
+"""The client that Airbyte publishes works against the sandbox, over a real socket."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from airbyte_api import AirbyteAPI, api, models
+
+from gateway.sandbox import PUBLIC_API, Sandbox
+from tests.sandbox.conftest import Clock
+
+
+@pytest.fixture
+def address(clock: Clock) -> Iterator[str]:
+    """A seeded sandbox on a free port."""
+    config = uvicorn.Config(
+        Sandbox(clock=clock).app, port=0, date_header=False, lifespan="off", ws="none", log_level="warning"
+    )
+    server = uvicorn.Server(config)
+    sockets = [config.bind_socket()]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
+    thread.start()
+    yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def sign_in(address: str, token_url: str) -> AirbyteAPI:
+    credentials = models.SchemeClientCredentials(
+        client_id="sandbox-client", client_secret="sandbox-secret", token_url=token_url
+    )
+    security = models.Security(client_credentials=credentials)
+    return AirbyteAPI(server_url=f"{address}{PUBLIC_API}", security=security)
+
+
+@pytest.mark.parametrize("token_url", ["/applications/token", "{address}/api/public/v1/applications/token"])
+def test_the_published_client_lists_triggers_and_polls_to_the_end(address: str, clock: Clock, token_url: str) -> None:
+    with sign_in(address, token_url.format(address=address)) as airbyte:
+        page = airbyte.connections.list_connections(request=api.ListConnectionsRequest(limit=100))
+        assert page.connections_response
+        assert len(page.connections_response.data) == 10
+        connection = next(row for row in page.connections_response.data if row.name.startswith("Shopify"))
+
+        order = models.JobCreateRequest(connection_id=connection.connection_id, job_type=models.JobTypeEnum.SYNC)
+        job = airbyte.jobs.create_job(request=order).job_response
+        seen = []
+        while job and job.status not in (models.JobStatusEnum.SUCCEEDED, models.JobStatusEnum.FAILED):
+            seen.append(job.status)
+            clock.advance(2)
+            job = airbyte.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response
+
+    assert set(seen) == {models.JobStatusEnum.PENDING, models.JobStatusEnum.RUNNING}
+    assert job
+    assert (job.status, job.duration) == (models.JobStatusEnum.SUCCEEDED, "PT10S")

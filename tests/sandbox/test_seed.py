@@ -1,0 +1,98 @@
+"""The seeded world, and how quick a large one is."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import httpx2
+
+from gateway.sandbox import Sandbox
+from gateway.sandbox.history import JobQuery
+from gateway.sandbox.index import Span
+from tests.sandbox.conftest import NOON, Clock, connect
+
+DAY = 86_400.0
+
+
+async def everything(client: httpx2.AsyncClient, path: str) -> list[Any]:
+    rows: list[Any] = []
+    while page := (await client.get(path, params={"limit": 100, "offset": len(rows)})).json()["data"]:
+        rows += page
+    return rows
+
+
+async def test_the_seeded_world_is_two_customers_with_a_month_of_history(clock: Clock) -> None:
+    async with connect(Sandbox(clock=clock, auth=False)) as client:
+        client.base_url = httpx2.URL("http://airbyte/api/public/v1")
+        workspaces = {row["workspaceId"]: row["name"] for row in await everything(client, "/workspaces")}
+        sources = await everything(client, "/sources")
+        connections = await everything(client, "/connections")
+        jobs = await everything(client, "/jobs")
+
+    assert sorted(workspaces.values()) == ["Acme Inc", "Globex"]
+    assert Counter(workspaces[row["workspaceId"]] for row in connections) == {"Acme Inc": 6, "Globex": 4}
+    assert {row["sourceType"] for row in sources} >= {"shopify", "postgres", "google-ads", "stripe", ""}
+    assert Counter(row["status"] for row in connections) == {"active": 9, "inactive": 1}
+    assert 300 < len(jobs) < 1_000
+    assert {row["connectionId"] for row in jobs} == {row["connectionId"] for row in connections}
+    statuses = Counter(row["status"] for row in jobs)
+    assert statuses["incomplete"] == 1
+    assert statuses["failed"] > 10
+    assert set(statuses) == {"succeeded", "failed", "incomplete"}
+    assert [row["jobId"] for row in jobs] == list(range(1, len(jobs) + 1))
+    assert any(len(row["startTime"]) == len("2026-04-01T12:00Z") for row in jobs)
+    assert jobs[0]["startTime"] < "2026-03-03"
+    assert jobs[-1]["startTime"] > "2026-04-01"
+
+
+def test_counts_grow_over_the_month(clock: Clock) -> None:
+    history = Sandbox(clock=clock).world.history
+    connection_id = history.select(JobQuery(limit=1))[0][0].connection_id
+    jobs = history.select(JobQuery(connection_id=connection_id, status="succeeded", limit=500))
+    early, late = jobs[: len(jobs) // 3], jobs[-len(jobs) // 3 :]
+
+    assert sum(state.rows for _, state in early) / len(early) < sum(state.rows for _, state in late) / len(late)
+
+
+def test_equal_seeds_give_equal_worlds(clock: Clock) -> None:
+    first, second = Sandbox(clock=clock, seed=7), Sandbox(clock=clock, seed=7)
+
+    assert first.world.connections == second.world.connections
+    assert first.world.history.select(JobQuery(limit=2_000)) == second.world.history.select(JobQuery(limit=2_000))
+    assert first.world.connections.keys().isdisjoint(Sandbox(clock=clock, seed=8).world.connections)
+
+
+def test_the_retry_under_way_comes_to_its_end(clock: Clock) -> None:
+    world = Sandbox(clock=clock).world
+    retrying = next(row for row in world.connections.values() if row.outcome == "retries")
+
+    seen = []
+    for _ in range(4):
+        active = world.history.active(retrying.connection_id)
+        seen.append(active[1].status if active else None)
+        clock.advance(300)
+    assert seen == ["incomplete", "incomplete", "running", None]
+
+
+def test_a_hundred_thousand_jobs_are_listed_without_reading_them_all() -> None:
+    clock = Clock()
+    sandbox = Sandbox(clock=clock, empty=True)
+    workspace_id = sandbox.world.add_workspace("Big").workspace_id
+    connections = [sandbox.world.add_connection(workspace_id).connection_id for _ in range(500)]
+    for number in range(100_000):
+        sandbox.world.add_job(connections[number % 500], created_at=NOON - 30 * DAY + number * 20, duration_seconds=10)
+    queries = [
+        JobQuery(limit=100),
+        JobQuery(descending=True, limit=100),
+        JobQuery(order="updatedAt", descending=True, limit=100),
+        JobQuery(updated=Span(start=NOON - 7 * DAY - 60), workspace_ids=frozenset({workspace_id})),
+        JobQuery(connection_id=connections[0], descending=True, limit=100),
+    ]
+    for query in queries:
+        assert len(sandbox.world.history.select(query)) == min(query.limit, 100)
+
+    started = time.perf_counter()
+    for query in queries * 10:
+        sandbox.world.history.select(query)
+    # Reading the whole history once takes longer than all of these together.
+    assert time.perf_counter() - started < 1.0

@@ -1,0 +1,28 @@
+"""An open store on a new file, and two clients in it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.models import Client
+from gateway.store import Store, create_database
+
+NOW = "2026-04-01T03:00:00.000Z"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    await create_database(tmp_path / "gateway.db")
+    async with Store(tmp_path / "gateway.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def acme(store: Store) -> Client:
+    return await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+
+
+@pytest.fixture
+async def other(store: Store, acme: Client) -> Client:
+    return await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)

@@ -1,0 +1,234 @@
+"""What is kept of records that were read, and for how long."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from gateway.errors import StorageUnavailable
+from gateway.store import create_database
+from gateway.store.database import Database
+from gateway.store.read_cache import ReadCache
+from tests.support import next_turn
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    await create_database(tmp_path / "gateway.db")
+    opened = Database(tmp_path / "gateway.db")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Names:
+    """A cache of clients' names by slug, and the list of what had to be read for it."""
+
+    def __init__(self, database: Database, *, maxsize: int = 100) -> None:
+        self.database = database
+        self.reads: list[str] = []
+        self.cache: ReadCache[str, str | None] = ReadCache(database, self._load, maxsize=maxsize)
+
+    async def _load(self, slug: str) -> str | None:
+        self.reads.append(slug)
+        row = await self.database.fetch_one("SELECT name FROM clients WHERE slug = ?", (slug,))
+        return row["name"] if row else None
+
+    async def write(self, slug: str, name: str, *, housekeeping: bool = False) -> None:
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await connection.execute_fetchall(
+                "INSERT INTO clients (slug, name, plan, created_at) VALUES (?1, ?2, 'free', '2026') "
+                "ON CONFLICT (slug) DO UPDATE SET name = ?2",
+                (slug, name),
+            )
+
+        await self.database.write(unit, housekeeping=housekeeping)
+
+    def write_from_another_process(self, slug: str, name: str) -> None:
+        with closing(sqlite3.connect(self.database.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE clients SET name = ? WHERE slug = ?", (name, slug))
+
+
+async def test_what_was_read_is_not_read_again(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+
+    assert [await names.cache.get("acme") for _ in range(5)] == ["Acme"] * 5
+    assert names.reads == ["acme"]
+
+
+async def test_what_is_absent_is_not_looked_for_again(database: Database) -> None:
+    names = Names(database)
+
+    assert [await names.cache.get("acme") for _ in range(5)] == [None] * 5
+    assert names.reads == ["acme"]
+
+
+async def test_what_was_absent_is_seen_as_soon_as_it_is_there(database: Database) -> None:
+    names = Names(database)
+    assert await names.cache.get("acme") is None
+
+    await names.write("acme", "Acme")
+
+    assert await names.cache.get("acme") == "Acme"
+
+
+async def test_a_commit_of_our_own_is_seen_by_the_next_look(database: Database) -> None:
+    names = Names(database)
+    for number in range(20):
+        await names.write("acme", f"Acme {number}")
+        assert await names.cache.get("acme") == f"Acme {number}"
+
+
+async def test_a_commit_of_another_process_is_seen_by_the_next_look(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    for number in range(20):
+        names.write_from_another_process("acme", f"Acme {number}")
+        await next_turn()
+        assert await names.cache.get("acme") == f"Acme {number}"
+
+
+async def test_housekeeping_leaves_what_was_read(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+
+    for _ in range(5):
+        await names.write("other", "Other", housekeeping=True)
+        assert await names.cache.get("acme") == "Acme"
+
+    assert names.reads == ["acme"]
+
+
+async def test_housekeeping_that_changes_nothing_hides_no_later_commit(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+
+    async def nothing(connection: aiosqlite.Connection) -> None:
+        await connection.execute_fetchall("UPDATE clients SET name = 'x' WHERE slug = 'nobody'")
+
+    await database.write(nothing, housekeeping=True)
+    names.write_from_another_process("acme", "New")
+
+    assert await names.cache.get("acme") == "New"
+
+
+async def test_a_failing_housekeeping_hides_no_commit(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+
+    async def unit(connection: aiosqlite.Connection) -> None:
+        await connection.execute_fetchall("UPDATE clients SET plan = 'gold'")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(unit, housekeeping=True)
+    names.write_from_another_process("acme", "New")
+
+    assert await names.cache.get("acme") == "New"
+
+
+@pytest.mark.parametrize("foreign_first", [True, False])
+async def test_housekeeping_between_foreign_commit_and_next_look_hides_nothing(
+    database: Database, foreign_first: bool
+) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+
+    if foreign_first:
+        names.write_from_another_process("acme", "New")
+    await names.write("other", "Other", housekeeping=True)
+    if not foreign_first:
+        names.write_from_another_process("acme", "New")
+
+    assert await names.cache.get("acme") == "New"
+
+
+async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(database: Database) -> None:
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    reads: list[str] = []
+
+    async def load(slug: str) -> str:
+        row = await database.fetch_one("SELECT name FROM clients WHERE slug = ?", (slug,))
+        assert row is not None
+        reads.append(row["name"])
+        reading.set()
+        await go_on.wait()
+        return str(row["name"])
+
+    names = Names(database)
+    await names.write("acme", "Old")
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    early = asyncio.create_task(cache.get("acme"))
+    await reading.wait()
+    names.write_from_another_process("acme", "New")
+    go_on.set()
+    await early
+
+    assert await cache.get("acme") == "New"
+    assert reads == ["Old", "New"]
+
+
+async def test_a_record_read_while_the_cache_was_cleared_is_not_kept(database: Database) -> None:
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    reads: list[str] = []
+
+    async def load(slug: str) -> str:
+        reads.append(slug)
+        reading.set()
+        await go_on.wait()
+        return slug
+
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    early = asyncio.create_task(cache.get("acme"))
+    await reading.wait()
+    cache.clear()
+    go_on.set()
+    await early
+    await cache.get("acme")
+
+    assert reads == ["acme", "acme"]
+
+
+async def test_a_failed_read_is_not_kept(database: Database) -> None:
+    attempts: list[str] = []
+
+    async def load(slug: str) -> str:
+        attempts.append(slug)
+        if len(attempts) == 1:
+            raise StorageUnavailable
+        return slug
+
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    with pytest.raises(StorageUnavailable):
+        await cache.get("acme")
+
+    assert await cache.get("acme") == "acme"
+
+
+async def test_the_cache_keeps_no_more_than_its_size(database: Database) -> None:
+    names = Names(database, maxsize=3)
+    for slug in ("a", "b", "c", "d", "d", "c", "b", "a"):
+        await names.cache.get(slug)
+
+    assert names.reads == ["a", "b", "c", "d", "a"]
+
+
+async def test_what_was_read_is_served_while_another_process_locks_the_file(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+        assert await names.cache.get("acme") == "Acme"
+    assert names.reads == ["acme"]

@@ -1,0 +1,188 @@
+"""The audit rows of triggers."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from gateway.errors import StorageUnavailable
+from gateway.models import Client, Connection
+from gateway.store import Intent, Store
+from gateway.store.pruning import PRUNE_STEP
+
+NOW = "2026-04-01T03:00:00.000Z"
+LATER = "2026-04-01T03:00:05.000Z"
+
+
+@pytest.fixture
+async def acme(store: Store) -> Client:
+    client = await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    await store.connections.add(connection_of(client))
+    return client
+
+
+def connection_of(client: Client, id_: str = "conn_1", airbyte_id: str = "airbyte-1") -> Connection:
+    return Connection(id_, client.id, "shopify", "Shop", "active", NOW, airbyte_id=airbyte_id)
+
+
+def intent_of(client: Client, connection_id: str = "conn_1", airbyte_id: str = "airbyte-1", **other: str) -> Intent:
+    times = {"created_at": NOW, "since": NOW} | other
+    return Intent(
+        client_id=client.id,
+        connection_id=connection_id,
+        airbyte_id=airbyte_id,
+        caller="key_1",
+        request_id="request-1",
+        **times,
+    )
+
+
+async def rows(store: Store) -> list[dict[str, Any]]:
+    return [dict(row) for row in await store.database.fetch_all("SELECT * FROM triggers ORDER BY number")]
+
+
+async def begun(store: Store, client: Client) -> int:
+    number = await store.triggers.begin(intent_of(client))
+    assert number is not None
+    return number
+
+
+async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: Client) -> None:
+    number = await store.triggers.begin(intent_of(acme))
+
+    with closing(sqlite3.connect(store.database.path)) as another_process:
+        (row,) = another_process.execute("SELECT * FROM triggers").fetchall()
+    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("connection_id", "airbyte_id"),
+    [("conn_9", "airbyte-1"), ("conn_1", "airbyte-9")],
+    ids=["removed", "mapped anew"],
+)
+async def test_a_connection_that_is_no_longer_so_mapped_has_no_intent(
+    store: Store, acme: Client, connection_id: str, airbyte_id: str
+) -> None:
+    assert await store.triggers.begin(intent_of(acme, connection_id, airbyte_id)) is None
+    assert await rows(store) == []
+
+
+async def test_another_client_s_connection_has_no_intent(store: Store, acme: Client) -> None:
+    other = await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+
+    assert await store.triggers.begin(intent_of(other)) is None
+    assert await rows(store) == []
+
+
+@pytest.mark.parametrize(("outcome", "job_id"), [("ok", 7), ("unreachable", None)])
+async def test_an_outcome_is_added_to_its_row(store: Store, acme: Client, outcome: str, job_id: int | None) -> None:
+    first, second = await begun(store, acme), await begun(store, acme)
+
+    await store.triggers.resolve(acme.id, first, outcome=outcome, job_id=job_id, at=LATER)
+
+    resolved, open_ = await rows(store)
+    assert (resolved["outcome"], resolved["job_id"], resolved["resolved_at"]) == (outcome, job_id, LATER)
+    assert (open_["outcome"], open_["job_id"], open_["resolved_at"]) == (None, None, None)
+    assert [each.number for each in await store.triggers.unresolved(10)] == [second]
+
+
+async def test_a_client_cannot_resolve_another_s_trigger(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+
+    await store.triggers.resolve(acme.id + 1, number, outcome="ok", job_id=7, at=LATER)
+
+    assert [each.number for each in await store.triggers.unresolved(10)] == [number]
+
+
+async def test_the_first_outcome_stays(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
+
+    await store.triggers.resolve(acme.id, number, outcome="none", job_id=None, at="2026-04-02T00:00:00.000Z")
+
+    (row,) = await rows(store)
+    assert (row["outcome"], row["job_id"], row["resolved_at"]) == ("ok", 7, LATER)
+
+
+async def test_the_oldest_unresolved_come_first_and_no_more_than_asked_for(store: Store, acme: Client) -> None:
+    numbers = [await begun(store, acme) for _ in range(4)]
+
+    left = await store.triggers.unresolved(3)
+
+    assert [each.number for each in left] == numbers[:3]
+    assert (left[0].client_id, left[0].connection_id, left[0].airbyte_id) == (acme.id, "conn_1", "airbyte-1")
+    assert (left[0].created_at, left[0].since) == (NOW, NOW)
+
+
+async def test_neither_write_flushes_what_is_cached(store: Store, acme: Client) -> None:
+    before = store.database.watch.epoch()
+
+    number = await begun(store, acme)
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
+    await store.triggers.prune(NOW)
+
+    assert store.database.watch.epoch() == before
+
+
+async def test_each_write_is_one_transaction(store: Store, acme: Client) -> None:
+    commits = store.database.watch.count()
+
+    number = await begun(store, acme)
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
+
+    assert store.database.watch.count() == commits + 2
+
+
+async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Client) -> None:
+    for time in ("2025-12-31T00:00:00.000Z", "2026-01-01T00:00:00.000Z", NOW):
+        await store.triggers.begin(intent_of(acme, created_at=time))
+
+    await store.triggers.prune("2026-01-01T00:00:00.000Z")
+
+    assert [row["created_at"] for row in await rows(store)] == ["2026-01-01T00:00:00.000Z", NOW]
+
+
+async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store, acme: Client) -> None:
+    with closing(sqlite3.connect(store.database.path)) as another_process, another_process:
+        another_process.executemany(
+            """
+            INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
+            VALUES (?, 'conn_1', 'airbyte-1', 'key_1', 'request', ?, '2025')
+            """,
+            [(acme.id, "2025" if number % 3 else NOW) for number in range(3 * PRUNE_STEP)],
+        )
+    commits = store.database.watch.count()
+
+    await store.triggers.prune(NOW)
+
+    assert [row["created_at"] for row in await rows(store)] == [NOW] * PRUNE_STEP
+    # Two full steps, and the one that finds nothing and so commits nothing.
+    assert store.database.watch.count() == commits + 2
+
+
+async def test_the_rows_of_a_removed_client_go_with_it(store: Store, acme: Client) -> None:
+    await begun(store, acme)
+
+    await store.clients.remove(acme.id)
+
+    assert await rows(store) == []
+
+
+async def test_the_rows_of_a_removed_connection_stay(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    await store.connections.remove(acme.id, "conn_1")
+
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
+
+    assert [row["job_id"] for row in await rows(store)] == [7]
+
+
+async def test_an_intent_that_cannot_be_written_says_so(store: Store, acme: Client) -> None:
+    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as another_process:
+        another_process.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StorageUnavailable):
+            await store.triggers.begin(intent_of(acme))
+
+    assert await rows(store) == []

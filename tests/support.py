@@ -1,0 +1,161 @@
+"""What tests share: a clock in the hand, records in the shortest way, the application with a sandbox Airbyte."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import msgspec
+from starlette.applications import Starlette
+
+from gateway.airbyte import in_process_transport
+from gateway.app import create_app
+from gateway.models import Scope
+from gateway.provisioning import NewKey, Provisioning
+from gateway.sandbox import PUBLIC_API, Sandbox
+from gateway.sandbox.history import JobQuery
+from gateway.secret import Secret
+from gateway.services import Services, build_services
+from gateway.settings import Settings, load_settings
+from gateway.store import Store, create_database
+from gateway.store.usage import Usage
+
+START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
+SPINS = 50
+"""Turns of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
+NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
+NEVER_OURS = "conn_0000000000000000"
+BOUND_SECONDS = 30.0
+"""How long anything may take before a test gives it up; no outcome depends on it."""
+
+
+class HandClock:
+    """Both clocks, moved only by `advance`."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.elapsed
+
+    def advance(self, seconds: float) -> None:
+        self.elapsed += seconds
+
+
+async def next_turn() -> None:
+    """What another process does while our loop stands still is seen in the loop's next turn, as a request would."""
+    await asyncio.sleep(0)
+
+
+def settings_in(folder: Path) -> Settings:
+    """The shipped defaults, pointed at the sandbox; figures always fresh enough unless a test says otherwise."""
+    settings = load_settings(None, {}, working_directory=folder)
+    return msgspec.structs.replace(
+        settings,
+        airbyte=msgspec.structs.replace(
+            settings.airbyte,
+            base_url=f"http://airbyte{PUBLIC_API}",
+            client_id="sandbox-client",
+            client_secret=Secret("sandbox-secret"),
+        ),
+    )
+
+
+def counters() -> Usage:
+    """Those of a store that is never opened: they count, and nothing is written."""
+    return Store(Path("never-opened")).usage
+
+
+@dataclass
+class World:
+    """One running gateway in front of one sandbox Airbyte, and the operator's hands."""
+
+    clock: HandClock
+    sandbox: Sandbox
+    services: Services
+    app: Starlette
+    provisioning: Provisioning
+    http: httpx2.AsyncClient
+
+    async def client_with_key(
+        self,
+        slug: str = "acme",
+        *,
+        scope: Scope = "full",
+        expires: str | None = None,
+        rate: str | None = None,
+    ) -> NewKey:
+        """A new client and its key."""
+        await self.provisioning.add_client(slug=slug, name=slug.title(), plan="free")
+        return await self.key(slug, scope=scope, expires=expires, rate=rate)
+
+    async def key(
+        self,
+        slug: str = "acme",
+        *,
+        scope: Scope = "full",
+        expires: str | None = None,
+        rate: str | None = None,
+    ) -> NewKey:
+        return await self.provisioning.create_key(slug, name="test", scope=scope, expires=expires, rate=rate)
+
+    async def mapped_connection(self, slug: str = "acme") -> tuple[str, str]:
+        """A connection of the client's, mapped to a new one of the sandbox's: our id and Airbyte's."""
+        workspaces = self.sandbox.world.workspaces
+        workspace = next(iter(workspaces), None) or self.sandbox.world.add_workspace("Work").workspace_id
+        theirs = self.sandbox.world.add_connection(workspace)
+        connection, warning = await self.provisioning.add_connection(
+            slug, connector_type="shopify", label="Shop", airbyte_id=theirs.connection_id
+        )
+        assert not warning
+        return connection.id, theirs.connection_id
+
+    async def simultaneously(self, method: str, path: str, keys: Sequence[NewKey]) -> list[httpx2.Response]:
+        """Answers to one request with each of `keys`, all under way before Airbyte answers the first."""
+        for key in set(keys):
+            # What a request reads from the database is then remembered: all of them walk in step, no thread between.
+            await self.http.get(f"/api/v1/connections/{NEVER_OURS}/jobs", headers=bearer(key))
+        release = asyncio.Event()
+        self.sandbox.faults.get_hang = self.sandbox.faults.post_hang = release
+        tasks = [asyncio.create_task(self.http.request(method, path, headers=bearer(key))) for key in keys]
+        for _ in range(SPINS):
+            await asyncio.sleep(0)
+        release.set()
+        return await asyncio.gather(*tasks)
+
+    def jobs_of(self, airbyte_id: str) -> list[int]:
+        """The ids of the sandbox's jobs of one connection."""
+        return [job.job_id for job, _ in self.sandbox.world.history.select(JobQuery(connection_id=airbyte_id))]
+
+
+@asynccontextmanager
+async def running_gateway(folder: Path, **settings: object) -> AsyncIterator[World]:
+    """The real application on a real database file, its lifespan run, in front of an empty sandbox."""
+    clock = HandClock()
+    sandbox = Sandbox(clock=lambda: clock.now().timestamp(), empty=True)
+    chosen = settings_in(folder)
+    for table, values in settings.items():
+        current = getattr(chosen, table)
+        assert isinstance(values, dict)
+        chosen = msgspec.structs.replace(chosen, **{table: msgspec.structs.replace(current, **values)})
+    await create_database(chosen.database_path)
+    services = build_services(chosen, clock, transport=in_process_transport(sandbox.app))
+    app = create_app(services)
+    provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        yield World(clock, sandbox, services, app, provisioning, http)
+
+
+def bearer(key: NewKey) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.text}"}

@@ -1,0 +1,120 @@
+"""What `doctor` finds and what it advises."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from gateway.doctor import Finding, examine
+from gateway.sandbox import Answer
+from tests.support import World, running_gateway
+
+
+async def findings(world: World) -> dict[str, Finding]:
+    return {finding.check: finding async for finding in examine(world.services)}
+
+
+async def test_a_sound_installation_has_nothing_wrong(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+
+    found = await findings(world)
+
+    assert all(finding.ok and not finding.advice for finding in found.values())
+    assert set(found) == {"settings", "database", "proxies", "airbyte", "clock", "airbyte version", "connections"}
+
+
+async def test_missing_credentials_are_named(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, airbyte={"client_id": ""}) as world:
+        found = await findings(world)
+
+    assert found["settings"] == Finding(
+        "settings", ok=False, text="airbyte.client_id not set", advice="Fill in [airbyte]."
+    )
+
+
+@pytest.mark.parametrize("form", [400, 401, 500])
+async def test_wrong_credentials_are_recognised_in_each_form_airbyte_gives_them(
+    tmp_path: Path, form: Literal[400, 401, 500]
+) -> None:
+    async with running_gateway(tmp_path, airbyte={"client_id": "somebody-else"}) as world:
+        world.sandbox.faults.wrong_credentials = form
+        finding = (await findings(world))["airbyte"]
+
+    assert not finding.ok
+    assert finding.text.endswith(f"no token: {form} from Airbyte; check airbyte.client_id and airbyte.client_secret")
+    assert finding.advice == "Airbyte shows both under User > Applications."
+
+
+async def test_a_base_url_that_serves_a_page_is_recognised(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, airbyte={"base_url": "http://airbyte/v1"}) as world:
+        finding = (await findings(world))["airbyte"]
+
+    assert not finding.ok
+    assert finding.advice == (
+        "http://airbyte/v1 does not answer as Airbyte's API; self-managed ends in /api/public/v1, Cloud in /v1."
+    )
+
+
+async def test_a_server_older_than_1_0_is_named(world: World) -> None:
+    world.sandbox.world.add_workspace("Work")
+    world.sandbox.faults.legacy = True
+
+    finding = (await findings(world))["airbyte version"]
+
+    assert not finding.ok
+    assert finding.advice == "This Airbyte seems older than 1.0, which is not supported: upgrade it."
+
+
+async def test_a_busy_airbyte_is_to_be_asked_again(world: World) -> None:
+    world.sandbox.faults.answer_with(Answer(429), when=lambda _, path: path.endswith("/workspaces"))
+
+    assert (await findings(world))["airbyte"].advice == "Wait a little and try again."
+
+
+@pytest.mark.parametrize(
+    ("networks", "ok"), [((), True), (("10.0.0.1",), True), (("0.0.0.0/0",), False), (("10.0.0.1", "::/0"), False)]
+)
+async def test_trusting_every_address_is_wrong(tmp_path: Path, networks: tuple[str, ...], ok: bool) -> None:
+    async with running_gateway(tmp_path, server={"trusted_proxies": networks}) as world:
+        assert (await findings(world))["proxies"].ok is ok
+
+
+async def test_a_mapped_connection_that_vanished_is_named_with_the_command_that_mends_it(world: World) -> None:
+    await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.forget_connection(theirs)
+
+    finding = (await findings(world))[f"connection {ours}"]
+
+    assert not finding.ok
+    assert finding.advice == f"gateway connection map {ours} --airbyte-id UUID, or gateway connection remove"
+
+
+@pytest.mark.parametrize(("status", "ok"), [("inactive", True), ("locked", False), ("deprecated", False)])
+async def test_statuses_are_refreshed_and_told(
+    world: World, status: Literal["inactive", "locked", "deprecated"], ok: bool
+) -> None:
+    await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.set_connection_status(theirs, status)
+
+    finding = (await findings(world))[f"connection {ours}"]
+
+    assert (finding.ok, finding.text) == (ok, f"Shop: {status} in Airbyte")
+    assert (await world.services.store.connections.any_by_id(ours)).status == status
+
+
+async def test_a_clock_that_differs_from_airbyte_s_is_told(world: World) -> None:
+    world.sandbox.faults.answer_with(
+        Answer(
+            200,
+            (("content-type", "application/json"), ("date", "Wed, 01 Apr 2026 03:02:00 GMT")),
+            b'{"data":[],"next":"","previous":""}',
+        ),
+        when=lambda _, path: path.endswith("/workspaces"),
+    )
+
+    finding = (await findings(world))["clock"]
+
+    assert finding == Finding("clock", ok=False, text="120 s behind Airbyte's", advice="Run NTP.")

@@ -1,0 +1,260 @@
+"""How fresh the last-sync figures are and what they cost."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.models import Connection
+from gateway.sandbox import Answer
+from gateway.times import format_time
+from tests.support import NEVER_MAPPED, World, bearer, running_gateway
+
+STALE = '110 - "Response is Stale"'
+
+
+async def test_a_new_mapping_knows_its_newest_sync_at_once(world: World) -> None:
+    key = await world.client_with_key()
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(workspace).connection_id
+    world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 7200, status="failed")
+    world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 3600, job_type="reset")
+
+    await world.provisioning.add_connection("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert answer.json()["data"][0]["last_sync_at"] == "2026-04-01T01:00:00.000Z"
+    assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_changes_are_seen_after_the_freshness_window_and_not_before(world: World) -> None:
+    key = await world.client_with_key()
+    _, theirs = await world.mapped_connection()
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    world.sandbox.world.add_job(theirs, status="running")
+    seen = []
+    for _ in range(2):
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        seen.append(answer.json()["data"][0]["last_sync_status"])
+        world.clock.advance(5)
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert seen == [None, "running"]
+    assert answer.json()["data"][0]["last_sync_status"] == "running"
+
+
+async def test_a_change_during_a_long_silence_is_not_missed(world: World) -> None:
+    key = await world.client_with_key()
+    _, theirs = await world.mapped_connection()
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    world.clock.advance(3600)
+    world.sandbox.world.add_job(theirs, status="succeeded")
+    world.clock.advance(86_400)
+
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert answer.json()["data"][0]["last_sync_status"] == "succeeded"
+
+
+async def test_five_hundred_connections_cost_one_call_in_a_freshness_window(world: World) -> None:
+    key = await world.client_with_key()
+    for _ in range(500):
+        await world.mapped_connection()
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    world.clock.advance(5)
+    world.sandbox.requests.clear()
+
+    for _ in range(10):
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        await world.http.get("/api/v1/status", headers=bearer(key))
+
+    assert len(answer.json()["data"]) == 500
+    assert len(world.sandbox.requests) == 1
+
+
+async def test_all_who_wait_share_one_call_across_clients(world: World) -> None:
+    keys = [await world.client_with_key(slug) for slug in ("acme", "globex", "initech")]
+    for slug in ("acme", "globex", "initech"):
+        await world.mapped_connection(slug)
+    world.clock.advance(60)
+    world.sandbox.requests.clear()
+
+    answers = await world.simultaneously("GET", "/api/v1/connections", keys * 10)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len([request for request in world.sandbox.requests if request.path.endswith("/jobs")]) == 1
+
+
+async def test_the_question_names_every_workspace_in_use_and_no_more_than_what_changed(world: World) -> None:
+    key = await world.client_with_key()
+    _, theirs = await world.mapped_connection()
+    workspace = world.sandbox.world.connections[theirs].workspace_id
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    world.clock.advance(120)
+    world.sandbox.requests.clear()
+
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    (request,) = world.sandbox.requests
+    assert request.query == (
+        f"workspaceIds={workspace}&jobType=sync&updatedAtStart=2026-04-01T02:59:50Z"
+        "&orderBy=updatedAt%7CDESC&limit=100&offset=0"
+    )
+
+
+async def test_more_changes_than_one_page_holds_are_all_read(world: World) -> None:
+    key = await world.client_with_key()
+    connections = [(await world.mapped_connection())[1] for _ in range(250)]
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    for theirs in connections:
+        world.sandbox.world.add_job(theirs, status="running")
+    world.clock.advance(5)
+
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert {row["last_sync_status"] for row in answer.json()["data"]} == {"running"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [(Answer.html(502), 2), (Answer.html(200), 1), (Answer(200, body=b"{}"), 1), (Answer(429), 1)],
+    ids=["502", "page", "{}", "429"],
+)
+@pytest.mark.parametrize("path", ["connections", "status"])
+async def test_when_airbyte_fails_the_known_figures_are_served_and_called_stale(
+    world: World, fault: Answer, times: int, path: str
+) -> None:
+    key = await world.client_with_key()
+    _, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs, status="succeeded")
+    world.clock.advance(5)
+    fresh = await world.http.get(f"/api/v1/{path}", headers=bearer(key))
+    world.sandbox.faults.answer_with(fault, times=times)
+    world.clock.advance(60)
+
+    stale = await world.http.get(f"/api/v1/{path}", headers=bearer(key))
+    world.clock.advance(60)
+    healed = await world.http.get(f"/api/v1/{path}", headers=bearer(key))
+
+    assert "warning" not in fresh.headers
+    assert (stale.status_code, stale.headers["warning"]) == (200, STALE)
+    assert stale.content == fresh.content
+    assert "warning" not in healed.headers
+
+
+async def test_a_broken_airbyte_is_asked_no_more_often_than_a_sound_one(world: World) -> None:
+    key = await world.client_with_key()
+    await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer.html(404), times=1000)
+    world.clock.advance(60)
+    world.sandbox.requests.clear()
+
+    for _ in range(20):
+        await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert len(world.sandbox.requests) == 1
+
+
+async def test_a_connection_mapped_while_airbyte_was_away_is_filled_in_later(world: World) -> None:
+    key = await world.client_with_key()
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(workspace, status="inactive").connection_id
+    world.sandbox.world.add_job(theirs, status="succeeded")
+    world.sandbox.faults.answer_with(Answer.html(502), times=2, when=lambda _, path: "/connections/" in path)
+    _, warning = await world.provisioning.add_connection(
+        "acme", connector_type="shopify", label="Shop", airbyte_id=theirs
+    )
+
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert "mapped unchecked" in warning
+    (row,) = answer.json()["data"]
+    assert (row["status"], row["last_sync_status"]) == ("inactive", "succeeded")
+
+
+async def test_a_mapping_airbyte_does_not_know_holds_up_nobody_else_s_figures(world: World) -> None:
+    key = await world.client_with_key()
+    client = await world.services.store.clients.by_slug("acme")
+    await world.services.store.connections.add(
+        Connection(
+            id="conn_lost",
+            client_id=client.id,
+            connector_type="shopify",
+            label="Lost",
+            status="pending",
+            created_at=format_time(world.clock.now()),
+            airbyte_id=NEVER_MAPPED,
+        )
+    )
+    _, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs, status="succeeded")
+    world.clock.advance(5)
+
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert [row["last_sync_status"] for row in answer.json()["data"]] == [None, "succeeded"]
+    assert "warning" not in answer.headers
+
+
+async def test_statuses_are_read_again_at_most_once_an_hour(world: World) -> None:
+    key = await world.client_with_key(rate="1000000/60")
+    _, theirs = await world.mapped_connection()
+    world.sandbox.world.set_connection_status(theirs, "inactive")
+
+    async def shown() -> str:
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        await asyncio.sleep(0.01)  # the check goes on behind the answer
+        return str(answer.json()["data"][0]["status"])
+
+    world.clock.advance(1800)
+    assert {await shown(), await shown()} == {"active"}
+    world.clock.advance(1805)
+    async with asyncio.timeout(10):
+        while await shown() != "inactive":
+            pass
+    world.clock.advance(5)
+    assert {await shown(), await shown()} == {"inactive"}
+    assert len([request for request in world.sandbox.requests if request.path.endswith("/connections")]) == 2
+
+
+async def test_a_slow_airbyte_holds_a_reader_up_for_two_seconds_at_most(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as world:
+        key = await world.client_with_key()
+        await world.mapped_connection()
+        world.clock.advance(60)
+        release = world.sandbox.faults.get_hang = asyncio.Event()
+
+        async with asyncio.timeout(10):
+            answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        release.set()
+
+    assert (answer.status_code, answer.headers["warning"]) == (200, STALE)
+
+
+async def test_who_comes_while_airbyte_has_been_silent_for_long_is_not_held_up_at_all(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as world:
+        key = await world.client_with_key()
+        await world.mapped_connection()
+        world.clock.advance(60)
+        release = world.sandbox.faults.get_hang = asyncio.Event()
+        first = asyncio.create_task(world.http.get("/api/v1/connections", headers=bearer(key)))
+        while not world.services.airbyte.in_flight:
+            await asyncio.sleep(0)
+        world.clock.advance(2)
+
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+        assert not first.done()
+        release.set()
+        await first
+
+    assert (answer.status_code, answer.headers["warning"]) == (200, STALE)
+
+
+async def test_nothing_mapped_means_nothing_asked(world: World) -> None:
+    key = await world.client_with_key()
+
+    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert answer.json() == {"data": []}
+    assert not world.sandbox.requests

@@ -1,0 +1,261 @@
+"""The rate limit: buckets as tables of moments, and what holds for every policy and every caller."""
+
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.limiter import Decision, Limiter, TokenBucket
+from gateway.models import RatePolicy
+
+SHIPPED = RatePolicy(100, 60)
+FLOAT_DUST = 1e-5
+"""Tokens: what sums of floats may be wrong by."""
+
+policies = st.builds(RatePolicy, st.integers(1, 300), st.integers(1, 5000))
+pauses = st.lists(st.floats(0, 200) | st.just(0.0), min_size=1, max_size=120)
+
+
+def answer(decision: Decision) -> tuple[bool, int, int]:
+    return decision.allowed, decision.remaining, decision.next_token_seconds
+
+
+Steps = list[tuple[float, tuple[bool, int, int]]]
+TABLES: dict[str, tuple[RatePolicy, Steps]] = {
+    "a rested key has its whole burst": (
+        SHIPPED,
+        [(0, (True, 99, 1)), (0, (True, 98, 1)), (0, (True, 97, 1))],
+    ),
+    "a token taken is back after 0.6 seconds": (
+        SHIPPED,
+        [(0, (True, 99, 1)), (0.59, (True, 98, 1)), (0.6, (True, 98, 1)), (1.2, (True, 98, 1)), (60, (True, 99, 1))],
+    ),
+    "fractions of a token are kept": (
+        RatePolicy(1, 10),
+        [(0, (True, 0, 10)), (4, (False, 0, 6)), (9.5, (False, 0, 1)), (10, (True, 0, 10)), (20.5, (True, 0, 10))],
+    ),
+    "rest beyond the capacity is not saved up": (
+        RatePolicy(2, 10),
+        [(0, (True, 1, 5)), (1e6, (True, 1, 5)), (1e6, (True, 0, 5)), (1e6, (False, 0, 5))],
+    ),
+    "a bucket of one admits one": (
+        RatePolicy(1, 60),
+        [(0, (True, 0, 60)), (0, (False, 0, 60)), (59.5, (False, 0, 1)), (60, (True, 0, 60)), (60, (False, 0, 60))],
+    ),
+    "time that stands still gives nothing": (
+        RatePolicy(2, 60),
+        [(5, (True, 1, 30)), (5, (True, 0, 30)), (5, (False, 0, 30)), (5, (False, 0, 30)), (5, (False, 0, 30))],
+    ),
+    "time that runs backwards gives nothing and takes nothing": (
+        RatePolicy(2, 60),
+        [(7200, (True, 1, 30)), (3600, (True, 0, 30)), (3600, (False, 0, 30))],
+    ),
+    "after time ran backwards tokens come at their usual pace": (
+        RatePolicy(2, 60),
+        [(7200, (True, 1, 30)), (7200, (True, 0, 30)), (0, (False, 0, 30)), (29, (False, 0, 1)), (30, (True, 0, 30))],
+    ),
+    "refused calls cost nothing": (
+        RatePolicy(1, 10),
+        [(0, (True, 0, 10)), *[(second, (False, 0, 10 - second)) for second in range(1, 10)], (10, (True, 0, 10))],
+    ),
+}
+
+
+@pytest.mark.parametrize(("policy", "steps"), TABLES.values(), ids=TABLES)
+def test_bucket(policy: RatePolicy, steps: Steps) -> None:
+    bucket = TokenBucket(policy, steps[0][0])
+
+    assert [(now, answer(bucket.take(policy, now))) for now, _ in steps] == steps
+
+
+def test_the_shipped_limit_admits_100_at_once_and_then_one_each_600_milliseconds() -> None:
+    bucket = TokenBucket(SHIPPED, 0)
+
+    assert [bucket.take(SHIPPED, 0).remaining for _ in range(100)] == list(range(99, -1, -1))
+    assert answer(bucket.take(SHIPPED, 0)) == (False, 0, 1)
+    tenths_admitted = [tenth for tenth in range(1, 61) if bucket.take(SHIPPED, tenth / 10).allowed]
+    assert tenths_admitted == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
+
+
+def test_250_calls_at_one_instant_admit_exactly_100() -> None:
+    limiter = Limiter(SHIPPED)
+
+    assert [limiter.take("key_1", None, 7.0).allowed for _ in range(250)] == [True] * 100 + [False] * 150
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (RatePolicy(10, 60), RatePolicy(2, 60), (True, 1, 30)),
+        (RatePolicy(10, 60), RatePolicy(100, 60), (True, 4, 1)),
+        (RatePolicy(10, 60), RatePolicy(10, 600), (True, 4, 60)),
+    ],
+    ids=["a smaller bucket holds what fits", "a larger bucket is not filled", "a slower one keeps its tokens"],
+)
+def test_a_policy_changed_in_mid_use_keeps_the_tokens_that_are_left(
+    before: RatePolicy, after: RatePolicy, expected: tuple[bool, int, int]
+) -> None:
+    limiter = Limiter(SHIPPED)
+    for _ in range(4):
+        limiter.take("key_1", before, 0)
+
+    assert answer(limiter.take("key_1", before, 0)) == (True, 5, 6)
+    assert answer(limiter.take("key_1", after, 0)) == expected
+
+
+def test_each_key_has_its_own_bucket() -> None:
+    limiter = Limiter(RatePolicy(1, 60))
+
+    assert limiter.take("key_1", None, 0).allowed
+    assert not limiter.take("key_1", None, 0).allowed
+    assert limiter.take("key_2", None, 0).allowed
+
+
+def test_a_decision_names_the_policy_it_was_made_under() -> None:
+    limiter = Limiter(SHIPPED)
+
+    assert limiter.take("key_1", None, 0).policy == SHIPPED
+    assert limiter.take("key_2", RatePolicy(5, 1), 0).policy == RatePolicy(5, 1)
+
+
+@given(policies, pauses)
+def test_no_window_admits_more_than_the_capacity_and_its_refill(policy: RatePolicy, pauses: list[float]) -> None:
+    bucket = TokenBucket(policy, 0)
+    now, admitted = 0.0, []
+    for pause in pauses:
+        now += pause
+        admitted += [now for _ in range(4) if bucket.take(policy, now).allowed]
+
+    for first, start in enumerate(admitted):
+        for count, end in enumerate(admitted[first:], start=1):
+            refill = (end - start) * policy.requests / policy.per_seconds
+            assert count <= policy.requests + refill + FLOAT_DUST
+
+
+@given(policies, pauses)
+def test_what_remains_is_never_negative_and_never_above_the_capacity(policy: RatePolicy, pauses: list[float]) -> None:
+    bucket = TokenBucket(policy, 0)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        decision = bucket.take(policy, now)
+        assert 0 <= decision.remaining <= policy.requests - decision.allowed
+        assert decision.next_token_seconds >= (0 if decision.allowed else 1)
+
+
+@given(policies, pauses)
+def test_coming_back_when_told_always_succeeds(policy: RatePolicy, pauses: list[float]) -> None:
+    bucket = TokenBucket(policy, 0)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        while (decision := bucket.take(policy, now)).allowed:
+            pass
+        now += decision.next_token_seconds
+        assert bucket.take(policy, now).allowed
+
+
+@given(policies, pauses)
+def test_a_caller_is_told_to_wait_less_than_a_second_too_long(policy: RatePolicy, pauses: list[float]) -> None:
+    bucket = TokenBucket(policy, 0)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        while (decision := bucket.take(policy, now)).allowed:
+            pass
+        early = now + decision.next_token_seconds - 1
+        if early > now:
+            assert not bucket.take(policy, early - 0.001).allowed
+            now = early
+
+
+calls = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", "d", "e", "f"]), st.floats(0, 60) | st.just(0.0)),
+    min_size=1,
+    max_size=150,
+)
+
+
+@given(policies, calls)
+def test_forgetting_buckets_changes_no_decision(policy: RatePolicy, calls: list[tuple[str, float]]) -> None:
+    limiter = Limiter(policy)
+    never_forgotten: dict[str, TokenBucket] = {}
+    now = 1000.0
+    for key_id, pause in calls:
+        now += pause
+        bucket = never_forgotten.setdefault(key_id, TokenBucket(policy, now))
+        assert limiter.take(key_id, None, now) == bucket.take(policy, now)
+
+
+def test_buckets_of_idle_keys_disappear_as_new_keys_come() -> None:
+    limiter = Limiter(SHIPPED)
+    for number in range(1000):
+        limiter.take(f"old_{number}", None, 0)
+    assert len(limiter) == 1000
+
+    for number in range(1000):
+        limiter.take(f"new_{number}", None, 60)
+
+    assert len(limiter) == 1000
+    assert not limiter.take("new_0", RatePolicy(1, 60), 60).remaining
+
+
+def test_a_flood_of_new_keys_forgets_no_bucket_that_is_in_use() -> None:
+    limiter = Limiter(RatePolicy(1, 60))
+    limiter.take("busy", None, 0)
+
+    for number in range(1000):
+        limiter.take(f"new_{number}", None, 1)
+
+    assert not limiter.take("busy", None, 1).allowed
+
+
+def test_100_000_active_keys_fit_in_40_megabytes() -> None:
+    names = [f"key_{number:016d}" for number in range(100_000)]
+    limiter = Limiter(SHIPPED)
+    tracemalloc.start()
+    try:
+        for number, name in enumerate(names):
+            limiter.take(name, None, number * 1e-6)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(limiter) == 100_000
+    assert used <= 40_000_000
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=20).map(sorted))
+def test_a_bucket_is_called_full_only_when_a_new_one_would_be_no_better(moments: list[float]) -> None:
+    bucket = TokenBucket(SHIPPED, moments[0])
+    bucket.take(SHIPPED, moments[0])
+
+    for earlier, later in pairwise(moments):
+        assert bucket.is_full(earlier) <= bucket.is_full(later)
+        assert bucket.is_full(later) == (later - moments[0] >= 0.6) or abs(later - moments[0] - 0.6) < FLOAT_DUST
+
+
+def test_asking_whether_a_call_would_be_refused_takes_nothing_and_remembers_nothing() -> None:
+    limiter = Limiter(RatePolicy(2, 10))
+
+    assert not limiter.refuses("a", 0)
+    assert len(limiter) == 0
+    for _ in range(2):
+        assert not limiter.refuses("a", 0)
+        assert limiter.take("a", None, 0).allowed
+    assert limiter.refuses("a", 4.9)
+    assert not limiter.refuses("a", 5)
+    assert limiter.take("a", None, 5).allowed
+    assert limiter.refuses("a", 4)
+
+
+def test_a_forgotten_bucket_is_full() -> None:
+    limiter = Limiter(RatePolicy(1, 10))
+    limiter.take("a", None, 0)
+
+    limiter.forget("a")
+    limiter.forget("b")
+
+    assert limiter.take("a", None, 0).allowed

@@ -1,0 +1,36 @@
+"""The files that travel with the package."""
+
+import sqlite3
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway.resources import resource_text
+
+TOP = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("name", ["schema.sql", "settings.toml"])
+def test_a_checkout_uses_the_file_at_its_top(name: str) -> None:
+    assert resource_text(name) == (TOP / name).read_text(encoding="utf-8")
+
+
+def test_the_schema_is_sql_that_sqlite_takes() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(resource_text("schema.sql"))
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+
+    assert {"clients", "connections", "api_keys"} <= tables
+
+
+def test_the_settings_are_toml_with_the_documented_tables() -> None:
+    tables = ["server", "database", "airbyte", "rate_limit", "log"]
+
+    assert list(tomllib.loads(resource_text("settings.toml")))[:5] == tables
+
+
+def test_a_file_that_does_not_travel_is_missed_at_once() -> None:
+    with pytest.raises(FileNotFoundError):
+        resource_text("no-such-file")
