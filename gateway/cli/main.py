@@ -24,7 +24,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Finds `gateway NAME` in the module `gateway.cli.NAME`."""
+    """Finds `gateway NAME` in the module `gateway.cli.NAME`; a dash in NAME is an underscore there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -32,9 +32,10 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"gateway.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"gateway.cli.{name}"), name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"gateway.cli.{cmd_name} has no command of that name")
+            raise TypeError(f"gateway.cli.{name} has no command of that name")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
