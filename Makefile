@@ -1,10 +1,13 @@
 # Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Besides its own, those of all tests that start the program.
+BINARY_TESTS := tests/binary $(addprefix tests/,cli/test_serve.py cli/test_serve_supervised.py cli/test_demo.py \
+	cli/test_sandbox.py faults/test_kill.py faults/test_storage_files.py faults/test_wire_stop.py)
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check setup format bench-quick soak soak-short chaos overload lock clean
+.PHONY: run test check setup format binary test-binary bench-quick soak soak-short chaos overload lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
 	$(BIN)/gateway demo
@@ -22,6 +25,13 @@ setup: .venv/dev
 format: .venv/dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/ and what is inside them, dist/gateway.cdx.json
+	build/venv/bin/python -m PyInstaller --clean --noconfirm --log-level WARN \
+		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
+
+test-binary: .venv/dev             ## what `make binary` made: tests of its own, and those that start the program
+	GATEWAY_PROGRAM=dist/gateway $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(BINARY_TESTS)
 
 bench-quick: .venv/dev             ## two ratios in under a minute; needs wrk and nginx
 	$(BIN)/python -m bench.quick
@@ -45,6 +55,13 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --allow-unsafe --constraint requirements.lock \
+		--output-file requirements-binary.lock pyproject.toml
+
+build/venv/ready: requirements-binary.lock
+	$(PYTHON) -m venv --clear build/venv
+	build/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-binary.lock
+	touch $@
 
 clean:
 	rm -rf .venv build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

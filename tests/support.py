@@ -1,7 +1,9 @@
 """What tests share: a clock in the hand, records in the shortest way, the application with a sandbox Airbyte."""
 
 import asyncio
+import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +33,14 @@ NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
 NEVER_OURS = "conn_0000000000000000"
 BOUND_SECONDS = 30.0
 """How long anything may take before a test gives it up; no outcome depends on it."""
+
+
+PROGRAM = (
+    [str(Path(os.environ["GATEWAY_PROGRAM"]).resolve())]
+    if "GATEWAY_PROGRAM" in os.environ
+    else [sys.executable, "-m", "gateway"]
+)
+"""What tests start when they start the gateway in a process of its own; `make test-binary` names the binary."""
 
 
 class HandClock:

@@ -25,7 +25,7 @@ from gateway.airbyte.schema import (
     WorkspacePage,
     WorkspaceRecord,
 )
-from gateway.airbyte.token import Authorization, ClientCredentials
+from gateway.airbyte.token import Authorization, ClientCredentials, Credential
 from gateway.clock import Clock
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job
@@ -65,9 +65,15 @@ class Airbyte:
         clock: Clock,
         count_mismatch: Callable[[int], None],
         deadlines: Deadlines,
+        *,
+        credential: Credential,
+        is_remote: bool,
     ) -> None:
         """`count_mismatch` is told how many rows of another connection were dropped from an answer."""
+        self.is_remote = is_remote
+        """Whether there is a network on the way, with a host that has a name and a port."""
         self._executor = executor
+        self._credential = credential
         self._authorization = authorization
         self._clock = clock
         self._count_mismatch = count_mismatch
@@ -86,6 +92,21 @@ class Airbyte:
     @property
     def in_flight(self) -> int:
         return self._executor.in_flight
+
+    @property
+    def identity(self) -> str:
+        """The client id or user name that calls are made with."""
+        return self._credential.identity
+
+    @property
+    def has_secret(self) -> bool:
+        return bool(self._credential.secret)
+
+    def change_credential(self, identity: str, secret: Secret) -> None:
+        """Calls made from now on use it; those under way finish with what they have."""
+        if (identity, secret) != (self._credential.identity, self._credential.secret):
+            self._credential.identity, self._credential.secret = identity, secret
+            self._authorization.forget()
 
     def state(self) -> dict[str, object]:
         return self._executor.state()

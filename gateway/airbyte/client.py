@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from gateway import __version__
+from gateway.airbyte.authorities import with_authorities
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.slots import Slots
 from gateway.clock import Clock
@@ -35,13 +36,22 @@ def network_transports() -> Callable[[], Transport]:
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS))
-    context = httpx2.create_ssl_context(trust_env=False)
+    context = verifying_tls()
     return lambda: NetworkTransport(
         verify=context,
         trust_env=False,
         limits=httpx2.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
         socket_options=options,
     )
+
+
+def verifying_tls() -> ssl.SSLContext:
+    """Trusts whom this machine trusts, whatever the environment says."""
+    try:
+        context = httpx2.create_ssl_context(trust_env=False)
+    except ssl.SSLError:  # The machine's file of authorities has none in it.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return with_authorities(context)
 
 
 class NetworkTransport(httpx2.AsyncHTTPTransport):

@@ -9,7 +9,7 @@ from gateway.airbyte.client import AirbyteClient, Transport, network_transports
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.resilience import Breaker, Lane
 from gateway.airbyte.slots import Slots
-from gateway.airbyte.token import Authorization, ClientCredentials, FixedAuthorization
+from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization
 from gateway.clock import Clock
 from gateway.secret import Secret
 
@@ -36,11 +36,20 @@ def connect_airbyte(
         count_leftovers=count_mismatch,
     )
     executor = CallExecutor(client, lane=Lane(max_in_flight), breaker=Breaker(), clock=clock, jitter=jitter)
-    authorization: Authorization
+    credential = Credential(identity, secret)
+    authorization: Authorization = FixedAuthorization()
     if auth == "client_credentials":
-        authorization = ClientCredentials(lambda: executor.fetch(token_call(identity, secret, deadlines)), clock)
+        authorization = ClientCredentials(
+            lambda: executor.fetch(token_call(credential.identity, credential.secret, deadlines)), clock
+        )
     elif auth == "basic":
-        authorization = FixedAuthorization(identity, secret)
-    else:
-        authorization = FixedAuthorization()
-    return Airbyte(executor, authorization, clock, count_mismatch, deadlines)
+        authorization = FixedAuthorization(credential)
+    return Airbyte(
+        executor,
+        authorization,
+        clock,
+        count_mismatch,
+        deadlines,
+        credential=credential,
+        is_remote=transport is None,
+    )

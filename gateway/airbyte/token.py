@@ -1,8 +1,10 @@
 """How a call authenticates to Airbyte: a bearer token of the application, Basic, or not at all."""
 
+import asyncio
 import base64
 import binascii
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -22,8 +24,20 @@ SHORTEST_LIFE_SECONDS = 30.0
 LONGEST_LIFE_SECONDS = 86_400.0
 UNSTATED_LIFE_SECONDS = 180.0
 """Airbyte's shortest real life of a token, taken when an answer states none."""
+RETIRED_TOKENS = 8
+"""Of former credentials, still in use by calls under way: their refusal says nothing about the present one."""
 REFUSAL_SECONDS = 5.0
 """After a failed or useless token, nobody asks for another this long."""
+
+
+class Credential:
+    """Who we are to Airbyte: a client id or user name, and its secret. May change while the gateway runs."""
+
+    __slots__ = ("identity", "secret")
+
+    def __init__(self, identity: str, secret: Secret) -> None:
+        self.identity = identity
+        self.secret = secret
 
 
 class Authorization(Protocol):
@@ -37,22 +51,28 @@ class Authorization(Protocol):
         """Airbyte answered 401 to `header`; `renewed` if that was the second try. Whether another try may help."""
         ...
 
+    def forget(self) -> None:
+        """The credential is another one now: what is known of the old one does not count."""
+        ...
+
 
 class FixedAuthorization:
     """Basic, or none."""
 
-    def __init__(self, username: str = "", password: Secret | None = None) -> None:
-        self._password = password
-        self._username = username
+    def __init__(self, credential: Credential | None = None) -> None:
+        self._credential = credential
 
     async def header(self) -> str | None:
-        if self._password is None:
+        if self._credential is None:
             return None
-        pair = f"{self._username}:{self._password.reveal()}".encode()
+        pair = f"{self._credential.identity}:{self._credential.secret.reveal()}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:  # noqa: ARG002 - part of the protocol
         return False
+
+    def forget(self) -> None:
+        """Each header is made anew."""
 
 
 class ClientCredentials:
@@ -61,24 +81,35 @@ class ClientCredentials:
     def __init__(self, fetch: Callable[[], Awaitable[TokenRecord]], clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._flight: SingleFlight[str, str] = SingleFlight()
+        self._flight: SingleFlight[int, str] = SingleFlight()
+        self._generation = 0
+        """Of the credential. A token fetched with an older one serves who waited for it and nobody else."""
         self._header: str | None = None
         self._renew_at = 0.0
         self._expires_at = 0.0
         self._refused_until = 0.0
         self._trusted_from = 0.0
+        self._retired: deque[str] = deque(maxlen=RETIRED_TOKENS)
 
     async def header(self) -> str | None:
         now = self._clock.monotonic()
         if self._header is not None and now < self._expires_at:
             if now >= self._renew_at and now >= self._refused_until:
-                self._flight.start("token", self._renew)
+                self._fly()
             return self._header
         if now < self._refused_until:
             raise UpstreamUnreachable(detail="no token: the last try failed moments ago")
-        return await self._flight.run("token", self._renew)
+        generation = self._generation
+        try:
+            return await asyncio.shield(self._fly())
+        except UpstreamError:
+            if generation == self._generation:
+                raise
+        return await self.header()
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:
+        if header in self._retired:
+            return not renewed
         now = self._clock.monotonic()
         is_current = header == self._header
         if renewed or (is_current and now < self._trusted_from):
@@ -93,24 +124,40 @@ class ClientCredentials:
             self._trusted_from = now + REFUSAL_SECONDS
         return True
 
+    def forget(self) -> None:
+        if self._header is not None:
+            self._retired.append(self._header)
+        self._generation += 1
+        self._header = None
+        self._refused_until = self._trusted_from = 0.0
+
     async def close(self) -> None:
         await self._flight.close(cancel=True)
 
-    async def _renew(self) -> str:
+    def _fly(self) -> asyncio.Task[str]:
+        generation = self._generation
+        return self._flight.start(generation, lambda: self._renew(generation))
+
+    async def _renew(self, generation: int) -> str:
         try:
             record = await self._fetch()
             if B64TOKEN.fullmatch(record.access_token) is None:
                 raise UpstreamInvalid(detail="the token has characters no header may hold")
         except UpstreamError as error:
-            self._refused_until = self._clock.monotonic() + REFUSAL_SECONDS
+            if generation == self._generation:
+                self._refused_until = self._clock.monotonic() + REFUSAL_SECONDS
             # Whatever the token route did, the customer's own request was fine.
             raise UpstreamUnreachable(detail=f"no token: {error.detail}{_hint(error)}") from error
+        header = f"Bearer {record.access_token}"
+        if generation != self._generation:
+            self._retired.append(header)
+            return header
         now = self._clock.monotonic()
         life = token_life(record)
-        self._header = f"Bearer {record.access_token}"
+        self._header = header
         self._renew_at = now + life * REFRESH_AT
         self._expires_at = now + life
-        return self._header
+        return header
 
 
 def _hint(error: UpstreamError) -> str:

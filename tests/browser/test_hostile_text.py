@@ -65,14 +65,14 @@ def labelled(site: Site) -> list[str]:
     """A connection for each of the texts; the ids."""
     client = ["--client", "acme", "--connector-type", "custom"]
     return [
-        site.installation.ok("connection", "add", *client, "--label", text, "--json").partition('"id": "')[2][:21]
+        site.installation.stage("connection", "add", *client, "--label", text, "--json").partition('"id": "')[2][:21]
         for text in HOSTILE[::3]
     ]
 
 
 def test_members_read_it_as_text(visit: Visit, site: Site, labelled: list[str]) -> None:
     for text in HOSTILE[1::3]:
-        site.installation.ok("key", "create", "--client", "acme", "--name", text)
+        site.installation.stage("key", "create", "--client", "acme", "--name", text)
     visitor = member(visit)
     for text in HOSTILE[2::3][:4]:
         visitor.create_key(text)
@@ -83,7 +83,7 @@ def test_members_read_it_as_text(visit: Visit, site: Site, labelled: list[str]) 
 
 def test_admins_read_it_as_text(visit: Visit, site: Site, labelled: list[str]) -> None:
     for number, text in enumerate(HOSTILE):
-        site.installation.ok(
+        site.installation.stage(
             "client", "add", "--slug", f"hostile-{number}", "--name", text, "--plan", text[:50].strip()
         )
     operator = admin(visit)

@@ -8,7 +8,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from gateway.cli.main import gateway
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.server import Server, build_config, listen
 from gateway.settings import ServerSettings
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, PROGRAM
 
 
 @dataclass
@@ -148,7 +147,7 @@ def listens(address: str) -> bool:
 
 @dataclass
 class Program:
-    """`python -m gateway …` in a process of its own, and what it has printed so far."""
+    """`gateway …` in a process of its own, and what it has printed so far."""
 
     process: subprocess.Popen[str]
     out: list[str] = field(default_factory=list)
@@ -189,7 +188,7 @@ def environment(**more: str) -> dict[str, str]:
 def running(*arguments: str, folder: Path, **env: str) -> Iterator[Program]:
     """The program, ended with the block if it has not ended by itself."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", *arguments],
+        [*PROGRAM, *arguments],
         cwd=folder,
         env=environment(**env),
         stdout=subprocess.PIPE,
@@ -209,7 +208,8 @@ def running(*arguments: str, folder: Path, **env: str) -> Iterator[Program]:
     try:
         yield program
     finally:
-        process.terminate()
+        # Ctrl-C stops without the pause that SIGTERM makes for load balancers.
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(BOUND_SECONDS)
         except subprocess.TimeoutExpired:
@@ -224,7 +224,7 @@ def running(*arguments: str, folder: Path, **env: str) -> Iterator[Program]:
 def finished(*arguments: str, folder: Path, before: Sequence[str] = (), **env: str) -> subprocess.CompletedProcess[str]:
     """The program, run to its end; `before` is a program that starts it with fewer rights."""
     return subprocess.run(
-        [*before, sys.executable, "-m", "gateway", *arguments],
+        [*before, *PROGRAM, *arguments],
         cwd=folder,
         env=environment(**env),
         capture_output=True,

@@ -3,8 +3,8 @@
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from gateway.sandbox import Sandbox
-from tests.cli.conftest import Airbyte, environment, finished, serving, wait_until
-from tests.support import BOUND_SECONDS
+from tests.cli.conftest import Airbyte, environment, finished, invoke, serving, wait_until
+from tests.support import BOUND_SECONDS, PROGRAM
 
 LISTENING = re.compile(r"^Listening on (http://127\.0\.0\.1:[1-9]\d*)$", re.MULTILINE)
 LONG_FRESH = "2999-01-01T00:00:00.000Z"
@@ -76,8 +76,15 @@ class Installation:
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
+    def stage(self, *arguments: str) -> str:
+        """As `ok`, without a process: for what only prepares a test. In a thread, whose event loop is nobody else's."""
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(invoke, "--settings", str(self.settings), *arguments).result()
+        assert result.exit_code == 0, result.output
+        return result.stdout.strip()
+
     def key(self) -> str:
-        return self.ok("key", "create", "--client", "acme", "--name", "test", "--rate", "100000/60")
+        return self.stage("key", "create", "--client", "acme", "--name", "test", "--rate", "100000/60")
 
     def connections(self, count: int) -> list[tuple[str, str]]:
         """So many new mapped connections of the client's: our ids and Airbyte's."""
@@ -109,7 +116,7 @@ class Installation:
         with (
             path.open("wb") as stream,
             subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--port", "0"],
+                [*PROGRAM, "serve", "--port", "0"],
                 cwd=self.folder,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

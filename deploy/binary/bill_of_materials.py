@@ -1,0 +1,80 @@
+"""What is inside the binary, as CycloneDX JSON: read off the very list of files that it is made of."""
+
+import hashlib
+import json
+import platform
+import sqlite3
+import ssl
+import sysconfig
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+
+Component = dict[str, Any]
+
+
+def write_bill(path: Path, contents: Iterable[tuple[str, str | None, str]], commit: str) -> None:
+    """`contents` are PyInstaller's rows: name in the binary, file it comes from, kind."""
+    sources = {Path(source).resolve() for _, source, _ in contents if source}
+    packages = [package for package in distributions() if sources.intersection(files_of(package))]
+    found = sources - {file for package in packages for file in files_of(package)}
+    libraries = sorted(source for source in found if is_shared_library(source))
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "bom-ref": "gateway",
+                "type": "application",
+                "name": "gateway",
+                "version": __version__,
+                "licenses": [{"license": {"id": "MIT"}}],
+                "properties": [{"name": "commit", "value": commit}],
+            }
+        },
+        "components": [
+            *sorted(map(package_component, packages), key=lambda component: component["name"]),
+            generic_component("python", platform.python_version()),
+            generic_component("sqlite", sqlite3.sqlite_version),
+            generic_component("openssl", ssl.OPENSSL_VERSION.split()[1]),
+            *map(library_component, libraries),
+        ],
+    }
+    path.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+
+
+def files_of(package: Distribution) -> Iterator[Path]:
+    """Those that make it work; its description alone would not put it into the binary."""
+    for file in package.files or ():
+        if ".dist-info" not in file.parent.name:
+            yield Path(str(package.locate_file(file))).resolve()
+
+
+def is_shared_library(source: Path) -> bool:
+    """Whether it is a library of the machine's rather than a module of Python's own."""
+    return ".so" in source.name and not source.is_relative_to(sysconfig.get_path("stdlib"))
+
+
+def package_component(package: Distribution) -> Component:
+    name = package.name.lower().replace("_", "-")
+    purl = f"pkg:pypi/{name}@{package.version}"
+    return {"bom-ref": purl, "type": "library", "name": name, "version": package.version, "purl": purl}
+
+
+def generic_component(name: str, version: str) -> Component:
+    purl = f"pkg:generic/{name}@{version}"
+    return {"bom-ref": purl, "type": "library", "name": name, "version": version, "purl": purl}
+
+
+def library_component(source: Path) -> Component:
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    return {
+        "bom-ref": source.name,
+        "type": "file",
+        "name": source.name,
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }

@@ -1,0 +1,64 @@
+"""The one-file binary's second process, played by Python; the binary itself is tested in tests/binary/."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.frozen import end_with_parent
+from tests.support import BOUND_SECONDS
+
+CHILD = """
+import sys, time
+from gateway.frozen import end_with_parent
+sys._MEIPASS = sys.argv[1]
+end_with_parent()
+print("runs", flush=True)
+time.sleep(20)
+print("outlives")
+"""
+PARENT = """
+import subprocess, sys, time
+with subprocess.Popen([sys.executable, "-c", *sys.argv[1:]]):
+    time.sleep(600)
+"""
+UNPACKED, INSTALLED = "/tmp/_MEI0000abcd", "/opt/gateway/_internal"  # noqa: S108 - nothing is written there
+
+
+def test_only_what_was_unpacked_cares_for_its_parent() -> None:
+    end_with_parent()
+
+
+@pytest.mark.parametrize(("folder", "ends"), [(UNPACKED, True), (INSTALLED, False)])
+def test_it_ends_with_the_process_that_unpacked_it(folder: str, ends: bool) -> None:
+    command = [sys.executable, "-c", PARENT, CHILD, folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "runs\n"
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait(BOUND_SECONDS)
+
+        if ends:
+            # The end of the child closes the pipe, which nothing else does.
+            assert parent.stdout.read() == ""
+        else:
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("folder", "says"), [(UNPACKED, ""), (INSTALLED, "runs\n")])
+def test_it_ends_if_somebody_else_has_adopted_it_already(folder: str, says: str, tmp_path: Path) -> None:
+    """The shell's name is not Python's: as if the parent had ended before it was watched."""
+    script = f'\'{sys.executable}\' -c "$0" "$1"; :'
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, CHILD.partition("time.sleep")[0], folder],
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
+
+    assert done.stdout == says
