@@ -123,6 +123,8 @@ class Goods:
 
     keys: tuple[str, ...]
     ids: tuple[str, ...]
+    doomed: str
+    """Another good key, for the call that ends the key it is made with."""
 
 
 class Mutator:

@@ -44,6 +44,7 @@ API_CASES = int(CASES or "10000") // 25
 RAW_CASES = int(CASES or "10000") - API_CASES
 CASES_OF_A_CONNECTION = 8
 CONNECTIONS = 100
+REVOKE = "/api/v1/keys/revoke"
 PAUSE_SECONDS = 0.03
 """For an answer that may never come: what is no whole request has none. No outcome depends on it."""
 Case = schemathesis.Case[Any]
@@ -66,7 +67,7 @@ def goods_of(installation: Installation) -> Goods:
     key = installation.key()
     read = installation.ok("key", "create", "--client", "acme", "--name", "read", "--scope", "read")
     ids = [ours for ours, _ in installation.connections(3)]
-    return Goods((key, key, key, read, keys.mint(Random(1).choice)), (*ids, NEVER_OURS))
+    return Goods((key, key, key, read, keys.mint(Random(1).choice)), (*ids, NEVER_OURS), doomed=installation.key())
 
 
 def cases_of(schema: schemathesis.BaseSchema, ids: tuple[str, ...]) -> st.SearchStrategy[Case]:
@@ -85,6 +86,7 @@ def test_every_answer_of_the_api_is_a_documented_one(installation: Installation)
     """Calls made from the document that is served, by a program that takes it at its word."""
     goods = goods_of(installation)
     statuses: Counter[int] = Counter()
+    revocations: Counter[int] = Counter()
     with installation.serve() as served, requests.Session() as session:
         schema = schemathesis.openapi.from_url(f"{served.address}/openapi.json")
 
@@ -98,7 +100,9 @@ def test_every_answer_of_the_api_is_a_documented_one(installation: Installation)
         )
         @given(cases_of(schema, goods.ids), st.sampled_from(goods.keys))
         def check(case: Case, key: str) -> None:
-            answer = case.call(served.address, session, key_header(key), allow_redirects=False)
+            sent = goods.doomed if case.path == REVOKE else key
+            answer = case.call(served.address, session, key_header(sent), allow_redirects=False)
+            revocations.update([answer.status_code] if case.path == REVOKE else ())
             statuses[answer.status_code] += 1
             case.validate_response(answer, CHECKS)
             # Not any server error: a sync that ends between two looks at Airbyte is a documented 503.
@@ -111,6 +115,8 @@ def test_every_answer_of_the_api_is_a_documented_one(installation: Installation)
         assert served.process.poll() is None
 
     assert {200, 400, 401, 403, 404} <= statuses.keys()
+    assert revocations[200] == 1
+    assert revocations[401] > 1
 
 
 class Conversation(asyncio.Protocol):

@@ -269,6 +269,13 @@ class Lives(RuleBasedStateMachine):
             assert "warning" not in answer.headers
 
     @rule(key=any_of("keys"))
+    def revoke_itself(self, key: Key) -> None:
+        answer = self.ask(key, "POST", "/keys/revoke")
+        if answer:
+            assert said(answer) == (200, {"key": {"id": key.new.record.id, "revoked_at": moment(self.now)}})
+            key.is_revoked = True
+
+    @rule(key=any_of("keys"))
     def show_status(self, key: Key) -> None:
         owner = key.owner
         views = [ours.view(self.now) for ours in self.own(owner)]

@@ -82,6 +82,12 @@ def certificate(folder: Path, *options: str, days: int = 1) -> ssl.SSLContext:
     return context
 
 
+def trust(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this process trust the `chain.pem` of `certificate`."""
+    store = ssl.get_default_verify_paths()._replace(openssl_cafile=str(folder / "chain.pem"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: store)
+
+
 RIGHT_NAME = ("-addext", "subjectAltName=IP:127.0.0.1")
 TLS_CASES = [
     ("good", RIGHT_NAME, True, None),
@@ -109,8 +115,7 @@ async def test_what_cannot_prove_to_be_airbyte_is_told_nothing(
     days = -1 if "expired" in request.node.name else 1
     tls = None if options is None else certificate(tmp_path, *options, days=days)
     if tls and trusted:
-        store = ssl.get_default_verify_paths()._replace(openssl_cafile=str(tmp_path / "chain.pem"))
-        monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: store)
+        trust(tmp_path, monkeypatch)
     async with front_of(tmp_path, base_url="https://127.0.0.1:{port}", tls=tls, warm=False, auth="none") as front:
         front.airbyte.anonymous = True
         got = await bounded(front.ask(call), 5)
@@ -129,8 +134,7 @@ async def test_a_connection_whose_encryption_breaks_is_a_fault_of_airbyte_s(
 ) -> None:
     """The trigger's job exists and is found over a fresh connection."""
     tls = certificate(tmp_path, *RIGHT_NAME)
-    store = ssl.get_default_verify_paths()._replace(openssl_cafile=str(tmp_path / "chain.pem"))
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: store)
+    trust(tmp_path, monkeypatch)
     async with front_of(tmp_path, base_url="https://127.0.0.1:{port}", tls=tls) as front:
         front.airbyte.switch({"GET": "jobs", "POST": "trigger"}[call], garble)
 

@@ -105,9 +105,36 @@ def test_what_is_shed_is_asked_to_go_too() -> None:
     assert answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(("echo_seconds", "insists"), [(0.0, True), (BOUND_SECONDS * 10, False)])
+def test_a_signal_that_comes_twice_at_once_insists_on_nothing(echo_seconds: float, insists: bool) -> None:
+    with serving(Recorder(), PATIENT, drain_seconds=0, echo_seconds=echo_seconds) as running:
+        tell(running)
+        tell(running)
+
+        assert running.server.should_exit
+        assert running.server.force_exit is insists
+
+
 def test_at_a_keyboard_nobody_waits() -> None:
     with serving(Recorder(), PATIENT, drain_seconds=BOUND_SECONDS * 10) as running:
         tell(running, signal.SIGINT)
         wait_until(lambda: not running.server.servers[0].is_serving())
 
         assert not is_draining(running.server.lifespan.state)
+
+
+def test_a_request_that_is_written_while_idle_connections_are_closed_is_answered(running: Running) -> None:
+    with socket.create_connection(running.address, BOUND_SECONDS) as kept:
+        send(kept, request("/first"))
+        read_answer(kept)
+        (connection,) = running.server.server_state.connections
+
+        def write_and_close() -> None:
+            """In one turn of the server's event loop, which therefore has not read the request yet."""
+            kept.sendall(request("/last"))
+            connection.shutdown()
+
+        connection.loop.call_soon_threadsafe(write_and_close)
+        (answer,) = answers_in(read_to_end(kept))
+
+    assert (answer.status, answer.body, answer.headers["connection"]) == (200, b"/last", "close")

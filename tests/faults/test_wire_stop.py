@@ -5,7 +5,6 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ from tests.faults.wire import (
     talk,
     wait_for_listener,
 )
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, PROGRAM
 
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n"
 HALF_BODY = b"POST /api/v1/connections/conn_x/sync HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n"
@@ -36,11 +35,10 @@ DESCRIPTORS = 80
 
 @contextmanager
 def gateway(folder: Path, *, descriptors: int | None = None) -> Iterator[tuple[subprocess.Popen[str], Address]]:
-    """`python -m gateway serve` on a port of its own, in an empty folder."""
-    command = [sys.executable, "-m", "gateway"]
-    subprocess.run([*command, "init"], cwd=folder, check=True, capture_output=True)
+    """`gateway serve` on a port of its own, in an empty folder."""
+    subprocess.run([*PROGRAM, "init"], cwd=folder, check=True, capture_output=True)
     process = subprocess.Popen(
-        [*command, "serve", "--port", "0"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "serve", "--port", "0"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     try:

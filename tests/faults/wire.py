@@ -1,19 +1,14 @@
 """Raw sockets against a real server: bytes in, bytes out, and what reached the application."""
 
 import json
-import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
-import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.middleware.request_log import SAFE_ID
@@ -37,10 +32,16 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The message of an error in the one shape of all errors; checks that it is, and that it has an id."""
-        assert self.headers["content-type"] == "application/json"
-        assert SAFE_ID.fullmatch(self.headers["x-request-id"].encode())
+        """The message of an error of the gateway's own, which names no server."""
         assert "server" not in self.headers
+        return self.message
+
+    @property
+    def message(self) -> str:
+        """Of an error in the one shape of all errors; checks that it is, that it has an id and is not kept."""
+        assert self.headers["content-type"] == "application/json"
+        assert self.headers["cache-control"] == "private, no-store"
+        assert SAFE_ID.fullmatch(self.headers["x-request-id"].encode())
         content = json.loads(self.body)
         assert list(content) == ["error"]
         assert isinstance(content["error"], str)
@@ -174,6 +175,7 @@ def serving(
     *,
     keep_alive_seconds: int = 75,
     drain_seconds: float = DRAIN_SECONDS,
+    echo_seconds: float = 0.0,
     **settings: Any,
 ) -> Iterator[Running]:
     """The application behind the very server that production runs, on a port of its own."""
@@ -183,7 +185,7 @@ def serving(
     with listen(server_settings.host, server_settings.port) as listener:
         config = build_config(app, server_settings, limits=limits)
         config.timeout_keep_alive = keep_alive_seconds
-        server = Server(config, started.set, drain_seconds=drain_seconds)
+        server = Server(config, started.set, drain_seconds=drain_seconds, echo_seconds=echo_seconds)
         thread = Thread(target=server.run, kwargs={"sockets": several(listener)})
         running = Running(listener.getsockname(), server)
         thread.start()
@@ -194,48 +196,6 @@ def serving(
             server.should_exit = True
             thread.join(BOUND_SECONDS)
             assert not thread.is_alive()
-
-
-NGINX_CONFIGURATION = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{ worker_connections 256; }}
-http {{
-  access_log off; server_tokens off; lingering_close off;
-  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  client_header_timeout 1s; client_body_timeout 1s;
-  upstream gateway {{ server 127.0.0.1:{upstream}; keepalive 4; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://gateway; proxy_http_version 1.1; proxy_request_buffering on;
-      proxy_set_header Connection ""; proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-    }}
-  }}
-}}
-"""
-
-
-@contextmanager
-def nginx_before(address: Address, folder: Path) -> Iterator[Address]:
-    """A real nginx in front of `address`. Missing, it is a failure in CI and a skip elsewhere."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("nginx is not installed")
-        pytest.skip("nginx is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
-    configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX_CONFIGURATION.format(folder=folder, upstream=address[1], port=port))
-    process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)], stderr=subprocess.DEVNULL)
-    try:
-        wait_for_listener(("127.0.0.1", port))
-        yield "127.0.0.1", port
-    finally:
-        process.terminate()
-        process.wait(BOUND_SECONDS)
 
 
 def wait_for_listener(address: Address) -> None:

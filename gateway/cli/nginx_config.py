@@ -1,0 +1,43 @@
+"""gateway nginx-config."""
+
+import click
+
+from gateway.cli.options import settings_option
+from gateway.errors import Invalid
+from gateway.nginx_config import Tls, checked_name, checked_path, missing_settings
+from gateway.nginx_config import nginx_config as config_text
+from gateway.settings import Settings
+
+
+def _name(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    try:
+        return checked_name(name)
+    except Invalid as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, str] | None) -> Tls | None:
+    try:
+        return Tls(*map(checked_path, paths)) if paths else None
+    except Invalid as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("nginx-config")
+@click.option("--server-name", "name", required=True, callback=_name, help="What callers type: the only Host served.")
+@click.option(
+    "--tls",
+    nargs=2,
+    metavar="CERTIFICATE KEY",
+    callback=_tls,
+    help="Paths of the certificate, with its chain, and of its key. Without it: no encryption.",
+)
+@settings_option
+def nginx_config(*, settings: Settings, name: str, tls: Tls | None) -> None:
+    """Print an nginx configuration for these settings, to go into /etc/nginx/conf.d.
+
+    Example: gateway nginx-config --server-name gateway.example.com --tls /etc/ssl/gateway.pem /etc/ssl/gateway.key
+    """
+    click.echo(config_text(settings.server, name, tls), nl=False)
+    for sentence in missing_settings(settings.server, name, tls):
+        click.echo(f"Note: {sentence}.", err=True)
