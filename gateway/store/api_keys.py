@@ -107,7 +107,7 @@ class ApiKeys:
                 revoked_at, last_used_at, last_used_address, last_used_agent, successor_id FROM api_keys
             """
         rows = await self._database.fetch_all(columns + condition, parameters)
-        return [_key_from(row) for row in rows]
+        return [key_from(row) for row in rows]
 
 
 def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
@@ -141,7 +141,7 @@ async def _insert(connection: aiosqlite.Connection, key: ApiKey, digest: bytes, 
     )
 
 
-def _key_from(row: sqlite3.Row) -> ApiKey:
+def key_from(row: sqlite3.Row) -> ApiKey:
     return ApiKey(
         id=row["id"],
         client_id=row["client_id"],

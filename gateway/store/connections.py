@@ -50,7 +50,7 @@ class Connections:
         rows = await self._database.fetch_all(
             "SELECT * FROM connections WHERE client_id = ? ORDER BY number", (client_id,)
         )
-        connections = tuple(_connection_from(row) for row in rows)
+        connections = tuple(connection_from(row) for row in rows)
         synced = [connection.last_sync_at for connection in connections if connection.last_sync_at]
         return ConnectionsOfClient(
             rows=connections,
@@ -133,12 +133,12 @@ class Connections:
         row = await self._database.fetch_one("SELECT * FROM connections WHERE id = ?", (connection_id,))
         if row is None:
             raise Unknown(f"there is no connection {connection_id!r}; see: gateway connection list")
-        return _connection_from(row)
+        return connection_from(row)
 
     async def all(self) -> list[Connection]:
         """Every client's, for the operator."""
         rows = await self._database.fetch_all("SELECT * FROM connections ORDER BY client_id, number")
-        return [_connection_from(row) for row in rows]
+        return [connection_from(row) for row in rows]
 
     async def mapped_airbyte_ids(self) -> set[str]:
         rows = await self._database.fetch_all("SELECT airbyte_id FROM connections WHERE airbyte_id IS NOT NULL")
@@ -159,7 +159,7 @@ class Connections:
             """,
             (limit,),
         )
-        return [_connection_from(row) for row in rows]
+        return [connection_from(row) for row in rows]
 
     async def require_backfill(self) -> None:
         """Every mapped connection is to be asked about again."""
@@ -242,7 +242,7 @@ class Connections:
         await self._database.write(write, housekeeping=True, committed=self._cache.clear)
 
 
-def _connection_from(row: sqlite3.Row) -> Connection:
+def connection_from(row: sqlite3.Row) -> Connection:
     return Connection(
         id=row["id"],
         client_id=row["client_id"],

@@ -13,18 +13,21 @@ import aiosqlite
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.resources import resource_text
 from gateway.store.change_watch import ChangeWatch
+from gateway.store.file_format import (
+    BUSY_TIMEOUT_SECONDS,
+    FILE_MODE,
+    SCHEMA_VERSION,
+    refusals,
+    require_file,
+    require_known,
+)
 
-APPLICATION_ID = 0x736D7274
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_SECONDS = 2.0
-"""For the turn among our own writes and for other processes together: past it the caller is told to come back."""
 LEAST_PATIENCE_SECONDS = 0.1
 """Enough for our own reader to let a commit pass."""
 READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
 """One reader: behind another read that waits for a lock, a read must not wait that long all over again."""
 SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
-FILE_MODE = 0o600
 
 T = TypeVar("T")
 Unit = Callable[[aiosqlite.Connection], Awaitable[T]]
@@ -51,16 +54,6 @@ async def create_database(path: Path) -> None:
         raise DatabaseRefused(f"{path}: cannot be created: {error}") from None
 
 
-def _require_file(path: Path) -> None:
-    """Say no before SQLite is asked: aiosqlite leaves a thread behind when the file cannot be opened at all."""
-    if not path.exists():
-        raise DatabaseRefused(f"{path}: no such database; create it with: gateway init")
-    if not path.is_file():
-        raise DatabaseRefused(f"{path}: not a file")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise DatabaseRefused(f"{path}: may not be read and written by this user")
-
-
 def _remove(path: Path) -> None:
     path.unlink()
 
@@ -70,8 +63,10 @@ class Database:
 
     watch: ChangeWatch
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, version: int = SCHEMA_VERSION) -> None:
+        """`version` is the one that the statements are written for."""
         self.path = path
+        self._version = version
         self._writing = asyncio.Lock()
         self._transactions: set[asyncio.Task[Any]] = set()
         self._connections: list[aiosqlite.Connection] = []
@@ -80,11 +75,11 @@ class Database:
 
     async def open(self) -> None:
         """Open and check the file; DatabaseRefused, with the file untouched, if it is not ours to use."""
-        _require_file(self.path)
+        require_file(self.path)
         # Kept: until Python 3.12 asking for the running loop costs a system call.
         self._loop = asyncio.get_running_loop()
         try:
-            with _refusals(self.path):
+            with refusals(self.path):
                 self._writer = await self._connect()
                 await self._check()
                 journal = journal_mode(sqlite3.sqlite_version_info)
@@ -194,14 +189,12 @@ class Database:
     async def _check(self) -> None:
         application_id = await self._pragma("application_id")
         version = await self._pragma("user_version")
-        if application_id != APPLICATION_ID:
-            raise DatabaseRefused(f"{self.path}: not a gateway database")
-        if version > SCHEMA_VERSION:
+        require_known(self.path, application_id=application_id, version=version, newest=self._version)
+        if version < self._version:
             raise DatabaseRefused(
-                f"{self.path}: written by a newer gateway (schema {version}, this one knows {SCHEMA_VERSION})"
+                f"{self.path}: written by an older gateway (schema {version}, this one needs {self._version}); "
+                "bring it up to date with: gateway migrate"
             )
-        if version < SCHEMA_VERSION:
-            raise DatabaseRefused(f"{self.path}: of no known version (schema {version})")
         verdict = " ".join(str(await self._pragma("quick_check(1)")).split())
         if verdict != "ok":
             raise DatabaseRefused(f"{self.path}: damaged: {verdict}; restore a backup with: gateway restore")
@@ -213,18 +206,6 @@ class Database:
     async def _close_connections(self) -> None:
         while self._connections:
             await self._connections.pop().close()
-
-
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise DatabaseRefused(f"{path}: cannot be opened: {error}") from None
-    except sqlite3.DatabaseError as error:
-        raise DatabaseRefused(f"{path}: not a gateway database, or damaged: {error}") from None
-    except OSError as error:
-        raise DatabaseRefused(f"{path}: cannot be opened: {error.strerror}") from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Records read from the database, kept until any process commits a change to it. For one event loop."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,8 @@ class ReadCache(Generic[Key, Value]):
         self._database = database
         self._load = load
         self._entries: LRUCache[Key, Value] = LRUCache(maxsize)
+        self._loads: dict[Key, asyncio.Task[Value]] = {}
+        """Of this generation. After a start or a commit all who wait for a record share one reading of it."""
         self._epoch = 0
         self._generation = 0
 
@@ -27,6 +30,14 @@ class ReadCache(Generic[Key, Value]):
             return self._entries[key]
         except KeyError:
             pass
+        load = self._loads.get(key)
+        if load is None:
+            # A task of its own: an asker that is cancelled does not end it for the others.
+            load = self._loads[key] = asyncio.create_task(self._read(key))
+            load.add_done_callback(lambda done: self._end_load(key, done))
+        return await asyncio.shield(load)
+
+    async def _read(self, key: Key) -> Value:
         generation = self._generation
         value = await self._load(key)
         self._expire()
@@ -34,6 +45,13 @@ class ReadCache(Generic[Key, Value]):
         if generation == self._generation:
             self._entries[key] = value
         return value
+
+    def _end_load(self, key: Key, load: asyncio.Task[Value]) -> None:
+        if self._loads.get(key) is load:
+            del self._loads[key]
+        if not load.cancelled():
+            # Its askers may all be gone; asking here keeps asyncio from complaining about an unseen failure.
+            load.exception()
 
     def peek(self, key: Key) -> Value | None:
         """What is remembered and not stale; None when it would have to be read."""
@@ -43,6 +61,7 @@ class ReadCache(Generic[Key, Value]):
     def clear(self) -> None:
         self._generation += 1
         self._entries.clear()
+        self._loads.clear()
 
     def _expire(self) -> None:
         epoch = self._database.epoch()

@@ -6,6 +6,7 @@ from typing import Self
 
 from gateway.store.activity import ActivityLog
 from gateway.store.api_keys import ApiKeys
+from gateway.store.bulk import Bulk
 from gateway.store.clients import Clients
 from gateway.store.connections import Connections
 from gateway.store.database import Database
@@ -32,6 +33,7 @@ class Store:
         self.users = Users(self.database)
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
+        self.bulk = Bulk(self.database)
 
     async def __aenter__(self) -> Self:
         await self.database.open()

@@ -232,3 +232,35 @@ async def test_what_was_read_is_served_while_another_process_locks_the_file(data
 
         assert await names.cache.get("acme") == "Acme"
     assert names.reads == ["acme"]
+
+
+async def test_all_who_wait_for_a_record_share_one_reading_of_it(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+
+    assert await asyncio.gather(*(names.cache.get("acme") for _ in range(50))) == ["Acme"] * 50
+    assert names.reads == ["acme"]
+
+
+async def test_who_asks_after_a_commit_does_not_share_a_reading_begun_before_it(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    early = asyncio.create_task(names.cache.get("acme"))
+    await asyncio.sleep(0)
+    await names.write("acme", "Acme Inc")
+    await next_turn()
+
+    assert await names.cache.get("acme") == "Acme Inc"
+    assert await early in {"Acme", "Acme Inc"}
+    assert names.reads == ["acme", "acme"]
+
+
+async def test_one_who_gives_up_does_not_end_the_reading_of_the_others(database: Database) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    first, second = [asyncio.create_task(names.cache.get("acme")) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second == "Acme"
+    assert names.reads == ["acme"]

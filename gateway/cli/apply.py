@@ -1,0 +1,62 @@
+"""gateway apply."""
+
+import secrets
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import confirm, json_option, opened_services, run, settings_option, yes_option
+from gateway.cli.output import print_json
+from gateway.manifest import Manifests, Plan, parse_manifest
+from gateway.settings import Settings
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--prune", is_flag=True, help="Remove what is not in the file; revoke such keys.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+@yes_option
+@json_option
+@settings_option
+def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Change the database to what the file PATH says, which gateway export wrote. Tells what will change, and asks.
+
+    Keys are not made by it, nor given more than they have. Mappings are taken as they are; see: gateway doctor
+
+    Example: gateway apply clients.toml --dry-run
+    """
+    file = parse_manifest(path)
+
+    async def work() -> Plan:
+        async with opened_services(settings) as services:
+            manifests = Manifests(services.store, services.clock, secrets.choice)
+            plan = await manifests.plan(file, prune=prune)
+            if not as_json:
+                _print(plan)
+            if plan.changes and not dry_run:
+                confirm(f"Make these changes ({len(plan.changes)}) to {settings.database_path}?", yes=yes)
+                await manifests.apply(file, plan, prune=prune)
+            return plan
+
+    plan = run(work())
+    applied = bool(plan.changes) and not dry_run
+    if as_json:
+        lines = [change.line for change in plan.changes]
+        print_json({"changes": lines, "kept": plan.kept, "notes": plan.notes, "applied": applied})
+    else:
+        click.echo(_sentence(plan, dry_run=dry_run))
+
+
+def _print(plan: Plan) -> None:
+    for change in plan.changes:
+        click.echo(change.line)
+    for line in plan.kept:
+        click.echo(f"= {line}: not in the file, kept; --prune removes it")
+    for note in plan.notes:
+        click.echo(f"! {note}")
+
+
+def _sentence(plan: Plan, *, dry_run: bool) -> str:
+    if not plan.changes:
+        return "Nothing to change."
+    return f"Would change {len(plan.changes)}." if dry_run else f"Changed {len(plan.changes)}."

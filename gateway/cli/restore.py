@@ -1,0 +1,42 @@
+"""gateway restore."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.backup import contents_row, print_contents
+from gateway.cli.options import confirm, json_option, settings_option, yes_option
+from gateway.cli.output import print_json
+from gateway.clock import SystemClock
+from gateway.dashboard.wording import size
+from gateway.settings import Settings
+from gateway.store import instance_lock, restoration
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@yes_option
+@json_option
+@settings_option
+def restore(*, settings: Settings, path: Path, yes: bool, as_json: bool) -> None:
+    """Put a copy of the backup PATH in the place of the database, which is kept beside it. Stop the gateway first.
+
+    Whatever was done after the backup is undone: keys that were revoked since then work again.
+
+    Example: gateway restore /var/backups/gateway/gateway-20261125T063600.123Z.db
+    """
+    database = settings.database_path
+    with instance_lock(database), restoration(database, path) as prepared:
+        if not (yes or as_json):
+            click.echo(f"{path} is sound ({size(prepared.contents.bytes)}).", err=True)
+            print_contents(prepared.contents, on_stderr=True)
+        confirm(f"Put it in the place of {database}? Keys revoked since the backup will work again.", yes=yes)
+        kept = prepared.install(SystemClock().now())
+    if as_json:
+        replaced = None if kept is None else str(kept)
+        print_json({"database": str(database), **contents_row(prepared.contents), "replaced": replaced})
+        return
+    click.echo(f"Restored {database} from {path}.")
+    print_contents(prepared.contents)
+    if kept is not None:
+        click.echo(f"The database that was there is kept as {kept}.")

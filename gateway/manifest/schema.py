@@ -1,0 +1,102 @@
+"""What stands in a manifest: a table for each client, connection, user and key, named by slug, id or address."""
+
+import msgspec
+
+from gateway.models import ApiKey, Client, Connection, RatePolicy, Scope, User
+from gateway.store import Snapshot
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One table of the file."""
+
+
+class ClientEntry(Entry, frozen=True):
+    name: str
+    plan: str = "free"
+    rate: str | None = None
+    disabled: bool = False
+
+
+class ConnectionEntry(Entry, frozen=True):
+    client: str
+    connector_type: str
+    label: str
+    airbyte_id: str | None = None
+    workspace_id: str | None = None
+
+
+class UserEntry(Entry, frozen=True):
+    """A member of `client`, or an admin."""
+
+    client: str | None = None
+    admin: bool = False
+
+
+class KeyEntry(Entry, frozen=True):
+    client: str
+    name: str
+    scope: Scope = "full"
+    start: str | None = None
+    rate: str | None = None
+    expires_at: str | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Everything, in the order of the file. Keys that were revoked are not in it."""
+
+    clients: dict[str, ClientEntry]
+    connections: dict[str, ConnectionEntry]
+    users: dict[str, UserEntry]
+    keys: dict[str, KeyEntry]
+
+
+def rate_text(rate: RatePolicy | None) -> str | None:
+    return f"{rate.requests}/{rate.per_seconds}" if rate else None
+
+
+def client_entry(client: Client) -> ClientEntry:
+    return ClientEntry(
+        name=client.name, plan=client.plan, rate=rate_text(client.rate), disabled=client.disabled_at is not None
+    )
+
+
+def connection_entry(connection: Connection, slug: str) -> ConnectionEntry:
+    return ConnectionEntry(
+        client=slug,
+        connector_type=connection.connector_type,
+        label=connection.label,
+        airbyte_id=connection.airbyte_id,
+        workspace_id=connection.workspace_id,
+    )
+
+
+def user_entry(user: User, slug: str | None) -> UserEntry:
+    return UserEntry(client=slug, admin=user.is_admin)
+
+
+def key_entry(key: ApiKey, slug: str) -> KeyEntry:
+    return KeyEntry(
+        client=slug,
+        name=key.name,
+        scope=key.scope,
+        start=key.start,
+        rate=rate_text(key.rate),
+        expires_at=key.expires_at,
+    )
+
+
+def manifest_of(snapshot: Snapshot) -> Manifest:
+    """By client, oldest first, so that new things come at the end of their client's."""
+    slugs = {client.id: client.slug for client in snapshot.clients}
+    connections = sorted(snapshot.connections, key=lambda row: slugs[row.client_id])
+    users = sorted(snapshot.users, key=lambda row: "" if row.client_id is None else slugs[row.client_id])
+    keys = sorted(
+        (key for key in snapshot.keys if key.revoked_at is None),
+        key=lambda row: slugs[row.client_id],
+    )
+    return Manifest(
+        clients={row.slug: client_entry(row) for row in sorted(snapshot.clients, key=lambda row: row.slug)},
+        connections={row.id: connection_entry(row, slugs[row.client_id]) for row in connections},
+        users={row.email: user_entry(row, None if row.client_id is None else slugs[row.client_id]) for row in users},
+        keys={row.id: key_entry(row, slugs[row.client_id]) for row in keys},
+    )

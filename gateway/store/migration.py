@@ -1,0 +1,111 @@
+"""Taking a database of an older version to the newest, step by step, with a verified copy made first."""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from gateway.errors import DatabaseRefused
+from gateway.resources import PACKAGE
+from gateway.store.backup import compact_time, write_copy
+from gateway.store.file_format import OLDEST_VERSION, refusals, require_file
+from gateway.store.online_copy import count_rows, identify, opened
+
+STEPS = PACKAGE / "store" / "migrations"
+FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
+
+
+class Step(msgspec.Struct, frozen=True):
+    """SQL that takes a database from the version before to `version`."""
+
+    version: int
+    name: str
+    sql: str
+
+
+class Migrated(msgspec.Struct, frozen=True):
+    """What was done. `copy` is the database as it was."""
+
+    before: int
+    after: int
+    copy: Path
+
+
+def read_steps(folder: Path = STEPS) -> list[Step]:
+    """The steps in the folder, `0002_what.sql` and so on, none missing."""
+    named = [(match, path) for path in sorted(folder.iterdir()) if (match := FILE_NAME.fullmatch(path.name))]
+    steps = [Step(int(match[1]), path.name, path.read_text(encoding="utf-8")) for match, path in named]
+    expected = range(OLDEST_VERSION + 1, OLDEST_VERSION + 1 + len(steps))
+    if [step.version for step in steps] != list(expected):
+        raise ValueError(f"{folder}: steps must be numbered from {expected.start} on without a gap")
+    return steps
+
+
+def is_outdated(database: Path, steps: Sequence[Step]) -> bool:
+    """Whether there is something to migrate. Raises DatabaseRefused."""
+    require_file(database)
+    with refusals(database), opened(database) as connection:
+        return identify(connection, database, newest=_newest(steps)) < _newest(steps)
+
+
+def migrate(database: Path, steps: Sequence[Step], *, now: datetime) -> Migrated | None:
+    """Take it to the newest version; None if it is. For whoever holds the instance lock. Raises DatabaseRefused."""
+    require_file(database)
+    with refusals(database), opened(database) as connection:
+        before = identify(connection, database, newest=_newest(steps))
+        if before == _newest(steps):
+            return None
+        # Within a transaction this would do nothing. Each step's references are checked before it is committed.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA synchronous = FULL")
+        # From here to the end of the first step nobody else writes: the copy is what the step begins with.
+        connection.execute("BEGIN IMMEDIATE")
+        copy = Path(f"{database.resolve()}.v{before}-{compact_time(now)}.bak")
+        part = Path(f"{database.resolve()}.part")
+        if write_copy(database, copy, part=part, newest=before).rows != count_rows(connection):
+            raise DatabaseRefused(f"{copy}: does not hold the rows of {database}; nothing was changed")
+        for step in steps[before - OLDEST_VERSION :]:
+            _take(connection, step, database, copy)
+        return Migrated(before, _newest(steps), copy)
+
+
+def _newest(steps: Sequence[Step]) -> int:
+    return OLDEST_VERSION + len(steps)
+
+
+def _take(connection: sqlite3.Connection, step: Step, database: Path, copy: Path) -> None:
+    """One step in one transaction, with its version number."""
+    try:
+        if not connection.in_transaction:
+            connection.execute("BEGIN IMMEDIATE")
+        for statement in _statements(step.sql):
+            connection.execute(statement).fetchall()
+            if not connection.in_transaction:
+                raise ValueError(f"{step.name}: must leave the transaction alone")
+        dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if dangling is not None:
+            raise sqlite3.IntegrityError(f"a row of {dangling[0]} refers to none of {dangling[2]}")
+        connection.execute(f"PRAGMA user_version = {step.version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise DatabaseRefused(
+            f"{database}: the step {step.name} failed: {error}; the database is of version {step.version - 1} still, "
+            f"and as it was before all in {copy}"
+        ) from None
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """Each on its own: `executescript` would commit first."""
+    statement = ""
+    for piece in re.split(r"(?<=;)", sql):
+        statement += piece
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement

@@ -1,0 +1,107 @@
+"""gateway backup and gateway restore."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.store import instance_lock
+from tests.cli.conftest import Cli
+
+NAME = r"gateway-\d{8}T\d{6}\.\d{3}Z\.db"
+
+
+@pytest.fixture
+def folder(cli: Cli) -> Path:
+    """For backups; the database has one client."""
+    cli.ok("client", "add", "--name", "Acme", "--slug", "acme")
+    path = cli.folder / "backups"
+    path.mkdir()
+    return path
+
+
+def slugs(cli: Cli) -> list[str]:
+    return [row["slug"] for row in cli.json("client", "list")]
+
+
+def test_tells_path_size_and_rows(cli: Cli, folder: Path) -> None:
+    result = cli.ok("backup", str(folder / "one.db"))
+
+    first, _, *rows = result.stdout.splitlines()
+    assert re.fullmatch(rf"Backed up to {folder}/one\.db \(\d+\.\d kB\)\.", first)
+    assert dict(row.split() for row in rows)["clients"] == "1"
+    assert result.stderr == ""
+
+
+def test_as_json(cli: Cli, folder: Path) -> None:
+    row = cli.json("backup", str(folder))
+
+    assert re.fullmatch(rf"{folder}/{NAME}", row["path"])
+    assert (row["version"], row["rows"]["clients"], row["removed"]) == (1, 1, [])
+    assert row["bytes"] == Path(row["path"]).stat().st_size
+
+
+def test_keeps_as_many_as_told(cli: Cli, folder: Path) -> None:
+    paths = [cli.json("backup", str(folder), "--keep", "2")["path"] for _ in range(2)]
+
+    assert cli.ok("backup", str(folder), "--keep", "2").stdout.endswith(f"Removed {paths[0]}.\n")
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_keep_needs_a_folder(cli: Cli, folder: Path) -> None:
+    assert cli("backup", str(folder / "one.db"), "--keep", "2").exit_code == 2
+    assert cli("backup", str(folder), "--keep", "0").exit_code == 2
+    assert list(folder.iterdir()) == []
+
+
+def test_refuses_what_is_there_already(cli: Cli, folder: Path) -> None:
+    cli.ok("backup", str(folder / "one.db"))
+
+    assert cli.refusal("backup", str(folder / "one.db")) == f"{folder}/one.db: already exists; nothing was changed"
+
+
+def test_restores_after_asking_and_keeps_what_was_there(cli: Cli, folder: Path) -> None:
+    backup = str(folder / "one.db")
+    cli.ok("backup", backup)
+    cli.ok("client", "add", "--name", "Later", "--slug", "later")
+
+    assert cli.refusal("restore", backup, answer="n\n") == "nothing was changed"
+    assert slugs(cli) == ["acme", "later"]
+    result = cli.ok("restore", backup, answer="y\n")
+
+    assert slugs(cli) == ["acme"]
+    assert "Keys revoked since the backup will work again." in result.stderr
+    first, _, *rows, last = result.stdout.splitlines()
+    assert first == f"Restored {cli.database.resolve()} from {backup}."
+    assert dict(row.split() for row in rows)["clients"] == "1"
+    match = re.fullmatch(r"The database that was there is kept as (\S+)\.", last)
+    assert match
+    with closing(sqlite3.connect(match[1])) as connection:
+        assert connection.execute("SELECT count(*) FROM clients").fetchone() == (2,)
+
+
+def test_restores_on_a_new_machine(cli: Cli, folder: Path) -> None:
+    cli.ok("backup", str(folder / "one.db"))
+    cli.database.unlink()
+
+    row = cli.json("restore", str(folder / "one.db"), "--yes")
+
+    assert (row["database"], row["replaced"], row["rows"]["clients"]) == (str(cli.database.resolve()), None, 1)
+    assert slugs(cli) == ["acme"]
+
+
+def test_restores_nothing_under_a_gateway_that_serves(cli: Cli, folder: Path) -> None:
+    cli.ok("backup", str(folder / "one.db"))
+    with instance_lock(cli.database):
+        line = cli.refusal("restore", str(folder / "one.db"), "--yes")
+
+    assert line == f"{cli.database.resolve()}: in use by another gateway; one database is served once"
+
+
+def test_a_wrong_backup_is_one_line(cli: Cli, folder: Path) -> None:
+    (folder / "one.db").write_text("Dear diary")
+
+    assert "not a gateway database" in cli.refusal("restore", str(folder / "one.db"), "--yes")
+    assert slugs(cli) == ["acme"]

@@ -1,0 +1,72 @@
+"""gateway migrate, and what serve does of it: with the next version of the gateway, made here by adding a step."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.store.file_format import SCHEMA_VERSION
+from tests.cli.conftest import Cli, finished, running
+from tests.faults.installation import refusal
+
+TOP = Path(__file__).parent.parent.parent
+NEXT = SCHEMA_VERSION + 1
+STEP = "ALTER TABLE clients ADD COLUMN note TEXT;\n"
+
+
+@pytest.fixture
+def next_version(tmp_path: Path) -> Path:
+    """A folder with a gateway whose database has one more column."""
+    folder = tmp_path / "next"
+    shutil.copytree(TOP / "gateway", folder / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("schema.sql", "settings.toml"):
+        shutil.copyfile(TOP / name, folder / name)
+    file_format = folder / "gateway" / "store" / "file_format.py"
+    text = file_format.read_text()
+    assert f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n" in text
+    file_format.write_text(text.replace(f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n", f"\nSCHEMA_VERSION = {NEXT}\n"))
+    (folder / "gateway" / "store" / "migrations" / f"{NEXT:04}_notes.sql").write_text(STEP)
+    return folder
+
+
+def test_serve_migrates_and_the_copy_leads_back(cli: Cli, next_version: Path) -> None:
+    cli.ok("client", "add", "--name", "Acme", "--slug", "acme")
+    settings = ("--settings", str(cli.settings))
+    database = cli.database.resolve()
+
+    def new(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return finished(*arguments, *settings, folder=next_version)
+
+    assert refusal(new("client", "list")) == (
+        f"Error: {database}: written by an older gateway (schema {SCHEMA_VERSION}, this one needs {NEXT}); "
+        "bring it up to date with: gateway migrate"
+    )
+    with running("serve", "--port", "0", *settings, folder=next_version) as program:
+        said = program.wait_for_line(
+            program.err,
+            rf"^Migrated {database} from version {SCHEMA_VERSION} to {NEXT}; as it was it is kept as (\S+)\.$",
+        )
+        program.wait_for_line(program.err, r"^Listening on http://")
+    assert "acme" in new("client", "list").stdout
+    assert new("migrate").stdout == f"{database} is up to date.\n"
+
+    newer = f"written by a newer gateway (schema {NEXT}, this one knows {SCHEMA_VERSION})"
+    assert newer in cli.refusal("client", "list")
+    assert newer in cli.refusal("backup", str(cli.folder / "backup.db"))
+    cli.ok("restore", said[1], "--yes")
+    assert [row["slug"] for row in cli.json("client", "list")] == ["acme"]
+
+    # And the backup of an older version is as good as any for the newer gateway.
+    assert new("restore", said[1], "--yes").returncode == 0
+    assert new("migrate").stdout.startswith(f"Migrated {database} from version {SCHEMA_VERSION} to {NEXT}; ")
+    assert "acme" in new("client", "list").stdout
+
+
+def test_an_up_to_date_database_needs_no_migration(cli: Cli) -> None:
+    before = cli.dump()
+
+    assert cli.ok("migrate").stdout == f"{cli.database.resolve()} is up to date.\n"
+    assert cli.json("migrate")["copy"] is None
+    assert cli.dump() == before
+    assert {path.name for path in cli.folder.iterdir()} == {"settings.toml", "gateway.db"}

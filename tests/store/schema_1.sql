@@ -1,0 +1,175 @@
+-- The gateway's database, version 1. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
+-- "smrt" in ASCII: tells our files from any other SQLite file.
+PRAGMA application_id = 0x736d7274;
+PRAGMA user_version = 1;
+
+-- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
+-- cannot be answered with another client's rows.
+CREATE TABLE clients (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    slug          TEXT NOT NULL CONSTRAINT client_slug UNIQUE,
+    name          TEXT NOT NULL,
+    plan          TEXT NOT NULL,
+    rate_requests INTEGER CHECK (rate_requests > 0),
+    rate_seconds  INTEGER CHECK (rate_seconds > 0),
+    created_at    TEXT NOT NULL,
+    disabled_at   TEXT,
+    CHECK ((rate_requests IS NULL) = (rate_seconds IS NULL))
+) STRICT;
+
+-- `number` orders connections by age. One Airbyte connection belongs to at most one client: airbyte_id is unique.
+CREATE TABLE connections (
+    number            INTEGER PRIMARY KEY,
+    id                TEXT NOT NULL UNIQUE,
+    client_id         INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    connector_type    TEXT NOT NULL,
+    label             TEXT NOT NULL,
+    status            TEXT NOT NULL,
+    airbyte_id        TEXT UNIQUE,
+    workspace_id      TEXT,
+    status_checked_at TEXT,
+    last_job_id       INTEGER,
+    last_sync_at      TEXT,
+    last_sync_status  TEXT,
+    backfilled_at     TEXT,
+    created_at        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX connections_of_client ON connections (client_id, number);
+
+-- Only the digest and the first characters of a key are kept.
+CREATE TABLE api_keys (
+    number            INTEGER PRIMARY KEY,
+    id                TEXT NOT NULL UNIQUE,
+    client_id         INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    digest            BLOB NOT NULL UNIQUE,
+    start             TEXT NOT NULL,
+    name              TEXT NOT NULL,
+    scope             TEXT NOT NULL CHECK (scope IN ('full', 'read')),
+    rate_requests     INTEGER CHECK (rate_requests > 0),
+    rate_seconds      INTEGER CHECK (rate_seconds > 0),
+    created_at        TEXT NOT NULL,
+    expires_at        TEXT,
+    revoked_at        TEXT,
+    last_used_at      TEXT,
+    last_used_address TEXT,
+    last_used_agent   TEXT,
+    successor_id      TEXT,
+    CHECK ((rate_requests IS NULL) = (rate_seconds IS NULL))
+) STRICT;
+
+CREATE INDEX api_keys_of_client ON api_keys (client_id, number);
+
+-- How far the shared last-sync refresh has read Airbyte's job list. One row.
+CREATE TABLE last_sync_refresh (
+    only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
+    read_upto TEXT NOT NULL
+) STRICT;
+
+-- One row for each trigger that goes to Airbyte, committed before it is sent. A job that Airbyte created at or after
+-- `since`, Airbyte's time, is this trigger's. `caller` is the id of the key or the user who asked. No `outcome`: what
+-- became of it was never written; a start looks.
+CREATE TABLE triggers (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    client_id     INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    connection_id TEXT NOT NULL,
+    airbyte_id    TEXT NOT NULL,
+    caller        TEXT NOT NULL,
+    request_id    TEXT NOT NULL,
+    created_at    TEXT NOT NULL,
+    since         TEXT NOT NULL,
+    outcome       TEXT,
+    job_id        INTEGER,
+    resolved_at   TEXT,
+    CHECK ((outcome IS NULL) = (resolved_at IS NULL)),
+    CHECK (job_id IS NULL OR outcome IS NOT NULL)
+) STRICT;
+
+CREATE INDEX triggers_of_client ON triggers (client_id, number);
+CREATE INDEX triggers_by_age ON triggers (created_at);
+CREATE INDEX triggers_unresolved ON triggers (number) WHERE outcome IS NULL;
+
+-- Calls of each key by the hour they came in. `limited` were answered 429; `errors` are all other answers from 400 on.
+CREATE TABLE key_usage (
+    key_id    TEXT NOT NULL,
+    client_id INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    hour      TEXT NOT NULL,
+    calls     INTEGER NOT NULL,
+    limited   INTEGER NOT NULL,
+    errors    INTEGER NOT NULL,
+    PRIMARY KEY (key_id, hour)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX key_usage_of_client ON key_usage (client_id, hour);
+CREATE INDEX key_usage_by_age ON key_usage (hour);
+
+-- People who sign in to the dashboard. A user of no client is the operator's: an admin.
+CREATE TABLE users (
+    number          INTEGER PRIMARY KEY,
+    id              TEXT NOT NULL UNIQUE,
+    client_id       INTEGER REFERENCES clients (id) ON DELETE CASCADE,
+    email           TEXT NOT NULL COLLATE NOCASE CONSTRAINT user_email UNIQUE,
+    password_hash   TEXT,
+    created_at      TEXT NOT NULL,
+    last_sign_in_at TEXT
+) STRICT;
+
+CREATE INDEX users_of_client ON users (client_id, number);
+
+-- Secret addresses that let somebody in without a password: to set one (`password`), to become the first admin, which
+-- is nobody's yet (`first-admin`), to look around (`visit`). At most one for each user; the first two work once.
+CREATE TABLE links (
+    digest     BLOB NOT NULL PRIMARY KEY,
+    purpose    TEXT NOT NULL CHECK (purpose IN ('password', 'first-admin', 'visit')),
+    user_id    TEXT UNIQUE REFERENCES users (id) ON DELETE CASCADE,
+    expires_at TEXT NOT NULL,
+    CHECK ((user_id IS NULL) = (purpose = 'first-admin'))
+) STRICT;
+
+CREATE TABLE sessions (
+    number       INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    digest       BLOB NOT NULL UNIQUE,
+    user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at   TEXT NOT NULL,
+    last_seen_at TEXT NOT NULL,
+    address      TEXT NOT NULL,
+    agent        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX sessions_of_user ON sessions (user_id, number);
+
+-- Who did what, when and from where. It outlives what it tells of: client_id is a number that is never given again.
+-- by_operator: the actor is of no client, and no client is told who it was.
+CREATE TABLE activity (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at          TEXT NOT NULL,
+    client_id   INTEGER,
+    actor       TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    address     TEXT,
+    request_id  TEXT,
+    by_operator INTEGER NOT NULL CHECK (by_operator IN (0, 1))
+) STRICT;
+
+CREATE INDEX activity_of_client ON activity (client_id, number);
+CREATE INDEX activity_by_age ON activity (at);
+
+-- How a connection's syncs of one UTC day went, for the picture of the last weeks.
+CREATE TABLE sync_days (
+    airbyte_id TEXT NOT NULL,
+    day        TEXT NOT NULL,
+    succeeded  INTEGER NOT NULL,
+    failed     INTEGER NOT NULL,
+    other      INTEGER NOT NULL,
+    rows       INTEGER NOT NULL,
+    bytes      INTEGER NOT NULL,
+    PRIMARY KEY (airbyte_id, day)
+) STRICT, WITHOUT ROWID;
+
+-- Up to when, in Airbyte's time, `sync_days` tells all of a connection's syncs.
+CREATE TABLE sync_days_read (
+    airbyte_id TEXT NOT NULL PRIMARY KEY,
+    read_upto  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

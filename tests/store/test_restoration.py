@@ -1,0 +1,250 @@
+"""Putting a backup in the place of the database: the old one or the new, never something between."""
+
+import hashlib
+import itertools
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import DatabaseRefused
+from gateway.store import back_up, create_database, restoration
+from tests.store.crash import is_killed
+from tests.support import START
+
+PAGE = 4096
+KEPT = "gateway.db.replaced-20260401T030000.000Z"
+RESTORE = """
+with restoration(Path(sys.argv[2]), Path(sys.argv[3])) as prepared:
+    prepared.install(NOW)
+"""
+CRASH = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 2")
+connection.execute("BEGIN")
+connection.execute("UPDATE clients SET name = 'half done' || zeroblob(20000)")
+connection.execute("UPDATE clients SET plan = 'half done'")
+os.kill(os.getpid(), 9)
+"""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+async def database_of(path: Path, slug: str) -> Path:
+    await create_database(path)
+    with written(path) as connection:
+        connection.executemany(
+            "INSERT INTO clients (slug, name, plan, created_at) VALUES (?, ?, 'free', '2026')",
+            [(slug, "A"), *((f"{slug}-{number}", "A" * 2000) for number in range(20))],
+        )
+    return path
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return await database_of(tmp_path / "data" / "gateway.db", "old")
+
+
+@pytest.fixture
+async def backup(tmp_path: Path) -> Path:
+    source = await database_of(tmp_path / "source.db", "new")
+    return back_up(source, tmp_path / "backup.db", now=START).path
+
+
+def slug_in(path: Path) -> str:
+    """The first client's, of a sound database."""
+    with written(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (row,) = connection.execute("SELECT slug FROM clients ORDER BY id LIMIT 1").fetchall()
+    return str(row[0])
+
+
+def restore(database: Path, backup: Path) -> Path | None:
+    with restoration(database, backup) as prepared:
+        return prepared.install(START)
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_the_backup_takes_the_place_of_the_database_which_is_kept(database: Path, backup: Path) -> None:
+    before = backup.read_bytes()
+
+    kept = restore(database, backup)
+
+    assert kept == database.parent / KEPT
+    assert (slug_in(database), slug_in(kept)) == ("new", "old")
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert backup.read_bytes() == before
+    assert not database.samefile(backup)
+    assert {path.name for path in database.parent.iterdir()} == {"gateway.db", KEPT}
+
+
+def test_a_new_machine_has_nothing_to_replace(tmp_path: Path, backup: Path) -> None:
+    assert restore(tmp_path / "gateway.db", backup) is None
+    assert slug_in(tmp_path / "gateway.db") == "new"
+
+
+def test_a_link_to_the_database_stays_one(database: Path, backup: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+
+    restore(link, backup)
+
+    assert link.is_symlink()
+    assert slug_in(database) == "new"
+
+
+def crash(database: Path) -> None:
+    """Leave a hot journal."""
+    subprocess.run([sys.executable, "-c", CRASH, str(database)], check=False)
+    assert Path(f"{database}-journal").stat().st_size > 0
+
+
+def test_what_a_crash_left_half_done_harms_neither_of_them(database: Path, backup: Path) -> None:
+    crash(database)
+
+    kept = restore(database, backup)
+
+    assert kept is not None
+    assert (slug_in(database), slug_in(kept)) == ("new", "old")
+    with written(kept) as connection:
+        assert connection.execute("SELECT DISTINCT plan FROM clients").fetchall() == [("free",)]
+
+
+def test_a_file_that_is_no_database_is_kept_with_what_lies_beside_it(database: Path, backup: Path) -> None:
+    database.write_bytes(b"Dear diary,\n" * 1000)
+    Path(f"{database}-wal").write_bytes(b"rubbish")
+
+    kept = restore(database, backup)
+
+    assert kept is not None
+    assert slug_in(database) == "new"
+    assert kept.read_bytes() == b"Dear diary,\n" * 1000
+    assert Path(f"{kept}-wal").read_bytes() == b"rubbish"
+    assert not Path(f"{database}-wal").exists()
+
+
+def test_a_journal_without_a_database_does_not_harm_the_restored_one(database: Path, backup: Path) -> None:
+    crash(database)
+    database.unlink()
+
+    assert restore(database, backup) is None
+
+    assert slug_in(database) == "new"
+    assert Path(f"{database.parent / KEPT}-journal").exists()
+
+
+def test_a_write_ahead_log_goes_into_the_database_that_is_kept(database: Path, backup: Path) -> None:
+    with written(database) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("UPDATE clients SET slug = 'in-the-log' WHERE id = 1")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with pytest.raises(DatabaseRefused, match="in use by another process; nothing was changed"):
+            restore(database, backup)
+    kept = restore(database, backup)
+
+    assert kept is not None
+    assert (slug_in(database), slug_in(kept)) == ("new", "in-the-log")
+
+
+def test_a_command_that_is_writing_is_not_robbed_of_its_file(database: Path, backup: Path) -> None:
+    before = fingerprint(database.parent)
+    with written(database) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseRefused) as refusal:
+            restore(database, backup)
+
+    assert str(refusal.value) == f"{database}: in use by another process; nothing was changed"
+    assert fingerprint(database.parent) == before
+
+
+def test_a_command_that_waited_is_told_that_its_file_was_moved(database: Path, backup: Path) -> None:
+    with written(database) as connection:
+        connection.execute("SELECT * FROM clients").fetchall()
+        restore(database, backup)
+
+        with pytest.raises(sqlite3.OperationalError):
+            connection.execute("UPDATE clients SET slug = 'lost' WHERE id = 1")
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[5 * PAGE] ^= 0xFF
+    path.write_bytes(content)
+
+
+def pragma(text: str) -> Callable[[Path], None]:
+    def run(path: Path) -> None:
+        with written(path) as connection:
+            connection.execute(f"PRAGMA {text}")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (flip_a_byte, "damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[: 3 * PAGE + 100]), "damaged"),
+        (lambda path: path.write_bytes(b""), "not a gateway database"),
+        (lambda path: path.write_bytes(b"Dear diary,\n" * 1000), "not a gateway database"),
+        (pragma("application_id = 1"), "not a gateway database"),
+        (pragma("user_version = 99"), "written by a newer gateway (schema 99, this one knows 1)"),
+        (lambda path: path.unlink(), "no such backup"),
+        (lambda path: (path.unlink(), path.mkdir()), "not a file"),
+        (lambda path: Path(f"{path}-journal").write_bytes(b"hot"), "a database in use, not a backup"),
+    ],
+    ids=["byte", "truncated", "empty", "text", "foreign", "newer", "missing", "folder", "live"],
+)
+def test_a_wrong_backup_is_one_line_and_changes_nothing(
+    database: Path, backup: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    damage(backup)
+    before = fingerprint(database.parent)
+
+    with pytest.raises(DatabaseRefused) as refusal:
+        restore(database, backup)
+
+    assert str(refusal.value).startswith(f"{backup}: ")
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert fingerprint(database.parent) == before
+
+
+def test_the_database_itself_is_no_backup(database: Path) -> None:
+    with pytest.raises(DatabaseRefused, match="is the database itself"):
+        restore(database, database)
+
+    assert slug_in(database) == "old"
+
+
+def test_a_kill_at_any_moment_leaves_the_old_one_or_the_new(database: Path, backup: Path) -> None:
+    found = []
+    for call in itertools.count(1):
+        crash(database)
+        killed = is_killed(call, RESTORE, str(database), str(backup))
+        found.append(slug_in(database))
+        kept = database.parent / KEPT
+        assert found[-1] == "old" or slug_in(kept) == "old"
+        if not killed:
+            break
+        if found[-1] == "new":
+            kept.replace(database)
+        kept.unlink(missing_ok=True)
+
+    assert found == ["old"] * found.count("old") + ["new"] * found.count("new")
+    assert found.count("old") > 3
+    assert not Path(f"{database}.part").exists()
