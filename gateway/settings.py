@@ -57,6 +57,13 @@ class AirbyteSettings(Table, frozen=True):
     max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
     freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
 
+    @property
+    def credential(self) -> tuple[str, Secret]:
+        """Of the kind that `auth` asks for."""
+        if self.auth == "client_credentials":
+            return self.client_id, self.client_secret
+        return self.username, self.password
+
 
 class RateLimitSettings(Table, frozen=True):
     requests: Positive
@@ -70,7 +77,7 @@ class LogSettings(Table, frozen=True):
 
 
 class Settings(Table, frozen=True):
-    """All settings. `folder` is where relative paths start."""
+    """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
     server: ServerSettings
     database: DatabaseSettings
@@ -78,26 +85,59 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     folder: Path = Path()
+    secret_files: tuple[Path, ...] = ()
 
     @property
     def database_path(self) -> Path:
         return self.folder / self.database.url.removeprefix(SQLITE_PREFIX)
 
 
-Origins = dict[str, str]
-"""Dotted key → where its value came from, in the words that begin an error line."""
+class Origin(msgspec.Struct, frozen=True):
+    """Where the value of a dotted key came from.
+
+    `place` is a file's path or a variable's name; `secret_file` the path that this variable holds.
+    """
+
+    kind: Literal["default", "file", "environment", "secret_file"]
+    key: str
+    place: str = ""
+    secret_file: str = ""
+
+    def __str__(self) -> str:
+        """The beginning of an error line about the value."""
+        if self.kind == "default":
+            return f"defaults: {self.key}"
+        return f"{self.place}: {self.key}" if self.kind == "file" else f"environment: {self.place}"
+
+
+Origins = dict[str, Origin]
+
+
+class ReadSettings(msgspec.Struct, frozen=True):
+    """Settings, and where each of them came from."""
+
+    settings: Settings
+    origins: Origins
 
 
 def load_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> Settings:
+    """`read_settings`, for who need not know whence."""
+    return read_settings(path, environment, working_directory=working_directory).settings
+
+
+def read_settings(
+    path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
+) -> ReadSettings:
     """Defaults, then `path` (or `settings.toml` of the working directory if there is one), then the environment.
 
     Raises SettingsError with one line that names where the value came from, its key and what was expected.
     """
     folder = (working_directory or Path.cwd()).resolve()
     values = tomllib.loads(resource_text(SETTINGS_FILE))
-    origins = {f"{table}.{key}": f"defaults: {table}.{key}" for table in values for key in values[table]}
+    names = [f"{table}.{key}" for table in values for key in values[table]]
+    origins = {name: Origin("default", name) for name in names}
     local = folder / SETTINGS_FILE
     chosen = path or (local if local.exists() else None)
     if chosen is not None:
@@ -105,9 +145,11 @@ def load_settings(
         folder = chosen.parent
         _merge_file(values, origins, chosen)
     _merge_environment(values, origins, environment)
-    settings = msgspec.structs.replace(_convert(values, origins), folder=folder)
+    settings = msgspec.structs.replace(
+        _convert(values, origins), folder=folder, secret_files=_secret_files(values, origins)
+    )
     _check(settings, origins)
-    return settings
+    return ReadSettings(settings, origins)
 
 
 def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
@@ -120,7 +162,8 @@ def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
             if key not in values[table]:
                 raise SettingsError(f"{path}: unknown key {key!r} in [{table}]; known are {', '.join(values[table])}")
             values[table][key] = value
-            origins[f"{table}.{key}"] = f"{path}: {table}.{key}"
+            name = f"{table}.{key}"
+            origins[name] = Origin("file", name, str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -140,12 +183,18 @@ def _merge_environment(values: dict[str, Any], origins: Origins, environment: Ma
     Variables that merely start with GATEWAY_ are left alone: container platforms invent such names.
     """
     for variable in sorted(environment):
-        for table, structure in _tables().items():
+        for table, structure in tables().items():
             prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
             if variable.startswith(prefix):
                 key, value = _override(variable, prefix, structure, environment[variable])
                 values[table][key] = value
-                origins[f"{table}.{key}"] = f"environment: {variable}"
+                name = f"{table}.{key}"
+                is_file = not variable.lower().endswith(key)
+                origins[name] = (
+                    Origin("secret_file", name, variable, environment[variable])
+                    if is_file
+                    else Origin("environment", name, variable)
+                )
 
 
 def _override(variable: str, prefix: str, structure: type[Table], text: str) -> tuple[str, Any]:
@@ -169,8 +218,19 @@ def _override(variable: str, prefix: str, structure: type[Table], text: str) -> 
         raise SettingsError(f"environment: {variable}: {_explain(str(error), types[key])}") from None
 
 
-def _tables() -> dict[str, type[Table]]:
-    return {name: kind for name, kind in _types(Settings).items() if name != "folder"}
+def _secret_files(values: Mapping[str, Any], origins: Origins) -> tuple[Path, ...]:
+    found = (
+        origins[f"{table}.{key}"]
+        for table, structure in tables().items()
+        for key, kind in _types(structure).items()
+        if kind is Secret and values[table][key]
+    )
+    files = {Path(origin.secret_file or origin.place) for origin in found if origin.kind in {"file", "secret_file"}}
+    return tuple(sorted(files))
+
+
+def tables() -> dict[str, type[Table]]:
+    return {name: kind for name, kind in _types(Settings).items() if name not in {"folder", "secret_files"}}
 
 
 def _types(structure: type[Table]) -> dict[str, Any]:
@@ -183,7 +243,7 @@ def _convert(values: Mapping[str, Any], origins: Origins) -> Settings:
     except msgspec.ValidationError as error:
         text, _, location = str(error).partition(" - at `$.")
         table, key = re.split(r"[.\[`]", location)[:2]
-        raise SettingsError(f"{origins[f'{table}.{key}']}: {_explain(text, _types(_tables()[table])[key])}") from None
+        raise SettingsError(f"{origins[f'{table}.{key}']}: {_explain(text, _types(tables()[table])[key])}") from None
 
 
 def _secret(kind: type[Any], value: Any) -> Any:
@@ -210,7 +270,7 @@ def _check(settings: Settings, origins: Origins) -> None:
         _check_url(origins["server.public_url"], server.public_url)
 
 
-def _check_networks(origin: str, networks: tuple[str, ...]) -> None:
+def _check_networks(origin: Origin, networks: tuple[str, ...]) -> None:
     for network in networks:
         try:
             ipaddress.ip_network(network, strict=False)
@@ -218,7 +278,7 @@ def _check_networks(origin: str, networks: tuple[str, ...]) -> None:
             raise SettingsError(f"{origin}: {network!r} is no address or network such as 10.0.0.0/8") from None
 
 
-def _check_url(origin: str, url: str) -> None:
+def _check_url(origin: Origin, url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -2,20 +2,23 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 
 import click
 import msgspec
 
 from gateway.app import create_app
-from gateway.cli.options import settings_option
+from gateway.cli.migrate import migrate_at_start
+from gateway.cli.options import settings_reader_option, supervision_of_this_process
 from gateway.clock import SystemClock
 from gateway.errors import StorageUnavailable
 from gateway.log import configure_log
 from gateway.passwords import Passwords
-from gateway.server import serve_app
+from gateway.reload import Reloader
+from gateway.server import note_hang_ups, serve_app
 from gateway.services import build_services
-from gateway.settings import Settings
+from gateway.settings import ReadSettings, Settings
 from gateway.store import Store, instance_lock
 from gateway.users import Users
 
@@ -23,17 +26,21 @@ from gateway.users import Users
 @click.command()
 @click.option("--host", help="Instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
-@settings_option
-def serve(*, settings: Settings, host: str | None, port: int | None) -> None:
-    """Run the gateway until it is told to stop.
+@settings_reader_option
+def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None) -> None:
+    """Run the gateway until it is told to stop. SIGHUP has it read its settings again.
 
     Example: gateway serve --settings /etc/gateway/settings.toml
     """
+    hang_ups = note_hang_ups()
+    supervision = supervision_of_this_process()
+    settings = read_settings().settings
     server = msgspec.structs.replace(
         settings.server,
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
+    migrate_at_start(settings.database_path)
     asyncio.run(_check_database(settings))
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
     services = build_services(settings, SystemClock())
@@ -43,6 +50,9 @@ def serve(*, settings: Settings, host: str | None, port: int | None) -> None:
             create_app(services, write_request_line),
             server,
             started=lambda address: _announce(address, settings.server.public_url or address, first_admin),
+            supervision=supervision,
+            hang_ups=hang_ups,
+            reload=Reloader(lambda: read_settings().settings, settings, services).reload,
         )
 
 

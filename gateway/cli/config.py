@@ -1,0 +1,51 @@
+"""gateway config."""
+
+from collections.abc import Callable
+
+import click
+
+from gateway.cli.options import json_option, settings_reader_option
+from gateway.cli.output import Row, print_rows
+from gateway.secret import Secret
+from gateway.settings import ReadSettings
+
+
+@click.command()
+@json_option
+@settings_reader_option
+def config(*, read_settings: Callable[[], ReadSettings], as_json: bool) -> None:
+    """Show the settings that hold here, and where each comes from. Of a secret only whether it is set.
+
+    Example: gateway config --settings /etc/gateway/settings.toml
+    """
+    read = read_settings()
+    rows = [_row(read, name) for name in read.origins]
+    print_rows(rows if as_json else [_in_words(row) for row in rows], as_json=as_json, empty="")
+
+
+def _row(read: ReadSettings, name: str) -> Row:
+    table, _, key = name.partition(".")
+    value = getattr(getattr(read.settings, table), key)
+    origin = read.origins[name]
+    return {
+        "setting": name,
+        "value": _set_or_not(value) if isinstance(value, Secret) else value,
+        "origin": origin.kind,
+        "place": origin.place or None,
+        "secret_file": origin.secret_file or None,
+    }
+
+
+def _set_or_not(secret: Secret) -> str:
+    return "set" if secret else "not set"
+
+
+def _in_words(row: Row) -> Row:
+    value = ", ".join(row["value"]) if isinstance(row["value"], tuple) else row["value"]
+    places = {
+        "default": "default",
+        "file": row["place"],
+        "environment": f"environment {row['place']}",
+        "secret_file": f"{row['secret_file']}, named by {row['place']}",
+    }
+    return {"setting": row["setting"], "value": value if value != "" else "-", "from": places[row["origin"]]}

@@ -1,0 +1,166 @@
+"""gateway install."""
+
+import difflib
+import ipaddress
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import confirm, json_option, yes_option
+from gateway.cli.output import print_json
+from gateway.errors import OperatorError
+from gateway.settings import ReadSettings, ServerSettings, read_settings
+from gateway.systemd_unit import SERVICE, SOCKET, STATE_FOLDER, Credential, Installation, unit_files
+
+DEFAULTS = Installation()
+
+
+@click.command()
+@click.option("--systemd", is_flag=True, help="Unit files: a service, and a socket that outlives it.")
+@click.option("--settings", type=click.Path(path_type=Path, dir_okay=False), help=f"Default: {DEFAULTS.settings}.")
+@click.option("--user", default=DEFAULTS.user, show_default=True, help="System user to run as.")
+@click.option("--program", type=click.Path(path_type=Path), help="Instead of the program that runs now.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default="/",
+    show_default=True,
+    help="Folder that stands for / while files are read and written; for packages.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be written, and where.")
+@json_option
+@yes_option
+def install(
+    *,
+    systemd: bool,
+    settings: Path | None,
+    user: str,
+    program: Path | None,
+    root: Path,
+    dry_run: bool,
+    as_json: bool,
+    yes: bool,
+) -> None:
+    """Write the files by which systemd runs this gateway. A file that differs is shown and not replaced unasked.
+
+    Example: gateway install --systemd --settings /etc/gateway/settings.toml --dry-run
+    """
+    if not systemd:
+        raise click.UsageError("say what to install: --systemd")
+    path = (Path.cwd() / (settings or click.get_current_context().find_root().obj or DEFAULTS.settings)).absolute()
+    installation = _installation(path, root.resolve(), (str(program),) if program else _this_program(), user)
+    files = {_below(root, path): text for path, text in unit_files(installation).items()}
+    before = {path: _text_of(path) for path in files}
+    if as_json:
+        states = {path: _state(before[path], text) for path, text in files.items()}
+        print_json([{"path": str(path), "state": states[path], "content": text} for path, text in files.items()])
+    elif dry_run:
+        for path, text in files.items():
+            click.echo(f"# {path}\n{text}")
+    if dry_run:
+        return
+    _confirm_changes(files, before, yes=yes)
+    for path, text in files.items():
+        _write(path, text, is_same=text == before[path])
+    _say_what_is_next(installation)
+
+
+def _installation(path: Path, root: Path, program: tuple[str, ...], user: str) -> Installation:
+    on_disk = _below(root, str(path))
+    if not on_disk.exists():
+        click.echo(f"{path} is not there yet: the defaults are assumed, and a database in {STATE_FOLDER}.", err=True)
+        return Installation(program=program, settings=str(path), user=user)
+    read = read_settings(on_disk, {})
+    server = read.settings.server
+    folder = read.settings.database_path.parent
+    return Installation(
+        program=program,
+        settings=str(path),
+        user=user,
+        listen=_listen(server),
+        database_folder=str(Path("/") / folder.relative_to(root) if folder.is_relative_to(root) else folder),
+        credential=_credential(read),
+    )
+
+
+def _listen(server: ServerSettings) -> str:
+    """An address: systemd looks no names up."""
+    host = "127.0.0.1" if server.host == "localhost" else server.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise OperatorError(f"server.host: a socket unit needs an address, not {host!r}") from None
+    return f"[{address}]:{server.port}" if address.version == 6 else f"{address}:{server.port}"  # noqa: PLR2004 - IP's
+
+
+def _credential(read: ReadSettings) -> Credential:
+    """The secret that the settings file wants and does not hold itself."""
+    keys: dict[str, Credential] = {"client_credentials": "client_secret", "basic": "password", "none": ""}
+    key = keys[read.settings.airbyte.auth]
+    is_in_file = bool(key) and read.origins[f"airbyte.{key}"].kind == "file"
+    return "" if is_in_file and getattr(read.settings.airbyte, key) else key
+
+
+def _this_program() -> tuple[str, ...]:
+    if getattr(sys, "frozen", False):
+        return (sys.executable,)
+    started = Path(sys.argv[0]).absolute()
+    return (sys.executable, "-m", "gateway") if started.suffix == ".py" else (str(started),)
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path}: cannot be read: {error}") from None
+
+
+def _state(before: str | None, text: str) -> str:
+    if before is None:
+        return "new"
+    return "same" if before == text else "different"
+
+
+def _confirm_changes(files: dict[Path, str], before: dict[Path, str | None], *, yes: bool) -> None:
+    for path, text in files.items():
+        old = before[path]
+        if old is not None and old != text:
+            lines = difflib.unified_diff(
+                old.splitlines(), text.splitlines(), str(path), "would be written", lineterm=""
+            )
+            click.echo("\n".join(lines), err=True)
+            confirm(f"Replace {path}?", yes=yes)
+
+
+def _write(path: Path, text: str, *, is_same: bool) -> None:
+    if is_same:
+        click.echo(f"{path} is as it should be.", err=True)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+    except OSError as error:
+        raise OperatorError(f"{path}: cannot be written: {error.strerror}") from None
+    click.echo(f"Wrote {path}.", err=True)
+
+
+def _say_what_is_next(installation: Installation) -> None:
+    user, command = installation.user, " ".join(installation.program)
+    once = [
+        f"useradd --system --home-dir {STATE_FOLDER} --shell /usr/sbin/nologin {user}",
+        f"install -d -o {user} -g {user} -m 700 {STATE_FOLDER}",
+        f"runuser -u {user} -- {command} init --settings {installation.settings}",
+    ]
+    if installation.credential:
+        once.append(f"install -m 600 /dev/stdin {installation.secret_file}   # then type the secret, and Ctrl-D")
+    each = ["systemctl daemon-reload", f"systemctl enable --now {SOCKET} {SERVICE}"]
+    lines = ["Once:", *(f"  {line}" for line in once), "Then:", *(f"  {line}" for line in each)]
+    click.echo("\n".join(lines), err=True)

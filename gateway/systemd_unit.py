@@ -1,0 +1,186 @@
+"""The text of the unit files under which systemd runs the gateway. `deploy/` holds what the defaults make of it."""
+
+import re
+from pathlib import PurePath
+from typing import Literal
+
+import msgspec
+
+from gateway.errors import Invalid
+
+STATE_FOLDER = "/var/lib/gateway"
+UNIT_FOLDER = "/etc/systemd/system"
+SERVICE = "gateway.service"
+SOCKET = "gateway.socket"
+USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+Credential = Literal["client_secret", "password", ""]
+HOMES = ("/home", "/root", "/run/user")
+SOCKET_TEXT = """\
+[Unit]
+Description=Airbyte client gateway, its listening socket
+
+[Socket]
+# Belongs to systemd, so it outlives the service: who connects during a restart waits in line and is answered.
+ListenStream={listen}
+Backlog=2048
+
+[Install]
+WantedBy=sockets.target
+"""
+SERVICE_TEXT = """\
+[Unit]
+Description=Airbyte client gateway
+Requires=gateway.socket
+After=gateway.socket network-online.target
+Wants=network-online.target
+# Never given up: a stopped service with an open socket would be started at once by the next caller.
+StartLimitIntervalSec=0
+
+[Service]
+# "notify-reload" would need systemd 253; Debian 12 has 252.
+Type=notify
+# All: the one-file binary speaks from a child of the process that systemd started.
+NotifyAccess=all
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+Sockets=gateway.socket
+Restart=on-failure
+RestartSec=1s
+WatchdogSec=30s
+# An event loop that hangs runs no handler.
+WatchdogSignal=SIGKILL
+# SIGTERM to the main process alone, which finishes what is under way; a second signal would end that.
+KillMode=mixed
+TimeoutStopSec=95s
+
+# A user that stays, not DynamicUser: commands such as "gateway key create" and backups run as it too.
+User={user}
+Group={user}
+StateDirectory=gateway
+StateDirectoryMode=0700
+WorkingDirectory=/var/lib/gateway
+UMask=0077
+{credential_lines}\
+LimitNOFILE=16384
+# Memory holds secrets.
+LimitCORE=0
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+{writable_lines}\
+ProtectHome={protect_home}
+# Not PrivateTmp: the one-file binary unpacks itself here, and on a hardened machine /tmp lets nothing be run.
+TemporaryFileSystem=/tmp:mode=1777,size=256M
+PrivateDevices=yes
+PrivateMounts=yes
+PrivateUsers=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+Also=gateway.socket
+"""
+CREDENTIAL_TEXT = """\
+# A copy made at each start: after a change of the secret, restart. With the socket above that loses no request.
+LoadCredential={name}:{path}
+Environment=GATEWAY_AIRBYTE_{key}_FILE=%d/{name}
+"""
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs from machine to machine. `credential` is the secret setting that systemd hands over, if any."""
+
+    program: tuple[str, ...] = ("/opt/gateway/bin/gateway",)
+    settings: str = "/etc/gateway/settings.toml"
+    user: str = "gateway"
+    listen: str = "127.0.0.1:8080"
+    database_folder: str = STATE_FOLDER
+    credential: Credential = "client_secret"
+
+    @property
+    def secret_file(self) -> str:
+        """Where the operator keeps the secret, open to root alone."""
+        return f"{PurePath(self.settings).parent}/{_credential_id(self)}"
+
+
+def unit_files(installation: Installation) -> dict[str, str]:
+    """Text by path. Raises Invalid for a user or path that no unit can name."""
+    if USER_NAME.fullmatch(installation.user) is None:
+        raise Invalid(f"{installation.user!r} is no name of a system user")
+    for text in (*installation.program, installation.settings, installation.database_folder):
+        if not text.isprintable():
+            raise Invalid(f"{text!r} cannot stand in a unit file")
+    return {
+        f"{UNIT_FOLDER}/{SERVICE}": service_unit(installation),
+        f"{UNIT_FOLDER}/{SOCKET}": socket_unit(installation),
+    }
+
+
+def socket_unit(installation: Installation) -> str:
+    return SOCKET_TEXT.format(listen=installation.listen)
+
+
+def service_unit(installation: Installation) -> str:
+    words = (*installation.program, "serve", "--settings", installation.settings)
+    return SERVICE_TEXT.format(
+        command=" ".join(_quoted(word) for word in words),
+        user=installation.user,
+        credential_lines=_credential_lines(installation),
+        writable_lines=_writable_lines(installation),
+        protect_home="read-only" if _is_in_a_home(installation) else "yes",
+    )
+
+
+def _credential_id(installation: Installation) -> str:
+    return f"airbyte-{installation.credential.replace('_', '-')}"
+
+
+def _credential_lines(installation: Installation) -> str:
+    if not installation.credential:
+        return ""
+    return CREDENTIAL_TEXT.format(
+        name=_credential_id(installation),
+        path=_escaped(installation.secret_file),
+        key=installation.credential.upper(),
+    )
+
+
+def _writable_lines(installation: Installation) -> str:
+    if PurePath(installation.database_folder).is_relative_to(STATE_FOLDER):
+        return ""
+    return f"ReadWritePaths={_quoted(installation.database_folder)}\n"
+
+
+def _is_in_a_home(installation: Installation) -> bool:
+    paths = (*installation.program, installation.settings, installation.database_folder)
+    return any(PurePath(path).is_relative_to(home) for path in paths for home in HOMES)
+
+
+def _quoted(word: str) -> str:
+    """One word of a command line; see systemd.service(5)."""
+    escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return escaped if re.fullmatch(r"[^\s\"'\\;]+", escaped) else f'"{escaped}"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")

@@ -1,0 +1,165 @@
+"""gateway install: shows, writes, and replaces nothing unasked."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.systemd_unit import Installation, unit_files
+from tests.cli.conftest import finished, invoke, refusal_of
+
+DEFAULTS = unit_files(Installation())
+PROGRAM = ("--program", "/opt/gateway/bin/gateway")
+
+
+def install(root: Path, *more: str, answer: str | None = None, ok: bool = True) -> str:
+    """What is said on both streams."""
+    result = invoke("install", "--systemd", "--root", str(root), *PROGRAM, *more, answer=answer)
+    assert not ok or result.exit_code == 0, result.output
+    return result.stdout + result.stderr
+
+
+def unit(root: Path, name: str) -> Path:
+    return root / "etc/systemd/system" / name
+
+
+def contents(root: Path) -> dict[str, str]:
+    return {f"/{path.relative_to(root)}": path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+def with_settings(root: Path, toml: str) -> Path:
+    path = root / "etc/gateway/settings.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(toml)
+    return path
+
+
+def test_the_defaults_are_written_and_what_is_next_is_said(tmp_path: Path) -> None:
+    said = install(tmp_path)
+
+    assert contents(tmp_path) == DEFAULTS
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.s*") if path.is_file()} == {0o644}
+    assert "systemctl daemon-reload\n  systemctl enable --now gateway.socket gateway.service\n" in said
+    assert "/etc/gateway/settings.toml is not there yet" in said
+
+
+def test_a_dry_run_shows_path_and_content_and_writes_nothing(tmp_path: Path) -> None:
+    result = invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--dry-run")
+
+    assert result.exit_code == 0
+    assert result.stdout == "".join(f"# {tmp_path}{path}\n{text}\n" for path, text in DEFAULTS.items())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_tells_the_state_of_each_file(tmp_path: Path) -> None:
+    install(tmp_path)
+    unit(tmp_path, "gateway.socket").unlink()
+    unit(tmp_path, "gateway.service").write_text("[Unit]\n")
+
+    result = invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--dry-run", "--json")
+    service, listener = DEFAULTS.values()
+
+    assert json.loads(result.stdout) == [
+        {"path": str(unit(tmp_path, "gateway.service")), "state": "different", "content": service},
+        {"path": str(unit(tmp_path, "gateway.socket")), "state": "new", "content": listener},
+    ]
+
+
+def test_again_nothing_is_to_be_done(tmp_path: Path) -> None:
+    install(tmp_path)
+
+    said = install(tmp_path, answer="")
+
+    assert said.count("is as it should be.") == 2
+
+
+def test_a_file_that_differs_is_shown_and_stays_without_a_yes(tmp_path: Path) -> None:
+    install(tmp_path)
+    changed = unit(tmp_path, "gateway.service")
+    changed.write_text(changed.read_text().replace("WatchdogSec=30s", "WatchdogSec=5s"))
+    unit(tmp_path, "gateway.socket").unlink()
+    before = contents(tmp_path)
+
+    result = invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, answer="n\n")
+
+    assert refusal_of(result) == "nothing was changed"
+    assert "\n-WatchdogSec=5s\n+WatchdogSec=30s\n" in result.stderr
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(("more", "answer"), [([], "y\n"), (["--yes"], None)])
+def test_with_a_yes_it_is_replaced(tmp_path: Path, more: list[str], answer: str | None) -> None:
+    install(tmp_path)
+    unit(tmp_path, "gateway.service").write_text("[Unit]\n")
+
+    install(tmp_path, *more, answer=answer)
+
+    assert contents(tmp_path) == DEFAULTS
+
+
+def test_the_settings_of_the_installation_are_filled_in(tmp_path: Path) -> None:
+    with_settings(
+        tmp_path,
+        '[server]\nhost = "::1"\nport = 9000\n[airbyte]\nauth = "basic"\n[database]\nurl = "sqlite:////srv/g/gateway.db"\n',
+    )
+    install(tmp_path, "--user", "airbyte-gw")
+
+    service, listener = (unit(tmp_path, name).read_text() for name in ("gateway.service", "gateway.socket"))
+    assert "ListenStream=[::1]:9000\n" in listener
+    assert "User=airbyte-gw\nGroup=airbyte-gw\n" in service
+    assert "ReadWritePaths=/srv/g\n" in service
+    assert "LoadCredential=airbyte-password:/etc/gateway/airbyte-password\n" in service
+
+
+def test_systemd_looks_no_names_up(tmp_path: Path) -> None:
+    path = with_settings(tmp_path, '[server]\nhost = "localhost"\n')
+    install(tmp_path)
+    assert "ListenStream=127.0.0.1:8080\n" in unit(tmp_path, "gateway.socket").read_text()
+
+    path.write_text('[server]\nhost = "gateway.example.com"\n')
+    message = refusal_of(invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--yes"))
+    assert message == "server.host: a socket unit needs an address, not 'gateway.example.com'"
+
+
+def test_a_relative_database_lies_beside_the_settings(tmp_path: Path) -> None:
+    with_settings(tmp_path, "")
+    install(tmp_path)
+
+    assert "ReadWritePaths=/etc/gateway\n" in unit(tmp_path, "gateway.service").read_text()
+
+
+@pytest.mark.parametrize("toml", ['[airbyte]\nauth = "none"\n', '[airbyte]\nclient_secret = "hidden"\n'])
+def test_a_secret_that_is_not_wanted_or_in_the_settings_is_not_handed_over(tmp_path: Path, toml: str) -> None:
+    with_settings(tmp_path, toml)
+
+    said = install(tmp_path)
+
+    assert "LoadCredential" not in unit(tmp_path, "gateway.service").read_text()
+    assert "hidden" not in said + str(contents(tmp_path / "etc/systemd"))
+
+
+def test_bad_settings_and_a_bad_user_are_one_line(tmp_path: Path) -> None:
+    arguments = ("install", "--systemd", "--root", str(tmp_path))
+    assert refusal_of(invoke(*arguments, "--user", "no one")) == "'no one' is no name of a system user"
+
+    path = with_settings(tmp_path, "[nonsense]\n")
+    assert refusal_of(invoke(*arguments)).startswith(f"{path}: unknown table [nonsense]")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "etc").write_text("a file")
+
+    message = refusal_of(invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM))
+
+    assert "Not a directory" in message
+
+
+def test_what_to_install_must_be_said() -> None:
+    assert invoke("install").exit_code == 2
+
+
+def test_the_program_that_runs_is_the_one_that_is_started_later(tmp_path: Path) -> None:
+    result = finished("install", "--systemd", "--root", str(tmp_path), "--dry-run", folder=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert "/bin/python -m gateway serve --settings /etc/gateway/settings.toml\n" in result.stdout
