@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from gateway.handlers.connections import list_connections
 from gateway.handlers.health import show_health, show_metrics, show_readiness
 from gateway.handlers.jobs import list_jobs, trigger_sync
+from gateway.handlers.keys import revoke_key
 from gateway.handlers.openapi import show_openapi
 from gateway.handlers.status import show_status
 from gateway.lazy_mount import LazyMount
@@ -96,6 +97,7 @@ def _api(services: Services) -> ApiMount:
             ApiRoute("/connections", list_connections),
             ApiRoute("/connections/{id}/sync", trigger_sync, method="POST"),
             ApiRoute("/connections/{id}/jobs", list_jobs),
+            ApiRoute("/keys/revoke", revoke_key, method="POST"),
         ],
     )
     return ApiMount(

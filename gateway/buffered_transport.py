@@ -1,6 +1,9 @@
 """A connection's writes, gathered: one turn of the event loop makes one system call of them."""
 
+import array
 import asyncio
+import fcntl
+import termios
 from typing import Any
 
 
@@ -29,6 +32,14 @@ class BufferedTransport:
 
     def get_write_buffer_size(self) -> int:
         return self._transport.get_write_buffer_size() + len(self._pending)
+
+    def has_unread(self) -> bool:
+        """Whether something has come in that the event loop has not read yet."""
+        if self._transport.is_closing():
+            return False
+        size = array.array("i", [0])
+        fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, size)
+        return size[0] > 0
 
     def write_eof(self) -> None:
         self._flush()

@@ -87,6 +87,18 @@ class Limiter:
             bucket = self._buckets[key_id] = TokenBucket(policy, now)
         return bucket.take(policy, now)
 
+    def change_default(self, policy: RatePolicy, now: float) -> None:
+        """Until now the old one counted. Each bucket keeps its tokens, as far as they fit; a full one is full again."""
+        for key_id, bucket in list(self._buckets.items()):
+            if bucket.policy is not self.default:
+                continue
+            if bucket.is_full(now):
+                del self._buckets[key_id]
+            else:
+                bucket.advance(self.default, now)
+                bucket.advance(policy, now)
+        self.default = policy
+
     def refuses(self, key_id: str, now: float) -> bool:
         """Whether `take` would be refused. Asking costs nothing and leaves no bucket behind."""
         bucket = self._buckets.get(key_id)

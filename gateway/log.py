@@ -40,16 +40,21 @@ def configure_log(*, level: str, style: Literal["json", "console"], stream: Text
             _cleaned,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: lines,
+        logger_factory=lines,
         cache_logger_on_first_use=False,
     )
-    root = logging.getLogger()
-    root.handlers = [_ToStructlog()]
-    root.setLevel(max(LEVELS[level], logging.WARNING))
-    if style == "json" and LEVELS[level] <= LEVELS["info"]:
-        return lines.write_request
-    return write_line
+    logging.getLogger().handlers = [_ToStructlog()]
+    change_level(level)
+    return lines.write_request if style == "json" else write_line
+
+
+def change_level(level: str) -> None:
+    """From now on. What `configure_log` returned obeys too."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
+    logging.getLogger().setLevel(max(LEVELS[level], logging.WARNING))
+    lines = structlog.get_config()["logger_factory"]
+    if isinstance(lines, Lines):
+        lines.has_requests = LEVELS[level] <= LEVELS["info"]
 
 
 def write_line(event: str, fields: dict[str, Any]) -> None:
@@ -61,11 +66,16 @@ class Lines:
     """Writes lines in their order as they come; those of requests by the end of the event loop's turn."""
 
     def __init__(self, stream: TextIO) -> None:
+        self.has_requests = True
         self._stream = stream
         self._pending: list[str] = []
         self._time = ""
         # Kept: until Python 3.12 asking for the running loop costs a system call.
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self, *_names: Any) -> "Lines":
+        """As structlog's factory of loggers."""
+        return self
 
     def msg(self, line: str) -> None:
         self._pending.append(line)
@@ -75,6 +85,8 @@ class Lines:
 
     def write_request(self, event: str, fields: dict[str, Any]) -> None:
         """The very line structlog would write, in a third of its time; one write for a whole turn of the loop."""
+        if not self.has_requests:
+            return
         fields["event"] = event
         fields["level"] = "info"
         is_first = not self._pending

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 80)
+FORWARDED_UNTRUSTED = "gateway_forwarded_untrusted"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -22,6 +23,11 @@ class Metrics:
             "Rows of Airbyte's that belonged to another connection than the one asked for. Alarm at 1.",
             registry=self._registry,
         )
+        self._forwarded_untrusted = Counter(
+            FORWARDED_UNTRUSTED,
+            "Requests whose X-Forwarded-For was not believed: it came from no address of server.trusted_proxies.",
+            registry=self._registry,
+        )
         self._gauges: dict[str, Gauge] = {}
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -37,6 +43,13 @@ class Metrics:
 
     def count_mismatch(self, rows: int) -> None:
         self._mismatches.inc(rows)
+
+    def count_forwarded_untrusted(self) -> None:
+        self._forwarded_untrusted.inc()
+
+    @property
+    def forwarded_untrusted(self) -> int:
+        return int(self._registry.get_sample_value(f"{FORWARDED_UNTRUSTED}_total") or 0)
 
     def gauge(self, name: str, text: str, value: float) -> None:
         """Set a gauge, made at its first use."""

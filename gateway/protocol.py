@@ -238,7 +238,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Finish what is being received or answered, then close."""
         self._is_stopping = True
-        if self._phase is not Phase.HEAD:
+        # A request may have come while others were told to go; a proxy would not repeat it if it is a trigger.
+        if self._phase is not Phase.HEAD and (self._owed or not self.transport.has_unread()):  # type: ignore[attr-defined]  # ours
             super().shutdown()
 
     def _start_deadline(self) -> None:

@@ -9,7 +9,7 @@ from gateway import keys, validation
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.clock import Clock
 from gateway.connection_mapping import ConnectionMapping
-from gateway.errors import Invalid
+from gateway.errors import Invalid, Unknown
 from gateway.last_sync import LastSyncRefresh
 from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, ApiKey, Client, Connection, RatePolicy, Scope
 from gateway.store import Store
@@ -193,10 +193,13 @@ class Provisioning:
         scope: Scope,
         expires: str | None,
         rate: str | None,
+        client_id: int | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """Raises Invalid, Unknown."""
+        """Raises Invalid, Unknown, also if `client_id` is given and the slug is no longer that client's."""
         client = await self._store.clients.by_slug(client_slug)
+        if client_id not in {None, client.id}:
+            raise Unknown(f"the client {client_slug!r} was removed")
         new = self._mint(
             client.id,
             name=validation.text("the name", name),

@@ -110,11 +110,12 @@ def build_services(
     metrics = Metrics()
     store = Store(settings.database_path)
     options = settings.airbyte
+    identity, secret = options.credential
     airbyte = connect_airbyte(
         base_url=options.base_url,
         auth=options.auth,
-        identity=options.client_id if options.auth == "client_credentials" else options.username,
-        secret=options.client_secret if options.auth == "client_credentials" else options.password,
+        identity=identity,
+        secret=secret,
         max_in_flight=options.max_in_flight,
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing

@@ -32,12 +32,15 @@ LEAVES = {
     "log": set[str](),
     "sandbox": set[str](),
     "keys": {"models"},
+    "secret_scanning": {"keys"},
     "limiter": {"models"},
     "cursor": {"errors"},
     "responses": {"errors"},
     "router": {"errors", "request_record"},
     "request_record": {"errors"},
     "settings": {"errors", "resources", "secret"},
+    "version": {"__init__", "resources"},
+    "frozen": set[str](),
     "request_head": {"errors"},
     "wire_limits": {"request_head"},
     "refusals": {"errors", "log", "responses"},
@@ -45,7 +48,10 @@ LEAVES = {
     "brake": set[str](),
     "passwords": {"errors"},
     "lazy_mount": set[str](),
-    "server": {"draining", "errors", "protocol", "refusals", "settings", "wire_limits"},
+    "systemd": {"errors"},
+    "systemd_unit": {"errors"},
+    "server": {"clock", "draining", "errors", "protocol", "refusals", "settings", "systemd", "wire_limits"},
+    "nginx_config": {"errors", "keys", "resources", "settings"},
 }
 ROOMS = {
     "store": {"errors", "models", "times", "resources"},
@@ -97,11 +103,14 @@ RULES = {
         "times",
         "validation",
     },
+    "manifest": {"clock", "errors", "keys", "models", "store", "times", "validation"},
     "openapi": {"__init__", "cursor", "errors", "keys", "limiter", "middleware", "models", "syncs"},
 }
 BELOW_SERVICES = {*LEAVES, *ROOMS, *RULES} - {
     "sandbox",
     "server",
+    "systemd",
+    "systemd_unit",
     "openapi",
     "protocol",
     "request_head",
@@ -111,7 +120,8 @@ BELOW_SERVICES = {*LEAVES, *ROOMS, *RULES} - {
 FRONT = {
     "services": BELOW_SERVICES,
     "doctor": BELOW_SERVICES - {"middleware"} | {"services"},
-    "dashboard": BELOW_SERVICES - {"airbyte", "store", "settings"} | {"doctor", "openapi", "services"},
+    "reload": {"errors", "log", "models", "services", "settings"},
+    "dashboard": BELOW_SERVICES - {"airbyte", "store", "settings"} | {"doctor", "openapi", "services", "version"},
     "handlers": BELOW_SERVICES - {"airbyte", "store", "settings"} | {"services", "dashboard", "openapi"},
 }
 ALL = {*LEAVES, *ROOMS, *RULES, *FRONT}
@@ -128,15 +138,16 @@ MAY_IMPORT = {
 
 ONLY_IMPORTER = {
     "aiosqlite": r"store/",
-    "sqlite3": r"store/|doctor\.py",
+    "sqlite3": r"store/|doctor/|version\.py",
     "httpx2": r"airbyte/client\.py",
     "click": r"cli/",
     "uvicorn": r"(protocol|server)\.py",
     "httptools": r"(protocol|request_head)\.py",
     "prometheus_client": r"metrics\.py",
-    "jinja2": r"dashboard/",
+    "jinja2": r"dashboard/|nginx_config\.py",
     "argon2": r"passwords\.py",
     "zxcvbn": r"passwords\.py",
+    "tomli_w": r"manifest/",
     "starlette": r"(app|lazy_mount|responses|router|services)\.py|(dashboard|handlers|middleware|sandbox)/",
     "gateway.sandbox": r"(cli|sandbox)/",
 }

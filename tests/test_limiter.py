@@ -259,3 +259,43 @@ def test_a_forgotten_bucket_is_full() -> None:
     limiter.forget("b")
 
     assert limiter.take("a", None, 0).allowed
+
+
+@pytest.mark.parametrize(
+    ("after", "full", "begun", "empty"),
+    [
+        # Full is full again, begun keeps what fits, and an empty one is not filled by a reload.
+        (RatePolicy(100, 60), (True, 99, 1), (True, 7, 1), (False, 0, 1)),
+        (RatePolicy(5, 60), (True, 4, 12), (True, 4, 12), (False, 0, 12)),
+    ],
+)
+def test_a_changed_default_is_for_every_key_that_has_no_other(
+    after: RatePolicy, full: tuple[bool, int, int], begun: tuple[bool, int, int], empty: tuple[bool, int, int]
+) -> None:
+    limiter = Limiter(RatePolicy(10, 60))
+    own = RatePolicy(10, 60)
+    limiter.take("key_full", None, 0)
+    for now in (60, 60):
+        limiter.take("key_begun", None, now)
+    for _ in range(10):
+        limiter.take("key_empty", None, 60)
+        limiter.take("key_own", own, 60)
+
+    limiter.change_default(after, 60)
+
+    assert answer(limiter.take("key_full", None, 60)) == full
+    assert answer(limiter.take("key_begun", None, 60)) == begun
+    assert answer(limiter.take("key_empty", None, 60)) == empty
+    assert answer(limiter.take("key_own", own, 60)) == (False, 0, 6)
+    assert limiter.take("key_new", None, 60).policy == after
+
+
+def test_until_the_change_a_bucket_filled_at_the_old_rate() -> None:
+    limiter = Limiter(RatePolicy(10, 60))
+    for _ in range(10):
+        limiter.take("key_1", None, 0)
+
+    limiter.change_default(RatePolicy(1000, 60), 30)
+
+    # Five tokens in the half minute before, and sixteen in the second after.
+    assert answer(limiter.take("key_1", None, 31)) == (True, 20, 1)

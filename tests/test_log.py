@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from gateway.log import configure_log
+from gateway.log import change_level, configure_log
 
 BOM = "\ufeff"
 STYLES: list[Literal["json", "console"]] = ["json", "console"]
@@ -291,3 +291,19 @@ def test_people_get_exceptions_too() -> None:
 
     assert "failed" in stream.getvalue()
     assert "ValueError: no" in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_changed_level_holds_for_all_that_write(style: Literal["json", "console"]) -> None:
+    stream = Stream()
+    write = configure_log(level="info", style=style, stream=stream)
+    counts = []
+    for level in ("error", "debug", "warning"):
+        change_level(level)
+        write("request", {"status": 200})
+        structlog.get_logger().debug("fine")
+        structlog.get_logger().warning("careful")
+        logging.getLogger("some.library").warning("theirs")
+        counts.append(stream.getvalue().count("\n"))
+
+    assert counts == [0, 4, 6]

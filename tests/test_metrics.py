@@ -19,6 +19,16 @@ def test_a_request_is_counted_by_method_route_and_status() -> None:
     assert 'gateway_requests_total{method="GET",route="/api/v1/status",status="401"} 1.0' in lines
 
 
+def test_requests_whose_forwarding_was_not_believed_are_counted_and_known_here() -> None:
+    metrics = Metrics()
+    before = metrics.forwarded_untrusted
+    metrics.count_forwarded_untrusted()
+    metrics.count_forwarded_untrusted()
+
+    assert (before, metrics.forwarded_untrusted) == (0, 2)
+    assert "gateway_forwarded_untrusted_total 2.0" in lines_of(metrics)
+
+
 def test_the_time_of_a_request_falls_into_its_bucket() -> None:
     metrics = Metrics()
     metrics.observe("GET", "/api/v1/status", 200, 0.03)

@@ -26,6 +26,8 @@ ANSWER_KEYS = {
     "ConnectionList": ["data"],
     "TriggeredSync": ["job"],
     "JobList": ["data"],
+    "Revocation": ["key"],
+    "RevokedKey": ["id", "revoked_at"],
     "Error": ["error"],
 }
 ANYONES_MISTAKES = {400, 401, 408, 413, 414, 429, 431}
@@ -78,7 +80,7 @@ def test_is_a_valid_openapi_3_1_document() -> None:
     assert DOCUMENT["info"]["version"] == __version__
 
 
-def test_has_the_four_operations() -> None:
+def test_has_the_five_operations() -> None:
     found = {
         (method.upper(), path, operation["operationId"])
         for path, methods in DOCUMENT["paths"].items()
@@ -90,6 +92,7 @@ def test_has_the_four_operations() -> None:
         ("GET", "/api/v1/connections", "listConnections"),
         ("POST", "/api/v1/connections/{id}/sync", "triggerSync"),
         ("GET", "/api/v1/connections/{id}/jobs", "listJobs"),
+        ("POST", "/api/v1/keys/revoke", "revokeKey"),
     }
 
 
@@ -102,6 +105,7 @@ def test_names_the_statuses_each_operation_can_answer() -> None:
         "listConnections": reads,
         "triggerSync": relays | {403},
         "listJobs": relays,
+        "revokeKey": reads,
     }
 
 

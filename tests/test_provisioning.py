@@ -392,3 +392,16 @@ async def test_a_key_ends_at_its_moment(world: World) -> None:
     assert await status_with(world, key) == 200
     world.clock.advance(1)
     assert await status_with(world, key) == 401
+
+
+async def test_a_slug_given_to_another_client_makes_no_key_of_the_other(world: World) -> None:
+    first = await world.provisioning.add_client(slug="again", name="First", plan="free")
+    await world.provisioning.remove_client("again")
+    second = await world.provisioning.add_client(slug="again", name="Second", plan="free")
+
+    with pytest.raises(Unknown, match="removed"):
+        await world.provisioning.create_key(
+            "again", name="late", scope="full", expires=None, rate=None, client_id=first.id
+        )
+
+    assert await world.services.store.api_keys.of_client(second.id) == []

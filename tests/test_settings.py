@@ -32,7 +32,7 @@ def as_shipped(settings: Settings) -> dict[str, object]:
     """What a settings file with these settings would hold; two secrets are never equal by themselves."""
     text = msgspec.json.encode(settings, enc_hook=lambda value: value.reveal() if isinstance(value, Secret) else "")
     built: dict[str, object] = json.loads(text)
-    del built["folder"]
+    del built["folder"], built["secret_files"]
     return built
 
 

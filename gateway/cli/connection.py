@@ -112,6 +112,27 @@ def map_connection(*, settings: Settings, connection_id: str, airbyte_id: str, a
 
 @connection.command()
 @click.argument("connection_id", metavar="ID")
+@click.option("--label", required=True, help="What the client calls it from now on.")
+@json_option
+@settings_option
+def rename(*, settings: Settings, connection_id: str, label: str, as_json: bool) -> None:
+    """Give a connection another label. Its id stays.
+
+    Example: gateway connection rename conn_8sQd0fWq2LzR5tYx --label "Web shop"
+    """
+
+    async def work() -> Row:
+        async with opened_services(settings) as services:
+            record = await services.provisioning.rename_connection(connection_id, label=label)
+            slugs = {client.id: client.slug for client in await services.store.clients.all()}
+            return connection_row(record, slugs[record.client_id])
+
+    row = run(work())
+    print_record(row, as_json=as_json, sentence=f"Renamed {row['id']} to {row['label']}.")
+
+
+@connection.command()
+@click.argument("connection_id", metavar="ID")
 @yes_option
 @json_option
 @settings_option

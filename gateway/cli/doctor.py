@@ -1,27 +1,38 @@
 """gateway doctor."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
 import click
 import msgspec
 
 from gateway.cli.options import json_option, opened_services, run, settings_option
 from gateway.cli.output import print_json
+from gateway.clock import SystemClock
 from gateway.doctor import Finding, examine
+from gateway.errors import DatabaseRefused
+from gateway.services import Services, build_services
 from gateway.settings import Settings
+
+WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+INDENT = " " * 6
 
 
 @click.command()
 @json_option
 @settings_option
 def doctor(*, settings: Settings, as_json: bool) -> None:
-    """Check settings, database and Airbyte, and say what to do. Exit status 1 if something is wrong.
+    """Check settings, files, database, public address and Airbyte, and say what to do.
+
+    Takes half a minute at most. Exit status 1 if something is wrong; a warning is not.
 
     Example: gateway doctor --settings /etc/gateway/settings.toml
     """
 
     async def work() -> list[Finding]:
         findings = []
-        async with opened_services(settings) as services:
-            async for finding in examine(services):
+        async with _services(settings) as (services, refusal), aclosing(examine(services, refusal=refusal)) as found:
+            async for finding in found:
                 findings.append(finding)
                 if not as_json:
                     _print(finding)
@@ -30,11 +41,27 @@ def doctor(*, settings: Settings, as_json: bool) -> None:
     findings = run(work())
     if as_json:
         print_json([msgspec.to_builtins(finding) for finding in findings])
-    if not all(finding.ok for finding in findings):
+    if any(finding.level == "fail" for finding in findings):
         raise click.exceptions.Exit(1)
 
 
+@asynccontextmanager
+async def _services(settings: Settings) -> AsyncIterator[tuple[Services, DatabaseRefused | None]]:
+    """Open, or as far as they are of use when the database was refused."""
+    async with AsyncExitStack() as stack:
+        try:
+            services = await stack.enter_async_context(opened_services(settings))
+        except DatabaseRefused as error:
+            refusal = error
+        else:
+            yield services, None
+            return
+        services = build_services(settings, SystemClock())
+        stack.push_async_callback(services.airbyte.close)
+        yield services, refusal
+
+
 def _print(finding: Finding) -> None:
-    click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.check}: {finding.text}")
+    click.echo(f"{WORDS[finding.level]:6}{finding.check}: {finding.text}")
     if finding.advice:
-        click.echo(f"      {finding.advice}")
+        click.echo(INDENT + finding.advice)

@@ -1,5 +1,7 @@
 """gateway key …"""
 
+from typing import Literal
+
 import click
 
 from gateway.cli.options import (
@@ -11,8 +13,10 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.keys import TEXT_PATTERN
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.provisioning import NewKey
+from gateway.secret_scanning import github_pattern, gitleaks_rules
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -144,3 +148,28 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
 
     new, slug = run(work())
     _print_new(new, slug, as_json=as_json)
+
+
+@key.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["regex", "gitleaks", "github"]),
+    default="regex",
+    show_default=True,
+    help="The expression alone, a rule file for gitleaks, or the fields of a custom pattern on GitHub.",
+)
+def pattern(*, form: Literal["regex", "gitleaks", "github"]) -> None:
+    """Print what a secret scanner needs to find leaked keys.
+
+    Example: gateway key pattern --format gitleaks > .gitleaks.toml
+    """
+    if form == "gitleaks":
+        click.echo(gitleaks_rules(), nl=False)
+    elif form == "github":
+        fields = github_pattern()
+        width = max(map(len, fields))
+        for name, text in fields.items():
+            click.echo(f"{name.ljust(width)}  {text}")
+    else:
+        click.echo(TEXT_PATTERN)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from gateway import __version__
 from gateway.errors import ApiError, GatewayError
 
 COMMANDS = {
@@ -15,11 +14,19 @@ COMMANDS = {
     "serve": "Run the gateway.",
     "sandbox": "Run only the sandbox Airbyte.",
     "init": "Create the database.",
+    "migrate": "Bring a database of an older gateway up to date.",
+    "backup": "Copy the database, also while it is served.",
+    "restore": "Put a backup in the place of the database.",
+    "export": "Print clients and what they have as TOML, without secrets.",
+    "apply": "Change the database to what such a map says.",
     "client": "Clients: your customers.",
     "connection": "Connections of clients, mapped to Airbyte's.",
     "key": "API keys of clients.",
     "user": "People who sign in to the dashboard.",
+    "config": "Show the settings that hold, and where each comes from.",
+    "install": "Write the files by which systemd runs this gateway.",
     "doctor": "Check settings, database and Airbyte, and say what to do.",
+    "nginx-config": "Print an nginx configuration for these settings.",
 }
 
 
@@ -52,12 +59,27 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from None
 
 
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
+    if asked and not context.resilient_parsing:
+        # Not above: only this question needs SQLite and OpenSSL.
+        version, *parts = import_module("gateway.version").versions().items()
+        click.echo(f"gateway {version[1]} ({', '.join(f'{name} {text}' for name, text in parts)})")
+        context.exit()
+
+
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: gateway demo",
 )
-@click.version_option(__version__, message="gateway %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version, and of what it is made.",
+)
 @click.option(
     "--settings",
     type=click.Path(path_type=Path, dir_okay=False),

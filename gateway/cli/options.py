@@ -4,6 +4,7 @@ import asyncio
 import functools
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,11 +16,19 @@ from gateway.clock import SystemClock
 from gateway.log import configure_log
 from gateway.passwords import Passwords
 from gateway.services import Services, build_services
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings, load_settings, read_settings
+from gateway.systemd import Supervision, take_supervision
 from gateway.users import Users
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+_settings_path_option = click.option(
+    "--settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file. Without it: settings.toml of this folder, else the defaults.",
+)
 
 
 def settings_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -30,11 +39,27 @@ def settings_option(function: Callable[..., None]) -> Callable[..., None]:
         path = settings or click.get_current_context().find_root().obj
         function(*args, settings=load_settings(path, os.environ), **options)
 
-    return click.option(
-        "--settings",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Settings file. Without it: settings.toml of this folder, else the defaults.",
-    )(with_settings)
+    return _settings_path_option(with_settings)
+
+
+def settings_reader_option(function: Callable[..., None]) -> Callable[..., None]:
+    """As `settings_option`, but passes what reads them: `read_settings()` may be called again."""
+
+    @functools.wraps(function)
+    def with_reader(*args: Any, settings: Path | None, **options: Any) -> None:
+        path = settings or click.get_current_context().find_root().obj
+        function(*args, read_settings=functools.partial(read_settings, path, os.environ), **options)
+
+    return _settings_path_option(with_reader)
+
+
+def supervision_of_this_process() -> Supervision:
+    """Taken out of the environment."""
+    ours = {os.getpid()}
+    if getattr(sys, "frozen", False):
+        # The one-file binary runs as a child of the process that unpacked it, and the supervisor knows only that one.
+        ours.add(os.getppid())
+    return take_supervision(os.environ, frozenset(ours))
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

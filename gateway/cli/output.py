@@ -13,7 +13,7 @@ def print_json(content: Any) -> None:
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str) -> None:
+def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, on_stderr: bool = False) -> None:
     """All of `rows` as a JSON array, or as a table of their columns; `empty` is said on stderr."""
     if as_json:
         print_json(rows)
@@ -25,7 +25,9 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str) -> None:
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for line in [columns, *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        click.echo(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), err=on_stderr
+        )
 
 
 def print_record(record: Row, *, as_json: bool, sentence: str) -> None:

@@ -11,7 +11,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.reveal import put_reveal
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, client_of, redirect
-from gateway.errors import Invalid
+from gateway.errors import Invalid, Unknown
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.provisioning import NewKey
 from gateway.services import services_of
@@ -41,9 +41,10 @@ async def create_key(request: Request) -> Response:
             scope=_scope(form),
             expires=_expiry(form),
             rate=None,
+            client_id=client_of(request).id,
             by=actor_of(request),
         )
-    except Invalid as error:
+    except (Invalid, Unknown) as error:
         return await _keys_page(request, status=400, problem=str(error), form=form)
     return shown_once(request, new)
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import redirect, visitor_or_none
 from gateway.errors import NotFound
+from gateway.keys import TEXT_PATTERN
 from gateway.middleware.rate_limit import in_words
 from gateway.models import Connection
 from gateway.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
@@ -70,6 +71,7 @@ async def show_page(request: Request) -> Response:
         own_connections=own[:MOST_OWN_SHOWN],
         more_connections=max(0, len(own) - MOST_OWN_SHOWN),
         document=document,
+        key_expression=TEXT_PATTERN,
         base_url=document["servers"][0]["url"],
         operations={operation.id: operation for operation in _operations(document)},
         failures=_failures(document),

@@ -3,13 +3,13 @@
 import re
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from gateway.cursor import decode_cursor
 from gateway.errors import BadRequest, ReadOnlyKey
 from gateway.handlers.principal import principal_of
+from gateway.handlers.request_content import require_no_content
 from gateway.models import JOB_STATUSES
 from gateway.request_record import SCOPE_KEY, RequestRecord, upstream_timing
 from gateway.responses import JSONAnswer
@@ -24,7 +24,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
     principal = principal_of(request)
     if principal.scope != "full":
         raise ReadOnlyKey
-    await _require_no_content(request)
+    await require_no_content(request)
     record: RequestRecord = request.scope[SCOPE_KEY]
     with upstream_timing(request.scope):
         job = await services.syncs.trigger(
@@ -55,19 +55,6 @@ async def list_jobs(request: Request) -> JSONAnswer:
         base = services.settings.server.public_url.rstrip("/")
         headers["Link"] = f'<{base}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
     return JSONAnswer({"data": page.jobs}, headers=headers)
-
-
-async def _require_no_content(request: Request) -> None:
-    """A trigger says everything in its URL. An empty object is what some HTTP libraries send for nothing."""
-    body = await request.body()
-    if not body:
-        return
-    try:
-        content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        raise BadRequest("The request body is not valid JSON; this call takes none") from None
-    if content not in ({}, None):
-        raise BadRequest("This call takes no request body")
 
 
 def _single(query: QueryParams, name: str) -> str | None:

@@ -20,9 +20,11 @@ FIRST_FAILURE = 400
 
 
 class RequestObserver(Protocol):
-    """Counts requests."""
+    """Counts requests, and those that say of themselves, through nobody we trust, where they come from."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def count_forwarded_untrusted(self) -> None: ...
 
 
 class FailureCounter(Protocol):
@@ -69,10 +71,16 @@ class RequestLogMiddleware:
             self._finish(scope, record, perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
+        request_id, forwarded_for = "", b""
         for name, value in scope["headers"]:
-            if name == b"x-request-id" and SAFE_ID.fullmatch(value) and KEY_PREFIX not in value:
-                return str(value, "ascii")
-        return self._new_id()
+            if name == b"x-request-id":
+                if not request_id and SAFE_ID.fullmatch(value) and KEY_PREFIX not in value:
+                    request_id = str(value, "ascii")
+            elif name == b"x-forwarded-for":
+                forwarded_for += value
+        if forwarded_for and not _is_believed(scope, forwarded_for):
+            self._observer.count_forwarded_untrusted()
+        return request_id or self._new_id()
 
     def _finish(self, scope: Scope, record: RequestRecord, seconds: float) -> None:
         route = record.route or page_template(scope)
@@ -94,6 +102,12 @@ class RequestLogMiddleware:
             fields["upstream_ms"] = record.upstream_ms
             fields["upstream"] = record.upstream_outcome
         self._write_line("request", fields)
+
+
+def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
+    """The server takes the caller's address out of the header when a trusted proxy sent it, and only then."""
+    client = scope.get("client")
+    return client is None or client[0].encode() in forwarded_for
 
 
 def page_template(scope: Scope) -> str:

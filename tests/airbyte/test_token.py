@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway.airbyte.schema import TokenRecord
-from gateway.airbyte.token import ClientCredentials, FixedAuthorization, token_life
+from gateway.airbyte.token import ClientCredentials, Credential, FixedAuthorization, token_life
 from gateway.errors import UpstreamBusy, UpstreamUnreachable
 from gateway.secret import Secret
 from tests.support import HandClock
@@ -141,6 +141,64 @@ async def test_a_token_that_could_forge_a_header_is_refused(clock: HandClock, to
 
 
 async def test_basic_and_none() -> None:
-    assert await FixedAuthorization("airbyte", Secret("password")).header() == "Basic YWlyYnl0ZTpwYXNzd29yZA=="
+    assert (
+        await FixedAuthorization(Credential("airbyte", Secret("password"))).header() == "Basic YWlyYnl0ZTpwYXNzd29yZA=="
+    )
     assert await FixedAuthorization().header() is None
     assert not FixedAuthorization().reject(None, renewed=False)
+
+
+async def test_a_changed_credential_forgets_token_and_refusal(clock: HandClock) -> None:
+    route = TokenRoute()
+    credentials = ClientCredentials(route.fetch, clock)
+    route.answers = [UpstreamUnreachable(detail="500 from Airbyte")]
+    with pytest.raises(UpstreamUnreachable):
+        await credentials.header()
+
+    credentials.forget()
+    second = await credentials.header()
+    credentials.forget()
+
+    assert [second, await credentials.header()] == ["Bearer token-2", "Bearer token-3"]
+    assert route.calls == 3
+
+
+async def test_who_waits_for_a_token_while_the_credential_changes_gets_one_and_others_the_new(clock: HandClock) -> None:
+    route = TokenRoute()
+    credentials = ClientCredentials(route.fetch, clock)
+    waiting = asyncio.create_task(credentials.header())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    credentials.forget()
+
+    later = await asyncio.gather(*(credentials.header() for _ in range(20)))
+
+    assert await waiting == "Bearer token-1"
+    assert set(later) == {"Bearer token-2"}
+    assert await credentials.header() == "Bearer token-2"
+    assert route.calls == 2
+
+
+async def test_the_old_credential_s_failure_is_not_the_new_one_s(clock: HandClock) -> None:
+    route = TokenRoute()
+    route.answers = [UpstreamUnreachable(detail="401 from Airbyte")]
+    credentials = ClientCredentials(route.fetch, clock)
+    waiting = asyncio.create_task(credentials.header())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    credentials.forget()
+
+    assert await waiting == "Bearer token-2"
+
+
+async def test_a_refused_old_token_says_nothing_about_the_new_one(clock: HandClock) -> None:
+    route = TokenRoute()
+    credentials = ClientCredentials(route.fetch, clock)
+    old = await credentials.header()
+    credentials.forget()
+    new = await credentials.header()
+
+    assert credentials.reject(old, renewed=False)
+    assert not credentials.reject(old, renewed=True)
+    assert await credentials.header() == new
+    assert route.calls == 2

@@ -213,6 +213,26 @@ def test_list_of_an_unknown_client_is_refused(cli: Cli) -> None:
     assert cli.refusal("connection", "list", "--client", "nobody").startswith("there is no client")
 
 
+def test_rename_changes_the_label_and_nothing_else(cli: Cli) -> None:
+    add_client(cli, "acme")
+    before = cli.json(*adding())
+
+    record = cli.json("connection", "rename", before["id"], "--label", "Web shop, new")
+
+    assert record == before | {"label": "Web shop, new"}
+    assert rows(cli) == [record]
+
+
+@pytest.mark.parametrize("label", ["", "two\nlines", "x" * 1000])
+def test_rename_to_no_label_is_refused_and_nothing_is_lost(cli: Cli, label: str) -> None:
+    add_client(cli, "acme")
+    own = cli.json(*adding())["id"]
+    before = cli.dump()
+
+    assert cli.refusal("connection", "rename", own, "--label", label).startswith("the label")
+    assert cli.dump() == before
+
+
 def test_map_points_a_connection_at_airbytes(connected: Cli, airbyte: Airbyte) -> None:
     add_client(connected, "acme")
     own = connected.json(*adding())["id"]
@@ -274,7 +294,11 @@ def test_map_while_airbyte_is_away_is_kept_with_a_warning(connected: Cli) -> Non
 
 @pytest.mark.parametrize(
     "words",
-    [["connection", "map", "conn_unknown", "--airbyte-id", UNKNOWN], ["connection", "remove", "conn_unknown", "--yes"]],
+    [
+        ["connection", "map", "conn_unknown", "--airbyte-id", UNKNOWN],
+        ["connection", "remove", "conn_unknown", "--yes"],
+        ["connection", "rename", "conn_unknown", "--label", "Shop"],
+    ],
 )
 def test_an_unknown_connection_is_refused(cli: Cli, words: list[str]) -> None:
     assert cli.refusal(*words) == "there is no connection 'conn_unknown'; see: gateway connection list"

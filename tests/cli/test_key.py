@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.keys import digest, is_well_formed
+from gateway.keys import TEXT_PATTERN, digest, is_well_formed
 from gateway.times import format_time, parse_time
 from tests.cli.conftest import Cli
 
@@ -331,3 +331,18 @@ def test_a_key_rotated_away_cannot_be_rotated_again(acme: Cli) -> None:
     acme.ok("key", "rotate", key_id, "--overlap", "0s")
 
     assert "revoked or expired" in acme.refusal("key", "rotate", key_id)
+
+
+@pytest.mark.parametrize("form", ["regex", "gitleaks", "github"])
+def test_a_pattern_for_scanners_needs_no_settings_and_finds_the_keys_that_are_made(acme: Cli, form: str) -> None:
+    key = acme.ok(*creating()).stdout.strip()
+
+    text = acme.ok("key", "pattern", "--format", form).stdout
+
+    expressions = {
+        "regex": text.strip(),
+        "gitleaks": text.partition("'''")[2].partition("'''")[0],
+        "github": text.partition("Secret format ")[2].partition("\n")[0].strip(),
+    }
+    assert re.fullmatch(expressions[form], key)
+    assert acme.ok("key", "pattern").stdout == f"{TEXT_PATTERN}\n"

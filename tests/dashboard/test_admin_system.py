@@ -68,6 +68,25 @@ async def test_what_is_wrong_comes_first_and_leads_to_where_it_is_mended(world: 
     assert f'dashboard/admin/connections/{connection}"' in answer.text
 
 
+async def test_a_warning_is_shown_as_one_and_nothing_is_called_wrong(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.provisioning.add_connection("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    admin = await signed_in(world, None)
+
+    text = words(await admin.get(CHECKED))
+
+    assert "Nothing is wrong, but there is something to look at." in text
+    assert "All is well." not in text
+    assert text.index("warn connections 1 without mapping") < text.index("ok settings")
+
+
+async def test_callers_through_a_proxy_that_nobody_declared_are_told(world: World) -> None:
+    admin = await signed_in(world, None)
+    await world.http.get("/api/v1/status", headers={"X-Forwarded-For": "203.0.113.9"})
+
+    assert "since its start 1 request came with X-Forwarded-For" in words(await admin.get(CHECKED))
+
+
 async def test_airbyte_down_is_a_finding(world: World) -> None:
     admin = await signed_in(world, None)
     world.sandbox.faults.answer_with(Answer.html(502), times=1000)

@@ -38,10 +38,14 @@ class Observer:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, int]] = []
+        self.forwarded_untrusted = 0
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.seen.append((method, route, status))
+
+    def count_forwarded_untrusted(self) -> None:
+        self.forwarded_untrusted += 1
 
 
 async def nothing_to_receive() -> Message:
@@ -93,6 +97,40 @@ async def test_an_answer_carries_the_id_made_for_its_request() -> None:
 
     assert sent[0]["headers"] == [(b"a", b"b"), (b"x-request-id", b"made-here")]
     assert sent[1] == {"type": "http.response.body", "body": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded_for", "count"),
+    [
+        (("10.0.0.1", 40000), [], 0),
+        (("10.0.0.1", 40000), [b""], 0),
+        (("10.0.0.1", 40000), [b"203.0.113.9"], 1),
+        (("10.0.0.1", 40000), [b"203.0.113.9", b"203.0.113.8, 192.0.2.1"], 1),
+        (("203.0.113.9", 0), [b"203.0.113.9"], 0),
+        (("203.0.113.9", 4711), [b"203.0.113.9:4711, 10.0.0.2"], 0),
+        (("203.0.113.9", 0), [b"198.51.100.1", b"203.0.113.9"], 0),
+        (("2001:db8::9", 0), [b"2001:db8::9"], 0),
+        (None, [b"203.0.113.9"], 0),
+    ],
+)
+async def test_a_caller_that_the_server_did_not_believe_is_counted_once(
+    client: tuple[str, int] | None, forwarded_for: list[bytes], count: int
+) -> None:
+    """The server has put the address it believes into the scope."""
+    observer = Observer()
+    headers = [(b"host", b"gateway"), *((b"x-forwarded-for", value) for value in forwarded_for)]
+
+    await sent_by(answering, {**a_scope(headers=headers), "client": client}, observer=observer)
+
+    assert observer.forwarded_untrusted == count
+
+
+async def test_an_id_is_taken_whatever_is_forwarded_around_it(lines: Lines) -> None:
+    headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-request-id", b"first"), (b"x-request-id", b"second")]
+
+    await sent_by(answering, a_scope(headers=headers), lines)
+
+    assert lines.only["request_id"] == "first"
 
 
 @pytest.mark.parametrize("inbound", [b"a", b"0af7651916cd43dd8448eb211c80319c", b"A-b_c.1", b"a" * 64])

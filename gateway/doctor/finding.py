@@ -1,0 +1,31 @@
+"""What the doctor finds, one thing at a time."""
+
+from typing import Literal
+
+import msgspec
+
+Level = Literal["ok", "warn", "fail"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing looked at. `fail` wants to be mended; `warn` works, but somebody should look at it.
+
+    `advice` says what to do; it is empty where there is nothing.
+    """
+
+    check: str
+    level: Level
+    text: str
+    advice: str = ""
+
+
+def passed(check: str, text: str, advice: str = "") -> Finding:
+    return Finding(check, "ok", text, advice)
+
+
+def warning(check: str, text: str, advice: str) -> Finding:
+    return Finding(check, "warn", text, advice)
+
+
+def failure(check: str, text: str, advice: str) -> Finding:
+    return Finding(check, "fail", text, advice)

@@ -1,0 +1,111 @@
+"""Checks of what lies on this machine: settings, files and who may read them, database, disk, trusted proxies."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import sqlite3
+import stat
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+from gateway.doctor.finding import Finding, failure, passed, warning
+from gateway.services import Services
+from gateway.store import journal_mode
+
+SIDE_FILES = ("", "-journal", "-wal")
+"""What SQLite keeps beside the database holds pages of it."""
+LEAST_FREE_BYTES = 100_000_000
+FREE_TIMES_DATABASE = 3
+"""For the database to grow, a copy of it, and a journal of a large change."""
+MEGABYTE = 1_000_000
+EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
+
+
+async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
+    airbyte = services.settings.airbyte
+    # Not the settings': a reload may have brought others.
+    values = (bool(services.airbyte.identity), services.airbyte.has_secret)
+    names = {"client_credentials": ("client_id", "client_secret"), "basic": ("username", "password"), "none": ()}
+    missing = [name for name, is_set in zip(names[airbyte.auth], values, strict=False) if not is_set]
+    if missing:
+        yield failure("settings", f"airbyte.{' and airbyte.'.join(missing)} not set", "Fill in [airbyte].")
+    else:
+        yield passed("settings", f"read; Airbyte is asked at {airbyte.base_url}")
+
+
+async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
+    settings = services.settings
+    problems = await asyncio.to_thread(
+        lambda: [*_exposed_secrets(settings.secret_files), *_exposed_database(settings.database_path)]
+    )
+    for problem in problems:
+        yield problem
+    if not problems:
+        yield passed("files", "secrets and database are closed to other users")
+
+
+async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
+    """The quick check was made when the file was opened; the full one may take minutes."""
+    path = services.settings.database_path
+    owner = await asyncio.to_thread(lambda: path.stat().st_uid)
+    sqlite = f"SQLite {sqlite3.sqlite_version}, journal {journal_mode(sqlite3.sqlite_version_info)}"
+    yield passed("database", f"{path} is sound (quick check); owner {user_name(owner)}; {sqlite}")
+    if owner != os.geteuid():
+        yield warning(
+            "database",
+            f"belongs to {user_name(owner)}, and this is {user_name(os.geteuid())}",
+            f"Run commands as the owner, or they leave files the service cannot write: sudo -u {user_name(owner)} …",
+        )
+
+
+async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
+    path = services.settings.database_path
+    free, size = await asyncio.to_thread(lambda: (shutil.disk_usage(path.parent).free, path.stat().st_size))
+    yield free_disk(free, size, path.parent)
+
+
+async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
+    trusted = services.settings.server.trusted_proxies
+    if not trusted:
+        yield passed("proxies", "none trusted: forwarding headers are ignored")
+    elif EVERYBODY.intersection(trusted):
+        yield failure(
+            "proxies",
+            "every address is trusted to say who the caller is",
+            "List only your proxy's own address in server.trusted_proxies.",
+        )
+    else:
+        yield passed("proxies", f"forwarding headers believed from {', '.join(trusted)}")
+
+
+def free_disk(free: int, size: int, folder: Path) -> Finding:
+    """Whether so many bytes are enough for a database of that size."""
+    text = f"{free // MEGABYTE} MB free in {folder}, the database has {size / MEGABYTE:.1f} MB"
+    if free < max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * size):
+        return failure("disk", text, "Make room: when the disk is full, nothing can be changed any more.")
+    return passed("disk", text)
+
+
+def user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _exposed_secrets(files: tuple[Path, ...]) -> Iterator[Finding]:
+    for path in files:
+        if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield failure("files", f"every user of this machine can read the secret in {path}", f"chmod 640 {path}")
+
+
+def _exposed_database(path: Path) -> Iterator[Finding]:
+    for file in (path.with_name(path.name + suffix) for suffix in SIDE_FILES):
+        if file.exists() and file.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield failure("files", f"every user of this machine can read {file}", f"chmod 600 {file}")
+    mode = path.parent.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        yield failure(
+            "files", f"every user of this machine can replace files in {path.parent}", f"chmod o-w {path.parent}"
+        )

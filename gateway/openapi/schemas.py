@@ -1,0 +1,116 @@
+"""What the bodies of answers hold, and an example of each, made from the same lines."""
+
+from typing import Any
+
+from gateway import errors
+from gateway.models import JOB_STATUSES
+
+Json = dict[str, Any]
+
+TIME = "2026-11-23T03:00:12.000Z"
+KEY_ID = "key_8sQd0fWq2LzR5tYx"
+
+
+def build_schemas(connection_id: str) -> Json:
+    """Name → schema; examples use `connection_id`."""
+    return {**_client_schemas(connection_id), **_job_schemas(), **_key_schemas()}
+
+
+def _client_schemas(connection_id: str) -> Json:
+    created = _text("When it was added.", "2026-01-15T09:30:00.000Z", form="date-time")
+    client = {
+        "name": _text("The client's name.", "Acme Inc"),
+        "slug": _text("Its short name.", "acme"),
+        "plan": _text("The operator's word for what it pays for.", "free"),
+        "created_at": created,
+    }
+    status = {
+        "client": reference("schemas", "Client"),
+        "connections": _whole("How many connections it has.", 3),
+        "last_sync_at": _nullable(_text("Start of the newest sync.", TIME, form="date-time")),
+    }
+    connection = {
+        "id": _text("The connection's id in this API.", connection_id),
+        "connector_type": _text("What it reads from.", "shopify"),
+        "label": _text("Its name.", "Shopify orders"),
+        "status": _text("active, inactive, locked or deprecated; pending while not mapped.", "active"),
+        "last_sync_at": _nullable(_text("Start of its newest sync.", TIME, form="date-time")),
+        "last_sync_status": _nullable(_text("Status of its newest sync.", "succeeded")),
+        "created_at": created,
+    }
+    return {
+        "Client": _record("Whom the key belongs to.", client),
+        "Status": _record("The client and its connections in short.", status),
+        "Connection": _record("A connection of the client's.", connection),
+        "ConnectionList": _list("All connections, oldest first.", "Connection"),
+        "Error": _record("Any error.", {"error": _text("What went wrong.", errors.NotFound.message)}),
+    }
+
+
+def _job_schemas() -> Json:
+    triggered = {
+        "jobId": _whole("Airbyte's number of the job.", 4211),
+        "connectionId": _text("Airbyte's id of the connection.", "5ae6b09b-fdec-41af-aaf7-7d94cfc33ef6", form="uuid"),
+        "status": _text(f"{', '.join(JOB_STATUSES)}, or a newer word of Airbyte's.", "running"),
+        "jobType": _text("The kind of job.", "sync"),
+    }
+    job = {
+        **triggered,
+        "status": {**triggered["status"], "examples": ["succeeded"]},
+        "startTime": _nullable(_text("When it started.", TIME, form="date-time")),
+        "bytesSynced": _nullable(_whole("Bytes moved.", 1048576)),
+        "rowsSynced": _nullable(_whole("Rows moved.", 2048)),
+        "duration": _nullable(_text("How long it ran, ISO 8601.", "PT2M14S", form="duration")),
+    }
+    return {
+        "TriggeredJob": _record("A job just started, or already under way.", triggered),
+        "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
+        "Job": _record("A sync.", job),
+        "JobList": _list("Jobs, newest first.", "Job"),
+    }
+
+
+def _key_schemas() -> Json:
+    revoked = {
+        "id": _text("The key's id.", KEY_ID),
+        "revoked_at": _text("Since when it is refused.", TIME, form="date-time"),
+    }
+    return {
+        "RevokedKey": _record("A key that is refused from now on.", revoked),
+        "Revocation": _record("The key that the call carried.", {"key": reference("schemas", "RevokedKey")}),
+    }
+
+
+def _record(description: str, properties: Json) -> Json:
+    schema = {"type": "object", "description": description, "properties": properties}
+    return {**schema, "required": list(properties), "additionalProperties": False}
+
+
+def _list(description: str, schema: str) -> Json:
+    return _record(description, {"data": {"type": "array", "items": reference("schemas", schema)}})
+
+
+def _text(description: str, example: str, *, form: str | None = None) -> Json:
+    schema = {"type": "string", "description": description, "examples": [example]}
+    return schema if form is None else {**schema, "format": form}
+
+
+def _whole(description: str, example: int) -> Json:
+    return {"type": "integer", "format": "int64", "description": description, "examples": [example]}
+
+
+def _nullable(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def reference(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def example_of(schemas: Json, schema: Json) -> Any:
+    """What the schema's own examples add up to."""
+    if "$ref" in schema:
+        return example_of(schemas, schemas[schema["$ref"].rpartition("/")[2]])
+    if "properties" in schema:
+        return {name: example_of(schemas, part) for name, part in schema["properties"].items()}
+    return [example_of(schemas, schema["items"])] if "items" in schema else schema["examples"][0]

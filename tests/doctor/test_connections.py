@@ -1,0 +1,99 @@
+"""What clients' connections lead to."""
+
+import pytest
+
+from gateway.doctor import Finding, examine
+from gateway.sandbox import Answer
+from tests.support import World
+
+
+async def findings(world: World) -> list[Finding]:
+    found = [finding async for finding in examine(world.services, is_serving=True)]
+    return [finding for finding in found if finding.check.startswith("connection")]
+
+
+async def test_connections_without_mapping_are_a_warning_with_the_command_that_mends_it(world: World) -> None:
+    await world.client_with_key()
+    ids = [
+        (await world.provisioning.add_connection("acme", connector_type="shopify", label="Shop", airbyte_id=None))[0].id
+        for _ in range(6)
+    ]
+
+    finding, _ = await findings(world)
+
+    assert finding == Finding(
+        "connections",
+        "warn",
+        f"6 without mapping, which no client can sync: {', '.join(ids[:5])} and 1 more",
+        f"gateway connection map {ids[0]} --airbyte-id UUID",
+    )
+
+
+async def test_airbyte_s_connections_that_are_nobody_s_are_counted_for_each_workspace(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+    first = next(iter(world.sandbox.world.workspaces))
+    second = world.sandbox.world.add_workspace("Globex").workspace_id
+    for workspace in (first, second, second):
+        world.sandbox.world.add_connection(workspace)
+
+    counted, *told = await findings(world)
+
+    assert counted.text == "1 mapped connections looked for in Airbyte"
+    assert sorted((finding.level, finding.text, finding.advice) for finding in told) == [
+        (
+            "ok",
+            "1 of Airbyte's in workspace Work are no client's",
+            f"If they are to be: gateway connection import --client SLUG --workspace {first}",
+        ),
+        (
+            "ok",
+            "2 of Airbyte's in workspace Globex are no client's",
+            f"If they are to be: gateway connection import --client SLUG --workspace {second}",
+        ),
+    ]
+
+
+async def test_many_connections_cost_few_calls(world: World) -> None:
+    await world.client_with_key()
+    for _ in range(45):
+        await world.mapped_connection()
+    world.sandbox.requests.clear()
+
+    (finding,) = await findings(world)
+
+    assert finding.text == "45 mapped connections looked for in Airbyte"
+    assert len(world.sandbox.requests) < 12
+
+
+async def test_a_list_that_changes_its_order_makes_nothing_vanish(world: World) -> None:
+    await world.client_with_key()
+    for _ in range(30):
+        await world.mapped_connection()
+    world.sandbox.faults.unordered = True
+
+    assert [finding.level for finding in await findings(world)] == ["ok"]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_mapping_that_airbyte_denies_is_a_failure(world: World, status: int) -> None:
+    await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.forget_connection(theirs)
+    world.sandbox.faults.user_mode = status == 403
+
+    failed, _ = await findings(world)
+
+    assert (failed.check, failed.level) == (f"connection {ours}", "fail")
+    assert failed.text == f"Shop: Airbyte does not show {theirs} ({status} from Airbyte)"
+
+
+async def test_trouble_on_the_way_is_told_and_what_was_found_stays(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer(404), times=9, when=lambda _, path: path.endswith("/connections"))
+
+    (finding,) = await findings(world)
+
+    assert finding.level == "fail"
+    assert finding.text.startswith("could not be looked at: ")

@@ -1,0 +1,94 @@
+"""Who may read what, whose the database is, and room on the disk."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.doctor import Finding, examine
+from gateway.doctor.installation import free_disk, user_name
+from tests.support import World
+
+MEGABYTE = 1_000_000
+
+
+async def findings(world: World, check: str) -> list[Finding]:
+    return [finding async for finding in examine(world.services, is_serving=True) if finding.check == check]
+
+
+def with_secret_in(world: World, *files: Path) -> World:
+    settings = msgspec.structs.replace(world.services.settings, secret_files=files)
+    object.__setattr__(world.services, "settings", settings)
+    return world
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o600, "ok"), (0o640, "ok"), (0o644, "fail"), (0o602, "fail")])
+async def test_a_secret_that_everybody_can_read_is_told(world: World, tmp_path: Path, mode: int, level: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("")
+    path.chmod(mode)
+
+    (finding,) = await findings(with_secret_in(world, path), "files")
+
+    assert finding.level == level
+    assert (finding.advice == f"chmod 640 {path}") == (level == "fail")
+
+
+@pytest.mark.parametrize("suffix", ["", "-journal"])
+async def test_a_database_that_everybody_can_read_is_told(world: World, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"gateway.db{suffix}"
+    path.touch()
+    path.chmod(0o604)
+
+    (finding,) = await findings(world, "files")
+
+    assert (finding.level, finding.advice) == ("fail", f"chmod 600 {path}")
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o755, "ok"), (0o757, "fail"), (0o1777, "ok")])
+async def test_a_folder_where_everybody_can_replace_the_database_is_told(
+    world: World, tmp_path: Path, mode: int, level: str
+) -> None:
+    tmp_path.chmod(mode)
+
+    (finding,) = await findings(world, "files")
+
+    assert finding.level == level
+
+
+async def test_a_file_that_went_away_stops_no_other_check(world: World, tmp_path: Path) -> None:
+    found = [finding async for finding in examine(with_secret_in(world, tmp_path / "gone").services, is_serving=True)]
+
+    assert [finding.text for finding in found if finding.level == "fail"] == [
+        "could not be looked at: FileNotFoundError"
+    ]
+    assert found[-1].check == "connections"
+
+
+async def test_the_database_s_owner_and_check_are_named(world: World) -> None:
+    (finding,) = await findings(world, "database")
+
+    assert f"is sound (quick check); owner {user_name(os.geteuid())}; SQLite" in finding.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_database_of_another_user_is_told(world: World, tmp_path: Path) -> None:
+    os.chown(tmp_path / "gateway.db", 54321, -1)
+
+    _, finding = await findings(world, "database")
+
+    assert (finding.level, finding.text) == ("warn", f"belongs to 54321, and this is {user_name(0)}")
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "level"),
+    [
+        (100 * MEGABYTE, MEGABYTE, "ok"),
+        (100 * MEGABYTE - 1, MEGABYTE, "fail"),
+        (600 * MEGABYTE, 200 * MEGABYTE, "ok"),
+        (600 * MEGABYTE - 1, 200 * MEGABYTE, "fail"),
+    ],
+)
+def test_free_space_is_measured_by_the_database(free: int, size: int, level: str) -> None:
+    assert free_disk(free, size, Path("/srv")).level == level
