@@ -1,8 +1,8 @@
 """Copying a database that others are writing, and proving that a copy is one.
 
 In a rollback journal a reader holds up every commit, so a copy is made in small steps, between which writers have
-their turn. A commit makes SQLite begin again; after a few of those the rest of the time belongs to one large step. It
-reads from memory, at about a gigabyte a second: far below the two seconds that a writer waits, up to such sizes.
+their turn. A commit makes SQLite begin again; where that goes on, as with dozens of commits a second, one large step
+follows, and commits wait until it is done. It reads from memory: a second or less for 200 MB, of the two they can wait.
 """
 
 import os
