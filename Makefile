@@ -9,13 +9,14 @@ NOT_OF_BINARY := tests/cli/test_serve_supervised.py::test_a_hang_up_before_the_s
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check setup format binary test-binary bench-quick soak soak-short chaos overload lock clean
+.PHONY: run test check setup format binary test-binary bench bench-quick bench-profile \
+	soak soak-short chaos overload lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
 	$(BIN)/gateway demo
 
-test: .venv/dev                    ## all tests, on all cores, with branch coverage
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov
+test: .venv/dev                    ## all tests, with branch coverage; half of their time they wait, so twice two cores
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --cov
 
 check: .venv/dev                   ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -33,10 +34,16 @@ binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/ and what i
 		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
 
 test-binary: .venv/dev             ## what `make binary` made: tests of its own, and those that start the program
-	GATEWAY_PROGRAM=dist/gateway $(BIN)/python -m pytest --numprocesses 3 --dist worksteal \
+	GATEWAY_PROGRAM=dist/gateway KILLS=5 $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		$(BINARY_TESTS) --deselect $(NOT_OF_BINARY)
 
-bench-quick: .venv/dev             ## two ratios in under a minute; needs wrk and nginx
+bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=jobs for one row; needs wrk, nginx, npm
+	$(BIN)/python -m bench $(ROW)
+
+bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/flame.svg
+	$(BIN)/python -m bench.flame
+
+bench-quick: .venv/dev             ## its first three rows in under a minute; needs wrk and nginx
 	$(BIN)/python -m bench.quick
 
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
@@ -60,6 +67,7 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 		--output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --allow-unsafe --constraint requirements.lock \
 		--output-file requirements-binary.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --upgrade --output-file bench/requirements.txt bench/requirements.in
 
 build/venv/ready: requirements-binary.lock
 	$(PYTHON) -m venv --clear build/venv
@@ -71,6 +79,12 @@ clean:
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
+
+.venv/bench/ready: .venv/dev bench/requirements.txt bench/fastify/package-lock.json
+	$(PYTHON) -m venv .venv/bench
+	.venv/bench/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	npm ci --prefix bench/fastify --no-audit --no-fund --loglevel error
+	touch $@
 
 .venv/run: .venv/bin/pip requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
