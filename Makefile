@@ -1,9 +1,9 @@
 # Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# Besides its own, those of all tests that start the program.
+# Besides its own, most of those that start the program.
 BINARY_TESTS := tests/binary $(addprefix tests/,cli/test_serve.py cli/test_serve_supervised.py cli/test_demo.py \
-	cli/test_sandbox.py faults/test_kill.py faults/test_storage_files.py faults/test_wire_stop.py)
+	cli/test_sandbox.py faults/test_kill.py faults/test_wire_stop.py)
 # The process that unpacks one file takes signals before the gateway does; a supervisor waits for READY.
 NOT_OF_BINARY := tests/cli/test_serve_supervised.py::test_a_hang_up_before_the_server_runs_is_neither_fatal_nor_lost
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
@@ -33,8 +33,10 @@ binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/ and what i
 	build/venv/bin/python -m PyInstaller --clean --noconfirm --log-level WARN \
 		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
 
+# A folder of its own: whatever is killed leaves there what it had unpacked.
 test-binary: .venv/dev             ## what `make binary` made: tests of its own, and those that start the program
-	GATEWAY_PROGRAM=dist/gateway KILLS=5 $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
+	folder=$$(mktemp -d) && chmod 755 $$folder && trap "rm -rf $$folder" EXIT && \
+	TMPDIR=$$folder GATEWAY_PROGRAM=dist/gateway KILLS=5 $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
 		$(BINARY_TESTS) --deselect $(NOT_OF_BINARY)
 
 bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=jobs for one row; needs wrk, nginx, npm

@@ -1,76 +1,130 @@
-"""The servers to measure, all running, and where to aim."""
+"""The servers to measure, each started when it is first asked for, and where to aim."""
 
-import asyncio
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from bench.load import Target, nginx
-from bench.processes import Cores, free_port, running, uvicorn_command
-from bench.upstream import write_upstream
-from bench.world import World, build_world
+from bench.processes import Cores, free_port, running
+from bench.references import REFERENCES
+from bench.serving import Gateway, serving
+from bench.upstream import Upstream, write_upstream
+from bench.world import World, build_large_world, build_world
 
 GATEWAY = (sys.executable, "-m", "gateway")
 
 
-@dataclass(frozen=True)
 class Arena:
-    """A target for each thing that is measured."""
+    """What rows measure. All of it ends with the arena."""
 
-    bare: Target
-    passthrough: Target
-    status: Target
-    jobs: Target
-    unauthorized: Target
-    limited: Target
+    def __init__(
+        self, folder: Path, cores: Cores, stack: ExitStack, *, offered: Collection[str], gateway: Sequence[str]
+    ) -> None:
+        self.offered = offered
+        self._folder = folder
+        self._cores = cores
+        self._stack = stack
+        self._command = gateway
+        self._port, self._upstream_port = free_port(), free_port()
+        self._references: dict[str, str] = {}
+
+    @cached_property
+    def world(self) -> World:
+        folder = self._folder / "small"
+        return build_world(folder, port=self._port, upstream_port=self._upstream_port)
+
+    @cached_property
+    def upstream(self) -> Upstream:
+        configuration = write_upstream(self._folder, self._upstream_port, self.world.airbyte_ids)
+        command = [nginx(), "-p", str(self._folder), "-c", str(configuration)]
+        self._stack.enter_context(running(command, self._upstream_port, self._folder / "nginx.log"))
+        return Upstream(self._upstream_port)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """That of the small database."""
+        gateway = self._stack.enter_context(self.serving(self.world.settings, self._port))
+        # From here on the exhausted key is.
+        gateway.ask(self.world.exhausted_key)
+        return gateway
+
+    def serving(self, settings: Path, port: int) -> AbstractContextManager[Gateway]:
+        """A gateway on the server's core, its upstream there before it."""
+        self.upstream  # noqa: B018 - to start it
+        return serving(self._command, settings, port, self._cores.server)
+
+    def another_world(self, port: int) -> World:
+        """A small database that no gateway serves yet."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        return build_world(folder, port=port, upstream_port=self._upstream_port)
+
+    def large_world(self, port: int) -> Path:
+        """The settings of a large database that no gateway serves yet."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        return build_large_world(folder, port=port, upstream_port=self._upstream_port)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*self._command, *arguments]
+
+    def jobs(self) -> Target:
+        """Each request for another connection."""
+        return self._each_of(
+            self.gateway.target("", self.world.key),
+            (f"/api/v1/connections/{ours}/jobs" for ours in self.world.connection_ids),
+        )
+
+    def jobs_of_one(self) -> Target:
+        return self.gateway.target(f"/api/v1/connections/{self.world.connection_ids[0]}/jobs", self.world.key)
+
+    def upstream_jobs(self) -> Target:
+        """The upstream itself, asked what the gateway asks it."""
+        query = "orderBy=createdAt%7CDESC&limit=21&offset=0&jobType=sync"
+        return self._each_of(
+            Target("the upstream", self.upstream.address),
+            (f"/api/public/v1/jobs?connectionId={theirs}&{query}" for theirs in self.world.airbyte_ids),
+        )
+
+    def status_of(self, reference: str) -> Target:
+        return self._reference(reference, "/status")
+
+    def jobs_of(self, reference: str) -> Target:
+        return self._each_of(
+            self._reference(reference, ""), (f"/connections/{theirs}/jobs" for theirs in self.world.airbyte_ids)
+        )
+
+    def jobs_of_one_of(self, reference: str) -> Target:
+        return self._reference(reference, f"/connections/{self.world.airbyte_ids[0]}/jobs")
+
+    def _each_of(self, target: Target, paths: Iterator[str]) -> Target:
+        handle, name = tempfile.mkstemp(dir=self._folder, text=True)
+        with os.fdopen(handle, "w") as file:
+            file.writelines(f"{path}\n" for path in paths)
+        return Target(target.name, target.url, target.key, paths=Path(name))
+
+    def _reference(self, name: str, path: str) -> Target:
+        reference = REFERENCES[name]
+        if name not in self._references:
+            port = free_port()
+            command = reference.command(port, self._folder / name, self.upstream.host)
+            log = self._folder / f"{name}.log"
+            environment = {"AIRBYTE_URL": f"{self.upstream.address}/api/public/v1"}
+            self._stack.enter_context(running(command, port, log, environment, core=self._cores.server))
+            self._references[name] = f"http://127.0.0.1:{port}"
+        return Target(reference.title, self._references[name] + path, self.world.key)
 
 
 @contextmanager
-def open_arena(cores: Cores, *, gateway: Sequence[str] = GATEWAY) -> Iterator[Arena]:
-    """Start everything; `gateway` is the command line up to `serve`."""
+def open_arena(
+    cores: Cores, *, offered: Collection[str] = frozenset(REFERENCES), gateway: Sequence[str] = GATEWAY
+) -> Iterator[Arena]:
+    """`offered` are the names of references to compare with; `gateway` is the command line up to `serve`."""
+    # What was started must not outlive who started it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
-        folder = Path(name)
-        port, upstream_port, bare_port, passthrough_port = (free_port() for _ in range(4))
-        world = asyncio.run(build_world(folder, port=port, upstream_port=upstream_port))
         os.sched_setaffinity(0, cores.load)
-        upstream = write_upstream(folder, upstream_port, world.airbyte_ids)
-        airbyte = f"http://127.0.0.1:{upstream_port}/api/public/v1"
-        stack.enter_context(
-            running([nginx(), "-p", name, "-c", str(upstream)], upstream_port, folder / "nginx.log"),
-        )
-        with cores.for_server():
-            stack.enter_context(
-                running([*gateway, "serve", "--settings", str(world.settings)], port, folder / "gateway.log")
-            )
-            stack.enter_context(
-                running(uvicorn_command("bench.reference_bare:app", bare_port), bare_port, folder / "bare.log")
-            )
-            stack.enter_context(
-                running(
-                    uvicorn_command("bench.reference_passthrough:app", passthrough_port),
-                    passthrough_port,
-                    folder / "passthrough.log",
-                    {"AIRBYTE_URL": airbyte},
-                )
-            )
-        yield _aim(folder, world, port, bare_port, passthrough_port)
-
-
-def _aim(folder: Path, world: World, port: int, bare_port: int, passthrough_port: int) -> Arena:
-    ours, theirs = folder / "ours.txt", folder / "theirs.txt"
-    ours.write_text("".join(f"/api/v1/connections/{identifier}/jobs\n" for identifier in world.connection_ids))
-    theirs.write_text("".join(f"/connections/{identifier}/jobs\n" for identifier in world.airbyte_ids))
-    gateway = f"http://127.0.0.1:{port}"
-    status = f"{gateway}/api/v1/status"
-    return Arena(
-        bare=Target("bare", f"http://127.0.0.1:{bare_port}/status", world.key),
-        passthrough=Target("pass-through", f"http://127.0.0.1:{passthrough_port}", paths=theirs),
-        status=Target("status", status, world.key),
-        jobs=Target("jobs", gateway, world.key, paths=ours),
-        unauthorized=Target("401", status, world.unknown_key, refused=True),
-        limited=Target("429", status, world.exhausted_key, refused=True),
-    )
+        yield Arena(Path(name), cores, stack, offered=offered, gateway=gateway)

@@ -3,15 +3,20 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 CONNECTIONS = 32
+PATIENCE_SECONDS = 20
+"""wrk ends when its time is over; how much later it may."""
 PATHS_SCRIPT = Path(__file__).with_name("paths.lua")
 _RATE = re.compile(r"Requests/sec:\s+([0-9.]+)")
 _REQUESTS = re.compile(r"([0-9]+) requests in ")
+_PERCENTILE = re.compile(r"^\s+(50|99)%\s+([0-9.]+)(us|ms|s)$", re.MULTILINE)
 _REFUSED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)")
 _SOCKET_ERRORS = re.compile(r"Socket errors: .*")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,16 @@ class Target:
     paths: Path | None = None
 
 
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw of a target. Percentiles are seconds."""
+
+    rate: float
+    requests: int
+    p50: float
+    p99: float
+
+
 def missing_packages() -> list[str]:
     """Debian packages without which nothing can be measured."""
     return [package for program, package in (("nginx", "nginx-light"), ("wrk", "wrk")) if _find(program) is None]
@@ -34,23 +49,39 @@ def nginx() -> str:
     return _find("nginx") or "nginx"
 
 
+def wrk() -> str:
+    return _find("wrk") or "wrk"
+
+
 def _find(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
 
 
-def measure(target: Target, *, seconds: int = 1) -> float:
-    """Requests a second. Raises RuntimeError when the answers were not of the kind expected."""
-    command = [_find("wrk") or "wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s"]
+def measure(target: Target, *, seconds: int = 1, connections: int = CONNECTIONS) -> Load:
+    """Raises RuntimeError when the answers were not of the kind expected, SubprocessError when wrk fails."""
+    command = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--latency"]
     if target.key:
         command += ["--header", f"Authorization: Bearer {target.key}"]
     if target.paths is None:
         command.append(target.url)
     else:
         command += ["--script", str(PATHS_SCRIPT), target.url, "--", str(target.paths)]
-    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    report = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=seconds + PATIENCE_SECONDS
+    ).stdout
     rate, requests, refusals = _RATE.search(report), _REQUESTS.search(report), _REFUSED.search(report)
+    percentiles = {share: float(value) * _UNITS[unit] for share, value, unit in _PERCENTILE.findall(report)}
     refused = int(refusals[1]) if refusals else 0
     expected = int(requests[1]) if requests and target.refused else 0
-    if rate is None or refused != expected or _SOCKET_ERRORS.search(report):
+    if rate is None or requests is None or refused != expected or _SOCKET_ERRORS.search(report):
         raise RuntimeError(f"{target.name}: not the answers expected:\n{report}")
-    return float(rate[1])
+    return Load(float(rate[1]), int(requests[1]), percentiles["50"], percentiles["99"])
+
+
+def interleaved(
+    targets: Sequence[Target], rounds: int, *, seconds: int = 1, connections: int = CONNECTIONS
+) -> list[list[Load]]:
+    """For each round the loads of all targets, measured one right after the other; before them an uncounted round."""
+    return [
+        [measure(target, seconds=seconds, connections=connections) for target in targets] for _ in range(rounds + 1)
+    ][1:]

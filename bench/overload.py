@@ -7,7 +7,6 @@ An answer is good if it comes within a caller's patience. Exit status 1 when a p
 import argparse
 import asyncio
 import os
-import re
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from bench.load import missing_packages, nginx
 from bench.processes import Cores, free_port, running
 from bench.report import milliseconds, percentile, print_table, read_process, verdict
 from bench.upstream import write_upstream
+from bench.wire import Wire, connect, request_for
 from bench.world import build_world
 
 LOADS = (1.0, 2.0, 4.0, 10.0)
@@ -38,7 +38,6 @@ LONGEST_SHED_P99 = 0.1
 LONGEST_GOOD_P99 = 0.3
 """The gateway lets a request wait 0.1 s for its turn; the rest is the connection's and the generator's."""
 MOST_RSS_MB = 512.0
-_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) .*?content-length: (\d+)\r\n", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass
@@ -57,43 +56,6 @@ class Tally:
     @property
     def good(self) -> list[float]:
         return [seconds for seconds in self.seconds.get(200, ()) if seconds <= PATIENCE_SECONDS]
-
-
-class Wire(asyncio.Protocol):
-    """A connection that asks one thing at a time."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport
-        self.answer: asyncio.Future[int] | None = None
-        self._head = b""
-        self._missing = 0
-        self._status = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
-
-    def ask(self, request: bytes) -> asyncio.Future[int]:
-        self._head, self._missing = b"", 0
-        self.answer = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self.answer
-
-    def data_received(self, data: bytes) -> None:
-        if self._missing:
-            self._missing -= len(data)
-        else:
-            self._head += data
-            head, separator, body = self._head.partition(b"\r\n\r\n")
-            match = _HEAD.match(head + b"\r\n") if separator else None
-            if match is None:
-                return
-            self._status, self._missing = int(match[1]), int(match[2]) - len(body)
-        if self._missing <= 0 and self.answer is not None and not self.answer.done():
-            self.answer.set_result(self._status)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(exc or ConnectionError("closed"))
 
 
 class Generator:
@@ -149,13 +111,7 @@ class Generator:
 
     async def _connect(self) -> Wire:
         self._open += 1
-        _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", self._port)
-        return wire
-
-
-def request_for(path: str, key: str = "") -> bytes:
-    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
-    return f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{authorization}\r\n".encode()
+        return await connect(self._port)
 
 
 async def watch_health(port: int, tally: Tally) -> None:
@@ -163,7 +119,7 @@ async def watch_health(port: int, tally: Tally) -> None:
     while True:
         began = time.monotonic()
         try:
-            _, wire = await asyncio.get_running_loop().create_connection(Wire, "127.0.0.1", port)
+            wire = await connect(port)
             is_healthy = await wire.ask(request_for("/healthz")) == HTTPStatus.OK
             wire.transport.close()
         except OSError:
@@ -248,7 +204,7 @@ def costly_arena(cores: Cores, milliseconds_each: float) -> Iterator[tuple[int, 
             *(sys.executable, "-m", "bench.costly"),
             *("--port", str(port), "--milliseconds", str(milliseconds_each)),
         ]
-        with cores.for_server(), running(command, port, Path(name) / "costly.log") as process:
+        with running(command, port, Path(name) / "costly.log", core=cores.server) as process:
             yield port, "any", process.pid
 
 
@@ -257,13 +213,12 @@ def arena(cores: Cores) -> Iterator[tuple[int, str, int]]:
     """A gateway whose client has a thousand connections: its port, a key, its process."""
     with tempfile.TemporaryDirectory(prefix="overload-") as name, ExitStack() as stack:
         folder, port, upstream_port = Path(name), free_port(), free_port()
-        world = asyncio.run(build_world(folder, port=port, upstream_port=upstream_port))
+        world = build_world(folder, port=port, upstream_port=upstream_port)
         os.sched_setaffinity(0, cores.load)
         upstream = write_upstream(folder, upstream_port, world.airbyte_ids)
         stack.enter_context(running([nginx(), "-p", name, "-c", str(upstream)], upstream_port, folder / "nginx.log"))
         command = [sys.executable, "-m", "gateway", "serve", "--settings", str(world.settings)]
-        with cores.for_server():
-            process = stack.enter_context(running(command, port, folder / "gateway.log"))
+        process = stack.enter_context(running(command, port, folder / "gateway.log", core=cores.server))
         yield port, world.key, process.pid
 
 

@@ -31,15 +31,6 @@ class Cores:
     def are_apart(self) -> bool:
         return self.server != self.load
 
-    @contextmanager
-    def for_server(self) -> Iterator[None]:
-        """What is started inside inherits the server's core."""
-        os.sched_setaffinity(0, self.server)
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, self.load)
-
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -50,10 +41,18 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    core: set[int] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, once it listens on `port`; ended on the way out. Raises RuntimeError with what it said."""
-    with log.open("wb") as output:
+    """The process, once it listens on `port`; ended on the way out. Raises RuntimeError with what it said.
+
+    Without a `core` of its own it has those of whoever starts it.
+    """
+    with log.open("wb") as output, _pinned(core or os.sched_getaffinity(0)):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
         )
@@ -70,13 +69,24 @@ def running(
             process.wait()
 
 
+@contextmanager
+def _pinned(core: set[int]) -> Iterator[None]:
+    """What is started inside inherits the core, from its first instruction on."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, core)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.05)
+        time.sleep(0.005)
     raise RuntimeError(f"{process.args!r} does not listen on {port}: {log.read_text()[-2000:]}")
 
 

@@ -1,6 +1,7 @@
 """An Airbyte that costs next to nothing: nginx, with a page of jobs on disk for each connection."""
 
 import json
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,9 +36,28 @@ http {{
         location = /api/public/v1/jobs {{
             try_files /$arg_connectionId.json /none.json =404;
         }}
+        location = /count {{
+            stub_status;
+        }}
     }}
 }}
 """
+
+
+class Upstream:
+    """One that listens on `port`."""
+
+    def __init__(self, port: int) -> None:
+        self.host = f"127.0.0.1:{port}"
+        self.address = f"http://{self.host}"
+        self._asked = 0
+
+    def requests(self) -> int:
+        """How many it has had so far, these questions apart."""
+        self._asked += 1
+        with urllib.request.urlopen(f"{self.address}/count", timeout=10) as answer:  # noqa: S310 - our own address
+            _, _, requests = answer.read().splitlines()[2].split()
+        return int(requests) - self._asked
 
 
 def write_upstream(folder: Path, port: int, airbyte_ids: list[str]) -> Path:

@@ -1,21 +1,24 @@
-"""Data of the gateway under test: one client, its keys, a thousand mapped connections; and its settings file."""
+"""Data of the gateways under test, and their settings files."""
 
+import asyncio
 import secrets
-import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.population import Population, made_up_key, populating
 from gateway import keys
-from gateway.clock import Clock, SystemClock
-from gateway.models import Connection
-from gateway.provisioning import Provisioning
-from gateway.services import Services, build_services
 from gateway.settings import load_settings
 from gateway.store import create_database
 from gateway.times import format_time
 
 CONNECTIONS = 1_000
-CLIENT = "acme"
+FEW, SOME, MANY = 5, 10, 500
+LARGE_CLIENTS = 1_000
+LARGE_CONNECTIONS_EACH = 10
+LARGE_KEYS = 1_000_000
+EXHAUSTED = (1, 2_592_000)
+"""One request a month."""
 SETTINGS = """
 [server]
 port = {port}
@@ -36,68 +39,69 @@ per_seconds = 60
 
 @dataclass(frozen=True)
 class World:
-    """What the load needs to know."""
+    """What the load needs to know of a small database: clients of 1,000, 500, 10 and 5 connections."""
 
     settings: Path
     key: str
+    """Of the client with a thousand."""
+    key_of_many: str
+    key_of_some: str
+    key_of_few: str
     unknown_key: str
     """Well formed, so that only the store can tell."""
     exhausted_key: str
-    """One request a month."""
     connection_ids: list[str]
     airbyte_ids: list[str]
 
 
-async def build_world(folder: Path, *, port: int, upstream_port: int) -> World:
+def build_world(folder: Path, *, port: int, upstream_port: int) -> World:
+    settings, database = _prepare(folder, port, upstream_port)
+    key, exhausted, *others = [keys.mint(secrets.choice) for _ in range(5)]
+    with populating(database, *_times()) as population:
+        client = population.add_client("acme")
+        pairs = population.add_connections(client, CONNECTIONS)
+        population.add_keys([client], [key])
+        population.add_keys([client], [exhausted], rate=EXHAUSTED)
+        for count, text in zip((MANY, SOME, FEW), others, strict=True):
+            _add_client(population, f"client-of-{count}", count, text)
+    return World(
+        settings,
+        key,
+        *others,
+        unknown_key=keys.mint(secrets.choice),
+        exhausted_key=exhausted,
+        connection_ids=[ours for ours, _ in pairs],
+        airbyte_ids=[theirs for _, theirs in pairs],
+    )
+
+
+def _add_client(population: Population, slug: str, connections: int, key: str) -> None:
+    client = population.add_client(slug)
+    population.add_connections(client, connections)
+    population.add_keys([client], [key])
+
+
+def build_large_world(folder: Path, *, port: int, upstream_port: int) -> Path:
+    """The settings file of 1,000 clients, 10,000 connections and the first million made-up keys."""
+    settings, database = _prepare(folder, port, upstream_port)
+    with populating(database, *_times()) as population:
+        clients = [population.add_client(f"client-{number}") for number in range(LARGE_CLIENTS)]
+        for client in clients:
+            population.add_connections(client, LARGE_CONNECTIONS_EACH)
+        population.add_keys(clients, (made_up_key(number) for number in range(LARGE_KEYS)))
+    return settings
+
+
+def _prepare(folder: Path, port: int, upstream_port: int) -> tuple[Path, Path]:
+    folder.mkdir(exist_ok=True)
     settings = folder / "settings.toml"
     settings.write_text(SETTINGS.format(port=port, upstream_port=upstream_port))
-    loaded = load_settings(settings, {})
-    await create_database(loaded.database_path)
-    clock = SystemClock()
-    services = build_services(loaded, clock)
-    provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
-    async with services.opened():
-        client = await provisioning.add_client(slug=CLIENT, name="Acme Inc", plan="free")
-        key = await provisioning.create_key(CLIENT, name="bench", scope="full", expires="1d", rate=None)
-        exhausted = await provisioning.create_key(
-            CLIENT, name="exhausted", scope="full", expires="1d", rate="1/2592000"
-        )
-        connections = await _add_connections(services, client.id, clock)
-    return World(
-        settings=settings,
-        key=key.text,
-        unknown_key=keys.mint(secrets.choice),
-        exhausted_key=exhausted.text,
-        connection_ids=[connection.id for connection in connections],
-        airbyte_ids=[connection.airbyte_id or "" for connection in connections],
-    )
+    database = load_settings(settings, {}).database_path
+    asyncio.run(create_database(database))
+    return settings, database
 
 
-async def _add_connections(services: Services, client_id: int, clock: Clock) -> list[Connection]:
-    """Straight into the store: mapping through `Provisioning` would ask the upstream for each."""
-    now = format_time(clock.now())
-    workspace_id = str(uuid.uuid4())
-    connections = [
-        Connection(
-            id=keys.mint_id("conn", secrets.choice),
-            client_id=client_id,
-            connector_type="shopify",
-            label=f"Shop {number}",
-            status="active",
-            created_at=now,
-            airbyte_id=str(uuid.uuid4()),
-            workspace_id=workspace_id,
-            status_checked_at=now,
-        )
-        for number in range(CONNECTIONS)
-    ]
-    store = services.store.connections
-    for connection in connections:
-        await store.add(connection)
-    await store.record_last_syncs(
-        [],
-        read_upto=now,
-        backfilled=[connection.airbyte_id or "" for connection in connections],
-        backfilled_at=now,
-    )
-    return connections
+def _times() -> tuple[str, str]:
+    """Now, and when the keys expire."""
+    now = datetime.now(UTC)
+    return format_time(now), format_time(now + timedelta(days=1))

@@ -1,13 +1,13 @@
-"""The proxy people write by hand: Starlette, one shared httpx2 client, Airbyte's answer handed on unread.
+"""The proxy most people write by hand: Starlette, one shared httpx client, Airbyte's answer handed on unread.
 
-Run by `uvicorn bench.reference_passthrough:app` with AIRBYTE_URL in the environment.
+Run by `uvicorn bench.reference_httpx:app` with AIRBYTE_URL in the environment.
 """
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx2
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,13 +18,13 @@ AIRBYTE_URL = os.environ["AIRBYTE_URL"]
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer token"}) as client:
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer token"}) as client:
         app.state.client = client
         yield
 
 
 async def list_jobs(request: Request) -> Response:
-    client: httpx2.AsyncClient = request.app.state.client
+    client: httpx.AsyncClient = request.app.state.client
     answer = await client.get(
         f"{AIRBYTE_URL}/jobs",
         params={
