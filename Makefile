@@ -1,11 +1,8 @@
 # Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# Besides its own, most of those that start the program.
-BINARY_TESTS := tests/binary $(addprefix tests/,cli/test_serve.py cli/test_serve_supervised.py cli/test_demo.py \
-	cli/test_sandbox.py faults/test_kill.py faults/test_wire_stop.py)
-# The process that unpacks one file takes signals before the gateway does; a supervisor waits for READY.
-NOT_OF_BINARY := tests/cli/test_serve_supervised.py::test_a_hang_up_before_the_server_runs_is_neither_fatal_nor_lost
+# Besides its own, those that start and stop the program most.
+BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/faults/test_wire_stop.py
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -36,8 +33,8 @@ binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/ and what i
 # A folder of its own: whatever is killed leaves there what it had unpacked.
 test-binary: .venv/dev             ## what `make binary` made: tests of its own, and those that start the program
 	folder=$$(mktemp -d) && chmod 755 $$folder && trap "rm -rf $$folder" EXIT && \
-	TMPDIR=$$folder GATEWAY_PROGRAM=dist/gateway KILLS=5 $(BIN)/python -m pytest --numprocesses auto --dist worksteal \
-		$(BINARY_TESTS) --deselect $(NOT_OF_BINARY)
+	TMPDIR=$$folder GATEWAY_PROGRAM=dist/gateway $(BIN)/python -m pytest --numprocesses 4 --dist worksteal \
+		$(BINARY_TESTS)
 
 bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=jobs for one row; needs wrk, nginx, npm
 	$(BIN)/python -m bench $(ROW)

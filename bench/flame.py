@@ -6,15 +6,16 @@ once for the table of the most expensive functions.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 from bench.arena import open_arena
-from bench.load import Load, Target, measure
+from bench.load import Target, measure
 from bench.processes import Cores
 from bench.profiling import PATHS
 from bench.references import FOLDER, PYTHON
@@ -23,7 +24,10 @@ from bench.run import missing
 
 SECONDS = 8
 RATE = 1_000
+TOLERATED = 0.01
+"""py-spy holds the gateway up, which then may turn away a few requests."""
 SPY = PYTHON.with_name("py-spy")
+_TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*<')
 
 
 def main() -> int:
@@ -37,44 +41,41 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="flame-") as name, open_arena(Cores()) as arena:
         target, pid = PATHS[options.path](arena), arena.gateway.process.pid
-        measure(target)
+        measure(target, tolerated=TOLERATED)
         _record(target, pid, "flamegraph", options.output)
+        options.output.write_text(_TITLE.sub(rf"\g<1>{options.path}<", options.output.read_text()))
         stacks = Path(name) / "stacks"
-        load = _record(target, pid, "raw", stacks)
-        print(f"{load.rate:.0f} requests a second while py-spy looked")
+        rate = _record(target, pid, "raw", stacks)
+        print(f"{rate:.0f} requests a second while py-spy looked")
         show(stacks.read_text(), options.lines)
     print(f"written to {options.output}")
     return 0
 
 
-def _record(target: Target, pid: int, form: str, output: Path) -> Load:
-    loads: list[Load] = []
-    thread = Thread(target=lambda: loads.append(measure(target, seconds=SECONDS + 2)))
-    thread.start()
-    command = [str(SPY), "record", "--pid", str(pid), "--output", str(output), "--format", form]
-    subprocess.run(
-        [*command, "--rate", str(RATE), "--duration", str(SECONDS), "--function", "--gil"],
-        check=True,
-        capture_output=True,
-    )
-    thread.join()
-    if not loads:
-        raise RuntimeError("the gateway did not answer while py-spy looked")
-    return loads[0]
+def _record(target: Target, pid: int, form: str, output: Path) -> float:
+    """What py-spy saw goes to `output`. Returns requests a second."""
+    spying = [str(SPY), "record", "--pid", str(pid), "--output", str(output), "--format", form]
+    options = ["--rate", str(RATE), "--duration", str(SECONDS), "--function", "--gil"]
+    with ThreadPoolExecutor() as pool:
+        load = pool.submit(measure, target, seconds=SECONDS + 2, tolerated=TOLERATED)
+        subprocess.run([*spying, *options], check=True, capture_output=True)
+        return load.result().rate
 
 
 def show(stacks: str, lines: int) -> None:
-    """Shares of samples in which a function was at work itself, and in which it or what it called was."""
+    """Shares of samples: of packages and functions that were at work themselves, and of functions with their calls."""
+    packages: Counter[str] = Counter()
     own: Counter[str] = Counter()
     within: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
         functions = frames.split(";")
         own[functions[-1]] += int(count)
+        packages[functions[-1].rpartition("(")[2].partition("/")[0].partition(".py")[0]] += int(count)
         for function in set(functions):
             within[function] += int(count)
     total = own.total()
-    for heading, counter in (("itself", own), ("with what it calls", within)):
+    for heading, counter in (("package", packages), ("itself", own), ("with what it calls", within)):
         print()
         rows = [(f"{100 * count / total:.1f} %", function) for function, count in counter.most_common(lines)]
         print_table(("share", heading), rows)
