@@ -28,8 +28,10 @@ from tests.support import HandClock, bearer, settings_in
 CLIENT_SECRET = "s3cret-planted"
 PATIENT = Deadlines(read=8.0, trigger=8.0, reconcile=8.0, token=8.0, connect=2.0)
 """For faults that end at once: never reached, however busy the machine."""
-HASTY = Deadlines(read=0.3, trigger=0.4, reconcile=0.4, token=0.3, connect=0.3)
-"""For faults that never end."""
+HASTY = Deadlines(read=1.0, trigger=1.5, reconcile=1.5, token=1.0, connect=1.0)
+"""For faults that never end. Longer than a busy machine may stand still: one of 0.4 s passed before the fault server
+had been given a moment to take the job on, which then rightly was not found.
+"""
 SLACK_SECONDS = 4.0
 """What a busy machine may add to any bound."""
 
