@@ -48,6 +48,7 @@ class Upstream:
     """One that listens on `port`."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.host = f"127.0.0.1:{port}"
         self.address = f"http://{self.host}"
         self._asked = 0

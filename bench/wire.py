@@ -1,7 +1,10 @@
-"""HTTP as the load speaks it: one request at a time on a connection, and nothing looked at but the status."""
+"""HTTP as a load speaks it: one request at a time on a connection, and nothing looked at but status and length."""
 
 import asyncio
 import re
+import socket
+import time
+from collections.abc import Iterable
 
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) .*?content-length: (\d+)\r\n", re.DOTALL | re.IGNORECASE)
 
@@ -51,3 +54,37 @@ async def connect(port: int) -> Wire:
 def request_for(path: str, key: str = "") -> bytes:
     authorization = f"Authorization: Bearer {key}\r\n" if key else ""
     return f"GET {path} HTTP/1.1\r\nHost: gateway\r\n{authorization}\r\n".encode()
+
+
+def seconds_of_each(port: int, requests: Iterable[bytes]) -> list[float]:
+    """How long a caller who is alone waits for each answer. wrk would count a long one several times over.
+
+    Raises RuntimeError at an answer that is not a good one.
+    """
+    seconds = []
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for request in requests:
+            began = time.perf_counter()
+            connection.sendall(request)
+            _read_good(connection)
+            seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def _read_good(connection: socket.socket) -> None:
+    answer = b""
+    while (match := _HEAD.match(answer)) is None or b"\r\n\r\n" not in answer:
+        answer += _receive(connection)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    missing = int(match[2]) - len(body)
+    while missing > 0:
+        missing -= len(_receive(connection))
+    if match[1] != b"200":
+        raise RuntimeError(f"not the answer expected: {head.decode('latin-1')}")
+
+
+def _receive(connection: socket.socket) -> bytes:
+    piece = connection.recv(65536)
+    if not piece:
+        raise RuntimeError("closed instead of answered")
+    return piece

@@ -53,6 +53,10 @@ class World:
     connection_ids: list[str]
     airbyte_ids: list[str]
 
+    @property
+    def good_keys(self) -> tuple[str, ...]:
+        return self.key, self.key_of_many, self.key_of_some, self.key_of_few, self.exhausted_key
+
 
 def build_world(folder: Path, *, port: int, upstream_port: int) -> World:
     settings, database = _prepare(folder, port, upstream_port)

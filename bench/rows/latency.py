@@ -1,29 +1,37 @@
 """What the gateway adds to a call to the upstream, for a caller who is alone."""
 
 import statistics
+from itertools import cycle, islice
 
 from bench.arena import Arena
-from bench.load import interleaved
+from bench.report import percentile
 from bench.scores import Line, at_most
+from bench.wire import request_for, seconds_of_each
 
-SECONDS = 2
-"""Some thousand answers, so that the slowest hundredth is more than a few."""
+CALLS = 2_000
 
 
 def latency(arena: Arena, rounds: int) -> list[Line]:
-    measured = interleaved([arena.jobs(), arena.upstream_jobs()], rounds, seconds=SECONDS, connections=1)
-    return [
-        _added("p50", [(through.p50, direct.p50) for through, direct in measured], 1.0),
-        _added("p99", [(through.p99, direct.p99) for through, direct in measured], 3.0),
-    ]
+    ours = [request_for(path, arena.world.key) for path in arena.jobs_paths()]
+    theirs = [request_for(path) for path in arena.upstream_paths()]
+    port, upstream_port = arena.gateway.port, arena.upstream.port
+    measured = [
+        (
+            seconds_of_each(port, islice(cycle(ours), CALLS)),
+            seconds_of_each(upstream_port, islice(cycle(theirs), CALLS)),
+        )
+        for _ in range(rounds + 1)
+    ][1:]
+    return [_added(measured, "p50", 0.5, 1.0), _added(measured, "p99", 0.99, 3.0)]
 
 
-def _added(share: str, seconds: list[tuple[float, float]], most: float) -> Line:
-    through, direct = (1000 * statistics.median(pair[side] for pair in seconds) for side in (0, 1))
+def _added(measured: list[tuple[list[float], list[float]]], name: str, share: float, most: float) -> Line:
+    pairs = [(1000 * percentile(through, share), 1000 * percentile(direct, share)) for through, direct in measured]
+    through, direct = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     return Line(
         "latency",
-        f"added to an upstream call, {share}",
-        [1000 * (ours - theirs) for ours, theirs in seconds],
+        f"added to an upstream call, {name}",
+        [ours - theirs for ours, theirs in pairs],
         "ms",
         at_most(most),
         f"{through:.2f} ms, {direct:.2f} ms",

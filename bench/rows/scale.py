@@ -1,7 +1,6 @@
 """A thousand clients, ten thousand connections, a million keys: what is slower for it, and what it takes."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from itertools import count, islice
 
@@ -13,7 +12,7 @@ from bench.report import percentile, read_process
 from bench.rows.footprint import timed_start
 from bench.scores import Line, at_least, at_most
 from bench.serving import STATUS, Gateway
-from bench.wire import connect, request_for
+from bench.wire import connect, request_for, seconds_of_each
 
 COLD_KEYS = 1_000
 """A round."""
@@ -29,7 +28,10 @@ def scale(arena: Arena, rounds: int) -> list[Line]:
     with arena.serving(settings, port) as large:
         small = arena.gateway.target(STATUS, arena.world.key_of_some)
         warm = interleaved([large.target(STATUS, first), small], rounds)
-        cold = [asyncio.run(_one_by_one(large, islice(unused, COLD_KEYS))) for _ in range(rounds)]
+        cold = [
+            seconds_of_each(port, [request_for(STATUS, key) for key in islice(unused, COLD_KEYS)])
+            for _ in range(rounds)
+        ]
         asyncio.run(_all_at_once(large, islice(unused, ACTIVE_KEYS)))
         rss = read_process(large.process.pid, 0).rss_mb
     ratios = [big.rate / little.rate for big, little in warm]
@@ -39,17 +41,6 @@ def scale(arena: Arena, rounds: int) -> list[Line]:
         Line("scale", "serve to first answer", starts, "s", at_most(2)),
         Line("scale", f"RSS with {ACTIVE_KEYS:,} active keys", [rss], "MB", at_most(200)),
     ]
-
-
-async def _one_by_one(gateway: Gateway, keys: Iterable[str]) -> list[float]:
-    """How many seconds each key waited for its answer."""
-    wire, seconds = await connect(gateway.port), []
-    for key in keys:
-        began = time.perf_counter()
-        _require_good(await wire.ask(request_for(STATUS, key)))
-        seconds.append(time.perf_counter() - began)
-    wire.transport.close()
-    return seconds
 
 
 async def _all_at_once(gateway: Gateway, keys: Iterable[str]) -> None:
