@@ -38,17 +38,22 @@ from gateway.provisioning import Provisioning
 from gateway.services import build_services
 from gateway.settings import load_settings
 
+def say(line):
+    # In one piece: print would write word by word where output is not buffered, and be killed in between.
+    sys.stdout.write(line + "\\n")
+    sys.stdout.flush()
+
 async def write():
     services = build_services(load_settings(None, {}), SystemClock())
     async with services.opened():
         hands = Provisioning(services.store, services.airbyte, services.last_sync, services.clock, secrets.choice)
         while True:
             kept = await hands.create_key("acme", name="kept", scope="full", expires=None, rate=None)
-            print("created", kept.text, flush=True)
+            say("created " + kept.text)
             ended = await hands.create_key("acme", name="ended", scope="full", expires=None, rate=None)
-            print("revoking", ended.text, flush=True)
+            say("revoking " + ended.text)
             await hands.revoke_key(ended.record.id)
-            print("revoked", ended.text, flush=True)
+            say("revoked " + ended.text)
 
 asyncio.run(write())
 """
