@@ -11,7 +11,11 @@ SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def format_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return _format_utc(moment.astimezone(UTC))
+
+
+def _format_utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -30,7 +34,7 @@ def normalise_time(text: str) -> str:
 
     Airbyte prints Java's OffsetDateTime, which leaves out seconds that are zero.
     """
-    return format_time(parse_time(text))
+    return _format_utc(parse_time(text))
 
 
 def parse_duration(text: str) -> timedelta:

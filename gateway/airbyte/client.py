@@ -17,11 +17,14 @@ from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.slots import Slots
 from gateway.clock import Clock
 from gateway.errors import (
+    OperatorError,
     UpstreamInvalid,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 
+NO_AUTHORITY = "NO_CERTIFICATE_OR_CRL_FOUND"
+"""What OpenSSL says of a file of authorities that has none in it."""
 KEEPALIVE_SECONDS = 15.0
 """Below the idle time of every proxy on the way, so that we close first."""
 USER_TIMEOUT_MILLISECONDS = 10_000
@@ -46,10 +49,15 @@ def network_transports() -> Callable[[], Transport]:
 
 
 def verifying_tls() -> ssl.SSLContext:
-    """Trusts whom this machine trusts, whatever the environment says."""
+    """Trusts whom this machine trusts, whatever the environment says. Raises OperatorError when that cannot be read."""
     try:
         context = httpx2.create_ssl_context(trust_env=False)
-    except ssl.SSLError:  # The machine's file of authorities has none in it.
+    except ssl.SSLError as error:
+        if error.reason != NO_AUTHORITY:
+            # Whoever made a mistake in it did not want the whole world believed instead.
+            raise OperatorError(
+                "the machine's file of certificate authorities is broken: nobody could be believed to be Airbyte"
+            ) from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return with_authorities(context)
 
@@ -98,6 +106,8 @@ class AirbyteClient:
         """`count_leftovers` hears of answers nobody asked for."""
         self._base = httpx2.URL(base_url.rstrip("/"))
         self._base_path = self._base.raw_path.rstrip(b"/")
+        self._header: str | None = None
+        self._headers = self._headers_with(None)
         self._slots = slots
         self._clock = clock
         self._connect_seconds = connect_seconds
@@ -118,8 +128,9 @@ class AirbyteClient:
         try:
             response = await transport.handle_async_request(self._request(call, header))
             answering = True
+            fields = _fields(response)
             try:
-                body = await _read_body(response, call.max_bytes)
+                body = await _read_body(response, fields, call.max_bytes)
             finally:
                 await response.aclose()
         except (httpx2.TransportError, OSError) as error:
@@ -131,14 +142,13 @@ class AirbyteClient:
                 await transport.aclose()
             else:
                 self._slots.give_back(transport)
-        headers = response.headers
-        self._note_date(headers.get("date", ""))
+        self._note_date(fields.get(b"date", ""))
         return Answer(
             status=response.status_code,
-            content_type=headers.get("content-type", ""),
-            retry_after=headers.get("retry-after", ""),
+            content_type=fields.get(b"content-type", ""),
+            retry_after=fields.get(b"retry-after", ""),
             body=body,
-            delimited="content-length" in headers or "transfer-encoding" in headers,
+            delimited=b"content-length" in fields or b"transfer-encoding" in fields,
         )
 
     def _note_date(self, date: str) -> None:
@@ -147,7 +157,8 @@ class AirbyteClient:
             self.last_date = date
             self.dated_at = self._clock.monotonic()
 
-    def _request(self, call: Call[Value], header: str | None) -> httpx2.Request:
+    def _headers_with(self, header: str | None) -> httpx2.Headers:
+        """Kept from call to call: they change with the token only."""
         headers = [
             ("Host", self._base.netloc.decode("ascii")),
             ("Accept", "application/json"),
@@ -156,8 +167,15 @@ class AirbyteClient:
         ]
         if header is not None:
             headers.append(("Authorization", header))
+        return httpx2.Headers(headers)
+
+    def _request(self, call: Call[Value], header: str | None) -> httpx2.Request:
+        if header != self._header:
+            self._header, self._headers = header, self._headers_with(header)
+        headers = self._headers
         if call.body is not None:
-            headers.append(("Content-Type", "application/json"))
+            headers = headers.copy()
+            headers["Content-Type"] = "application/json"
         return httpx2.Request(
             "GET" if call.body is None else "POST",
             self._base,
@@ -176,9 +194,18 @@ class AirbyteClient:
         )
 
 
-async def _read_body(response: httpx2.Response, max_bytes: int) -> bytes:
+def _fields(response: httpx2.Response) -> dict[bytes, str]:
+    """The header fields by name in lower case. httpx2 finds out the encoding of all of them before it tells one."""
+    fields: dict[bytes, str] = {}
+    for name, value in response.headers.raw:
+        key, text = name.lower(), value.decode("latin-1")
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return fields
+
+
+async def _read_body(response: httpx2.Response, fields: dict[bytes, str], max_bytes: int) -> bytes:
     """The body, unless it is compressed (a bomb could be) or larger than `max_bytes`."""
-    if response.headers.get("content-encoding", "identity") != "identity":
+    if fields.get(b"content-encoding", "identity") != "identity":
         raise Fault(UpstreamInvalid(detail="a compressed answer, though we asked for none"), transient=False)
     chunks: list[bytes] = []
     size = 0

@@ -35,7 +35,8 @@ def connect_airbyte(
         connect_seconds=deadlines.connect,
         count_leftovers=count_mismatch,
     )
-    executor = CallExecutor(client, lane=Lane(max_in_flight), breaker=Breaker(), clock=clock, jitter=jitter)
+    lane = Lane(max_in_flight, monotonic=clock.monotonic)
+    executor = CallExecutor(client, lane=lane, breaker=Breaker(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
     authorization: Authorization = FixedAuthorization()
     if auth == "client_credentials":

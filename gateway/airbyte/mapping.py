@@ -1,6 +1,7 @@
 """From Airbyte's records to ours: times normalised, words checked, rows of another connection dropped."""
 
 import re
+from functools import lru_cache
 
 from gateway.airbyte.schema import JobRecord
 from gateway.errors import UpstreamInvalid
@@ -9,6 +10,7 @@ from gateway.times import normalise_time
 
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
+KEPT_WORDS = 64
 DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 """The canonical form. Airbyte itself takes `1-1-1-1-1` for a UUID, so the check is ours."""
@@ -39,6 +41,7 @@ def triggered_job_from(job: Job) -> TriggeredJob:
     return TriggeredJob(job_id=job.job_id, connection_id=job.connection_id, status=job.status, job_type=job.job_type)
 
 
+@lru_cache(KEPT_WORDS)
 def word(text: str) -> str:
     if WORD.fullmatch(text) is None:
         raise ValueError("a word has unexpected characters")

@@ -19,6 +19,10 @@ Value = TypeVar("Value")
 
 LANE_WAIT_SECONDS = 1.0
 """Longer queues only move the wait: past it the caller is told when to come back."""
+LEARNT_FROM = 8
+"""Calls, about, whose time tells how long the next will take."""
+SURE_SHARE = 0.8
+"""Of the wait: who is let wait longer may well wait in vain."""
 FAULTS_TO_OPEN = 5
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -33,7 +37,14 @@ class Lane:
     Airbyte answers its public API from five threads: five hanging calls stall everybody's.
     """
 
-    def __init__(self, size: int, *, wait_seconds: float = LANE_WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        monotonic: Callable[[], float],
+        wait_seconds: float = LANE_WAIT_SECONDS,
+    ) -> None:
+        self._monotonic = monotonic
         self._size = size
         self._of_kind = size - 1
         self._of_caller = max(1, size // 2)
@@ -41,6 +52,7 @@ class Lane:
         self._kinds: Counter[str] = Counter()
         self._callers: Counter[str] = Counter()
         self._waiting: deque[tuple[asyncio.Future[None], Kind, str]] = deque()
+        self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
 
     @property
     def in_flight(self) -> int:
@@ -52,15 +64,32 @@ class Lane:
 
     @asynccontextmanager
     async def place(self, kind: Kind, caller: str) -> AsyncIterator[None]:
-        """Hold one of the places. Raises UpstreamBusy when none is free in time."""
+        """Hold one of the places. Raises UpstreamBusy when none is free in time, at once when none will be."""
         if self._has_room(kind, caller):
             self._enter(kind, caller)
+        elif self._expected_wait(kind, caller) > self._wait_seconds * SURE_SHARE:
+            raise UpstreamBusy(detail=f"more wait for a {kind} than get a place within {self._wait_seconds} s")
         else:
             await self._wait(kind, caller)
+        began = self._monotonic()
         try:
             yield
         finally:
+            self._learn(kind, self._monotonic() - began)
             self._leave(kind, caller)
+
+    def _expected_wait(self, kind: Kind, caller: str) -> float:
+        """Seconds, by what calls took lately; 0 with hardly anybody waiting, as then they may have been exceptions."""
+        callers = Counter(waiting_caller for _, waiting_kind, waiting_caller in self._waiting if waiting_kind == kind)
+        if callers.total() < self._size:
+            return 0.0
+        turns = max((callers.total() + 1) / self._of_kind, (callers[caller] + 1) / self._of_caller)
+        return turns * self._seconds_held[kind]
+
+    def _learn(self, kind: Kind, seconds: float) -> None:
+        """Quick to believe that Airbyte is quick: a wait in vain costs a second, a refusal in vain an answer."""
+        known = self._seconds_held[kind]
+        self._seconds_held[kind] += (seconds - known) / (LEARNT_FROM if seconds > known else 2)
 
     def _has_room(self, kind: Kind, caller: str) -> bool:
         return (

@@ -8,6 +8,7 @@ import certifi
 import pytest
 
 from gateway.airbyte.client import verifying_tls
+from gateway.errors import OperatorError
 
 
 @pytest.fixture
@@ -57,6 +58,33 @@ def test_a_file_with_none_in_it_is_none(monkeypatch: pytest.MonkeyPatch, tmp_pat
     machine(monkeypatch, file=tmp_path / "none.pem")
 
     assert len(verifying_tls().get_ca_certs()) == mozilla
+
+
+BROKEN = {
+    "nonsense": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "cut": "-----BEGIN CERTIFICATE-----\nAAAA",
+}
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["alone", "after a good one"])
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_no_reason_to_believe_somebody_else(
+    monkeypatch: pytest.MonkeyPatch, one_authority: Path, text: str, before: bool
+) -> None:
+    """C14: it stops the start with one line."""
+    one_authority.write_text((one_authority.read_text(encoding="utf-8") if before else "") + text, encoding="utf-8")
+    machine(monkeypatch, file=one_authority)
+
+    with pytest.raises(OperatorError, match="certificate authorities is broken"):
+        verifying_tls()
+
+
+def test_words_in_a_file_hide_no_authority(monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> None:
+    with one_authority.open("a", encoding="utf-8") as file:
+        file.write("So much for those.\n")
+    machine(monkeypatch, file=one_authority)
+
+    assert len(verifying_tls().get_ca_certs()) == 1
 
 
 def test_what_the_machine_has_is_all_that_is_believed(monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> None:

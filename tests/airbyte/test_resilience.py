@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Self
 
 import pytest
 
 from gateway.airbyte.resilience import Breaker, Kind, Lane, RetryBudget, SingleFlight
 from gateway.errors import UpstreamBusy, UpstreamInvalid
+from tests.support import HandClock
 
 Place = tuple[Kind, str]
 
@@ -27,7 +29,7 @@ async def enter(stack: AsyncExitStack, lane: Lane, *places: Place) -> None:
     ],
 )
 async def test_refuses_who_would_take_another_s_place(taken: list[Place], kind: Kind, caller: str) -> None:
-    lane = Lane(4, wait_seconds=0)
+    lane = Lane(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
         await enter(stack, lane, *taken)
 
@@ -40,7 +42,7 @@ async def test_refuses_who_would_take_another_s_place(taken: list[Place], kind: 
 
 
 async def test_a_trigger_finds_a_place_beside_as_many_reads_as_may_be() -> None:
-    lane = Lane(4, wait_seconds=0)
+    lane = Lane(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
         await enter(stack, lane, ("read", "a"), ("read", "b"), ("read", "c"), ("trigger", "d"))
 
@@ -48,7 +50,7 @@ async def test_a_trigger_finds_a_place_beside_as_many_reads_as_may_be() -> None:
 
 
 async def test_a_waiting_caller_gets_the_first_place_that_suits_it() -> None:
-    lane = Lane(4, wait_seconds=5)
+    lane = Lane(4, wait_seconds=5, monotonic=HandClock().monotonic)
     order: list[str] = []
 
     async def read(caller: str) -> None:
@@ -69,8 +71,93 @@ async def test_a_waiting_caller_gets_the_first_place_that_suits_it() -> None:
     assert lane.in_flight == 0
 
 
+CALL_SECONDS = 0.1
+
+
+async def learnt(clock: HandClock, *calls: float) -> Lane:
+    """A lane of four that saw calls take so long."""
+    lane = Lane(4, wait_seconds=1, monotonic=clock.monotonic)
+    for seconds in calls:
+        async with lane.place("read", "before"):
+            clock.advance(seconds)
+    return lane
+
+
+class Queue:
+    """Who stands before a lane whose places are all taken by readers `a` and `b`."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def join(self, caller: str, kind: Kind = "read") -> bool:
+        """Whether the caller is let wait, or in."""
+        task = asyncio.create_task(enter(self._stack, self._lane, (kind, caller)))
+        self._tasks.append(task)
+        await asyncio.sleep(0)
+        return not (task.done() and isinstance(task.exception(), UpstreamBusy))
+
+    async def join_all(self, caller: str, *, most: int = 100) -> int:
+        """How many of the caller's are let wait."""
+        return sum([await self.join(caller) for _ in range(most)])
+
+    async def __aenter__(self) -> Self:
+        self._stack = await AsyncExitStack().__aenter__()
+        await enter(self._stack, self._lane, ("read", "a"), ("read", "a"), ("read", "b"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+
+async def test_who_would_wait_in_vain_is_told_at_once(clock: HandClock) -> None:
+    """Three places, a tenth of a second each: in the second that one may wait some 30 get theirs."""
+    lane = await learnt(clock, *[CALL_SECONDS] * 50)
+    async with Queue(lane) as queue:
+        let_wait = [await queue.join(f"caller-{number}") for number in range(60)]
+
+    assert let_wait == [True] * sum(let_wait) + [False] * (60 - sum(let_wait))
+    assert 20 <= sum(let_wait) <= 27
+
+
+async def test_one_caller_s_queue_is_as_long_as_its_own_places_serve_and_keeps_no_other_out(clock: HandClock) -> None:
+    lane = await learnt(clock, *[CALL_SECONDS] * 50)
+    async with Queue(lane) as queue:
+        of_one = await queue.join_all("a")
+
+        assert 12 <= of_one <= 18
+        assert await queue.join("c")
+
+
+async def test_reads_that_wait_keep_no_trigger_out(clock: HandClock) -> None:
+    lane = await learnt(clock, *[CALL_SECONDS] * 50)
+    async with Queue(lane) as queue:
+        for number in range(60):
+            await queue.join(f"caller-{number}")
+
+        assert [await queue.join(caller, "trigger") for caller in ("d", "e", "f")] == [True] * 3
+
+
+@pytest.mark.parametrize("calls", [(), (CALL_SECONDS / 1000,) * 50, (60.0,) * 50 + (CALL_SECONDS / 1000,) * 16])
+async def test_nobody_is_turned_away_by_what_is_not_known_or_is_over(
+    clock: HandClock, calls: tuple[float, ...]
+) -> None:
+    lane = await learnt(clock, *calls)
+    async with Queue(lane) as queue:
+        assert await queue.join_all("c") == 100
+
+
+async def test_a_few_may_wait_whatever_the_last_calls_took(clock: HandClock) -> None:
+    lane = await learnt(clock, *[60.0] * 50)
+    async with Queue(lane) as queue:
+        assert await queue.join_all("c") == 4
+
+
 async def test_cancelled_waiters_leave_no_place_taken() -> None:
-    lane = Lane(2, wait_seconds=5)
+    lane = Lane(2, wait_seconds=5, monotonic=HandClock().monotonic)
 
     async def read() -> None:
         async with lane.place("read", "a"):

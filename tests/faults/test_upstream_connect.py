@@ -1,5 +1,6 @@
 """A1-A4, C13-C16: no way to Airbyte, the wrong way, or a way somebody else would like us to take."""
 
+import asyncio
 import socket
 import ssl
 import subprocess
@@ -126,6 +127,34 @@ async def test_what_cannot_prove_to_be_airbyte_is_told_nothing(
         assert said(got) == UNREACHABLE
         assert not any(b"/jobs" in connection.received for connection in front.airbyte.connections)
         assert front.airbyte.requests == []
+
+
+def of_the_last_century(context: ssl.SSLContext) -> ssl.SSLContext:
+    """It speaks TLS 1.0 and nothing newer; OpenSSL must be told that this is meant."""
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1
+    return context
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("call", ["GET", "POST"])
+async def test_an_airbyte_that_speaks_only_tls_1_0_is_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """C15: its certificate is a good one, and whoever is content with 1.0 gets through."""
+    tls = of_the_last_century(certificate(tmp_path, *RIGHT_NAME))
+    trust(tmp_path, monkeypatch)
+    async with front_of(tmp_path, base_url="https://127.0.0.1:{port}", tls=tls, warm=False, auth="none") as front:
+        content = of_the_last_century(ssl.create_default_context(cafile=tmp_path / "chain.pem"))
+        _, writer = await asyncio.open_connection("127.0.0.1", front.airbyte.port, ssl=content)
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1"
+        writer.close()
+
+        got = await bounded(front.ask(call), 5)
+
+        assert said(got) == UNREACHABLE
+        assert not any(connection.received for connection in front.airbyte.connections)
 
 
 @pytest.mark.parametrize(("call", "expected"), [("GET", {502}), ("POST", {200})])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import HASTY, TIMED_OUT, UNKNOWN, Front, bounded, front_of, said, theirs
-from tests.faults.fault import close, followed_by, hang, head_of, reset
+from tests.faults.conftest import HASTY, INVALID, TIMED_OUT, UNKNOWN, Front, bounded, front_of, said, theirs
+from tests.faults.fault import Exchange, close, followed_by, hang, head_of, reset
 
 
 def response_with(content: object) -> bytes:
@@ -97,6 +97,38 @@ async def test_one_response_too_many_never_answers_the_next_request(
     assert [job["jobId"] for job in next_read.json()["data"]] == [1]
     assert next_start.json()["job"]["connectionId"] == theirs(2)
     assert {job["jobId"] for job in own_again.json()["data"]} == ({2} if call == "POST" else set())
+    await front.assert_recovered()
+
+
+@pytest.mark.parametrize("after_seconds", [None, 0.02], ids=["same segment", "while idle"])
+@pytest.mark.parametrize("call", ["GET", "POST"])
+async def test_what_follows_an_answer_that_has_no_body_never_answers_the_next_request(
+    front: Front, after_seconds: float | None, call: str
+) -> None:
+    """The third form of A18: a 204 ends with its head, whatever it says of its length."""
+    other = await front.add_tenant("globex", theirs(2))
+    front.airbyte.add_job(theirs(2), status="succeeded", bytesSynced=1)
+    foreign = {"jobId": 99, "status": "running", "jobType": "sync", "connectionId": theirs(3)}
+    extra, sent = response_with({"data": [foreign]}), asyncio.Event()
+
+    async def answer_empty(exchange: Exchange) -> None:
+        head = head_of(204, f"Content-Length: {len(extra)}")
+        await exchange.send(head if after_seconds is not None else head + extra)
+        if after_seconds is not None:
+            await asyncio.sleep(after_seconds)
+            await exchange.send(extra)
+        sent.set()
+
+    front.airbyte.switch({"GET": "jobs", "POST": "trigger"}[call], answer_empty, times=1, works=False)
+
+    own = await front.ask(call)
+    await sent.wait()
+    next_read = await front.jobs(other)
+    own_again = await front.jobs()
+
+    assert said(own) == {"GET": INVALID, "POST": UNKNOWN}[call]
+    assert [job["jobId"] for job in next_read.json()["data"]] == [1]
+    assert said(own_again) == (200, {"data": []})
     await front.assert_recovered()
 
 
