@@ -1,7 +1,7 @@
 """The application: its middleware, its routes, its life. A request's whole way can be read off this page."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -38,10 +38,7 @@ class Application(Starlette):
     """For the connections: they shed at less cost than the application can."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        app: ASGIApp = self.router
-        for middleware, args, options in reversed(self.user_middleware):
-            app = middleware(app, *args, **options)
-        return app
+        return _wrapped(self.router, self.user_middleware)
 
 
 def create_app(services: Services, write_request_line: WriteLine = write_line) -> Application:
@@ -51,6 +48,7 @@ def create_app(services: Services, write_request_line: WriteLine = write_line) -
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with services.serving():
             yield
+        gate.refusals.tell()
 
     # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
     numbers = random.Random()  # noqa: S311 - see above
@@ -67,9 +65,9 @@ def create_app(services: Services, write_request_line: WriteLine = write_line) -
                 write_line=write_request_line,
             ),
             Middleware(ErrorMiddleware),
+            Middleware(ApiMount, prefix=API, api=_api(services)),
         ],
         routes=[
-            _api(services),
             Route("/openapi.json", show_openapi),
             Route("/healthz", show_health),
             Route("/readyz", show_readiness),
@@ -89,7 +87,14 @@ def _pages(services: Services) -> ASGIApp:
     return create_pages(services)
 
 
-def _api(services: Services) -> ApiMount:
+def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
+    """The first of `layers` is outermost."""
+    for layer, args, options in reversed(layers):
+        app = layer(app, *args, **options)
+    return app
+
+
+def _api(services: Services) -> ASGIApp:
     router = ApiRouter(
         API,
         [
@@ -100,10 +105,9 @@ def _api(services: Services) -> ApiMount:
             ApiRoute("/keys/revoke", revoke_key, method="POST"),
         ],
     )
-    return ApiMount(
-        API,
-        app=router,
-        middleware=[
+    return _wrapped(
+        router,
+        [
             Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES),
             Middleware(
                 AuthenticationMiddleware,

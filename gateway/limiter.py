@@ -46,13 +46,15 @@ class TokenBucket:
 
     def take(self, policy: RatePolicy, now: float) -> Decision:
         self.advance(policy, now)
-        allowed = self.tokens >= 1 - ROUNDING
+        tokens = self.tokens
+        allowed = tokens >= 1 - ROUNDING
         if allowed:
-            self.tokens -= 1
-        remaining = int(self.tokens + ROUNDING)
-        missing = min(remaining + 1, policy.requests) - self.tokens
+            tokens -= 1
+            self.tokens = tokens
+        remaining = int(tokens + ROUNDING)
+        missing = min(remaining + 1, policy.requests) - tokens
         seconds = math.ceil((missing - ROUNDING / 2) / policy.tokens_per_second)
-        return Decision(allowed, policy, remaining, max(seconds, 0 if allowed else 1))
+        return Decision(allowed, policy, remaining, seconds if allowed else max(seconds, 1))
 
     def is_full(self, now: float) -> bool:
         return self._tokens_at(now) >= self.policy.requests

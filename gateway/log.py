@@ -93,7 +93,7 @@ class Lines:
         if is_first:
             self._time = _stamp(None, "", {})["time"]
         fields["time"] = self._time
-        self._pending.append(_json_line(None, "", _cleaned(None, "", fields)))
+        self._pending.append(_clean_json_line(fields))
         if is_first:
             self._flush_soon()
 
@@ -152,6 +152,14 @@ def _escaped(text: str, longest: int) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text[:longest]
     )
+
+
+def _clean_json_line(event: Event) -> str:
+    """As JSON a text is at least as long as by itself, and what is not printable is escaped but for DEL."""
+    line = _json_line(None, "", event)
+    if len(line) <= LONGEST_VALUE and line.isascii() and "\\" not in line and "\x7f" not in line:
+        return line
+    return _json_line(None, "", _cleaned(None, "", event))
 
 
 def _json_line(_logger: Any, _method: str, event: Event) -> str:

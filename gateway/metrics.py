@@ -1,23 +1,79 @@
 """What /metrics shows: counts and times, without a label a caller could invent."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 80)
+BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
 FORWARDED_UNTRUSTED = "gateway_forwarded_untrusted"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+class Times:
+    """How long the answers of a route took: how many fell between two bounds, and the sum of all."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(BOUNDS)
+        self.total = 0.0
+
+
+class Tally:
+    """Answers of one method, route and status. `times` are shared by all of the route."""
+
+    __slots__ = ("count", "times")
+
+    def __init__(self, times: Times) -> None:
+        self.count = 0
+        self.times = times
+
+
+class Requests(Collector):
+    """Counted in plain numbers, which become prometheus_client's when they are asked for."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self._times: dict[str, Times] = {}
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        tally = self._tallies.get((method, route, status)) or self._new_tally(method, route, status)
+        tally.count += 1
+        times = tally.times
+        times.total += seconds
+        times.counts[bisect_left(SECONDS, seconds)] += 1
+
+    def _new_tally(self, method: str, route: str, status: int) -> Tally:
+        """The one of all methods that strangers invent, if it is one of these."""
+        key = (method if method in METHODS else "other", route, status)
+        return self._tallies.setdefault(key, Tally(self._times.setdefault(route, Times())))
+
+    def collect(self) -> Iterator[Metric]:
+        answered = CounterMetricFamily("gateway_requests", "Requests answered.", labels=("method", "route", "status"))
+        for (method, route, status), tally in self._tallies.items():
+            answered.add_metric((method, route, str(status)), tally.count)
+        yield answered
+        seconds = HistogramMetricFamily("gateway_request_seconds", "Time to answer.", labels=("route",))
+        for route, times in self._times.items():
+            buckets = list(zip(BOUNDS, accumulate(times.counts), strict=True))
+            seconds.add_metric((route,), buckets, times.total)
+        yield seconds
+
+
 class Metrics:
-    """One registry for each gateway. Children are looked up once: labels cost more than counting."""
+    """One registry for each gateway."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "gateway_requests", "Requests answered.", ("method", "route", "status"), registry=self._registry
-        )
-        self._seconds = Histogram(
-            "gateway_request_seconds", "Time to answer.", ("route",), buckets=SECONDS, registry=self._registry
-        )
+        requests = Requests()
+        self._registry.register(requests)
+        self.observe = requests.observe
+        """Count a request. The method itself: one call less for each."""
         self._mismatches = Counter(
             "gateway_upstream_identity_mismatch",
             "Rows of Airbyte's that belonged to another connection than the one asked for. Alarm at 1.",
@@ -29,17 +85,6 @@ class Metrics:
             registry=self._registry,
         )
         self._gauges: dict[str, Gauge] = {}
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        children = self._children.get((method, route, status))
-        if children is None:
-            known = method if method in METHODS else "other"
-            children = (self._requests.labels(known, route, str(status)), self._seconds.labels(route))
-            if known == method:
-                self._children[method, route, status] = children
-        children[0].inc()
-        children[1].observe(seconds)
 
     def count_mismatch(self, rows: int) -> None:
         self._mismatches.inc(rows)

@@ -5,20 +5,27 @@ uvicorn has no deadline for receiving a request and, with httptools, no limit on
 
 import asyncio
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.buffered_transport import BufferedTransport
+from gateway.connection_watch import ConnectionWatch
 from gateway.draining import is_draining
 from gateway.errors import ApiError, BadRequest, ContentTooLarge, HeadersTooLarge, Overloaded, RequestTimeout
+from gateway.guarded_transport import GuardedTransport
 from gateway.refusals import Refusals
-from gateway.request_head import MAX_TARGET_BYTES, check_head, check_no_body, check_size, has_body
+from gateway.request_head import MAX_TARGET_BYTES, check_head, check_no_body, check_size
+from gateway.response_cycle import ResponseCycle, ServerLines, scope_of
 from gateway.timer import Timer
-from gateway.wire_limits import MAX_MESSAGE_BYTES, MAX_UNFINISHED_HEAD_BYTES, PIECE_BYTES, WireLimits
+from gateway.wire_limits import (
+    MAX_MESSAGE_BYTES,
+    MAX_UNFINISHED_HEAD_BYTES,
+    PIECE_BYTES,
+    WireLimits,
+)
 
 
 class Phase(Enum):
@@ -27,14 +34,6 @@ class Phase(Enum):
     BETWEEN = 0
     HEAD = 1
     BODY = 2
-
-
-class RequestGate(Protocol):
-    """Says which requests are refused because there are too many."""
-
-    def guards(self, path: str) -> bool: ...
-
-    def sheds(self, method: str, path: str) -> bool: ...
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -49,31 +48,27 @@ class GatewayProtocol(HttpToolsProtocol):
         *,
         limits: WireLimits,
         refusals: Refusals,
-        gate: RequestGate | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._refusals = refusals
-        self._gate = gate
-        self._is_shed = False
-        self._idle_seconds = self.timeout_keep_alive
-        # uvicorn's timer after an answer also looks whether the answer was read.
-        self.timeout_keep_alive = min(limits.unread_seconds, self._idle_seconds)  # type: ignore[assignment]
-        self._idle_since = 0.0
         self._phase = Phase.BETWEEN
         self._piece_bytes = 0
         self._message_bytes = 0
-        self._unread_bytes = 0
         self._owed = 0
         """Answers to requests whose head was accepted."""
+        self._server_lines = ServerLines()
         self._is_deaf = False
         self._is_stopping = is_draining(app_state)
         self._refusal = b""
         self._deadline = Timer(self.loop)
-        self._ending = Timer(self.loop)
+        self._watch = ConnectionWatch(
+            self.loop, idle_seconds=self.timeout_keep_alive, limits=limits, is_busy=lambda: self._is_busy
+        )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(BufferedTransport(transport, self.loop))  # type: ignore[arg-type]  # delegates what it does not define
+        super().connection_made(GuardedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
+        self._watch.begin(self.transport)
         if len(self.connections) > self._limits.connections:
             # Fewer than there are descriptors: at none left, the server could not even refuse.
             self._is_deaf = True
@@ -84,8 +79,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_deaf = True
         self._deadline.stop()
-        self._ending.stop()
-        self._unset_keepalive_if_required()
+        self._watch.stop()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps its side open
@@ -130,104 +124,84 @@ class GatewayProtocol(HttpToolsProtocol):
             raise ContentTooLarge
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._unset_keepalive_if_required()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._phase = Phase.HEAD
         # At most: a piece may begin with the end of the message before.
         self._message_bytes = self._piece_bytes
 
     def on_headers_complete(self) -> None:
+        parser, version = self.parser, self.parser.get_http_version()
         if self._message_bytes > MAX_TARGET_BYTES:
             check_size(self.url, self.headers)
-        check_head(self.parser.get_http_version(), self.url, self.headers)
-        if self.parser.should_upgrade():
+        check_head(version, self.url, self.headers)
+        if parser.should_upgrade():
             check_no_body(self.headers)
         if len(self.pipeline) >= self._limits.pipelined:
             raise Overloaded
-        if self._gate is not None and self._shed(self._gate):
+        if self._is_shed():
             return
-        super().on_headers_complete()
+        self._begin(version)
         self._owed += 1
         self._phase = Phase.BODY
         # Trailers come through the same callback and must not become headers (RFC 9110 §6.5.1).
         self.headers = []
-        if self._is_stopping or self.expect_100_continue:
-            # A client that is answered instead of told to continue may or may not send its body: no next request
-            # could be told from it.
-            self.cycle.keep_alive = False
 
-    def _shed(self, gate: RequestGate) -> bool:
-        """Answer at once, without the application, a plain GET that is too much. Nothing may be owed before it."""
-        if self._owed or self._is_stopping or self.parser.get_method() != b"GET" or not self.parser.should_keep_alive():
-            return False
-        path = self.url.partition(b"?")[0].decode("latin-1")
-        if not gate.guards(path) or has_body(self.headers) or not gate.sheds("GET", path):
-            return False
-        self._is_shed = True
-        self.transport.write(self._refusals.shed(self.server_state.default_headers))
-        return True
+    def _begin(self, version: str) -> None:
+        """As uvicorn does, without what this server has no use for: WebSocket, a root path, a cap on tasks."""
+        # A client that is answered instead of told to continue may or may not send its body: no next request could be
+        # told from it.
+        may_stay = version != "1.0" and not self._is_stopping and not self.expect_100_continue
+        stays = may_stay and self.parser.should_keep_alive()
+        server_lines = self._server_lines.of(self.server_state.default_headers)
+        self.cycle = ResponseCycle(self, scope_of(self, version), server_lines, stays=stays)
+        if not self._owed:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _is_shed(self) -> bool:
+        """Whether the request whose head is complete has been answered, and the application is not to see it."""
+        return False
 
     def on_message_complete(self) -> None:
-        if self._is_shed:
-            self._is_shed = False
-            self._phase = Phase.BETWEEN
-            self._deadline.stop()
-            self._idle_since = self.loop.time()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-            return
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
         self._phase = Phase.BETWEEN
         self._deadline.stop()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         self._owed -= 1
-        self._unread_bytes = self.transport.get_write_buffer_size()
-        if self.transport.is_closing():
+        transport = self.transport
+        if transport.is_closing():
             # A close waits for all to be written: for ever, if the client does not read.
-            self._watch_unread()
-        elif self._is_deaf and not self._owed:
+            self._watch.expect_reading()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        if self._is_deaf and not self._owed:
             self._say_goodbye()
         else:
-            self._idle_since = self.loop.time()
+            self._watch.note_answer(transport.get_write_buffer_size())
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Idle, or not reading? An idle connection is no request: it is closed without a word."""
-        if self.transport.is_closing() or self._owed:
-            return
-        unread = self.transport.get_write_buffer_size()
-        if unread and unread >= self._unread_bytes:
-            self.transport.abort()
-            return
-        self._unread_bytes = unread
-        left = self._idle_since + self._idle_seconds - self.loop.time()
-        if unread or left > 0:
-            pause = self._limits.unread_seconds if unread else min(left, self._limits.unread_seconds)
-            self.timeout_keep_alive_task = self.loop.call_later(pause, self.timeout_keep_alive_handler)
-        else:
-            self.transport.close()
+    @property
+    def _is_busy(self) -> bool:
+        return self._owed > 0 or self._phase is not Phase.BETWEEN
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch_unread()
+        self._watch.expect_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not (self._is_deaf or self.transport.is_closing()):
-            self._ending.stop()
-
-    def _watch_unread(self) -> None:
-        self._unread_bytes = self.transport.get_write_buffer_size()
-        self._ending.start(self._limits.unread_seconds, self._on_unread)
-
-    def _on_unread(self) -> None:
-        unread = self.transport.get_write_buffer_size()
-        if unread and unread >= self._unread_bytes:
-            self.transport.abort()
-        elif unread:
-            self._watch_unread()
+            self._watch.forgive()
 
     def drain(self) -> None:
         """Close after the next answer, or after the one that is owed and has not begun."""
@@ -261,9 +235,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline.stop()
         # The parser's own word, never a caller's.
         method = self.parser.get_method().decode("ascii") if self._phase is not Phase.BETWEEN and self.url else "-"
-        has_begun = False
-        if self._phase is Phase.BODY:
-            has_begun = self._withdraw()
+        has_begun = self._phase is Phase.BODY and self._withdraw()
         if not has_begun:
             self._refusal = self._refusals.refuse(error, method, self.server_state.default_headers)
         if not self._owed:
@@ -281,7 +253,7 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
-        return cycle.response_started
+        return cast("ResponseCycle", cycle).has_sent
 
     def _close_after_answer(self) -> None:
         self._is_deaf = True
@@ -292,8 +264,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _say_goodbye(self) -> None:
-        self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.transport.write(self._refusal)
         self.transport.write_eof()
-        self._ending.start(self._limits.linger_seconds, self.transport.abort)
+        self._watch.linger()

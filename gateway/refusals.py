@@ -104,9 +104,10 @@ class Refusals:
     def _begin_second(self) -> None:
         if not self._is_second_begun:
             self._is_second_begun = True
-            asyncio.get_running_loop().call_later(1.0, self._end_second)
+            asyncio.get_running_loop().call_later(1.0, self.tell)
 
-    def _end_second(self) -> None:
+    def tell(self) -> None:
+        """Log what the log does not tell of yet: after each second that had any, and at the end."""
         self._is_second_begun = False
         self._lines = 0
         if untold := self._refused.tell():

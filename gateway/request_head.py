@@ -1,6 +1,8 @@
 """What a request's head must look like, beyond what the parser asks for: sizes, target, Host and framing. Pure."""
 
 import re
+from functools import lru_cache
+from urllib.parse import unquote
 
 import httptools
 
@@ -11,6 +13,15 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
+PLAIN_GET = re.compile(
+    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
+    rb"(?:(?i:(?!connection|content-length|expect|transfer-encoding|upgrade))"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)+\r\n"
+)
+"""A whole request after which, whoever reads it, the next begins. Whether it is a good one is not asked."""
+
+KEPT_HOSTS = 256
+"""A gateway has few names."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -43,6 +54,20 @@ def check_head(version: str, target: bytes, headers: Headers) -> None:
         _check_absolute(target, host)
 
 
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it came and query of a target that `check_head` took. Raises BadRequest."""
+    if target[:1] == b"/":
+        raw_path, _, query = target.partition(b"?")
+    else:
+        url = httptools.parse_url(target)
+        raw_path, query = url.path, url.query or b""
+    try:
+        path = raw_path.decode("ascii")
+    except UnicodeDecodeError:
+        raise BadRequest("Request URL is malformed") from None
+    return unquote(path) if "%" in path else path, raw_path, query
+
+
 def check_no_body(headers: Headers) -> None:
     """Raises BadRequest. After an upgrade offered with a body, the parser takes the body for the new protocol."""
     if has_body(headers):
@@ -54,6 +79,11 @@ def has_body(headers: Headers) -> bool:
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
+def has_content(headers: Headers) -> bool:
+    """Whether something may follow the head: a length of 0 says that nothing does."""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
 def _check_host(version: str, host: bytes | None) -> None:
     """HTTP/1.0 does without, as some health checks do."""
     if version not in {"1.1", "1.0"}:
@@ -61,8 +91,13 @@ def _check_host(version: str, host: bytes | None) -> None:
     if host is None:
         if version == "1.1":
             raise BadRequest("Host is missing")
-    elif HOST.fullmatch(host) is None:
+    elif not _is_host(host):
         raise BadRequest("Host is malformed")
+
+
+@lru_cache(KEPT_HOSTS)
+def _is_host(host: bytes) -> bool:
+    return HOST.fullmatch(host) is not None
 
 
 def _check_transfer_encoding(version: str, value: bytes, headers: Headers) -> None:

@@ -13,32 +13,22 @@ SCOPE_KEY = "gateway.record"
 class RequestRecord:
     """Filled in by middleware and handlers as they learn."""
 
-    __slots__ = (
-        "client",
-        "headers",
-        "key_id",
-        "key_used_at",
-        "request_id",
-        "route",
-        "status",
-        "upstream_ms",
-        "upstream_outcome",
-    )
+    # The values of all new records; where one is learnt, it becomes the record's own.
+    status = 0
+    """0 until an answer begins."""
+    route: str | None = None
+    """The template of the API route, such as `/api/v1/connections/{id}/jobs`."""
+    client: str | None = None
+    key_id: str | None = None
+    key_used_at = 0.0
+    """Unix time; of no meaning while there is no key."""
+    upstream_ms: float | None = None
+    upstream_outcome: str | None = None
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.headers = [(b"x-request-id", request_id.encode("ascii"))]
         """What every answer to this request carries, whoever produces it."""
-        self.status = 0
-        """0 until an answer begins."""
-        self.route: str | None = None
-        """The template of the API route, such as `/api/v1/connections/{id}/jobs`."""
-        self.client: str | None = None
-        self.key_id: str | None = None
-        self.key_used_at = 0.0
-        """Unix time; of no meaning while there is no key."""
-        self.upstream_ms: float | None = None
-        self.upstream_outcome: str | None = None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Answers as bytes: JSON, with the headers every API answer has, and nothing computed twice."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,9 @@ from gateway.errors import ApiError
 
 CONTENT_TYPE = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"private, no-store")
+
+KEPT_REFUSALS = 256
+"""Whoever is refused is often refused again, and in the same words."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -27,8 +31,11 @@ class JSONAnswer:
             CONTENT_TYPE,
             (b"content-length", b"%d" % len(self._body)),
             NO_STORE,
-            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()),
         ]
+        if headers:
+            self._headers += [
+                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+            ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         body = b"" if scope["method"] == "HEAD" else self._body
@@ -38,7 +45,12 @@ class JSONAnswer:
 
 def error_answer(error: ApiError) -> JSONAnswer:
     """The one shape of all errors."""
-    return JSONAnswer({"error": error.message}, status=error.status, headers=error.headers)
+    return _refusal(error.status, error.message, *error.headers.items())
+
+
+@lru_cache(KEPT_REFUSALS)
+def _refusal(status: int, message: str, *headers: tuple[str, str]) -> JSONAnswer:
+    return JSONAnswer({"error": message}, status=status, headers=dict(headers))
 
 
 def raw_error_answer(error: ApiError, default_headers: list[tuple[bytes, bytes]], *, ends: bool = True) -> bytes:

@@ -1,13 +1,12 @@
 """Finds the handler of an API path by comparing text.
 
-Starlette's regular expressions for mount and route cost more than the answer to `/status` itself, and stop at a
-line feed, so that a malformed id with one in it would not look like any unknown id.
+Starlette's router, with its regular expressions for mount and route, costs more than the answer to `/status` itself,
+and stops at a line feed, so that a malformed id with one in it would not look like any unknown id.
 """
 
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import MethodNotAllowed, NotFound
@@ -17,13 +16,18 @@ Handler = Callable[[Request], Awaitable[ASGIApp]]
 ID = "{id}"
 
 
-class ApiMount(Mount):
-    """Everything below a prefix."""
+class ApiMount:
+    """Pure ASGI middleware, innermost: hands everything below a prefix to the API, and the rest on to the pages."""
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["path"].startswith(self.path + "/"):
-            return Match.FULL, {"endpoint": self.app}
-        return Match.NONE, {}
+    def __init__(self, app: ASGIApp, *, prefix: str, api: ASGIApp) -> None:
+        self._app = app
+        self._start = f"{prefix}/"
+        self._api = api
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and scope["path"].startswith(self._start):
+            return self._api(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class ApiRoute:

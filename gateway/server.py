@@ -17,6 +17,7 @@ from gateway.errors import OperatorError
 from gateway.protocol import GatewayProtocol
 from gateway.refusals import Refusals
 from gateway.settings import ServerSettings
+from gateway.shedding import Shedding, SheddingProtocol
 from gateway.systemd import Notifier, Supervision, inherited_listener
 from gateway.wire_limits import WireLimits
 
@@ -65,6 +66,8 @@ def note_hang_ups() -> HangUps:
     """From now on SIGHUP ends the process no more. No handler of the event loop's: before it runs, this one works."""
     hang_ups = HangUps()
     signal.signal(signal.SIGHUP, hang_ups.note)
+    # The binary holds back those that come while it starts; they are noted now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     return hang_ups
 
 
@@ -183,16 +186,18 @@ def build_config(
 ) -> uvicorn.Config:
     """One process: more of them would each have their own rate limit."""
     gate = getattr(app, "gate", None)
+    refusals = gate.refusals if gate else Refusals()
     return uvicorn.Config(
         app,
         loop="uvloop",
         http=partial(  # type: ignore[arg-type]
-            GatewayProtocol,
+            partial(SheddingProtocol, shedding=Shedding(gate, refusals)) if gate else GatewayProtocol,
             limits=limits or WireLimits(connections=connection_limit()),
-            refusals=gate.refusals if gate else Refusals(),
-            gate=gate,
+            refusals=refusals,
         ),
         ws="none",
+        # Not guessed: middleware that hands on at once is no coroutine function.
+        interface="asgi3",
         lifespan="on",
         workers=1,
         log_config=None,

@@ -248,6 +248,18 @@ def test_the_short_way_writes_the_line_that_the_long_way_writes(stream: Stream) 
     assert short["route"] == "a\\u202eb\\n"
 
 
+@pytest.mark.parametrize("text", ["plain", "\x7f", "\x1b[2J", "\n", "\u202e", "\xad", "é", '"', "\\", "a" * 501])
+def test_the_short_way_escapes_and_cuts_each_text_by_itself(stream: Stream, text: str) -> None:
+    write = configure_log(level="info", style="json", stream=stream)
+
+    write("request", {"route": text})
+    structlog.get_logger().info("request", route=text)
+
+    short, long = events(stream)
+    assert short["route"] == long["route"]
+    assert short["route"].isprintable()
+
+
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
 def test_the_short_way_obeys_level_and_style(style: Literal["json", "console"], level: str, lines: int) -> None:

@@ -5,7 +5,7 @@ Without it an overload outlives its cause: all wait, all give up, and answers ar
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +15,10 @@ from gateway.refusals import RefusalObserver, Refusals
 
 LONGEST_WAIT_SECONDS = 0.1
 """A wait callers do not feel, and far below the second or two after which they give up."""
+SHORT_QUEUE = 32
+"""So few are a burst and no overload, whatever each seems to cost: where the machine stood still for a moment, or its
+cores have other work, each looks dear, and refusing them would make nobody's answer quicker.
+"""
 TRIGGER_PATIENCE = 2
 """Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
 UPSTREAM_READS = 128
@@ -38,7 +42,7 @@ class Admission:
     what a request costs (50 of 2 ms, 800 of 0.12 ms), which is measured here: seconds of a round by requests begun.
     """
 
-    __slots__ = ("_begun", "_loop", "_monotonic", "_queue", "_round_began", "_seconds_each", "upstream")
+    __slots__ = ("_begun", "_expected", "_loop", "_monotonic", "_queue", "_round_began", "_seconds_each", "upstream")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -47,27 +51,52 @@ class Admission:
         self._seconds_each = FIRST_GUESS_SECONDS
         self._queue: deque[asyncio.Future[None]] = deque()
         self._begun = 0
+        self._expected = 0
         self._round_began = 0.0
         self.upstream = 0
 
     @property
     def wait_seconds(self) -> float:
-        return len(self._queue) * self._seconds_each
+        return self._waiting * self._seconds_each
+
+    @property
+    def _waiting(self) -> int:
+        return len(self._queue) + self._expected
+
+    def is_longer_than(self, seconds: float) -> bool:
+        """Whether the wait is, in a queue that is none of the short ones."""
+        return self._waiting > SHORT_QUEUE and self.wait_seconds > seconds
+
+    def expect(self) -> None:
+        """One more is on its way. What is read in one round joins the queue in the next, and would all find room."""
+        if self._queue and self._loop is not None:
+            if not self._expected:
+                self._loop.call_soon(self._expect_none)
+            self._expected += 1
+
+    def _expect_none(self) -> None:
+        self._expected = 0
 
     async def turn(self) -> None:
         """Return at once, unless this round of the event loop has begun enough: then in one of the next, in order."""
+        place = self.place()
+        if place is not None:
+            await place
+
+    def place(self) -> asyncio.Future[None] | None:
+        """Where to wait for a turn; None if it has come at once."""
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         if self._begun == 0:
             self._round_began = self._monotonic()
             loop.call_soon(self._next_round, loop)
-        if self._queue or self._begun * self._seconds_each >= SLICE_SECONDS:
-            place = loop.create_future()
-            self._queue.append(place)
-            await place
-        else:
+        if not self._queue and self._begun * self._seconds_each < SLICE_SECONDS:
             self._begun += 1
+            return None
+        place = loop.create_future()
+        self._queue.append(place)
+        return place
 
     def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
         now = self._monotonic()
@@ -106,6 +135,14 @@ class Gate:
         self._route = f"{prefix}/*"
         self._observer = observer
 
+    @property
+    def is_pressed(self) -> bool:
+        admission = self.admission
+        return admission.upstream >= UPSTREAM_READS or admission.is_longer_than(LONGEST_WAIT_SECONDS)
+
+    def expect(self) -> None:
+        self.admission.expect()
+
     def guards(self, path: str) -> bool:
         return path.startswith(self._prefix)
 
@@ -115,7 +152,8 @@ class Gate:
         longest = LONGEST_WAIT_SECONDS * TRIGGER_PATIENCE if is_trigger else LONGEST_WAIT_SECONDS
         most = UPSTREAM_ALL if is_trigger else UPSTREAM_READS
         admission = self.admission
-        if admission.wait_seconds <= longest and (admission.upstream < most or not waits_for_airbyte(path)):
+        has_place = admission.upstream < most or not waits_for_airbyte(path)
+        if has_place and not admission.is_longer_than(longest):
             return False
         self._observer.observe(method, self._route, Overloaded.status, 0.0)
         return True
@@ -132,18 +170,24 @@ class AdmissionMiddleware:
         self._app = app
         self._gate = gate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._gate.guards(scope["path"]):
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        gate = self._gate
+        if scope["type"] != "http" or not gate.guards(scope["path"]):
+            return self._app(scope, receive, send)
         path: str = scope["path"]
-        if self._gate.sheds(scope["method"], path):
-            await self._gate.refusals.shed_answer()(scope, receive, send)
-            return
+        if gate.is_pressed and gate.sheds(scope["method"], path):
+            return gate.refusals.shed_answer()(scope, receive, send)
+        if waits_for_airbyte(path):
+            return self._go_to_airbyte(scope, receive, send)
+        place = gate.admission.place()
+        return self._app(scope, receive, send) if place is None else self._go_later(place, scope, receive, send)
+
+    async def _go_later(self, place: asyncio.Future[None], scope: Scope, receive: Receive, send: Send) -> None:
+        await place
+        await self._app(scope, receive, send)
+
+    async def _go_to_airbyte(self, scope: Scope, receive: Receive, send: Send) -> None:
         admission = self._gate.admission
         await admission.turn()
-        if waits_for_airbyte(path):
-            with admission.waiting_for_airbyte():
-                await self._app(scope, receive, send)
-        else:
+        with admission.waiting_for_airbyte():
             await self._app(scope, receive, send)

@@ -1,6 +1,7 @@
 """Finds out whose key a request carries, or refuses it with one and the same 401."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Protocol
 
@@ -43,30 +44,37 @@ class AuthenticationMiddleware:
         self._clock = clock
         self._brake = Brake()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            now = self._clock.now()
-            principal = await self._authenticate(scope, now)
-            scope[PRINCIPAL_KEY] = principal
-            record: RequestRecord = scope[SCOPE_KEY]
-            record.client = principal.client.slug
-            record.key_id = principal.key_id
-            record.key_used_at = moment = now.timestamp()
-            if not self._calls.count_again(principal.key_id, moment):
-                self._calls.count_first(
-                    principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
-                )
-        await self._app(scope, receive, send)
-
-    async def _authenticate(self, scope: Scope, now: datetime) -> Principal:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        now = self._clock.now()
         key = bearer_key(scope)
         digest = keys.digest(key)
         principal = self._directory.remembered(digest)
         if principal is None and keys.is_well_formed(key):
-            principal = await self._look_up(client_address(scope), digest)
+            return self._look_up_and_go_on(scope, receive, send, digest=digest, now=now)
+        self._let_in(scope, principal, now)
+        return self._app(scope, receive, send)
+
+    async def _look_up_and_go_on(
+        self, scope: Scope, receive: Receive, send: Send, *, digest: bytes, now: datetime
+    ) -> None:
+        self._let_in(scope, await self._look_up(client_address(scope), digest), now)
+        await self._app(scope, receive, send)
+
+    def _let_in(self, scope: Scope, principal: Principal | None, now: datetime) -> None:
+        """Or not."""
         if principal is None or keys.is_expired(principal, now):
             raise Unauthorized(credentials_sent=True)
-        return principal
+        scope[PRINCIPAL_KEY] = principal
+        record: RequestRecord = scope[SCOPE_KEY]
+        record.client = principal.client.slug
+        record.key_id = principal.key_id
+        record.key_used_at = moment = now.timestamp()
+        if not self._calls.count_again(principal.key_id, moment):
+            self._calls.count_first(
+                principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
+            )
 
     async def _look_up(self, address: str, digest: bytes) -> Principal | None:
         brake, now = self._brake, self._clock.monotonic()

@@ -1,5 +1,7 @@
 """Refuses request bodies over a limit, whether announced or not, before anyone reads them."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest, ContentTooLarge
@@ -15,10 +17,9 @@ class BodyLimitMiddleware:
         self._app = app
         self._max_body_bytes = max_body_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         for name, value in scope["headers"]:
             if name == b"content-length":
                 if not value.isdigit():
@@ -35,4 +36,4 @@ class BodyLimitMiddleware:
                 raise ContentTooLarge
             return message
 
-        await self._app(scope, receive_with_limit, send)
+        return self._app(scope, receive_with_limit, send)

@@ -1,11 +1,21 @@
 """Turns every failure into its JSON answer: the one place that does."""
 
+import asyncio
+
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound
+from gateway.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+)
 from gateway.request_record import SCOPE_KEY, RequestRecord
 from gateway.responses import error_answer
 
@@ -28,11 +38,23 @@ class ErrorMiddleware:
         except ClientDisconnect:
             # Nobody is left to read an answer; the request's line says 499.
             return
+        except asyncio.CancelledError:
+            # A stop that has waited long enough ends what is left. What is said here is the task's last word.
+            if record.status:
+                raise
+            await error_answer(unfinished(scope))(scope, receive, send)
         except Exception as error:
             answer = error_answer(api_error(error))
             if record.status:
                 raise
             await answer(scope, receive, send)
+
+
+def unfinished(scope: Scope) -> ApiError:
+    """Of a trigger nobody knows how far it came."""
+    if scope["method"] == "POST" and scope["path"].endswith("/sync"):
+        return OutcomeUnknown()
+    return Overloaded("Service is stopping")
 
 
 def api_error(error: Exception) -> ApiError:

@@ -1,7 +1,7 @@
 """Gives each request an id, adds what every answer carries, and writes the request's one line when it is over."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -59,11 +59,11 @@ class RequestLogMiddleware:
         scope[SCOPE_KEY] = record
         started = perf_counter()
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message["headers"] = [*message["headers"], *record.headers]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)

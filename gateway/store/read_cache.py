@@ -1,10 +1,9 @@
 """Records read from the database, kept until any process commits a change to it. For one event loop."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
-
-from cachetools import LRUCache
 
 from gateway.store.database import Database
 
@@ -18,7 +17,9 @@ class ReadCache(Generic[Key, Value]):
     def __init__(self, database: Database, load: Callable[[Key], Awaitable[Value]], *, maxsize: int) -> None:
         self._database = database
         self._load = load
-        self._entries: LRUCache[Key, Value] = LRUCache(maxsize)
+        self._maxsize = maxsize
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+        """The one asked for longest ago is first."""
         self._loads: dict[Key, asyncio.Task[Value]] = {}
         """Of this generation. After a start or a commit all who wait for a record share one reading of it."""
         self._epoch = 0
@@ -26,10 +27,9 @@ class ReadCache(Generic[Key, Value]):
 
     async def get(self, key: Key) -> Value:
         self._expire()
-        try:
+        if key in self._entries:
+            self._entries.move_to_end(key)
             return self._entries[key]
-        except KeyError:
-            pass
         load = self._loads.get(key)
         if load is None:
             # A task of its own: an asker that is cancelled does not end it for the others.
@@ -44,6 +44,8 @@ class ReadCache(Generic[Key, Value]):
         # Only what no commit overtook while it was being read may be kept.
         if generation == self._generation:
             self._entries[key] = value
+            if len(self._entries) > self._maxsize:
+                self._entries.popitem(last=False)
         return value
 
     def _end_load(self, key: Key, load: asyncio.Task[Value]) -> None:
@@ -56,7 +58,10 @@ class ReadCache(Generic[Key, Value]):
     def peek(self, key: Key) -> Value | None:
         """What is remembered and not stale; None when it would have to be read."""
         self._expire()
-        return self._entries.get(key)
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key]
 
     def clear(self) -> None:
         self._generation += 1

@@ -1,17 +1,33 @@
 """Between the word to stop and the end of accepting: all is answered, and each answer ends its connection."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from gateway.draining import is_draining
+from gateway.errors import OutcomeUnknown
+from gateway.middleware.errors import ErrorMiddleware
+from gateway.middleware.request_log import RequestLogMiddleware
 from gateway.wire_limits import WireLimits
 from tests.faults.test_wire_limits import Gate, wait_until
 from tests.faults.test_wire_overload import Guarded, cost_much
-from tests.faults.wire import Recorder, Running, answers_in, read_answer, read_to_end, request, send, serving, talk
+from tests.faults.wire import (
+    Recorder,
+    Running,
+    answer_lifespan,
+    answers_in,
+    read_answer,
+    read_to_end,
+    request,
+    send,
+    serving,
+    talk,
+)
 from tests.support import BOUND_SECONDS
 
 PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
@@ -138,3 +154,65 @@ def test_a_request_that_is_written_while_idle_connections_are_closed_is_answered
         (answer,) = answers_in(read_to_end(kept))
 
     assert (answer.status, answer.body, answer.headers["connection"]) == (200, b"/last", "close")
+
+
+class Stuck:
+    """An application behind the gateway's own errors that never answers, or never to the end."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send)
+            return
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+            await send({"type": "http.response.body", "body": b"ab", "more_body": True})
+        self.under_way += 1
+        await asyncio.Event().wait()
+
+
+class Ignored:
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def count_forwarded_untrusted(self) -> None: ...
+
+    def count_failure(self, key_id: str, moment: float, status: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("vector", "expected"),
+    [
+        (request("/api/v1/status"), (503, "Service is stopping")),
+        (request("/api/v1/connections/x/sync", method="POST"), (504, OutcomeUnknown.message)),
+    ],
+    ids=["a read", "a trigger"],
+)
+def test_what_has_not_ended_when_the_stop_has_waited_long_enough_is_told_so(
+    vector: bytes, expected: tuple[int, str]
+) -> None:
+    stuck, statuses = Stuck(), []
+    app = RequestLogMiddleware(
+        ErrorMiddleware(stuck),
+        new_id=lambda: "id",
+        observer=Ignored(),
+        failures=Ignored(),
+        write_line=lambda _, fields: statuses.append(fields["status"]),
+    )
+    with serving(app, PATIENT, grace_seconds=0) as running, ExitStack() as stack:
+        waiting, begun = [
+            stack.enter_context(socket.create_connection(running.address, BOUND_SECONDS)) for _ in range(2)
+        ]
+        send(begun, request("/begun"))
+        send(waiting, vector)
+        wait_until(lambda: stuck.under_way == 2)
+        running.server.should_exit = True
+        (answer,) = answers_in(read_to_end(waiting))
+
+        assert (answer.status, answer.error) == expected
+        assert answer.headers["connection"] == "close"
+        # What has begun can only be cut, so that it is not taken for whole.
+        assert read_to_end(begun).endswith(b"\r\n\r\nab")
+        wait_until(lambda: len(statuses) == 2)
+    assert sorted(statuses) == [200, expected[0]]

@@ -43,3 +43,19 @@ def test_every_refusal_is_logged_and_counted_without_a_word_of_the_caller(tmp_pa
     assert "planted" not in written
     assert "forged" not in written
     assert written.replace("\n", "").isprintable()
+
+
+def test_refusals_of_the_last_second_are_told_of_at_the_end(tmp_path: Path) -> None:
+    vector, number = b"GET / HTTP/1.1\r\nHost: smrt_planted@evil\r\n\r\n", 3 * LINES_EACH_SECOND
+    with gateway(tmp_path) as (process, address):
+        for _ in range(number):
+            assert talk(address, vector)[0].status == 400
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        logged = [json.loads(line) for line in process.stderr if line.startswith("{")]
+        assert process.wait(BOUND_SECONDS) == 0
+
+    lines = [line for line in logged if line["event"] == "request"]
+    summaries = [line["count"] for line in logged if line["event"] == "requests_refused_unlogged"]
+    assert summaries
+    assert len(lines) + sum(summaries) == number

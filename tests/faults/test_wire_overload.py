@@ -1,14 +1,33 @@
 """More work than the server can do, over real sockets: some is done, the rest refused at once, then all is well."""
 
+import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Overloaded
 from gateway.middleware.admission import AdmissionMiddleware, Gate
+from gateway.refusals import Refusals
+from gateway.shedding import REFUSALS_EACH_TICK
 from gateway.wire_limits import WireLimits
-from tests.faults.wire import Answer, answer_lifespan, answer_ok, request, serving, talk
+from tests.faults.wire import (
+    LAST,
+    Answer,
+    Recorder,
+    Running,
+    answer_lifespan,
+    answer_ok,
+    answers_in,
+    read_answer,
+    read_to_end,
+    request,
+    send,
+    serving,
+    talk,
+)
 from tests.support import BOUND_SECONDS
 
 PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
@@ -77,3 +96,100 @@ def test_what_a_connection_sheds_leaves_it_usable_and_in_order() -> None:
         assert {answer.status for answer in answers} == {200, 503}
         shed = [answer.headers["x-request-id"] for answer in answers if answer.status == 503]
         assert len(set(shed)) == len(shed)
+
+
+class Full:
+    """A gate that sheds whatever it guards."""
+
+    is_pressed = True
+
+    def __init__(self) -> None:
+        self.refusals = Refusals()
+
+    def guards(self, path: str) -> bool:
+        return path.startswith("/api/v1/")
+
+    def sheds(self, method: str, path: str) -> bool:
+        return True
+
+    def expect(self) -> None: ...
+
+
+class FullHouse(Recorder):
+    """An application whose every request is one too many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Full()
+
+
+@pytest.fixture
+def house() -> FullHouse:
+    return FullHouse()
+
+
+@pytest.fixture
+def full(house: FullHouse) -> Iterator[Running]:
+    with serving(house, PATIENT) as running:
+        yield running
+
+
+def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(full: Running, house: FullHouse) -> None:
+    """More often than refusals are given without holding the connection."""
+    at_once = REFUSALS_EACH_TICK + 10
+    with socket.create_connection(full.address, BOUND_SECONDS) as connection:
+        for _ in range(5):
+            send(connection, request("/api/v1/status") * at_once)
+            for _ in range(at_once):
+                answer = read_answer(connection)
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        send(connection, request("/healthz", "Connection: close"))
+        assert [answer.status for answer in answers_in(read_to_end(connection))] == [200]
+
+    assert [path for _, path, _ in house.seen] == ["/healthz"]
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        request("/api/v1/status"),
+        request("/api/v1/connections/conn_x/sync", method="POST"),
+        request("/api/v1/connections/conn_x/sync", "Content-Length: 0", method="POST"),
+    ],
+    ids=["GET", "POST", "POST of nothing"],
+)
+@pytest.mark.parametrize("size", [1000, 7], ids=["whole", "in pieces"])
+def test_what_has_no_content_is_refused_by_the_connection_which_stays(
+    full: Running, house: FullHouse, vector: bytes, size: int
+) -> None:
+    with socket.create_connection(full.address, BOUND_SECONDS) as connection:
+        for _ in range(3):
+            for start in range(0, len(vector), size):
+                send(connection, vector[start : start + size])
+            assert read_answer(connection).error == Overloaded.message
+        send(connection, LAST)
+        assert [answer.status for answer in answers_in(read_to_end(connection))] == [200]
+
+    assert [path for _, path, _ in house.seen] == ["/last"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_content_is_never_taken_for_the_next_request(full: Running, house: FullHouse, method: str) -> None:
+    inner = request("/smuggled")
+    vector = request("/api/v1/status", f"Content-Length: {len(inner)}", method=method, body=inner)
+
+    answers = talk(full.address, vector, LAST)
+
+    assert len(answers) == 2
+    assert [path for _, path, _ in house.seen] == ["/api/v1/status", "/last"]
+
+
+def test_a_read_full_of_requests_is_not_answered_with_many_times_its_length(full: Running) -> None:
+    with socket.create_connection(full.address, BOUND_SECONDS) as connection:
+        send(connection, request("/api/v1/x") * 5000)
+        answers = answers_in(read_to_end(connection))
+
+    assert {answer.status for answer in answers} == {503}
+    assert answers[-1].headers["connection"] == "close"
+    # A read may end anywhere among them.
+    assert len(answers) < 1000

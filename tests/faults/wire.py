@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.middleware.request_log import SAFE_ID
-from gateway.server import DRAIN_SECONDS, Server, build_config, listen, several
+from gateway.server import DRAIN_SECONDS, GRACE_SECONDS, Server, build_config, listen, several
 from gateway.settings import ServerSettings
 from gateway.wire_limits import WireLimits
 from tests.support import BOUND_SECONDS
@@ -176,6 +176,7 @@ def serving(
     keep_alive_seconds: int = 75,
     drain_seconds: float = DRAIN_SECONDS,
     echo_seconds: float = 0.0,
+    grace_seconds: int = GRACE_SECONDS,
     **settings: Any,
 ) -> Iterator[Running]:
     """The application behind the very server that production runs, on a port of its own."""
@@ -185,6 +186,7 @@ def serving(
     with listen(server_settings.host, server_settings.port) as listener:
         config = build_config(app, server_settings, limits=limits)
         config.timeout_keep_alive = keep_alive_seconds
+        config.timeout_graceful_shutdown = grace_seconds
         server = Server(config, started.set, drain_seconds=drain_seconds, echo_seconds=echo_seconds)
         thread = Thread(target=server.run, kwargs={"sockets": several(listener)})
         running = Running(listener.getsockname(), server)

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.middleware.admission import (
     LONGEST_WAIT_SECONDS,
+    SHORT_QUEUE,
     UPSTREAM_ALL,
     UPSTREAM_READS,
     Admission,
@@ -117,6 +118,14 @@ async def test_cheap_requests_are_queued_in_greater_number(house: House) -> None
     assert await house.at_once(400) == [200] * 400
 
 
+async def test_a_short_queue_is_never_shed_however_dear_each_seems(house: House) -> None:
+    house.costly.seconds = 0.05
+    await learnt(house)
+
+    # Its turn comes at once to the first, which is no longer in the queue.
+    assert await house.at_once(SHORT_QUEUE + 10) == [200] * (SHORT_QUEUE + 2) + [503] * 8
+
+
 async def test_turns_come_in_the_order_of_the_requests(house: House) -> None:
     await learnt(house)
 
@@ -196,6 +205,28 @@ async def test_reads_waiting_for_airbyte_are_bounded_and_leave_places_for_trigge
     house.costly.airbyte.set()
     assert {messages[0]["status"] for messages in await asyncio.gather(*waiting)} == {200}
     assert (await house.get("/api/v1/connections/conn_1/jobs"))[0]["status"] == 200
+
+
+async def test_what_one_read_of_all_connections_brings_is_counted_before_it_stands_in_the_queue(house: House) -> None:
+    """Else there would be room for all of it whenever there is room for one."""
+    await learnt(house)
+    gate = house.middleware._gate  # noqa: SLF001 - as the connections have it
+    gate.expect()
+    assert gate.admission.wait_seconds == 0, "nobody waits: whoever comes has his turn at once"
+    load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(30)))
+    await asyncio.sleep(0)
+    waiting = gate.admission.wait_seconds
+    assert 0 < waiting < LONGEST_WAIT_SECONDS
+    assert not gate.is_pressed
+
+    for _ in range(60):
+        gate.expect()
+
+    assert gate.is_pressed
+    await asyncio.sleep(0)
+    assert gate.admission.wait_seconds <= waiting
+    assert not gate.is_pressed
+    await load
 
 
 async def test_a_caller_who_leaves_the_queue_costs_no_turn(clock: HandClock) -> None:
