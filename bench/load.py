@@ -83,6 +83,27 @@ def measure(target: Target, *, seconds: int = 1, connections: int = CONNECTIONS,
     return Load(float(rate[1]), int(requests[1]), percentiles["50"], percentiles["99"])
 
 
+@dataclass(frozen=True)
+class Answers:
+    """How many there were, and how many of them were not refusals."""
+
+    all: int
+    good: int
+
+
+def count_answers(target: Target, *, seconds: int, connections: int) -> Answers:
+    """What so many callers get who ask again as soon as they are answered. Raises RuntimeError without figures."""
+    command = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command += ["--timeout", f"{PATIENCE_SECONDS}s", "--header", f"Authorization: Bearer {target.key}", target.url]
+    report = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=seconds + PATIENCE_SECONDS
+    ).stdout
+    requests, refusals = _REQUESTS.search(report), _REFUSED.search(report)
+    if requests is None or _SOCKET_ERRORS.search(report):
+        raise RuntimeError(f"{target.name}: no figures:\n{report}")
+    return Answers(int(requests[1]), int(requests[1]) - (int(refusals[1]) if refusals else 0))
+
+
 def interleaved(
     targets: Sequence[Target], rounds: int, *, seconds: int = 1, connections: int = CONNECTIONS
 ) -> list[list[Load]]:

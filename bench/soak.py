@@ -98,8 +98,9 @@ async def build_tenants(settings_file: Path, sandbox: Sandbox) -> list[Tenant]:
 class Caller:
     """One client's traffic: what it asks and what it must be told."""
 
-    def __init__(self, http: httpx2.AsyncClient, tenants: list[Tenant], number: int, tally: Tally) -> None:
+    def __init__(self, http: httpx2.AsyncClient, tenants: list[Tenant], number: int, tally: Tally, rate: float) -> None:
         self._http = http
+        self._rate = rate / CLIENTS
         self._mine = tenants[number]
         self._foreign = next(iter(tenants[number - 1].connections))
         self._chance = Random(number)  # noqa: S311 - the same traffic each time
@@ -108,7 +109,7 @@ class Caller:
     async def run(self, end: float) -> None:
         calls = (self.status, self.connections, self.jobs, self.trigger, self.stranger, self.bad_key)
         while time.monotonic() < end:
-            await asyncio.sleep(self._chance.expovariate(REQUESTS_PER_SECOND / CLIENTS))
+            await asyncio.sleep(self._chance.expovariate(self._rate))
             call = self._chance.choices(calls, (30, 30, 25, 3, 7, 5))[0]
             try:
                 if not await call():
@@ -171,7 +172,9 @@ class Watch:
             await asyncio.sleep(1)
 
 
-async def soak(address: str, pid: int, tenants: list[Tenant], faulty: Faulty, seconds: float) -> tuple[Tally, Watch]:
+async def soak(
+    address: str, pid: int, tenants: list[Tenant], faulty: Faulty, *, seconds: float, rate: float
+) -> tuple[Tally, Watch]:
     tally, watch = Tally(), Watch()
     watch.tasks.append(read_gauge(address, "gateway_tasks"))
     watcher = asyncio.create_task(watch.run(pid))
@@ -179,7 +182,7 @@ async def soak(address: str, pid: int, tenants: list[Tenant], faulty: Faulty, se
     async with httpx2.AsyncClient(base_url=address, timeout=30, limits=limits) as http:
         faulty.share = FAULT_SHARE
         end = time.monotonic() + seconds
-        await asyncio.gather(*(Caller(http, tenants, number, tally).run(end) for number in range(CLIENTS)))
+        await asyncio.gather(*(Caller(http, tenants, number, tally, rate).run(end) for number in range(CLIENTS)))
         faulty.share = 0.0
     await asyncio.sleep(IDLE_SECONDS)
     watcher.cancel()
@@ -243,8 +246,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--short", action="store_true", help="half a minute")
+    parser.add_argument("--rate", type=float, default=REQUESTS_PER_SECOND, help="requests a second of all clients")
     options = parser.parse_args()
     minutes = 0.5 if options.short else options.minutes
+    seconds = minutes * 60
     sandbox = Sandbox(empty=True)
     faulty = Faulty(sandbox.app)
     with tempfile.TemporaryDirectory(prefix="soak-") as name, serving(faulty) as airbyte:
@@ -254,9 +259,9 @@ def main() -> int:
         tenants = asyncio.run(build_tenants(settings, sandbox))
         command = [sys.executable, "-m", "gateway", "serve", "--settings", str(settings)]
         with running(command, port, folder / "gateway.log") as process:
-            work = soak(f"http://127.0.0.1:{port}", process.pid, tenants, faulty, minutes * 60)
+            work = soak(f"http://127.0.0.1:{port}", process.pid, tenants, faulty, seconds=seconds, rate=options.rate)
             tally, watch = asyncio.run(work)
-    show(tally, watch, minutes * 60)
+    show(tally, watch, seconds)
     return verdict(broken_promises(tally, watch, minutes))
 
 
