@@ -1,4 +1,4 @@
-"""What only the one-file binary needs: to end with the process that unpacked it.
+"""What only the binary needs: to end with the process that unpacked it, and not by a SIGHUP that comes early.
 
 That process waits, hands signals on and removes the unpacked files. `kill -9` it cannot hand on: the gateway would run
 on, with port and database in its hands, and no supervisor would know of it.
@@ -8,11 +8,18 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 UNPACKED_PREFIX = "_MEI"
 """Of the name of the temporary folder that PyInstaller unpacks one file into."""
+
+
+def hold_back_hang_ups(arguments: Sequence[str]) -> None:
+    """Until `serve` notes them itself: most of a start is importing. Every other command ends with its terminal."""
+    if "serve" in arguments:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def end_with_parent() -> None:

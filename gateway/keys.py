@@ -39,6 +39,14 @@ def mint_id(prefix: str, choice: Callable[[str], str]) -> str:
     return f"{prefix}_" + "".join(choice(ALPHABET) for _ in range(ID_LENGTH))
 
 
+def derived_id(prefix: str, *parts: str) -> str:
+    """As `mint_id`, but always the same for the same `parts`. Not guessable if one of them is not."""
+    number = int.from_bytes(hashlib.sha256(repr(parts).encode()).digest())
+    return f"{prefix}_" + "".join(
+        ALPHABET[number // len(ALPHABET) ** place % len(ALPHABET)] for place in range(ID_LENGTH)
+    )
+
+
 def mint_secret(choice: Callable[[str], str]) -> str:
     """What a link or a session's cookie consists of: 256 random bits."""
     return "".join(choice(ALPHABET) for _ in range(COOKIE_LENGTH))

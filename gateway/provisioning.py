@@ -1,7 +1,6 @@
 """What operators do: clients, connections and keys are made, changed and removed here, and the activity log told."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
 
 import msgspec
 
@@ -108,15 +107,16 @@ class Provisioning:
         connector_type: str,
         label: str,
         airbyte_id: str | None,
+        connection_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> tuple[Connection, str]:
         """A connection, mapped if `airbyte_id` is given, and a warning, empty if there is nothing to warn of.
 
-        Raises Invalid, Unknown, Duplicate.
+        Raises Invalid, Unknown, Duplicate, that also if `connection_id` is given and taken.
         """
         client = await self._store.clients.by_slug(client_slug)
         connection = Connection(
-            id=keys.mint_id("conn", self._choice),
+            id=connection_id or keys.mint_id("conn", self._choice),
             client_id=client.id,
             connector_type=validation.slug("the connector type", connector_type),
             label=validation.text("the label", label),
@@ -194,13 +194,18 @@ class Provisioning:
         expires: str | None,
         rate: str | None,
         client_id: int | None = None,
+        key_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """Raises Invalid, Unknown, also if `client_id` is given and the slug is no longer that client's."""
+        """Raises Invalid, Unknown, also if `client_id` is given and the slug is no longer that client's.
+
+        Duplicate if `key_id` is given and taken.
+        """
         client = await self._store.clients.by_slug(client_slug)
         if client_id not in {None, client.id}:
             raise Unknown(f"the client {client_slug!r} was removed")
         new = self._mint(
+            key_id,
             client.id,
             name=validation.text("the name", name),
             scope=scope,
@@ -212,7 +217,13 @@ class Provisioning:
         return new
 
     async def rotate_key(
-        self, key_id: str, *, overlap: str, client_id: int | None = None, by: Actor = COMMAND_LINE
+        self,
+        key_id: str,
+        *,
+        overlap: str,
+        client_id: int | None = None,
+        new_id: str | None = None,
+        by: Actor = COMMAND_LINE,
     ) -> NewKey:
         """A new key like the old one, which ends after `overlap`. Raises Invalid, and Unknown as `revoke_key` does.
 
@@ -225,13 +236,8 @@ class Provisioning:
         if old.successor_id is not None:
             raise Invalid(f"the key {key_id} was rotated already; its successor is {old.successor_id}")
         life = None if old.expires_at is None else parse_time(old.expires_at) - parse_time(old.created_at)
-        new = self._mint(
-            old.client_id,
-            name=old.name,
-            scope=old.scope,
-            rate=old.rate,
-            expires_at=_end_of(life, self._clock),
-        )
+        expires_at = None if life is None else format_time(now + life)
+        new = self._mint(new_id, old.client_id, name=old.name, scope=old.scope, rate=old.rate, expires_at=expires_at)
         await self._store.api_keys.replace(
             old,
             new.record,
@@ -254,11 +260,18 @@ class Provisioning:
         return await self._store.api_keys.by_id(client_id, key_id)
 
     def _mint(
-        self, client_id: int, *, name: str, scope: Scope, rate: RatePolicy | None, expires_at: str | None
+        self,
+        key_id: str | None,
+        client_id: int,
+        *,
+        name: str,
+        scope: Scope,
+        rate: RatePolicy | None,
+        expires_at: str | None,
     ) -> NewKey:
         text = keys.mint(self._choice)
         record = ApiKey(
-            id=keys.mint_id("key", self._choice),
+            id=key_id or keys.mint_id("key", self._choice),
             client_id=client_id,
             start=keys.display_start(text),
             name=name,
@@ -281,7 +294,3 @@ class Provisioning:
 
     def _now(self) -> str:
         return format_time(self._clock.now())
-
-
-def _end_of(life: timedelta | None, clock: Clock) -> str | None:
-    return None if life is None else format_time(clock.now() + life)

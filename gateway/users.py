@@ -53,13 +53,15 @@ class Users:
         self._tries = Limiter(TRIES)
         self._tries_of_address = Limiter(TRIES_OF_ADDRESS)
 
-    async def invite(self, email: str, client_slug: str | None, *, by: Actor) -> tuple[User, str]:
+    async def invite(
+        self, email: str, client_slug: str | None, *, by: Actor, user_id: str | None = None
+    ) -> tuple[User, str]:
         """A new member of the client, or admin, and the secret of the link to give him.
 
-        Raises Invalid, Unknown, Duplicate.
+        Raises Invalid, Unknown, Duplicate, that also if `user_id` is given and taken.
         """
         client = None if client_slug is None else await self._store.clients.by_slug(client_slug)
-        user = self._new_user(email, None if client is None else client.id)
+        user = self._new_user(email, None if client is None else client.id, user_id)
         await self._users.add(user, entry=self._deed(by, "user.invite", user))
         return user, await self._new_link("password", user.id)
 
@@ -237,9 +239,9 @@ class Users:
         await self._users.put_link(Link(keys.digest(secret), purpose, user_id, expires_at))
         return secret
 
-    def _new_user(self, email: str, client_id: int | None) -> User:
+    def _new_user(self, email: str, client_id: int | None, user_id: str | None = None) -> User:
         return User(
-            id=keys.mint_id("user", self._choice),
+            id=user_id or keys.mint_id("user", self._choice),
             client_id=client_id,
             email=validation.email("the e-mail address", email),
             created_at=self._now(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.frozen import end_with_parent
+from gateway.frozen import end_with_parent, hold_back_hang_ups
 from tests.support import BOUND_SECONDS
 
 CHILD = """
@@ -26,6 +26,17 @@ with subprocess.Popen([sys.executable, "-c", *sys.argv[1:]]):
     time.sleep(600)
 """
 UNPACKED, INSTALLED = "/tmp/_MEI0000abcd", "/opt/gateway/_internal"  # noqa: S108 - nothing is written there
+
+
+@pytest.mark.parametrize(("arguments", "held_back"), [("serve --port 0", True), ("demo", False)])
+def test_only_a_service_outlives_its_terminal(arguments: str, held_back: bool) -> None:
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    try:
+        hold_back_hang_ups(arguments.split())
+
+        assert (signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())) == held_back
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_only_what_was_unpacked_cares_for_its_parent() -> None:

@@ -4,29 +4,39 @@ import secrets
 from pathlib import Path
 
 import click
+import msgspec
 
-from gateway.cli.options import opened_services, run, settings_option
+from gateway.cli.options import json_option, opened_services, run, settings_option
+from gateway.cli.output import print_json
 from gateway.errors import Invalid
-from gateway.manifest import FORMAT_LINE, Manifests, format_manifest
+from gateway.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
 from gateway.settings import Settings
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@json_option
 @settings_option
-def export(*, settings: Settings, path: Path | None) -> None:
+def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
     """Print all clients, connections, users and keys as TOML without secrets, or write it to PATH.
 
     The order is stable, so that the file can live in version control. A file that an export wrote is replaced.
+    JSON is for other programs: gateway apply reads TOML.
 
     Example: gateway export clients.toml
     """
+    if as_json and path is not None:
+        raise click.UsageError("--json prints and takes no PATH")
 
-    async def work() -> str:
+    async def work() -> Manifest:
         async with opened_services(settings) as services:
-            return format_manifest(await Manifests(services.store, services.clock, secrets.choice).export())
+            return await Manifests(services.store, services.clock, secrets.choice).export()
 
-    text = run(work())
+    manifest = run(work())
+    if as_json:
+        print_json({"format": FORMAT, **msgspec.to_builtins(manifest)})
+        return
+    text = format_manifest(manifest)
     if path is None:
         click.echo(text, nl=False)
         return

@@ -37,8 +37,10 @@ def key_row(record: ApiKey, slug: str) -> Row:
         "rate": f"{rate.requests}/{rate.per_seconds}" if rate else None,
         "created_at": record.created_at,
         "expires_at": record.expires_at,
-        "last_used_at": record.last_used_at,
         "revoked_at": record.revoked_at,
+        "last_used_at": record.last_used_at,
+        "last_used_address": record.last_used_address,
+        "last_used_agent": record.last_used_agent,
     }
 
 
@@ -91,7 +93,7 @@ def create(
 @json_option
 @settings_option
 def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
-    """List keys: their first characters, never the keys themselves.
+    """List keys: their first characters, never the keys themselves, and who used each last.
 
     Example: gateway key list --client acme
     """

@@ -4,13 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.admin_clients import CLIENTS
+from gateway.dashboard.admin_connections import CONNECTIONS
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.key_states import works
+from gateway.dashboard.made_once import id_made_by, is_made
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Invalid, NotFound, Unknown
+from gateway.errors import Duplicate, Invalid, NotFound, Unknown
 from gateway.middleware.rate_limit import in_words
 from gateway.models import Client, Connection, RatePolicy
 from gateway.services import services_of
@@ -21,7 +23,7 @@ NOTICES = {
     "updated": "Saved. It holds from the next request on.",
     "disabled": "The client is disabled: its keys are refused and its people are signed out.",
     "enabled": "The client is enabled: its keys work again.",
-    "revoked": "The key is revoked: it is refused from now on.",
+    "known": "This client was there already, with the same name and plan; nothing was changed.",
 }
 
 
@@ -66,14 +68,24 @@ async def remove_client(request: Request) -> Response:
     return redirect(request, f"{CLIENTS}?done=removed")
 
 
-async def revoke_key(request: Request) -> Response:
-    """Raises NotFound, for another client's key as for none."""
+async def add_connection(request: Request) -> Response:
+    """One that leads nowhere until it is mapped, on its own page. Raises NotFound."""
     client, form = await _client(request), await read_form(request)
+    services, connection_id = services_of(request), id_made_by(request, form, "conn")
     try:
-        await services_of(request).provisioning.revoke_key(form["key"], client_id=client.id, by=actor_of(request))
-    except Unknown:
-        raise NotFound from None
-    return _back(request, client, "revoked")
+        connection, _ = await services.provisioning.add_connection(
+            client.slug,
+            connector_type=form["connector_type"],
+            label=form["label"],
+            airbyte_id=None,
+            connection_id=connection_id,
+            by=actor_of(request),
+        )
+    except (Duplicate, Invalid, Unknown) as error:
+        if not await is_made(services.store.connections.any_by_id, connection_id):
+            return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
+        return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
+    return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")
 
 
 async def _client(request: Request) -> Client:
@@ -88,7 +100,13 @@ def _back(request: Request, client: Client, done: str) -> Response:
 
 
 async def _client_page(
-    request: Request, client: Client, *, status: int = 200, problem: str = "", form: Form | None = None
+    request: Request,
+    client: Client,
+    *,
+    status: int = 200,
+    problem: str = "",
+    form: Form | None = None,
+    new_connection: Form | None = None,
 ) -> Response:
     services = services_of(request)
     store, now = services.store, services.clock.now()
@@ -106,6 +124,7 @@ async def _client_page(
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
         form=form or Form(name=client.name, plan=client.plan, rate=_rate(client.rate)),
+        new_connection=new_connection or Form(),
         default_rate=in_words(services.limiter.default),
         totals=totals[client.id],
         connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),

@@ -8,7 +8,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Duplicate, Invalid
+from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import Client
 from gateway.services import services_of
 from gateway.times import format_time
@@ -29,8 +29,19 @@ async def create_client(request: Request) -> Response:
             slug=form.text("slug"), name=form.text("name"), plan=form.text("plan"), by=actor_of(request)
         )
     except (Invalid, Duplicate) as error:
+        if await _is_known(request, form):
+            return redirect(request, f"{CLIENTS}/{form['slug']}?done=known")
         return await _clients_page(request, status=400, problem=str(error), form=form)
     return redirect(request, f"{CLIENTS}/{client.slug}?done=created")
+
+
+async def _is_known(request: Request, form: Form) -> bool:
+    """Whether there is the very client that is asked for: the form came twice, or somebody else was quicker."""
+    try:
+        client = await services_of(request).store.clients.by_slug(form["slug"])
+    except Unknown:
+        return False
+    return (client.name, client.plan) == (form["name"], form["plan"])
 
 
 async def _clients_page(request: Request, *, status: int = 200, problem: str = "", form: Form = NEW_CLIENT) -> Response:

@@ -18,6 +18,7 @@ from gateway.models import Connection
 from gateway.services import services_of
 
 NOTICES = {
+    "added": "Added. The client sees it from now on.",
     "renamed": "Renamed. The client sees the new label from now on.",
     "mapped": "Mapped. Its history is what Airbyte has of the new one.",
     "unchecked": "Mapped, but Airbyte did not answer; it is looked at as soon as it does.",

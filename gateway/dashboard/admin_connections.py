@@ -11,6 +11,7 @@ from gateway.connection_mapping import label_from
 from gateway.dashboard.admin_connections_of_clients import Owned, leading_nowhere, owned_connections
 from gateway.dashboard.admin_upstream import read_upstream
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.made_once import id_made_by, is_made
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
@@ -60,23 +61,28 @@ async def give_connections(request: Request) -> Response:
 
 
 async def _give(request: Request, form: Form) -> list[str]:
-    """The warnings. Raises Invalid, Unknown, Duplicate."""
-    picks = _picks(form)
-    taken = await services_of(request).store.connections.mapped_airbyte_ids()
+    """The warnings. What the same form has given before is not given again. Raises Invalid, Unknown, Duplicate."""
+    services, picks = services_of(request), _picks(form)
+    ids = {pick.airbyte_id: id_made_by(request, form, "conn", pick.airbyte_id) for pick in picks}
+    taken = await services.store.connections.mapped_airbyte_ids()
+    find = services.store.connections.any_by_id
     for pick in picks:
-        if pick.airbyte_id in taken:
+        if pick.airbyte_id in taken and not await is_made(find, ids[pick.airbyte_id]):
             raise Duplicate(f"{pick.label} belongs to a client already; nothing was changed")
     warnings = []
     for number, pick in enumerate(picks):
         try:
-            _, warning = await services_of(request).provisioning.add_connection(
+            _, warning = await services.provisioning.add_connection(
                 form["client"],
                 connector_type=pick.connector_type,
                 label=pick.label,
                 airbyte_id=pick.airbyte_id,
+                connection_id=ids[pick.airbyte_id],
                 by=actor_of(request),
             )
         except OperatorError as error:
+            if await is_made(find, ids[pick.airbyte_id]):
+                continue
             raise Invalid(f"{pick.label}: {error}. Given before that: {number}") from error
         warnings.append(warning)
     return warnings

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.made_once import id_made_by, is_made
 from gateway.dashboard.paging import paged
 from gateway.dashboard.reveal import put_reveal, take_reveal
 from gateway.dashboard.templating import page
@@ -29,9 +30,14 @@ async def show_users(request: Request) -> Response:
 
 async def invite(request: Request) -> Response:
     form = await read_form(request)
+    user_id = id_made_by(request, form, "user")
     try:
-        user, secret = await users_of(request).invite(form.text("email"), _slug(form), by=actor_of(request))
+        user, secret = await users_of(request).invite(
+            form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
+        )
     except (Duplicate, Invalid, Unknown) as error:
+        if await is_made(services_of(request).store.users.by_id, user_id):
+            return redirect(request, f"{USERS}?done=link")
         return await _users_page(request, status=400, problem=str(error), form=form)
     return _show_link(request, user, secret)
 

@@ -1,4 +1,4 @@
-"""/dashboard/settings/api-keys/ID: one API key, shown in full once; rotating and revoking it."""
+"""/dashboard/settings/api-keys/ID, and below a client's page: one API key, shown in full once; its rotation and end."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,20 +6,25 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.api_keys import KEYS, check_room, shown_once
+from gateway.dashboard.api_keys import check_room, shown_before, shown_once, was_created
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.made_once import id_made_by
 from gateway.dashboard.reveal import take_reveal
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import actor_of, client_of, redirect
+from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Invalid, NotFound, Unknown
 from gateway.middleware.rate_limit import in_words
 from gateway.models import ApiKey
 from gateway.services import services_of
 from gateway.times import format_time
 
-NOTICES = {"revoked": "The key is revoked: it is refused from now on."}
+NOTICES = {
+    "revoked": "The key is revoked: it is refused from now on.",
+    "before": "The form was sent more than once. It made one key, this one.",
+}
 AT_ONCE = "0s"
 OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}
 """When the old key ends, as `rotate_key` takes it and in words."""
@@ -29,35 +34,43 @@ CALLS_SHOWN = timedelta(hours=24)
 
 async def show_key(request: Request) -> Response:
     """Raises NotFound, for another client's key as for none."""
-    return await _key_page(request)
+    return await _key_page(request, await key_owner_of(request))
 
 
 async def rotate_key(request: Request) -> Response:
     """Raises NotFound, as `show_key`."""
-    form = await read_form(request)
+    owner, form = await key_owner_of(request), await read_form(request)
+    new_id = id_made_by(request, form, "key")
     try:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
-            await check_room(request)
+            await check_room(request, owner)
         new = await services_of(request).provisioning.rotate_key(
-            request.path_params["key"], overlap=overlap, client_id=client_of(request).id, by=actor_of(request)
+            request.path_params["key"],
+            overlap=overlap,
+            client_id=owner.client.id,
+            new_id=new_id,
+            by=actor_of(request),
         )
     except Unknown:
         raise NotFound from None
     except Invalid as error:
-        return await _key_page(request, status=400, problem=str(error), overlap=form["overlap"])
-    return shown_once(request, new)
+        if await was_created(request, owner, new_id):
+            return shown_before(request, owner, new_id)
+        return await _key_page(request, owner, status=400, problem=str(error), overlap=form["overlap"])
+    return shown_once(request, owner, new)
 
 
 async def revoke_key(request: Request) -> Response:
     """Raises NotFound, as `show_key`."""
+    owner = await key_owner_of(request)
     try:
         key = await services_of(request).provisioning.revoke_key(
-            request.path_params["key"], client_id=client_of(request).id, by=actor_of(request)
+            request.path_params["key"], client_id=owner.client.id, by=actor_of(request)
         )
     except Unknown:
         raise NotFound from None
-    return redirect(request, f"{KEYS}/{key.id}?done=revoked")
+    return redirect(request, f"{owner.path}/{key.id}?done=revoked")
 
 
 def _overlap(form: Form) -> str:
@@ -67,9 +80,9 @@ def _overlap(form: Form) -> str:
 
 
 async def _key_page(
-    request: Request, *, status: int = 200, problem: str = "", overlap: str = LIKELY_OVERLAP
+    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", overlap: str = LIKELY_OVERLAP
 ) -> Response:
-    services, client = services_of(request), client_of(request)
+    services, client = services_of(request), owner.client
     now = services.clock.now()
     keys = await services.store.api_keys.of_client(client.id)
     key = _of_id(keys, request.path_params["key"])
@@ -85,6 +98,8 @@ async def _key_page(
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         overlap=overlap,
         overlaps=OVERLAPS,
+        client=client,
+        keys_path=owner.path,
         key=key,
         state=state_of(key, now),
         works=works(key, now),

@@ -1,22 +1,25 @@
-"""/dashboard/settings/api-keys: the client's API keys, and making a new one."""
+"""/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and making a new one."""
 
 from datetime import timedelta
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.made_once import id_made_by, is_made
 from gateway.dashboard.paging import paged
 from gateway.dashboard.reveal import put_reveal
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import actor_of, client_of, redirect
-from gateway.errors import Invalid, Unknown
+from gateway.dashboard.visitor import actor_of, redirect, visitor_of
+from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.middleware.rate_limit import in_words
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.provisioning import NewKey
 from gateway.services import services_of
 
-KEYS = "dashboard/settings/api-keys"
 MOST_KEYS = 100
 """Of a client's that work, as far as its members make them."""
 MOST_ENDED_SHOWN = 50
@@ -28,37 +31,53 @@ TOO_MANY = f"there are {MOST_KEYS} keys that work already; revoke one that nobod
 
 
 async def show_keys(request: Request) -> Response:
-    return await _keys_page(request)
+    return await _keys_page(request, await key_owner_of(request))
 
 
 async def create_key(request: Request) -> Response:
-    form = await read_form(request)
+    owner, form = await key_owner_of(request), await read_form(request)
+    key_id = id_made_by(request, form, "key")
     try:
-        await check_room(request)
+        await check_room(request, owner)
         new = await services_of(request).provisioning.create_key(
-            client_of(request).slug,
+            owner.client.slug,
             name=form["name"],
             scope=_scope(form),
             expires=_expiry(form),
-            rate=None,
-            client_id=client_of(request).id,
+            rate=_rate(request, form),
+            client_id=owner.client.id,
+            key_id=key_id,
             by=actor_of(request),
         )
-    except (Invalid, Unknown) as error:
-        return await _keys_page(request, status=400, problem=str(error), form=form)
-    return shown_once(request, new)
+    except (Duplicate, Invalid, Unknown) as error:
+        if await was_created(request, owner, key_id):
+            return shown_before(request, owner, key_id)
+        return await _keys_page(request, owner, status=400, problem=str(error), form=form)
+    return shown_once(request, owner, new)
 
 
-def shown_once(request: Request, new: NewKey) -> Response:
+def shown_once(request: Request, owner: KeyOwner, new: NewKey) -> Response:
     """To the page of the new key, which this once says what it is."""
     put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
-    return redirect(request, f"{KEYS}/{new.record.id}?new=1")
+    return redirect(request, f"{owner.path}/{new.record.id}?new=1")
 
 
-async def check_room(request: Request) -> None:
-    """Raises Invalid when the client has as many keys as its members may make."""
+def shown_before(request: Request, owner: KeyOwner, key_id: str | None) -> Response:
+    """As `shown_once`, for a form that came again: if nobody has looked yet, the page still says what the key is."""
+    return redirect(request, f"{owner.path}/{key_id}?new=1&done=before")
+
+
+async def was_created(request: Request, owner: KeyOwner, key_id: str | None) -> bool:
+    """Whether this very form, sent before, has made the key."""
+    return await is_made(partial(services_of(request).store.api_keys.by_id, owner.client.id), key_id)
+
+
+async def check_room(request: Request, owner: KeyOwner) -> None:
+    """Raises Invalid when the client has as many keys as its members may make; admins may make more."""
+    if visitor_of(request).user.is_admin:
+        return
     services = services_of(request)
-    keys = await services.store.api_keys.of_client(client_of(request).id)
+    keys = await services.store.api_keys.of_client(owner.client.id)
     if sum(works(key, services.clock.now()) for key in keys) >= MOST_KEYS:
         raise Invalid(TOO_MANY)
 
@@ -81,10 +100,17 @@ def _expiry(form: Form) -> str | None:
     return LIVES[form["expires"]]
 
 
-async def _keys_page(request: Request, *, status: int = 200, problem: str = "", form: Form = NEW_KEY) -> Response:
-    services, client = services_of(request), client_of(request)
+def _rate(request: Request, form: Form) -> str | None:
+    """A key's own rate is the operator's to give."""
+    return form["rate"] or None if visitor_of(request).user.is_admin else None
+
+
+async def _keys_page(
+    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", form: Form = NEW_KEY
+) -> Response:
+    services = services_of(request)
     now = services.clock.now()
-    keys = await services.store.api_keys.of_client(client.id)
+    keys = await services.store.api_keys.of_client(owner.client.id)
     ended = [key for key in reversed(keys) if not works(key, now)]
     return page(
         request,
@@ -92,7 +118,9 @@ async def _keys_page(request: Request, *, status: int = 200, problem: str = "", 
         status=status,
         problem=problem,
         form=form,
-        client=client,
+        client=owner.client,
+        path=owner.path,
+        default_rate=in_words(owner.client.rate or services.limiter.default),
         keys=paged(request, (key for key in reversed(keys) if works(key, now)), _text_of),
         any=len(ended) < len(keys),
         ended=ended[:MOST_ENDED_SHOWN],

@@ -1,6 +1,7 @@
 """The pages as one ASGI application: their routes, and who may see which."""
 
 import secrets
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +29,7 @@ from gateway.dashboard import (
     usage,
 )
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
+from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.reveal import RevealMiddleware
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
@@ -75,19 +77,25 @@ def _for_users() -> list[Route]:
 
 
 def _for_members() -> list[Route]:
-    keys = "/dashboard/settings/api-keys"
     return [
         _get("/dashboard", for_members(overview.show_overview)),
         _get("/dashboard/connections", for_members(overview.show_overview)),
         _get("/dashboard/connections/{id}", for_members(connection.show_connection)),
         _post("/dashboard/connections/{id}/sync", for_members(connection.trigger_sync)),
-        _get(keys, for_members(api_keys.show_keys)),
-        _post(keys, for_members(api_keys.create_key)),
-        _get(f"{keys}/{{key}}", for_members(api_key.show_key)),
-        _post(f"{keys}/{{key}}/rotate", for_members(api_key.rotate_key)),
-        _post(f"{keys}/{{key}}/revoke", for_members(api_key.revoke_key)),
+        *_about_keys(f"/{KEYS}", for_members),
         _get("/dashboard/usage", for_members(usage.show_usage)),
         _get("/dashboard/activity", for_members(activity.show_activity)),
+    ]
+
+
+def _about_keys(keys: str, only_for: Callable[[Handler], Handler]) -> list[Route]:
+    """The same pages for members and admins, who find them in different places."""
+    return [
+        _get(keys, only_for(api_keys.show_keys)),
+        _post(keys, only_for(api_keys.create_key)),
+        _get(f"{keys}/{{key}}", only_for(api_key.show_key)),
+        _post(f"{keys}/{{key}}/rotate", only_for(api_key.rotate_key)),
+        _post(f"{keys}/{{key}}/revoke", only_for(api_key.revoke_key)),
     ]
 
 
@@ -103,7 +111,8 @@ def _for_admins() -> list[Route]:
         _post(f"{clients}/{{slug}}/disable", for_admins(admin_client.disable_client)),
         _post(f"{clients}/{{slug}}/enable", for_admins(admin_client.enable_client)),
         _post(f"{clients}/{{slug}}/remove", for_admins(admin_client.remove_client)),
-        _post(f"{clients}/{{slug}}/revoke-key", for_admins(admin_client.revoke_key)),
+        _post(f"{clients}/{{slug}}/connections", for_admins(admin_client.add_connection)),
+        *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         _get(connections, for_admins(admin_connections.show_connections)),
         _post(connections, for_admins(admin_connections.give_connections)),
         _get(f"{connections}/of-clients", for_admins(admin_connections_of_clients.show_connections_of_clients)),

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 from gateway import __version__
 from gateway.dashboard import wording
 from gateway.dashboard.browser_name import browser_name
+from gateway.dashboard.made_once import FIELD, new_word
 from gateway.dashboard.visitor import root_of, visitor_or_none
 from gateway.services import services_of
 
@@ -36,7 +37,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=DictLoader(_SOURCES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["version"] = __version__
+    environment.globals |= {"version": __version__, "new_word": new_word, "word_field": FIELD}
     environment.filters |= {
         "ago": wording.ago,
         "browser": browser_name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiosqlite
 
-from gateway.errors import Invalid, Unknown
+from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import ActivityEntry, ApiKey, Principal
 from gateway.store import activity
 from gateway.store.clients import client_from, rate_from
@@ -56,7 +56,13 @@ class ApiKeys:
         )
 
     async def add(self, key: ApiKey, *, digest: bytes, entry: ActivityEntry | None = None) -> None:
-        await self._database.write(lambda connection: _insert(connection, key, digest, entry))
+        """Raises Duplicate if the id is taken."""
+        try:
+            await self._database.write(lambda connection: _insert(connection, key, digest, entry))
+        except sqlite3.IntegrityError as error:
+            if "api_keys.id" not in str(error):
+                raise
+            raise Duplicate(f"there already is a key {key.id}") from None
 
     async def replace(
         self, old: ApiKey, new: ApiKey, *, digest: bytes, old_expires_at: str, entry: ActivityEntry | None = None

@@ -59,9 +59,9 @@ class Connections:
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
-        """Raises Duplicate if the Airbyte connection belongs to someone already."""
+        """Raises Duplicate if the id is taken or the Airbyte connection belongs to someone already."""
         await self._mapping_write(
-            connection.airbyte_id,
+            connection,
             """
             INSERT INTO connections (id, client_id, connector_type, label, status, created_at,
                 airbyte_id, workspace_id, status_checked_at)
@@ -84,7 +84,7 @@ class Connections:
     async def map(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
         """Point the connection at `airbyte_id`, forgetting all it knew of another one; Duplicate as for `add`."""
         await self._mapping_write(
-            connection.airbyte_id,
+            connection,
             """
             UPDATE connections SET airbyte_id = ?, workspace_id = ?, status = ?, status_checked_at = ?,
                 last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL
@@ -102,14 +102,17 @@ class Connections:
         )
 
     async def _mapping_write(
-        self, airbyte_id: str | None, sql: str, parameters: Parameters, entry: ActivityEntry | None
+        self, connection: Connection, sql: str, parameters: Parameters, entry: ActivityEntry | None
     ) -> None:
         try:
             await self._change(sql, parameters, entry)
         except sqlite3.IntegrityError as error:
-            if "connections.airbyte_id" not in str(error):
-                raise
-            raise Duplicate(f"the Airbyte connection {airbyte_id} is already mapped to a connection") from None
+            if "connections.airbyte_id" in str(error):
+                airbyte_id = connection.airbyte_id
+                raise Duplicate(f"the Airbyte connection {airbyte_id} is already mapped to a connection") from None
+            if "connections.id" in str(error):
+                raise Duplicate(f"there already is a connection {connection.id}") from None
+            raise
 
     async def rename(
         self, client_id: int, connection_id: str, *, label: str, entry: ActivityEntry | None = None

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 import httpx2
@@ -18,6 +19,7 @@ from gateway.store import journal_mode
 from tests.binary.conftest import Binary
 from tests.cli.conftest import wait_until
 from tests.faults.disks import fill, mount, small_disk
+from tests.support import BOUND_SECONDS
 
 VERSION = re.compile(r"gateway (\S+) \(Commit (\S+), Python (\S+), SQLite (\d+)\.(\d+)\.(\d+), OpenSSL (.+)\)\n")
 FOR_EVERYBODY = 0o1777
@@ -101,6 +103,40 @@ def test_a_stop_leaves_nothing_behind(binary: Binary, number: signal.Signals, is
 
     assert list(binary.temporary.iterdir()) == []
     assert processes_of(process.pid) == []
+
+
+def test_a_hang_up_while_it_starts_is_neither_fatal_nor_lost(binary: Binary) -> None:
+    assert binary.run("init").returncode == 0
+    command = [*binary.before, str(binary.program), "serve", "--port", "0"]
+    with subprocess.Popen(
+        command,
+        cwd=binary.data,
+        env=binary.environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        # Its end ends the reading.
+        patience = Timer(BOUND_SECONDS, process.kill)
+        patience.start()
+        try:
+            wait_until(lambda: any(holds_back_hang_ups(number) for number in processes_of(process.pid)))
+            os.killpg(process.pid, signal.SIGHUP)
+            assert process.stderr
+            assert any("settings_reloaded" in line for line in process.stderr)
+        finally:
+            patience.cancel()
+            process.kill()
+
+
+def holds_back_hang_ups(number: int) -> bool:
+    try:
+        status = Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return False
+    blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+    return bool(blocked & 1 << signal.SIGHUP - 1)
 
 
 def processes_of(group: int) -> list[int]:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -87,6 +88,11 @@ def test_an_export_applied_to_its_own_database_changes_nothing(filled: Cli, file
     assert filled.ok("apply", str(file)).stdout == "Nothing to change.\n"
     assert filled.dump() == dump
     assert exported(filled).encode() == before
+
+
+def test_an_export_as_json_says_the_same(filled: Cli, file: Path) -> None:
+    assert filled.json("export") == tomllib.loads(file.read_text())
+    assert filled("export", str(file), "--json").exit_code == 2
 
 
 def test_an_export_has_no_secret_in_it(filled: Cli, file: Path) -> None:

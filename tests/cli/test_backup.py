@@ -1,14 +1,20 @@
 """gateway backup and gateway restore."""
 
+import os
+import pty
 import re
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from gateway.cli.backup import LARGE_PAGES
 from gateway.store import instance_lock
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, environment, finished
+from tests.support import BOUND_SECONDS, PROGRAM
 
 NAME = r"gateway-\d{8}T\d{6}\.\d{3}Z\.db"
 
@@ -33,6 +39,51 @@ def test_tells_path_size_and_rows(cli: Cli, folder: Path) -> None:
     assert re.fullmatch(rf"Backed up to {folder}/one\.db \(\d+\.\d kB\)\.", first)
     assert dict(row.split() for row in rows)["clients"] == "1"
     assert result.stderr == ""
+
+
+def test_tells_how_far_it_is_only_to_a_person_who_waits(cli: Cli, folder: Path) -> None:
+    grow(cli.database)
+    arguments = ("--settings", str(cli.settings), "backup", str(folder))
+    reader, terminal = pty.openpty()
+    with os.fdopen(reader, "rb") as screen:
+        with os.fdopen(terminal, "wb") as stderr:
+            done = subprocess.run(
+                [*PROGRAM, *arguments],
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                timeout=BOUND_SECONDS,
+                check=True,
+            )
+        shown = seen_on(screen)
+    piped = finished(*arguments, folder=cli.folder)
+
+    percents = [int(number) for number in re.findall(r"\r *(\d+) % copied", shown)]
+    assert len(percents) > 5
+    assert percents == sorted(percents)
+    assert shown.endswith("100 % copied\r\n")
+    assert "%" not in done.stdout.decode()
+    assert (piped.returncode, piped.stderr) == (0, "")
+
+
+def grow(database: Path) -> None:
+    """To more pages than are copied before anybody wonders, and they are small."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 512")
+        connection.execute("VACUUM")
+        connection.execute(
+            "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES ('', '', '', ?, 0)",
+            ("x" * 512 * (LARGE_PAGES + 1),),
+        )
+
+
+def seen_on(screen: IO[bytes]) -> str:
+    """All that was written to the terminal; when nobody has it open any more, reading on is an error."""
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(screen.fileno(), 4096):
+            shown += part
+    return shown.decode()
 
 
 def test_as_json(cli: Cli, folder: Path) -> None:

@@ -20,8 +20,10 @@ ROW = [
     "rate",
     "created_at",
     "expires_at",
-    "last_used_at",
     "revoked_at",
+    "last_used_at",
+    "last_used_address",
+    "last_used_agent",
 ]
 
 

@@ -243,11 +243,16 @@ def test_a_stop_does_not_wait_for_idle_connections(cli: Cli, key: str) -> None:
 
 def test_the_last_use_of_a_key_is_written_at_a_stop(cli: Cli, key: str) -> None:
     with serving_gateway(cli) as (program, address):
-        status(address, key)
+        httpx2.get(f"{address}/api/v1/status", headers={**bearer(key), "User-Agent": "loader/2.1 (nightly)"})
         program.send(signal.SIGTERM)
         program.wait()
 
-    assert cli.json("key", "list")[0]["last_used_at"] is not None
+    (listed,) = cli.json("key", "list")
+    head, row = cli.ok("key", "list").stdout.splitlines()
+    assert listed["last_used_at"] is not None
+    assert (listed["last_used_address"], listed["last_used_agent"]) == ("127.0.0.1", "loader/2.1 (nightly)")
+    assert head.endswith("last_used_at              last_used_address  last_used_agent")
+    assert row.endswith(f"{listed['last_used_at']}  127.0.0.1          loader/2.1 (nightly)")
 
 
 def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:

@@ -186,33 +186,22 @@ async def test_removing_wants_the_slug(world: World) -> None:
     assert (await admin.get(f"{CLIENTS}/acme")).status_code == 404
 
 
-async def test_a_key_is_revoked(world: World) -> None:
+async def test_the_page_leads_to_each_key(world: World) -> None:
     key = await world.client_with_key("acme")
-    admin = await signed_in(world, None)
-    shown = await admin.get(f"{CLIENTS}/acme")
-
-    answer = await admin.post(f"{CLIENTS}/acme/revoke-key", data={"key": key.record.id})
-
-    refused = await world.http.get("/api/v1/status", headers=bearer(key))
-    assert key.record.start in shown.text
-    assert key.text not in shown.text
-    assert answer.headers["location"].endswith("?done=revoked")
-    assert refused.status_code == 401
-    assert "1 revoked or expired" in (await admin.get(f"{CLIENTS}/acme")).text
-
-
-async def test_a_key_is_revoked_on_its_own_clients_page_only(world: World) -> None:
-    key = await world.client_with_key("acme")
-    await world.client_with_key("globex")
+    ended = await world.key("acme")
+    await world.provisioning.revoke_key(ended.record.id)
     admin = await signed_in(world, None)
 
-    answer = await admin.post(f"{CLIENTS}/globex/revoke-key", data={"key": key.record.id})
+    page = await admin.get(f"{CLIENTS}/acme")
 
-    assert answer.status_code == 404
-    assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 200
+    assert "1 revoked or expired" in page.text
+    for new in (key, ended):
+        assert f'/dashboard/admin/clients/acme/api-keys/{new.record.id}"' in page.text
+        assert new.record.start in page.text
+        assert new.text not in page.text
 
 
-@pytest.mark.parametrize("path", ["", "/disable", "/enable", "/remove", "/revoke-key"])
+@pytest.mark.parametrize("path", ["", "/disable", "/enable", "/remove", "/connections", "/api-keys"])
 async def test_an_unknown_client_is_not_found(world: World, path: str) -> None:
     admin = await signed_in(world, None)
 
