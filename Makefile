@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Besides its own, those that start and stop the program most.
-BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/faults/test_wire_stop.py
+BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_supervised.py tests/cli/test_demo.py \
+	tests/faults/test_wire_stop.py
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -26,7 +27,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/ and what is inside them, dist/gateway.cdx.json
+binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/, the list of what is inside; needs gcc
 	build/venv/bin/python -m PyInstaller --clean --noconfirm --log-level WARN \
 		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
 
@@ -68,9 +69,18 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 		--output-file requirements-binary.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file bench/requirements.txt bench/requirements.in
 
-build/venv/ready: requirements-binary.lock
+# PyInstaller's bootloader is compiled from its locked source, with a file of ours that says why it cannot unpack.
+build/venv/ready: requirements-binary.lock deploy/binary/unpacking_room.c
 	$(PYTHON) -m venv --clear build/venv
 	build/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-binary.lock
+	rm -rf build/bootloader && mkdir build/bootloader
+	sed -n '/^pyinstaller==/,/[^\\]$$/p' requirements-binary.lock >build/bootloader/source.lock
+	build/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary pyinstaller \
+		--require-hashes --dest build/bootloader -r build/bootloader/source.lock
+	tar xzf build/bootloader/pyinstaller-*.tar.gz -C build/bootloader --strip-components 1
+	cp deploy/binary/unpacking_room.c build/bootloader/bootloader/src/
+	cd build/bootloader/bootloader && ../../venv/bin/python waf all >build.log
+	cp -r build/bootloader/PyInstaller/bootloader/Linux-* build/venv/lib/python3*/site-packages/PyInstaller/bootloader/
 	touch $@
 
 clean:
