@@ -11,11 +11,12 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.settings import Settings, load_settings
 
 URL_EXPECTED = "expected http(s)://HOST/PATH without user, query or fragment"
-SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks"
+SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks, workers"
+BACKEND_EXPECTED = "expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
 
 
 def from_file(folder: Path, toml: str, **environment: str) -> Settings:
@@ -178,7 +179,21 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[rate_limit]\nper_seconds = 0\n", "rate_limit.per_seconds: expected `int` >= 1"),
         (
             '[rate_limit]\nbackend = "redis"\n',
-            "rate_limit.backend: invalid enum value 'redis'; expected one of memory",
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        (
+            '[rate_limit]\nbackend = "redis://cache:none/0"\n',
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        (
+            '[rate_limit]\nbackend = "redis://:pass/word@cache/0"\n',
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        ("[server]\nworkers = 0\n", "server.workers: expected `int` >= 1"),
+        (
+            "[server]\nworkers = 2\n",
+            "server.workers: 2 processes need a database and a limit that they share: "
+            "set database.url to postgresql://… and rate_limit.backend to redis://…",
         ),
         (
             '[log]\nlevel = "INFO"\n',
@@ -354,3 +369,27 @@ def test_reading_settings_writes_nothing(tmp_path: Path) -> None:
     load_settings(None, {}, working_directory=tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+@pytest.mark.parametrize("url", ["redis://cache", "redis://cache:6379/0", "rediss://gateway:secret@[::1]:6380/15"])
+def test_a_shared_backend_is_an_address(tmp_path: Path, url: str) -> None:
+    settings = from_file(tmp_path, f'[rate_limit]\nbackend = "{url}"\n')
+
+    assert settings.rate_limit.backend == SecretUrl(url)
+    assert settings.rate_limit.is_shared
+    assert not from_file(tmp_path, "").rate_limit.is_shared
+
+
+def test_the_address_of_the_backend_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "backend").write_text("redis://:secret@cache:6379/0\n")
+
+    settings = from_environment(tmp_path, GATEWAY_RATE_LIMIT_BACKEND_FILE=str(tmp_path / "backend"))
+
+    assert settings.rate_limit.backend.reveal() == "redis://:secret@cache:6379/0"
+    assert settings.secret_files == (tmp_path / "backend",)
+
+
+def test_an_address_without_a_password_makes_no_file_a_secret(tmp_path: Path) -> None:
+    settings = from_file(tmp_path, '[rate_limit]\nbackend = "redis://cache:6379/0"\n')
+
+    assert settings.secret_files == ()
