@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import msgspec
+import pytest
 from starlette.applications import Starlette
 
 from gateway.airbyte import in_process_transport
@@ -24,6 +25,7 @@ from gateway.secret import Secret
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings
 from gateway.store import Store, create_database
+from gateway.store.sqlite_database import SqliteDatabase
 from gateway.store.usage import Usage
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -57,6 +59,13 @@ class HandClock:
 
     def advance(self, seconds: float) -> None:
         self.elapsed += seconds
+
+
+def sqlite_of(store: Store) -> SqliteDatabase:
+    """The store's file, for a test of what only a file has; on PostgreSQL such a test is skipped."""
+    if not isinstance(store.database, SqliteDatabase):
+        pytest.skip("about the SQLite file")
+    return store.database
 
 
 async def next_turn() -> None:

@@ -13,7 +13,7 @@ from gateway.provisioning import NewKey
 from gateway.sandbox import Answer
 from gateway.sandbox.app import Sandbox
 from gateway.store import Intent
-from tests.support import World, bearer
+from tests.support import World, bearer, sqlite_of
 
 UNAVAILABLE = {"error": "Storage is unavailable"}
 
@@ -183,9 +183,9 @@ async def test_a_trigger_flushes_no_cached_key(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     await trigger(world, key, ours)
-    epoch = world.services.store.database.watch.epoch()
+    epoch = sqlite_of(world.services.store).watch.epoch()
 
     await trigger(world, key, ours)
 
     assert len(audit(world)) == 2
-    assert world.services.store.database.watch.epoch() == epoch
+    assert sqlite_of(world.services.store).watch.epoch() == epoch

@@ -3,16 +3,19 @@
 from gateway.store.backup import Backup, back_up
 from gateway.store.bulk import Changes, Snapshot
 from gateway.store.connections import ConnectionsOfClient, LastSync
-from gateway.store.database import create_database, journal_mode
+from gateway.store.gateways import LIVE_SECONDS, LiveGateway
 from gateway.store.instance_lock import instance_lock
+from gateway.store.leases import LeaseState
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
 from gateway.store.online_copy import Contents
 from gateway.store.restoration import restoration
+from gateway.store.sqlite_database import create_database, journal_mode
 from gateway.store.store import Store
-from gateway.store.triggers import Intent, Unresolved
+from gateway.store.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.users import Credentials, Link, Purpose
 
 __all__ = [
+    "LIVE_SECONDS",
     "Backup",
     "Changes",
     "ConnectionsOfClient",
@@ -20,12 +23,16 @@ __all__ = [
     "Credentials",
     "Intent",
     "LastSync",
+    "LeaseState",
     "Link",
+    "LiveGateway",
     "Migrated",
+    "Outcome",
     "Purpose",
     "Snapshot",
     "Step",
     "Store",
+    "TriggerUnderWay",
     "Unresolved",
     "back_up",
     "create_database",

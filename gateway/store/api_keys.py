@@ -3,16 +3,13 @@
 Whatever changes a key takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-import sqlite3
 from typing import Any
-
-import aiosqlite
 
 from gateway.errors import Invalid, Unknown
 from gateway.models import ActivityEntry, ApiKey, Principal
 from gateway.store import activity
 from gateway.store.clients import client_from, rate_from
-from gateway.store.database import Database
+from gateway.store.database import Database, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.times import parse_time
 
@@ -66,7 +63,7 @@ class ApiKeys:
         Raises Invalid if `old` has been replaced, revoked or removed since it was read.
         """
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             ended = await connection.execute_fetchall(
                 """
                 UPDATE api_keys SET expires_at = min(coalesce(expires_at, ?1), ?1), successor_id = ?2
@@ -116,7 +113,7 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     return keys[0]
 
 
-async def _insert(connection: aiosqlite.Connection, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
+async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
     rate = key.rate
     await activity.change(
         connection,
@@ -141,7 +138,7 @@ async def _insert(connection: aiosqlite.Connection, key: ApiKey, digest: bytes, 
     )
 
 
-def key_from(row: sqlite3.Row) -> ApiKey:
+def key_from(row: Row) -> ApiKey:
     return ApiKey(
         id=row["id"],
         client_id=row["client_id"],

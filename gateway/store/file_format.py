@@ -10,7 +10,7 @@ from gateway.errors import DatabaseRefused
 
 APPLICATION_ID = 0x736D7274
 OLDEST_VERSION = 1
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `schema.sql`; the steps in `migrations/` lead there from the oldest."""
 BUSY_TIMEOUT_SECONDS = 2.0
 """For the turn among our own writes and for other processes together: past it the caller is told to come back."""

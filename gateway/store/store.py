@@ -10,7 +10,10 @@ from gateway.store.bulk import Bulk
 from gateway.store.clients import Clients
 from gateway.store.connections import Connections
 from gateway.store.database import Database
+from gateway.store.gateways import Gateways
+from gateway.store.leases import Leases
 from gateway.store.sessions import Sessions
+from gateway.store.sqlite_database import SqliteDatabase
 from gateway.store.sync_days import SyncDays
 from gateway.store.totals import TotalsReader
 from gateway.store.triggers import Triggers
@@ -22,11 +25,13 @@ class Store:
     """Cheap to build; use as an async context manager, which opens and checks the file (DatabaseRefused)."""
 
     def __init__(self, path: Path) -> None:
-        self.database = Database(path)
+        self.database: Database = SqliteDatabase(path)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.api_keys = ApiKeys(self.database)
         self.triggers = Triggers(self.database)
+        self.gateways = Gateways(self.database)
+        self.leases = Leases(self.database)
         self.usage = Usage(self.database)
         self.activity = ActivityLog(self.database)
         self.sync_days = SyncDays(self.database)

@@ -7,10 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Literal
 
-import aiosqlite
-
 from gateway.models import HourUsage, KeyUsage
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 from gateway.times import format_time
 
@@ -68,7 +66,7 @@ class Usage:
         if self._uses or self._counts or self._unwritten_uses or self._unwritten_counts:
             await self._database.write(self._write, housekeeping=True, committed=self._forget_written)
 
-    async def _write(self, connection: aiosqlite.Connection) -> None:
+    async def _write(self, connection: Transaction) -> None:
         """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
         for key_id, use in self._uses.items():
             self._sum_up(key_id, use)

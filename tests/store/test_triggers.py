@@ -10,6 +10,7 @@ from gateway.errors import StorageUnavailable
 from gateway.models import Client, Connection
 from gateway.store import Intent, Store
 from gateway.store.pruning import PRUNE_STEP
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-01T03:00:05.000Z"
@@ -51,7 +52,7 @@ async def begun(store: Store, client: Client) -> int:
 async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: Client) -> None:
     number = await store.triggers.begin(intent_of(acme))
 
-    with closing(sqlite3.connect(store.database.path)) as another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process:
         (row,) = another_process.execute("SELECT * FROM triggers").fetchall()
     assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None)
 
@@ -116,22 +117,22 @@ async def test_the_oldest_unresolved_come_first_and_no_more_than_asked_for(store
 
 
 async def test_neither_write_flushes_what_is_cached(store: Store, acme: Client) -> None:
-    before = store.database.watch.epoch()
+    before = sqlite_of(store).watch.epoch()
 
     number = await begun(store, acme)
     await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
     await store.triggers.prune(NOW)
 
-    assert store.database.watch.epoch() == before
+    assert sqlite_of(store).watch.epoch() == before
 
 
 async def test_each_write_is_one_transaction(store: Store, acme: Client) -> None:
-    commits = store.database.watch.count()
+    commits = sqlite_of(store).watch.count()
 
     number = await begun(store, acme)
     await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
 
-    assert store.database.watch.count() == commits + 2
+    assert sqlite_of(store).watch.count() == commits + 2
 
 
 async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Client) -> None:
@@ -144,7 +145,7 @@ async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Cli
 
 
 async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path)) as another_process, another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(
             """
             INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
@@ -152,13 +153,13 @@ async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store,
             """,
             [(acme.id, "2025" if number % 3 else NOW) for number in range(3 * PRUNE_STEP)],
         )
-    commits = store.database.watch.count()
+    commits = sqlite_of(store).watch.count()
 
     await store.triggers.prune(NOW)
 
     assert [row["created_at"] for row in await rows(store)] == [NOW] * PRUNE_STEP
     # Two full steps, and the one that finds nothing and so commits nothing.
-    assert store.database.watch.count() == commits + 2
+    assert sqlite_of(store).watch.count() == commits + 2
 
 
 async def test_the_rows_of_a_removed_client_go_with_it(store: Store, acme: Client) -> None:
@@ -179,7 +180,7 @@ async def test_the_rows_of_a_removed_connection_stay(store: Store, acme: Client)
 
 
 async def test_an_intent_that_cannot_be_written_says_so(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as another_process:
         another_process.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(StorageUnavailable):
