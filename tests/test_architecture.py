@@ -59,10 +59,11 @@ ROOMS = {
     "airbyte": {"errors", "models", "clock", "times", "secret", "__init__"},
 }
 RULES = {
+    "shared": {"airbyte", "errors", "limiter", "models", "secret", "settings", "store"},
     "validation": {"airbyte", "errors", "models", "times"},
-    "last_sync": {"airbyte", "clock", "errors", "models", "store", "times"},
-    "trigger_audit": {"airbyte", "clock", "errors", "models", "store", "times"},
-    "retention": {"clock", "errors", "store", "times"},
+    "last_sync": {"airbyte", "clock", "errors", "models", "shared", "store", "times"},
+    "trigger_audit": {"airbyte", "clock", "errors", "models", "shared", "store", "times"},
+    "retention": {"clock", "errors", "shared", "store", "times"},
     "sync_history": {"airbyte", "clock", "errors", "models", "store", "times"},
     "syncs": {"airbyte", "clock", "cursor", "errors", "last_sync", "models", "store", "times", "trigger_audit"},
     "inventory": {"airbyte", "clock", "connection_mapping", "errors", "models", "store", "syncs", "times"},
@@ -144,6 +145,7 @@ ONLY_IMPORTER = {
     "click": r"cli/",
     "uvicorn": r"(protocol|server)\.py",
     "httptools": r"(protocol|request_head)\.py",
+    "redis": r"shared/valkey\.py",
     "prometheus_client": r"metrics\.py",
     "jinja2": r"dashboard/|nginx_config\.py",
     "argon2": r"passwords\.py",

@@ -192,8 +192,10 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[server]\nworkers = 0\n", "server.workers: expected `int` >= 1"),
         (
             "[server]\nworkers = 2\n",
-            "server.workers: 2 processes need a database and a limit that they share: "
-            "set database.url to postgresql://… and rate_limit.backend to redis://…",
+            (
+                "server.workers: 2 processes need a database and a limit that they share: "
+                "set database.url to postgresql://… and rate_limit.backend to redis://…"
+            ),
         ),
         (
             '[log]\nlevel = "INFO"\n',

@@ -1,0 +1,208 @@
+"""The way to Valkey (or Redis): scripts run in batches, each in its time, and whether the server can be relied upon.
+
+What callers ask in one moment goes to the server in one round trip. While the server is away nobody waits for it: one
+task asks from time to time whether it is back.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from gateway.secret import SecretUrl
+from gateway.shared.scripts import Away, Script
+
+PATIENCE_SECONDS = 0.1
+"""From the question to the answer, or to the decision without it."""
+LEAST_SECONDS = 0.01
+LATE_SECONDS = 0.02
+"""A deadline noticed later than this found the machine or the event loop standing still, which says nothing about the
+server: its answer may well be there."""
+MOST_LATE = 5
+PROBE_SECONDS = 1.0
+"""For a probe, which also connects. Nobody waits for it but the start."""
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 5.0
+STEADY_SECONDS = 10.0
+"""A server that goes away again sooner than this after it came back is asked less often."""
+LARGEST_BATCH = 200
+CONNECTIONS = 2
+"""One for the batch under way, one for the probe."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A script to run, since when somebody waits for it, and where its answer goes."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[str | int | float]
+    asked_at: float
+    answer: "asyncio.Future[Any]" = field(repr=False)
+
+
+class Valkey:
+    """Cheap to build; `open` asks whether the server is there, and serves without it if it is not."""
+
+    def __init__(self, url: SecretUrl) -> None:
+        self._redis = Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url.reveal(),
+                max_connections=CONNECTIONS,
+                timeout=PROBE_SECONDS,
+                socket_connect_timeout=PROBE_SECONDS,
+                socket_timeout=PROBE_SECONDS,
+                # A second try would come when the decision has long been made.
+                retry=Retry(NoBackoff(), 0),
+                driver_info=None,
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                protocol=2,
+            )
+        )
+        self._questions: list[Question] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._prober: asyncio.Task[None] | None = None
+        self._is_away = True
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._back_at = -math.inf
+
+    @property
+    def is_away(self) -> bool:
+        return self._is_away
+
+    async def open(self) -> None:
+        try:
+            await self._probe()
+        except Away as reason:
+            self._leave(str(reason))
+        else:
+            self._is_away = False
+
+    async def close(self) -> None:
+        for task in (self._sender, self._prober):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._redis.aclose(close_connection_pool=True)
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int | float]) -> Any:
+        """What the script returns. Raises Away, at the latest when the patience has ended."""
+        if self._is_away:
+            raise Away
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        self._questions.append(Question(script, keys, arguments, loop.time(), answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all())
+        return await answer
+
+    async def _send_all(self) -> None:
+        """Until nobody asks any more, one batch after the other."""
+        batch: list[Question] = []
+        try:
+            while self._questions:
+                batch, self._questions = self._questions[:LARGEST_BATCH], self._questions[LARGEST_BATCH:]
+                waited = asyncio.get_running_loop().time() - batch[0].asked_at
+                answers = await self._in_time(self._exchange(batch), max(PATIENCE_SECONDS - waited, LEAST_SECONDS))
+                self._hand_out(batch, answers)
+        except Away as reason:
+            self._leave(str(reason))
+        finally:
+            self._sender = None
+            unanswered, self._questions = [*batch, *self._questions], []
+            for question in unanswered:
+                if not question.answer.done():
+                    question.answer.set_exception(Away())
+
+    def _hand_out(self, batch: list[Question], answers: list[Any]) -> None:
+        for question, answer in zip(batch, answers, strict=True):
+            if question.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                question.answer.set_exception(Away(str(answer)))
+            else:
+                question.answer.set_result(answer)
+        refusal = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if refusal is not None:
+            # Full, or a replica that takes no writes: no better for the next one who asks.
+            self._leave(str(refusal))
+
+    async def _exchange(self, batch: list[Question]) -> list[Any]:
+        answers = await self._evaluate(batch)
+        unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            # A new server, or one that was restarted.
+            for script in {batch[number].script for number in unknown}:
+                await self._redis.script_load(script.text)
+            again = await self._evaluate([batch[number] for number in unknown])
+            for number, answer in zip(unknown, again, strict=True):
+                answers[number] = answer
+        return answers
+
+    async def _evaluate(self, batch: list[Question]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for question in batch:
+            pipeline.evalsha(question.script.digest, len(question.keys), *question.keys, *question.arguments)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def _in_time(self, exchange: Awaitable[T], patience: float) -> T:
+        """What comes of it. Raises Away if it fails, or if it takes longer and no stand-still of ours explains that."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(exchange)
+        try:
+            for _ in range(MOST_LATE):
+                due = loop.time() + patience
+                await asyncio.wait({task}, timeout=patience)
+                if task.done() or loop.time() - due < LATE_SECONDS:
+                    break
+            if not task.done():
+                raise Away(f"no answer within {round(patience * 1000)} ms")
+            return task.result()
+        except (RedisError, OSError) as error:
+            raise Away(f"{type(error).__name__}: {error}") from None
+        finally:
+            if not task.done():
+                # redis-py closes a connection whose answer was not waited for.
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _probe(self) -> None:
+        await self._in_time(self._redis.ping(), PROBE_SECONDS)
+        # The connection is there now; what counts is how soon it answers.
+        await self._in_time(self._redis.ping(), PATIENCE_SECONDS / 2)
+
+    def _leave(self, reason: str) -> None:
+        if self._prober is not None:
+            return
+        self._is_away = True
+        is_steady = asyncio.get_running_loop().time() - self._back_at > STEADY_SECONDS
+        self._pause_seconds = FIRST_PAUSE_SECONDS if is_steady else min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+        log.warning("shared_backend_away", detail=reason, doing="each gateway counts its share by itself")
+        self._prober = asyncio.create_task(self._probe_until_back())
+
+    async def _probe_until_back(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause_seconds)
+            try:
+                await self._probe()
+            except Away:
+                continue
+            break
+        self._prober = None
+        self._is_away = False
+        self._back_at = asyncio.get_running_loop().time()
+        log.info("shared_backend_back", doing="all gateways count together")
