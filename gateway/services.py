@@ -114,7 +114,7 @@ def build_services(
 ) -> Services:
     """Everything a gateway needs, nothing opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
-    store = Store(settings.database_path)
+    store = Store(settings.database_place)
     fleet = Fleet(store, settings.rate_limit, clock.monotonic)
     options = settings.airbyte
     identity, secret = options.credential

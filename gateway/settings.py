@@ -14,7 +14,7 @@ import msgspec
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
 from gateway.secret import Secret, SecretUrl
-from gateway.settings_checks import check_backend, check_networks, check_url
+from gateway.settings_checks import check_backend, check_database, check_networks, check_url
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
@@ -46,7 +46,11 @@ class ServerSettings(Table, frozen=True):
 
 
 class DatabaseSettings(Table, frozen=True):
-    url: str
+    url: SecretUrl
+
+    @property
+    def is_file(self) -> bool:
+        return self.url.reveal().startswith(SQLITE_PREFIX)
 
 
 class AirbyteSettings(Table, frozen=True):
@@ -96,7 +100,15 @@ class Settings(Table, frozen=True):
 
     @property
     def database_path(self) -> Path:
-        return self.folder / self.database.url.removeprefix(SQLITE_PREFIX)
+        """Of the SQLite file. Raises SettingsError when it is another kind of database."""
+        if not self.database.is_file:
+            raise SettingsError(f"database.url: this needs an SQLite file, and it is {self.database.url}")
+        return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)
+
+    @property
+    def database_place(self) -> Path | SecretUrl:
+        """The file, or the address of a server's database."""
+        return self.database_path if self.database.is_file else self.database.url
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -270,15 +282,14 @@ def _check(settings: Settings, origins: Origins) -> None:
     server = settings.server
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
-    if not settings.database.url.removeprefix(SQLITE_PREFIX) or not settings.database.url.startswith(SQLITE_PREFIX):
-        raise SettingsError(f"{origins['database.url']}: expected sqlite:///PATH")
+    check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
     is_shared = settings.rate_limit.is_shared
     if is_shared:
         check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())
-    if server.workers > 1 and (settings.database.url.startswith(SQLITE_PREFIX) or not is_shared):
+    if server.workers > 1 and (settings.database.is_file or not is_shared):
         raise SettingsError(
             f"{origins['server.workers']}: {server.workers} processes need a database and a limit that they share: "
             "set database.url to postgresql://… and rate_limit.backend to redis://…"

@@ -1,7 +1,7 @@
 """Rules of single settings that their type cannot state. `origin` names the value at the beginning of an error line."""
 
 import ipaddress
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from gateway.errors import SettingsError
 
@@ -27,6 +27,22 @@ def check_url(origin: object, url: str) -> None:
         good = good and not (parts.query or parts.fragment or "@" in parts.netloc)
     if not (good and url.isascii() and url.isprintable() and " " not in url):
         raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment")
+
+
+def check_database(origin: object, url: str, *, file_prefix: str) -> None:
+    if url.startswith(file_prefix):
+        good = url != file_prefix
+    else:
+        try:
+            parts = urlsplit(url)
+            # A password in the query would be shown: it is masked only where addresses have it.
+            good = parts.scheme == "postgresql" and len(parts.path) > 1 and "password" not in parse_qs(parts.query)
+        except ValueError:
+            good = False
+        good = good and url.isascii() and url.isprintable() and " " not in url
+    if not good:
+        # Not what was written: there may be a password in it.
+        raise SettingsError(f"{origin}: expected {file_prefix}PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME")
 
 
 def check_backend(origin: object, url: str) -> None:

@@ -21,10 +21,10 @@ from gateway.models import Scope
 from gateway.provisioning import NewKey, Provisioning
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.services import Services, build_services
-from gateway.settings import Settings, load_settings
-from gateway.store import Store, create_database
+from gateway.settings import DatabaseSettings, Settings, load_settings
+from gateway.store import DatabasePlace, Store, create_database
 from gateway.store.sqlite_database import SqliteDatabase
 from gateway.store.usage import Usage
 
@@ -155,8 +155,10 @@ class World:
 
 
 @asynccontextmanager
-async def running_gateway(folder: Path, **settings: object) -> AsyncIterator[World]:
-    """The real application on a real database file, its lifespan run, in front of an empty sandbox."""
+async def running_gateway(
+    folder: Path, *, place: DatabasePlace | None = None, **settings: object
+) -> AsyncIterator[World]:
+    """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
     clock = HandClock()
     sandbox = Sandbox(clock=lambda: clock.now().timestamp(), empty=True)
     chosen = settings_in(folder)
@@ -164,7 +166,10 @@ async def running_gateway(folder: Path, **settings: object) -> AsyncIterator[Wor
         current = getattr(chosen, table)
         assert isinstance(values, dict)
         chosen = msgspec.structs.replace(chosen, **{table: msgspec.structs.replace(current, **values)})
-    await create_database(chosen.database_path)
+    if place is None:
+        await create_database(chosen.database_path)
+    elif isinstance(place, SecretUrl):
+        chosen = msgspec.structs.replace(chosen, database=DatabaseSettings(url=place))
     services = build_services(chosen, clock, transport=in_process_transport(sandbox.app))
     app = create_app(services)
     provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)

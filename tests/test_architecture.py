@@ -55,7 +55,7 @@ LEAVES = {
     "nginx_config": {"errors", "keys", "resources", "settings"},
 }
 ROOMS = {
-    "store": {"errors", "models", "times", "resources"},
+    "store": {"errors", "models", "resources", "secret", "times"},
     "airbyte": {"errors", "models", "clock", "times", "secret", "__init__"},
 }
 RULES = {
@@ -140,6 +140,7 @@ MAY_IMPORT = {
 
 ONLY_IMPORTER = {
     "aiosqlite": r"store/",
+    "psycopg": r"store/postgres_\w+\.py",
     "sqlite3": r"store/|doctor/|version\.py",
     "httpx2": r"airbyte/client\.py",
     "click": r"cli/",

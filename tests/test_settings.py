@@ -89,7 +89,7 @@ def test_a_path_is_relative_to_the_working_directory(tmp_path: Path) -> None:
             ("10.0.0.0/8", "::1"),
         ),
         ("GATEWAY_SERVER_PUBLIC_URL", "https://api.example.com", "server", "public_url", "https://api.example.com"),
-        ("GATEWAY_DATABASE_URL", "sqlite:///other.db", "database", "url", "sqlite:///other.db"),
+        ("GATEWAY_DATABASE_URL", "sqlite:///other.db", "database", "url", SecretUrl("sqlite:///other.db")),
         ("GATEWAY_AIRBYTE_AUTH", "none", "airbyte", "auth", "none"),
         ("GATEWAY_AIRBYTE_CLIENT_ID", "42", "airbyte", "client_id", "42"),
         ("GATEWAY_AIRBYTE_FRESHNESS_SECONDS", "0.5", "airbyte", "freshness_seconds", 0.5),
@@ -161,9 +161,18 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
             "server.metrics_networks: '10.0.0.0/99' is no address or network such as 10.0.0.0/8",
         ),
         ('[server]\npublic_url = "api.example.com"\n', f"server.public_url: {URL_EXPECTED}"),
-        ('[database]\nurl = "postgres://localhost/gateway"\n', "database.url: expected sqlite:///PATH"),
-        ('[database]\nurl = "sqlite:///"\n', "database.url: expected sqlite:///PATH"),
-        ('[database]\nurl = "gateway.db"\n', "database.url: expected sqlite:///PATH"),
+        (
+            '[database]\nurl = "mysql://localhost/gateway"\n',
+            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+        ),
+        (
+            '[database]\nurl = "sqlite:///"\n',
+            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+        ),
+        (
+            '[database]\nurl = "gateway.db"\n',
+            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+        ),
         (
             '[airbyte]\nauth = "oauth"\n',
             "airbyte.auth: invalid enum value 'oauth'; expected one of client_credentials, basic, none",

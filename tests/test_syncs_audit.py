@@ -60,6 +60,7 @@ async def test_a_trigger_leaves_one_row_with_its_job(world: World) -> None:
         "outcome": "ok",
         "job_id": 1,
         "resolved_at": "2026-04-01T03:00:00.000Z",
+        "gateway_id": world.services.fleet.membership.id,
     }
 
 

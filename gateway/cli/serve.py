@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import click
 import msgspec
@@ -19,7 +20,7 @@ from gateway.reload import Reloader
 from gateway.server import note_hang_ups, serve_app
 from gateway.services import build_services
 from gateway.settings import ReadSettings, Settings
-from gateway.store import Store, instance_lock
+from gateway.store import DatabasePlace, Store, instance_lock
 from gateway.users import Users
 
 
@@ -40,11 +41,11 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    migrate_at_start(settings.database_path)
+    migrate_at_start(settings.database_place)
     asyncio.run(_check_database(settings))
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
     services = build_services(settings, SystemClock())
-    with instance_lock(settings.database_path):
+    with _sole_use(settings.database_place):
         first_admin = asyncio.run(_first_admin_link(settings))
         serve_app(
             create_app(services, write_request_line),
@@ -56,15 +57,20 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         )
 
 
+def _sole_use(place: DatabasePlace) -> AbstractContextManager[None]:
+    """Of a file; a server's database is for several gateways, which tell each other of themselves."""
+    return instance_lock(place) if isinstance(place, Path) else nullcontext()
+
+
 async def _check_database(settings: Settings) -> None:
-    """Refuse a wrong file in one line before a server is set up around it."""
-    async with Store(settings.database_path):
+    """Refuse a wrong database in one line before a server is set up around it."""
+    async with Store(settings.database_place):
         pass
 
 
 async def _first_admin_link(settings: Settings) -> str | None:
     """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
-    async with Store(settings.database_path) as store:
+    async with Store(settings.database_place) as store:
         with suppress(StorageUnavailable):  # The API can do without.
             return await Users(store, Passwords(), SystemClock(), secrets.choice).first_admin_link()
     return None

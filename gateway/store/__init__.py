@@ -1,4 +1,4 @@
-"""All SQL, and the only user of aiosqlite. `Store` has a collaborator for each kind of record."""
+"""All SQL, and the only user of the databases' drivers. `Store` has a collaborator for each kind of record."""
 
 from gateway.store.backup import Backup, back_up
 from gateway.store.bulk import Changes, Snapshot
@@ -9,8 +9,8 @@ from gateway.store.leases import LeaseState
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
 from gateway.store.online_copy import Contents
 from gateway.store.restoration import restoration
-from gateway.store.sqlite_database import create_database, journal_mode
-from gateway.store.store import Store
+from gateway.store.sqlite_database import journal_mode
+from gateway.store.store import DatabasePlace, Store, create_database, migrate_server
 from gateway.store.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.users import Credentials, Link, Purpose
 
@@ -21,6 +21,7 @@ __all__ = [
     "ConnectionsOfClient",
     "Contents",
     "Credentials",
+    "DatabasePlace",
     "Intent",
     "LastSync",
     "LeaseState",
@@ -40,6 +41,7 @@ __all__ = [
     "is_outdated",
     "journal_mode",
     "migrate",
+    "migrate_server",
     "read_steps",
     "restoration",
 ]

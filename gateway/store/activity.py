@@ -5,7 +5,7 @@ from gateway.store.database import Database, Parameters, Row, Transaction
 from gateway.store.pruning import prune
 
 LAST_NUMBER = (1 << 63) - 1
-"""SQLite's largest: every entry comes before it."""
+"""The largest there is: every entry comes before it."""
 
 
 class ActivityLog:
@@ -60,7 +60,7 @@ async def insert(connection: Transaction, entry: ActivityEntry) -> None:
             entry.subject,
             entry.address,
             entry.request_id,
-            entry.by_operator,
+            int(entry.by_operator),
         ),
     )
 

@@ -66,7 +66,8 @@ class ApiKeys:
         async def write(connection: Transaction) -> None:
             ended = await connection.execute_fetchall(
                 """
-                UPDATE api_keys SET expires_at = min(coalesce(expires_at, ?1), ?1), successor_id = ?2
+                UPDATE api_keys
+                SET expires_at = CASE WHEN expires_at < ?1 THEN expires_at ELSE ?1 END, successor_id = ?2
                 WHERE client_id = ?3 AND id = ?4 AND successor_id IS NULL AND revoked_at IS NULL RETURNING 1
                 """,
                 (old_expires_at, new.id, old.client_id, old.id),

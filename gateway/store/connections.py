@@ -203,7 +203,10 @@ class Connections:
             await connection.executemany("UPDATE connections SET backfilled_at = ? WHERE airbyte_id = ?", marks)
             if read_upto is not None:
                 await connection.execute_fetchall(
-                    "INSERT OR REPLACE INTO last_sync_refresh (only_row, read_upto) VALUES (1, ?)",
+                    """
+                    INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, ?)
+                    ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
+                    """,
                     (read_upto,),
                 )
 

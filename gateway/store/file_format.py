@@ -27,8 +27,8 @@ def require_file(path: Path) -> None:
         raise DatabaseRefused(f"{path}: may not be read and written by this user")
 
 
-def require_known(path: Path, *, application_id: int, version: int, newest: int) -> None:
-    """DatabaseRefused unless the file is a gateway's, of a version from the oldest to `newest`."""
+def require_known(path: object, *, application_id: int, version: int, newest: int) -> None:
+    """DatabaseRefused unless the database `path` is a gateway's, of a version from the oldest to `newest`."""
     if application_id != APPLICATION_ID:
         raise DatabaseRefused(f"{path}: not a gateway database")
     if version > newest:

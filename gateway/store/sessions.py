@@ -24,7 +24,8 @@ class Sessions:
         Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way.
         """
         sign_in = """
-            UPDATE users SET last_sign_in_at = ? WHERE id = ? AND password_hash IS ifnull(?, password_hash) RETURNING 1
+            UPDATE users SET last_sign_in_at = ?1
+            WHERE id = ?2 AND (CAST(?3 AS TEXT) IS NULL OR password_hash = ?3) RETURNING 1
             """
 
         async def insert(connection: Transaction) -> bool:

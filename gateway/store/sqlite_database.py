@@ -39,7 +39,7 @@ def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal
     return "wal" if sqlite_version >= SAFE_WAL_VERSION else "delete"
 
 
-async def create_database(path: Path) -> None:
+async def create_file(path: Path) -> None:
     """Create the file from `schema.sql`; DatabaseRefused if anything is already there."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))

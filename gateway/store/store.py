@@ -1,9 +1,13 @@
-"""The store: one database file and the statements about each kind of record."""
+"""The store: one database, a file's or a server's, and the statements about each kind of record."""
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.errors import DatabaseRefused
+from gateway.secret import SecretUrl
 from gateway.store.activity import ActivityLog
 from gateway.store.api_keys import ApiKeys
 from gateway.store.bulk import Bulk
@@ -12,20 +16,24 @@ from gateway.store.connections import Connections
 from gateway.store.database import Database
 from gateway.store.gateways import Gateways
 from gateway.store.leases import Leases
+from gateway.store.migration import Migrated, Step
 from gateway.store.sessions import Sessions
-from gateway.store.sqlite_database import SqliteDatabase
+from gateway.store.sqlite_database import SqliteDatabase, create_file
 from gateway.store.sync_days import SyncDays
 from gateway.store.totals import TotalsReader
 from gateway.store.triggers import Triggers
 from gateway.store.usage import Usage
 from gateway.store.users import Users
 
+DatabasePlace = Path | SecretUrl
+"""The path of an SQLite file, or the address of a PostgreSQL database."""
+
 
 class Store:
-    """Cheap to build; use as an async context manager, which opens and checks the file (DatabaseRefused)."""
+    """Cheap to build; use as an async context manager, which opens and checks the database (DatabaseRefused)."""
 
-    def __init__(self, path: Path) -> None:
-        self.database: Database = SqliteDatabase(path)
+    def __init__(self, place: DatabasePlace) -> None:
+        self.database: Database = _database_at(place)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.api_keys = ApiKeys(self.database)
@@ -40,6 +48,11 @@ class Store:
         self.totals = TotalsReader(self.database)
         self.bulk = Bulk(self.database)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several gateways may serve it at once."""
+        return not isinstance(self.database, SqliteDatabase)
+
     async def __aenter__(self) -> Self:
         await self.database.open()
         return self
@@ -52,3 +65,37 @@ class Store:
     async def check(self) -> None:
         """Raises StorageUnavailable when the database does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
+
+
+async def create_database(place: DatabasePlace) -> None:
+    """Make the tables of `schema.sql`, in a new file or in a server's empty database. Raises DatabaseRefused."""
+    if isinstance(place, Path):
+        await create_file(place)
+        return
+    require_driver(place)
+    from gateway.store.postgres_schema import create_schema  # noqa: PLC0415 - the driver may not be installed
+
+    await create_schema(place)
+
+
+async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+    """Take a PostgreSQL database to the newest version; None if it is there. Raises DatabaseRefused."""
+    require_driver(url)
+    from gateway.store.postgres_schema import migrate_schema  # noqa: PLC0415 - the driver may not be installed
+
+    return await migrate_schema(url, steps)
+
+
+def _database_at(place: DatabasePlace) -> Database:
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
+    require_driver(place)
+    from gateway.store.postgres_database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
+
+    return PostgresDatabase(place)
+
+
+def require_driver(url: SecretUrl) -> None:
+    """Raises DatabaseRefused where the extra is not installed that PostgreSQL needs."""
+    if find_spec("psycopg") is None:
+        raise DatabaseRefused(f"{url}: needs the extra: pip install 'airbyte-client-gateway[cluster]'")

@@ -49,7 +49,11 @@ class SyncDays:
             )
             await connection.executemany("INSERT INTO sync_days VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             await connection.execute_fetchall(
-                "INSERT OR REPLACE INTO sync_days_read (airbyte_id, read_upto) VALUES (?, ?)", (airbyte_id, read_upto)
+                """
+                INSERT INTO sync_days_read (airbyte_id, read_upto) VALUES (?, ?)
+                ON CONFLICT (airbyte_id) DO UPDATE SET read_upto = excluded.read_upto
+                """,
+                (airbyte_id, read_upto),
             )
 
         await self._database.write(write, housekeeping=True)

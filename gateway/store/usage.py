@@ -14,6 +14,8 @@ from gateway.times import format_time
 
 HOUR_SECONDS = 3600
 RATE_LIMITED = 429
+SUMS = ", ".join(f"CAST(sum({column}) AS BIGINT) AS {column}" for column in ("calls", "limited", "errors"))
+"""A sum of PostgreSQL's is of no integer type."""
 
 Count = tuple[str, float, Literal["calls", "limited", "errors"]]
 """Key id, when the hour began (Unix time), and what is counted."""
@@ -83,7 +85,9 @@ class Usage:
             INSERT INTO key_usage (key_id, client_id, hour, calls, limited, errors)
             SELECT id, client_id, ?, ?, ?, ? FROM api_keys WHERE id = ?
             ON CONFLICT (key_id, hour) DO UPDATE SET
-                calls = calls + excluded.calls, limited = limited + excluded.limited, errors = errors + excluded.errors
+                calls = key_usage.calls + excluded.calls,
+                limited = key_usage.limited + excluded.limited,
+                errors = key_usage.errors + excluded.errors
             """,
             [
                 (_time(hour), *(number if kind == what else 0 for kind in ("calls", "limited", "errors")), key_id)
@@ -100,10 +104,10 @@ class Usage:
     async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
         """Of each key that was called in an hour that began at `since` or later, by key id."""
         rows = await self._database.fetch_all(
-            """
-            SELECT key_id, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            f"""
+            SELECT key_id, {SUMS} FROM key_usage
             WHERE client_id = ? AND hour >= ? GROUP BY key_id ORDER BY key_id
-            """,
+            """,  # noqa: S608 - ours
             (client_id, since),
         )
         return [KeyUsage(**dict(row)) for row in rows]
@@ -111,10 +115,10 @@ class Usage:
     async def hours(self, client_id: int, since: str) -> list[HourUsage]:
         """The hours in which the client's keys were called, from the one that began at `since` on, oldest first."""
         rows = await self._database.fetch_all(
-            """
-            SELECT hour, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            f"""
+            SELECT hour, {SUMS} FROM key_usage
             WHERE client_id = ? AND hour >= ? GROUP BY hour ORDER BY hour
-            """,
+            """,  # noqa: S608 - ours
             (client_id, since),
         )
         return [HourUsage(**dict(row)) for row in rows]

@@ -89,7 +89,7 @@ class Users:
 
     async def by_email(self, email: str) -> User:
         """Raises Unknown."""
-        users = await self._select("WHERE users.email = ?", email)
+        users = await self._select("WHERE lower(users.email) = ?", _lower(email))
         if not users:
             raise Unknown(f"there is no user with the address {email!r}; see: gateway user list")
         return users[0]
@@ -102,9 +102,9 @@ class Users:
         row = await self._database.fetch_one(
             """
             SELECT users.* FROM users LEFT JOIN clients ON clients.id = users.client_id
-            WHERE email = ? AND clients.disabled_at IS NULL
+            WHERE lower(email) = ? AND clients.disabled_at IS NULL
             """,
-            (email,),
+            (_lower(email),),
         )
         return None if row is None else Credentials(user_from(row), row["password_hash"])
 
@@ -150,7 +150,10 @@ class Users:
         """Keep the link; an older one of the same user, or for the first admin, ends."""
 
         async def replace(connection: Transaction) -> None:
-            await connection.execute_fetchall("DELETE FROM links WHERE user_id IS ?", (link.user_id,))
+            # SQL's equality knows no NULL; no user has an empty id.
+            await connection.execute_fetchall(
+                "DELETE FROM links WHERE coalesce(user_id, '') = ?", (link.user_id or "",)
+            )
             await connection.execute_fetchall(
                 "INSERT INTO links (digest, purpose, user_id, expires_at) VALUES (?, ?, ?, ?)",
                 (link.digest, link.purpose, link.user_id, link.expires_at),
@@ -178,6 +181,11 @@ class Users:
     async def _select(self, condition: str, *parameters: object) -> list[User]:
         rows = await self._database.fetch_all(f"SELECT users.* FROM users {condition}", parameters)  # noqa: S608 - ours
         return [user_from(row) for row in rows]
+
+
+def _lower(email: str) -> str:
+    """As lower() in both databases: ASCII letters only."""
+    return email.encode().lower().decode()
 
 
 def user_from(row: Row) -> User:

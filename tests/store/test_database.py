@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import Store, create_database
 from gateway.store.database import ConstraintViolated, Transaction, Unit
+from gateway.store.file_format import SCHEMA_VERSION
 from gateway.store.sqlite_database import SqliteDatabase, journal_mode
 
 PAGE = 4096
@@ -62,7 +63,7 @@ def test_a_new_database_is_readable_by_its_owner_only(path: Path) -> None:
 async def test_a_new_database_is_marked_as_ours(path: Path) -> None:
     with another_process(path) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (0x736D7274,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 @pytest.mark.parametrize("content", [b"", b"my diary", b"SQLite format 3\x00"])
@@ -149,9 +150,10 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, journal:
 
 async def test_a_database_of_a_newer_gateway_is_refused(path: Path) -> None:
     with another_process(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    assert await refused(path) == f"{path}: written by a newer gateway (schema 2, this one knows 1)"
+    words = f"(schema {SCHEMA_VERSION + 1}, this one knows {SCHEMA_VERSION})"
+    assert await refused(path) == f"{path}: written by a newer gateway {words}"
 
 
 async def test_a_database_of_no_known_version_is_refused(path: Path) -> None:

@@ -149,9 +149,10 @@ def test_steps_are_taken_in_order_and_a_copy_is_kept(database: Path) -> None:
 
     done = run(database, NOTE, "UPDATE clients SET plan = note")
 
-    assert done == Migrated(1, 3, database.parent / COPY)
-    assert dump(done.copy) == before
-    assert done.copy.stat().st_mode & 0o777 == 0o600
+    copy = database.parent / COPY
+    assert done == Migrated(1, 3, copy)
+    assert dump(copy) == before
+    assert copy.stat().st_mode & 0o777 == 0o600
     with written(database) as connection:
         assert connection.execute("SELECT plan, note FROM clients").fetchall() == [("a;b", "seen!")]
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)

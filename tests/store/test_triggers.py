@@ -54,7 +54,7 @@ async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: 
 
     with closing(sqlite3.connect(sqlite_of(store).path)) as another_process:
         (row,) = another_process.execute("SELECT * FROM triggers").fetchall()
-    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None)
+    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None, None)
 
 
 @pytest.mark.parametrize(

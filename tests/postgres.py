@@ -1,0 +1,153 @@
+"""A real PostgreSQL server of this machine's programs, in a temporary folder, and PgBouncer in front of it."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gateway.secret import SecretUrl
+from tests.support import BOUND_SECONDS
+
+USER = "postgres"
+"""Of the system: PostgreSQL runs for nobody who may do everything."""
+CONFIGURATION = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 300
+shared_buffers = 32MB
+autovacuum = off
+log_statement = none
+"""
+
+
+def programs() -> Path:
+    """Where PostgreSQL's are, the newest. The test fails in CI, and is skipped elsewhere, where there are none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    return (found[-1] if found else required("initdb")).parent
+
+
+def required(name: str) -> Path:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"needs {name}")
+    return Path(path)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def as_user(*command: str) -> list[str]:
+    """As somebody without rights if we have them all; it ends with us, however we end."""
+    rights = ["--reuid", USER, "--regid", USER, "--clear-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", "--pdeathsig", "INT", *rights, *command]
+
+
+class PostgresServer:
+    """One server, and as many databases as are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._data = folder / "data"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._template = ""
+        self._run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        (self._data / "postgresql.auto.conf").write_text(CONFIGURATION)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = as_user(str(programs() / name), "-D", str(self._data), *arguments)
+        subprocess.run(command, cwd=self._folder, check=True, capture_output=True, timeout=BOUND_SECONDS)
+
+    def start(self) -> None:
+        place = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-k", str(self._folder)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                as_user(str(programs() / "postgres"), "-D", str(self._data), *place),
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until_it_answers(self.url("postgres"))
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        assert self._process
+        self._process.send_signal(number)
+        self._process.wait(BOUND_SECONDS)
+
+    def send(self, number: signal.Signals) -> None:
+        """To all of its processes: one that is stopped alone has others answer for it."""
+        assert self._process
+        children = subprocess.run(
+            [required("pgrep"), "-P", str(self._process.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOUND_SECONDS,
+        )
+        for process in [self._process.pid, *map(int, children.stdout.split())]:
+            os.kill(process, number)
+
+    def url(self, name: str, *, user: str = USER) -> SecretUrl:
+        return SecretUrl(f"postgresql://{user}@127.0.0.1:{self.port}/{name}")
+
+    def new_database(self, *, template: str = "template1") -> SecretUrl:
+        name = f"gateway_{secrets.token_hex(6)}"
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def ask(self, sql: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url(database).reveal(), autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+def wait_until_it_answers(url: SecretUrl) -> None:
+    end = time.monotonic() + BOUND_SECONDS
+    while True:
+        try:
+            psycopg.connect(url.reveal(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < end, "the server does not answer"
+            time.sleep(0.02)
+        else:
+            return
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    programs()
+    folder = Path(tempfile.mkdtemp(prefix="gateway-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+    try:
+        server = PostgresServer(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rows_of(url: SecretUrl, sql: str) -> list[tuple[object, ...]]:
+    """What another program sees, or does."""
+    with psycopg.connect(url.reveal(), autocommit=True) as connection:
+        cursor = connection.execute(sql.encode())
+        return cursor.fetchall() if cursor.description else []
