@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from gateway.airbyte import LANE_WAIT_SECONDS, Kind, Lane
 from gateway.errors import UpstreamBusy
@@ -28,6 +28,8 @@ class FleetLane(Lane):
         self._valkey = valkey
         self._share = share
         self._held: dict[str, Kind] = {}
+        self._asked: dict[str, asyncio.Future[object]] = {}
+        self._telling = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
         self._givers: set[asyncio.Task[None]] = set()
 
@@ -68,42 +70,42 @@ class FleetLane(Lane):
     async def _has_taken(self, kind: Kind, holder: str) -> bool:
         mine = KIND_KEYS[kind]
         keys = (mine, *(key for key in KIND_KEYS.values() if key != mine))
+        arguments = (self._fleet_size, self._fleet_of_kind, HOLD_SECONDS, holder)
+        # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
+        self._asked[holder] = asyncio.ensure_future(self._valkey.run(TAKE_PLACE, keys, arguments))
         try:
-            taken = await self._valkey.run(
-                TAKE_PLACE, keys, (self._fleet_size, self._fleet_of_kind, HOLD_SECONDS, holder)
-            )
+            return bool(await asyncio.shield(self._asked[holder]))
         except Away:
             share = self._share(self._fleet_size)
             if not share:
                 raise UpstreamBusy(detail="this gateway has no share of the places") from None
             return self._rank_of(holder) < share
-        return bool(taken)
 
     def _rank_of(self, holder: str) -> int:
         return list(self._held).index(holder)
 
     def _give(self, holder: str) -> None:
         """Nobody waits for it to be told: a place that cannot be given back ends by itself."""
-        kind = self._held.pop(holder)
-        giver = asyncio.create_task(self._tell(KIND_KEYS[kind], holder))
+        giver = asyncio.create_task(self._tell(KIND_KEYS[self._held.pop(holder)], holder, self._asked.pop(holder)))
         self._givers.add(giver)
         giver.add_done_callback(self._givers.discard)
 
-    async def _tell(self, key: str, holder: str) -> None:
-        try:
-            await self._valkey.run(GIVE, (key,), (holder,))
-        except Away:
-            return
+    async def _tell(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
+        with suppress(Away):
+            await asked
+        with suppress(Away):
+            async with self._telling:
+                await self._valkey.run(GIVE, (key,), (holder,))
 
     async def _keep(self) -> None:
         """Until nothing is held."""
         while self._held:
-            for kind, key in KIND_KEYS.items():
-                held = [holder for holder, held_kind in self._held.items() if held_kind == kind]
-                if held:
-                    try:
-                        await self._valkey.run(KEEP, (key,), (HOLD_SECONDS, *held))
-                    except Away:
-                        break
+            with suppress(Away):
+                # What is given back meanwhile must not be told as kept after that.
+                async with self._telling:
+                    for kind, key in KIND_KEYS.items():
+                        held = [holder for holder, held_kind in self._held.items() if held_kind == kind]
+                        if held:
+                            await self._valkey.run(KEEP, (key,), (HOLD_SECONDS, *held))
             await asyncio.sleep(KEEP_SECONDS)
         self._keeper = None

@@ -40,7 +40,7 @@ class Membership:
     async def joined(self) -> AsyncIterator[None]:
         """Raises DatabaseRefused beside another gateway if one of them bears no other."""
         await self._gateways.join(self.id, name=self._name, is_alone=self._is_alone)
-        await self._look()
+        await self.look()
         beat = asyncio.create_task(self._keep_beating())
         try:
             yield
@@ -55,10 +55,10 @@ class Membership:
             await asyncio.sleep(HEART_BEAT_SECONDS)
             try:
                 await self._gateways.stay(self.id, name=self._name, is_alone=self._is_alone)
-                await self._look()
+                await self.look()
             except StorageUnavailable as error:
                 log.warning("heart_beat_not_written", detail=error.detail)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         live = [gateway.id for gateway in await self._gateways.live()]
         self._live = live if self.id in live else [*live, self.id]

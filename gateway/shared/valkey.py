@@ -21,22 +21,24 @@ from redis.maint_notifications import MaintNotificationsConfig
 from gateway.secret import SecretUrl
 from gateway.shared.scripts import Away, Script
 
-PATIENCE_SECONDS = 0.1
-"""From the question to the answer, or to the decision without it."""
-LEAST_SECONDS = 0.01
+PATIENCE_SECONDS = 0.075
+"""For a batch, from its sending. With the wait for one's turn to be sent the decision falls within 100 ms."""
 LATE_SECONDS = 0.02
 """A deadline noticed later than this found the machine or the event loop standing still, which says nothing about the
 server: its answer may well be there."""
 MOST_LATE = 5
 PROBE_SECONDS = 1.0
 """For a probe, which also connects. Nobody waits for it but the start."""
+PROBE_KEY = "gateway:probe"
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 STEADY_SECONDS = 10.0
 """A server that goes away again sooner than this after it came back is asked less often."""
 LARGEST_BATCH = 200
-CONNECTIONS = 2
-"""One for the batch under way, one for the probe."""
+BATCHES_AT_ONCE = 4
+"""So that behind a slow answer nobody waits for more than a part of its time."""
+CONNECTIONS = BATCHES_AT_ONCE + 1
+"""The last for the probe."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -44,12 +46,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Question:
-    """A script to run, since when somebody waits for it, and where its answer goes."""
+    """A script to run, and where its answer goes."""
 
     script: Script
     keys: Sequence[str]
     arguments: Sequence[str | int | float]
-    asked_at: float
     answer: "asyncio.Future[Any]" = field(repr=False)
 
 
@@ -72,7 +73,8 @@ class Valkey:
             )
         )
         self._questions: list[Question] = []
-        self._sender: asyncio.Task[None] | None = None
+        self._senders: set[asyncio.Task[None]] = set()
+        self._is_sender_due = False
         self._prober: asyncio.Task[None] | None = None
         self._is_away = True
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -91,10 +93,14 @@ class Valkey:
             self._is_away = False
 
     async def close(self) -> None:
-        for task in (self._sender, self._prober):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
+        self._is_away = True
+        tasks = {*self._senders, *({self._prober} if self._prober else ())}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        # A task that is cancelled before its first step never comes to its end.
+        self._give_up(self._questions)
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(PROBE_SECONDS):
                 await self._redis.aclose(close_connection_pool=True)
@@ -103,30 +109,40 @@ class Valkey:
         """What the script returns. Raises Away, at the latest when the patience has ended."""
         if self._is_away:
             raise Away
-        loop = asyncio.get_running_loop()
-        answer = loop.create_future()
-        self._questions.append(Question(script, keys, arguments, loop.time(), answer))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
+        answer = asyncio.get_running_loop().create_future()
+        self._questions.append(Question(script, keys, arguments, answer))
+        self._have_sent()
         return await answer
 
-    async def _send_all(self) -> None:
-        """Until nobody asks any more, one batch after the other."""
-        batch: list[Question] = []
-        try:
-            while self._questions:
-                batch, self._questions = self._questions[:LARGEST_BATCH], self._questions[LARGEST_BATCH:]
-                waited = asyncio.get_running_loop().time() - batch[0].asked_at
-                answers = await self._in_time(self._exchange(batch), max(PATIENCE_SECONDS - waited, LEAST_SECONDS))
-                self._hand_out(batch, answers)
-        except Away as reason:
-            self._leave(str(reason))
-        finally:
-            self._sender = None
-            unanswered, self._questions = [*batch, *self._questions], []
-            for question in unanswered:
-                if not question.answer.done():
-                    question.answer.set_exception(Away())
+    def _have_sent(self) -> None:
+        """In the next turn of the event loop: until then others may ask too."""
+        if self._is_sender_due or len(self._senders) >= BATCHES_AT_ONCE:
+            return
+        self._is_sender_due = True
+        sender = asyncio.create_task(self._send())
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    async def _send(self) -> None:
+        """One batch after the other, until nobody asks any more."""
+        self._is_sender_due = False
+        while self._questions:
+            batch, self._questions = self._questions[:LARGEST_BATCH], self._questions[LARGEST_BATCH:]
+            try:
+                self._hand_out(batch, await self._in_time(self._exchange(batch), PATIENCE_SECONDS))
+            except Away as reason:
+                self._leave(str(reason))
+                self._give_up(self._questions)
+            finally:
+                self._give_up(batch)
+
+    @staticmethod
+    def _give_up(questions: list[Question]) -> None:
+        """Those that were not answered yet."""
+        while questions:
+            question = questions.pop()
+            if not question.answer.done():
+                question.answer.set_exception(Away())
 
     def _hand_out(self, batch: list[Question], answers: list[Any]) -> None:
         for question, answer in zip(batch, answers, strict=True):
@@ -159,7 +175,8 @@ class Valkey:
             pipeline.evalsha(question.script.digest, len(question.keys), *question.keys, *question.arguments)
         return await pipeline.execute(raise_on_error=False)
 
-    async def _in_time(self, exchange: Awaitable[T], patience: float) -> T:
+    @staticmethod
+    async def _in_time(exchange: Awaitable[T], patience: float) -> T:
         """What comes of it. Raises Away if it fails, or if it takes longer and no stand-still of ours explains that."""
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(exchange)
@@ -182,8 +199,9 @@ class Valkey:
 
     async def _probe(self) -> None:
         await self._in_time(self._redis.ping(), PROBE_SECONDS)
-        # The connection is there now; what counts is how soon it answers.
-        await self._in_time(self._redis.ping(), PATIENCE_SECONDS / 2)
+        # The connection is there now; what counts is how soon it answers, and whether it takes anything: a full server
+        # and a replica do not.
+        await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), PATIENCE_SECONDS)
 
     def _leave(self, reason: str) -> None:
         if self._prober is not None:
