@@ -14,6 +14,7 @@ from gateway.resources import resource_text
 from gateway.secret import Secret, SecretUrl
 from gateway.settings import Settings, load_settings
 
+DATABASE_EXPECTED = "expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME"
 URL_EXPECTED = "expected http(s)://HOST/PATH without user, query or fragment"
 SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks, workers"
 BACKEND_EXPECTED = "expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
@@ -163,15 +164,15 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ('[server]\npublic_url = "api.example.com"\n', f"server.public_url: {URL_EXPECTED}"),
         (
             '[database]\nurl = "mysql://localhost/gateway"\n',
-            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+            f"database.url: {DATABASE_EXPECTED}",
         ),
         (
             '[database]\nurl = "sqlite:///"\n',
-            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+            f"database.url: {DATABASE_EXPECTED}",
         ),
         (
             '[database]\nurl = "gateway.db"\n',
-            "database.url: expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME",
+            f"database.url: {DATABASE_EXPECTED}",
         ),
         (
             '[airbyte]\nauth = "oauth"\n',
@@ -264,7 +265,7 @@ def test_a_url_of_airbytes_is_kept(tmp_path: Path, url: str) -> None:
         ("GATEWAY_SERVER_PORT", "", "expected `int`, got `str`"),
         ("GATEWAY_SERVER_PORT", "65536", "expected `int` <= 65535"),
         ("GATEWAY_LOG_LEVEL", "loud", "invalid enum value 'loud'; expected one of debug, info, warning, error"),
-        ("GATEWAY_DATABASE_URL", "mysql://x", "expected sqlite:///PATH"),
+        ("GATEWAY_DATABASE_URL", "mysql://x", DATABASE_EXPECTED),
         ("GATEWAY_AIRBYTE_BASE_URL", "airbyte", URL_EXPECTED),
         ("GATEWAY_SERVER_TRUSTED_PROXIES", "*", "'*' is no address or network such as 10.0.0.0/8"),
     ],

@@ -170,7 +170,8 @@ def _storage_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.IntegrityError as error:
-        raise ConstraintViolated(_first_line(error), constraint=_constraint_of(error)) from error
+        constraint = _constraint_of(error)
+        raise ConstraintViolated(f"{_first_line(error)} ({constraint})", constraint=constraint) from error
     except TimeoutError:
         raise StorageUnavailable(detail=f"no answer or no turn within {BUSY_TIMEOUT_SECONDS} s") from None
     except psycopg.Error as error:

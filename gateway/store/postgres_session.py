@@ -106,7 +106,7 @@ class Session:
 
     async def run_many(self, sql: str, rows: Iterable[Parameters]) -> None:
         text, order = translate(sql)
-        values = [[row[number] for number in order] for row in map(tuple, rows)]
+        values = [[_storable(row[number]) for number in order] for row in map(tuple, rows)]
         if values:
             await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text.encode(), values))
 
@@ -154,4 +154,9 @@ def _translated(sql: str, parameters: Parameters) -> tuple[str, list[Any] | None
     if not values:
         return sql, None
     text, order = translate(sql)
-    return text, [values[number] for number in order]
+    return text, [_storable(values[number]) for number in order]
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's text has no NUL. Whoever looks for one finds nothing, and it is no error."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) and "\0" in value else value
