@@ -5,7 +5,7 @@ import functools
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,21 @@ def supervision_of_this_process() -> Supervision:
         # The one-file binary runs as a child of the process that unpacked it, and the supervisor knows only that one.
         ours.add(os.getppid())
     return take_supervision(os.environ, frozenset(ours))
+
+
+def this_command(*more: str) -> list[str]:
+    """What starts this program with the arguments it was started with, and more."""
+    before = [] if getattr(sys, "frozen", False) else sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+    return [sys.executable, *before, *sys.argv[1:], *more]
+
+
+def environment_of_this_process() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def environment_of_programs() -> Mapping[str, str]:
+    """What this process hands to those that it starts."""
+    return dict(os.environ)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -9,8 +9,9 @@ from gateway.store.leases import LeaseState
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
 from gateway.store.online_copy import Contents
 from gateway.store.restoration import restoration
+from gateway.store.server import back_up_server, migrate_server, move_to_server, restore_server
 from gateway.store.sqlite_database import journal_mode
-from gateway.store.store import DatabasePlace, Store, create_database, migrate_server
+from gateway.store.store import DatabasePlace, Store, create_database
 from gateway.store.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.users import Credentials, Link, Purpose
 
@@ -36,12 +37,15 @@ __all__ = [
     "TriggerUnderWay",
     "Unresolved",
     "back_up",
+    "back_up_server",
     "create_database",
     "instance_lock",
     "is_outdated",
     "journal_mode",
     "migrate",
     "migrate_server",
+    "move_to_server",
     "read_steps",
     "restoration",
+    "restore_server",
 ]

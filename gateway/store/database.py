@@ -40,6 +40,8 @@ class Dialect(msgspec.Struct, frozen=True):
     """Its own time, in whole milliseconds since 1970."""
     size: str
     """How many bytes it has."""
+    server: str
+    """What runs it, in words."""
 
 
 class ConstraintViolated(Exception):

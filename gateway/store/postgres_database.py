@@ -33,6 +33,7 @@ SELECT pg_advisory_xact_lock({lock});
 DIALECT = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     size="pg_database_size(current_database())",
+    server="'PostgreSQL ' || current_setting('server_version')",
 )
 
 

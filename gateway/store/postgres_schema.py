@@ -61,6 +61,19 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
             await session.close_all()
 
 
+async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
+    """Make the tables for `copy_of`'s rows, unless a gateway's are there. Raises DatabaseRefused."""
+    session = Session(url.reveal())
+    with refusals(url):
+        try:
+            await session.connect()
+            is_ours = await _has_mark(session)
+        finally:
+            await session.close_all()
+    if not is_ours:
+        await create_schema(url, copy_of=copy_of)
+
+
 async def check_schema(session: Session, url: SecretUrl, version: int) -> None:
     """Open the session. Raises DatabaseRefused unless the database is ours, whole and of this version."""
     await session.connect()
@@ -75,8 +88,7 @@ async def check_schema(session: Session, url: SecretUrl, version: int) -> None:
 
 async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
     """Raises DatabaseRefused if the database is not ours, newer than `newest`, or waits for the rest of a copy."""
-    mark = await session.run("SELECT to_regclass('gateway_schema') AS mark")
-    if mark[0]["mark"] is None:
+    if not await _has_mark(session):
         raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
     (row,) = await session.run("SELECT application_id, version, copy_of FROM gateway_schema")
     require_known(url, application_id=row["application_id"], version=row["version"], newest=newest)
@@ -85,6 +97,11 @@ async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
             f"{url}: the copy of {row['copy_of']} is not whole; finish it with: gateway database copy"
         )
     return int(row["version"])
+
+
+async def _has_mark(session: Session) -> bool:
+    (row,) = await session.run("SELECT to_regclass('gateway_schema') IS NOT NULL AS is_there")
+    return bool(row["is_there"])
 
 
 async def _require_server(session: Session, url: SecretUrl) -> None:

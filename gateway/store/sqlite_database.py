@@ -32,6 +32,7 @@ SAFE_WAL_VERSION = (3, 51, 3)
 DIALECT = Dialect(
     now="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     size="(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
+    server="'SQLite ' || sqlite_version()",
 )
 
 

@@ -1,12 +1,11 @@
 """The store: one database, a file's or a server's, and the statements about each kind of record."""
 
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.errors import DatabaseRefused
+import msgspec
+
 from gateway.secret import SecretUrl
 from gateway.store.activity import ActivityLog
 from gateway.store.api_keys import ApiKeys
@@ -16,7 +15,7 @@ from gateway.store.connections import Connections
 from gateway.store.database import Database
 from gateway.store.gateways import Gateways
 from gateway.store.leases import Leases
-from gateway.store.migration import Migrated, Step
+from gateway.store.server import create_on_server, require_driver
 from gateway.store.sessions import Sessions
 from gateway.store.sqlite_database import SqliteDatabase, create_file
 from gateway.store.sync_days import SyncDays
@@ -27,6 +26,14 @@ from gateway.store.users import Users
 
 DatabasePlace = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What runs the database, how many bytes it has, and how many gateways serve it now."""
+
+    server: str
+    bytes: int
+    gateways: int
 
 
 class Store:
@@ -62,6 +69,12 @@ class Store:
     ) -> None:
         await self.database.close()
 
+    async def facts(self) -> Facts:
+        """Raises StorageUnavailable."""
+        dialect = self.database.dialect
+        (row,) = await self.database.fetch_all(f"SELECT {dialect.server} AS server, {dialect.size} AS bytes")
+        return Facts(row["server"], row["bytes"], len(await self.gateways.live()))
+
     async def check(self) -> None:
         """Raises StorageUnavailable when the database does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
@@ -72,18 +85,7 @@ async def create_database(place: DatabasePlace) -> None:
     if isinstance(place, Path):
         await create_file(place)
         return
-    require_driver(place)
-    from gateway.store.postgres_schema import create_schema  # noqa: PLC0415 - the driver may not be installed
-
-    await create_schema(place)
-
-
-async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
-    """Take a PostgreSQL database to the newest version; None if it is there. Raises DatabaseRefused."""
-    require_driver(url)
-    from gateway.store.postgres_schema import migrate_schema  # noqa: PLC0415 - the driver may not be installed
-
-    return await migrate_schema(url, steps)
+    await create_on_server(place)
 
 
 def _database_at(place: DatabasePlace) -> Database:
@@ -93,9 +95,3 @@ def _database_at(place: DatabasePlace) -> Database:
     from gateway.store.postgres_database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
     return PostgresDatabase(place)
-
-
-def require_driver(url: SecretUrl) -> None:
-    """Raises DatabaseRefused where the extra is not installed that PostgreSQL needs."""
-    if find_spec("psycopg") is None:
-        raise DatabaseRefused(f"{url}: needs the extra: pip install 'airbyte-client-gateway[cluster]'")
