@@ -51,6 +51,7 @@ LEAVES = {
     "lazy_mount": set[str](),
     "systemd": {"errors"},
     "systemd_unit": {"errors"},
+    "workers": {"errors", "systemd"},
     "server": {"clock", "draining", "errors", "protocol", "refusals", "settings", "systemd", "wire_limits"},
     "nginx_config": {"errors", "keys", "resources", "settings"},
 }
@@ -113,6 +114,7 @@ BELOW_SERVICES = {*LEAVES, *ROOMS, *RULES} - {
     "server",
     "systemd",
     "systemd_unit",
+    "workers",
     "openapi",
     "protocol",
     "request_head",

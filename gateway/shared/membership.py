@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from gateway.errors import StorageUnavailable
-from gateway.store import Store
+from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.store import LIVE_SECONDS, Store
 
 HEART_BEAT_SECONDS = 2.0
+LOOK_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -62,3 +63,18 @@ class Membership:
     async def look(self) -> None:
         live = [gateway.id for gateway in await self._gateways.live()]
         self._live = live if self.id in live else [*live, self.id]
+
+
+async def require_room(store: Store, *, is_alone: bool) -> None:
+    """Before anything is set up: raises DatabaseRefused as `joined` would.
+
+    One that was killed counts as live for a while: a gateway that is started in its place waits for so long.
+    """
+    member = Membership(store, is_alone=is_alone)
+    for _ in range(int(LIVE_SECONDS / LOOK_SECONDS)):
+        with suppress(DatabaseRefused):
+            async with member.joined():
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+    async with member.joined():
+        return

@@ -1,0 +1,162 @@
+"""Several processes on one socket: started, replaced and ended together, and only with what they share."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.cli.conftest import Program, running, wait_until
+from tests.faults.installation import key_header, sandbox_airbyte
+from tests.fleet.support import FleetInstallation, prepared
+from tests.postgres import PostgresServer
+from tests.supervision import stop, supervising
+from tests.support import BOUND_SECONDS
+from tests.valkey import ValkeyServer, running_valkey
+
+WORKERS = 2
+
+
+@dataclass
+class Place:
+    """Where workers may run."""
+
+    installation: FleetInstallation
+    valkey: ValkeyServer
+
+    @contextmanager
+    def served(self, **env: str) -> Iterator[tuple[Program, str]]:
+        workers = {"GATEWAY_SERVER_WORKERS": str(WORKERS), **env}
+        with running("serve", "--port", "0", folder=self.installation.folder, **workers) as program:
+            match = program.wait_for_line(program.err, r"^Listening on (http://127\.0\.0\.1:[1-9]\d*)$")
+            yield program, match[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "valkey").mkdir()
+    with sandbox_airbyte() as airbyte, running_valkey(folder / "valkey") as valkey:
+        yield Place(prepared(folder, airbyte, postgres.new_database(), valkey), valkey)
+
+
+def children_of(process_id: int) -> set[int]:
+    text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return {int(number) for number in text.split()}
+
+
+def runs(process_id: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    except OSError:
+        return False
+
+
+def answers(address: str, key: str) -> bool:
+    return httpx2.get(f"{address}/api/v1/status", headers=key_header(key), timeout=BOUND_SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"GATEWAY_RATE_LIMIT_BACKEND": "redis://127.0.0.1:9/0"},
+        {"GATEWAY_DATABASE_URL": "postgresql://127.0.0.1:9/gateway"},
+    ],
+)
+def test_without_what_they_share_several_are_refused(tmp_path: Path, settings: dict[str, str]) -> None:
+    with running("serve", folder=tmp_path, GATEWAY_SERVER_WORKERS="2", **settings) as program:
+        assert program.wait() == 1
+
+    assert program.err == [
+        "Error: environment: GATEWAY_SERVER_WORKERS: 2 processes need a database and a limit that they share: "
+        "set database.url to postgresql://… and rate_limit.backend to redis://…"
+    ]
+
+
+def test_two_answer_on_one_socket_and_count_together(place: Place) -> None:
+    key = place.installation.key("50/86400")
+    with place.served() as (program, address):
+        assert len(children_of(program.process.pid)) == WORKERS
+        wait_until(lambda: httpx2.get(f"{address}/readyz").json()["gateways"] == WORKERS)
+        codes = [
+            httpx2.get(f"{address}/api/v1/status", headers=key_header(key), timeout=BOUND_SECONDS).status_code
+            for _ in range(60)
+        ]
+        workers = children_of(program.process.pid)
+        program.send(signal.SIGTERM)
+        assert program.wait() == 0
+        wait_until(lambda: not any(map(runs, workers)))
+
+    assert codes == [200] * 50 + [429] * 10
+    assert sum(line.startswith("Listening on") for line in program.err) == 1
+    assert sum("There is no admin yet" in line for line in program.err) == 1
+
+
+def test_one_that_was_killed_is_replaced_while_the_other_answers(place: Place) -> None:
+    key = place.installation.key()
+    with place.served() as (program, address):
+        before = children_of(program.process.pid)
+        os.kill(min(before), signal.SIGKILL)
+        wait_until(lambda: min(before) not in children_of(program.process.pid))
+        assert answers(address, key)
+        wait_until(lambda: len(children_of(program.process.pid)) == WORKERS)
+        (replacement,) = children_of(program.process.pid) - before
+        program.wait_for_line(program.err, r'"event":"worker_ended"')
+        os.kill(max(before), signal.SIGSTOP)
+        try:
+            wait_until(lambda: answers(address, key))
+        finally:
+            os.kill(max(before), signal.SIGCONT)
+        assert runs(replacement)
+
+
+def test_a_hang_up_reaches_every_worker(place: Place) -> None:
+    with place.served() as (program, _):
+        program.send(signal.SIGHUP)
+        wait_until(lambda: sum('"event":"settings_reloaded"' in line for line in program.err) == WORKERS)
+        assert len(children_of(program.process.pid)) == WORKERS
+
+
+def test_when_the_parent_is_killed_the_port_is_free_again(place: Place) -> None:
+    with place.served() as (program, address):
+        workers = children_of(program.process.pid)
+        program.process.kill()
+        program.wait()
+        wait_until(lambda: not any(map(runs, workers)))
+
+    port = int(re.findall(r":(\d+)$", address)[0])
+    with running("serve", "--port", str(port), folder=place.installation.folder) as again:
+        again.wait_for_line(again.err, r"^Listening on ")
+
+
+def test_a_worker_that_cannot_start_ends_all(place: Place) -> None:
+    with running(
+        "serve",
+        "--port",
+        "0",
+        folder=place.installation.folder,
+        GATEWAY_SERVER_WORKERS="2",
+        GATEWAY_DATABASE_URL="postgresql://127.0.0.1:9/gateway",
+    ) as program:
+        assert program.wait() == 1
+
+    assert [line for line in program.err if line.startswith("Error: ")] == program.err
+    assert not any("Traceback" in line for line in program.err)
+
+
+def test_a_supervisor_hears_when_all_are_ready_and_keeps_its_socket(place: Place) -> None:
+    key = place.installation.key()
+    with supervising(place.installation.folder) as supervisor:
+        for _ in range(2):
+            with supervisor.serving(GATEWAY_SERVER_WORKERS=str(WORKERS), WATCHDOG_USEC="20000000") as process:
+                assert len(children_of(process.pid)) == WORKERS
+                supervisor.notified.wait_for("WATCHDOG")
+                assert answers(supervisor.address, key)
+                assert stop(process) == 0
+        supervisor.notified.wait_for("STOPPING")
