@@ -151,3 +151,29 @@ def rows_of(url: SecretUrl, sql: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
         cursor = connection.execute(sql.encode())
         return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def pgbouncer(server: PostgresServer, url: SecretUrl) -> Iterator[SecretUrl]:
+    """The way to the database through a pooler in transaction mode."""
+    program = required("pgbouncer")
+    folder, port = Path(tempfile.mkdtemp(prefix="gateway-pgbouncer-")), free_port()
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+    name = url.reveal().rpartition("/")[2]
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n{name} = host=127.0.0.1 port={server.port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {folder}/users\n"
+        f"pool_mode = transaction\ndefault_pool_size = 3\nlogfile = {folder}/log\n"
+    )
+    (folder / "users").write_text(f'"{USER}" ""\n')
+    process = subprocess.Popen(as_user(str(program), "--quiet", f"{folder}/pgbouncer.ini"), cwd=folder)
+    try:
+        through = SecretUrl(f"postgresql://{USER}@127.0.0.1:{port}/{name}")
+        wait_until_it_answers(through)
+        yield through
+    finally:
+        process.terminate()
+        process.wait(BOUND_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,14 +1,16 @@
 """The audit rows of triggers."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.errors import StorageUnavailable
 from gateway.models import Client, Connection
-from gateway.store import Intent, Store
+from gateway.store import Intent, Outcome, Store, TriggerUnderWay
 from gateway.store.pruning import PRUNE_STEP
 from tests.support import sqlite_of
 
@@ -187,3 +189,60 @@ async def test_an_intent_that_cannot_be_written_says_so(store: Store, acme: Clie
             await store.triggers.begin(intent_of(acme))
 
     assert await rows(store) == []
+
+
+async def begin_at(store: Store, client: Client, gateway_id: str, *, young_since: str = NOW) -> int | None:
+    intent = msgspec.structs.replace(intent_of(client), gateway_id=gateway_id)
+    return await store.triggers.begin(intent, young_since=young_since)
+
+
+@pytest.fixture
+async def living(store: Store) -> None:
+    for gateway_id in ("a", "b"):
+        await store.gateways.join(gateway_id, name=gateway_id, is_alone=False)
+
+
+@pytest.mark.usefixtures("living")
+async def test_of_many_gateways_one_triggers_a_connection(store: Store, acme: Client) -> None:
+    begun = await asyncio.gather(*(begin_at(store, acme, "ab"[n % 2]) for n in range(10)), return_exceptions=True)
+
+    numbers = [each for each in begun if isinstance(each, int)]
+    assert {row["gateway_id"] for row in await rows(store)} == {"a"}
+    assert len(numbers) == 5
+    assert {each.number for each in begun if isinstance(each, TriggerUnderWay)} == {numbers[0]}
+
+
+@pytest.mark.usefixtures("living")
+async def test_the_outcome_of_another_s_is_told_when_it_is_there(store: Store, acme: Client) -> None:
+    number = await begin_at(store, acme, "a")
+    assert number is not None
+    assert await store.triggers.outcome(acme.id, number) is None
+
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=NOW)
+
+    assert await store.triggers.outcome(acme.id, number) == Outcome("ok", 7)
+    assert await store.triggers.outcome(acme.id + 1, number) is None
+    assert await begin_at(store, acme, "b") is not None
+
+
+@pytest.mark.usefixtures("living")
+async def test_another_s_that_is_old_or_dead_holds_nobody_up(store: Store, acme: Client) -> None:
+    assert await begin_at(store, acme, "a") is not None
+    assert await begin_at(store, acme, "b", young_since="2026-04-01T03:00:00.001Z") is not None
+    await store.gateways.leave("b")
+
+    assert await begin_at(store, acme, "c", young_since="2026-04-01T03:00:00.001Z") is not None
+
+
+@pytest.mark.usefixtures("living")
+async def test_what_a_living_gateway_is_at_is_not_left_over(store: Store, acme: Client) -> None:
+    begun = await begin_at(store, acme, "a")
+
+    async def left_over(young_since: str | None) -> list[int]:
+        return [each.number for each in await store.triggers.unresolved(10, young_since=young_since)]
+
+    assert await left_over(NOW) == []
+    assert await left_over("2026-04-01T03:00:00.001Z") == [begun]
+    assert await left_over(None) == [begun]
+    await store.gateways.leave("a")
+    assert await left_over(NOW) == [begun]
