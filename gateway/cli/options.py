@@ -68,10 +68,6 @@ def this_command(*more: str) -> list[str]:
     return [sys.executable, *before, *sys.argv[1:], *more]
 
 
-def environment_of_this_process() -> dict[str, str]:
-    return dict(os.environ)
-
-
 def environment_of_programs() -> Mapping[str, str]:
     """What this process hands to those that it starts."""
     return dict(os.environ)

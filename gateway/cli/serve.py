@@ -13,7 +13,7 @@ import msgspec
 from gateway.app import create_app
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import (
-    environment_of_this_process,
+    environment_of_programs,
     settings_reader_option,
     supervision_of_this_process,
     this_command,
@@ -90,7 +90,7 @@ def _serve_by_workers(settings: Settings, server: ServerSettings, supervision: S
     address = address_of(listener, server, supervision)
     workers = Workers(
         command=this_command("--worker"),
-        environment=environment_of_this_process(),
+        environment=environment_of_programs(),
         listener=listener,
         supervision=supervision,
         monotonic=SystemClock().monotonic,

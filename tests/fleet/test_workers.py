@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,40 @@ from tests.support import BOUND_SECONDS
 from tests.valkey import ValkeyServer, running_valkey
 
 WORKERS = 2
+PARENT = """
+import os, pathlib, signal, socket, sys, tempfile, time
+from gateway.errors import OperatorError
+from gateway.systemd import Supervision
+from gateway.workers import Workers
+
+folder = pathlib.Path(tempfile.mkdtemp())
+
+def workers(script, seconds=0.0):
+    listener = socket.create_server(("127.0.0.1", 0))
+    supervision = Supervision(watchdog_seconds=seconds)
+    command = [sys.executable, "-c", script, str(folder / "mark")]
+    return Workers(command, dict(os.environ), listener, supervision, time.monotonic)
+"""
+HOPELESS = """
+try:
+    script = "import os, time; time.sleep(60) if os.environ['NOTIFY_SOCKET'].endswith('0') else os._exit(3)"
+    workers(script).run(2, folder, lambda: print("ready"))
+except OperatorError as error:
+    print(error)
+"""
+"""One of two ends at once; the other would stay."""
+SILENT_WORKER = """
+import os, pathlib, signal, socket, sys, time
+mark = pathlib.Path(sys.argv[1])
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+if mark.exists():
+    print("ready again", flush=True)
+    os.kill(os.getppid(), signal.SIGTERM)
+mark.touch()
+time.sleep(60)
+"""
+"""Says once that it is ready and no more; its successor has the parent end."""
+SILENT = f"workers({SILENT_WORKER!r}, 1.0).run(1, folder, lambda: print('ready', flush=True))"
 
 
 @dataclass
@@ -73,10 +109,11 @@ def test_without_what_they_share_several_are_refused(tmp_path: Path, settings: d
     with running("serve", folder=tmp_path, GATEWAY_SERVER_WORKERS="2", **settings) as program:
         assert program.wait() == 1
 
-    assert program.err == [
+    (line,) = program.err
+    assert line == (
         "Error: environment: GATEWAY_SERVER_WORKERS: 2 processes need a database and a limit that they share: "
         "set database.url to postgresql://… and rate_limit.backend to redis://…"
-    ]
+    )
 
 
 def test_two_answer_on_one_socket_and_count_together(place: Place) -> None:
@@ -135,7 +172,7 @@ def test_when_the_parent_is_killed_the_port_is_free_again(place: Place) -> None:
         again.wait_for_line(again.err, r"^Listening on ")
 
 
-def test_a_worker_that_cannot_start_ends_all(place: Place) -> None:
+def test_what_refuses_one_gateway_refuses_all_workers_in_one_line(place: Place) -> None:
     with running(
         "serve",
         "--port",
@@ -148,6 +185,22 @@ def test_a_worker_that_cannot_start_ends_all(place: Place) -> None:
 
     assert [line for line in program.err if line.startswith("Error: ")] == program.err
     assert not any("Traceback" in line for line in program.err)
+
+
+def parent_of(script: str) -> list[str]:
+    """The last word of each line that a parent of workers prints, run to its end."""
+    result = subprocess.run(
+        [sys.executable, "-c", PARENT + script], capture_output=True, text=True, timeout=BOUND_SECONDS, check=True
+    )
+    return [line.split(" ")[-1] for line in result.stdout.splitlines()]
+
+
+def test_when_one_cannot_start_all_are_ended() -> None:
+    assert parent_of(HOPELESS) == ["worker=1", "why"]
+
+
+def test_one_who_falls_silent_is_killed_and_replaced() -> None:
+    assert parent_of(SILENT) == ["ready", "worker=0", "worker=0", "again"]
 
 
 def test_a_supervisor_hears_when_all_are_ready_and_keeps_its_socket(place: Place) -> None:
