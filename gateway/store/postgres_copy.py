@@ -82,7 +82,7 @@ def copy_rows(source: sqlite3.Connection, path: Path, url: SecretUrl, progress: 
         target.commit()
         target.autocommit = True
         target.execute("ANALYZE")
-    return rows
+    return dict(sorted(rows.items()))
 
 
 class _Steps:

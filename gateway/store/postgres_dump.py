@@ -121,7 +121,8 @@ def _version(connection: psycopg.Connection[Any], url: SecretUrl) -> int:
 
 def _count_rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
     tables = connection.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() "
+        "AND tablename NOT IN ('gateway_schema', 'changes') ORDER BY 1"
     ).fetchall()
     return {name: _only(connection, f'SELECT count(*) FROM "{name}"')[0] for (name,) in tables}  # noqa: S608 - its own
 
