@@ -12,6 +12,7 @@ from gateway.settings import RateLimitSettings
 from gateway.shared.lane import FleetLane
 from gateway.shared.limiter import SharedLimiter
 from gateway.shared.membership import Membership
+from gateway.shared.scripts import ServerFacts
 from gateway.shared.turns import OwnTurns, SharedTurns, Turns
 from gateway.store import Store
 
@@ -59,6 +60,14 @@ class Fleet:
             if self._has_members:
                 await stack.enter_async_context(self.membership.joined())
             yield
+
+    async def ask_server(self) -> ServerFacts:
+        """Of the shared backend, over a connection of its own. Raises Away."""
+        valkey = _valkey(self._rate_limit)
+        try:
+            return await valkey.facts()
+        finally:
+            await valkey.close()
 
     def state(self) -> dict[str, object]:
         """What /readyz adds. A backend that is away makes no gateway unready: each counts its share."""

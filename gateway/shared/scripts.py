@@ -85,6 +85,15 @@ class Away(Exception):
     """There is no answer: to be decided without."""
 
 
+@dataclass(frozen=True)
+class ServerFacts:
+    """What an operator wants to know of the server. `limit_bytes` 0: it takes as much memory as there is."""
+
+    name: str
+    eviction: str
+    limit_bytes: int
+
+
 class Runner(Protocol):
     """Has the server run scripts."""
 

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.secret import SecretUrl
-from gateway.shared.scripts import Away, Script
+from gateway.shared.scripts import Away, Script, ServerFacts
 
 PATIENCE_SECONDS = 0.075
 """For a batch, from its sending. With the wait for one's turn to be sent the decision falls within 100 ms."""
@@ -196,6 +196,14 @@ class Valkey:
                 # redis-py closes a connection whose answer was not waited for.
                 task.cancel()
                 await asyncio.wait({task})
+
+    async def facts(self) -> ServerFacts:
+        """Works without `open`. Raises Away."""
+        await self._probe()
+        found = await self._in_time(self._redis.info(), PROBE_SECONDS)
+        kind = "Valkey" if "valkey_version" in found else "Redis"
+        version = found.get("valkey_version", found.get("redis_version", ""))
+        return ServerFacts(f"{kind} {version}", found.get("maxmemory_policy", ""), int(found.get("maxmemory", 0)))
 
     async def _probe(self) -> None:
         await self._in_time(self._redis.ping(), PROBE_SECONDS)
