@@ -88,5 +88,5 @@ def running_valkey(folder: Path, *, password: str = "") -> Iterator[ValkeyServer
 @contextmanager
 def operator(server: ValkeyServer) -> Iterator["Redis"]:
     """The operator's own way in, text in and out."""
-    with Redis.from_url(server.url, decode_responses=True, protocol=2) as redis:
+    with Redis.from_url(server.url, decode_responses=True, encoding_errors="surrogateescape", protocol=2) as redis:
         yield redis

@@ -46,12 +46,12 @@ async def create_key(request: Request) -> Response:
         )
     except (Invalid, Unknown) as error:
         return await _keys_page(request, status=400, problem=str(error), form=form)
-    return shown_once(request, new)
+    return await shown_once(request, new)
 
 
-def shown_once(request: Request, new: NewKey) -> Response:
+async def shown_once(request: Request, new: NewKey) -> Response:
     """To the page of the new key, which this once says what it is."""
-    put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
+    await put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
     return redirect(request, f"{KEYS}/{new.record.id}?new=1")
 
 

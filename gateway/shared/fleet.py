@@ -12,7 +12,7 @@ from gateway.settings import RateLimitSettings
 from gateway.shared.lane import FleetLane
 from gateway.shared.limiter import SharedLimiter
 from gateway.shared.membership import Membership
-from gateway.shared.scripts import ServerFacts
+from gateway.shared.scripts import Runner, ServerFacts
 from gateway.shared.turns import OwnTurns, SharedTurns, Turns
 from gateway.store import Store
 
@@ -35,6 +35,11 @@ class Fleet:
         self._valkey = _valkey(rate_limit) if rate_limit.is_shared else None
         self._monotonic = monotonic
         self._lane: FleetLane | None = None
+
+    @property
+    def runner(self) -> Runner | None:
+        """What runs scripts for all gateways, if something does."""
+        return self._valkey
 
     def limiter(self) -> Limiter | SharedLimiter:
         rate = RatePolicy(self._rate_limit.requests, self._rate_limit.per_seconds)

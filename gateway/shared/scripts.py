@@ -63,6 +63,14 @@ GIVE_PLACE = """
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
+PUT_TEXT = """
+return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+"""
+
+TAKE_AWAY_TEXT = """
+return redis.call('GETDEL', KEYS[1])
+"""
+
 
 @dataclass(frozen=True)
 class Script:
@@ -79,6 +87,10 @@ TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION)
 TAKE_PLACE = Script(SERVER_TIME + PLACES)
 KEEP = Script(SERVER_TIME + KEEP_PLACES)
 GIVE = Script(GIVE_PLACE)
+PUT = Script(PUT_TEXT)
+TAKE_AWAY = Script(TAKE_AWAY_TEXT)
+
+Argument = str | int | float | bytes
 
 
 class Away(Exception):
@@ -97,6 +109,6 @@ class ServerFacts:
 class Runner(Protocol):
     """Has the server run scripts."""
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int | float]) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises Away, and soon."""
         ...

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.secret import SecretUrl
-from gateway.shared.scripts import Away, Script, ServerFacts
+from gateway.shared.scripts import Argument, Away, Script, ServerFacts
 
 PATIENCE_SECONDS = 0.075
 """For a batch, from its sending. With the wait for one's turn to be sent the decision falls within 100 ms."""
@@ -50,7 +50,7 @@ class Question:
 
     script: Script
     keys: Sequence[str]
-    arguments: Sequence[str | int | float]
+    arguments: Sequence[Argument]
     answer: "asyncio.Future[Any]" = field(repr=False)
 
 
@@ -105,7 +105,7 @@ class Valkey:
             async with asyncio.timeout(PROBE_SECONDS):
                 await self._redis.aclose(close_connection_pool=True)
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int | float]) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises Away, at the latest when the patience has ended."""
         if self._is_away:
             raise Away

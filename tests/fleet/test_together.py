@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections import Counter
 from time import monotonic
 
@@ -13,6 +14,7 @@ from tests.faults.conftest import SLACK_SECONDS
 from tests.faults.installation import key_header
 from tests.fleet.support import FRESHNESS_SECONDS, NOTICED_SECONDS, Fleet, at_once, seconds_until
 from tests.support import BOUND_SECONDS
+from tests.valkey import operator
 
 CALLS = 250
 LIMIT = 100
@@ -79,21 +81,44 @@ def test_a_rate_of_a_clients_own_holds_on_every_gateway(fleet: Fleet) -> None:
     assert seconds < NOTICED_SECONDS + SLACK_SECONDS
 
 
-def test_who_signed_in_on_one_gateway_is_known_on_the_others(fleet: Fleet) -> None:
-    link = fleet.installation.stage("user", "invite", "--client", "acme", "--email", "ann@acme.example").split()[0]
+def signed_in(fleet: Fleet) -> dict[str, str]:
+    """The headers of a new member's browser, who set a password on the first gateway."""
+    email = f"ann-{secrets.token_hex(4)}@acme.example"
+    link = fleet.installation.stage("user", "invite", "--client", "acme", "--email", email).split()[0]
     path = re.sub(r"^https?://[^/]+", "", link)
     password = {"password": PASSWORD, "again": PASSWORD}
     accepted = httpx2.post(f"{fleet.addresses[0]}{path}", data=password, headers=HEADERS, timeout=BOUND_SECONDS)
     assert accepted.status_code == 303, accepted.text
-    cookie = accepted.headers["set-cookie"].partition(";")[0]
+    return {**HEADERS, "Cookie": accepted.headers["set-cookie"].partition(";")[0]}
 
-    pages = [
-        httpx2.get(f"{address}/dashboard", headers={"Cookie": cookie}, timeout=BOUND_SECONDS)
-        for address in fleet.addresses
-    ]
+
+def test_who_signed_in_on_one_gateway_is_known_on_the_others(fleet: Fleet) -> None:
+    browser = signed_in(fleet)
+
+    pages = [httpx2.get(f"{address}/dashboard", headers=browser, timeout=BOUND_SECONDS) for address in fleet.addresses]
 
     assert [page.status_code for page in pages] == [200] * 3
-    assert all("ann@acme.example" in page.text for page in pages)
+    assert all("@acme.example" in page.text for page in pages)
+
+
+def test_a_key_made_on_one_gateway_is_shown_by_the_next_and_only_once(fleet: Fleet) -> None:
+    browser = signed_in(fleet)
+    keys = "/dashboard/settings/api-keys"
+    form = {"name": "shown", "scope": "full", "expires": "never"}
+    made = httpx2.post(f"{fleet.addresses[0]}{keys}", data=form, headers=browser, timeout=BOUND_SECONDS)
+    assert made.status_code == 303, made.text
+    page = made.headers["location"].rpartition("/")[2]
+    with operator(fleet.valkey) as redis:
+        (name,) = redis.keys("gateway:reveal:*")
+        assert "smrt_" not in str(redis.get(str(name)))
+
+    first, again = (
+        httpx2.get(f"{fleet.addresses[rank]}{keys}/{page}", headers=browser, timeout=BOUND_SECONDS) for rank in (1, 2)
+    )
+
+    (key,) = set(re.findall(r"smrt_[A-Za-z0-9]{36}", first.text))
+    assert re.findall(r"smrt_[A-Za-z0-9]{36}", again.text) == []
+    assert asyncio.run(at_once([f"{fleet.addresses[2]}/api/v1/status"], key))[0].status_code == 200
 
 
 def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(fleet: Fleet) -> None:
@@ -110,3 +135,10 @@ def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(fleet: Fleet) -> None
 
     # The first may come at once, each other when the one before is too old.
     assert monotonic() - began > (ROUNDS - 1) * FRESHNESS_SECONDS
+
+
+def test_each_gateway_says_how_it_counts(fleet: Fleet) -> None:
+    for address in fleet.addresses:
+        metrics = httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text
+        assert "\ngateway_known 3.0\n" in metrics
+        assert "\ngateway_rate_limit_local 0.0\n" in metrics
