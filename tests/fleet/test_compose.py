@@ -142,14 +142,12 @@ def test_all_of_it_answers_through_nginx(machine: Machine) -> None:
         key = invoke(*create, env=env).stdout.strip()
         addresses = [f"http://127.0.0.1:{machine.ports[name]}" for name in GATEWAYS]
         together = {"gateways": len(GATEWAYS), "rate_limit": "shared"}.items()
-        wait_until(lambda: all(httpx2.get(f"{address}/readyz").json().items() >= together for address in addresses))
-
         headers = {**key_header(key), "Host": "localhost"}
-        codes = [
-            httpx2.get(f"http://127.0.0.1:{nginx.port}/api/v1/status", headers=headers).status_code for _ in range(40)
-        ]
-
-        forwarded = [httpx2.get(f"{address}/metrics").text for address in addresses]
+        with httpx2.Client(timeout=BOUND_SECONDS) as client:
+            wait_until(lambda: all(client.get(f"{address}/readyz").json().items() >= together for address in addresses))
+            url = f"http://127.0.0.1:{nginx.port}/api/v1/status"
+            codes = [client.get(url, headers=headers).status_code for _ in range(40)]
+            forwarded = [client.get(f"{address}/metrics").text for address in addresses]
 
     assert codes == [200] * 30 + [429] * 10
     assert all("gateway_forwarded_untrusted_total 0.0" in text for text in forwarded)

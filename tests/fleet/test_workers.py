@@ -121,10 +121,10 @@ def test_two_answer_on_one_socket_and_count_together(place: Place) -> None:
     with place.served() as (program, address):
         assert len(children_of(program.process.pid)) == WORKERS
         wait_until(lambda: httpx2.get(f"{address}/readyz").json()["gateways"] == WORKERS)
-        codes = [
-            httpx2.get(f"{address}/api/v1/status", headers=key_header(key), timeout=BOUND_SECONDS).status_code
-            for _ in range(60)
-        ]
+        # Each on a connection of its own, so that both take part.
+        headers = {**key_header(key), "Connection": "close"}
+        with httpx2.Client(timeout=BOUND_SECONDS, headers=headers) as client:
+            codes = [client.get(f"{address}/api/v1/status").status_code for _ in range(60)]
         workers = children_of(program.process.pid)
         program.send(signal.SIGTERM)
         assert program.wait() == 0
