@@ -11,7 +11,14 @@ from gateway.store import DatabasePlace, create_database
 from tests.postgres import PostgresServer, postgres_server
 from tests.support import HandClock, World, running_gateway
 
-ON_BOTH = ("tests/handlers/", "tests/store/", "tests/test_syncs_audit.py", "tests/dashboard/test_sign_in.py")
+ON_BOTH = (
+    "tests/handlers/",
+    "tests/manifest/",
+    "tests/store/",
+    "tests/test_syncs_audit.py",
+    "tests/dashboard/test_sign_in.py",
+    "tests/dashboard/test_admin_access.py::test_an_admin",
+)
 """The API and every statement."""
 
 
@@ -37,14 +44,6 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresServer) -> str:
-    """The name of a database that has our tables and no rows, to be copied."""
-    url = postgres.new_database()
-    asyncio.run(create_database(url))
-    return url.reveal().rpartition("/")[2]
-
-
 @pytest.fixture
 def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> DatabasePlace:
     """Of an empty database: a file, unless the test runs on both kinds and this is the other."""
@@ -53,7 +52,7 @@ def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> DatabasePl
         asyncio.run(create_database(path))
         return path
     postgres: PostgresServer = request.getfixturevalue("postgres")
-    return postgres.new_database(template=request.getfixturevalue("postgres_template"))
+    return postgres.without_rows()
 
 
 @pytest.fixture

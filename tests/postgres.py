@@ -1,5 +1,6 @@
 """A real PostgreSQL server of this machine's programs, in a temporary folder, and PgBouncer in front of it."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 from gateway.secret import SecretUrl
+from gateway.store import create_database
 from tests.support import BOUND_SECONDS
 
 USER = "postgres"
@@ -28,6 +30,15 @@ max_connections = 300
 shared_buffers = 32MB
 autovacuum = off
 log_statement = none
+"""
+NO_ROWS = """
+DO $$
+DECLARE names text;
+BEGIN
+    SELECT string_agg(tablename, ', ') INTO names FROM pg_tables
+    WHERE schemaname = 'public' AND tablename NOT IN ('gateway_schema', 'changes');
+    EXECUTE 'TRUNCATE ' || names || ' RESTART IDENTITY';
+END $$;
 """
 
 
@@ -66,7 +77,7 @@ class PostgresServer:
         self._data = folder / "data"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._template = ""
+        self._names: set[str] = set()
         self._run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
         (self._data / "postgresql.auto.conf").write_text(CONFIGURATION)
 
@@ -106,9 +117,31 @@ class PostgresServer:
     def url(self, name: str, *, user: str = USER) -> SecretUrl:
         return SecretUrl(f"postgresql://{user}@127.0.0.1:{self.port}/{name}")
 
-    def new_database(self, *, template: str = "template1") -> SecretUrl:
+    def new_database(self) -> SecretUrl:
+        """Three hundred files of its own: for tests that one made empty again would not do for."""
         name = f"gateway_{secrets.token_hex(6)}"
-        self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.ask(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def bare(self) -> SecretUrl:
+        """A database with nothing in it, the same for each test that asks."""
+        return self._kept("bare", "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def without_rows(self) -> SecretUrl:
+        """A database with our tables and no rows, the same for each test that asks."""
+        is_new = "without_rows" not in self._names
+        url = self._kept("without_rows", NO_ROWS)
+        if is_new:
+            asyncio.run(create_database(url))
+        return url
+
+    def _kept(self, name: str, emptied: str) -> SecretUrl:
+        if name not in self._names:
+            self.ask(f"CREATE DATABASE {name}")
+            self._names.add(name)
+        else:
+            self.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            self.ask(emptied, database=name)
         return self.url(name)
 
     def ask(self, sql: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
@@ -141,7 +174,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         try:
             yield server
         finally:
-            server.stop()
+            # Nothing of it is needed any more: no checkpoint.
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -17,9 +17,11 @@ CREATE TABLE changes (
 INSERT INTO changes VALUES ('keys', 0), ('connections', 0);
 
 CREATE FUNCTION announce_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    now_at BIGINT;
 BEGIN
-    UPDATE changes SET number = number + 1 WHERE subject = TG_ARGV[0];
-    PERFORM pg_notify('gateway_changes', TG_ARGV[0]);
+    UPDATE changes SET number = number + 1 WHERE subject = TG_ARGV[0] RETURNING number INTO now_at;
+    PERFORM pg_notify('gateway_changes', TG_ARGV[0] || ' ' || now_at);
     RETURN NULL;
 END
 $$;

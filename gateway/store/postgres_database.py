@@ -16,7 +16,7 @@ from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row,
 from gateway.store.file_format import APPLICATION_ID, BUSY_TIMEOUT_SECONDS, SCHEMA_VERSION
 from gateway.store.postgres_schema import check_schema, refusals
 from gateway.store.postgres_session import Session
-from gateway.store.postgres_watch import PostgresWatch
+from gateway.store.postgres_watch import COUNTS, PostgresWatch
 
 READERS = 4
 READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
@@ -28,6 +28,7 @@ SET LOCAL lock_timeout = {patience};
 SET LOCAL statement_timeout = 10000;
 SET LOCAL idle_in_transaction_session_timeout = 5000;
 SELECT pg_advisory_xact_lock({lock});
+{counts}
 """
 """A gateway that stands still in its transaction holds everybody up no longer than the last of these, milliseconds."""
 DIALECT = Dialect(
@@ -88,7 +89,7 @@ class PostgresDatabase:
         return self._watch.epoch(subject)
 
     async def catch_up(self) -> None:
-        self._watch.learn(await self.fetch_all(self._watch.question))
+        self._watch.learn(await self.fetch_all(COUNTS))
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         return await self._shielded(self._read(sql, tuple(parameters)))
@@ -131,16 +132,21 @@ class PostgresDatabase:
     async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
         with _storage_errors():
             async with self._turn() as patience_seconds:
-                begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID)
+                begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
                 try:
-                    await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS)
+                    # What others did before us is learned apart from what we do.
+                    self._watch.learn(await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS))
                     result = await unit(PostgresTransaction(self._writer))
-                    await self._writer.run("COMMIT")
+                    counts = await self._writer.run(f"{COUNTS}; COMMIT")
                 except BaseException:
+                    # It may have been committed all the same, when the server was lost in that moment.
+                    self._watch.bump()
                     await self._roll_back()
                     raise
-                if not housekeeping:
-                    self._watch.bump()
+                if housekeeping:
+                    self._watch.absorb(counts)
+                else:
+                    self._watch.learn(counts)
                 if committed is not None:
                     committed()
                 return result

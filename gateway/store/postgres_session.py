@@ -94,15 +94,19 @@ class Session:
         return await self.run(sql, parameters, seconds=seconds)
 
     async def run(self, sql: str, parameters: Parameters = (), *, seconds: float = STATEMENT_SECONDS) -> list[Row]:
-        """One statement, or without parameters several; the rows of the last."""
+        """One statement, or without parameters several; the rows of the last that has any to give."""
         text, values = _translated(sql, parameters)
         return await self._within(seconds, self._run(text, values))
 
     async def _run(self, text: str, values: Sequence[Any] | None) -> list[Row]:
         cursor = await self.connection.execute(text.encode(), values)
-        while cursor.nextset():
-            pass
-        return list(await cursor.fetchall()) if cursor.description else []
+        rows: list[Row] = []
+        is_more: bool | None = True
+        while is_more:
+            if cursor.description:
+                rows = list(await cursor.fetchall())
+            is_more = cursor.nextset()
+        return rows
 
     async def run_many(self, sql: str, rows: Iterable[Parameters]) -> None:
         text, order = translate(sql)

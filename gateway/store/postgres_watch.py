@@ -6,7 +6,7 @@ read for TRUST_SECONDS, whatever was read before counts as stale, and is read ag
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import psycopg
 import structlog
@@ -19,15 +19,13 @@ TRUST_SECONDS = 5.0
 PAUSE_SECONDS = 0.25
 """Between attempts to reach a server that is away."""
 SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
-EVERYTHING = "*"
+COUNTS = "SELECT subject, number FROM changes"
 
 log = structlog.get_logger()
 
 
 class PostgresWatch:
     """`open` first, `close` last."""
-
-    question = "SELECT subject, number FROM changes"
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -52,18 +50,28 @@ class PostgresWatch:
             self.bump()
         return self._epochs[subject]
 
-    def bump(self, subject: str = EVERYTHING) -> None:
-        """What was read of the subject may be stale."""
-        for each in self._epochs:
-            if subject in {each, EVERYTHING}:
-                self._epochs[each] += 1
+    def bump(self) -> None:
+        """Whatever was read may be stale."""
+        for subject in self._epochs:
+            self._epochs[subject] += 1
 
-    def learn(self, rows: Iterable[Row]) -> None:
-        """What `question` was answered just now."""
-        for row in rows:
+    def learn(self, counts: Sequence[Row]) -> None:
+        """What COUNTS was answered just now: a subject whose count is new may be stale."""
+        for row in counts:
             if self._counts.get(row["subject"]) != row["number"]:
-                self._counts[row["subject"]] = row["number"]
-                self.bump(row["subject"])
+                self._epochs[row["subject"]] += 1
+        self.absorb(counts)
+
+    def absorb(self, counts: Sequence[Row]) -> None:
+        """As `learn`, of a change of our own that made nothing cached stale."""
+        self._counts |= {row["subject"]: row["number"] for row in counts}
+
+    def _hear(self, payload: str) -> None:
+        """A notification. Those of one transaction come one after the other, and our own when we know already."""
+        subject, _, number = payload.partition(" ")
+        if subject in self._epochs and int(number) > self._counts.get(subject, -1):
+            self._counts[subject] = int(number)
+            self._epochs[subject] += 1
 
     async def _keep_listening(self) -> None:
         while True:
@@ -85,12 +93,12 @@ class PostgresWatch:
     async def _listen(self) -> None:
         while True:
             async for notify in self._session.connection.notifies(timeout=POLL_SECONDS):
-                self.bump(notify.payload)
+                self._hear(notify.payload)
             await self._poll()
 
     async def _poll(self) -> None:
         asked_at = self._loop.time()
-        self.learn(await self._session.run(self.question, seconds=POLL_SECONDS))
+        self.learn(await self._session.run(COUNTS, seconds=POLL_SECONDS))
         self._trusted_until = asked_at + TRUST_SECONDS
 
     def _note(self, *, is_lost: bool, detail: str = "") -> None:

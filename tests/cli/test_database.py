@@ -18,7 +18,7 @@ PASSWORD = "correct-horse"
 
 @pytest.fixture
 def url(postgres: PostgresServer) -> SecretUrl:
-    return postgres.new_database()
+    return postgres.bare()
 
 
 @pytest.fixture

@@ -81,6 +81,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) ->
         yield Place(prepared(folder, airbyte, postgres.new_database(), valkey), valkey)
 
 
+@pytest.fixture(scope="module")
+def two(place: Place) -> Iterator[tuple[Program, str]]:
+    """The program, and where it listens."""
+    with place.served() as served:
+        yield served
+
+
 def children_of(process_id: int) -> set[int]:
     text = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
     return {int(number) for number in text.split()}
@@ -116,48 +123,47 @@ def test_without_what_they_share_several_are_refused(tmp_path: Path, settings: d
     )
 
 
-def test_two_answer_on_one_socket_and_count_together(place: Place) -> None:
+def test_two_answer_on_one_socket_and_count_together(place: Place, two: tuple[Program, str]) -> None:
+    program, address = two
     key = place.installation.key("50/86400")
-    with place.served() as (program, address):
-        assert len(children_of(program.process.pid)) == WORKERS
-        wait_until(lambda: httpx2.get(f"{address}/readyz").json()["gateways"] == WORKERS)
-        # Each on a connection of its own, so that both take part.
-        headers = {**key_header(key), "Connection": "close"}
-        with httpx2.Client(timeout=BOUND_SECONDS, headers=headers) as client:
-            codes = [client.get(f"{address}/api/v1/status").status_code for _ in range(60)]
-        workers = children_of(program.process.pid)
-        program.send(signal.SIGTERM)
-        assert program.wait() == 0
-        wait_until(lambda: not any(map(runs, workers)))
+    # Each on a connection of its own, so that both take part.
+    headers = {**key_header(key), "Connection": "close"}
+    with httpx2.Client(timeout=BOUND_SECONDS, headers=headers) as client:
+        wait_until(lambda: client.get(f"{address}/readyz").json()["gateways"] == WORKERS)
+        codes = [client.get(f"{address}/api/v1/status").status_code for _ in range(60)]
 
+    assert len(children_of(program.process.pid)) == WORKERS
     assert codes == [200] * 50 + [429] * 10
     assert sum(line.startswith("Listening on") for line in program.err) == 1
     assert sum("There is no admin yet" in line for line in program.err) == 1
 
 
-def test_one_that_was_killed_is_replaced_while_the_other_answers(place: Place) -> None:
+def test_a_hang_up_reaches_every_worker(two: tuple[Program, str]) -> None:
+    program, _ = two
+    program.send(signal.SIGHUP)
+
+    wait_until(lambda: sum('"event":"settings_reloaded"' in line for line in program.err) == WORKERS)
+
+    assert len(children_of(program.process.pid)) == WORKERS
+
+
+def test_one_that_was_killed_is_replaced_while_the_other_answers(place: Place, two: tuple[Program, str]) -> None:
+    program, address = two
     key = place.installation.key()
-    with place.served() as (program, address):
-        before = children_of(program.process.pid)
-        os.kill(min(before), signal.SIGKILL)
-        wait_until(lambda: min(before) not in children_of(program.process.pid))
-        assert answers(address, key)
-        wait_until(lambda: len(children_of(program.process.pid)) == WORKERS)
-        (replacement,) = children_of(program.process.pid) - before
-        program.wait_for_line(program.err, r'"event":"worker_ended"')
-        os.kill(max(before), signal.SIGSTOP)
-        try:
-            wait_until(lambda: answers(address, key))
-        finally:
-            os.kill(max(before), signal.SIGCONT)
-        assert runs(replacement)
-
-
-def test_a_hang_up_reaches_every_worker(place: Place) -> None:
-    with place.served() as (program, _):
-        program.send(signal.SIGHUP)
-        wait_until(lambda: sum('"event":"settings_reloaded"' in line for line in program.err) == WORKERS)
-        assert len(children_of(program.process.pid)) == WORKERS
+    before = children_of(program.process.pid)
+    os.kill(min(before), signal.SIGKILL)
+    wait_until(lambda: min(before) not in children_of(program.process.pid))
+    assert answers(address, key)
+    wait_until(lambda: len(children_of(program.process.pid)) == WORKERS)
+    (replacement,) = children_of(program.process.pid) - before
+    program.wait_for_line(program.err, r'"event":"worker_ended"')
+    # What answers while the other is stopped is the replacement.
+    os.kill(max(before), signal.SIGSTOP)
+    try:
+        wait_until(lambda: answers(address, key))
+    finally:
+        os.kill(max(before), signal.SIGCONT)
+    assert runs(replacement)
 
 
 def test_when_the_parent_is_killed_the_port_is_free_again(place: Place) -> None:
@@ -208,8 +214,10 @@ def test_a_supervisor_hears_when_all_are_ready_and_keeps_its_socket(place: Place
     with supervising(place.installation.folder) as supervisor:
         for _ in range(2):
             with supervisor.serving(GATEWAY_SERVER_WORKERS=str(WORKERS), WATCHDOG_USEC="20000000") as process:
-                assert len(children_of(process.pid)) == WORKERS
+                workers = children_of(process.pid)
+                assert len(workers) == WORKERS
                 supervisor.notified.wait_for("WATCHDOG")
                 assert answers(supervisor.address, key)
                 assert stop(process) == 0
+                assert not any(map(runs, workers))
         supervisor.notified.wait_for("STOPPING")

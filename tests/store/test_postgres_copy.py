@@ -96,7 +96,7 @@ async def clients_of(url: SecretUrl) -> list[Client]:
 
 @pytest.fixture
 def url(postgres: PostgresServer) -> SecretUrl:
-    return postgres.new_database()
+    return postgres.bare()
 
 
 def content(path: Path, url: SecretUrl) -> tuple[dict[str, list[tuple[object, ...]]], ...]:
