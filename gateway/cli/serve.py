@@ -36,7 +36,7 @@ from gateway.workers import Workers
 @click.command()
 @click.option("--host", help="Instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
-@click.option("--worker", "is_worker", is_flag=True, hidden=True)
+@click.option("--worker", "is_worker", is_flag=True, hidden=True, help="One of several, started by the first.")
 @settings_reader_option
 def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None, is_worker: bool) -> None:
     """Run the gateway until it is told to stop. SIGHUP has it read its settings again.
