@@ -102,16 +102,24 @@ class LastSyncRefresh:
             while not await self._turns.take(
                 LAST_SYNCS, seconds=TURN_SECONDS, unless_done_within=self._freshness_seconds
             ):
-                state = await self._turns.state(LAST_SYNCS)
-                age = state.done_seconds_ago
-                if age is not None and age < self._freshness_seconds:
-                    self._is_fresh = state.note == FRESH
-                    self._refreshed_at = self._clock.monotonic() - age
+                if await self._has_followed():
                     return True
-                await asyncio.sleep(LOOK_SECONDS)
         except StorageUnavailable as error:
             log.warning("last_sync_turn_not_known", detail=error.detail)
         return False
+
+    async def _has_followed(self) -> bool:
+        """Whether the other gateway, or another after it, ended the refresh well or badly; not if it gave up."""
+        while True:
+            state = await self._turns.state(LAST_SYNCS)
+            age = state.done_seconds_ago
+            if age is not None and age < self._freshness_seconds:
+                self._is_fresh = state.note == FRESH
+                self._refreshed_at = self._clock.monotonic() - age
+                return True
+            if state.holder is None:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _tell_others(self) -> None:
         try:

@@ -85,7 +85,7 @@ class Fleet:
 
     def gauges(self) -> Iterator[Gauge]:
         if self._has_members:
-            yield "known", "Gateways that serve this database, this one among them.", self.membership.count
+            yield "fleet_gateways", "Gateways that serve this database, this one among them.", self.membership.count
         if self._valkey is not None:
             yield (
                 "rate_limit_local",

@@ -140,5 +140,5 @@ def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(fleet: Fleet) -> None
 def test_each_gateway_says_how_it_counts(fleet: Fleet) -> None:
     for address in fleet.addresses:
         metrics = httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text
-        assert "\ngateway_known 3.0\n" in metrics
+        assert "\ngateway_fleet_gateways 3.0\n" in metrics
         assert "\ngateway_rate_limit_local 0.0\n" in metrics

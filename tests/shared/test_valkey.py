@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -125,22 +127,68 @@ async def test_a_paused_server_costs_each_asker_the_patience_once(
     assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
 
 
+@pytest.mark.parametrize(
+    ("hurt", "heal", "reason"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "maxmemory"),
+        ("REPLICAOF 127.0.0.1 9", "REPLICAOF NO ONE", "READONLY|read only"),
+    ],
+    ids=["full", "replica"],
+)
 async def test_a_server_that_takes_nothing_is_away_until_it_does(
-    server: ValkeyServer, valkey: Valkey, log_stream: io.StringIO
+    server: ValkeyServer,
+    valkey: Valkey,
+    log_stream: io.StringIO,
+    hurt: str,
+    heal: str,
+    reason: str,
 ) -> None:
     with operator(server) as redis:
-        redis.config_set("maxmemory", "1")
-        with pytest.raises(Away, match="maxmemory"):
+        redis.execute_command(*hurt.split())  # type: ignore[no-untyped-call]  # redis-py's own
+        with pytest.raises(Away, match=reason):
             await valkey.run(COUNT, ["n"], [])
         assert valkey.is_away
         # It answers, but that is not enough: two probes later it still counts as away.
         await asyncio.sleep(3 * FIRST_PAUSE_SECONDS)
         assert valkey.is_away
-        redis.config_set("maxmemory", "0")
+        redis.execute_command(*heal.split())  # type: ignore[no-untyped-call]  # redis-py's own
     await until_back(valkey)
 
     assert await valkey.run(COUNT, ["n"], []) == 1
     assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
+
+
+async def test_a_slow_server_counts_as_away_while_it_is_slow(server: ValkeyServer) -> None:
+    """Each answer comes, but later than a decision may."""
+    delay = [0.0]
+    async with slow_way_to(server, delay) as port, reached(ValkeyServer(server.folder, port)) as valkey:
+        assert await valkey.run(COUNT, ["n"], []) == 1
+        delay[0] = 3 * PATIENCE_SECONDS
+        await refused_soon(valkey)
+        await asyncio.sleep(3 * FIRST_PAUSE_SECONDS)
+        assert valkey.is_away
+        delay[0] = 0.0
+        await until_back(valkey)
+
+
+@asynccontextmanager
+async def slow_way_to(server: ValkeyServer, delay: list[float]) -> AsyncIterator[int]:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await asyncio.sleep(delay[0])
+                writer.write(data)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(forward(reader, back), forward(there, writer))
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
 
 
 async def test_a_stand_still_of_ours_is_not_held_against_the_server(valkey: Valkey) -> None:
