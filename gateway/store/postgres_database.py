@@ -138,6 +138,10 @@ class PostgresDatabase:
                     self._watch.learn(await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS))
                     result = await unit(PostgresTransaction(self._writer))
                     counts = await self._writer.run(f"{COUNTS}; COMMIT")
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    # Another server is the primary by now, and a new connection may find it.
+                    await self._writer.close()
+                    raise
                 except BaseException:
                     # It may have been committed all the same, when the server was lost in that moment.
                     self._watch.bump()

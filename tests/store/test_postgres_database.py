@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+import psycopg
 import pytest
 
 from gateway.errors import StorageUnavailable
@@ -16,10 +17,10 @@ from gateway.models import ApiKey, Client
 from gateway.secret import SecretUrl
 from gateway.store import Store, create_database
 from gateway.store.database import Transaction
-from gateway.store.postgres_database import PostgresDatabase
+from gateway.store.postgres_database import BEGIN, PostgresDatabase
 from gateway.store.postgres_watch import TRUST_SECONDS
 from tests.other_program import other_program
-from tests.postgres import PostgresServer, pgbouncer, postgres_server, rows_of
+from tests.postgres import USER, PostgresServer, pgbouncer, postgres_server, rows_of
 from tests.support import BOUND_SECONDS
 
 NOW = "2026-04-01T03:00:00.000Z"
@@ -168,6 +169,48 @@ async def test_who_waits_too_long_for_his_turn_is_told_to_come_back(two: tuple[S
     await two[0].clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
 
 
+async def test_a_gateway_that_stands_still_in_its_transaction_loses_its_turn(
+    two: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.postgres_database.BEGIN", BEGIN.replace("timeout = 5000", "timeout = 300"))
+    one, other = two
+    begun, thawed = asyncio.Event(), asyncio.Event()
+
+    async def stand_still(connection: Transaction) -> None:
+        await connection.execute_fetchall("DELETE FROM clients")
+        begun.set()
+        await thawed.wait()
+        await connection.execute_fetchall("SELECT 1")
+
+    await one.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    standing = asyncio.create_task(one.database.write(stand_still))
+    await begun.wait()
+
+    await other.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+
+    thawed.set()
+    with pytest.raises(StorageUnavailable):
+        await standing
+    assert [client.slug for client in await one.clients.all()] == ["acme", "other"]
+    await one.clients.add(slug="third", name="Third", plan="free", created_at=NOW)
+
+
+async def test_a_server_that_is_no_longer_the_primary_is_left(two: tuple[Store, Store], url: SecretUrl) -> None:
+    store, _ = two
+    rows_of(url, f"ALTER ROLE {USER} IN DATABASE without_rows SET default_transaction_read_only = on")
+    try:
+        assert isinstance(store.database, PostgresDatabase)
+        await store.database._writer.close()  # noqa: SLF001 - the next connection is to a server that only reads
+        with pytest.raises(StorageUnavailable, match="Storage"):
+            await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    finally:
+        with psycopg.connect(url.reveal(), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f"ALTER ROLE {USER} IN DATABASE without_rows RESET ALL".encode())
+
+    await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+
+
 async def test_a_cancelled_caller_leaves_a_whole_commit(two: tuple[Store, Store]) -> None:
     task = asyncio.create_task(two[0].clients.add(slug="acme", name="Acme", plan="free", created_at=NOW))
     await asyncio.sleep(0)
@@ -226,6 +269,8 @@ async def test_what_a_paused_server_no_longer_vouches_for_is_not_used() -> None:
                 await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TRUST_SECONDS + BOUND_SECONDS)
                 with pytest.raises(StorageUnavailable):
                     await store.api_keys.principal(DIGEST)
+                with pytest.raises(StorageUnavailable):
+                    await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
             finally:
                 server.send(signal.SIGCONT)
 
