@@ -69,8 +69,13 @@ def this_command(*more: str) -> list[str]:
 
 
 def environment_of_programs() -> Mapping[str, str]:
-    """What this process hands to those that it starts."""
-    return dict(os.environ)
+    """What this process hands to those that it starts: their libraries are the machine's, not the binary's."""
+    ours = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        before = ours.pop("LD_LIBRARY_PATH_ORIG", None)
+        ours.pop("LD_LIBRARY_PATH", None)
+        return ours if before is None else {**ours, "LD_LIBRARY_PATH": before}
+    return ours
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
