@@ -77,6 +77,7 @@ class Valkey:
         self._is_sender_due = False
         self._prober: asyncio.Task[None] | None = None
         self._is_away = True
+        self._is_closed = False
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._back_at = -math.inf
 
@@ -93,7 +94,7 @@ class Valkey:
             self._is_away = False
 
     async def close(self) -> None:
-        self._is_away = True
+        self._is_away = self._is_closed = True
         tasks = {*self._senders, *({self._prober} if self._prober else ())}
         for task in tasks:
             task.cancel()
@@ -121,7 +122,11 @@ class Valkey:
         self._is_sender_due = True
         sender = asyncio.create_task(self._send())
         self._senders.add(sender)
-        sender.add_done_callback(self._senders.discard)
+        sender.add_done_callback(self._end)
+
+    def _end(self, sender: "asyncio.Task[None] | None") -> None:
+        if sender is not None:
+            self._senders.discard(sender)
 
     async def _send(self) -> None:
         """One batch after the other, until nobody asks any more."""
@@ -135,6 +140,8 @@ class Valkey:
                 self._give_up(self._questions)
             finally:
                 self._give_up(batch)
+        # Not first by the callback: who asks before that would take this sender for one who still looks.
+        self._end(asyncio.current_task())
 
     @staticmethod
     def _give_up(questions: list[Question]) -> None:
@@ -212,7 +219,7 @@ class Valkey:
         await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), PATIENCE_SECONDS)
 
     def _leave(self, reason: str) -> None:
-        if self._prober is not None:
+        if self._is_closed or self._prober is not None:
             return
         self._is_away = True
         is_steady = asyncio.get_running_loop().time() - self._back_at > STEADY_SECONDS
