@@ -405,3 +405,57 @@ def test_an_address_without_a_password_makes_no_file_a_secret(tmp_path: Path) ->
     settings = from_file(tmp_path, '[rate_limit]\nbackend = "redis://cache:6379/0"\n')
 
     assert settings.secret_files == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://gateway@db.example.com/gateway",
+        "postgresql://gateway:correct-horse@db.example.com:6432/gateway?sslmode=verify-full",
+        "postgresql://one.example.com,two.example.com/gateway?target_session_attrs=read-write",
+        "postgresql:///gateway?host=/run/postgresql",
+    ],
+)
+def test_a_server_s_database_is_kept_as_it_is_and_shown_without_the_password(tmp_path: Path, url: str) -> None:
+    settings = from_file(tmp_path, f'[database]\nurl = "{url}"\n')
+
+    assert settings.database_place == SecretUrl(url)
+    assert not settings.database.is_file
+    assert "correct-horse" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db",
+        "postgresql://db/",
+        "postgresql://db/a b",
+        "postgresql://db/gateway?password=correct-horse",
+        "postgresql://[db/gateway",
+    ],
+)
+def test_no_server_s_database_is_told_without_repeating_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_file(tmp_path, f'[database]\nurl = "{url}"\n')
+
+    assert str(refusal.value) == f"{tmp_path}/settings.toml: database.url: {DATABASE_EXPECTED}"
+
+
+def test_the_address_of_a_database_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://gateway:correct-horse@db/gateway\n")
+
+    settings = from_environment(tmp_path, GATEWAY_DATABASE_URL_FILE=str(tmp_path / "url"))
+
+    assert settings.database.url.reveal() == "postgresql://gateway:correct-horse@db/gateway"
+    assert settings.secret_files == (tmp_path / "url",)
+
+
+def test_what_needs_a_file_says_so(tmp_path: Path) -> None:
+    settings = from_environment(tmp_path, GATEWAY_DATABASE_URL="postgresql://gateway:correct-horse@db/gateway")
+
+    with pytest.raises(
+        SettingsError, match=r"^database\.url: this needs an SQLite file, and it is postgresql://"
+    ) as refusal:
+        _ = settings.database_path
+
+    assert "correct-horse" not in str(refusal.value)
