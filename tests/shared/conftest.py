@@ -9,6 +9,14 @@ import pytest
 from gateway.shared.valkey import Valkey
 from tests.valkey import ValkeyServer, running_valkey
 
+PATIENCE_SECONDS = 1.0
+"""Longer than in earnest: a busy machine lets a Valkey wait for its turn, too."""
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.shared.valkey.PATIENCE_SECONDS", PATIENCE_SECONDS)
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ValkeyServer]:

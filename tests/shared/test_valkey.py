@@ -12,13 +12,15 @@ import pytest
 
 from gateway.log import configure_log
 from gateway.secret import SecretUrl
+from gateway.shared import valkey as earnest
 from gateway.shared.scripts import Away, Script
-from gateway.shared.valkey import FIRST_PAUSE_SECONDS, PATIENCE_SECONDS, Valkey
+from gateway.shared.valkey import FIRST_PAUSE_SECONDS, Valkey
 from tests.faults.conftest import SLACK_SECONDS
-from tests.shared.conftest import reached
+from tests.shared.conftest import PATIENCE_SECONDS, reached
 from tests.support import BOUND_SECONDS
 from tests.valkey import PASSWORD, ValkeyServer, operator, running_valkey
 
+IN_EARNEST = earnest.PATIENCE_SECONDS
 COUNT = Script("return redis.call('INCR', KEYS[1])")
 ECHO = Script("return ARGV[1]")
 
@@ -45,6 +47,10 @@ async def refused_soon(valkey: Valkey) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS + SLACK_SECONDS):
         with pytest.raises(Away):
             await valkey.run(COUNT, ["n"], [])
+
+
+def test_a_decision_falls_within_100_milliseconds() -> None:
+    assert IN_EARNEST <= 0.1
 
 
 async def test_each_of_many_askers_has_his_own_answer(valkey: Valkey) -> None:
@@ -158,14 +164,17 @@ async def test_a_server_that_takes_nothing_is_away_until_it_does(
     assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
 
 
-async def test_a_slow_server_counts_as_away_while_it_is_slow(server: ValkeyServer) -> None:
+async def test_a_slow_server_counts_as_away_while_it_is_slow(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each answer comes, but later than a decision may."""
+    monkeypatch.setattr(earnest, "PATIENCE_SECONDS", 0.4)
     delay = [0.0]
     async with slow_way_to(server, delay) as port, reached(ValkeyServer(server.folder, port)) as valkey:
         assert await valkey.run(COUNT, ["n"], []) == 1
-        delay[0] = 3 * PATIENCE_SECONDS
+        delay[0] = 0.8
         await refused_soon(valkey)
-        await asyncio.sleep(3 * FIRST_PAUSE_SECONDS)
+        await asyncio.sleep(2.0)
         assert valkey.is_away
         delay[0] = 0.0
         await until_back(valkey)
