@@ -1,5 +1,6 @@
 """Our tables in a PostgreSQL database: making them, telling them from others', and bringing them up to date."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,11 @@ from gateway.store.translation import translate_schema
 OLDEST_SERVER = 140000
 LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
 """Nobody else writes meanwhile, nor makes the same tables."""
+HINTS = {
+    r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
+    r"permission denied for schema|no schema has been selected": "; make this user the owner of the database: ALTER DATABASE … OWNER TO …",
+    r"no password supplied": "; set PGPASSWORD or PGPASSFILE, or GATEWAY_DATABASE_URL_FILE",
+}
 MINUTES = 600.0
 """What a change of the schema may take on large tables."""
 
@@ -33,8 +39,7 @@ def refusals(url: SecretUrl) -> Iterator[None]:
 
 def _in_one_line(error: psycopg.Error) -> str:
     line = " ".join(str(error).partition("\n")[0].split())
-    hint = "; create it with: createdb" if 'database "' in line and "does not exist" in line else ""
-    return f"{line}{hint}"
+    return line + next((hint for pattern, hint in HINTS.items() if re.search(pattern, line)), "")
 
 
 async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:

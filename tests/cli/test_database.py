@@ -56,7 +56,7 @@ def test_init_makes_the_tables_once(tmp_path: Path, url: SecretUrl) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda url: SecretUrl(url.reveal() + "_no"), r"does not exist; create it with: createdb"),
+        (lambda url: SecretUrl(url.reveal() + "_no"), r"does not exist; create it with: createdb --owner USER NAME$"),
         (lambda _: SecretUrl("postgresql://postgres@127.0.0.1:1/gateway"), r"Connection refused"),
         (
             lambda url: SecretUrl(url.reveal().replace("postgres@", f"nobody:{PASSWORD}@")),
@@ -69,6 +69,14 @@ def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path, url: Secr
 
     assert re.search(words, line)
     assert PASSWORD not in line
+
+
+def test_a_user_who_may_not_make_tables_is_told_what_to_do(tmp_path: Path, url: SecretUrl) -> None:
+    rows_of(url, "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA public TO guest")
+
+    line = on(SecretUrl(url.reveal().replace("postgres@", "guest@")), tmp_path).refusal("init")
+
+    assert re.search(r"permission denied for schema public.*; make this user the owner of the database", line)
 
 
 def test_the_password_is_shown_nowhere(tmp_path: Path, url: SecretUrl) -> None:
