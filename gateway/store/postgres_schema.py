@@ -19,7 +19,9 @@ LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATI
 """Nobody else writes meanwhile, nor makes the same tables."""
 HINTS = {
     r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
-    r"permission denied for schema|no schema has been selected": "; make this user the owner of the database: ALTER DATABASE … OWNER TO …",
+    r"permission denied for schema|no schema has been selected": (
+        "; make this user the owner of the database: ALTER DATABASE … OWNER TO …"
+    ),
     r"no password supplied": "; set PGPASSWORD or PGPASSFILE, or GATEWAY_DATABASE_URL_FILE",
 }
 MINUTES = 600.0
