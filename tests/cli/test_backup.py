@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store import instance_lock
+from gateway.store.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli
 
 NAME = r"gateway-\d{8}T\d{6}\.\d{3}Z\.db"
@@ -39,7 +40,7 @@ def test_as_json(cli: Cli, folder: Path) -> None:
     row = cli.json("backup", str(folder))
 
     assert re.fullmatch(rf"{folder}/{NAME}", row["path"])
-    assert (row["version"], row["rows"]["clients"], row["removed"]) == (1, 1, [])
+    assert (row["version"], row["rows"]["clients"], row["removed"]) == (SCHEMA_VERSION, 1, [])
     assert row["bytes"] == Path(row["path"]).stat().st_size
 
 
