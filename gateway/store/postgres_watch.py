@@ -37,7 +37,11 @@ class PostgresWatch:
     async def open(self) -> None:
         """Raises psycopg.Error and TimeoutError."""
         self._loop = asyncio.get_running_loop()
-        await self._begin()
+        try:
+            await self._begin()
+        except BaseException:
+            await self._session.close_all()
+            raise
         self._listening = asyncio.create_task(self._keep_listening())
 
     async def close(self) -> None:
@@ -69,7 +73,7 @@ class PostgresWatch:
     def _hear(self, payload: str) -> None:
         """A notification. Those of one transaction come one after the other, and our own when we know already."""
         subject, _, number = payload.partition(" ")
-        if subject in self._epochs and int(number) > self._counts.get(subject, -1):
+        if subject in self._epochs and number.isdigit() and int(number) > self._counts.get(subject, -1):
             self._counts[subject] = int(number)
             self._epochs[subject] += 1
 
