@@ -14,6 +14,7 @@ from tests.support import HandClock, World, running_gateway
 ON_BOTH = (
     "tests/handlers/",
     "tests/manifest/",
+    "tests/middleware/",
     "tests/store/",
     "tests/test_syncs_audit.py",
     "tests/dashboard/test_sign_in.py",
