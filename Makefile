@@ -66,9 +66,9 @@ strangers: .venv/dev               ## 100,000 guessed keys, and 2,700 slow conne
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --constraint requirements.lock \
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --extra cluster --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --allow-unsafe --constraint requirements.lock \
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --extra cluster --allow-unsafe --constraint requirements.lock \
 		--output-file requirements-binary.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file bench/requirements.txt bench/requirements.in
 

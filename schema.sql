@@ -1,7 +1,7 @@
--- The gateway's database, version 1. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
+-- The gateway's database, version 2. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows.
@@ -67,8 +67,8 @@ CREATE TABLE last_sync_refresh (
 ) STRICT;
 
 -- One row for each trigger that goes to Airbyte, committed before it is sent. A job that Airbyte created at or after
--- `since`, Airbyte's time, is this trigger's. `caller` is the id of the key or the user who asked. No `outcome`: what
--- became of it was never written; a start looks.
+-- `since`, Airbyte's time, is this trigger's. `caller` is the id of the key or the user who asked, `gateway_id` that of
+-- the gateway that sent it. No `outcome`: it is under way, or what became of it was never written, and a start looks.
 CREATE TABLE triggers (
     number        INTEGER PRIMARY KEY AUTOINCREMENT,
     client_id     INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
@@ -81,6 +81,7 @@ CREATE TABLE triggers (
     outcome       TEXT,
     job_id        INTEGER,
     resolved_at   TEXT,
+    gateway_id    TEXT,
     CHECK ((outcome IS NULL) = (resolved_at IS NULL)),
     CHECK (job_id IS NULL OR outcome IS NOT NULL)
 ) STRICT;
@@ -172,4 +173,23 @@ CREATE TABLE sync_days (
 CREATE TABLE sync_days_read (
     airbyte_id TEXT NOT NULL PRIMARY KEY,
     read_upto  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.
+-- Times here and in `leases` are the database's own, in milliseconds since 1970.
+CREATE TABLE gateways (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       TEXT NOT NULL UNIQUE,
+    name     TEXT NOT NULL,
+    is_alone INTEGER NOT NULL CHECK (is_alone IN (0, 1)),
+    seen_at  INTEGER NOT NULL
+) STRICT;
+
+-- Work that one gateway does for all: whose it is and until when, and how it ended when it was done last.
+CREATE TABLE leases (
+    name       TEXT NOT NULL PRIMARY KEY,
+    holder     TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    done_at    INTEGER,
+    note       TEXT
 ) STRICT, WITHOUT ROWID;

@@ -23,8 +23,10 @@ from gateway.middleware.body_limit import BodyLimitMiddleware
 from gateway.middleware.errors import ErrorMiddleware
 from gateway.middleware.rate_limit import RateLimitMiddleware
 from gateway.middleware.request_log import RequestLogMiddleware
+from gateway.middleware.shared_rate_limit import SharedRateLimitMiddleware
 from gateway.router import ApiMount, ApiRoute, ApiRouter
 from gateway.services import Services
+from gateway.shared.limiter import SharedLimiter
 
 API = "/api/v1"
 MAX_BODY_BYTES = 64 * 1024
@@ -115,6 +117,12 @@ def _api(services: Services) -> ASGIApp:
                 calls=services.store.usage,
                 clock=services.clock,
             ),
-            Middleware(RateLimitMiddleware, limiter=services.limiter, monotonic=services.clock.monotonic),
+            _rate_limit(services),
         ],
     )
+
+
+def _rate_limit(services: Services) -> Middleware:
+    if isinstance(services.limiter, SharedLimiter):
+        return Middleware(SharedRateLimitMiddleware, limiter=services.limiter)
+    return Middleware(RateLimitMiddleware, limiter=services.limiter, monotonic=services.clock.monotonic)

@@ -1,7 +1,8 @@
 """Keeps every connection's last sync and status near Airbyte's, without a call per connection or per request.
 
 One incremental question ("which jobs changed since?") over all workspaces in use refreshes all connections of all
-clients, at most once in `freshness_seconds`, shared by whoever waits. A new mapping is back-filled by one call.
+clients, at most once in `freshness_seconds`, shared by whoever waits, on whichever gateway. A new mapping is
+back-filled by one call.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import structlog
 
 from gateway.airbyte import MAX_JOBS, Airbyte, SingleFlight
 from gateway.clock import Clock
-from gateway.errors import GatewayError, UpstreamRefused
+from gateway.errors import GatewayError, StorageUnavailable, UpstreamRefused
 from gateway.models import Connection, Job
+from gateway.shared.turns import OwnTurns, Turns
 from gateway.store import LastSync, Store
 from gateway.times import format_time, parse_time
 
@@ -29,6 +31,11 @@ WRITE_AFTER = timedelta(minutes=1)
 """How far reading goes on before it is noted: asking for a minute twice costs less than a write each time."""
 BACKFILL_BATCH = 100
 LAST_SYNCS = "last syncs"
+TURN_SECONDS = 15.0
+"""After so long without an end another gateway begins anew: this one may have been killed. Two at once do no harm."""
+LOOK_SECONDS = 0.05
+FRESH = "fresh"
+STALE = "stale"
 STATUS_AGE = timedelta(hours=1)
 
 log = structlog.get_logger()
@@ -37,11 +44,14 @@ log = structlog.get_logger()
 class LastSyncRefresh:
     """Reads call `ensure`; nothing happens when nobody reads."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock, *, freshness_seconds: float) -> None:
+    def __init__(
+        self, store: Store, airbyte: Airbyte, clock: Clock, *, freshness_seconds: float, turns: Turns | None = None
+    ) -> None:
         self._connections = store.connections
         self._airbyte = airbyte
         self._clock = clock
         self._freshness_seconds = freshness_seconds
+        self._turns = turns or OwnTurns()
         self._flight: SingleFlight[str, None] = SingleFlight()
         self._refreshed_at = float("-inf")
         self._begun_at = 0.0
@@ -69,6 +79,10 @@ class LastSyncRefresh:
         await self._flight.close(cancel=True)
 
     async def _refresh(self) -> None:
+        if not await self._is_done_elsewhere():
+            await self._refresh_here()
+
+    async def _refresh_here(self) -> None:
         try:
             await self._read_changes()
             await self._backfill()
@@ -79,7 +93,39 @@ class LastSyncRefresh:
         finally:
             # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
             self._refreshed_at = self._clock.monotonic()
+        await self._tell_others()
         await self._start_status_check()
+
+    async def _is_done_elsewhere(self) -> bool:
+        """Wait while another gateway is at it; False when it is this one's turn, or nobody can tell."""
+        try:
+            while not await self._turns.take(
+                LAST_SYNCS, seconds=TURN_SECONDS, unless_done_within=self._freshness_seconds
+            ):
+                if await self._has_followed():
+                    return True
+        except StorageUnavailable as error:
+            log.warning("last_sync_turn_not_known", detail=error.detail)
+        return False
+
+    async def _has_followed(self) -> bool:
+        """Whether the other gateway, or another after it, ended the refresh well or badly; not if it gave up."""
+        while True:
+            state = await self._turns.state(LAST_SYNCS)
+            age = state.done_seconds_ago
+            if age is not None and age < self._freshness_seconds:
+                self._is_fresh = state.note == FRESH
+                self._refreshed_at = self._clock.monotonic() - age
+                return True
+            if state.holder is None:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _tell_others(self) -> None:
+        try:
+            await self._turns.finish(LAST_SYNCS, FRESH if self._is_fresh else STALE)
+        except StorageUnavailable as error:
+            log.warning("last_sync_refresh_not_told", detail=error.detail)
 
     async def _read_changes(self) -> None:
         workspaces = await self._connections.workspaces_in_use()

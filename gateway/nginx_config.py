@@ -6,7 +6,7 @@
 import ipaddress
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jinja2
@@ -35,6 +35,8 @@ TEMPLATE = "nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 LONGEST_NAME = 253
+LARGEST_PORT = 65535
+ELSEWHERE = "the address of this nginx"
 LONGEST_HASHED_NAME = 46
 """Of the names that fit into nginx's usual 64 bytes of a hash's bucket."""
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
@@ -83,12 +85,15 @@ class Tls(NamedTuple):
     key: str
 
 
-def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None) -> str:
-    """What goes into nginx's `conf.d`. Raises Invalid and SettingsError."""
+def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
+    """What goes into nginx's `conf.d`. Raises Invalid and SettingsError.
+
+    `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
+    """
     name = checked_name(name)
     if tls is not None:
         tls = Tls(*map(checked_path, tls))
-    host = _host(server)
+    found = _upstreams(server, upstreams)
     template = jinja2.Environment(
         autoescape=False,  # noqa: S701 - no HTML; everything put in was checked for what means something to nginx
         undefined=jinja2.StrictUndefined,
@@ -98,24 +103,32 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None) -> s
     ).from_string(resource_text(TEMPLATE))
     return template.render(
         ciphers=":".join(CIPHERS),
-        command=_command(name, tls),
+        command=_command(name, tls, upstreams),
         has_long_name=len(name) > LONGEST_HASHED_NAME,
         key_prefix=PREFIX,
         messages=dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items())),
         name=name,
         outcome_unknown=OutcomeUnknown.message,
         public_url=_public_url(name, tls),
-        source=host,
+        source=_source(server, upstreams),
         timed_out=UpstreamTimeout.message,
         tls=tls,
-        upstream=f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}",
+        upstreams=found,
     )
 
 
-def missing_settings(server: ServerSettings, name: str, tls: Tls | None = None) -> Iterator[str]:
+def missing_settings(
+    server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()
+) -> Iterator[str]:
     """What the gateway's settings lack for this nginx, and what comes of it."""
-    source = _host(server)
-    if not _is_trusted(source, server.trusted_proxies):
+    source = _source(server, upstreams)
+    if source == ELSEWHERE:
+        if not server.trusted_proxies:
+            yield (
+                "server.trusted_proxies is empty: put this nginx's address there on each gateway, "
+                "or every caller has nginx's address and no page knows of HTTPS"
+            )
+    elif not _is_trusted(source, server.trusted_proxies):
         yield (
             f'server.trusted_proxies lacks {source}: set trusted_proxies = ["{source}"], '
             "or every caller has nginx's address and no page knows of HTTPS"
@@ -137,6 +150,38 @@ def checked_path(path: str) -> str:
     if PATH.fullmatch(path):
         return path
     raise Invalid(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
+
+
+def checked_upstream(upstream: str) -> str:
+    """An address and a port, IPv6 in brackets. Raises Invalid."""
+    host, _, port = upstream.rpartition(":")
+    is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
+    if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
+        return upstream
+    raise Invalid(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
+    if upstreams:
+        return [checked_upstream(upstream) for upstream in upstreams]
+    host = _host(server)
+    return [f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"]
+
+
+def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
+    """Whence nginx comes to the gateway: from this machine, or from an address that only its operator knows."""
+    if not upstreams:
+        return _host(server)
+    hosts = {upstream.rpartition(":")[0] for upstream in upstreams}
+    return hosts.pop() if hosts == {"127.0.0.1"} else ELSEWHERE
 
 
 def _host(server: ServerSettings) -> str:
@@ -166,5 +211,6 @@ def _public_url(name: str, tls: Tls | None) -> str:
     return f"{'https' if tls else 'http'}://{name}"
 
 
-def _command(name: str, tls: Tls | None) -> str:
-    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else [])])
+def _command(name: str, tls: Tls | None, upstreams: Sequence[str]) -> str:
+    places = [word for upstream in upstreams for word in ("--upstream", upstream)]
+    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *places])

@@ -7,6 +7,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.errors import StorageUnavailable
+from gateway.shared.turns import OwnTurns, Turns
 from gateway.store import Store
 from gateway.times import format_time
 
@@ -15,6 +16,8 @@ USAGE_KEPT = timedelta(days=40)
 ACTIVITY_KEPT = timedelta(days=400)
 SYNC_DAYS_KEPT = timedelta(days=40)
 DAY_SECONDS = 86_400.0
+WORK = "retention"
+TURN_SECONDS = 600.0
 
 log = structlog.get_logger()
 
@@ -22,8 +25,11 @@ log = structlog.get_logger()
 class Retention:
     """Forgets old rows."""
 
-    def __init__(self, store: Store, clock: Clock, *, every_seconds: float = DAY_SECONDS) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, turns: Turns | None = None, every_seconds: float = DAY_SECONDS
+    ) -> None:
         self._store = store
+        self._turns = turns or OwnTurns()
         self._clock = clock
         self._every_seconds = every_seconds
 
@@ -34,14 +40,17 @@ class Retention:
             await asyncio.sleep(self._every_seconds)
 
     async def prune(self) -> None:
-        """Never fails: the next day tries again."""
+        """On one gateway. Never fails: the next day tries again."""
         now = self._clock.now()
         try:
+            if not await self._turns.take(WORK, seconds=TURN_SECONDS, unless_done_within=self._every_seconds / 2):
+                return
             await asyncio.gather(
                 self._store.triggers.prune(format_time(now - TRIGGERS_KEPT)),
                 self._store.usage.prune(format_time(now - USAGE_KEPT)),
                 self._store.activity.prune(format_time(now - ACTIVITY_KEPT)),
                 self._store.sync_days.prune(format_time(now - SYNC_DAYS_KEPT)),
             )
+            await self._turns.finish(WORK)
         except StorageUnavailable as error:
             log.warning("old_rows_not_pruned", detail=error.detail)

@@ -1,6 +1,7 @@
 """Text that must not be seen: masked in every print, log and traceback, by its type."""
 
 import hmac
+from urllib.parse import urlsplit
 
 MASK = "********"
 
@@ -16,6 +17,10 @@ class Secret:
     def reveal(self) -> str:
         return self._value
 
+    @property
+    def has_secret(self) -> bool:
+        return bool(self._value)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
 
@@ -27,3 +32,30 @@ class Secret:
 
     def __repr__(self) -> str:
         return MASK if self._value else "''"
+
+
+class SecretUrl(Secret):
+    """An address that may have a password in it, which is all that is masked."""
+
+    @property
+    def has_secret(self) -> bool:
+        return bool(self._parts()[1])
+
+    def __repr__(self) -> str:
+        before, password, after = self._parts()
+        return f"{before}{MASK if password else ''}{after}"
+
+    def _parts(self) -> tuple[str, str, str]:
+        """The password, and what stands before and after it. Whatever cannot be read is all password."""
+        try:
+            location = urlsplit(self._value).netloc
+        except ValueError:
+            return "", self._value, ""
+        user, at, _ = location.rpartition("@")
+        name, colon, password = user.partition(":")
+        if not at and "@" in self._value:
+            return "", self._value, ""
+        if not password:
+            return self._value, "", ""
+        before, _, after = self._value.partition(f"{name}{colon}{password}@")
+        return f"{before}{name}{colon}", password, f"@{after}"

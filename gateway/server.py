@@ -228,9 +228,8 @@ def serve_app(
     address cannot be listened on, or the application does not start.
     """
     is_inherited = supervision.listeners > 0
-    listener = inherited_listener(supervision.listeners) if is_inherited else listen(settings.host, settings.port)
-    host, port, *_ = listener.getsockname()
-    address = _address(host if is_inherited else settings.host, port)
+    listener = bound_listener(settings, supervision)
+    address = address_of(listener, settings, supervision)
     server = Server(
         build_config(app, settings, date_header=date_header),
         lambda: started(address),
@@ -247,5 +246,14 @@ def serve_app(
         raise OperatorError("the gateway did not start; the log says why")
 
 
-def _address(host: str, port: int) -> str:
+def bound_listener(settings: ServerSettings, supervision: Supervision) -> socket.socket:
+    """The inherited one if there is one. Raises OperatorError if it is unfit or the address cannot be listened on."""
+    if supervision.listeners:
+        return inherited_listener(supervision.listeners)
+    return listen(settings.host, settings.port)
+
+
+def address_of(listener: socket.socket, settings: ServerSettings, supervision: Supervision) -> str:
+    bound, port, *_ = listener.getsockname()
+    host = bound if supervision.listeners else settings.host
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

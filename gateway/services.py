@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -18,10 +18,11 @@ from gateway.last_sync import LastSyncRefresh
 from gateway.limiter import Limiter
 from gateway.loop_watch import LoopWatch
 from gateway.metrics import Metrics
-from gateway.models import RatePolicy
 from gateway.provisioning import Provisioning
 from gateway.retention import Retention
 from gateway.settings import Settings
+from gateway.shared.fleet import Fleet
+from gateway.shared.limiter import SharedLimiter
 from gateway.store import Store
 from gateway.sync_history import SyncHistory
 from gateway.syncs import Syncs
@@ -48,17 +49,22 @@ class Services:
     sync_history: SyncHistory
     provisioning: Provisioning
     inventory: Inventory
-    limiter: Limiter
+    limiter: Limiter | SharedLimiter
+    fleet: Fleet
     metrics: Metrics
     loop_watch: LoopWatch
     flush_seconds: float = FLUSH_SECONDS
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """Open what needs opening; close it in reverse, whatever happens. Raises DatabaseRefused."""
+    async def opened(self, fleet: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[None]:
+        """Open what needs opening; close it in reverse, whatever happens. Raises DatabaseRefused.
+
+        `fleet` is left when no trigger is under way any more: others would take it for the one of a dead gateway.
+        """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.airbyte.close)
             await stack.enter_async_context(self.store)
+            await stack.enter_async_context(fleet or nullcontext())
             stack.push_async_callback(self._flush_usage)
             stack.push_async_callback(self.last_sync.close)
             stack.push_async_callback(self.sync_history.close)
@@ -70,9 +76,9 @@ class Services:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """`opened`, for the one process that serves. It alone may tell a trigger left over from one under way."""
-        async with self.opened():
-            tidying = asyncio.create_task(self.audit.tidy(await self.audit.left_over()))
+        """`opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
+        async with self.opened(self.fleet.joined()):
+            tidying = asyncio.create_task(self.audit.keep_tidy(await self.audit.left_over()))
             forgetting = asyncio.create_task(self.retention.run())
             watching = asyncio.create_task(self.loop_watch.run())
             try:
@@ -108,7 +114,8 @@ def build_services(
 ) -> Services:
     """Everything a gateway needs, nothing opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
-    store = Store(settings.database_path)
+    store = Store(settings.database_place)
+    fleet = Fleet(store, settings.rate_limit, clock.monotonic)
     options = settings.airbyte
     identity, secret = options.credential
     airbyte = connect_airbyte(
@@ -116,15 +123,15 @@ def build_services(
         auth=options.auth,
         identity=identity,
         secret=secret,
-        max_in_flight=options.max_in_flight,
+        lane=fleet.lane(options.max_in_flight),
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         transport=transport,
         deadlines=deadlines or Deadlines(),
     )
-    last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=options.freshness_seconds)
-    audit = TriggerAudit(store, airbyte, clock)
+    last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=options.freshness_seconds, turns=fleet.turns)
+    audit = TriggerAudit(store, airbyte, clock, turns=fleet.turns, gateway_id=fleet.membership.id)
     return Services(
         settings=settings,
         clock=clock,
@@ -132,12 +139,13 @@ def build_services(
         airbyte=airbyte,
         last_sync=last_sync,
         audit=audit,
-        retention=Retention(store, clock),
+        retention=Retention(store, clock, turns=fleet.turns),
         syncs=Syncs(store, airbyte, last_sync, audit, clock),
         sync_history=SyncHistory(store, airbyte, clock),
         provisioning=Provisioning(store, airbyte, last_sync, clock, secrets.choice),
         inventory=Inventory(store, airbyte, clock),
-        limiter=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
+        limiter=fleet.limiter(),
+        fleet=fleet,
         metrics=metrics,
         loop_watch=LoopWatch(clock.monotonic),
     )

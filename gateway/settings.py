@@ -3,23 +3,24 @@
 Each value's type and range stand in the structures below; unknown keys are refused, naming file and key.
 """
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
+from gateway.settings_checks import check_backend, check_database, check_networks, check_url
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
 SQLITE_PREFIX = "sqlite:///"
+MEMORY = "memory"
+SECRETS = (Secret, SecretUrl)
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -35,6 +36,7 @@ class ServerSettings(Table, frozen=True):
     trusted_proxies: tuple[str, ...]
     public_url: str
     metrics_networks: tuple[str, ...]
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
 
     @property
     def address(self) -> str:
@@ -44,7 +46,11 @@ class ServerSettings(Table, frozen=True):
 
 
 class DatabaseSettings(Table, frozen=True):
-    url: str
+    url: SecretUrl
+
+    @property
+    def is_file(self) -> bool:
+        return self.url.reveal().startswith(SQLITE_PREFIX)
 
 
 class AirbyteSettings(Table, frozen=True):
@@ -68,7 +74,12 @@ class AirbyteSettings(Table, frozen=True):
 class RateLimitSettings(Table, frozen=True):
     requests: Positive
     per_seconds: Positive
-    backend: Literal["memory"]
+    backend: SecretUrl
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all gateways count together."""
+        return self.backend.reveal() != MEMORY
 
 
 class LogSettings(Table, frozen=True):
@@ -89,7 +100,15 @@ class Settings(Table, frozen=True):
 
     @property
     def database_path(self) -> Path:
-        return self.folder / self.database.url.removeprefix(SQLITE_PREFIX)
+        """Of the SQLite file. Raises SettingsError when it is another kind of database."""
+        if not self.database.is_file:
+            raise SettingsError(f"database.url: this needs an SQLite file, and it is {self.database.url}")
+        return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)
+
+    @property
+    def database_place(self) -> Path | SecretUrl:
+        """The file, or the address of a server's database."""
+        return self.database_path if self.database.is_file else self.database.url
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -201,7 +220,7 @@ def _override(variable: str, prefix: str, structure: type[Table], text: str) -> 
     types = _types(structure)
     key = variable.removeprefix(prefix).lower()
     base = key.removesuffix("_file")
-    if key.endswith("_file") and types.get(base) is Secret:
+    if key.endswith("_file") and types.get(base) in SECRETS:
         try:
             return base, Path(text).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -210,7 +229,7 @@ def _override(variable: str, prefix: str, structure: type[Table], text: str) -> 
         raise SettingsError(f"environment: {variable}: unknown key; known are {', '.join(types)}")
     if types[key] == tuple[str, ...]:
         return key, [part.strip() for part in text.split(",") if part.strip()]
-    if types[key] in (str, Secret):
+    if types[key] in (str, *SECRETS):
         return key, text
     try:
         return key, msgspec.convert(text, types[key], strict=False)
@@ -223,7 +242,7 @@ def _secret_files(values: Mapping[str, Any], origins: Origins) -> tuple[Path, ..
         origins[f"{table}.{key}"]
         for table, structure in tables().items()
         for key, kind in _types(structure).items()
-        if kind is Secret and values[table][key]
+        if kind in SECRETS and kind(values[table][key]).has_secret
     )
     files = {Path(origin.secret_file or origin.place) for origin in found if origin.kind in {"file", "secret_file"}}
     return tuple(sorted(files))
@@ -247,8 +266,8 @@ def _convert(values: Mapping[str, Any], origins: Origins) -> Settings:
 
 
 def _secret(kind: type[Any], value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
+    if kind in SECRETS and isinstance(value, str):
+        return kind(value)
     # msgspec adds the place of the value to a TypeError's text.
     raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
@@ -261,30 +280,17 @@ def _explain(text: str, kind: Any) -> str:
 def _check(settings: Settings, origins: Origins) -> None:
     """Rules that a single value's type cannot state."""
     server = settings.server
-    _check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
-    _check_networks(origins["server.metrics_networks"], server.metrics_networks)
-    if not settings.database.url.removeprefix(SQLITE_PREFIX) or not settings.database.url.startswith(SQLITE_PREFIX):
-        raise SettingsError(f"{origins['database.url']}: expected sqlite:///PATH")
-    _check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
+    check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
+    check_networks(origins["server.metrics_networks"], server.metrics_networks)
+    check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
+    check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if server.public_url:
-        _check_url(origins["server.public_url"], server.public_url)
-
-
-def _check_networks(origin: Origin, networks: tuple[str, ...]) -> None:
-    for network in networks:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise SettingsError(f"{origin}: {network!r} is no address or network such as 10.0.0.0/8") from None
-
-
-def _check_url(origin: Origin, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    else:
-        good = good and not (parts.query or parts.fragment or "@" in parts.netloc)
-    if not (good and url.isascii() and url.isprintable() and " " not in url):
-        raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment")
+        check_url(origins["server.public_url"], server.public_url)
+    is_shared = settings.rate_limit.is_shared
+    if is_shared:
+        check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())
+    if server.workers > 1 and (settings.database.is_file or not is_shared):
+        raise SettingsError(
+            f"{origins['server.workers']}: {server.workers} processes need a database and a limit that they share: "
+            "set database.url to postgresql://… and rate_limit.backend to redis://…"
+        )

@@ -32,7 +32,7 @@ from gateway.errors import (
 )
 from gateway.last_sync import LastSyncRefresh
 from gateway.models import DEPRECATED, Client, Connection, Job, TriggeredJob
-from gateway.store import Intent, Store
+from gateway.store import Intent, Store, TriggerUnderWay
 from gateway.times import format_time
 from gateway.trigger_audit import TriggerAudit
 
@@ -42,6 +42,8 @@ RECENT_JOBS = 5
 """Enough to find the one under way; Airbyte runs one job of a connection at a time."""
 CLOCK_MARGIN = timedelta(seconds=2)
 """Airbyte's clock is known to the second it answered in."""
+LONGEST_FOLLOW_SECONDS = 80.0
+"""As long as a trigger of one's own may take."""
 ALREADY_RUNNING = "try-again-later"
 STATE_CONFLICT = "state-conflict"
 NOT_FOUND = "resource-not-found"
@@ -128,18 +130,31 @@ class Syncs:
     async def _audited(
         self, client: Client, connection: Connection, airbyte_id: str, *, caller: str, request_id: str
     ) -> TriggeredJob:
-        """Trigger between two writes: the intent, without which nothing is sent, and the outcome."""
-        since = format_time(self._airbyte.now() - CLOCK_MARGIN)
-        intent = Intent(
-            client_id=client.id,
-            connection_id=connection.id,
-            airbyte_id=airbyte_id,
-            caller=caller,
-            request_id=request_id,
-            created_at=format_time(self._clock.now()),
-            since=since,
-        )
-        number = await self._audit.begin(intent)
+        """Trigger between two writes: the intent, without which nothing is sent, and the outcome.
+
+        While another gateway is at it, its outcome is waited for: two triggers at once would be two jobs.
+        """
+        give_up_at = self._clock.monotonic() + LONGEST_FOLLOW_SECONDS
+        while True:
+            since = format_time(self._airbyte.now() - CLOCK_MARGIN)
+            intent = Intent(
+                client_id=client.id,
+                connection_id=connection.id,
+                airbyte_id=airbyte_id,
+                caller=caller,
+                request_id=request_id,
+                created_at=format_time(self._clock.now()),
+                since=since,
+            )
+            try:
+                number = await self._audit.begin(intent)
+                break
+            except TriggerUnderWay as other:
+                followed = await self._followed(client, airbyte_id, other)
+            if followed is not None:
+                return triggered_job_from(followed)
+            if self._clock.monotonic() > give_up_at:
+                raise UpstreamBusy(detail="another gateway's trigger does not end")
         try:
             job = await self._trigger(client, connection, airbyte_id, since)
         except ApiError as error:
@@ -148,6 +163,16 @@ class Syncs:
         await self._audit.succeed(client.id, number, job.job_id)
         await self._note(job, airbyte_id)
         return triggered_job_from(job)
+
+    async def _followed(self, client: Client, airbyte_id: str, other: TriggerUnderWay) -> Job | None:
+        """The job that the other gateway's trigger led to. None if it led to none: worth a try of one's own."""
+        ended = await self._audit.follow(client.id, other)
+        if ended is None or ended.job_id is None:
+            if ended is not None and ended.outcome == OutcomeUnknown.outcome:
+                raise OutcomeUnknown(detail=f"so it was for trigger {other.number} of another gateway")
+            return None
+        jobs = await self._recent(client, airbyte_id)
+        return next((job for job in jobs if job.job_id == ended.job_id), None)
 
     async def _trigger(self, client: Client, connection: Connection, airbyte_id: str, since: str) -> Job:
         try:

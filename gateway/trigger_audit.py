@@ -4,20 +4,32 @@ What a process that was killed left open is looked up in Airbyte's job list by t
 """
 
 import asyncio
+from datetime import timedelta
 
+import msgspec
 import structlog
 
 from gateway.airbyte import MAX_JOBS, Airbyte
 from gateway.clock import Clock
 from gateway.errors import ApiError, ConnectionNotFound, StorageUnavailable, UpstreamError, UpstreamRefused
 from gateway.models import Job
-from gateway.store import Intent, Store, Unresolved
+from gateway.shared.turns import OwnTurns, Turns
+from gateway.store import Intent, Outcome, Store, TriggerUnderWay, Unresolved
 from gateway.times import format_time, parse_time
 
 MOST_LEFT_OVER = 200
 """One call to Airbyte for each: more than these wait for the next start."""
 SETTLE_SECONDS = 75.0
 """Airbyte may take 60 s to show the job of a trigger it was sent: no sooner does its absence mean anything."""
+LONGEST_TRIGGER = timedelta(seconds=150)
+"""From the intent to its outcome, with what gateways' clocks may differ by. Older ones nobody is at any more."""
+TIDY_SECONDS = 60.0
+"""How often one of several gateways looks for what a killed one left open; a gateway alone looks at its start."""
+TURN_SECONDS = 300.0
+WORK = "left-over triggers"
+FOLLOW_SECONDS = 2.0
+"""How long another gateway's trigger is watched before it is asked whether that gateway still lives."""
+LOOK_SECONDS = 0.1
 STARTED = "ok"
 NOTHING_STARTED = "none"
 CANNOT_BE_TOLD = "unknown"
@@ -28,8 +40,14 @@ log = structlog.get_logger()
 class TriggerAudit:
     """Rows of the table `triggers`, and when they are written."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, airbyte: Airbyte, clock: Clock, *, turns: Turns | None = None, gateway_id: str | None = None
+    ) -> None:
+        """`gateway_id`: as which gateway, if there may be others."""
         self._triggers = store.triggers
+        self._is_shared = store.is_shared
+        self._turns = turns or OwnTurns()
+        self._gateway_id = gateway_id
         self._airbyte = airbyte
         self._clock = clock
 
@@ -37,12 +55,25 @@ class TriggerAudit:
         """The number under which the intent is now durable.
 
         Raises StorageUnavailable, or ConnectionNotFound if the connection was removed or mapped anew in this very
-        moment: then nothing may be sent.
+        moment: then nothing may be sent. TriggerUnderWay if another gateway is at a trigger of the same connection.
         """
-        number = await self._triggers.begin(intent)
+        intent = msgspec.structs.replace(intent, gateway_id=self._gateway_id)
+        number = await self._triggers.begin(intent, young_since=self._young_since())
         if number is None:
             raise ConnectionNotFound(detail=f"{intent.connection_id} is no longer mapped to {intent.airbyte_id}")
         return number
+
+    async def follow(self, client_id: int, other: TriggerUnderWay) -> Outcome | None:
+        """What came of the other gateway's trigger; None if that has not been written for a while."""
+        for _ in range(int(FOLLOW_SECONDS / LOOK_SECONDS)):
+            outcome = await self._triggers.outcome(client_id, other.number)
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(LOOK_SECONDS)
+        return None
+
+    def _young_since(self) -> str | None:
+        return format_time(self._clock.now() - LONGEST_TRIGGER) if self._is_shared else None
 
     async def succeed(self, client_id: int, number: int, job_id: int) -> None:
         await self._resolve(client_id, number, STARTED, job_id)
@@ -62,10 +93,24 @@ class TriggerAudit:
     async def left_over(self) -> list[Unresolved]:
         """What earlier processes left unresolved. To be read before this one triggers anything."""
         try:
-            return await self._triggers.unresolved(MOST_LEFT_OVER)
+            return await self._triggers.unresolved(MOST_LEFT_OVER, young_since=self._young_since())
         except StorageUnavailable as error:
             log.warning("triggers_left_over_not_read", detail=error.detail)
             return []
+
+    async def keep_tidy(self, left_over: list[Unresolved]) -> None:
+        """`tidy`, and beside other gateways again and again, on one of them at a time. Until cancelled."""
+        if not self._is_shared:
+            await self.tidy(left_over)
+            return
+        while True:
+            try:
+                if await self._turns.take(WORK, seconds=TURN_SECONDS, unless_done_within=TIDY_SECONDS / 2):
+                    await self.tidy(await self.left_over())
+                    await self._turns.finish(WORK)
+            except StorageUnavailable as error:
+                log.warning("triggers_left_over_not_read", detail=error.detail)
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def tidy(self, left_over: list[Unresolved]) -> None:
         """Find out about `left_over`. Never fails: the next start tries again."""

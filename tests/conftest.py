@@ -1,12 +1,31 @@
-"""Fixtures for every room."""
+"""Fixtures for every room, and which tests run on both kinds of database."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.log import configure_log
+from gateway.store import DatabasePlace, create_database
+from tests.postgres import PostgresServer, postgres_server
 from tests.support import HandClock, World, running_gateway
+
+ON_BOTH = (
+    "tests/handlers/",
+    "tests/manifest/",
+    "tests/middleware/",
+    "tests/store/",
+    "tests/test_syncs_audit.py",
+    "tests/dashboard/test_sign_in.py",
+    "tests/dashboard/test_admin_access.py::test_an_admin",
+)
+"""The API and every statement."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_place" in metafunc.fixturenames and metafunc.definition.nodeid.startswith(ON_BOTH):
+        metafunc.parametrize("database_place", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +39,25 @@ def clock() -> HandClock:
     return HandClock()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> DatabasePlace:
+    """Of an empty database: a file, unless the test runs on both kinds and this is the other."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        path = tmp_path / "gateway.db"
+        asyncio.run(create_database(path))
+        return path
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return postgres.without_rows()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, database_place: DatabasePlace) -> AsyncIterator[World]:
     """A gateway with an empty database in front of an empty sandbox Airbyte."""
-    async with running_gateway(tmp_path) as running:
+    async with running_gateway(tmp_path, place=database_place) as running:
         yield running

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import msgspec
+import pytest
 from starlette.applications import Starlette
 
 from gateway.airbyte import in_process_transport
@@ -20,10 +21,11 @@ from gateway.models import Scope
 from gateway.provisioning import NewKey, Provisioning
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.services import Services, build_services
-from gateway.settings import Settings, load_settings
-from gateway.store import Store, create_database
+from gateway.settings import DatabaseSettings, Settings, load_settings
+from gateway.store import DatabasePlace, Store, create_database
+from gateway.store.sqlite_database import SqliteDatabase
 from gateway.store.usage import Usage
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -57,6 +59,13 @@ class HandClock:
 
     def advance(self, seconds: float) -> None:
         self.elapsed += seconds
+
+
+def sqlite_of(store: Store) -> SqliteDatabase:
+    """The store's file, for a test of what only a file has; on PostgreSQL such a test is skipped."""
+    if not isinstance(store.database, SqliteDatabase):
+        pytest.skip("about the SQLite file")
+    return store.database
 
 
 async def next_turn() -> None:
@@ -146,8 +155,10 @@ class World:
 
 
 @asynccontextmanager
-async def running_gateway(folder: Path, **settings: object) -> AsyncIterator[World]:
-    """The real application on a real database file, its lifespan run, in front of an empty sandbox."""
+async def running_gateway(
+    folder: Path, *, place: DatabasePlace | None = None, **settings: object
+) -> AsyncIterator[World]:
+    """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
     clock = HandClock()
     sandbox = Sandbox(clock=lambda: clock.now().timestamp(), empty=True)
     chosen = settings_in(folder)
@@ -155,7 +166,10 @@ async def running_gateway(folder: Path, **settings: object) -> AsyncIterator[Wor
         current = getattr(chosen, table)
         assert isinstance(values, dict)
         chosen = msgspec.structs.replace(chosen, **{table: msgspec.structs.replace(current, **values)})
-    await create_database(chosen.database_path)
+    if place is None:
+        await create_database(chosen.database_path)
+    elif isinstance(place, SecretUrl):
+        chosen = msgspec.structs.replace(chosen, database=DatabaseSettings(url=place))
     services = build_services(chosen, clock, transport=in_process_transport(sandbox.app))
     app = create_app(services)
     provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)

@@ -228,3 +228,49 @@ def test_another_public_url_is_remarked_on(url: str, is_right: bool) -> None:
         if is_right
         else [f'server.public_url is "{url}": set public_url = "https://{NAME}", or links lead elsewhere']
     )
+
+
+def test_several_gateways_share_the_requests_and_one_that_fails_is_left_out() -> None:
+    text = nginx_config(server_settings(), NAME, None, ["10.0.0.1:8080", "[fd00::1]:8080", "gateway-3:9090"])
+
+    (upstream,) = re.findall(r"^upstream gateway \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^    server (.*);$", upstream, re.MULTILINE) == [
+        "10.0.0.1:8080 max_fails=3 fail_timeout=5s",
+        "[fd00::1]:8080 max_fails=3 fail_timeout=5s",
+        "gateway-3:9090 max_fails=3 fail_timeout=5s",
+    ]
+    # The order matters to nginx.
+    assert upstream.index("least_conn;") < upstream.index("keepalive 64;")
+    assert "max_fails=0" not in text
+    assert "--upstream 10.0.0.1:8080 --upstream '[fd00::1]:8080' --upstream gateway-3:9090" in text
+    assert "non_idempotent" not in text.replace('for want of "non_idempotent"', "")
+
+
+def test_one_gateway_elsewhere_is_never_left_out() -> None:
+    assert "    server 10.0.0.1:8080 max_fails=0;\n" in nginx_config(server_settings(), NAME, None, ["10.0.0.1:8080"])
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    ["", "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "::1:8080", "[::1", "a b:1", "a;b:1", "a:٣"],
+)
+def test_what_is_no_place_of_a_gateway_is_refused(upstream: str) -> None:
+    with pytest.raises(Invalid, match="HOST:PORT"):
+        nginx_config(server_settings(), NAME, None, [upstream])
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "trusted", "remarks"),
+    [
+        (["127.0.0.1:8081", "127.0.0.1:8082"], ("127.0.0.1",), 0),
+        (["127.0.0.1:8081", "127.0.0.1:8082"], (), 1),
+        (["10.0.0.1:8080", "10.0.0.2:8080"], ("10.0.0.9",), 0),
+        (["10.0.0.1:8080", "10.0.0.2:8080"], (), 1),
+    ],
+)
+def test_of_several_gateways_too_an_untrusted_proxy_is_remarked_on(
+    upstreams: list[str], trusted: tuple[str, ...], remarks: int
+) -> None:
+    server = server_settings(trusted_proxies=trusted, public_url=f"http://{NAME}")
+
+    assert len(list(missing_settings(server, NAME, None, upstreams))) == remarks

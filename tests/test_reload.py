@@ -9,7 +9,7 @@ import structlog
 
 from gateway.errors import SettingsError, UpstreamError
 from gateway.reload import CHANGEABLE, Reloader, change_between
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.settings import Settings, load_settings, tables
 from tests.support import World, bearer, running_gateway
 
@@ -20,6 +20,7 @@ OTHER: dict[type, Callable[[object], object]] = {
     str: lambda value: f"{value}x",
     tuple: lambda _: ("10.0.0.1",),
     Secret: lambda _: Secret("another"),
+    SecretUrl: lambda _: SecretUrl("redis://another"),
 }
 ALL = [f"{table}.{field.name}" for table, kind in tables().items() for field in msgspec.structs.fields(kind)]
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import datetime, timedelta
 
-import aiosqlite
 import pytest
 
 from gateway.airbyte import in_process_transport
 from gateway.log import configure_log
 from gateway.retention import Retention
 from gateway.services import build_services
+from gateway.store.database import Transaction
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, START, World
 
@@ -36,7 +36,7 @@ every_table = pytest.mark.parametrize("table", KEPT)
 
 
 async def insert(world: World, table: str, moment: datetime) -> None:
-    async def write(connection: aiosqlite.Connection) -> None:
+    async def write(connection: Transaction) -> None:
         await connection.execute_fetchall(INSERT[table], (format_time(moment),))
 
     await world.services.store.database.write(write)

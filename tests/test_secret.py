@@ -9,7 +9,7 @@ import traceback
 import msgspec
 import pytest
 
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 
 
 class Holder(msgspec.Struct):
@@ -76,3 +76,24 @@ def test_a_log_record_shows_the_mask() -> None:
 
 def test_a_copy_is_as_silent_as_the_original() -> None:
     assert repr(copy.deepcopy(Secret("hunter2"))) == "********"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("memory", "memory"),
+        ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ("redis://gateway@cache", "redis://gateway@cache"),
+        ("redis://:s3cret@cache:6379/0", "redis://:********@cache:6379/0"),
+        ("redis://gateway:s3cret@cache/0", "redis://gateway:********@cache/0"),
+        ("redis://:s3@cret@cache/0", "redis://:********@cache/0"),
+        ("redis://:s3/cret@cache/0", "********"),
+        ("redis://[:s3cret@cache/0", "********"),
+    ],
+)
+def test_of_an_address_only_the_password_is_masked(url: str, shown: str) -> None:
+    secret = SecretUrl(url)
+
+    assert repr(secret) == str(secret) == f"{secret}" == shown
+    assert secret.reveal() == url
+    assert secret.has_secret == ("********" in shown)

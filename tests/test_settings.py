@@ -11,11 +11,13 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.settings import Settings, load_settings
 
+DATABASE_EXPECTED = "expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME"
 URL_EXPECTED = "expected http(s)://HOST/PATH without user, query or fragment"
-SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks"
+SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks, workers"
+BACKEND_EXPECTED = "expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
 
 
 def from_file(folder: Path, toml: str, **environment: str) -> Settings:
@@ -88,7 +90,7 @@ def test_a_path_is_relative_to_the_working_directory(tmp_path: Path) -> None:
             ("10.0.0.0/8", "::1"),
         ),
         ("GATEWAY_SERVER_PUBLIC_URL", "https://api.example.com", "server", "public_url", "https://api.example.com"),
-        ("GATEWAY_DATABASE_URL", "sqlite:///other.db", "database", "url", "sqlite:///other.db"),
+        ("GATEWAY_DATABASE_URL", "sqlite:///other.db", "database", "url", SecretUrl("sqlite:///other.db")),
         ("GATEWAY_AIRBYTE_AUTH", "none", "airbyte", "auth", "none"),
         ("GATEWAY_AIRBYTE_CLIENT_ID", "42", "airbyte", "client_id", "42"),
         ("GATEWAY_AIRBYTE_FRESHNESS_SECONDS", "0.5", "airbyte", "freshness_seconds", 0.5),
@@ -160,9 +162,18 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
             "server.metrics_networks: '10.0.0.0/99' is no address or network such as 10.0.0.0/8",
         ),
         ('[server]\npublic_url = "api.example.com"\n', f"server.public_url: {URL_EXPECTED}"),
-        ('[database]\nurl = "postgres://localhost/gateway"\n', "database.url: expected sqlite:///PATH"),
-        ('[database]\nurl = "sqlite:///"\n', "database.url: expected sqlite:///PATH"),
-        ('[database]\nurl = "gateway.db"\n', "database.url: expected sqlite:///PATH"),
+        (
+            '[database]\nurl = "mysql://localhost/gateway"\n',
+            f"database.url: {DATABASE_EXPECTED}",
+        ),
+        (
+            '[database]\nurl = "sqlite:///"\n',
+            f"database.url: {DATABASE_EXPECTED}",
+        ),
+        (
+            '[database]\nurl = "gateway.db"\n',
+            f"database.url: {DATABASE_EXPECTED}",
+        ),
         (
             '[airbyte]\nauth = "oauth"\n',
             "airbyte.auth: invalid enum value 'oauth'; expected one of client_credentials, basic, none",
@@ -178,7 +189,23 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[rate_limit]\nper_seconds = 0\n", "rate_limit.per_seconds: expected `int` >= 1"),
         (
             '[rate_limit]\nbackend = "redis"\n',
-            "rate_limit.backend: invalid enum value 'redis'; expected one of memory",
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        (
+            '[rate_limit]\nbackend = "redis://cache:none/0"\n',
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        (
+            '[rate_limit]\nbackend = "redis://:pass/word@cache/0"\n',
+            f"rate_limit.backend: {BACKEND_EXPECTED}",
+        ),
+        ("[server]\nworkers = 0\n", "server.workers: expected `int` >= 1"),
+        (
+            "[server]\nworkers = 2\n",
+            (
+                "server.workers: 2 processes need a database and a limit that they share: "
+                "set database.url to postgresql://… and rate_limit.backend to redis://…"
+            ),
         ),
         (
             '[log]\nlevel = "INFO"\n',
@@ -238,7 +265,7 @@ def test_a_url_of_airbytes_is_kept(tmp_path: Path, url: str) -> None:
         ("GATEWAY_SERVER_PORT", "", "expected `int`, got `str`"),
         ("GATEWAY_SERVER_PORT", "65536", "expected `int` <= 65535"),
         ("GATEWAY_LOG_LEVEL", "loud", "invalid enum value 'loud'; expected one of debug, info, warning, error"),
-        ("GATEWAY_DATABASE_URL", "mysql://x", "expected sqlite:///PATH"),
+        ("GATEWAY_DATABASE_URL", "mysql://x", DATABASE_EXPECTED),
         ("GATEWAY_AIRBYTE_BASE_URL", "airbyte", URL_EXPECTED),
         ("GATEWAY_SERVER_TRUSTED_PROXIES", "*", "'*' is no address or network such as 10.0.0.0/8"),
     ],
@@ -354,3 +381,81 @@ def test_reading_settings_writes_nothing(tmp_path: Path) -> None:
     load_settings(None, {}, working_directory=tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+
+
+@pytest.mark.parametrize("url", ["redis://cache", "redis://cache:6379/0", "rediss://gateway:secret@[::1]:6380/15"])
+def test_a_shared_backend_is_an_address(tmp_path: Path, url: str) -> None:
+    settings = from_file(tmp_path, f'[rate_limit]\nbackend = "{url}"\n')
+
+    assert settings.rate_limit.backend == SecretUrl(url)
+    assert settings.rate_limit.is_shared
+    assert not from_file(tmp_path, "").rate_limit.is_shared
+
+
+def test_the_address_of_the_backend_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "backend").write_text("redis://:secret@cache:6379/0\n")
+
+    settings = from_environment(tmp_path, GATEWAY_RATE_LIMIT_BACKEND_FILE=str(tmp_path / "backend"))
+
+    assert settings.rate_limit.backend.reveal() == "redis://:secret@cache:6379/0"
+    assert settings.secret_files == (tmp_path / "backend",)
+
+
+def test_an_address_without_a_password_makes_no_file_a_secret(tmp_path: Path) -> None:
+    settings = from_file(tmp_path, '[rate_limit]\nbackend = "redis://cache:6379/0"\n')
+
+    assert settings.secret_files == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://gateway@db.example.com/gateway",
+        "postgresql://gateway:correct-horse@db.example.com:6432/gateway?sslmode=verify-full",
+        "postgresql://one.example.com,two.example.com/gateway?target_session_attrs=read-write",
+        "postgresql:///gateway?host=/run/postgresql",
+    ],
+)
+def test_a_server_s_database_is_kept_as_it_is_and_shown_without_the_password(tmp_path: Path, url: str) -> None:
+    settings = from_file(tmp_path, f'[database]\nurl = "{url}"\n')
+
+    assert settings.database_place == SecretUrl(url)
+    assert not settings.database.is_file
+    assert "correct-horse" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db",
+        "postgresql://db/",
+        "postgresql://db/a b",
+        "postgresql://db/gateway?password=correct-horse",
+        "postgresql://[db/gateway",
+    ],
+)
+def test_no_server_s_database_is_told_without_repeating_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_file(tmp_path, f'[database]\nurl = "{url}"\n')
+
+    assert str(refusal.value) == f"{tmp_path}/settings.toml: database.url: {DATABASE_EXPECTED}"
+
+
+def test_the_address_of_a_database_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://gateway:correct-horse@db/gateway\n")
+
+    settings = from_environment(tmp_path, GATEWAY_DATABASE_URL_FILE=str(tmp_path / "url"))
+
+    assert settings.database.url.reveal() == "postgresql://gateway:correct-horse@db/gateway"
+    assert settings.secret_files == (tmp_path / "url",)
+
+
+def test_what_needs_a_file_says_so(tmp_path: Path) -> None:
+    settings = from_environment(tmp_path, GATEWAY_DATABASE_URL="postgresql://gateway:correct-horse@db/gateway")
+
+    with pytest.raises(
+        SettingsError, match=r"^database\.url: this needs an SQLite file, and it is postgresql://"
+    ) as refusal:
+        _ = settings.database_path
+
+    assert "correct-horse" not in str(refusal.value)

@@ -1,8 +1,6 @@
 """Each trigger is written down before it is sent, and afterwards what came of it."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx2
@@ -13,23 +11,20 @@ from gateway.provisioning import NewKey
 from gateway.sandbox import Answer
 from gateway.sandbox.app import Sandbox
 from gateway.store import Intent
-from tests.support import World, bearer
+from tests.other_program import OtherProgram, other_program
+from tests.support import World, bearer, sqlite_of
 
 UNAVAILABLE = {"error": "Storage is unavailable"}
 
 
-@contextmanager
-def another_process(world: World) -> Iterator[sqlite3.Connection]:
-    path = world.services.settings.database_path
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
-        connection.row_factory = sqlite3.Row
-        yield connection
+def another_process(world: World) -> AbstractContextManager[OtherProgram]:
+    return other_program(world.services.settings.database_place)
 
 
 def audit(world: World) -> list[dict[str, Any]]:
     """What another process finds in the audit at this moment."""
     with another_process(world) as connection:
-        return [dict(row) for row in connection.execute("SELECT * FROM triggers ORDER BY number")]
+        return connection.rows("SELECT * FROM triggers ORDER BY number")
 
 
 async def trigger(world: World, key: NewKey, ours: str, request_id: str = "request-1") -> httpx2.Response:
@@ -60,6 +55,7 @@ async def test_a_trigger_leaves_one_row_with_its_job(world: World) -> None:
         "outcome": "ok",
         "job_id": 1,
         "resolved_at": "2026-04-01T03:00:00.000Z",
+        "gateway_id": world.services.fleet.membership.id,
     }
 
 
@@ -136,7 +132,7 @@ async def test_a_trigger_that_cannot_be_written_down_is_not_sent(world: World) -
     ours, theirs = await world.mapped_connection()
     await world.http.get("/api/v1/connections", headers=bearer(key))
     with another_process(world) as other:
-        other.execute("BEGIN IMMEDIATE")
+        other.keep_others_from_writing()
 
         answer = await trigger(world, key, ours)
 
@@ -154,12 +150,12 @@ async def test_a_job_whose_outcome_cannot_be_written_is_still_the_caller_s(world
 
         def lock(method: str, path: str) -> bool:
             if method == "POST" and path.endswith("/jobs"):
-                other.execute("BEGIN IMMEDIATE")
+                other.keep_others_from_writing()
             return False
 
         world.sandbox.faults.answer_with(Answer.html(502), when=lock)
         answer = await trigger(world, key, ours)
-        other.execute("ROLLBACK")
+        other.rows("ROLLBACK")
 
     assert answer.status_code == 200
     assert answer.json()["job"]["jobId"] == 1
@@ -171,7 +167,7 @@ async def test_a_connection_removed_in_the_very_moment_has_no_intent(world: Worl
     ours, theirs = await world.mapped_connection()
     intent = Intent(key.record.client_id, ours, theirs, key.record.id, "request-1", "2026", "2026")
     with another_process(world) as other:
-        other.execute("DELETE FROM connections")
+        other.rows("DELETE FROM connections")
 
     with pytest.raises(ConnectionNotFound):
         await world.services.audit.begin(intent)
@@ -183,9 +179,9 @@ async def test_a_trigger_flushes_no_cached_key(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     await trigger(world, key, ours)
-    epoch = world.services.store.database.watch.epoch()
+    epoch = sqlite_of(world.services.store).watch.epoch()
 
     await trigger(world, key, ours)
 
     assert len(audit(world)) == 2
-    assert world.services.store.database.watch.epoch() == epoch
+    assert sqlite_of(world.services.store).watch.epoch() == epoch

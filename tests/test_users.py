@@ -24,7 +24,7 @@ from gateway.log import configure_log
 from gateway.models import COMMAND_LINE, User
 from gateway.passwords import MOST_WAITING, Passwords
 from gateway.users import TRIES, TRIES_OF_ADDRESS, Browser, Users
-from tests.support import World
+from tests.support import World, sqlite_of
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 PASSWORD = "seven quiet herons under granite"
@@ -450,7 +450,7 @@ async def test_looking_at_pages_writes_once_a_minute(world: World, users: Users)
 async def test_a_store_that_cannot_be_written_still_tells_who_is_signed_in(world: World, users: Users) -> None:
     user, secret = await accepted(users)
     world.clock.advance(HOUR)
-    with closing(sqlite3.connect(world.services.store.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_of(world.services.store).path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
         assert await is_signed_in(users, secret)

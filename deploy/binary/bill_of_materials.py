@@ -18,7 +18,8 @@ Component = dict[str, Any]
 
 def write_bill(path: Path, contents: Iterable[tuple[str, str | None, str]], commit: str) -> None:
     """`contents` are PyInstaller's rows: name in the binary, file it comes from, kind."""
-    sources = {Path(source).resolve() for _, source, _ in contents if source}
+    # A link's source is where it points to within the binary: a file that is another row's.
+    sources = {Path(source).resolve() for _, source, kind in contents if source and kind != "SYMLINK"}
     packages = [package for package in distributions() if sources.intersection(files_of(package))]
     found = sources - {file for package in packages for file in files_of(package)}
     libraries = sorted(source for source in found if is_shared_library(source))

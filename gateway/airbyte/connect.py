@@ -20,7 +20,7 @@ def connect_airbyte(
     auth: Literal["client_credentials", "basic", "none"],
     identity: str,
     secret: Secret,
-    max_in_flight: int,
+    lane: Lane,
     clock: Clock,
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
@@ -35,7 +35,6 @@ def connect_airbyte(
         connect_seconds=deadlines.connect,
         count_leftovers=count_mismatch,
     )
-    lane = Lane(max_in_flight, monotonic=clock.monotonic)
     executor = CallExecutor(client, lane=lane, breaker=Breaker(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
     authorization: Authorization = FixedAuthorization()

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import json_option, settings_option
+from gateway.cli.options import environment_of_programs, json_option, settings_option
 from gateway.cli.output import Row, print_json, print_rows
 from gateway.clock import SystemClock
 from gateway.dashboard.wording import size
 from gateway.settings import Settings
-from gateway.store import Contents, back_up
+from gateway.store import Backup, Contents, back_up, back_up_server
 
 LARGE_PAGES = 10_000
 """What takes less is done before anybody wonders."""
@@ -25,13 +25,13 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
     """Copy the database, also while it is served, to the new file PATH.
 
     If PATH is a folder, to a new file in it that is named after the time. The copy is whole, verified, safe on disk
-    and readable by its owner only.
+    and readable by its owner only. A PostgreSQL database is dumped by pg_dump, which has to be installed.
 
     Example: gateway backup /var/backups/gateway --keep 14
     """
     if keep is not None and not path.is_dir():
         raise click.UsageError("--keep needs PATH to be a folder")
-    made = back_up(settings.database_path, path, now=SystemClock().now(), keep=keep, progress=_show_progress)
+    made = _made(settings, path, keep)
     if as_json:
         removed = [str(old) for old in made.removed]
         print_json({"path": str(made.path), **contents_row(made.contents), "removed": removed})
@@ -40,6 +40,13 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
     print_contents(made.contents)
     for old in made.removed:
         click.echo(f"Removed {old}.")
+
+
+def _made(settings: Settings, path: Path, keep: int | None) -> Backup:
+    now = SystemClock().now()
+    if settings.database.is_file:
+        return back_up(settings.database_path, path, now=now, keep=keep, progress=_show_progress)
+    return back_up_server(settings.database.url, path, now=now, keep=keep, environment=environment_of_programs())
 
 
 def contents_row(contents: Contents) -> Row:

@@ -1,12 +1,13 @@
 """gateway config."""
 
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from gateway.cli.options import json_option, settings_reader_option
 from gateway.cli.output import Row, print_rows
-from gateway.secret import Secret
+from gateway.secret import Secret, SecretUrl
 from gateway.settings import ReadSettings
 
 
@@ -29,15 +30,19 @@ def _row(read: ReadSettings, name: str) -> Row:
     origin = read.origins[name]
     return {
         "setting": name,
-        "value": _set_or_not(value) if isinstance(value, Secret) else value,
+        "value": _shown(value),
         "origin": origin.kind,
         "place": origin.place or None,
         "secret_file": origin.secret_file or None,
     }
 
 
-def _set_or_not(secret: Secret) -> str:
-    return "set" if secret else "not set"
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretUrl):
+        return repr(value)
+    if isinstance(value, Secret):
+        return "set" if value else "not set"
+    return value
 
 
 def _in_words(row: Row) -> Row:

@@ -14,8 +14,11 @@ from gateway.store import create_database
 def init(*, settings: Settings, as_json: bool) -> None:
     """Create the database that the settings name. An existing file is left alone.
 
+    A PostgreSQL database must be there and empty; its tables are made.
+
     Example: gateway init --settings /etc/gateway/settings.toml
     """
-    path = settings.database_path
-    run(create_database(path))
-    print_record({"database": str(path)}, as_json=as_json, sentence=f"Created {path}.")
+    place = settings.database_place
+    run(create_database(place))
+    done = "Created" if settings.database.is_file else "Made the tables in"
+    print_record({"database": str(place)}, as_json=as_json, sentence=f"{done} {place}.")

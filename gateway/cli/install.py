@@ -73,7 +73,7 @@ def _installation(path: Path, root: Path, program: tuple[str, ...], user: str) -
         return Installation(program=program, settings=str(path), user=user)
     read = read_settings(on_disk, {})
     server = read.settings.server
-    folder = read.settings.database_path.parent
+    folder = read.settings.database_path.parent if read.settings.database.is_file else Path(STATE_FOLDER)
     return Installation(
         program=program,
         settings=str(path),

@@ -15,6 +15,7 @@ COMMANDS = {
     "sandbox": "Run only the sandbox Airbyte.",
     "init": "Create the database.",
     "migrate": "Bring a database of an older gateway up to date.",
+    "database": "Copy an SQLite database to PostgreSQL.",
     "backup": "Copy the database, also while it is served.",
     "restore": "Put a backup in the place of the database.",
     "export": "Print clients and what they have as TOML, without secrets.",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import json_option, settings_option
+from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
 from gateway.clock import SystemClock
 from gateway.settings import Settings
-from gateway.store import Migrated, instance_lock, is_outdated, read_steps
+from gateway.store import DatabasePlace, Migrated, instance_lock, is_outdated, migrate_server, read_steps
 from gateway.store import migrate as migrate_database
 
 
@@ -16,36 +16,43 @@ from gateway.store import migrate as migrate_database
 @json_option
 @settings_option
 def migrate(*, settings: Settings, as_json: bool) -> None:
-    """Bring a database of an older gateway up to date, as serve does at its start. A verified copy is made first.
+    """Bring a database of an older gateway up to date, as serve does at its start.
+
+    Of an SQLite file a verified copy is made first. A PostgreSQL database is changed in one transaction; back it up
+    before, if an older gateway is to use it again.
 
     Example: gateway migrate --settings /etc/gateway/settings.toml
     """
-    database = settings.database_path
-    done = _migrated(database)
+    place = settings.database_place
+    done = _migrated(place)
     record = {
-        "database": str(database),
+        "database": str(place),
         "before": done.before if done else None,
         "after": done.after if done else None,
-        "copy": str(done.copy) if done else None,
+        "copy": str(done.copy) if done and done.copy else None,
     }
-    sentence = _sentence(database, done) if done else f"{database} is up to date."
+    sentence = _sentence(place, done) if done else f"{place} is up to date."
     print_record(record, as_json=as_json, sentence=sentence)
 
 
-def migrate_at_start(database: Path) -> None:
+def migrate_at_start(place: DatabasePlace) -> None:
     """What `serve` does before it opens the database: nothing, when it is up to date. Raises DatabaseRefused."""
-    done = _migrated(database)
+    done = _migrated(place)
     if done is not None:
-        click.echo(_sentence(database, done), err=True)
+        click.echo(_sentence(place, done), err=True)
 
 
-def _migrated(database: Path) -> Migrated | None:
+def _migrated(place: DatabasePlace) -> Migrated | None:
     steps = read_steps()
-    if not is_outdated(database, steps):
+    if not isinstance(place, Path):
+        migrated: Migrated | None = run(migrate_server(place, steps))
+        return migrated
+    if not is_outdated(place, steps):
         return None
-    with instance_lock(database):
-        return migrate_database(database, steps, now=SystemClock().now())
+    with instance_lock(place):
+        return migrate_database(place, steps, now=SystemClock().now())
 
 
-def _sentence(database: Path, done: Migrated) -> str:
-    return f"Migrated {database} from version {done.before} to {done.after}; as it was it is kept as {done.copy}."
+def _sentence(place: DatabasePlace, done: Migrated) -> str:
+    kept = f"; as it was it is kept as {done.copy}" if done.copy else ""
+    return f"Migrated {place} from version {done.before} to {done.after}{kept}."

@@ -4,7 +4,7 @@ import click
 
 from gateway.cli.options import settings_option
 from gateway.errors import Invalid
-from gateway.nginx_config import Tls, checked_name, checked_path, missing_settings
+from gateway.nginx_config import Tls, checked_name, checked_path, checked_upstream, missing_settings
 from gateway.nginx_config import nginx_config as config_text
 from gateway.settings import Settings
 
@@ -23,6 +23,13 @@ def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, st
         raise click.BadParameter(str(error)) from None
 
 
+def _upstreams(_context: click.Context, _option: click.Parameter, places: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(map(checked_upstream, places))
+    except Invalid as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command("nginx-config")
 @click.option("--server-name", "name", required=True, callback=_name, help="What callers type: the only Host served.")
 @click.option(
@@ -32,12 +39,20 @@ def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, st
     callback=_tls,
     help="Paths of the certificate, with its chain, and of its key. Without it: no encryption.",
 )
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="HOST:PORT",
+    callback=_upstreams,
+    help="Where a gateway listens; once for each of several. Without it: where these settings have it.",
+)
 @settings_option
-def nginx_config(*, settings: Settings, name: str, tls: Tls | None) -> None:
+def nginx_config(*, settings: Settings, name: str, tls: Tls | None, upstreams: tuple[str, ...]) -> None:
     """Print an nginx configuration for these settings, to go into /etc/nginx/conf.d.
 
     Example: gateway nginx-config --server-name gateway.example.com --tls /etc/ssl/gateway.pem /etc/ssl/gateway.key
     """
-    click.echo(config_text(settings.server, name, tls), nl=False)
-    for sentence in missing_settings(settings.server, name, tls):
+    click.echo(config_text(settings.server, name, tls, upstreams), nl=False)
+    for sentence in missing_settings(settings.server, name, tls, upstreams):
         click.echo(f"Note: {sentence}.", err=True)

@@ -5,7 +5,7 @@ import functools
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,22 @@ def supervision_of_this_process() -> Supervision:
         # The one-file binary runs as a child of the process that unpacked it, and the supervisor knows only that one.
         ours.add(os.getppid())
     return take_supervision(os.environ, frozenset(ours))
+
+
+def this_command(*more: str) -> list[str]:
+    """What starts this program with the arguments it was started with, and more."""
+    before = [] if getattr(sys, "frozen", False) else sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+    return [sys.executable, *before, *sys.argv[1:], *more]
+
+
+def environment_of_programs() -> Mapping[str, str]:
+    """What this process hands to those that it starts: their libraries are the machine's, not the binary's."""
+    ours = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        before = ours.pop("LD_LIBRARY_PATH_ORIG", None)
+        ours.pop("LD_LIBRARY_PATH", None)
+        return ours if before is None else {**ours, "LD_LIBRARY_PATH": before}
+    return ours
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

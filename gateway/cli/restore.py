@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from gateway.cli.backup import contents_row, print_contents
-from gateway.cli.options import confirm, json_option, settings_option, yes_option
+from gateway.cli.options import confirm, environment_of_programs, json_option, settings_option, yes_option
 from gateway.cli.output import print_json
 from gateway.clock import SystemClock
 from gateway.dashboard.wording import size
 from gateway.settings import Settings
-from gateway.store import instance_lock, restoration
+from gateway.store import Contents, DatabasePlace, instance_lock, restoration, restore_server
 
 
 @click.command()
@@ -21,10 +21,15 @@ from gateway.store import instance_lock, restoration
 def restore(*, settings: Settings, path: Path, yes: bool, as_json: bool) -> None:
     """Put a copy of the backup PATH in the place of the database, which is kept beside it. Stop the gateway first.
 
+    What a PostgreSQL database had is kept in a dump beside PATH.
+
     Whatever was done after the backup is undone: keys that were revoked since then work again.
 
     Example: gateway restore /var/backups/gateway/gateway-20261125T063600.123Z.db
     """
+    if not settings.database.is_file:
+        _restore_server(settings, path, yes=yes, as_json=as_json)
+        return
     database = settings.database_path
     with instance_lock(database), restoration(database, path) as prepared:
         if not (yes or as_json):
@@ -32,11 +37,22 @@ def restore(*, settings: Settings, path: Path, yes: bool, as_json: bool) -> None
             print_contents(prepared.contents, on_stderr=True)
         confirm(f"Put it in the place of {database}? Keys revoked since the backup will work again.", yes=yes)
         kept = prepared.install(SystemClock().now())
+    _tell(database, path, prepared.contents, kept, as_json=as_json)
+
+
+def _restore_server(settings: Settings, path: Path, *, yes: bool, as_json: bool) -> None:
+    url = settings.database.url
+    confirm(f"Put {path} in the place of all in {url}? Keys revoked since the backup will work again.", yes=yes)
+    contents, kept = restore_server(url, path, now=SystemClock().now(), environment=environment_of_programs())
+    _tell(url, path, contents, kept, as_json=as_json)
+
+
+def _tell(place: DatabasePlace, path: Path, contents: Contents, kept: Path | None, *, as_json: bool) -> None:
     if as_json:
         replaced = None if kept is None else str(kept)
-        print_json({"database": str(database), **contents_row(prepared.contents), "replaced": replaced})
+        print_json({"database": str(place), **contents_row(contents), "replaced": replaced})
         return
-    click.echo(f"Restored {database} from {path}.")
-    print_contents(prepared.contents)
+    click.echo(f"Restored {place} from {path}.")
+    print_contents(contents)
     if kept is not None:
         click.echo(f"The database that was there is kept as {kept}.")

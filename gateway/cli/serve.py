@@ -2,32 +2,43 @@
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import click
 import msgspec
 
 from gateway.app import create_app
 from gateway.cli.migrate import migrate_at_start
-from gateway.cli.options import settings_reader_option, supervision_of_this_process
+from gateway.cli.options import (
+    environment_of_programs,
+    settings_reader_option,
+    supervision_of_this_process,
+    this_command,
+)
 from gateway.clock import SystemClock
 from gateway.errors import StorageUnavailable
 from gateway.log import configure_log
 from gateway.passwords import Passwords
 from gateway.reload import Reloader
-from gateway.server import note_hang_ups, serve_app
+from gateway.server import HangUps, address_of, bound_listener, note_hang_ups, serve_app
 from gateway.services import build_services
-from gateway.settings import ReadSettings, Settings
-from gateway.store import Store, instance_lock
+from gateway.settings import ReadSettings, ServerSettings, Settings
+from gateway.shared.membership import require_room
+from gateway.store import DatabasePlace, Store, instance_lock
+from gateway.systemd import Supervision
 from gateway.users import Users
+from gateway.workers import Workers
 
 
 @click.command()
 @click.option("--host", help="Instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
+@click.option("--worker", "is_worker", is_flag=True, hidden=True, help="One of several, started by the first.")
 @settings_reader_option
-def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None) -> None:
+def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None, is_worker: bool) -> None:
     """Run the gateway until it is told to stop. SIGHUP has it read its settings again.
 
     Example: gateway serve --settings /etc/gateway/settings.toml
@@ -40,38 +51,86 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    migrate_at_start(settings.database_path)
+    if not is_worker:
+        migrate_at_start(settings.database_place)
     asyncio.run(_check_database(settings))
+    if server.workers > 1 and not is_worker:
+        _serve_by_workers(settings, server, supervision)
+        return
+    with _sole_use(settings.database_place):
+        _serve(settings, server, supervision, hang_ups, lambda: read_settings().settings, is_worker=is_worker)
+
+
+def _serve(
+    settings: Settings,
+    server: ServerSettings,
+    supervision: Supervision,
+    hang_ups: HangUps,
+    read: Callable[[], Settings],
+    *,
+    is_worker: bool,
+) -> None:
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
     services = build_services(settings, SystemClock())
-    with instance_lock(settings.database_path):
-        first_admin = asyncio.run(_first_admin_link(settings))
-        serve_app(
-            create_app(services, write_request_line),
-            server,
-            started=lambda address: _announce(address, settings.server.public_url or address, first_admin),
-            supervision=supervision,
-            hang_ups=hang_ups,
-            reload=Reloader(lambda: read_settings().settings, settings, services).reload,
-        )
+    announce: Callable[[str], None] = _say_nothing if is_worker else _announcer(settings)
+    serve_app(
+        create_app(services, write_request_line),
+        server,
+        started=announce,
+        supervision=supervision,
+        hang_ups=hang_ups,
+        reload=Reloader(read, settings, services).reload,
+    )
+
+
+def _serve_by_workers(settings: Settings, server: ServerSettings, supervision: Supervision) -> None:
+    configure_log(level=settings.log.level, style=settings.log.format)
+    announce = _announcer(settings)
+    listener = bound_listener(server, supervision)
+    address = address_of(listener, server, supervision)
+    workers = Workers(
+        command=this_command("--worker"),
+        environment=environment_of_programs(),
+        listener=listener,
+        supervision=supervision,
+        monotonic=SystemClock().monotonic,
+    )
+    with listener, tempfile.TemporaryDirectory(prefix="gateway-") as folder:
+        workers.run(server.workers, Path(folder), lambda: announce(address))
+
+
+def _sole_use(place: DatabasePlace) -> AbstractContextManager[None]:
+    """Of a file; a server's database is for several gateways, which tell each other of themselves."""
+    return instance_lock(place) if isinstance(place, Path) else nullcontext()
 
 
 async def _check_database(settings: Settings) -> None:
-    """Refuse a wrong file in one line before a server is set up around it."""
-    async with Store(settings.database_path):
-        pass
+    """Refuse a wrong database in one line before a server is set up around it."""
+    async with Store(settings.database_place) as store:
+        if store.is_shared:
+            await require_room(store, is_alone=not settings.rate_limit.is_shared)
 
 
 async def _first_admin_link(settings: Settings) -> str | None:
     """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
-    async with Store(settings.database_path) as store:
+    async with Store(settings.database_place) as store:
         with suppress(StorageUnavailable):  # The API can do without.
             return await Users(store, Passwords(), SystemClock(), secrets.choice).first_admin_link()
     return None
 
 
-def _announce(address: str, public_address: str, first_admin: str | None) -> None:
-    click.echo(f"Listening on {address}", err=True)
-    if first_admin is not None:
-        link = f"{public_address.rstrip('/')}/dashboard/link/{first_admin}"
-        click.echo(f"There is no admin yet. To become the first, open within 24 hours: {link}", err=True)
+def _announcer(settings: Settings) -> Callable[[str], None]:
+    first_admin = asyncio.run(_first_admin_link(settings))
+
+    def announce(address: str) -> None:
+        click.echo(f"Listening on {address}", err=True)
+        if first_admin is not None:
+            public_address = settings.server.public_url or address
+            link = f"{public_address.rstrip('/')}/dashboard/link/{first_admin}"
+            click.echo(f"There is no admin yet. To become the first, open within 24 hours: {link}", err=True)
+
+    return announce
+
+
+def _say_nothing(_address: str) -> None:
+    """A worker: who started it speaks for it."""

@@ -39,13 +39,13 @@ async def invite(request: Request) -> Response:
         if await is_made(services_of(request).store.users.by_id, user_id):
             return redirect(request, f"{USERS}?done=link")
         return await _users_page(request, status=400, problem=str(error), form=form)
-    return _show_link(request, user, secret)
+    return await _show_link(request, user, secret)
 
 
 async def make_link(request: Request) -> Response:
     """A link to set a new password with; the old one holds until then. Raises NotFound."""
     user = await _user(request)
-    return _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
+    return await _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
 
 
 async def remove_user(request: Request) -> Response:
@@ -65,8 +65,8 @@ def _slug(form: Form) -> str | None:
     return None if form["client"] == ADMIN else form["client"]
 
 
-def _show_link(request: Request, user: User, secret: str) -> Response:
-    put_reveal(request, LINK, subject=user.email, secret=f"{base_url(request)}/dashboard/link/{secret}")
+async def _show_link(request: Request, user: User, secret: str) -> Response:
+    await put_reveal(request, LINK, subject=user.email, secret=f"{base_url(request)}/dashboard/link/{secret}")
     return redirect(request, f"{USERS}?done=link")
 
 
@@ -89,7 +89,7 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        reveal=take_reveal(request, LINK),
+        reveal=await take_reveal(request, LINK),
         page=paged(request, users, lambda user: _text_of(user, clients)),
         last_admin=able_admins[0] if len(able_admins) == 1 else None,
         clients=clients,

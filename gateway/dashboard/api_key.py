@@ -58,7 +58,7 @@ async def rotate_key(request: Request) -> Response:
         if await was_created(request, owner, new_id):
             return shown_before(request, owner, new_id)
         return await _key_page(request, owner, status=400, problem=str(error), overlap=form["overlap"])
-    return shown_once(request, owner, new)
+    return await shown_once(request, owner, new)
 
 
 async def revoke_key(request: Request) -> Response:
@@ -109,7 +109,7 @@ async def _key_page(
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
         is_new="new" in request.query_params,
-        reveal=take_reveal(request, key.id),
+        reveal=await take_reveal(request, key.id),
         base_url=base_url(request),
     )
 

@@ -53,12 +53,12 @@ async def create_key(request: Request) -> Response:
         if await was_created(request, owner, key_id):
             return shown_before(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
-    return shown_once(request, owner, new)
+    return await shown_once(request, owner, new)
 
 
-def shown_once(request: Request, owner: KeyOwner, new: NewKey) -> Response:
+async def shown_once(request: Request, owner: KeyOwner, new: NewKey) -> Response:
     """To the page of the new key, which this once says what it is."""
-    put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
+    await put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
     return redirect(request, f"{owner.path}/{new.record.id}?new=1")
 
 

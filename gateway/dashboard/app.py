@@ -42,7 +42,7 @@ def create_pages(services: Services) -> ASGIApp:
     """What answers at `/`, below `/docs` and below `/dashboard`."""
     users = Users(services.store, Passwords(), services.clock, secrets.choice)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
-    app = RevealMiddleware(app, monotonic=services.clock.monotonic)
+    app = RevealMiddleware(app, monotonic=services.clock.monotonic, shared=services.fleet.runner)
     app = VisitorMiddleware(app, users=users)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)

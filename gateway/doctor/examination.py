@@ -10,6 +10,7 @@ from gateway.doctor.connections import check_mapped, check_unmapped
 from gateway.doctor.finding import Finding, failure, warning
 from gateway.doctor.installation import check_database, check_disk, check_files, check_proxies, check_settings
 from gateway.doctor.serving import check_served, check_serving
+from gateway.doctor.sharing import check_shared_limit
 from gateway.doctor.upstream import check_airbyte, check_certificate, check_name
 from gateway.errors import DatabaseRefused, GatewayError
 from gateway.services import Services
@@ -27,6 +28,7 @@ STORED: dict[str, tuple[Check, float]] = {
     "disk": (check_disk, 1.0),
     "connections": (check_unmapped, 2.0),
 }
+SHARED: dict[str, tuple[Check, float]] = {"rate limit": (check_shared_limit, 4.0)}
 WAY: dict[str, tuple[Check, float]] = {
     "dns": (check_name, 4.0),
     "tls": (check_certificate, 4.0),
@@ -44,7 +46,7 @@ async def examine(
     `services` are open, unless the database was refused: with its `refusal` everything else is looked at.
     """
     end = asyncio.get_running_loop().time() + ALL_SECONDS
-    local = {**SETTINGS, **({} if refusal else STORED), "proxies": (check_proxies, 1.0)}
+    local = {**SETTINGS, **({} if refusal else STORED), "proxies": (check_proxies, 1.0), **SHARED}
     served = {"gateway": (check_served if is_serving else check_serving, 9.0)}
     beyond = {} if refusal else {"connections": (check_mapped, ALL_SECONDS)}
     if refusal is not None:

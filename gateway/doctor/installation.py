@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.services import Services
+from gateway.settings import Settings
 from gateway.store import journal_mode
 
 SIDE_FILES = ("", "-journal", "-wal")
@@ -36,17 +37,19 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
 
 async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
     settings = services.settings
-    problems = await asyncio.to_thread(
-        lambda: [*_exposed_secrets(settings.secret_files), *_exposed_database(settings.database_path)]
-    )
+    problems = await asyncio.to_thread(lambda: list(_exposed_files(settings)))
     for problem in problems:
         yield problem
     if not problems:
-        yield passed("files", "secrets and database are closed to other users")
+        what = "secrets and database" if settings.database.is_file else "secrets"
+        yield passed("files", f"{what} are closed to other users")
 
 
 async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
     """The quick check was made when the file was opened; the full one may take minutes."""
+    if not services.settings.database.is_file:
+        yield await _server_finding(services)
+        return
     path = services.settings.database_path
     owner = await asyncio.to_thread(lambda: path.stat().st_uid)
     sqlite = f"SQLite {sqlite3.sqlite_version}, journal {journal_mode(sqlite3.sqlite_version_info)}"
@@ -59,7 +62,17 @@ async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
         )
 
 
+async def _server_finding(services: Services) -> Finding:
+    """It was checked when it was opened; what is left is who is there, and how it counts."""
+    facts = await services.store.facts()
+    gateways = f"{facts.gateways} gateways live" if facts.gateways != 1 else "1 gateway lives"
+    text = f"{services.settings.database.url} answers; {facts.server}, {facts.bytes / MEGABYTE:.1f} MB; {gateways}"
+    return passed("database", text)
+
+
 async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
+    if not services.settings.database.is_file:
+        return
     path = services.settings.database_path
     free, size = await asyncio.to_thread(lambda: (shutil.disk_usage(path.parent).free, path.stat().st_size))
     yield free_disk(free, size, path.parent)
@@ -92,6 +105,12 @@ def user_name(number: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def _exposed_files(settings: Settings) -> Iterator[Finding]:
+    yield from _exposed_secrets(settings.secret_files)
+    if settings.database.is_file:
+        yield from _exposed_database(settings.database_path)
 
 
 def _exposed_secrets(files: tuple[Path, ...]) -> Iterator[Finding]:

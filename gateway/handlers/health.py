@@ -37,6 +37,7 @@ async def show_readiness(request: Request) -> JSONAnswer:
         "status": "ready" if database == "ok" else "not ready",
         "database": database,
         "upstream": services.airbyte.state(),
+        **services.fleet.state(),
     }
     return JSONAnswer(content, status=200 if database == "ok" else 503)
 
@@ -52,6 +53,8 @@ async def show_metrics(request: Request) -> Response:
     lag_seconds = services.loop_watch.take_longest_seconds()
     metrics.gauge("loop_lag_seconds", "Longest stand-still of the event loop since the last reading.", lag_seconds)
     metrics.gauge("upstream_in_flight", "Calls to Airbyte under way.", services.airbyte.in_flight)
+    for name, text, value in services.fleet.gauges():
+        metrics.gauge(name, text, value)
     return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

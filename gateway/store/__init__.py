@@ -1,38 +1,51 @@
-"""All SQL, and the only user of aiosqlite. `Store` has a collaborator for each kind of record."""
+"""All SQL, and the only user of the databases' drivers. `Store` has a collaborator for each kind of record."""
 
 from gateway.store.backup import Backup, back_up
 from gateway.store.bulk import Changes, Snapshot
 from gateway.store.connections import ConnectionsOfClient, LastSync
-from gateway.store.database import create_database, journal_mode
+from gateway.store.gateways import LIVE_SECONDS, LiveGateway
 from gateway.store.instance_lock import instance_lock
+from gateway.store.leases import LeaseState
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
 from gateway.store.online_copy import Contents
 from gateway.store.restoration import restoration
-from gateway.store.store import Store
-from gateway.store.triggers import Intent, Unresolved
+from gateway.store.server import back_up_server, migrate_server, move_to_server, restore_server
+from gateway.store.sqlite_database import journal_mode
+from gateway.store.store import DatabasePlace, Store, create_database
+from gateway.store.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.users import Credentials, Link, Purpose
 
 __all__ = [
+    "LIVE_SECONDS",
     "Backup",
     "Changes",
     "ConnectionsOfClient",
     "Contents",
     "Credentials",
+    "DatabasePlace",
     "Intent",
     "LastSync",
+    "LeaseState",
     "Link",
+    "LiveGateway",
     "Migrated",
+    "Outcome",
     "Purpose",
     "Snapshot",
     "Step",
     "Store",
+    "TriggerUnderWay",
     "Unresolved",
     "back_up",
+    "back_up_server",
     "create_database",
     "instance_lock",
     "is_outdated",
     "journal_mode",
     "migrate",
+    "migrate_server",
+    "move_to_server",
     "read_steps",
     "restoration",
+    "restore_server",
 ]

@@ -1,15 +1,11 @@
 """Every statement about the table `activity`: who did what, written in the transaction of what was done."""
 
-import sqlite3
-
-import aiosqlite
-
 from gateway.models import ActivityEntry
-from gateway.store.database import Database, Parameters
+from gateway.store.database import Database, Parameters, Row, Transaction
 from gateway.store.pruning import prune
 
 LAST_NUMBER = (1 << 63) - 1
-"""SQLite's largest: every entry comes before it."""
+"""The largest there is: every entry comes before it."""
 
 
 class ActivityLog:
@@ -49,7 +45,7 @@ class ActivityLog:
         return [ActivityEntry(**{**dict(row), "by_operator": bool(row["by_operator"])}) for row in rows]
 
 
-async def insert(connection: aiosqlite.Connection, entry: ActivityEntry) -> None:
+async def insert(connection: Transaction, entry: ActivityEntry) -> None:
     """Write the entry in the transaction that is under way."""
     await connection.execute_fetchall(
         """
@@ -64,14 +60,12 @@ async def insert(connection: aiosqlite.Connection, entry: ActivityEntry) -> None
             entry.subject,
             entry.address,
             entry.request_id,
-            entry.by_operator,
+            int(entry.by_operator),
         ),
     )
 
 
-async def change(
-    connection: aiosqlite.Connection, sql: str, parameters: Parameters, entry: ActivityEntry | None
-) -> list[sqlite3.Row]:
+async def change(connection: Transaction, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> list[Row]:
     """The rows of a statement with RETURNING, and the entry about it if there are any: nothing done, nothing told."""
     rows = list(await connection.execute_fetchall(sql, parameters))
     if rows and entry is not None:

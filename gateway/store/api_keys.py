@@ -3,16 +3,13 @@
 Whatever changes a key takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-import sqlite3
 from typing import Any
-
-import aiosqlite
 
 from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import ActivityEntry, ApiKey, Principal
 from gateway.store import activity
 from gateway.store.clients import client_from, rate_from
-from gateway.store.database import Database
+from gateway.store.database import ConstraintViolated, Database, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.times import parse_time
 
@@ -59,8 +56,8 @@ class ApiKeys:
         """Raises Duplicate if the id is taken."""
         try:
             await self._database.write(lambda connection: _insert(connection, key, digest, entry))
-        except sqlite3.IntegrityError as error:
-            if "api_keys.id" not in str(error):
+        except ConstraintViolated as error:
+            if error.constraint != "api_keys.id":
                 raise
             raise Duplicate(f"there already is a key {key.id}") from None
 
@@ -72,10 +69,11 @@ class ApiKeys:
         Raises Invalid if `old` has been replaced, revoked or removed since it was read.
         """
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             ended = await connection.execute_fetchall(
                 """
-                UPDATE api_keys SET expires_at = min(coalesce(expires_at, ?1), ?1), successor_id = ?2
+                UPDATE api_keys
+                SET expires_at = CASE WHEN expires_at < ?1 THEN expires_at ELSE ?1 END, successor_id = ?2
                 WHERE client_id = ?3 AND id = ?4 AND successor_id IS NULL AND revoked_at IS NULL RETURNING 1
                 """,
                 (old_expires_at, new.id, old.client_id, old.id),
@@ -122,7 +120,7 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     return keys[0]
 
 
-async def _insert(connection: aiosqlite.Connection, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
+async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
     rate = key.rate
     await activity.change(
         connection,
@@ -147,7 +145,7 @@ async def _insert(connection: aiosqlite.Connection, key: ApiKey, digest: bytes, 
     )
 
 
-def key_from(row: sqlite3.Row) -> ApiKey:
+def key_from(row: Row) -> ApiKey:
     return ApiKey(
         id=row["id"],
         client_id=row["client_id"],

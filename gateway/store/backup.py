@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def back_up(
     in_folder = destination.is_dir()
     path = destination / f"gateway-{compact_time(now)}.db" if in_folder else destination
     contents = write_copy(database, path, part=destination / PART if in_folder else None, progress=progress)
-    removed = _remove_oldest(destination, keep) if in_folder and keep is not None else ()
+    removed = remove_oldest(destination, keep, NAME, _is_ours) if in_folder and keep is not None else ()
     return Backup(path, contents, removed)
 
 
@@ -77,8 +78,15 @@ def write_copy(
     return contents
 
 
-def _remove_oldest(folder: Path, keep: int) -> tuple[Path, ...]:
-    ours = sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name) and _is_ours(path))
+def remove_oldest(
+    folder: Path, keep: int, pattern: re.Pattern[str], is_ours: Callable[[Path], bool]
+) -> tuple[Path, ...]:
+    """Of the files that are so named, and are ours."""
+    ours = sorted(
+        path
+        for path in folder.iterdir()
+        if pattern.fullmatch(path.name) and path.is_file() and not path.is_symlink() and is_ours(path)
+    )
     removed = tuple(ours[:-keep])
     for path in removed:
         path.unlink()
@@ -88,8 +96,6 @@ def _remove_oldest(folder: Path, keep: int) -> tuple[Path, ...]:
 
 def _is_ours(path: Path) -> bool:
     """By its own mark too, not by its name alone."""
-    if path.is_symlink() or not path.is_file():
-        return False
     with path.open("rb") as file:
         file.seek(APPLICATION_ID_OFFSET)
         return file.read(4) == APPLICATION_ID.to_bytes(4, "big")

@@ -3,11 +3,9 @@
 Each change takes the `entry` that tells of it, and the slug of the client it belongs to, whose number the entry gets.
 """
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiosqlite
 import msgspec
 
 from gateway.errors import Duplicate, Invalid
@@ -16,7 +14,7 @@ from gateway.store import activity
 from gateway.store.api_keys import key_from
 from gateway.store.clients import client_from
 from gateway.store.connections import connection_from
-from gateway.store.database import Database
+from gateway.store.database import ConstraintViolated, Database, Row, Transaction
 from gateway.store.users import user_from
 
 
@@ -45,19 +43,19 @@ class Bulk:
         Raises StorageUnavailable, and Duplicate as the tables demand.
         """
 
-        async def unit(connection: aiosqlite.Connection) -> None:
+        async def unit(connection: Transaction) -> None:
             await work(await _snapshot(connection), Changes(connection))
 
         try:
             await self._database.write(unit)
-        except sqlite3.IntegrityError as error:
+        except ConstraintViolated as error:
             raise Duplicate(f"nothing was changed: {error}") from None
 
 
 class Changes:
     """The statements, in the transaction that is under way."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: Transaction) -> None:
         self._connection = connection
 
     async def add_client(self, client: Client, entry: ActivityEntry) -> None:
@@ -179,7 +177,7 @@ class Changes:
         await self._run("UPDATE api_keys SET revoked_at = ? WHERE id = ?", entry.at, key.id)
         await self._tell(slug, entry)
 
-    async def _run(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
+    async def _run(self, sql: str, *parameters: Any) -> list[Row]:
         return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def _tell(self, slug: str | None, entry: ActivityEntry) -> None:
@@ -192,8 +190,8 @@ def _rate(rate: RatePolicy | None) -> tuple[int | None, int | None]:
     return (rate.requests, rate.per_seconds) if rate else (None, None)
 
 
-async def _snapshot(connection: aiosqlite.Connection) -> Snapshot:
-    async def rows(table: str) -> list[sqlite3.Row]:
+async def _snapshot(connection: Transaction) -> Snapshot:
+    async def rows(table: str) -> list[Row]:
         return list(await connection.execute_fetchall(f"SELECT * FROM {table}"))  # noqa: S608 - the names below
 
     return Snapshot(

@@ -3,15 +3,12 @@
 Whatever changes a client takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-import sqlite3
-
-import aiosqlite
 import msgspec
 
 from gateway.errors import Duplicate, Unknown
 from gateway.models import ActivityEntry, Client, RatePolicy
 from gateway.store import activity
-from gateway.store.database import Database, Parameters
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 
 
 def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | None:
@@ -20,7 +17,7 @@ def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | Non
     return RatePolicy(requests, per_seconds)
 
 
-def client_from(row: sqlite3.Row) -> Client:
+def client_from(row: Row) -> Client:
     return Client(
         id=row["id"],
         slug=row["slug"],
@@ -43,7 +40,7 @@ class Clients:
     ) -> Client:
         """A new client; Duplicate if the slug is taken. `entry` is filed under the number it is given."""
 
-        async def insert(connection: aiosqlite.Connection) -> Client:
+        async def insert(connection: Transaction) -> Client:
             (row,) = await connection.execute_fetchall(
                 "INSERT INTO clients (slug, name, plan, created_at) VALUES (?, ?, ?, ?) RETURNING *",
                 (slug, name, plan, created_at),
@@ -55,7 +52,7 @@ class Clients:
 
         try:
             return await self._database.write(insert)
-        except sqlite3.IntegrityError:
+        except ConstraintViolated:
             raise Duplicate(f"there already is a client with the slug {slug!r}") from None
 
     async def all(self) -> list[Client]:

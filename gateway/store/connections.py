@@ -3,17 +3,15 @@
 What an operator changes takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-import aiosqlite
 import msgspec
 
 from gateway.errors import Duplicate, Unknown
 from gateway.models import ActivityEntry, Connection
 from gateway.store import activity
-from gateway.store.database import Database, Parameters
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 
 CACHED_CLIENTS = 10_000
@@ -41,7 +39,9 @@ class Connections:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._cache: ReadCache[int, ConnectionsOfClient] = ReadCache(database, self._load, maxsize=CACHED_CLIENTS)
+        self._cache: ReadCache[int, ConnectionsOfClient] = ReadCache(
+            database, self._load, maxsize=CACHED_CLIENTS, subject="connections"
+        )
 
     async def of_client(self, client_id: int) -> ConnectionsOfClient:
         return await self._cache.get(client_id)
@@ -106,11 +106,11 @@ class Connections:
     ) -> None:
         try:
             await self._change(sql, parameters, entry)
-        except sqlite3.IntegrityError as error:
-            if "connections.airbyte_id" in str(error):
+        except ConstraintViolated as error:
+            if error.constraint == "connections.airbyte_id":
                 airbyte_id = connection.airbyte_id
                 raise Duplicate(f"the Airbyte connection {airbyte_id} is already mapped to a connection") from None
-            if "connections.id" in str(error):
+            if error.constraint == "connections.id":
                 raise Duplicate(f"there already is a connection {connection.id}") from None
             raise
 
@@ -167,7 +167,7 @@ class Connections:
     async def require_backfill(self) -> None:
         """Every mapped connection is to be asked about again."""
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             await connection.execute_fetchall("UPDATE connections SET backfilled_at = NULL")
 
         await self._housekeeping(write)
@@ -195,7 +195,7 @@ class Connections:
         updates = [(sync.job_id, sync.at, sync.status, sync.airbyte_id, sync.job_id) for sync in syncs]
         marks = [(backfilled_at, airbyte_id) for airbyte_id in backfilled]
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             await connection.executemany(
                 """
                 UPDATE connections SET last_job_id = ?, last_sync_at = ?, last_sync_status = ?
@@ -206,7 +206,10 @@ class Connections:
             await connection.executemany("UPDATE connections SET backfilled_at = ? WHERE airbyte_id = ?", marks)
             if read_upto is not None:
                 await connection.execute_fetchall(
-                    "INSERT OR REPLACE INTO last_sync_refresh (only_row, read_upto) VALUES (1, ?)",
+                    """
+                    INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, ?)
+                    ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
+                    """,
                     (read_upto,),
                 )
 
@@ -218,7 +221,7 @@ class Connections:
         """`(airbyte_id, status)` as Airbyte just told them."""
         updates = [(status, checked_at, workspace_id, airbyte_id) for airbyte_id, status in statuses]
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             await connection.executemany(
                 """
                 UPDATE connections
@@ -233,7 +236,7 @@ class Connections:
     async def mark_statuses_checked(self, checked_at: str) -> None:
         """Every mapped connection was looked for just now, found or not."""
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "UPDATE connections SET status_checked_at = ? WHERE airbyte_id IS NOT NULL", (checked_at,)
             )
@@ -245,7 +248,7 @@ class Connections:
         await self._database.write(write, housekeeping=True, committed=self._cache.clear)
 
 
-def connection_from(row: sqlite3.Row) -> Connection:
+def connection_from(row: Row) -> Connection:
     return Connection(
         id=row["id"],
         client_id=row["client_id"],

@@ -1,220 +1,86 @@
-"""One SQLite file: creating it, refusing a wrong one, reading, and writing in whole transactions."""
+"""What the statements need of a database, whichever it is: reading, whole transactions, and when to forget.
 
-import asyncio
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+They are written once, in SQL that SQLite and PostgreSQL both read; `dialect` has the few words that differ, and
+`translation` what PostgreSQL is given instead of the rest.
+"""
 
-import aiosqlite
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Literal, Protocol, TypeVar
 
-from gateway.errors import DatabaseRefused, StorageUnavailable
-from gateway.resources import resource_text
-from gateway.store.change_watch import ChangeWatch
-from gateway.store.file_format import (
-    BUSY_TIMEOUT_SECONDS,
-    FILE_MODE,
-    SCHEMA_VERSION,
-    refusals,
-    require_file,
-    require_known,
-)
-
-LEAST_PATIENCE_SECONDS = 0.1
-"""Enough for our own reader to let a commit pass."""
-READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
-"""One reader: behind another read that waits for a lock, a read must not wait that long all over again."""
-SAFE_WAL_VERSION = (3, 51, 3)
-"""Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
+import msgspec
 
 T = TypeVar("T")
-Unit = Callable[[aiosqlite.Connection], Awaitable[T]]
 Parameters = Iterable[Any]
+Subject = Literal["keys", "connections"]
+"""What caches hold: keys with their clients, or connections."""
 
 
-def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal"]:
-    return "wal" if sqlite_version >= SAFE_WAL_VERSION else "delete"
+class Row(Protocol):
+    """A row of an answer: by column's name or number; `dict(row)` works, and `tuple(row)`."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def keys(self) -> list[str]: ...
 
 
-async def create_database(path: Path) -> None:
-    """Create the file from `schema.sql`; DatabaseRefused if anything is already there."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
-    except FileExistsError:
-        raise DatabaseRefused(f"{path}: already exists; nothing was changed") from None
-    except OSError as error:
-        raise DatabaseRefused(f"{path}: cannot be created: {error.strerror}") from None
-    try:
-        async with aiosqlite.connect(path) as connection:
-            await connection.executescript(f"BEGIN IMMEDIATE;\n{resource_text('schema.sql')}\nCOMMIT;")
-    except sqlite3.Error as error:
-        _remove(path)
-        raise DatabaseRefused(f"{path}: cannot be created: {error}") from None
+class Transaction(Protocol):
+    """The transaction that is under way."""
+
+    def execute_fetchall(self, sql: str, parameters: Parameters = ..., /) -> Awaitable[Iterable[Row]]: ...
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Awaitable[object]: ...
 
 
-def _remove(path: Path) -> None:
-    path.unlink()
+Unit = Callable[[Transaction], Awaitable[T]]
 
 
-class Database:
-    """One writer connection and one reader connection; `open` first, `close` last."""
+class Dialect(msgspec.Struct, frozen=True):
+    """SQL of this database alone."""
 
-    watch: ChangeWatch
+    now: str
+    """Its own time, in whole milliseconds since 1970."""
+    size: str
+    """How many bytes it has."""
+    server: str
+    """What runs it, in words."""
 
-    def __init__(self, path: Path, *, version: int = SCHEMA_VERSION) -> None:
-        """`version` is the one that the statements are written for."""
-        self.path = path
-        self._version = version
-        self._writing = asyncio.Lock()
-        self._transactions: set[asyncio.Task[Any]] = set()
-        self._connections: list[aiosqlite.Connection] = []
-        self._epoch = 0
-        self._is_epoch_known = False
+
+class ConstraintViolated(Exception):
+    """What was to be written is against a rule of the tables. `constraint` is `table.column` of one that is unique."""
+
+    def __init__(self, message: str, *, constraint: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class Database(Protocol):
+    """One database; `open` first, `close` last."""
+
+    dialect: Dialect
 
     async def open(self) -> None:
-        """Open and check the file; DatabaseRefused, with the file untouched, if it is not ours to use."""
-        require_file(self.path)
-        # Kept: until Python 3.12 asking for the running loop costs a system call.
-        self._loop = asyncio.get_running_loop()
-        try:
-            with refusals(self.path):
-                self._writer = await self._connect()
-                await self._check()
-                journal = journal_mode(sqlite3.sqlite_version_info)
-                await self._writer.execute_fetchall(f"PRAGMA journal_mode = {journal}")
-                self._reader = await self._connect()
-                await self._reader.execute_fetchall("PRAGMA query_only = ON")
-                self.watch = ChangeWatch(self.path, journal=journal)
-        except BaseException:
-            await self._close_connections()
-            raise
+        """Raises DatabaseRefused, with nothing changed, if it is not ours to use."""
 
     async def close(self) -> None:
-        if self._transactions:
-            await asyncio.wait(self._transactions)
-        await self._close_connections()
-        self.watch.close()
+        """After what is being written."""
 
-    def epoch(self) -> int:
-        """A number that is new whenever what was read before may be stale; looked up once in a turn of the event loop.
+    def epoch(self, subject: Subject, /) -> int:
+        """A number that is new whenever what was read of the subject may be stale. Asks nobody."""
 
-        Whatever a request asks in that turn, it had arrived before the look, so it cannot miss a commit that was
-        acknowledged before it was sent.
-        """
-        if not self._is_epoch_known:
-            self._epoch = self.watch.epoch()
-            self._is_epoch_known = True
-            self._loop.call_soon(self._end_turn)
-        return self._epoch
+    async def catch_up(self) -> None:
+        """Have `epoch` tell of all that any process has committed before this call. Raises StorageUnavailable."""
 
-    def _end_turn(self) -> None:
-        self._is_epoch_known = False
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Rows of one query. Raises StorageUnavailable."""
 
-    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
-        """Rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
-        with _storage_errors():
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                return list(await self._reader.execute_fetchall(sql, parameters))
-
-    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
-        rows = await self.fetch_all(sql, parameters)
-        return rows[0] if rows else None
+    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None: ...
 
     async def write(
         self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
     ) -> T:
         """Run `unit` in one transaction, committed whole or not at all, even when the caller is cancelled.
 
+        One transaction at a time, whoever's it is: what a unit reads stays so until it is done.
+
         `housekeeping` says that the change makes no cached record stale, but for what `committed` forgets when the
-        commit is done. Raises StorageUnavailable, and
-        sqlite3.IntegrityError as the constraint demands.
+        commit is done. Raises StorageUnavailable, and ConstraintViolated.
         """
-        transaction = asyncio.create_task(self._transaction(unit, housekeeping=housekeeping, committed=committed))
-        self._transactions.add(transaction)
-        transaction.add_done_callback(self._forget)
-        return await asyncio.shield(transaction)
-
-    def _forget(self, transaction: asyncio.Task[Any]) -> None:
-        self._transactions.discard(transaction)
-        if not transaction.cancelled():
-            # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
-            transaction.exception()
-
-    async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
-        with _storage_errors():
-            async with self._turn() as patience_seconds:
-                # SQLite polls for other processes' locks in the writer's thread; never longer than what is left.
-                await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(patience_seconds * 1000)}")
-                await self._writer.execute_fetchall("BEGIN IMMEDIATE")
-                try:
-                    before, changes = self.watch.count(), self._writer.total_changes
-                    result = await unit(self._writer)
-                    await self._writer.commit()
-                except BaseException:
-                    await self._writer.rollback()
-                    raise
-                if housekeeping and self._writer.total_changes > changes:
-                    self.watch.absorb(before, self.watch.count())
-                if committed is not None:
-                    committed()
-                return result
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[float]:
-        """The right to write, and how many seconds of patience waiting for it has left."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + BUSY_TIMEOUT_SECONDS
-        async with asyncio.timeout_at(end):
-            await self._writing.acquire()
-        try:
-            yield max(LEAST_PATIENCE_SECONDS, end - loop.time())
-        finally:
-            self._writing.release()
-
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_TIMEOUT_SECONDS,
-        )
-        self._connections.append(connection)
-        connection.row_factory = sqlite3.Row
-        await connection.execute_fetchall("PRAGMA foreign_keys = ON")
-        await connection.execute_fetchall("PRAGMA synchronous = FULL")
-        return connection
-
-    async def _check(self) -> None:
-        application_id = await self._pragma("application_id")
-        version = await self._pragma("user_version")
-        require_known(self.path, application_id=application_id, version=version, newest=self._version)
-        if version < self._version:
-            raise DatabaseRefused(
-                f"{self.path}: written by an older gateway (schema {version}, this one needs {self._version}); "
-                "bring it up to date with: gateway migrate"
-            )
-        verdict = " ".join(str(await self._pragma("quick_check(1)")).split())
-        if verdict != "ok":
-            raise DatabaseRefused(f"{self.path}: damaged: {verdict}; restore a backup with: gateway restore")
-
-    async def _pragma(self, pragma: str) -> Any:
-        rows = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
-        return next(iter(rows))[0]
-
-    async def _close_connections(self) -> None:
-        while self._connections:
-            await self._connections.pop().close()
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except TimeoutError:
-        raise StorageUnavailable(detail=f"no turn within {BUSY_TIMEOUT_SECONDS} s") from None
-    except sqlite3.Error as error:
-        raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error

@@ -10,7 +10,7 @@ from gateway.errors import DatabaseRefused
 
 APPLICATION_ID = 0x736D7274
 OLDEST_VERSION = 1
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of `schema.sql`; the steps in `migrations/` lead there from the oldest."""
 BUSY_TIMEOUT_SECONDS = 2.0
 """For the turn among our own writes and for other processes together: past it the caller is told to come back."""
@@ -27,8 +27,8 @@ def require_file(path: Path) -> None:
         raise DatabaseRefused(f"{path}: may not be read and written by this user")
 
 
-def require_known(path: Path, *, application_id: int, version: int, newest: int) -> None:
-    """DatabaseRefused unless the file is a gateway's, of a version from the oldest to `newest`."""
+def require_known(path: object, *, application_id: int, version: int, newest: int) -> None:
+    """DatabaseRefused unless the database `path` is a gateway's, of a version from the oldest to `newest`."""
     if application_id != APPLICATION_ID:
         raise DatabaseRefused(f"{path}: not a gateway database")
     if version > newest:

@@ -27,11 +27,11 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Migrated(msgspec.Struct, frozen=True):
-    """What was done. `copy` is the database as it was."""
+    """What was done. `copy` is the database as it was, where one was made."""
 
     before: int
     after: int
-    copy: Path
+    copy: Path | None
 
 
 def read_steps(folder: Path = STEPS) -> list[Step]:

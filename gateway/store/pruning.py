@@ -1,8 +1,6 @@
 """Deleting old rows without holding anybody up."""
 
-import aiosqlite
-
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
 
 PRUNE_STEP = 500
 """Rows in one transaction: a few milliseconds, between which other writes have their turn."""
@@ -14,7 +12,7 @@ async def prune(database: Database, sql: str, before: str) -> None:
     No cache holds such rows, so each step is housekeeping. Raises StorageUnavailable.
     """
 
-    async def step(connection: aiosqlite.Connection) -> int:
+    async def step(connection: Transaction) -> int:
         return len(list(await connection.execute_fetchall(sql, (before, PRUNE_STEP))))
 
     while await database.write(step, housekeeping=True) == PRUNE_STEP:

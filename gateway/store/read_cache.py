@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from gateway.store.database import Database
+from gateway.store.database import Database, Subject
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -14,8 +14,16 @@ Value = TypeVar("Value")
 class ReadCache(Generic[Key, Value]):
     """At most `maxsize` records. What is absent is remembered too: a new record is a commit and clears it all."""
 
-    def __init__(self, database: Database, load: Callable[[Key], Awaitable[Value]], *, maxsize: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        load: Callable[[Key], Awaitable[Value]],
+        *,
+        maxsize: int,
+        subject: Subject = "keys",
+    ) -> None:
         self._database = database
+        self._subject: Subject = subject
         self._load = load
         self._maxsize = maxsize
         self._entries: OrderedDict[Key, Value] = OrderedDict()
@@ -69,7 +77,7 @@ class ReadCache(Generic[Key, Value]):
         self._loads.clear()
 
     def _expire(self) -> None:
-        epoch = self._database.epoch()
+        epoch = self._database.epoch(self._subject)
         if epoch != self._epoch:
             self._epoch = epoch
             self.clear()

@@ -3,14 +3,10 @@
 A session's secret is known to its browser alone; the table holds its digest. Writes are housekeeping, as for users.
 """
 
-import sqlite3
-
-import aiosqlite
-
 from gateway.models import ActivityEntry, Session, Visitor
 from gateway.store import activity
 from gateway.store.clients import client_from
-from gateway.store.database import Database
+from gateway.store.database import Database, Row, Transaction
 from gateway.store.users import user_from
 
 
@@ -28,10 +24,11 @@ class Sessions:
         Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way.
         """
         sign_in = """
-            UPDATE users SET last_sign_in_at = ? WHERE id = ? AND password_hash IS ifnull(?, password_hash) RETURNING 1
+            UPDATE users SET last_sign_in_at = ?1
+            WHERE id = ?2 AND (CAST(?3 AS TEXT) IS NULL OR password_hash = ?3) RETURNING 1
             """
 
-        async def insert(connection: aiosqlite.Connection) -> bool:
+        async def insert(connection: Transaction) -> bool:
             await connection.execute_fetchall("DELETE FROM sessions WHERE last_seen_at < ?", (ended_before,))
             parameters = (session.created_at, session.user_id, password_hash)
             signed_in = await activity.change(connection, sign_in, parameters, entry)
@@ -67,7 +64,7 @@ class Sessions:
         return [_session_from(row) for row in rows]
 
     async def touch(self, user_id: str, session_id: str, at: str) -> None:
-        async def update(connection: aiosqlite.Connection) -> None:
+        async def update(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "UPDATE sessions SET last_seen_at = ? WHERE user_id = ? AND id = ?", (at, user_id, session_id)
             )
@@ -77,7 +74,7 @@ class Sessions:
     async def remove(self, user_id: str, session_id: str) -> None:
         """Another user's session is not touched."""
 
-        async def delete(connection: aiosqlite.Connection) -> None:
+        async def delete(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "DELETE FROM sessions WHERE user_id = ? AND id = ?", (user_id, session_id)
             )
@@ -85,13 +82,13 @@ class Sessions:
         await self._database.write(delete, housekeeping=True)
 
     async def remove_all(self, user_id: str) -> None:
-        async def delete(connection: aiosqlite.Connection) -> None:
+        async def delete(connection: Transaction) -> None:
             await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = ?", (user_id,))
 
         await self._database.write(delete, housekeeping=True)
 
 
-async def _insert(connection: aiosqlite.Connection, session: Session, digest: bytes) -> None:
+async def _insert(connection: Transaction, session: Session, digest: bytes) -> None:
     await connection.execute_fetchall(
         """
         INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
@@ -109,7 +106,7 @@ async def _insert(connection: aiosqlite.Connection, session: Session, digest: by
     )
 
 
-def _session_from(row: sqlite3.Row) -> Session:
+def _session_from(row: Row) -> Session:
     return Session(
         id=row["id"],
         user_id=row["user_id"],

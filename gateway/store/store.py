@@ -1,32 +1,52 @@
-"""The store: one database file and the statements about each kind of record."""
+"""The store: one database, a file's or a server's, and the statements about each kind of record."""
 
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
+from gateway.secret import SecretUrl
 from gateway.store.activity import ActivityLog
 from gateway.store.api_keys import ApiKeys
 from gateway.store.bulk import Bulk
 from gateway.store.clients import Clients
 from gateway.store.connections import Connections
 from gateway.store.database import Database
+from gateway.store.gateways import Gateways
+from gateway.store.leases import Leases
+from gateway.store.server import create_on_server, require_driver
 from gateway.store.sessions import Sessions
+from gateway.store.sqlite_database import SqliteDatabase, create_file
 from gateway.store.sync_days import SyncDays
 from gateway.store.totals import TotalsReader
 from gateway.store.triggers import Triggers
 from gateway.store.usage import Usage
 from gateway.store.users import Users
 
+DatabasePlace = Path | SecretUrl
+"""The path of an SQLite file, or the address of a PostgreSQL database."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What runs the database, how many bytes it has, and how many gateways serve it now."""
+
+    server: str
+    bytes: int
+    gateways: int
+
 
 class Store:
-    """Cheap to build; use as an async context manager, which opens and checks the file (DatabaseRefused)."""
+    """Cheap to build; use as an async context manager, which opens and checks the database (DatabaseRefused)."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path)
+    def __init__(self, place: DatabasePlace) -> None:
+        self.database: Database = _database_at(place)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.api_keys = ApiKeys(self.database)
         self.triggers = Triggers(self.database)
+        self.gateways = Gateways(self.database)
+        self.leases = Leases(self.database)
         self.usage = Usage(self.database)
         self.activity = ActivityLog(self.database)
         self.sync_days = SyncDays(self.database)
@@ -34,6 +54,11 @@ class Store:
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
         self.bulk = Bulk(self.database)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several gateways may serve it at once."""
+        return not isinstance(self.database, SqliteDatabase)
 
     async def __aenter__(self) -> Self:
         await self.database.open()
@@ -44,6 +69,29 @@ class Store:
     ) -> None:
         await self.database.close()
 
+    async def facts(self) -> Facts:
+        """Raises StorageUnavailable."""
+        dialect = self.database.dialect
+        (row,) = await self.database.fetch_all(f"SELECT {dialect.server} AS server, {dialect.size} AS bytes")
+        return Facts(row["server"], row["bytes"], len(await self.gateways.live()))
+
     async def check(self) -> None:
         """Raises StorageUnavailable when the database does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
+
+
+async def create_database(place: DatabasePlace) -> None:
+    """Make the tables of `schema.sql`, in a new file or in a server's empty database. Raises DatabaseRefused."""
+    if isinstance(place, Path):
+        await create_file(place)
+        return
+    await create_on_server(place)
+
+
+def _database_at(place: DatabasePlace) -> Database:
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
+    require_driver(place)
+    from gateway.store.postgres_database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
+
+    return PostgresDatabase(place)

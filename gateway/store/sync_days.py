@@ -6,10 +6,8 @@ No cache holds any of it, so each write is housekeeping: the keys and connection
 import json
 from collections.abc import Collection, Iterable
 
-import aiosqlite
-
 from gateway.models import SyncDay
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 
 
@@ -44,14 +42,18 @@ class SyncDays:
         """Put `days` in place of all from `first` on that come before `before`."""
         rows = [(airbyte_id, day.day, day.succeeded, day.failed, day.other, day.rows, day.bytes) for day in days]
 
-        async def write(connection: aiosqlite.Connection) -> None:
+        async def write(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "DELETE FROM sync_days WHERE airbyte_id = ? AND day >= ? AND day < ?",
                 (airbyte_id, first, before),
             )
             await connection.executemany("INSERT INTO sync_days VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             await connection.execute_fetchall(
-                "INSERT OR REPLACE INTO sync_days_read (airbyte_id, read_upto) VALUES (?, ?)", (airbyte_id, read_upto)
+                """
+                INSERT INTO sync_days_read (airbyte_id, read_upto) VALUES (?, ?)
+                ON CONFLICT (airbyte_id) DO UPDATE SET read_upto = excluded.read_upto
+                """,
+                (airbyte_id, read_upto),
             )
 
         await self._database.write(write, housekeeping=True)

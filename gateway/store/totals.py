@@ -22,8 +22,9 @@ class TotalsReader:
                 (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
                     AND (expires_at IS NULL OR expires_at > ?2)) AS keys,
                 (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
-                (SELECT coalesce(sum(calls), 0) FROM key_usage WHERE client_id = clients.id AND hour >= ?3) AS calls
-            FROM clients WHERE id IN (SELECT value FROM json_each(?1))
+                (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
+                    WHERE client_id = clients.id AND hour >= ?3) AS calls
+            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?1))
             """,
             (json.dumps(list(client_ids)), now, calls_since),
         )
@@ -31,7 +32,7 @@ class TotalsReader:
 
     async def of_installation(self, *, now: str) -> Totals:
         (row,) = await self._database.fetch_all(
-            """
+            f"""
             SELECT
                 (SELECT count(*) FROM clients) AS clients,
                 (SELECT count(*) FROM clients WHERE disabled_at IS NOT NULL) AS disabled_clients,
@@ -40,8 +41,8 @@ class TotalsReader:
                 (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL
                     AND (expires_at IS NULL OR expires_at > ?)) AS keys,
                 (SELECT count(*) FROM users) AS users,
-                (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) AS database_bytes
-            """,
+                {self._database.dialect.size} AS database_bytes
+            """,  # noqa: S608 - ours
             (now,),
         )
         return Totals(**dict(row))

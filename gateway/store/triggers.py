@@ -3,17 +3,19 @@
 No cache holds any of it, so each write is housekeeping: the keys read so far stay cached.
 """
 
-import aiosqlite
 import msgspec
 
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
+from gateway.store.gateways import LIVE_SECONDS, MILLISECONDS
 from gateway.store.pruning import prune
+
+LATEST_TIME = "9999-12-31T23:59:59.999Z"
 
 
 class Intent(msgspec.Struct, frozen=True):
     """A trigger about to be sent. `since` is Airbyte's time from which on a new job is this trigger's.
 
-    `caller` is the id of the key or the user who asked.
+    `caller` is the id of the key or the user who asked, `gateway_id` that of the gateway that sends it.
     """
 
     client_id: int
@@ -23,6 +25,22 @@ class Intent(msgspec.Struct, frozen=True):
     request_id: str
     created_at: str
     since: str
+    gateway_id: str | None = None
+
+
+class TriggerUnderWay(Exception):
+    """Another living gateway's trigger of this connection, young enough to be waited for: `number`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"the trigger {number} is under way")
+        self.number = number
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a trigger."""
+
+    outcome: str
+    job_id: int | None
 
 
 class Unresolved(msgspec.Struct, frozen=True):
@@ -42,17 +60,21 @@ class Triggers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, intent: Intent) -> int | None:
+    async def begin(self, intent: Intent, *, young_since: str | None = None) -> int | None:
         """Commit the intent: its number, or None if the client no longer has that connection so mapped.
 
-        Raises StorageUnavailable: then nothing may be sent.
+        Raises StorageUnavailable: then nothing may be sent. With `young_since`, raises TriggerUnderWay while another
+        living gateway has an unresolved trigger of this connection that was made at that time or later.
         """
 
-        async def insert(connection: aiosqlite.Connection) -> int | None:
+        async def insert(connection: Transaction) -> int | None:
+            if young_since is not None:
+                await self._require_none_under_way(connection, intent, young_since)
             rows = await connection.execute_fetchall(
                 """
-                INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
-                SELECT client_id, id, airbyte_id, ?, ?, ?, ? FROM connections
+                INSERT INTO triggers
+                    (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)
+                SELECT client_id, id, airbyte_id, ?, ?, ?, ?, ? FROM connections
                 WHERE client_id = ? AND id = ? AND airbyte_id = ?
                 RETURNING number
                 """,
@@ -61,6 +83,7 @@ class Triggers:
                     intent.request_id,
                     intent.created_at,
                     intent.since,
+                    intent.gateway_id,
                     intent.client_id,
                     intent.connection_id,
                     intent.airbyte_id,
@@ -73,7 +96,7 @@ class Triggers:
     async def resolve(self, client_id: int, number: int, *, outcome: str, job_id: int | None, at: str) -> None:
         """What became of the trigger. What was written first stays."""
 
-        async def update(connection: aiosqlite.Connection) -> None:
+        async def update(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 """
                 UPDATE triggers SET outcome = ?, job_id = ?, resolved_at = ?
@@ -84,14 +107,40 @@ class Triggers:
 
         await self._database.write(update, housekeeping=True)
 
-    async def unresolved(self, limit: int) -> list[Unresolved]:
-        """Every client's, oldest first: for the start."""
+    async def _require_none_under_way(self, connection: Transaction, intent: Intent, young_since: str) -> None:
+        rows = await connection.execute_fetchall(
+            f"""
+            SELECT triggers.number FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
+            WHERE outcome IS NULL AND airbyte_id = ? AND created_at >= ? AND gateways.id <> ?
+                AND seen_at > {self._database.dialect.now} - ?
+            ORDER BY triggers.number LIMIT 1
+            """,  # noqa: S608 - ours
+            (intent.airbyte_id, young_since, intent.gateway_id or "", int(LIVE_SECONDS * MILLISECONDS)),
+        )
+        for row in rows:
+            raise TriggerUnderWay(row["number"])
+
+    async def outcome(self, client_id: int, number: int) -> Outcome | None:
+        """None while it is under way, and of one that is not there. Raises StorageUnavailable."""
+        row = await self._database.fetch_one(
+            "SELECT outcome, job_id FROM triggers WHERE client_id = ? AND number = ? AND outcome IS NOT NULL",
+            (client_id, number),
+        )
+        return None if row is None else Outcome(row["outcome"], row["job_id"])
+
+    async def unresolved(self, limit: int, *, young_since: str | None = None) -> list[Unresolved]:
+        """Every client's, oldest first: for the start.
+
+        With `young_since`, none that a living gateway may still be at: those it began at that time or later.
+        """
         rows = await self._database.fetch_all(
-            """
+            f"""
             SELECT number, client_id, connection_id, airbyte_id, created_at, since FROM triggers
-            WHERE outcome IS NULL ORDER BY number LIMIT ?
-            """,
-            (limit,),
+            WHERE outcome IS NULL AND (created_at < ? OR gateway_id IS NULL OR gateway_id NOT IN
+                (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - ?))
+            ORDER BY number LIMIT ?
+            """,  # noqa: S608 - ours
+            (young_since or LATEST_TIME, int(LIVE_SECONDS * MILLISECONDS), limit),
         )
         return [Unresolved(**dict(row)) for row in rows]
 

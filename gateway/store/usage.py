@@ -7,15 +7,15 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Literal
 
-import aiosqlite
-
 from gateway.models import HourUsage, KeyUsage
-from gateway.store.database import Database
+from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 from gateway.times import format_time
 
 HOUR_SECONDS = 3600
 RATE_LIMITED = 429
+SUMS = ", ".join(f"CAST(sum({column}) AS BIGINT) AS {column}" for column in ("calls", "limited", "errors"))
+"""A sum of PostgreSQL's is of no integer type."""
 
 Count = tuple[str, float, Literal["calls", "limited", "errors"]]
 """Key id, when the hour began (Unix time), and what is counted."""
@@ -68,7 +68,7 @@ class Usage:
         if self._uses or self._counts or self._unwritten_uses or self._unwritten_counts:
             await self._database.write(self._write, housekeeping=True, committed=self._forget_written)
 
-    async def _write(self, connection: aiosqlite.Connection) -> None:
+    async def _write(self, connection: Transaction) -> None:
         """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
         for key_id, use in self._uses.items():
             self._sum_up(key_id, use)
@@ -85,7 +85,9 @@ class Usage:
             INSERT INTO key_usage (key_id, client_id, hour, calls, limited, errors)
             SELECT id, client_id, ?, ?, ?, ? FROM api_keys WHERE id = ?
             ON CONFLICT (key_id, hour) DO UPDATE SET
-                calls = calls + excluded.calls, limited = limited + excluded.limited, errors = errors + excluded.errors
+                calls = key_usage.calls + excluded.calls,
+                limited = key_usage.limited + excluded.limited,
+                errors = key_usage.errors + excluded.errors
             """,
             [
                 (_time(hour), *(number if kind == what else 0 for kind in ("calls", "limited", "errors")), key_id)
@@ -102,10 +104,10 @@ class Usage:
     async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
         """Of each key that was called in an hour that began at `since` or later, by key id."""
         rows = await self._database.fetch_all(
-            """
-            SELECT key_id, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            f"""
+            SELECT key_id, {SUMS} FROM key_usage
             WHERE client_id = ? AND hour >= ? GROUP BY key_id ORDER BY key_id
-            """,
+            """,  # noqa: S608 - ours
             (client_id, since),
         )
         return [KeyUsage(**dict(row)) for row in rows]
@@ -113,10 +115,10 @@ class Usage:
     async def hours(self, client_id: int, since: str) -> list[HourUsage]:
         """The hours in which the client's keys were called, from the one that began at `since` on, oldest first."""
         rows = await self._database.fetch_all(
-            """
-            SELECT hour, sum(calls) AS calls, sum(limited) AS limited, sum(errors) AS errors FROM key_usage
+            f"""
+            SELECT hour, {SUMS} FROM key_usage
             WHERE client_id = ? AND hour >= ? GROUP BY hour ORDER BY hour
-            """,
+            """,  # noqa: S608 - ours
             (client_id, since),
         )
         return [HourUsage(**dict(row)) for row in rows]

@@ -3,16 +3,14 @@
 No API request reads any of it, so each write is housekeeping: the keys read so far stay cached.
 """
 
-import sqlite3
 from typing import Literal
 
-import aiosqlite
 import msgspec
 
 from gateway.errors import Duplicate, Unknown
 from gateway.models import ActivityEntry, User
 from gateway.store import activity
-from gateway.store.database import Database
+from gateway.store.database import ConstraintViolated, Database, Row, Transaction
 
 Purpose = Literal["password", "first-admin", "visit"]
 
@@ -45,19 +43,19 @@ class Users:
     async def add(self, user: User, *, entry: ActivityEntry) -> None:
         """Raises Duplicate when the e-mail address, in whatever case, is taken."""
 
-        async def insert(connection: aiosqlite.Connection) -> None:
+        async def insert(connection: Transaction) -> None:
             await _insert(connection, user, password_hash=None)
             await activity.insert(connection, entry)
 
         try:
             await self._database.write(insert, housekeeping=True)
-        except sqlite3.IntegrityError:
+        except ConstraintViolated:
             raise Duplicate(f"there already is a user with the address {user.email}") from None
 
     async def add_first_admin(self, user: User, *, password_hash: str, link: bytes, entry: ActivityEntry) -> bool:
         """Use the link to make `user` the first admin; False if the link was used or there is an admin already."""
 
-        async def write(connection: aiosqlite.Connection) -> bool:
+        async def write(connection: Transaction) -> bool:
             used = await connection.execute_fetchall(
                 """
                 DELETE FROM links WHERE digest = ? AND purpose = 'first-admin'
@@ -72,7 +70,7 @@ class Users:
 
         try:
             return await self._database.write(write, housekeeping=True)
-        except sqlite3.IntegrityError:
+        except ConstraintViolated:
             raise Duplicate(f"there already is a user with the address {user.email}") from None
 
     async def all(self) -> list[User]:
@@ -91,7 +89,7 @@ class Users:
 
     async def by_email(self, email: str) -> User:
         """Raises Unknown."""
-        users = await self._select("WHERE users.email = ?", email)
+        users = await self._select("WHERE lower(users.email) = ?", _lower(email))
         if not users:
             raise Unknown(f"there is no user with the address {email!r}; see: gateway user list")
         return users[0]
@@ -104,9 +102,9 @@ class Users:
         row = await self._database.fetch_one(
             """
             SELECT users.* FROM users LEFT JOIN clients ON clients.id = users.client_id
-            WHERE email = ? AND clients.disabled_at IS NULL
+            WHERE lower(email) = ? AND clients.disabled_at IS NULL
             """,
-            (email,),
+            (_lower(email),),
         )
         return None if row is None else Credentials(user_from(row), row["password_hash"])
 
@@ -114,7 +112,7 @@ class Users:
         """Use the link up to set it, and end the user's sessions; False if the link was used meanwhile."""
         use = "DELETE FROM links WHERE digest = ? AND user_id = ? AND purpose = 'password' RETURNING 1"
 
-        async def write(connection: aiosqlite.Connection) -> bool:
+        async def write(connection: Transaction) -> bool:
             used = await activity.change(connection, use, (link, user_id), entry)
             if used:
                 await connection.execute_fetchall(
@@ -129,7 +127,7 @@ class Users:
         """Set it, and end the user's sessions and link; False if he has another than `instead_of` meanwhile."""
         update = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ? RETURNING 1"
 
-        async def write(connection: aiosqlite.Connection) -> bool:
+        async def write(connection: Transaction) -> bool:
             changed = await activity.change(connection, update, (password_hash, user_id, instead_of), entry)
             if changed:
                 await _end_access(connection, user_id)
@@ -151,8 +149,11 @@ class Users:
     async def put_link(self, link: Link) -> None:
         """Keep the link; an older one of the same user, or for the first admin, ends."""
 
-        async def replace(connection: aiosqlite.Connection) -> None:
-            await connection.execute_fetchall("DELETE FROM links WHERE user_id IS ?", (link.user_id,))
+        async def replace(connection: Transaction) -> None:
+            # SQL's equality knows no NULL; no user has an empty id.
+            await connection.execute_fetchall(
+                "DELETE FROM links WHERE coalesce(user_id, '') = ?", (link.user_id or "",)
+            )
             await connection.execute_fetchall(
                 "INSERT INTO links (digest, purpose, user_id, expires_at) VALUES (?, ?, ?, ?)",
                 (link.digest, link.purpose, link.user_id, link.expires_at),
@@ -182,7 +183,12 @@ class Users:
         return [user_from(row) for row in rows]
 
 
-def user_from(row: sqlite3.Row) -> User:
+def _lower(email: str) -> str:
+    """As lower() in both databases: ASCII letters only."""
+    return email.encode().lower().decode()
+
+
+def user_from(row: Row) -> User:
     return User(
         id=row["id"],
         client_id=row["client_id"],
@@ -193,14 +199,14 @@ def user_from(row: sqlite3.Row) -> User:
     )
 
 
-async def _insert(connection: aiosqlite.Connection, user: User, *, password_hash: str | None) -> None:
+async def _insert(connection: Transaction, user: User, *, password_hash: str | None) -> None:
     await connection.execute_fetchall(
         "INSERT INTO users (id, client_id, email, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
         (user.id, user.client_id, user.email, password_hash, user.created_at),
     )
 
 
-async def _end_access(connection: aiosqlite.Connection, user_id: str) -> None:
+async def _end_access(connection: Transaction, user_id: str) -> None:
     """Whoever came in before, by a session or a link, is out."""
     await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = ?", (user_id,))
     await connection.execute_fetchall("DELETE FROM links WHERE user_id = ?", (user_id,))

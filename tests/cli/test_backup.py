@@ -13,6 +13,7 @@ import pytest
 
 from gateway.cli.backup import LARGE_PAGES
 from gateway.store import instance_lock
+from gateway.store.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, environment, finished
 from tests.support import BOUND_SECONDS, PROGRAM
 
@@ -90,7 +91,7 @@ def test_as_json(cli: Cli, folder: Path) -> None:
     row = cli.json("backup", str(folder))
 
     assert re.fullmatch(rf"{folder}/{NAME}", row["path"])
-    assert (row["version"], row["rows"]["clients"], row["removed"]) == (1, 1, [])
+    assert (row["version"], row["rows"]["clients"], row["removed"]) == (SCHEMA_VERSION, 1, [])
     assert row["bytes"] == Path(row["path"]).stat().st_size
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, invoke, refusal_of
 
 
@@ -100,7 +101,7 @@ def test_marks_the_file_as_ours(tmp_path: Path) -> None:
     connection = sqlite3.connect(cli.database)
     try:
         assert connection.execute("PRAGMA application_id").fetchone() == (0x736D7274,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     finally:
         connection.close()
 

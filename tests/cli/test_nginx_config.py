@@ -78,3 +78,18 @@ def test_misuse_is_one_clear_line(settings: Path, arguments: tuple[str, ...]) ->
     *usage, line = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert [each for each in usage if each and not each.startswith(("Usage: ", "Try "))] == []
+
+
+def test_it_knows_several_gateways(settings: Path) -> None:
+    result = invoke("--settings", str(settings), *NAMED, "--upstream", "10.0.0.1:8080", "--upstream", "10.0.0.2:8080")
+
+    assert result.exit_code == 0
+    assert "# nginx in front of the gateways at 10.0.0.1:8080, 10.0.0.2:8080, for gateway.example.com." in result.stdout
+    assert "trusted_proxies is empty: put this nginx's address there on each gateway" in result.stderr
+
+
+def test_what_is_no_place_of_a_gateway_is_misuse(settings: Path) -> None:
+    result = invoke("--settings", str(settings), *NAMED, "--upstream", "10.0.0.1")
+
+    assert result.exit_code == 2
+    assert "'10.0.0.1' is no HOST:PORT" in result.stderr

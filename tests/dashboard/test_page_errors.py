@@ -17,7 +17,7 @@ from gateway.log import configure_log
 from gateway.middleware.errors import ErrorMiddleware
 from gateway.request_record import SCOPE_KEY, RequestRecord
 from tests.dashboard.support import HEADERS, browser, signed_in, words
-from tests.support import World
+from tests.support import World, sqlite_of
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "*/*"}
@@ -154,7 +154,7 @@ async def test_the_page_keeps_the_visitors_navigation(world: World) -> None:
 async def test_while_the_database_is_locked_the_page_says_so(world: World) -> None:
     await world.client_with_key()
     visitor = await signed_in(world, "acme")
-    with closing(sqlite3.connect(world.services.store.database.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(sqlite_of(world.services.store).path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         page = await visitor.get("/dashboard/settings/account")
 

@@ -1,13 +1,12 @@
 """/healthz, /readyz and /metrics."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from gateway.sandbox import Answer
+from tests.other_program import other_program
 from tests.support import World, bearer, running_gateway
 
 
@@ -25,6 +24,7 @@ async def test_is_ready_before_airbyte_was_ever_asked(world: World) -> None:
         "status": "ready",
         "database": "ok",
         "upstream": {"breaker": "closed", "last_answer_seconds_ago": None},
+        **({} if world.services.settings.database.is_file else {"gateways": 1}),
     }
 
 
@@ -43,8 +43,8 @@ async def test_shows_that_airbyte_is_down_and_stays_ready(world: World) -> None:
 
 
 async def test_is_not_ready_when_the_database_does_not_answer(world: World) -> None:
-    with closing(sqlite3.connect(world.services.settings.database_path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    with other_program(world.services.settings.database_place) as other:
+        other.keep_others_out()
         answer = await world.http.get("/readyz")
 
     assert (answer.status_code, answer.json()["database"]) == (503, "unavailable")

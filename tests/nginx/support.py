@@ -9,7 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +116,13 @@ def running_nginx(
     *,
     tls: Tls | None = None,
     server_name: str = SERVER_NAME,
+    upstreams: Sequence[str] = (),
     edit: Callable[[str], str] = str,
 ) -> Iterator[Nginx]:
-    """Nginx in front of the gateway at `gateway_port`; `folder` is its own and exists."""
+    """Nginx in front of the gateway at `gateway_port`, or of those at `upstreams`; `folder` is its own and exists."""
     program = nginx_program()
     plain_port, tls_port = free_ports(2)
-    text = edit(nginx_config(server_settings(gateway_port), server_name, tls))
+    text = edit(nginx_config(server_settings(gateway_port), server_name, tls, upstreams))
     configuration = write_configuration(folder, listening_on(text, plain_port, tls_port))
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)], stderr=subprocess.DEVNULL)
     nginx = Nginx(tls_port if tls else plain_port, plain_port, folder)

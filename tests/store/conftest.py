@@ -1,20 +1,18 @@
 """An open store on a new file, and two clients in it."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from gateway.models import Client
-from gateway.store import Store, create_database
+from gateway.store import DatabasePlace, Store
 
 NOW = "2026-04-01T03:00:00.000Z"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    await create_database(tmp_path / "gateway.db")
-    async with Store(tmp_path / "gateway.db") as opened:
+async def store(database_place: DatabasePlace) -> AsyncIterator[Store]:
+    async with Store(database_place) as opened:
         yield opened
 
 

@@ -10,7 +10,9 @@ import pytest
 from gateway.errors import Duplicate, Invalid
 from gateway.models import ActivityEntry, ApiKey, Client, Connection
 from gateway.store import Store
+from gateway.store.database import ConstraintViolated
 from gateway.store.pruning import PRUNE_STEP
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-02T03:00:00.000Z"
@@ -39,7 +41,7 @@ async def acme(store: Store, acme: Client) -> Client:
 
 
 def from_outside(store: Store, sql: str) -> None:
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as connection:
         connection.execute(sql)
 
 
@@ -81,13 +83,13 @@ every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 
 @every_change
 async def test_a_change_and_its_entry_are_one_transaction(store: Store, acme: Client, change: Change) -> None:
-    before, commits = await content(store), store.database.watch.count()
+    before, commits = await content(store), sqlite_of(store).watch.count()
 
     await change(store, acme, an_entry(acme))
 
     assert await content(store) != before
     assert await subjects(store) == ["Shop (conn_1)"]
-    assert store.database.watch.count() == commits + 1
+    assert sqlite_of(store).watch.count() == commits + 1
 
 
 @every_change
@@ -95,7 +97,7 @@ async def test_an_entry_that_cannot_be_written_undoes_the_change(store: Store, a
     from_outside(store, "CREATE TRIGGER full BEFORE INSERT ON activity BEGIN SELECT raise(FAIL, 'disk full'); END")
     before = await content(store)
 
-    with pytest.raises((sqlite3.IntegrityError, Duplicate)):
+    with pytest.raises((ConstraintViolated, Duplicate)):
         await change(store, acme, an_entry(acme))
 
     assert await content(store) == before
@@ -110,7 +112,7 @@ async def test_a_change_that_cannot_be_committed_leaves_no_entry(store: Store, a
     )
     before = await content(store)
 
-    with pytest.raises((sqlite3.IntegrityError, Duplicate)):
+    with pytest.raises((ConstraintViolated, Duplicate)):
         await change(store, acme, an_entry(acme))
 
     assert await subjects(store) == []
@@ -135,7 +137,7 @@ REFUSED: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
 async def test_a_refused_change_leaves_no_entry(store: Store, acme: Client, change: Change) -> None:
-    with pytest.raises((Duplicate, Invalid, sqlite3.IntegrityError)):
+    with pytest.raises((Duplicate, Invalid, ConstraintViolated)):
         await change(store, acme, an_entry(acme))
 
     assert await subjects(store) == []
@@ -207,11 +209,11 @@ async def test_an_entry_comes_back_as_it_was_written(store: Store, acme: Client)
 
 
 async def test_recording_leaves_the_caches_alone(store: Store, acme: Client) -> None:
-    epoch = store.database.watch.epoch()
+    epoch = sqlite_of(store).watch.epoch()
 
     await store.activity.record(an_entry(acme))
 
-    assert store.database.watch.epoch() == epoch
+    assert sqlite_of(store).watch.epoch() == epoch
 
 
 async def test_a_client_sees_its_own_entries_and_nobody_else_s(store: Store, acme: Client, other: Client) -> None:
@@ -264,15 +266,15 @@ async def test_the_log_outlives_a_client_and_nobody_inherits_it(store: Store, ac
 
 
 async def test_pruning_forgets_the_old_and_goes_in_steps(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path)) as another_process, another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(
             "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES (?, 'a', 'b', 'c', 0)",
             [(at,) for at in (NOW, LATER) for _ in range(PRUNE_STEP + 1)],
         )
-    epoch, commits = store.database.watch.epoch(), store.database.watch.count()
+    epoch, commits = sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()
 
     await store.activity.prune(LATER)
 
     rows = await store.database.fetch_all("SELECT at, count(*) FROM activity GROUP BY at")
     assert [tuple(row) for row in rows] == [(LATER, PRUNE_STEP + 1)]
-    assert (store.database.watch.epoch(), store.database.watch.count()) == (epoch, commits + 2)
+    assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 2)

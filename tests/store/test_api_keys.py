@@ -11,8 +11,9 @@ import pytest
 from gateway.errors import Invalid, Unknown
 from gateway.models import ApiKey, Client, Principal, RatePolicy, Scope
 from gateway.store import Store
+from gateway.store.database import ConstraintViolated
 from gateway.times import parse_time
-from tests.support import next_turn
+from tests.support import next_turn, sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-02T03:00:00.000Z"
@@ -52,14 +53,14 @@ def a_key(
 
 def from_outside(store: Store, sql: str, *parameters: object) -> None:
     """What another process does to the file."""
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as connection:
         connection.execute(sql, parameters)
 
 
 async def statements_of_reader(store: Store) -> list[str]:
     """Grows with each statement that requests make the database run."""
     seen: list[str] = []
-    reader = store.database._reader  # noqa: SLF001 - only SQLite itself can tell that nothing was asked of it
+    reader = sqlite_of(store)._reader  # noqa: SLF001 - only SQLite itself can tell that nothing was asked of it
     await reader.set_trace_callback(seen.append)
     return seen
 
@@ -161,7 +162,7 @@ async def test_a_new_key_works_although_it_was_tried_before_it_existed(store: St
 async def test_a_new_key_made_by_another_process_works_although_it_was_tried_before(store: Store, acme: Client) -> None:
     assert await store.api_keys.principal(DIGEST) is None
 
-    async with Store(store.database.path) as command_line:
+    async with Store(sqlite_of(store).path) as command_line:
         await command_line.api_keys.add(a_key(acme), digest=DIGEST)
 
     assert await store.api_keys.principal(DIGEST) is not None
@@ -173,7 +174,7 @@ async def test_revocation_by_another_process_bites_at_once_even_amid_housekeepin
         sys.executable,
         "-c",
         OBEDIENT_PROCESS,
-        str(store.database.path),
+        str(sqlite_of(store).path),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -270,7 +271,7 @@ async def test_a_rotation_that_fails_leaves_the_old_key_as_it_was(store: Store, 
     old = a_key(acme)
     await store.api_keys.add(old, digest=DIGEST)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await store.api_keys.replace(old, a_key(acme, "key_2"), digest=DIGEST, old_expires_at=NOW)
 
     assert await store.api_keys.all() == [old]
@@ -318,21 +319,21 @@ async def test_another_clients_key_is_as_unknown_as_none(store: Store, acme: Cli
 
 @pytest.mark.parametrize("scope", ["admin", "", "FULL"])
 async def test_a_scope_that_does_not_exist_cannot_be_stored(store: Store, acme: Client, scope: str) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await store.api_keys.add(msgspec.structs.replace(a_key(acme), scope=scope), digest=DIGEST)
 
 
 async def test_a_key_without_a_client_cannot_be_stored(store: Store, acme: Client) -> None:
     await store.clients.remove(acme.id)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await store.api_keys.add(a_key(acme), digest=DIGEST)
 
 
 async def test_the_file_holds_nothing_of_a_key_but_digest_and_start(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
 
-    with closing(sqlite3.connect(store.database.path)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as connection:
         dump = "\n".join(connection.iterdump())
 
     assert DIGEST.hex().upper() in dump.upper()

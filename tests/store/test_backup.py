@@ -13,6 +13,7 @@ import pytest
 
 from gateway.errors import DatabaseRefused
 from gateway.store import back_up, create_database
+from gateway.store.file_format import SCHEMA_VERSION
 from tests.store.crash import is_killed
 from tests.support import START
 
@@ -65,7 +66,7 @@ def test_a_backup_is_the_whole_database_and_its_owners_alone(database: Path, fol
     assert stat.S_IMODE(backup.path.stat().st_mode) == 0o600
     assert backup.contents.rows["clients"] == 1
     assert backup.contents.bytes == backup.path.stat().st_size
-    assert backup.contents.version == 1
+    assert backup.contents.version == SCHEMA_VERSION
     assert names(folder) == ["one.db"]
 
 

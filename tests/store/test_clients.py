@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import Duplicate, Unknown
 from gateway.models import ApiKey, Client, Connection, RatePolicy
 from gateway.store import Store
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-02T03:00:00.000Z"
@@ -16,7 +17,7 @@ LATER = "2026-04-02T03:00:00.000Z"
 
 def from_outside(store: Store, sql: str, *parameters: object) -> list[tuple[object, ...]]:
     """What another process does to the file or sees in it."""
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 

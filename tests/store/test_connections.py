@@ -1,16 +1,15 @@
 """Connections in the store: whose they are, what they are mapped to, and what is known of their syncs."""
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 
-import aiosqlite
 import msgspec
 import pytest
 
 from gateway.errors import Duplicate, Unknown
 from gateway.models import Client, Connection
 from gateway.store import LastSync, Store
+from gateway.store.database import ConstraintViolated, Transaction
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-02T03:00:00.000Z"
@@ -90,10 +89,10 @@ async def test_the_file_itself_refuses_a_second_mapping(store: Store, acme: Clie
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     await store.connections.add(a_connection(other, "conn_2"))
 
-    async def unit(connection: aiosqlite.Connection) -> None:
+    async def unit(connection: Transaction) -> None:
         await connection.execute_fetchall("UPDATE connections SET airbyte_id = ?", (ONE,))
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await store.database.write(unit)
 
 
@@ -170,7 +169,7 @@ async def test_an_unknown_connection_id_is_answered_with_the_way_to_the_known_on
 async def test_a_connection_without_a_client_cannot_be_stored(store: Store, acme: Client) -> None:
     await store.clients.remove(acme.id)
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await store.connections.add(a_connection(acme, "conn_1", ONE))
 
 
@@ -300,11 +299,11 @@ async def test_housekeeping_of_a_caller_who_left_is_seen_once_it_is_done(store: 
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def hold_the_writer(_connection: aiosqlite.Connection) -> None:
+    async def hold_the_writer(_connection: Transaction) -> None:
         begun.set()
         await go_on.wait()
 
-    async def nothing(_connection: aiosqlite.Connection) -> None:
+    async def nothing(_connection: Transaction) -> None:
         pass
 
     holding = asyncio.create_task(store.database.write(hold_the_writer, housekeeping=True))

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import Store, create_database
-from gateway.store.database import Database, Unit, journal_mode
+from gateway.store.database import ConstraintViolated, Transaction, Unit
+from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.sqlite_database import SqliteDatabase, journal_mode
 
 PAGE = 4096
 
@@ -26,8 +27,8 @@ async def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def database(path: Path) -> AsyncIterator[Database]:
-    opened = Database(path)
+async def database(path: Path) -> AsyncIterator[SqliteDatabase]:
+    opened = SqliteDatabase(path)
     await opened.open()
     yield opened
     await opened.close()
@@ -37,14 +38,14 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-async def add_client(connection: aiosqlite.Connection, slug: str) -> None:
+async def add_client(connection: Transaction, slug: str) -> None:
     await connection.execute_fetchall(
         "INSERT INTO clients (slug, name, plan, created_at) VALUES (?, 'A', 'free', '2026-04-01T03:00:00.000Z')",
         (slug,),
     )
 
 
-async def slugs(database: Database) -> list[str]:
+async def slugs(database: SqliteDatabase) -> list[str]:
     return [row["slug"] for row in await database.fetch_all("SELECT slug FROM clients ORDER BY id")]
 
 
@@ -62,7 +63,7 @@ def test_a_new_database_is_readable_by_its_owner_only(path: Path) -> None:
 async def test_a_new_database_is_marked_as_ours(path: Path) -> None:
     with another_process(path) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (0x736D7274,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 @pytest.mark.parametrize("content", [b"", b"my diary", b"SQLite format 3\x00"])
@@ -149,9 +150,10 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, journal:
 
 async def test_a_database_of_a_newer_gateway_is_refused(path: Path) -> None:
     with another_process(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    assert await refused(path) == f"{path}: written by a newer gateway (schema 2, this one knows 1)"
+    words = f"(schema {SCHEMA_VERSION + 1}, this one knows {SCHEMA_VERSION})"
+    assert await refused(path) == f"{path}: written by a newer gateway {words}"
 
 
 async def test_a_database_of_no_known_version_is_refused(path: Path) -> None:
@@ -230,15 +232,15 @@ def test_write_ahead_logging_waits_for_the_sqlite_that_does_it_safely(version: t
     assert journal_mode(version) == mode
 
 
-async def test_the_file_uses_the_journal_that_suits_the_linked_sqlite(database: Database) -> None:
+async def test_the_file_uses_the_journal_that_suits_the_linked_sqlite(database: SqliteDatabase) -> None:
     (row,) = await database.fetch_all("PRAGMA journal_mode")
 
     assert row[0] == journal_mode(sqlite3.sqlite_version_info)
 
 
 @pytest.mark.parametrize(("pragma", "value"), [("foreign_keys", 1), ("synchronous", 2)])
-async def test_reader_and_writer_both_keep_what_they_promise(database: Database, pragma: str, value: int) -> None:
-    async def ask(connection: aiosqlite.Connection) -> int:
+async def test_reader_and_writer_both_keep_what_they_promise(database: SqliteDatabase, pragma: str, value: int) -> None:
+    async def ask(connection: Transaction) -> int:
         rows = await connection.execute_fetchall(f"PRAGMA {pragma}")
         return int(next(iter(rows))[0])
 
@@ -247,14 +249,14 @@ async def test_reader_and_writer_both_keep_what_they_promise(database: Database,
     assert (read[0], await database.write(ask)) == (value, value)
 
 
-async def test_the_reader_cannot_write(database: Database) -> None:
+async def test_the_reader_cannot_write(database: SqliteDatabase) -> None:
     with pytest.raises(StorageUnavailable) as refusal:
         await database.fetch_all("DELETE FROM clients")
 
     assert "SQLITE_READONLY" in refusal.value.detail
 
 
-async def test_a_failure_of_the_storage_is_told_to_the_log_only(database: Database) -> None:
+async def test_a_failure_of_the_storage_is_told_to_the_log_only(database: SqliteDatabase) -> None:
     with pytest.raises(StorageUnavailable) as refusal:
         await database.fetch_all("SELECT * FROM nowhere")
 
@@ -273,8 +275,8 @@ async def test_a_path_with_odd_characters_is_a_path_like_any_other(tmp_path: Pat
         assert connection.execute("SELECT slug FROM clients").fetchall() == [("acme",)]
 
 
-async def test_a_failing_unit_leaves_nothing_behind(database: Database) -> None:
-    async def unit(connection: aiosqlite.Connection) -> None:
+async def test_a_failing_unit_leaves_nothing_behind(database: SqliteDatabase) -> None:
+    async def unit(connection: Transaction) -> None:
         await add_client(connection, "one")
         await add_client(connection, "two")
         raise ZeroDivisionError
@@ -287,22 +289,22 @@ async def test_a_failing_unit_leaves_nothing_behind(database: Database) -> None:
     assert await slugs(database) == ["three"]
 
 
-async def test_a_unit_stopped_by_a_constraint_leaves_nothing_behind(database: Database) -> None:
-    async def unit(connection: aiosqlite.Connection) -> None:
+async def test_a_unit_stopped_by_a_constraint_leaves_nothing_behind(database: SqliteDatabase) -> None:
+    async def unit(connection: Transaction) -> None:
         await add_client(connection, "one")
         await add_client(connection, "one")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintViolated):
         await database.write(unit)
 
     assert await slugs(database) == []
 
 
-async def test_two_writes_at_once_never_mix(database: Database) -> None:
+async def test_two_writes_at_once_never_mix(database: SqliteDatabase) -> None:
     first_began, second_waits = asyncio.Event(), asyncio.Event()
     order: list[str] = []
 
-    async def first(connection: aiosqlite.Connection) -> None:
+    async def first(connection: Transaction) -> None:
         await add_client(connection, "first")
         order.append("first begins")
         first_began.set()
@@ -312,7 +314,7 @@ async def test_two_writes_at_once_never_mix(database: Database) -> None:
         order.append("first fails")
         raise ZeroDivisionError
 
-    async def second(connection: aiosqlite.Connection) -> None:
+    async def second(connection: Transaction) -> None:
         order.append("second begins")
         await add_client(connection, "second")
 
@@ -328,13 +330,13 @@ async def test_two_writes_at_once_never_mix(database: Database) -> None:
     assert await slugs(database) == ["second"]
 
 
-def numbered(unit: Callable[[aiosqlite.Connection, int], Awaitable[None]], number: int) -> Unit[None]:
+def numbered(unit: Callable[[Transaction, int], Awaitable[None]], number: int) -> Unit[None]:
     """`unit` for one number."""
     return lambda connection: unit(connection, number)
 
 
-async def test_fifty_writes_at_once_are_fifty_transactions(database: Database) -> None:
-    async def unit(connection: aiosqlite.Connection, number: int) -> None:
+async def test_fifty_writes_at_once_are_fifty_transactions(database: SqliteDatabase) -> None:
+    async def unit(connection: Transaction, number: int) -> None:
         await add_client(connection, f"a{number}")
         await add_client(connection, f"b{number}")
         if number % 5 == 0:
@@ -351,13 +353,15 @@ async def test_fifty_writes_at_once_are_fifty_transactions(database: Database) -
     )
 
 
-async def test_the_write_of_a_caller_who_leaves_is_whole_or_absent_and_the_next_one_works(database: Database) -> None:
-    async def unit(connection: aiosqlite.Connection, number: int) -> None:
+async def test_the_write_of_a_caller_who_leaves_is_whole_or_absent_and_the_next_one_works(
+    database: SqliteDatabase,
+) -> None:
+    async def unit(connection: Transaction, number: int) -> None:
         await add_client(connection, f"a{number}")
         await connection.execute_fetchall("SELECT 1")
         await add_client(connection, f"b{number}")
 
-    async def add_next(connection: aiosqlite.Connection, number: int) -> None:
+    async def add_next(connection: Transaction, number: int) -> None:
         await add_client(connection, f"next{number}")
 
     for number in range(100):
@@ -374,10 +378,10 @@ async def test_the_write_of_a_caller_who_leaves_is_whole_or_absent_and_the_next_
     assert {f"next{number}" for number in range(100)} <= stored
 
 
-async def test_a_write_that_began_is_finished_although_its_caller_left(database: Database) -> None:
+async def test_a_write_that_began_is_finished_although_its_caller_left(database: SqliteDatabase) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def unit(connection: aiosqlite.Connection) -> None:
+    async def unit(connection: Transaction) -> None:
         begun.set()
         await go_on.wait()
         await add_client(connection, "acme")
@@ -396,7 +400,7 @@ async def test_a_write_that_began_is_finished_although_its_caller_left(database:
 async def test_closing_waits_for_the_write_of_a_caller_who_left(path: Path) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def unit(connection: aiosqlite.Connection) -> None:
+    async def unit(connection: Transaction) -> None:
         begun.set()
         await go_on.wait()
         await add_client(connection, "acme")
@@ -413,7 +417,7 @@ async def test_closing_waits_for_the_write_of_a_caller_who_left(path: Path) -> N
 
 
 async def test_a_write_while_another_process_writes_is_refused_after_the_patience_and_works_again_later(
-    database: Database,
+    database: SqliteDatabase,
 ) -> None:
     with another_process(database.path) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -429,7 +433,7 @@ async def test_a_write_while_another_process_writes_is_refused_after_the_patienc
     assert await slugs(database) == ["acme"]
 
 
-async def test_a_write_waits_for_another_process_that_is_soon_done(database: Database) -> None:
+async def test_a_write_waits_for_another_process_that_is_soon_done(database: SqliteDatabase) -> None:
     with another_process(database.path) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO clients (slug, name, plan, created_at) VALUES ('theirs', 'A', 'free', '2026')")

@@ -15,8 +15,8 @@ import pytest
 from gateway.errors import DatabaseRefused
 from gateway.resources import resource_text
 from gateway.store import Migrated, is_outdated, migrate, read_steps
-from gateway.store.database import Database
 from gateway.store.file_format import OLDEST_VERSION, SCHEMA_VERSION
+from gateway.store.sqlite_database import SqliteDatabase
 from tests.cli.conftest import wait_until
 from tests.faults.disks import fill, small_disk
 from tests.store.crash import PROGRAM
@@ -149,9 +149,10 @@ def test_steps_are_taken_in_order_and_a_copy_is_kept(database: Path) -> None:
 
     done = run(database, NOTE, "UPDATE clients SET plan = note")
 
-    assert done == Migrated(1, 3, database.parent / COPY)
-    assert dump(done.copy) == before
-    assert done.copy.stat().st_mode & 0o777 == 0o600
+    copy = database.parent / COPY
+    assert done == Migrated(1, 3, copy)
+    assert dump(copy) == before
+    assert copy.stat().st_mode & 0o777 == 0o600
     with written(database) as connection:
         assert connection.execute("SELECT plan, note FROM clients").fetchall() == [("a;b", "seen!")]
         assert connection.execute("PRAGMA user_version").fetchone() == (3,)
@@ -301,7 +302,7 @@ def test_a_kill_during_a_step_leaves_the_file_as_it_was(database: Path) -> None:
 
 def test_other_commands_refuse_an_older_file_and_say_what_to_do(database: Path) -> None:
     with pytest.raises(DatabaseRefused) as refusal:
-        asyncio.run(Database(database, version=2).open())
+        asyncio.run(SqliteDatabase(database, version=2).open())
 
     assert str(refusal.value) == (
         f"{database}: written by an older gateway (schema 1, this one needs 2); "

@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from gateway.errors import StorageUnavailable
 from gateway.store import create_database
-from gateway.store.database import Database
+from gateway.store.database import Transaction
 from gateway.store.read_cache import ReadCache
+from gateway.store.sqlite_database import SqliteDatabase
 from tests.support import next_turn
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     await create_database(tmp_path / "gateway.db")
-    opened = Database(tmp_path / "gateway.db")
+    opened = SqliteDatabase(tmp_path / "gateway.db")
     await opened.open()
     yield opened
     await opened.close()
@@ -28,7 +28,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 class Names:
     """A cache of clients' names by slug, and the list of what had to be read for it."""
 
-    def __init__(self, database: Database, *, maxsize: int = 100) -> None:
+    def __init__(self, database: SqliteDatabase, *, maxsize: int = 100) -> None:
         self.database = database
         self.reads: list[str] = []
         self.cache: ReadCache[str, str | None] = ReadCache(database, self._load, maxsize=maxsize)
@@ -39,7 +39,7 @@ class Names:
         return row["name"] if row else None
 
     async def write(self, slug: str, name: str, *, housekeeping: bool = False) -> None:
-        async def unit(connection: aiosqlite.Connection) -> None:
+        async def unit(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "INSERT INTO clients (slug, name, plan, created_at) VALUES (?1, ?2, 'free', '2026') "
                 "ON CONFLICT (slug) DO UPDATE SET name = ?2",
@@ -53,7 +53,7 @@ class Names:
             connection.execute("UPDATE clients SET name = ? WHERE slug = ?", (name, slug))
 
 
-async def test_what_was_read_is_not_read_again(database: Database) -> None:
+async def test_what_was_read_is_not_read_again(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
 
@@ -61,14 +61,14 @@ async def test_what_was_read_is_not_read_again(database: Database) -> None:
     assert names.reads == ["acme"]
 
 
-async def test_what_is_absent_is_not_looked_for_again(database: Database) -> None:
+async def test_what_is_absent_is_not_looked_for_again(database: SqliteDatabase) -> None:
     names = Names(database)
 
     assert [await names.cache.get("acme") for _ in range(5)] == [None] * 5
     assert names.reads == ["acme"]
 
 
-async def test_what_was_absent_is_seen_as_soon_as_it_is_there(database: Database) -> None:
+async def test_what_was_absent_is_seen_as_soon_as_it_is_there(database: SqliteDatabase) -> None:
     names = Names(database)
     assert await names.cache.get("acme") is None
 
@@ -77,14 +77,14 @@ async def test_what_was_absent_is_seen_as_soon_as_it_is_there(database: Database
     assert await names.cache.get("acme") == "Acme"
 
 
-async def test_a_commit_of_our_own_is_seen_by_the_next_look(database: Database) -> None:
+async def test_a_commit_of_our_own_is_seen_by_the_next_look(database: SqliteDatabase) -> None:
     names = Names(database)
     for number in range(20):
         await names.write("acme", f"Acme {number}")
         assert await names.cache.get("acme") == f"Acme {number}"
 
 
-async def test_a_commit_of_another_process_is_seen_by_the_next_look(database: Database) -> None:
+async def test_a_commit_of_another_process_is_seen_by_the_next_look(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     for number in range(20):
@@ -93,7 +93,7 @@ async def test_a_commit_of_another_process_is_seen_by_the_next_look(database: Da
         assert await names.cache.get("acme") == f"Acme {number}"
 
 
-async def test_housekeeping_leaves_what_was_read(database: Database) -> None:
+async def test_housekeeping_leaves_what_was_read(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     await names.cache.get("acme")
@@ -105,12 +105,12 @@ async def test_housekeeping_leaves_what_was_read(database: Database) -> None:
     assert names.reads == ["acme"]
 
 
-async def test_housekeeping_that_changes_nothing_hides_no_later_commit(database: Database) -> None:
+async def test_housekeeping_that_changes_nothing_hides_no_later_commit(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     await names.cache.get("acme")
 
-    async def nothing(connection: aiosqlite.Connection) -> None:
+    async def nothing(connection: Transaction) -> None:
         await connection.execute_fetchall("UPDATE clients SET name = 'x' WHERE slug = 'nobody'")
 
     await database.write(nothing, housekeeping=True)
@@ -119,12 +119,12 @@ async def test_housekeeping_that_changes_nothing_hides_no_later_commit(database:
     assert await names.cache.get("acme") == "New"
 
 
-async def test_a_failing_housekeeping_hides_no_commit(database: Database) -> None:
+async def test_a_failing_housekeeping_hides_no_commit(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     await names.cache.get("acme")
 
-    async def unit(connection: aiosqlite.Connection) -> None:
+    async def unit(connection: Transaction) -> None:
         await connection.execute_fetchall("UPDATE clients SET plan = 'gold'")
         raise ZeroDivisionError
 
@@ -137,7 +137,7 @@ async def test_a_failing_housekeeping_hides_no_commit(database: Database) -> Non
 
 @pytest.mark.parametrize("foreign_first", [True, False])
 async def test_housekeeping_between_foreign_commit_and_next_look_hides_nothing(
-    database: Database, foreign_first: bool
+    database: SqliteDatabase, foreign_first: bool
 ) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
@@ -152,7 +152,7 @@ async def test_housekeeping_between_foreign_commit_and_next_look_hides_nothing(
     assert await names.cache.get("acme") == "New"
 
 
-async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(database: Database) -> None:
+async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(database: SqliteDatabase) -> None:
     reading, go_on = asyncio.Event(), asyncio.Event()
     reads: list[str] = []
 
@@ -177,7 +177,7 @@ async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(dat
     assert reads == ["Old", "New"]
 
 
-async def test_a_record_read_while_the_cache_was_cleared_is_not_kept(database: Database) -> None:
+async def test_a_record_read_while_the_cache_was_cleared_is_not_kept(database: SqliteDatabase) -> None:
     reading, go_on = asyncio.Event(), asyncio.Event()
     reads: list[str] = []
 
@@ -198,7 +198,7 @@ async def test_a_record_read_while_the_cache_was_cleared_is_not_kept(database: D
     assert reads == ["acme", "acme"]
 
 
-async def test_a_failed_read_is_not_kept(database: Database) -> None:
+async def test_a_failed_read_is_not_kept(database: SqliteDatabase) -> None:
     attempts: list[str] = []
 
     async def load(slug: str) -> str:
@@ -214,7 +214,7 @@ async def test_a_failed_read_is_not_kept(database: Database) -> None:
     assert await cache.get("acme") == "acme"
 
 
-async def test_the_cache_keeps_no_more_than_its_size(database: Database) -> None:
+async def test_the_cache_keeps_no_more_than_its_size(database: SqliteDatabase) -> None:
     names = Names(database, maxsize=3)
     for slug in ("a", "b", "c", "d", "d", "c", "b", "a"):
         await names.cache.get(slug)
@@ -222,7 +222,7 @@ async def test_the_cache_keeps_no_more_than_its_size(database: Database) -> None
     assert names.reads == ["a", "b", "c", "d", "a"]
 
 
-async def test_what_was_read_is_served_while_another_process_locks_the_file(database: Database) -> None:
+async def test_what_was_read_is_served_while_another_process_locks_the_file(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     await names.cache.get("acme")
@@ -234,7 +234,7 @@ async def test_what_was_read_is_served_while_another_process_locks_the_file(data
     assert names.reads == ["acme"]
 
 
-async def test_all_who_wait_for_a_record_share_one_reading_of_it(database: Database) -> None:
+async def test_all_who_wait_for_a_record_share_one_reading_of_it(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
 
@@ -242,7 +242,7 @@ async def test_all_who_wait_for_a_record_share_one_reading_of_it(database: Datab
     assert names.reads == ["acme"]
 
 
-async def test_who_asks_after_a_commit_does_not_share_a_reading_begun_before_it(database: Database) -> None:
+async def test_who_asks_after_a_commit_does_not_share_a_reading_begun_before_it(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     early = asyncio.create_task(names.cache.get("acme"))
@@ -255,7 +255,7 @@ async def test_who_asks_after_a_commit_does_not_share_a_reading_begun_before_it(
     assert names.reads == ["acme", "acme"]
 
 
-async def test_one_who_gives_up_does_not_end_the_reading_of_the_others(database: Database) -> None:
+async def test_one_who_gives_up_does_not_end_the_reading_of_the_others(database: SqliteDatabase) -> None:
     names = Names(database)
     await names.write("acme", "Acme")
     first, second = [asyncio.create_task(names.cache.get("acme")) for _ in range(2)]

@@ -5,6 +5,7 @@ import pytest
 from gateway.models import Client, Connection, SyncDay
 from gateway.store import Store
 from gateway.store.pruning import PRUNE_STEP
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = "2026-03-30", "2026-03-31", "2026-04-01", "2026-04-02"
@@ -142,10 +143,10 @@ async def test_a_connection_without_mapping_hides_no_other_from_pruning(store: S
 
 
 async def test_reading_and_pruning_leave_the_caches_alone(store: Store, acme: Client) -> None:
-    epoch = store.database.watch.epoch()
+    epoch = sqlite_of(store).watch.epoch()
 
     await put(store, *(a_day(f"2025-{number:04}") for number in range(PRUNE_STEP + 1)), first="", before="3000")
     await store.sync_days.prune(MONDAY)
 
     assert await all_days(store) == []
-    assert store.database.watch.epoch() == epoch
+    assert sqlite_of(store).watch.epoch() == epoch

@@ -1,15 +1,18 @@
 """The audit rows of triggers."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.errors import StorageUnavailable
 from gateway.models import Client, Connection
-from gateway.store import Intent, Store
+from gateway.store import Intent, Outcome, Store, TriggerUnderWay
 from gateway.store.pruning import PRUNE_STEP
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-01T03:00:05.000Z"
@@ -51,9 +54,9 @@ async def begun(store: Store, client: Client) -> int:
 async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: Client) -> None:
     number = await store.triggers.begin(intent_of(acme))
 
-    with closing(sqlite3.connect(store.database.path)) as another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process:
         (row,) = another_process.execute("SELECT * FROM triggers").fetchall()
-    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None)
+    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -116,22 +119,22 @@ async def test_the_oldest_unresolved_come_first_and_no_more_than_asked_for(store
 
 
 async def test_neither_write_flushes_what_is_cached(store: Store, acme: Client) -> None:
-    before = store.database.watch.epoch()
+    before = sqlite_of(store).watch.epoch()
 
     number = await begun(store, acme)
     await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
     await store.triggers.prune(NOW)
 
-    assert store.database.watch.epoch() == before
+    assert sqlite_of(store).watch.epoch() == before
 
 
 async def test_each_write_is_one_transaction(store: Store, acme: Client) -> None:
-    commits = store.database.watch.count()
+    commits = sqlite_of(store).watch.count()
 
     number = await begun(store, acme)
     await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=LATER)
 
-    assert store.database.watch.count() == commits + 2
+    assert sqlite_of(store).watch.count() == commits + 2
 
 
 async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Client) -> None:
@@ -144,7 +147,7 @@ async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Cli
 
 
 async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path)) as another_process, another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(
             """
             INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
@@ -152,13 +155,13 @@ async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store,
             """,
             [(acme.id, "2025" if number % 3 else NOW) for number in range(3 * PRUNE_STEP)],
         )
-    commits = store.database.watch.count()
+    commits = sqlite_of(store).watch.count()
 
     await store.triggers.prune(NOW)
 
     assert [row["created_at"] for row in await rows(store)] == [NOW] * PRUNE_STEP
     # Two full steps, and the one that finds nothing and so commits nothing.
-    assert store.database.watch.count() == commits + 2
+    assert sqlite_of(store).watch.count() == commits + 2
 
 
 async def test_the_rows_of_a_removed_client_go_with_it(store: Store, acme: Client) -> None:
@@ -179,10 +182,67 @@ async def test_the_rows_of_a_removed_connection_stay(store: Store, acme: Client)
 
 
 async def test_an_intent_that_cannot_be_written_says_so(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as another_process:
         another_process.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(StorageUnavailable):
             await store.triggers.begin(intent_of(acme))
 
     assert await rows(store) == []
+
+
+async def begin_at(store: Store, client: Client, gateway_id: str, *, young_since: str = NOW) -> int | None:
+    intent = msgspec.structs.replace(intent_of(client), gateway_id=gateway_id)
+    return await store.triggers.begin(intent, young_since=young_since)
+
+
+@pytest.fixture
+async def living(store: Store) -> None:
+    for gateway_id in ("a", "b"):
+        await store.gateways.join(gateway_id, name=gateway_id, is_alone=False)
+
+
+@pytest.mark.usefixtures("living")
+async def test_of_many_gateways_one_triggers_a_connection(store: Store, acme: Client) -> None:
+    begun = await asyncio.gather(*(begin_at(store, acme, "ab"[n % 2]) for n in range(10)), return_exceptions=True)
+
+    numbers = [each for each in begun if isinstance(each, int)]
+    assert {row["gateway_id"] for row in await rows(store)} == {"a"}
+    assert len(numbers) == 5
+    assert {each.number for each in begun if isinstance(each, TriggerUnderWay)} == {numbers[0]}
+
+
+@pytest.mark.usefixtures("living")
+async def test_the_outcome_of_another_s_is_told_when_it_is_there(store: Store, acme: Client) -> None:
+    number = await begin_at(store, acme, "a")
+    assert number is not None
+    assert await store.triggers.outcome(acme.id, number) is None
+
+    await store.triggers.resolve(acme.id, number, outcome="ok", job_id=7, at=NOW)
+
+    assert await store.triggers.outcome(acme.id, number) == Outcome("ok", 7)
+    assert await store.triggers.outcome(acme.id + 1, number) is None
+    assert await begin_at(store, acme, "b") is not None
+
+
+@pytest.mark.usefixtures("living")
+async def test_another_s_that_is_old_or_dead_holds_nobody_up(store: Store, acme: Client) -> None:
+    assert await begin_at(store, acme, "a") is not None
+    assert await begin_at(store, acme, "b", young_since="2026-04-01T03:00:00.001Z") is not None
+    await store.gateways.leave("b")
+
+    assert await begin_at(store, acme, "c", young_since="2026-04-01T03:00:00.001Z") is not None
+
+
+@pytest.mark.usefixtures("living")
+async def test_what_a_living_gateway_is_at_is_not_left_over(store: Store, acme: Client) -> None:
+    begun = await begin_at(store, acme, "a")
+
+    async def left_over(young_since: str | None) -> list[int]:
+        return [each.number for each in await store.triggers.unresolved(10, young_since=young_since)]
+
+    assert await left_over(NOW) == []
+    assert await left_over("2026-04-01T03:00:00.001Z") == [begun]
+    assert await left_over(None) == [begun]
+    await store.gateways.leave("a")
+    assert await left_over(NOW) == [begun]

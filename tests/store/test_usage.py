@@ -10,8 +10,10 @@ import pytest
 from gateway.errors import StorageUnavailable
 from gateway.models import ApiKey, Client, HourUsage, KeyUsage
 from gateway.store import Store
+from gateway.store.database import ConstraintViolated
 from gateway.store.pruning import PRUNE_STEP
 from gateway.times import parse_time
+from tests.support import sqlite_of
 
 THREE = "2026-04-01T03:00:00.000Z"
 FOUR = "2026-04-01T04:00:00.000Z"
@@ -54,13 +56,13 @@ def call(
 
 @contextmanager
 def locked_by_another_process(store: Store) -> Iterator[None]:
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as another:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")
         yield
 
 
 def from_outside(store: Store, sql: str) -> None:
-    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as connection:
         connection.execute(sql)
 
 
@@ -199,7 +201,7 @@ async def test_a_flush_that_fails_half_way_has_written_nothing_and_forgets_nothi
     from_outside(store, "CREATE TRIGGER full BEFORE INSERT ON key_usage BEGIN SELECT raise(ABORT, 'full'); END")
     for key_id in ("key_1", "key_2", "key_1"):
         call(store, key_id, moment=NOON_UNIX)
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(ConstraintViolated):
             await store.usage.flush()
     assert {key.last_used_at for key in await store.api_keys.all()} == {None}
 
@@ -256,20 +258,20 @@ async def test_a_removed_client_s_counts_go_with_it(store: Store, acme: Client) 
 
 
 async def test_a_flush_is_one_transaction_that_leaves_the_caches_alone(store: Store, acme: Client) -> None:
-    epoch, commits = store.database.watch.epoch(), store.database.watch.count()
+    epoch, commits = sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()
     for key_id in ("key_1", "key_2"):
         call(store, key_id, 404)
 
     await store.usage.flush()
 
-    assert (store.database.watch.epoch(), store.database.watch.count()) == (epoch, commits + 1)
+    assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 1)
 
 
 async def test_a_flush_of_nothing_writes_nothing(store: Store, acme: Client) -> None:
     call(store)
     await store.usage.flush()
     statements: list[str] = []
-    await store.database._writer.set_trace_callback(statements.append)  # noqa: SLF001 - only SQLite can tell
+    await sqlite_of(store)._writer.set_trace_callback(statements.append)  # noqa: SLF001 - only SQLite can tell
 
     await store.usage.flush()
 
@@ -277,16 +279,16 @@ async def test_a_flush_of_nothing_writes_nothing(store: Store, acme: Client) -> 
 
 
 async def test_pruning_forgets_old_hours_and_goes_in_steps(store: Store, acme: Client) -> None:
-    with closing(sqlite3.connect(store.database.path)) as another_process, another_process:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(
             "INSERT INTO key_usage VALUES (?, ?, ?, 1, 0, 0)",
             [(f"key_{number}", acme.id, hour) for number in range(2 * PRUNE_STEP) for hour in (THREE, FOUR)],
         )
-    epoch, commits = store.database.watch.epoch(), store.database.watch.count()
+    epoch, commits = sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()
 
     await store.usage.prune(FOUR)
 
     rows = await store.database.fetch_all("SELECT hour, count(*) FROM key_usage GROUP BY hour")
     assert [tuple(row) for row in rows] == [(FOUR, 2 * PRUNE_STEP)]
     # Two full steps, and the one that finds nothing and so commits nothing.
-    assert (store.database.watch.epoch(), store.database.watch.count()) == (epoch, commits + 2)
+    assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 2)

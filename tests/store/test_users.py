@@ -10,6 +10,7 @@ import pytest
 from gateway.errors import Duplicate, Unknown
 from gateway.models import ActivityEntry, ApiKey, Client, Session, User
 from gateway.store import Link, Store
+from tests.support import sqlite_of
 
 NOW = "2026-04-01T03:00:00.000Z"
 TOMORROW = "2026-04-02T03:00:00.000Z"
@@ -297,5 +298,5 @@ async def test_the_file_holds_no_secret_of_a_link_that_ended(store: Store, acme:
     await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
     await store.users.set_password(user.id, password_hash="hash", link=b"link", entry=an_entry())
 
-    with closing(sqlite3.connect(store.database.path)) as connection:
+    with closing(sqlite3.connect(sqlite_of(store).path)) as connection:
         assert connection.execute("SELECT count(*) FROM links").fetchone() == (0,)

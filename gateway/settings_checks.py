@@ -1,0 +1,65 @@
+"""Rules of single settings that their type cannot state. `origin` names the value at the beginning of an error line."""
+
+import ipaddress
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from gateway.errors import SettingsError
+
+LONGEST_NUMBER = 5
+"""Digits of the number of a database."""
+
+
+def check_networks(origin: object, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingsError(f"{origin}: {network!r} is no address or network such as 10.0.0.0/8") from None
+
+
+def check_url(origin: object, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    else:
+        good = good and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not (good and url.isascii() and url.isprintable() and " " not in url):
+        raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment")
+
+
+def check_database(origin: object, url: str, *, file_prefix: str) -> None:
+    if url.startswith(file_prefix):
+        good = url != file_prefix
+    else:
+        try:
+            parts = urlsplit(url)
+            # A password in the query would be shown: it is masked only where addresses have it.
+            good = parts.scheme == "postgresql" and len(parts.path) > 1 and "password" not in parse_qs(parts.query)
+        except ValueError:
+            good = False
+        good = good and url.isascii() and url.isprintable() and " " not in url
+    if not good:
+        # Not what was written: there may be a password in it.
+        raise SettingsError(f"{origin}: expected {file_prefix}PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME")
+
+
+def check_backend(origin: object, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = _is_server(parts) and url.isascii() and url.isprintable() and " " not in url
+    except ValueError:
+        good = False
+    if not good:
+        # Not what was written: there may be a password in it.
+        raise SettingsError(
+            f"{origin}: expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
+        )
+
+
+def _is_server(parts: SplitResult) -> bool:
+    number = parts.path.removeprefix("/")
+    is_number = not number or (number.isdigit() and len(number) <= LONGEST_NUMBER)
+    is_address = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    return parts.scheme in {"redis", "rediss"} and is_address and is_number

@@ -1,0 +1,1 @@
+"""What several gateways share, and what each does alone while the others cannot be asked."""

@@ -1,0 +1,113 @@
+"""Calls to Airbyte at once: at most so many for all gateways together, for Airbyte has only so many threads."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from gateway.airbyte import LANE_WAIT_SECONDS, Kind, Lane
+from gateway.errors import UpstreamBusy
+from gateway.shared.scripts import GIVE, KEEP, TAKE_PLACE, Away, Runner
+
+KIND_KEYS = {"read": "gateway:places:read", "trigger": "gateway:places:trigger"}
+HOLD_SECONDS = 6.0
+"""After this without a word from who took it a place is free again: its gateway was killed."""
+KEEP_SECONDS = 2.0
+LOOK_SECONDS = 0.02
+"""How often one who waits looks for a place; nobody tells him."""
+
+
+class FleetLane(Lane):
+    """First a place of this gateway's, which keeps callers and kinds fair, then one of the fleet's."""
+
+    def __init__(
+        self, size: int, valkey: Runner, *, share: Callable[[int], int], monotonic: Callable[[], float]
+    ) -> None:
+        """`share` tells how many of so many places are this gateway's when nobody can be asked."""
+        super().__init__(size, monotonic=monotonic)
+        self._fleet_size = size
+        self._fleet_of_kind = size - 1
+        self._valkey = valkey
+        self._share = share
+        self._held: dict[str, Kind] = {}
+        self._asked: dict[str, asyncio.Future[object]] = {}
+        self._telling = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+        self._givers: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def place(self, kind: Kind, caller: str) -> AsyncIterator[None]:
+        """Hold a place. Raises UpstreamBusy when none is free in time."""
+        async with super().place(kind, caller):
+            holder = secrets.token_hex(8)
+            await self._take(kind, holder)
+            try:
+                yield
+            finally:
+                self._give(holder)
+
+    async def close(self) -> None:
+        if self._givers:
+            await asyncio.wait(self._givers)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+
+    async def _take(self, kind: Kind, holder: str) -> None:
+        """Noted as held before it is asked for: whoever is cancelled meanwhile gives back what he may have got."""
+        self._held[holder] = kind
+        try:
+            async with asyncio.timeout(LANE_WAIT_SECONDS):
+                while not await self._has_taken(kind, holder):  # noqa: ASYNC110 - the event is on another machine
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            self._give(holder)
+            raise UpstreamBusy(detail=f"no place for a {kind} in the fleet within {LANE_WAIT_SECONDS} s") from None
+        except BaseException:
+            self._give(holder)
+            raise
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+
+    async def _has_taken(self, kind: Kind, holder: str) -> bool:
+        mine = KIND_KEYS[kind]
+        keys = (mine, *(key for key in KIND_KEYS.values() if key != mine))
+        arguments = (self._fleet_size, self._fleet_of_kind, HOLD_SECONDS, holder)
+        # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
+        self._asked[holder] = asyncio.ensure_future(self._valkey.run(TAKE_PLACE, keys, arguments))
+        try:
+            return bool(await asyncio.shield(self._asked[holder]))
+        except Away:
+            share = self._share(self._fleet_size)
+            if not share:
+                raise UpstreamBusy(detail="this gateway has no share of the places") from None
+            return self._rank_of(holder) < share
+
+    def _rank_of(self, holder: str) -> int:
+        return list(self._held).index(holder)
+
+    def _give(self, holder: str) -> None:
+        """Nobody waits for it to be told: a place that cannot be given back ends by itself."""
+        giver = asyncio.create_task(self._tell(KIND_KEYS[self._held.pop(holder)], holder, self._asked.pop(holder)))
+        self._givers.add(giver)
+        giver.add_done_callback(self._givers.discard)
+
+    async def _tell(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
+        with suppress(Away):
+            await asked
+        with suppress(Away):
+            async with self._telling:
+                await self._valkey.run(GIVE, (key,), (holder,))
+
+    async def _keep(self) -> None:
+        """Until nothing is held."""
+        while self._held:
+            with suppress(Away):
+                # What is given back meanwhile must not be told as kept after that.
+                async with self._telling:
+                    for kind, key in KIND_KEYS.items():
+                        held = [holder for holder, held_kind in self._held.items() if held_kind == kind]
+                        if held:
+                            await self._valkey.run(KEEP, (key,), (HOLD_SECONDS, *held))
+            await asyncio.sleep(KEEP_SECONDS)
+        self._keeper = None

@@ -1,0 +1,166 @@
+"""One connection to PostgreSQL, made when it is needed and made again when it is lost.
+
+Nothing here waits longer than it was told to: a server that is paused is left, and with it the connection.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import RowMaker
+
+from gateway.store.database import Parameters, Row
+from gateway.store.translation import translate
+
+CONNECT_SECONDS = 2.0
+STATEMENT_SECONDS = 10.0
+"""For what may be large. What is small is told a shorter time."""
+SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
+"""The server ends: this connection is of no more use, another may be."""
+
+T = TypeVar("T")
+
+
+class NamedRow:
+    """A row that is asked by column's name or number, as SQLite's is."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: dict[str, int], values: Sequence[Any]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, key: Any, /) -> Any:
+        return self._values[self._names[key] if isinstance(key, str) else key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def keys(self) -> list[str]:
+        return list(self._names)
+
+
+def row_maker(cursor: psycopg.AsyncCursor[Any]) -> RowMaker[NamedRow]:
+    names = {column.name: number for number, column in enumerate(cursor.description or ())}
+    return lambda values: NamedRow(names, tuple(values))
+
+
+class Session:
+    """For one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: AsyncConnection[NamedRow] | None = None
+        self._abandoned: set[asyncio.Task[Any]] = set()
+
+    @property
+    def connection(self) -> AsyncConnection[NamedRow]:
+        """The one that is open. Raises psycopg.OperationalError when there is none."""
+        if self._connection is None or self._connection.closed:
+            raise psycopg.OperationalError("the connection is closed")
+        return self._connection
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    async def connect(self, *, seconds: float = CONNECT_SECONDS) -> None:
+        """Prepared statements would be another session's behind PgBouncer, so there are none."""
+        if not self.is_open:
+            self._connection = await self._within(
+                seconds,
+                AsyncConnection.connect(
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    row_factory=row_maker,
+                    application_name="airbyte-client-gateway",
+                ),
+            )
+
+    async def run_first(self, sql: str, parameters: Parameters = (), *, seconds: float) -> list[Row]:
+        """A statement that may be sent twice: again, over a new connection, if the one there was is found lost."""
+        was_open = self.is_open
+        await self.connect()
+        try:
+            return await self.run(sql, parameters, seconds=seconds)
+        except psycopg.OperationalError as error:
+            if not was_open or (self.is_open and error.sqlstate not in SHUT_DOWN):
+                raise
+        await self.close()
+        await self.connect()
+        return await self.run(sql, parameters, seconds=seconds)
+
+    async def run(self, sql: str, parameters: Parameters = (), *, seconds: float = STATEMENT_SECONDS) -> list[Row]:
+        """One statement, or without parameters several; the rows of the last that has any to give."""
+        text, values = _translated(sql, parameters)
+        return await self._within(seconds, self._run(text, values))
+
+    async def _run(self, text: str, values: Sequence[Any] | None) -> list[Row]:
+        cursor = await self.connection.execute(text.encode(), values)
+        rows: list[Row] = []
+        is_more: bool | None = True
+        while is_more:
+            if cursor.description:
+                rows = list(await cursor.fetchall())
+            is_more = cursor.nextset()
+        return rows
+
+    async def run_many(self, sql: str, rows: Iterable[Parameters]) -> None:
+        text, order = translate(sql)
+        values = [[_storable(row[number]) for number in order] for row in map(tuple, rows)]
+        if values:
+            await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text.encode(), values))
+
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+        """Not `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        finally:
+            if not task.done():
+                self._abandon(task)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        """It takes the connection with it."""
+        connection, self._connection = self._connection, None
+        self._abandoned.add(task)
+        task.add_done_callback(lambda _: self._bury(task, connection))
+        task.cancel()
+
+    def _bury(self, task: asyncio.Task[Any], connection: AsyncConnection[NamedRow] | None) -> None:
+        self._abandoned.discard(task)
+        if connection is not None:
+            connection.pgconn.finish()
+        if not task.cancelled():
+            # Asking here keeps asyncio from complaining about a failure that nobody waits for.
+            task.exception()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def close_all(self) -> None:
+        """And wait for what was abandoned."""
+        await self.close()
+        if self._abandoned:
+            await asyncio.wait(self._abandoned)
+
+
+def _translated(sql: str, parameters: Parameters) -> tuple[str, list[Any] | None]:
+    values = tuple(parameters)
+    if not values:
+        return sql, None
+    text, order = translate(sql)
+    return text, [_storable(values[number]) for number in order]
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's text has no NUL. Whoever looks for one finds nothing, and it is no error."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) and "\0" in value else value

@@ -1,0 +1,142 @@
+"""What holds for three gateways as for one: the limit, one job for many triggers, what is revoked, who is signed in."""
+
+import asyncio
+import re
+import secrets
+from collections import Counter
+from time import monotonic
+
+import httpx2
+
+from gateway.sandbox.history import JobQuery
+from tests.dashboard.support import HEADERS, PASSWORD
+from tests.faults.conftest import SLACK_SECONDS
+from tests.faults.installation import key_header
+from tests.fleet.support import FRESHNESS_SECONDS, NOTICED_SECONDS, Fleet, at_once, seconds_until, undisturbed
+from tests.support import BOUND_SECONDS
+from tests.valkey import operator
+
+CALLS = 250
+LIMIT = 100
+TRIGGERS = 100
+ROUNDS = 4
+
+
+def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(fleet: Fleet) -> None:
+    def counted() -> Counter[int]:
+        fleet.wait_until_together()
+        key = fleet.installation.key(f"{LIMIT}/86400")
+        urls = [f"{fleet.addresses[number % 3]}/api/v1/status" for number in range(CALLS)]
+        return Counter(answer.status_code for answer in asyncio.run(at_once(urls, key)))
+
+    codes = undisturbed(counted, fleet.times_away)
+
+    assert codes == {200: LIMIT, 429: CALLS - LIMIT}
+
+
+def test_100_triggers_on_three_gateways_are_one_job(fleet: Fleet) -> None:
+    key = fleet.installation.key()
+    ((ours, theirs),) = fleet.installation.connections(1)
+    sandbox = fleet.installation.airbyte.sandbox
+    urls = [f"{fleet.addresses[number % 3]}/api/v1/connections/{ours}/sync" for number in range(TRIGGERS)]
+    sandbox.requests.clear()
+
+    answers = asyncio.run(at_once(urls, key, "POST"))
+
+    jobs = [job.job_id for job, _ in sandbox.world.history.select(JobQuery(connection_id=theirs))]
+    assert len(jobs) == 1
+    told = Counter((answer.status_code, answer.text) for answer in answers)
+    assert {status for status, _ in told} == {200}, told
+    assert {answer.json()["job"]["jobId"] for answer in answers} == set(jobs)
+    sent = [request for request in sandbox.requests if request.method == "POST" and request.path.endswith("/jobs")]
+    assert len(sent) == 1
+
+
+def test_what_is_revoked_is_refused_by_every_gateway(fleet: Fleet) -> None:
+    key = fleet.installation.key()
+    urls = [f"{address}/api/v1/status" for address in fleet.addresses]
+    assert [answer.status_code for answer in asyncio.run(at_once(urls, key))] == [200] * 3
+
+    revoked = httpx2.post(f"{fleet.addresses[0]}/api/v1/keys/revoke", headers=key_header(key), timeout=BOUND_SECONDS)
+    assert revoked.status_code < 300, revoked.text
+    seconds = seconds_until(lambda: {answer.status_code for answer in asyncio.run(at_once(urls, key))} == {401})
+
+    assert seconds < NOTICED_SECONDS + SLACK_SECONDS
+
+
+def test_a_rate_of_a_clients_own_holds_on_every_gateway(fleet: Fleet) -> None:
+    key = fleet.installation.stage("key", "create", "--client", "acme", "--name", "plain")
+    urls = [f"{address}/api/v1/status" for address in fleet.addresses]
+    asyncio.run(at_once(urls, key))
+
+    fleet.installation.write("UPDATE clients SET rate_requests = 7, rate_seconds = 60 WHERE slug = 'acme'")
+    seconds = seconds_until(
+        lambda: (
+            {answer.headers["ratelimit-policy"] for answer in asyncio.run(at_once(urls, key))} == {'"default";q=7;w=60'}
+        )
+    )
+
+    assert seconds < NOTICED_SECONDS + SLACK_SECONDS
+
+
+def signed_in(fleet: Fleet) -> dict[str, str]:
+    """The headers of a new member's browser, who set a password on the first gateway."""
+    email = f"ann-{secrets.token_hex(4)}@acme.example"
+    link = fleet.installation.stage("user", "invite", "--client", "acme", "--email", email).split()[0]
+    path = re.sub(r"^https?://[^/]+", "", link)
+    password = {"password": PASSWORD, "again": PASSWORD}
+    accepted = httpx2.post(f"{fleet.addresses[0]}{path}", data=password, headers=HEADERS, timeout=BOUND_SECONDS)
+    assert accepted.status_code == 303, accepted.text
+    return {**HEADERS, "Cookie": accepted.headers["set-cookie"].partition(";")[0]}
+
+
+def test_who_signed_in_on_one_gateway_is_known_on_the_others(fleet: Fleet) -> None:
+    browser = signed_in(fleet)
+
+    pages = [httpx2.get(f"{address}/dashboard", headers=browser, timeout=BOUND_SECONDS) for address in fleet.addresses]
+
+    assert [page.status_code for page in pages] == [200] * 3
+    assert all("@acme.example" in page.text for page in pages)
+
+
+def test_a_key_made_on_one_gateway_is_shown_by_the_next_and_only_once(fleet: Fleet) -> None:
+    browser = signed_in(fleet)
+    keys = "/dashboard/settings/api-keys"
+    form = {"name": "shown", "scope": "full", "expires": "never"}
+    made = httpx2.post(f"{fleet.addresses[0]}{keys}", data=form, headers=browser, timeout=BOUND_SECONDS)
+    assert made.status_code == 303, made.text
+    page = made.headers["location"].rpartition("/")[2]
+    with operator(fleet.valkey) as redis:
+        (name,) = redis.keys("gateway:reveal:*")
+        assert "smrt_" not in str(redis.get(str(name)))
+
+    first, again = (
+        httpx2.get(f"{fleet.addresses[rank]}{keys}/{page}", headers=browser, timeout=BOUND_SECONDS) for rank in (1, 2)
+    )
+
+    (key,) = set(re.findall(r"smrt_[A-Za-z0-9]{36}", first.text))
+    assert re.findall(r"smrt_[A-Za-z0-9]{36}", again.text) == []
+    assert asyncio.run(at_once([f"{fleet.addresses[2]}/api/v1/status"], key))[0].status_code == 200
+
+
+def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(fleet: Fleet) -> None:
+    key = fleet.installation.key()
+    fleet.installation.connections(1)
+    urls = [f"{address}/api/v1/connections" for address in fleet.addresses] * 2
+    asyncio.run(at_once(urls, key))
+    requests = fleet.installation.airbyte.sandbox.requests
+    requests.clear()
+    began = monotonic()
+    while sum("updatedAtStart" in request.query for request in requests) < ROUNDS:
+        answers = asyncio.run(at_once(urls, key))
+        assert {(answer.status_code, answer.headers.get("warning")) for answer in answers} == {(200, None)}
+
+    # The first may come at once, each other when the one before is too old.
+    assert monotonic() - began > (ROUNDS - 1) * FRESHNESS_SECONDS
+
+
+def test_each_gateway_says_how_it_counts(fleet: Fleet) -> None:
+    for address in fleet.addresses:
+        metrics = httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text
+        assert "\ngateway_fleet_gateways 3.0\n" in metrics
+        assert "\ngateway_rate_limit_local 0.0\n" in metrics

@@ -1,0 +1,68 @@
+"""How many gateways there are, which of them each is, and whose turn it is."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import DatabaseRefused
+from gateway.shared.membership import Membership
+from gateway.shared.turns import OwnTurns, SharedTurns
+from gateway.store import Store, create_database
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    await create_database(tmp_path / "gateway.db")
+    async with Store(tmp_path / "gateway.db") as opened:
+        yield opened
+
+
+async def test_each_knows_how_many_there_are_and_takes_its_share(store: Store) -> None:
+    members = [Membership(store, is_alone=False) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for member in members:
+            await stack.enter_async_context(member.joined())
+        for member in members:
+            await member.look()
+
+        assert [member.count for member in members] == [3, 3, 3]
+        assert [member.share(4) for member in members] == [2, 1, 1]
+        assert [member.share(2) for member in members] == [1, 1, 0]
+
+    assert await store.gateways.live() == []
+
+
+async def test_who_has_not_joined_is_alone(store: Store) -> None:
+    member = Membership(store, is_alone=True)
+
+    assert (member.count, member.share(4)) == (1, 4)
+
+
+async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -> None:
+    async with Membership(store, is_alone=False).joined():
+        with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
+            async with Membership(store, is_alone=True).joined():
+                pytest.fail("joined")
+
+
+async def test_work_is_done_by_one_and_not_again_too_soon(store: Store) -> None:
+    one, two = SharedTurns(store, "one"), SharedTurns(store, "two")
+
+    assert await one.take("work", seconds=60)
+    assert not await two.take("work", seconds=60)
+    assert (await two.state("work")).holder == "one"
+    await one.finish("work", "well")
+    assert not await two.take("work", seconds=60, unless_done_within=60)
+    assert (await two.state("work")).note == "well"
+    assert await two.take("work", seconds=60)
+
+
+async def test_a_gateway_alone_always_has_its_turn() -> None:
+    turns = OwnTurns()
+
+    assert await turns.take("work", seconds=60, unless_done_within=60)
+    await turns.finish("work")
+    assert await turns.take("work", seconds=60, unless_done_within=60)
+    assert (await turns.state("work")).done_seconds_ago is None
