@@ -3,7 +3,7 @@
 import asyncio
 import string
 from itertools import islice
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -90,7 +90,7 @@ async def test_what_is_longer_than_a_password_may_be_never_matches(passwords: Pa
 
 @pytest.mark.parametrize("symbols", [LETTER_LIKE, string.printable[:94], "0123456789/-. ", "a1!|l7t+$5s"])
 async def test_judging_the_most_laborious_password_is_soon_over(passwords: Passwords, symbols: str) -> None:
-    started = perf_counter()
+    started = process_time()
     for offset in range(0, len(symbols), 7):
         repeated = islice(symbols * 20, offset, offset + LONGEST)
         try:
@@ -99,7 +99,7 @@ async def test_judging_the_most_laborious_password_is_soon_over(passwords: Passw
             continue
 
     # Some ten estimates; of the whole password, one alone would take longer.
-    assert perf_counter() - started < 6
+    assert process_time() - started < 6
     assert JUDGED < LONGEST
 
 
@@ -112,15 +112,16 @@ async def test_nobodys_password_takes_as_long_as_a_wrong_one(passwords: Password
     stored = await passwords.hash(GOOD, personal=PERSONAL)
     assert not await passwords.matches("", None)
 
-    async def fastest(password_hash: str | None) -> float:
+    async def least_work(password_hash: str | None) -> float:
+        """Of the processor: what others do on this machine takes time, too."""
         seconds = []
         for _ in range(7):
-            started = perf_counter()
+            started = process_time()
             assert not await passwords.matches("a wrong password", password_hash)
-            seconds.append(perf_counter() - started)
+            seconds.append(process_time() - started)
         return min(seconds)
 
-    assert await fastest(None) == pytest.approx(await fastest(stored), rel=0.5)
+    assert await least_work(None) == pytest.approx(await least_work(stored), rel=0.5)
 
 
 async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Passwords) -> None:

@@ -13,6 +13,8 @@ KIND_KEYS = {"read": "gateway:places:read", "trigger": "gateway:places:trigger"}
 HOLD_SECONDS = 6.0
 """After this without a word from who took it a place is free again: its gateway was killed."""
 KEEP_SECONDS = 2.0
+AGAIN_SECONDS = 0.1
+"""How often a place is given back that could not be."""
 LOOK_SECONDS = 0.02
 """How often one who waits looks for a place; nobody tells him."""
 
@@ -34,6 +36,7 @@ class FleetLane(Lane):
         self._telling = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
         self._givers: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     @asynccontextmanager
     async def place(self, kind: Kind, caller: str) -> AsyncIterator[None]:
@@ -47,6 +50,7 @@ class FleetLane(Lane):
                 self._give(holder)
 
     async def close(self) -> None:
+        self._is_closing = True
         if self._givers:
             await asyncio.wait(self._givers)
         if self._keeper is not None:
@@ -95,9 +99,19 @@ class FleetLane(Lane):
     async def _tell(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
         with suppress(Away):
             await asked
-        with suppress(Away):
+        # A server that was away for a moment would otherwise take all places that came free in it for taken.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HOLD_SECONDS):
+                while not await self._has_given(key, holder) and not self._is_closing:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _has_given(self, key: str, holder: str) -> bool:
+        try:
             async with self._telling:
                 await self._valkey.run(GIVE, (key,), (holder,))
+        except Away:
+            return False
+        return True
 
     async def _keep(self) -> None:
         """Until nothing is held."""

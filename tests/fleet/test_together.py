@@ -4,11 +4,13 @@ import asyncio
 import re
 import secrets
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import httpx2
 
 from gateway.sandbox.history import JobQuery
+from tests.cli.conftest import wait_until
 from tests.dashboard.support import HEADERS, PASSWORD
 from tests.faults.conftest import SLACK_SECONDS
 from tests.faults.installation import key_header
@@ -34,22 +36,43 @@ def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(fleet: Fleet) -
     assert codes == {200: LIMIT, 429: CALLS - LIMIT}
 
 
+def tasks_of(fleet: Fleet) -> int:
+    """Of all gateways' event loops: each request under way is one."""
+    pages = [httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text for address in fleet.addresses]
+    return sum(
+        int(float(found[1])) for page in pages if (found := re.search(r"^gateway_tasks (.+)$", page, re.MULTILINE))
+    )
+
+
 def test_100_triggers_on_three_gateways_are_one_job(fleet: Fleet) -> None:
     key = fleet.installation.key()
     ((ours, theirs),) = fleet.installation.connections(1)
     sandbox = fleet.installation.airbyte.sandbox
     urls = [f"{fleet.addresses[number % 3]}/api/v1/connections/{ours}/sync" for number in range(TRIGGERS)]
+    warm = [f"{address}/api/v1/connections" for address in fleet.addresses]
+    assert [answer.status_code for answer in asyncio.run(at_once(warm, key))] == [200] * 3
+    tasks = tasks_of(fleet)
     sandbox.requests.clear()
+    sandbox.faults.post_hang = release = asyncio.Event()
 
-    answers = asyncio.run(at_once(urls, key, "POST"))
+    def sent() -> int:
+        return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(lambda: asyncio.run(at_once(urls, key, "POST")))
+        try:
+            wait_until(lambda: sent() > 0 and tasks_of(fleet) - tasks >= TRIGGERS)
+            assert sent() == 1
+        finally:
+            sandbox.faults.post_hang = None
+            fleet.installation.airbyte.loop.call_soon_threadsafe(release.set)
+        answers = asking.result()
 
     jobs = [job.job_id for job, _ in sandbox.world.history.select(JobQuery(connection_id=theirs))]
     assert len(jobs) == 1
     told = Counter((answer.status_code, answer.text) for answer in answers)
     assert {status for status, _ in told} == {200}, told
     assert {answer.json()["job"]["jobId"] for answer in answers} == set(jobs)
-    sent = [request for request in sandbox.requests if request.method == "POST" and request.path.endswith("/jobs")]
-    assert len(sent) == 1
 
 
 def test_what_is_revoked_is_refused_by_every_gateway(fleet: Fleet) -> None:

@@ -146,6 +146,21 @@ async def test_while_the_server_is_away_each_gateway_has_its_share(server: Valke
     assert calls.done >= SIZE
 
 
+async def test_places_that_come_free_while_the_server_is_away_are_free_when_it_is_back(
+    server: ValkeyServer, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.shared.lane.HOLD_SECONDS", 10 * BOUND_SECONDS)
+    async with lane_of(valkey) as lane:
+        async with lane.place("read", "a"), lane.place("read", "b"):
+            assert held(server) == 2
+            server.pause()
+        async with asyncio.timeout(BOUND_SECONDS):
+            while not valkey.is_away:
+                await asyncio.sleep(0.01)
+        server.resume()
+        await until_given_back(server)
+
+
 async def test_a_gateway_without_a_share_is_busy_at_once(server: ValkeyServer, valkey: Valkey) -> None:
     server.kill()
     async with lane_of(valkey, fair(8, 7)) as lane:
