@@ -69,6 +69,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(GuardedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
         self._watch.begin(self.transport)
+        transport.set_write_buffer_limits(high=self._limits.unread_bytes)
         if len(self.connections) > self._limits.connections:
             # Fewer than there are descriptors: at none left, the server could not even refuse.
             self._is_deaf = True
@@ -156,7 +157,7 @@ class GatewayProtocol(HttpToolsProtocol):
         stays = may_stay and self.parser.should_keep_alive()
         server_lines = self._server_lines.of(self.server_state.default_headers)
         self.cycle = ResponseCycle(self, scope_of(self, version), server_lines, stays=stays)
-        if not self._owed:
+        if not (self._owed or self.flow.write_paused):
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
@@ -183,8 +184,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._watch.expect_reading()
             return
         self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        self._begin_next()
         if self._is_deaf and not self._owed:
             self._say_goodbye()
         else:
@@ -198,8 +198,15 @@ class GatewayProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._watch.expect_reading()
 
+    def _begin_next(self) -> None:
+        """Unless an answer before it is still to be read: each costs memory while it waits."""
+        if self.pipeline and not self.flow.write_paused:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._owed == len(self.pipeline):
+            self._begin_next()
         if not (self._is_deaf or self.transport.is_closing()):
             self._watch.forgive()
 

@@ -279,6 +279,30 @@ def test_an_answer_that_is_read_slowly_is_read_to_its_end() -> None:
     assert received > 64 << 20
 
 
+def test_while_an_answer_is_unread_the_next_is_not_begun() -> None:
+    paths: list[str] = []
+
+    async def answer_large(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send)
+            return
+        paths.append(scope["path"])
+        await answer_ok(send, scope["path"].encode() * (8 << 20))
+
+    asked = [f"/{number}" for number in range(5)]
+    with serving(answer_large, PATIENT) as running, socket.create_connection(running.address) as connection:
+        send(connection, b"".join(request(path) for path in asked[:3]))
+        wait_until(lambda: paths == ["/0"])
+        # One that comes by itself later waits as well.
+        send(connection, request(asked[3]))
+        Event().wait(0.2)
+        assert paths == ["/0"]
+        send(connection, request(asked[4], "Connection: close"))
+        answers = answers_in(read_to_end(connection))
+
+    assert [answer.body[:2].decode() for answer in answers] == asked == paths
+
+
 def test_an_idle_connection_is_closed_without_a_word(recorder: Recorder) -> None:
     with serving(recorder, HASTE, keep_alive_seconds=0) as running:
         assert [answer.status for answer in talk(running.address, request("/"))] == [200]
