@@ -21,7 +21,7 @@ class WireLimits:
     unread_seconds: float = 25.0
     """Without the client reading anything of an answer. With what it takes to notice, half a minute."""
     unread_bytes: int = 16 * 1024
-    """Of an answer, beyond what the kernel takes: with more, the next is not begun. Each costs memory while it waits."""
+    """Of an answer, beyond what the kernel takes: with more, the next is not begun, for each takes memory."""
     linger_seconds: float = 2.0
     """After a refusal, for the client to read it: a close on unread bytes would destroy it (RFC 9112 §9.6)."""
     pipelined: int = 16

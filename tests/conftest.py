@@ -24,7 +24,10 @@ ON_BOTH = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database_place" in metafunc.fixturenames and metafunc.definition.nodeid.startswith(ON_BOTH):
+    is_on_both = metafunc.definition.nodeid.startswith(ON_BOTH)
+    if metafunc.definition.get_closest_marker("sqlite_only") is not None:
+        is_on_both = False
+    if "database_place" in metafunc.fixturenames and is_on_both:
         metafunc.parametrize("database_place", ["sqlite", "postgresql"], indirect=True)
 
 

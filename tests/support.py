@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx2
 import msgspec
-import pytest
 from starlette.applications import Starlette
 
 from gateway.airbyte import in_process_transport
@@ -62,9 +61,8 @@ class HandClock:
 
 
 def sqlite_of(store: Store) -> SqliteDatabase:
-    """The store's file, for a test of what only a file has; on PostgreSQL such a test is skipped."""
-    if not isinstance(store.database, SqliteDatabase):
-        pytest.skip("about the SQLite file")
+    """The store's file, for a test that is marked `sqlite_only`."""
+    assert isinstance(store.database, SqliteDatabase)
     return store.database
 
 

@@ -175,6 +175,7 @@ async def test_a_connection_removed_in_the_very_moment_has_no_intent(world: Worl
     assert audit(world) == []
 
 
+@pytest.mark.sqlite_only
 async def test_a_trigger_flushes_no_cached_key(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()

@@ -81,6 +81,7 @@ CHANGES: dict[str, Change] = {
 every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 
 
+@pytest.mark.sqlite_only
 @every_change
 async def test_a_change_and_its_entry_are_one_transaction(store: Store, acme: Client, change: Change) -> None:
     before, commits = await content(store), sqlite_of(store).watch.count()
@@ -92,6 +93,7 @@ async def test_a_change_and_its_entry_are_one_transaction(store: Store, acme: Cl
     assert sqlite_of(store).watch.count() == commits + 1
 
 
+@pytest.mark.sqlite_only
 @every_change
 async def test_an_entry_that_cannot_be_written_undoes_the_change(store: Store, acme: Client, change: Change) -> None:
     from_outside(store, "CREATE TRIGGER full BEFORE INSERT ON activity BEGIN SELECT raise(FAIL, 'disk full'); END")
@@ -103,6 +105,7 @@ async def test_an_entry_that_cannot_be_written_undoes_the_change(store: Store, a
     assert await content(store) == before
 
 
+@pytest.mark.sqlite_only
 @every_change
 async def test_a_change_that_cannot_be_committed_leaves_no_entry(store: Store, acme: Client, change: Change) -> None:
     """A deferred constraint lets every statement pass, the entry's too, and makes the commit itself fail."""
@@ -208,6 +211,7 @@ async def test_an_entry_comes_back_as_it_was_written(store: Store, acme: Client)
     assert read == [msgspec.structs.replace(entries[1], number=2), msgspec.structs.replace(entries[0], number=1)]
 
 
+@pytest.mark.sqlite_only
 async def test_recording_leaves_the_caches_alone(store: Store, acme: Client) -> None:
     epoch = sqlite_of(store).watch.epoch()
 
@@ -265,6 +269,7 @@ async def test_the_log_outlives_a_client_and_nobody_inherits_it(store: Store, ac
     assert await store.activity.of_client(heir.id, limit=10) == []
 
 
+@pytest.mark.sqlite_only
 async def test_pruning_forgets_the_old_and_goes_in_steps(store: Store, acme: Client) -> None:
     with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(

@@ -89,6 +89,7 @@ async def test_a_revoked_key_leads_to_nobody(store: Store, acme: Client) -> None
     assert await store.api_keys.principal(DIGEST) is None
 
 
+@pytest.mark.sqlite_only
 async def test_the_key_of_a_disabled_client_leads_to_nobody(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
     assert await store.api_keys.principal(DIGEST) is not None
@@ -102,6 +103,7 @@ async def test_the_key_of_a_disabled_client_leads_to_nobody(store: Store, acme: 
     assert await store.api_keys.principal(DIGEST) is not None
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("of_client", "of_key", "expected"),
     [
@@ -126,6 +128,7 @@ async def test_the_rate_of_a_key_goes_before_that_of_its_client(
     assert principal.rate == expected
 
 
+@pytest.mark.sqlite_only
 async def test_a_known_key_costs_no_statement(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
     statements = await statements_of_reader(store)
@@ -138,6 +141,7 @@ async def test_a_known_key_costs_no_statement(store: Store, acme: Client) -> Non
     assert len(statements) == 1
 
 
+@pytest.mark.sqlite_only
 async def test_writing_down_uses_costs_a_known_key_no_statement(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
     statements = await statements_of_reader(store)
@@ -159,6 +163,7 @@ async def test_a_new_key_works_although_it_was_tried_before_it_existed(store: St
     assert await store.api_keys.principal(DIGEST) is not None
 
 
+@pytest.mark.sqlite_only
 async def test_a_new_key_made_by_another_process_works_although_it_was_tried_before(store: Store, acme: Client) -> None:
     assert await store.api_keys.principal(DIGEST) is None
 
@@ -168,6 +173,7 @@ async def test_a_new_key_made_by_another_process_works_although_it_was_tried_bef
     assert await store.api_keys.principal(DIGEST) is not None
 
 
+@pytest.mark.sqlite_only
 async def test_revocation_by_another_process_bites_at_once_even_amid_housekeeping(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
     process = await asyncio.create_subprocess_exec(
@@ -330,6 +336,7 @@ async def test_a_key_without_a_client_cannot_be_stored(store: Store, acme: Clien
         await store.api_keys.add(a_key(acme), digest=DIGEST)
 
 
+@pytest.mark.sqlite_only
 async def test_the_file_holds_nothing_of_a_key_but_digest_and_start(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme), digest=DIGEST)
 

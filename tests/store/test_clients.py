@@ -61,6 +61,7 @@ async def test_words_that_look_like_sql_are_kept_as_words(store: Store) -> None:
     assert (added.name, added.plan) == (name, name)
 
 
+@pytest.mark.sqlite_only
 async def test_a_rate_and_a_stop_of_the_clients_own_are_read(store: Store) -> None:
     await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
 
@@ -95,6 +96,7 @@ async def test_the_first_stop_counts_and_is_lifted(store: Store) -> None:
     assert await store.clients.by_slug("acme") == acme
 
 
+@pytest.mark.sqlite_only
 async def test_removing_a_client_takes_its_connections_and_keys_along_and_nobody_elses(store: Store) -> None:
     for slug in ("acme", "other"):
         client = await store.clients.add(slug=slug, name=slug, plan="free", created_at=NOW)

@@ -142,6 +142,7 @@ async def test_a_connection_without_mapping_hides_no_other_from_pruning(store: S
     assert await store.sync_days.read_upto(["airbyte-2"]) == {}
 
 
+@pytest.mark.sqlite_only
 async def test_reading_and_pruning_leave_the_caches_alone(store: Store, acme: Client) -> None:
     epoch = sqlite_of(store).watch.epoch()
 

@@ -51,6 +51,7 @@ async def begun(store: Store, client: Client) -> int:
     return number
 
 
+@pytest.mark.sqlite_only
 async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: Client) -> None:
     number = await store.triggers.begin(intent_of(acme))
 
@@ -118,6 +119,7 @@ async def test_the_oldest_unresolved_come_first_and_no_more_than_asked_for(store
     assert (left[0].created_at, left[0].since) == (NOW, NOW)
 
 
+@pytest.mark.sqlite_only
 async def test_neither_write_flushes_what_is_cached(store: Store, acme: Client) -> None:
     before = sqlite_of(store).watch.epoch()
 
@@ -128,6 +130,7 @@ async def test_neither_write_flushes_what_is_cached(store: Store, acme: Client) 
     assert sqlite_of(store).watch.epoch() == before
 
 
+@pytest.mark.sqlite_only
 async def test_each_write_is_one_transaction(store: Store, acme: Client) -> None:
     commits = sqlite_of(store).watch.count()
 
@@ -146,6 +149,7 @@ async def test_pruning_forgets_the_old_and_keeps_the_new(store: Store, acme: Cli
     assert [row["created_at"] for row in await rows(store)] == ["2026-01-01T00:00:00.000Z", NOW]
 
 
+@pytest.mark.sqlite_only
 async def test_pruning_goes_in_steps_until_all_that_is_old_is_gone(store: Store, acme: Client) -> None:
     with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(
@@ -181,6 +185,7 @@ async def test_the_rows_of_a_removed_connection_stay(store: Store, acme: Client)
     assert [row["job_id"] for row in await rows(store)] == [7]
 
 
+@pytest.mark.sqlite_only
 async def test_an_intent_that_cannot_be_written_says_so(store: Store, acme: Client) -> None:
     with closing(sqlite3.connect(sqlite_of(store).path, isolation_level=None)) as another_process:
         another_process.execute("BEGIN IMMEDIATE")

@@ -177,6 +177,7 @@ async def test_a_client_sees_nothing_of_another_s_calls(store: Store, acme: Clie
     assert await store.usage.of_client(other.id, EVER) == [KeyUsage("key_other", 5, 0, 0)]
 
 
+@pytest.mark.sqlite_only
 async def test_what_could_not_be_written_is_written_later_with_what_came_since(store: Store, acme: Client) -> None:
     call(store, "key_1", times=2, address="192.0.2.1")
     call(store, "key_2", moment=NOON_UNIX, address="192.0.2.2")
@@ -197,6 +198,7 @@ async def test_what_could_not_be_written_is_written_later_with_what_came_since(s
     ]
 
 
+@pytest.mark.sqlite_only
 async def test_a_flush_that_fails_half_way_has_written_nothing_and_forgets_nothing(store: Store, acme: Client) -> None:
     from_outside(store, "CREATE TRIGGER full BEFORE INSERT ON key_usage BEGIN SELECT raise(ABORT, 'full'); END")
     for key_id in ("key_1", "key_2", "key_1"):
@@ -257,6 +259,7 @@ async def test_a_removed_client_s_counts_go_with_it(store: Store, acme: Client) 
     assert await store.database.fetch_all("SELECT * FROM key_usage") == []
 
 
+@pytest.mark.sqlite_only
 async def test_a_flush_is_one_transaction_that_leaves_the_caches_alone(store: Store, acme: Client) -> None:
     epoch, commits = sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()
     for key_id in ("key_1", "key_2"):
@@ -267,6 +270,7 @@ async def test_a_flush_is_one_transaction_that_leaves_the_caches_alone(store: St
     assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 1)
 
 
+@pytest.mark.sqlite_only
 async def test_a_flush_of_nothing_writes_nothing(store: Store, acme: Client) -> None:
     call(store)
     await store.usage.flush()
@@ -278,6 +282,7 @@ async def test_a_flush_of_nothing_writes_nothing(store: Store, acme: Client) -> 
     assert statements == []
 
 
+@pytest.mark.sqlite_only
 async def test_pruning_forgets_old_hours_and_goes_in_steps(store: Store, acme: Client) -> None:
     with closing(sqlite3.connect(sqlite_of(store).path)) as another_process, another_process:
         another_process.executemany(

@@ -293,6 +293,7 @@ async def test_what_users_do_leaves_the_keys_that_were_read_cached(store: Store,
     assert store.api_keys.remembered(b"key")
 
 
+@pytest.mark.sqlite_only
 async def test_the_file_holds_no_secret_of_a_link_that_ended(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
