@@ -10,6 +10,11 @@ from gateway.wire_limits import WireLimits
 class ConnectionWatch:
     """One connection's. The timer after an answer is not begun anew for the next: it is asked how late it is."""
 
+    __slots__ = (
+        *("_ending", "_idle", "_idle_seconds", "_idle_since", "_is_busy", "_limits", "_look_seconds", "_loop"),
+        *("_transport", "_unread_bytes"),
+    )
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

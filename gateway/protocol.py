@@ -39,6 +39,22 @@ class Phase(Enum):
 class GatewayProtocol(HttpToolsProtocol):
     """One connection. After a refusal nothing that still comes in is looked at."""
 
+    # There are thousands: with more attributes than Python keeps in the object itself, each would take 1.5 KB more.
+    __slots__ = (
+        "_deadline",
+        "_is_deaf",
+        "_is_stopping",
+        "_limits",
+        "_message_bytes",
+        "_owed",
+        "_phase",
+        "_piece_bytes",
+        "_refusal",
+        "_refusals",
+        "_server_lines",
+        "_watch",
+    )
+
     def __init__(
         self,
         config: Config,
@@ -50,6 +66,8 @@ class GatewayProtocol(HttpToolsProtocol):
         refusals: Refusals,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # Even an empty deque takes 760 bytes.
+        self.pipeline = []  # type: ignore[assignment]  # what is used of it, a list has too
         self._limits = limits
         self._refusals = refusals
         self._phase = Phase.BETWEEN
@@ -161,7 +179,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.insert(0, (self.cycle, self.app))
 
     def _is_shed(self) -> bool:
         """Whether the request whose head is complete has been answered, and the application is not to see it."""
@@ -256,7 +274,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._owed -= 1
         if self.pipeline:
             # Newest first. Not begun: it waits for the answers before it.
-            self.pipeline.popleft()
+            del self.pipeline[0]
         cycle.disconnected = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()

@@ -29,6 +29,8 @@ BODILESS = frozenset({204, 304})
 class ServerLines:
     """The header lines every answer of the server's has; made once for each new set: once a second."""
 
+    __slots__ = ("_headers", "_lines")
+
     def __init__(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._lines = b""

@@ -124,6 +124,8 @@ class Shedding:
 class SheddingProtocol(GatewayProtocol):
     """One connection, which answers what is too much by itself. Nothing may be owed before such an answer."""
 
+    __slots__ = ("_has_shed", "_is_pressed", "_refused_together", "_shedding")
+
     def __init__(self, *args: Any, shedding: Shedding, **options: Any) -> None:
         super().__init__(*args, **options)
         self._shedding = shedding
