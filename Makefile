@@ -39,7 +39,7 @@ test-binary: .venv/dev             ## what `make binary` made: tests of its own,
 bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=jobs for one row; needs wrk, nginx, npm
 	$(BIN)/python -m bench $(ROW)
 
-bench-fleet: .venv/dev             ## one, two and four gateways on PostgreSQL and Valkey, in five minutes; needs both
+bench-fleet: .venv/dev             ## one, two and four gateways on PostgreSQL and Valkey, in six minutes; needs both
 	$(BIN)/python -m bench.fleet
 
 bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/flame.svg
