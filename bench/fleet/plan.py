@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from bench.fleet.costs import FirstCalls, Writes
 from bench.fleet.rates import Figures
+from gateway.store.api_keys import CACHED_KEYS
+from gateway.store.connections import CACHED_CLIENTS
 
 SECONDS_A_DAY = 86_400
-SCALES = (10, 1_000, 100_000)
+SCALES = (10, 1_000, 10_000, 100_000)
 FLUSH_SECONDS = 30
 BUSY_SHARE = 0.6
 """Of a gateway's core at the peak: above it callers wait for each other."""
@@ -31,6 +33,8 @@ class Assumptions:
     freshness_seconds: int = 60
     workspaces_a_call: int = 100
     hours_used: int = 24
+    airbyte_ms: float = 50.0
+    """What a call to it takes."""
     activity: float = 0.2
     """Entries a day."""
     days: int = 90
@@ -42,6 +46,8 @@ class Costs:
 
     status: Figures
     jobs: Figures
+    warm_us: float
+    """Of a call on the gateway by itself of which `first` tells."""
     first: FirstCalls
     writes: Writes
     row_bytes: Mapping[str, float]
@@ -68,6 +74,8 @@ class Need:
     flush_seconds: float
     database_gb: float
     airbyte_minute: float
+    airbyte_places: float
+    refresh_seconds: float
 
 
 def need_of(clients: int, costs: Costs, assumed: Assumptions) -> Need:
@@ -77,6 +85,7 @@ def need_of(clients: int, costs: Costs, assumed: Assumptions) -> Need:
     gateways, cores, read_share = _gateways(clients, peak, syncs, costs, assumed)
     keys_a_flush = _keys_a_flush(clients, peak, gateways, assumed)
     jobs, writes = peak * assumed.jobs_share, costs.writes
+    airbyte = jobs + syncs + _refresh_calls(clients, assumed) / assumed.freshness_seconds
     flush_seconds = keys_a_flush * writes.flushed_key_ms / 1000
     scripts_us = costs.status.valkey_us * peak + (costs.jobs.valkey_us - costs.status.valkey_us) * (jobs + syncs)
     return Need(
@@ -87,9 +96,7 @@ def need_of(clients: int, costs: Costs, assumed: Assumptions) -> Need:
         read_share=read_share,
         cores=cores,
         gateways=gateways,
-        rss_mb=costs.first.idle_mb
-        + (clients * (assumed.keys * costs.first.key_bytes + assumed.connections * costs.first.connection_bytes))
-        / 2**20,
+        rss_mb=costs.first.idle_mb + _kept_bytes(clients, costs, assumed) / 2**20,
         valkey_share=scripts_us / 1e6,
         valkey_mb=clients * assumed.keys * costs.first.bucket_bytes / 2**20,
         postgres_share=read_share * peak * costs.first.reread_postgres_us / 1e6
@@ -98,7 +105,9 @@ def need_of(clients: int, costs: Costs, assumed: Assumptions) -> Need:
         writer_share=syncs * writes.trigger_ms / 1000 + gateways * flush_seconds / FLUSH_SECONDS,
         flush_seconds=flush_seconds,
         database_gb=_database_bytes(clients, costs, assumed) / 1e9,
-        airbyte_minute=60 * (jobs + syncs) + _refresh_calls_a_minute(clients, assumed),
+        airbyte_minute=60 * airbyte,
+        airbyte_places=airbyte * assumed.airbyte_ms / 1000,
+        refresh_seconds=_refresh_calls(clients, assumed) * assumed.airbyte_ms / 1000,
     )
 
 
@@ -108,15 +117,15 @@ def _gateways(clients: int, peak: float, syncs: float, costs: Costs, assumed: As
     More gateways are each asked less often by a client, and have less of what they read still right.
     """
     jobs = peak * assumed.jobs_share
-    reread_us = max(costs.first.reread_us - costs.status.gateway_us, 0.0)
+    reread_us = max(costs.first.reread_us - costs.warm_us, 0.0)
     # A sync is told of when it begins, at once, and when it ends, with all that ended in the same window.
     changes = syncs + min(syncs, 1 / assumed.freshness_seconds)
     gateways = 1
     while True:
         calls_of_client = peak / clients / gateways
         read_share = changes / (changes + calls_of_client)
-        work = (peak - jobs) * (costs.status.gateway_us + read_share * reread_us)
-        work += jobs * costs.jobs.gateway_us + syncs * (costs.jobs.gateway_us + 1000 * costs.writes.trigger_cpu_ms)
+        work = (peak - jobs) * costs.status.gateway_us + jobs * costs.jobs.gateway_us + peak * read_share * reread_us
+        work += syncs * (costs.jobs.gateway_us + 1000 * costs.writes.trigger_cpu_ms)
         cores = work / 1e6
         if cores <= gateways * BUSY_SHARE:
             return gateways, cores, read_share
@@ -144,6 +153,13 @@ def _database_bytes(clients: int, costs: Costs, assumed: Assumptions) -> float:
     return clients * sum(count * costs.row_bytes[table] for table, count in rows.items())
 
 
-def _refresh_calls_a_minute(clients: int, assumed: Assumptions) -> float:
-    """One question about a hundred workspaces, of which each client has one."""
-    return math.ceil(clients / assumed.workspaces_a_call) * 60 / assumed.freshness_seconds
+def _kept_bytes(clients: int, costs: Costs, assumed: Assumptions) -> float:
+    """In the memory of each gateway, when all clients call."""
+    keys = min(clients * assumed.keys, CACHED_KEYS)
+    connections = min(clients, CACHED_CLIENTS) * assumed.connections
+    return keys * costs.first.key_bytes + connections * costs.first.connection_bytes
+
+
+def _refresh_calls(clients: int, assumed: Assumptions) -> int:
+    """For one refresh, one after the other: each about a hundred workspaces, of which every client has one."""
+    return math.ceil(clients / assumed.workspaces_a_call)

@@ -1,7 +1,7 @@
 """The tables of fleet-results.md: what was measured, and what is calculated from it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from bench.fleet.machine import facts
 from bench.fleet.measured import POSTGRES, SQLITE, Measured
@@ -19,6 +19,8 @@ RATES = (
     "Answers/s",
     "p50 ms",
     "p99 ms",
+    "alone p50 ms",
+    "alone p99 ms",
     "Gateway µs",
     "Valkey µs",
     "PostgreSQL µs",
@@ -27,9 +29,10 @@ RATES = (
     "Airbyte calls",
 )
 ONE_CORE = """Measured. All gateways of a side share one core; wrk (32 connections), Valkey, PostgreSQL, nginx and the
-Airbyte made of nginx share the other, Valkey before wrk. µs of processor time and calls are for each answer. Database
-calls are statements less those that are there without any caller; a warm call makes none, and what is left are the
-refresh of the last syncs, every 5 s, and the writing of usage, every 30 s."""
+Airbyte made of nginx share the other, Valkey before wrk. "Alone" is a caller who waits for each answer while nobody
+else calls. µs of processor time and calls are for each answer. Database calls are statements less those that are there
+without any caller; a warm call makes none, and what is left are the refresh of the last syncs, every 5 s, and the
+writing of usage, every 30 s."""
 OWN_CORES = """Calculated: a gateway that has a core for itself gives 1,000,000 / its µs."""
 
 
@@ -46,7 +49,8 @@ def _lines(measured: Measured, rounds: int, seconds: int) -> Iterator[str]:
         yield from _table(RATES, (_rate_row(measured, call, side) for side in measured.sides))
     yield from ("", "### Each gateway on a core of its own", "", OWN_CORES, "")
     yield from _table(
-        ("Call", *(f"{size} gateways/s" for size in SIZES), "Valkey's core ends at"), _own_cores(measured)
+        ("Answers/s of", *(_fleet(size).partition(",")[0] for size in SIZES), "Valkey's core ends at"),
+        _own_cores(measured),
     )
     yield from ("", "## Beside the hot path", "", "Measured.", "")
     yield from _table(("What", SQLITE, POSTGRES), _beside(measured))
@@ -56,9 +60,9 @@ def _lines(measured: Measured, rounds: int, seconds: int) -> Iterator[str]:
         ((size.table, f"{size.sqlite:,.0f}", f"{size.postgres:,.0f}") for size in measured.sizes),
     )
     yield from ("", "## Planning", "", _assumptions(Assumptions()), "")
-    for which in (SQLITE, POSTGRES):
+    for which, scales in ((SQLITE, SCALES[:2]), (POSTGRES, SCALES)):
         yield from (f"### {which}", "")
-        yield from _table(("", *(f"{clients:,} clients" for clients in SCALES)), _plan_rows(measured, which))
+        yield from _table(("", *(f"{clients:,} clients" for clients in scales)), _plan_rows(measured, which, scales))
         yield ""
 
 
@@ -75,6 +79,8 @@ def _rate_row(measured: Measured, call: str, side: str) -> tuple[str, ...]:
         f"{figures.rate:,.0f}",
         f"{figures.p50_ms:.1f}",
         f"{figures.p99_ms:.1f}",
+        f"{figures.lone_p50_ms:.2f}",
+        f"{figures.lone_p99_ms:.2f}",
         *(f"{value:.0f}" for value in (figures.gateway_us, figures.valkey_us, figures.postgres_us)),
         *(f"{value:.3f}" for value in (figures.statements, figures.scripts, figures.upstream_calls)),
     )
@@ -130,6 +136,7 @@ def _costs(measured: Measured, which: str) -> Costs:
     return Costs(
         status=measured.rates[status, side],
         jobs=measured.rates[jobs, side],
+        warm_us=measured.rates[status, ALONE if which == SQLITE else _fleet(1)].gateway_us,
         first=measured.first_calls[which]
         if which == POSTGRES
         else replace(measured.first_calls[which], bucket_bytes=0),
@@ -138,15 +145,15 @@ def _costs(measured: Measured, which: str) -> Costs:
     )
 
 
-def _plan_rows(measured: Measured, which: str) -> Iterator[tuple[str, ...]]:
+def _plan_rows(measured: Measured, which: str, scales: Sequence[int]) -> Iterator[tuple[str, ...]]:
     costs = _costs(measured, which)
-    needs = [need_of(clients, costs, Assumptions()) for clients in SCALES]
+    needs = [need_of(clients, costs, Assumptions()) for clients in scales]
     rows: list[tuple[str, str, list[float]]] = [
         ("Calls a second, mean", ",.1f", [each.calls_mean for each in needs]),
         ("Calls a second, peak", ",.1f", [each.calls_peak for each in needs]),
         ("Syncs triggered a second, peak", ",.2f", [each.syncs_peak for each in needs]),
         (
-            "Calls that read the database, for a sync began or ended since the client's last one",
+            "Calls that read the database: a sync began or ended since the client's last",
             ".0%",
             [n.read_share for n in needs],
         ),
@@ -164,6 +171,8 @@ def _plan_rows(measured: Measured, which: str) -> Iterator[tuple[str, ...]]:
         ),
         ("Database after 90 days, GB", ",.3f", [each.database_gb for each in needs]),
         ("Calls to Airbyte a minute, peak", ",.0f", [each.airbyte_minute for each in needs]),
+        ("Places that they take at Airbyte", ".1f", [each.airbyte_places for each in needs]),
+        ("One refresh of the last syncs, s", ".2f", [each.refresh_seconds for each in needs]),
     ]
     for name, style, values in rows:
         if any(values):
@@ -171,5 +180,11 @@ def _plan_rows(measured: Measured, which: str) -> Iterator[tuple[str, ...]]:
 
 
 def _assumptions(assumed: Assumptions) -> str:
-    said = ", ".join(f"{field.name} {getattr(assumed, field.name)}" for field in fields(Assumptions))
-    return f"Calculated, for each client (`bench/fleet/plan.py`): {said}."
+    return (
+        f"Calculated by `bench/fleet/plan.py`. Assumed of each client: {assumed.keys} keys of {assumed.calls_a_key:,} "
+        f"calls a day, {assumed.jobs_share:.0%} of them `GET …/jobs`, at the peak {assumed.peak:.0f} times the mean; "
+        f"{assumed.connections} connections in a workspace of its own, each synced {assumed.syncs} times a day by a "
+        f"trigger through the gateway; {assumed.activity} lines of activity a day; its dashboard is looked at, so the "
+        f"days of all syncs are kept. `airbyte.freshness_seconds` is {assumed.freshness_seconds}, a call to Airbyte "
+        f"takes {assumed.airbyte_ms:.0f} ms, every key calls in {assumed.hours_used} hours of a day."
+    )
