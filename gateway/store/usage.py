@@ -5,6 +5,7 @@ A call counts in the hour it came in. What is read here lags behind by what the 
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Literal
 
 from gateway.models import HourUsage, KeyUsage
@@ -13,6 +14,8 @@ from gateway.store.pruning import prune
 from gateway.times import format_time
 
 HOUR_SECONDS = 3600
+WRITTEN_AT_ONCE = 1_000
+"""Keys and counts in one transaction: a tenth of a second at most."""
 RATE_LIMITED = 429
 SUMS = ", ".join(f"CAST(sum({column}) AS BIGINT) AS {column}" for column in ("calls", "limited", "errors"))
 """A sum of PostgreSQL's is of no integer type."""
@@ -43,6 +46,8 @@ class Usage:
         self._counts: Counter[Count] = Counter()
         self._unwritten_uses: dict[str, KeyUse] = {}
         self._unwritten_counts: Counter[Count] = Counter()
+        self._written_uses: dict[str, KeyUse] = {}
+        self._written_counts: dict[Count, int] = {}
 
     def count_again(self, key_id: str, moment: float) -> bool:
         """Count a call; False, and nothing is counted, if it is the key's first since the last flush or in its hour."""
@@ -64,20 +69,25 @@ class Usage:
         self._counts[key_id, _hour(moment), "limited" if status == RATE_LIMITED else "errors"] += 1
 
     async def flush(self) -> None:
-        """Write what was counted since the last flush. On failure it is kept for the next one."""
-        if self._uses or self._counts or self._unwritten_uses or self._unwritten_counts:
-            await self._database.write(self._write, housekeeping=True, committed=self._forget_written)
+        """Write what was counted since the last flush. On failure it is kept for the next one.
 
-    async def _write(self, connection: Transaction) -> None:
-        """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
+        In steps: while one is written nobody else can write, and whoever waits two seconds for that is refused.
+        """
         for key_id, use in self._uses.items():
             self._sum_up(key_id, use)
         self._unwritten_uses |= self._uses
         self._unwritten_counts.update(self._counts)
         self._uses, self._counts = {}, Counter()
+        while self._unwritten_uses or self._unwritten_counts:
+            await self._database.write(self._write_some, housekeeping=True, committed=self._forget_written)
+
+    async def _write_some(self, connection: Transaction) -> None:
+        """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
+        uses = self._written_uses = dict(islice(self._unwritten_uses.items(), WRITTEN_AT_ONCE))
+        counts = self._written_counts = dict(islice(self._unwritten_counts.items(), WRITTEN_AT_ONCE))
         await connection.executemany(
             "UPDATE api_keys SET last_used_at = ?, last_used_address = ?, last_used_agent = ? WHERE id = ?",
-            [(_time(use.moment), use.address, use.agent, key_id) for key_id, use in self._unwritten_uses.items()],
+            [(_time(use.moment), use.address, use.agent, key_id) for key_id, use in uses.items()],
         )
         # From api_keys: a client that was removed since, with its keys, is passed over.
         await connection.executemany(
@@ -91,7 +101,7 @@ class Usage:
             """,
             [
                 (_time(hour), *(number if kind == what else 0 for kind in ("calls", "limited", "errors")), key_id)
-                for (key_id, hour, what), number in self._unwritten_counts.items()
+                for (key_id, hour, what), number in counts.items()
             ],
         )
 
@@ -99,7 +109,14 @@ class Usage:
         self._counts[key_id, use.until - HOUR_SECONDS, "calls"] += use.calls
 
     def _forget_written(self) -> None:
-        self._unwritten_uses, self._unwritten_counts = {}, Counter()
+        for key_id, use in self._written_uses.items():
+            # Another flush may have brought a later one meanwhile, or more calls.
+            if self._unwritten_uses[key_id] is use:
+                del self._unwritten_uses[key_id]
+        for count, number in self._written_counts.items():
+            self._unwritten_counts[count] -= number
+            if not self._unwritten_counts[count]:
+                del self._unwritten_counts[count]
 
     async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
         """Of each key that was called in an hour that began at `since` or later, by key id."""

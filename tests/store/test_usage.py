@@ -270,6 +270,41 @@ async def test_a_flush_is_one_transaction_that_leaves_the_caches_alone(store: St
     assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 1)
 
 
+async def test_a_large_flush_lets_others_write_in_between(
+    store: Store, acme: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.usage.WRITTEN_AT_ONCE", 5)
+    for number in range(23):
+        await add_key(store, acme, f"key_of_many_{number}")
+        call(store, f"key_of_many_{number}", 404)
+    order: list[str] = []
+
+    async def flush() -> None:
+        await store.usage.flush()
+        order.append("flush")
+
+    async def rename() -> None:
+        await store.clients.update(acme.id, name="Acme", plan="pro", rate=None)
+        order.append("other")
+
+    await asyncio.gather(flush(), rename())
+
+    assert order == ["other", "flush"]
+    assert await store.usage.hours(acme.id, EVER) == [HourUsage(THREE, 23, 0, 23)]
+
+
+async def test_calls_that_come_in_while_others_are_written_are_written_later(store: Store, acme: Client) -> None:
+    call(store, times=3)
+    flushing = asyncio.create_task(store.usage.flush())
+    await asyncio.sleep(0)
+    call(store, times=4)
+    again = asyncio.create_task(store.usage.flush())
+
+    await asyncio.gather(flushing, again)
+
+    assert await store.usage.of_client(acme.id, EVER) == [KeyUsage("key_1", 7, 0, 0)]
+
+
 @pytest.mark.sqlite_only
 async def test_a_flush_of_nothing_writes_nothing(store: Store, acme: Client) -> None:
     call(store)
