@@ -131,7 +131,7 @@ def build_services(
         deadlines=deadlines or Deadlines(),
     )
     last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=options.freshness_seconds, turns=fleet.turns)
-    audit = TriggerAudit(store, airbyte, clock, turns=fleet.turns, gateway_id=fleet.membership.id)
+    audit = TriggerAudit(store, airbyte, clock, turns=fleet.turns, member=fleet.membership)
     return Services(
         settings=settings,
         clock=clock,

@@ -1,12 +1,16 @@
 """Rules of single settings that their type cannot state. `origin` names the value at the beginning of an error line."""
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from gateway.errors import SettingsError
 
 LONGEST_NUMBER = 5
 """Digits of the number of a database."""
+UNREADABLE_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%00")
+SECRET_OPTIONS = {"password", "sslpassword"}
+"""They would be shown: a password is masked only where addresses have it."""
 
 
 def check_networks(origin: object, networks: tuple[str, ...]) -> None:
@@ -35,14 +39,19 @@ def check_database(origin: object, url: str, *, file_prefix: str) -> None:
     else:
         try:
             parts = urlsplit(url)
-            # A password in the query would be shown: it is masked only where addresses have it.
-            good = parts.scheme == "postgresql" and len(parts.path) > 1 and "password" not in parse_qs(parts.query)
+            good = parts.scheme == "postgresql" and len(parts.path) > 1
+            good = good and not SECRET_OPTIONS.intersection(parse_qs(parts.query)) and _is_unambiguous(url, parts)
         except ValueError:
             good = False
         good = good and url.isascii() and url.isprintable() and " " not in url
     if not good:
         # Not what was written: there may be a password in it.
         raise SettingsError(f"{origin}: expected {file_prefix}PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME")
+
+
+def _is_unambiguous(url: str, parts: SplitResult) -> bool:
+    """The driver reads the address as we do: what it cannot read it quotes in its error, be it of the password."""
+    return url.count("@") == parts.netloc.count("@") <= 1 and not UNREADABLE_ESCAPE.search(url)
 
 
 def check_backend(origin: object, url: str) -> None:

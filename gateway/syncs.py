@@ -4,6 +4,7 @@ A trigger is sent once. Whenever it is unclear what became of it, the job list t
 created since is the answer, otherwise the caller learns that the outcome is unknown.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
 
@@ -32,7 +33,7 @@ from gateway.errors import (
 )
 from gateway.last_sync import LastSyncRefresh
 from gateway.models import DEPRECATED, Client, Connection, Job, TriggeredJob
-from gateway.store import Intent, Store, TriggerUnderWay
+from gateway.store import Intent, Outcome, Store, TriggerUnderWay
 from gateway.times import format_time
 from gateway.trigger_audit import TriggerAudit
 
@@ -44,6 +45,8 @@ CLOCK_MARGIN = timedelta(seconds=2)
 """Airbyte's clock is known to the second it answered in."""
 LONGEST_FOLLOW_SECONDS = 80.0
 """As long as a trigger of one's own may take."""
+LONGEST_ANSWER_SECONDS = 80.0
+"""For a trigger's caller, also if another gateway's was waited for in vain: nginx gives up after 90 s."""
 ALREADY_RUNNING = "try-again-later"
 STATE_CONFLICT = "state-conflict"
 NOT_FOUND = "resource-not-found"
@@ -107,10 +110,14 @@ class Syncs:
         """
         connection = await self._owned(client, connection_id)
         airbyte_id = _mapped(connection)
-        return await self._triggers.run(
-            (client.id, airbyte_id),
-            lambda: self._audited(client, connection, airbyte_id, caller=caller, request_id=request_id),
-        )
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
+                return await self._triggers.run(
+                    (client.id, airbyte_id),
+                    lambda: self._audited(client, connection, airbyte_id, caller=caller, request_id=request_id),
+                )
+        except TimeoutError:
+            raise OutcomeUnknown(detail=f"still under way after {LONGEST_ANSWER_SECONDS} s") from None
 
     async def _owned(self, client: Client, connection_id: str) -> Connection:
         connections = await self._store.connections.of_client(client.id)
@@ -132,31 +139,27 @@ class Syncs:
     ) -> TriggeredJob:
         """Trigger between two writes: the intent, without which nothing is sent, and the outcome.
 
-        While another gateway is at it, its outcome is waited for: two triggers at once would be two jobs.
+        While another gateway is at it, its outcome is waited for: two triggers at once would be two jobs. If that
+        gateway dies, what it has started may be there already.
         """
+        left_by: TriggerUnderWay | None = None
         give_up_at = self._clock.monotonic() + LONGEST_FOLLOW_SECONDS
         while True:
-            since = format_time(self._airbyte.now() - CLOCK_MARGIN)
-            intent = Intent(
-                client_id=client.id,
-                connection_id=connection.id,
-                airbyte_id=airbyte_id,
-                caller=caller,
-                request_id=request_id,
-                created_at=format_time(self._clock.now()),
-                since=since,
-            )
+            intent = self._intent(client, connection, airbyte_id, caller=caller, request_id=request_id)
             try:
                 number = await self._audit.begin(intent)
                 break
             except TriggerUnderWay as other:
-                followed = await self._followed(client, airbyte_id, other)
+                ended = await self._audit.follow(client.id, other)
+                left_by = None if ended else other
+            followed = await self._led_to(client, airbyte_id, ended) if ended else None
             if followed is not None:
                 return triggered_job_from(followed)
             if self._clock.monotonic() > give_up_at:
                 raise UpstreamBusy(detail="another gateway's trigger does not end")
         try:
-            job = await self._trigger(client, connection, airbyte_id, since)
+            started = await self._started_since(client, airbyte_id, left_by.since) if left_by else None
+            job = started or await self._trigger(client, connection, airbyte_id, intent.since)
         except ApiError as error:
             await self._audit.fail(client.id, number, error)
             raise
@@ -164,15 +167,31 @@ class Syncs:
         await self._note(job, airbyte_id)
         return triggered_job_from(job)
 
-    async def _followed(self, client: Client, airbyte_id: str, other: TriggerUnderWay) -> Job | None:
-        """The job that the other gateway's trigger led to. None if it led to none: worth a try of one's own."""
-        ended = await self._audit.follow(client.id, other)
-        if ended is None or ended.job_id is None:
-            if ended is not None and ended.outcome == OutcomeUnknown.outcome:
-                raise OutcomeUnknown(detail=f"so it was for trigger {other.number} of another gateway")
+    def _intent(
+        self, client: Client, connection: Connection, airbyte_id: str, *, caller: str, request_id: str
+    ) -> Intent:
+        return Intent(
+            client_id=client.id,
+            connection_id=connection.id,
+            airbyte_id=airbyte_id,
+            caller=caller,
+            request_id=request_id,
+            created_at=format_time(self._clock.now()),
+            since=format_time(self._airbyte.now() - CLOCK_MARGIN),
+        )
+
+    async def _led_to(self, client: Client, airbyte_id: str, ended: Outcome) -> Job | None:
+        """The job of another gateway's trigger. None if it led to none: worth a try of one's own."""
+        if ended.job_id is None:
+            if ended.outcome == OutcomeUnknown.outcome:
+                raise OutcomeUnknown(detail="so it was for the trigger of another gateway")
             return None
         jobs = await self._recent(client, airbyte_id)
         return next((job for job in jobs if job.job_id == ended.job_id), None)
+
+    async def _started_since(self, client: Client, airbyte_id: str, since: str) -> Job | None:
+        jobs = await self._recent(client, airbyte_id)
+        return _created_since([job for job in jobs if job.job_type == "sync"], since)
 
     async def _trigger(self, client: Client, connection: Connection, airbyte_id: str, since: str) -> Job:
         try:

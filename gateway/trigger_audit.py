@@ -4,6 +4,7 @@ What a process that was killed left open is looked up in Airbyte's job list by t
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import msgspec
@@ -13,7 +14,8 @@ from gateway.airbyte import MAX_JOBS, Airbyte
 from gateway.clock import Clock
 from gateway.errors import ApiError, ConnectionNotFound, StorageUnavailable, UpstreamError, UpstreamRefused
 from gateway.models import Job
-from gateway.shared.turns import OwnTurns, Turns
+from gateway.shared.membership import Membership
+from gateway.shared.turns import Turns
 from gateway.store import Intent, Outcome, Store, TriggerUnderWay, Unresolved
 from gateway.times import format_time, parse_time
 
@@ -30,6 +32,8 @@ WORK = "left-over triggers"
 FOLLOW_SECONDS = 2.0
 """How long another gateway's trigger is watched before it is asked whether that gateway still lives."""
 LOOK_SECONDS = 0.1
+AGAIN_SECONDS = 1.0
+"""How often an outcome is written again that could not be: until then other gateways wait for it."""
 STARTED = "ok"
 NOTHING_STARTED = "none"
 CANNOT_BE_TOLD = "unknown"
@@ -41,13 +45,21 @@ class TriggerAudit:
     """Rows of the table `triggers`, and when they are written."""
 
     def __init__(
-        self, store: Store, airbyte: Airbyte, clock: Clock, *, turns: Turns | None = None, gateway_id: str | None = None
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        clock: Clock,
+        *,
+        turns: Turns,
+        member: Membership,
     ) -> None:
-        """`gateway_id`: as which gateway, if there may be others."""
+        """`member`: as which gateway, if there are others."""
         self._triggers = store.triggers
         self._is_shared = store.is_shared
-        self._turns = turns or OwnTurns()
-        self._gateway_id = gateway_id
+        self._turns = turns
+        self._member = member
+        self._owed: list[Callable[[], Awaitable[None]]] = []
+        self._has_debts = asyncio.Event()
         self._airbyte = airbyte
         self._clock = clock
 
@@ -57,8 +69,16 @@ class TriggerAudit:
         Raises StorageUnavailable, or ConnectionNotFound if the connection was removed or mapped anew in this very
         moment: then nothing may be sent. TriggerUnderWay if another gateway is at a trigger of the same connection.
         """
-        intent = msgspec.structs.replace(intent, gateway_id=self._gateway_id)
-        number = await self._triggers.begin(intent, young_since=self._young_since())
+        intent = msgspec.structs.replace(intent, gateway_id=self._member.id)
+        try:
+            number = await self._triggers.begin(
+                intent, young_since=self._young_since(), silence_seconds=self._member.silence_seconds()
+            )
+        except StorageUnavailable:
+            # A server that was lost in that moment may have committed it, and nothing will be sent.
+            now = format_time(self._clock.now())
+            self._owe(lambda: self._triggers.withdraw(intent, outcome=NOTHING_STARTED, at=now))
+            raise
         if number is None:
             raise ConnectionNotFound(detail=f"{intent.connection_id} is no longer mapped to {intent.airbyte_id}")
         return number
@@ -83,12 +103,25 @@ class TriggerAudit:
         await self._resolve(client_id, number, outcome)
 
     async def _resolve(self, client_id: int, number: int, outcome: str, job_id: int | None = None) -> None:
-        """A caller whose job has started must have his answer: what cannot be written now, the next start looks up."""
+        """A caller whose job has started must have his answer: what cannot be written now, the next start looks up.
+
+        Beside other gateways, which wait for it, it is written as soon as it can be.
+        """
         now = format_time(self._clock.now())
-        try:
+
+        async def write() -> None:
             await self._triggers.resolve(client_id, number, outcome=outcome, job_id=job_id, at=now)
+
+        try:
+            await write()
         except StorageUnavailable as error:
             log.warning("trigger_outcome_not_written", number=number, outcome=outcome, job=job_id, detail=error.detail)
+            self._owe(write)
+
+    def _owe(self, write: Callable[[], Awaitable[None]]) -> None:
+        if self._is_shared:
+            self._owed.append(write)
+            self._has_debts.set()
 
     async def left_over(self) -> list[Unresolved]:
         """What earlier processes left unresolved. To be read before this one triggers anything."""
@@ -103,6 +136,23 @@ class TriggerAudit:
         if not self._is_shared:
             await self.tidy(left_over)
             return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_looking())
+            group.create_task(self._keep_paying())
+
+    async def _keep_paying(self) -> None:
+        """What is owed, in its order."""
+        while True:
+            await self._has_debts.wait()
+            try:
+                while self._owed:
+                    await self._owed[0]()
+                    del self._owed[0]
+                self._has_debts.clear()
+            except StorageUnavailable:
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _keep_looking(self) -> None:
         while True:
             try:
                 if await self._turns.take(WORK, seconds=TURN_SECONDS, unless_done_within=TIDY_SECONDS / 2):

@@ -32,6 +32,7 @@ BACKLOG = 2048
 PR_SET_PDEATHSIG = 1
 CANNOT_EXECUTE = 126
 """As a shell says it."""
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class Workers:
 
         `folder` is its own. Raises OperatorError if one of them cannot even start.
         """
-        for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for handled in HANDLED:
             signal.signal(handled, self._note)
         notifier = Notifier(self.supervision.notify_address)
         self.listener.listen(BACKLOG)
@@ -169,13 +170,19 @@ class Workers:
         for worker in self._workers:
             if not (self._is_stopping or worker.process_id) and self.monotonic() >= worker.start_at:
                 worker.heard_at = self.monotonic()
-                worker.process_id = os.fork() or self._become(worker)
+                # One that comes between the fork and the program's beginning would be noted there, and lost.
+                signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+                try:
+                    worker.process_id = os.fork() or self._become(worker)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def _become(self, worker: Worker) -> NoReturn:
         """In the new process: the program, begun anew with the listener where systemd would have it."""
         try:
-            for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for handled in HANDLED:
                 signal.signal(handled, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
             if sys.platform == "linux":
                 # `kill -9` the parent cannot hand on: without it nobody would watch, and the port would stay taken.
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

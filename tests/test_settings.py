@@ -431,6 +431,11 @@ def test_a_server_s_database_is_kept_as_it_is_and_shown_without_the_password(tmp
         "postgresql://db/",
         "postgresql://db/a b",
         "postgresql://db/gateway?password=correct-horse",
+        "postgresql://db/gateway?sslpassword=correct-horse",
+        "postgresql://gateway:correct%horse@db/gateway",
+        "postgresql://gateway:correct%00horse@db/gateway",
+        "postgresql://gateway:correct/horse@db/gateway",
+        "postgresql://gateway:correct@horse@db/gateway",
         "postgresql://[db/gateway",
     ],
 )

@@ -1,5 +1,6 @@
 """Each trigger is written down before it is sent, and afterwards what came of it."""
 
+import asyncio
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,8 +13,9 @@ from gateway.sandbox import Answer
 from gateway.sandbox.app import Sandbox
 from gateway.store import Intent
 from tests.other_program import OtherProgram, other_program
-from tests.support import World, bearer, sqlite_of
+from tests.support import BOUND_SECONDS, World, bearer, sqlite_of
 
+LONG_SECONDS = 10.0
 UNAVAILABLE = {"error": "Storage is unavailable"}
 
 
@@ -34,6 +36,32 @@ async def trigger(world: World, key: NewKey, ours: str, request_id: str = "reque
 
 def posts(sandbox: Sandbox) -> int:
     return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
+
+
+async def test_a_caller_has_his_answer_in_time_and_the_trigger_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.syncs.LONGEST_ANSWER_SECONDS", 0.2)
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.faults.post_hang = release = asyncio.Event()
+
+    asking = asyncio.create_task(trigger(world, key, ours))
+    # Not `asyncio.timeout`: who is cancelled is answered, too.
+    has_answer, _ = await asyncio.wait({asking}, timeout=LONG_SECONDS)
+    was_open = [row["outcome"] for row in audit(world)] == [None]
+    release.set()
+    answer = await asking
+
+    assert has_answer
+    assert was_open
+    assert answer.status_code == 504
+    assert answer.json() == {"error": "Outcome unknown: check the job list before retrying"}
+    async with asyncio.timeout(BOUND_SECONDS):
+        while await world.services.store.triggers.unresolved(1):
+            await asyncio.sleep(0.01)
+
+    assert len(world.jobs_of(theirs)) == 1
 
 
 async def test_a_trigger_leaves_one_row_with_its_job(world: World) -> None:

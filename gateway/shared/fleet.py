@@ -50,7 +50,14 @@ class Fleet:
     def lane(self, size: int) -> Lane:
         if self._valkey is None:
             return Lane(size, monotonic=self._monotonic)
-        self._lane = FleetLane(size, self._valkey, share=self.membership.share, monotonic=self._monotonic)
+        member = self.membership
+        self._lane = FleetLane(
+            size,
+            self._valkey,
+            share=member.share,
+            may_trigger=lambda: member.is_sure or not self._has_members,
+            monotonic=self._monotonic,
+        )
         return self._lane
 
     @asynccontextmanager

@@ -23,14 +23,24 @@ class FleetLane(Lane):
     """First a place of this gateway's, which keeps callers and kinds fair, then one of the fleet's."""
 
     def __init__(
-        self, size: int, valkey: Runner, *, share: Callable[[int], int], monotonic: Callable[[], float]
+        self,
+        size: int,
+        valkey: Runner,
+        *,
+        share: Callable[[int], int],
+        may_trigger: Callable[[], bool],
+        monotonic: Callable[[], float],
     ) -> None:
-        """`share` tells how many of so many places are this gateway's when nobody can be asked."""
+        """`share` tells how many of so many places are this gateway's when nobody can be asked.
+
+        `may_trigger` is false while others may take this gateway for dead, and its triggers for theirs.
+        """
         super().__init__(size, monotonic=monotonic)
         self._fleet_size = size
         self._fleet_of_kind = size - 1
         self._valkey = valkey
         self._share = share
+        self._may_trigger = may_trigger
         self._held: dict[str, Kind] = {}
         self._asked: dict[str, asyncio.Future[object]] = {}
         self._telling = asyncio.Lock()
@@ -45,6 +55,8 @@ class FleetLane(Lane):
             holder = secrets.token_hex(8)
             await self._take(kind, holder)
             try:
+                if kind == "trigger" and not self._may_trigger():
+                    raise UpstreamBusy(detail="this gateway stood still: another may be at this trigger by now")
                 yield
             finally:
                 self._give(holder)
@@ -107,8 +119,10 @@ class FleetLane(Lane):
 
     async def _has_given(self, key: str, holder: str) -> bool:
         try:
+            # One that is told as kept just now must not be told so after that; places given back delay each other not.
             async with self._telling:
-                await self._valkey.run(GIVE, (key,), (holder,))
+                pass
+            await self._valkey.run(GIVE, (key,), (holder,))
         except Away:
             return False
         return True

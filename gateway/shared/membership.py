@@ -1,6 +1,7 @@
 """This gateway among those that serve the same database: how many there are, and which of them it is."""
 
 import asyncio
+import math
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -13,6 +14,13 @@ from gateway.store import LIVE_SECONDS, Store
 
 HEART_BEAT_SECONDS = 2.0
 LOOK_SECONDS = 0.5
+SURE_SECONDS = 6.0
+"""So long after its last heart-beat the others surely count a gateway as living: less than LIVE_SECONDS by what sending
+something may take."""
+STEADY_SECONDS = 5.0
+"""Until all that live have said so again, after a time when none could."""
+OUTAGE_SECONDS = 300.0
+"""How long ago a gateway may have been seen last that could not say that it lives."""
 
 log = structlog.get_logger()
 
@@ -27,6 +35,8 @@ class Membership:
         self._name = socket.gethostname()
         self._is_alone = is_alone
         self._live = [self.id]
+        self._beat_at = -math.inf
+        self._steady_from = -math.inf
 
     @property
     def count(self) -> int:
@@ -37,10 +47,29 @@ class Membership:
         each, rest = divmod(places, len(self._live))
         return each + (self._live.index(self.id) < rest)
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether no other takes it for dead: if one may, nothing must be begun that is for one gateway alone."""
+        return self._seconds_since_beat() < SURE_SECONDS
+
+    def silence_seconds(self) -> float:
+        """After how long a silent gateway is dead. Longer when the database was away: then all were silent."""
+        is_steady = self._seconds_since_beat() < STEADY_SECONDS and self._now() >= self._steady_from
+        return LIVE_SECONDS if is_steady else OUTAGE_SECONDS
+
+    def _seconds_since_beat(self) -> float:
+        return self._now() - self._beat_at
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
         """Raises DatabaseRefused beside another gateway if one of them bears no other."""
+        began = self._now()
         await self._gateways.join(self.id, name=self._name, is_alone=self._is_alone)
+        self._beat_at = began
         await self.look()
         beat = asyncio.create_task(self._keep_beating())
         try:
@@ -55,10 +84,17 @@ class Membership:
         while True:
             await asyncio.sleep(HEART_BEAT_SECONDS)
             try:
-                await self._gateways.stay(self.id, name=self._name, is_alone=self._is_alone)
+                await self.beat()
                 await self.look()
             except StorageUnavailable as error:
                 log.warning("heart_beat_not_written", detail=error.detail)
+
+    async def beat(self) -> None:
+        began = self._now()
+        await self._gateways.stay(self.id, name=self._name, is_alone=self._is_alone)
+        if self._seconds_since_beat() > STEADY_SECONDS:
+            self._steady_from = self._now() + STEADY_SECONDS
+        self._beat_at = began
 
     async def look(self) -> None:
         live = [gateway.id for gateway in await self._gateways.live()]

@@ -68,8 +68,11 @@ return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 """
 
 TAKE_AWAY_TEXT = """
-return redis.call('GETDEL', KEYS[1])
+local text = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+return text
 """
+"""Not GETDEL, which Redis before 6.2 does not have."""
 
 
 @dataclass(frozen=True)

@@ -213,10 +213,17 @@ class Valkey:
         return ServerFacts(f"{kind} {version}", found.get("maxmemory_policy", ""), int(found.get("maxmemory", 0)))
 
     async def _probe(self) -> None:
-        await self._in_time(self._redis.ping(), PROBE_SECONDS)
-        # The connection is there now; what counts is how soon it answers, and whether it takes anything: a full server
-        # and a replica do not.
+        # Making a connection may take longer than a batch may: later, the first moment with many callers would find the
+        # server slow.
+        await self._in_time(self._connected(), PROBE_SECONDS)
+        # What counts now is how soon it answers, and whether it takes anything: a full server and a replica do not.
         await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), PATIENCE_SECONDS)
+
+    async def _connected(self) -> None:
+        answers = await asyncio.gather(*(self._redis.ping() for _ in range(CONNECTIONS)), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     def _leave(self, reason: str) -> None:
         if self._is_closed or self._prober is not None:

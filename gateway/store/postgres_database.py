@@ -108,13 +108,17 @@ class PostgresDatabase:
                 self._idle.put_nowait(session)
 
     async def write(
-        self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
+        self,
+        unit: Unit[T],
+        *,
+        housekeeping: bool = False,  # noqa: ARG002 - as Database; the triggers know what makes records stale
+        committed: Callable[[], None] | None = None,
     ) -> T:
         """As `Database` has it.
 
         When the server is lost in the moment of a commit, StorageUnavailable may be raised for what is done.
         """
-        return await self._shielded(self._transaction(unit, housekeeping=housekeeping, committed=committed))
+        return await self._shielded(self._transaction(unit, committed=committed))
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """To its end, even when the caller is cancelled."""
@@ -129,7 +133,7 @@ class PostgresDatabase:
             # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
             task.exception()
 
-    async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
+    async def _transaction(self, unit: Unit[T], *, committed: Callable[[], None] | None) -> T:
         with _storage_errors():
             async with self._turn() as patience_seconds:
                 begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
@@ -147,10 +151,8 @@ class PostgresDatabase:
                     self._watch.bump()
                     await self._roll_back()
                     raise
-                if housekeeping:
-                    self._watch.absorb(counts)
-                else:
-                    self._watch.learn(counts)
+                # Housekeeping too: another program may have committed in the middle of it.
+                self._watch.learn(counts)
                 if committed is not None:
                     committed()
                 return result

@@ -15,6 +15,7 @@ from gateway.store.postgres_session import Session
 from gateway.store.translation import translate_schema
 
 OLDEST_SERVER = 140000
+NUMBERS_OF_A_VERSION = 10000
 LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
 """Nobody else writes meanwhile, nor makes the same tables."""
 HINTS = {
@@ -113,8 +114,16 @@ async def _has_mark(session: Session) -> bool:
 
 async def _require_server(session: Session, url: SecretUrl) -> None:
     (row,) = await session.run("SELECT current_setting('server_version_num') AS number")
-    if int(row["number"]) < OLDEST_SERVER:
-        raise DatabaseRefused(f"{url}: PostgreSQL {int(row['number']) // 10000} is too old; 14 is the oldest")
+    require_server_version(url, int(row["number"]))
+
+
+def require_server_version(url: SecretUrl, number: int) -> None:
+    """`number` is the server's own, as 140005 for 14.5. Raises DatabaseRefused if it is too old."""
+    if number < OLDEST_SERVER:
+        raise DatabaseRefused(
+            f"{url}: PostgreSQL {number // NUMBERS_OF_A_VERSION} is too old; "
+            f"{OLDEST_SERVER // NUMBERS_OF_A_VERSION} is the oldest"
+        )
 
 
 async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:

@@ -64,10 +64,6 @@ class PostgresWatch:
         for row in counts:
             if self._counts.get(row["subject"]) != row["number"]:
                 self._epochs[row["subject"]] += 1
-        self.absorb(counts)
-
-    def absorb(self, counts: Sequence[Row]) -> None:
-        """As `learn`, of a change of our own that made nothing cached stale."""
         self._counts |= {row["subject"]: row["number"] for row in counts}
 
     def _hear(self, payload: str) -> None:

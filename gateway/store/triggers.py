@@ -29,11 +29,12 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 class TriggerUnderWay(Exception):
-    """Another living gateway's trigger of this connection, young enough to be waited for: `number`."""
+    """Another living gateway's trigger of this connection, young enough to be waited for: `number`, and its `since`."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, since: str) -> None:
         super().__init__(f"the trigger {number} is under way")
         self.number = number
+        self.since = since
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -60,16 +61,19 @@ class Triggers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, intent: Intent, *, young_since: str | None = None) -> int | None:
+    async def begin(
+        self, intent: Intent, *, young_since: str | None = None, silence_seconds: float = LIVE_SECONDS
+    ) -> int | None:
         """Commit the intent: its number, or None if the client no longer has that connection so mapped.
 
         Raises StorageUnavailable: then nothing may be sent. With `young_since`, raises TriggerUnderWay while another
-        living gateway has an unresolved trigger of this connection that was made at that time or later.
+        gateway that was seen in the last `silence_seconds` has an unresolved trigger of this connection that was made
+        at that time or later.
         """
 
         async def insert(connection: Transaction) -> int | None:
             if young_since is not None:
-                await self._require_none_under_way(connection, intent, young_since)
+                await self._require_none_under_way(connection, intent, young_since, silence_seconds)
             rows = await connection.execute_fetchall(
                 """
                 INSERT INTO triggers
@@ -107,18 +111,43 @@ class Triggers:
 
         await self._database.write(update, housekeeping=True)
 
-    async def _require_none_under_way(self, connection: Transaction, intent: Intent, young_since: str) -> None:
+    async def withdraw(self, intent: Intent, *, outcome: str, at: str) -> None:
+        """As `resolve`, of an intent whose number nobody learned, if it was committed at all."""
+
+        async def update(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                """
+                UPDATE triggers SET outcome = ?, resolved_at = ?
+                WHERE client_id = ? AND connection_id = ? AND gateway_id = ? AND request_id = ? AND created_at = ?
+                    AND outcome IS NULL
+                """,
+                (
+                    outcome,
+                    at,
+                    intent.client_id,
+                    intent.connection_id,
+                    intent.gateway_id,
+                    intent.request_id,
+                    intent.created_at,
+                ),
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def _require_none_under_way(
+        self, connection: Transaction, intent: Intent, young_since: str, silence_seconds: float
+    ) -> None:
         rows = await connection.execute_fetchall(
             f"""
-            SELECT triggers.number FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
+            SELECT triggers.number, triggers.since FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
             WHERE outcome IS NULL AND airbyte_id = ? AND created_at >= ? AND gateways.id <> ?
                 AND seen_at > {self._database.dialect.now} - ?
             ORDER BY triggers.number LIMIT 1
             """,  # noqa: S608 - ours
-            (intent.airbyte_id, young_since, intent.gateway_id or "", int(LIVE_SECONDS * MILLISECONDS)),
+            (intent.airbyte_id, young_since, intent.gateway_id or "", int(silence_seconds * MILLISECONDS)),
         )
         for row in rows:
-            raise TriggerUnderWay(row["number"])
+            raise TriggerUnderWay(row["number"], row["since"])
 
     async def outcome(self, client_id: int, number: int) -> Outcome | None:
         """None while it is under way, and of one that is not there. Raises StorageUnavailable."""

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +15,11 @@ from typing import TypeVar
 import httpx2
 import pytest
 
+from gateway.sandbox.history import JobQuery
 from gateway.secret import SecretUrl
 from tests.cli.conftest import Airbyte, wait_until
 from tests.faults.installation import LONG_FRESH, Installation, Served, key_header, sandbox_airbyte
-from tests.postgres import PostgresServer, rows_of
+from tests.postgres import PostgresServer, pgbouncer, rows_of
 from tests.support import BOUND_SECONDS
 from tests.valkey import ValkeyServer, running_valkey
 
@@ -84,6 +88,12 @@ class Fleet:
     def wait_until_together(self) -> None:
         wait_until(self.count_together)
 
+    def tasks(self) -> int:
+        """Of all gateways' event loops: each request under way is one."""
+        pages = [httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text for address in self.addresses]
+        found = (re.search(r"^gateway_tasks (.+)$", page, re.MULTILINE) for page in pages)
+        return sum(int(float(each[1])) for each in found if each)
+
     def times_away(self) -> int:
         return len(self.lines("shared_backend_away"))
 
@@ -118,6 +128,42 @@ async def at_once(urls: Sequence[str], key: str, method: str = "GET") -> list[ht
         return await asyncio.gather(*(ask(client, method, url, key) for url in urls))
 
 
+def all_know(fleet: Fleet, connection_id: str, key: str) -> bool:
+    urls = [f"{address}/api/v1/connections" for address in fleet.addresses]
+    return all(connection_id in answer.text for answer in asyncio.run(at_once(urls, key)))
+
+
+def assert_simultaneous_triggers_are_one_job(fleet: Fleet, count: int) -> None:
+    """So many on all gateways, while Airbyte takes its time with the first."""
+    key = fleet.installation.key()
+    ((ours, theirs),) = fleet.installation.connections(1)
+    sandbox = fleet.installation.airbyte.sandbox
+    urls = [f"{fleet.addresses[number % GATEWAYS]}/api/v1/connections/{ours}/sync" for number in range(count)]
+    wait_until(lambda: all_know(fleet, ours, key))
+    tasks = fleet.tasks()
+    sandbox.requests.clear()
+    sandbox.faults.post_hang = release = asyncio.Event()
+
+    def sent() -> int:
+        return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(lambda: asyncio.run(at_once(urls, key, "POST")))
+        try:
+            wait_until(lambda: sent() > 0 and fleet.tasks() - tasks >= count)
+            assert sent() == 1
+        finally:
+            sandbox.faults.post_hang = None
+            fleet.installation.airbyte.loop.call_soon_threadsafe(release.set)
+        answers = asking.result()
+
+    jobs = [job.job_id for job, _ in sandbox.world.history.select(JobQuery(connection_id=theirs))]
+    assert len(jobs) == 1
+    told = Counter((answer.status_code, answer.text) for answer in answers)
+    assert {status for status, _ in told} == {200}, told
+    assert {answer.json()["job"]["jobId"] for answer in answers} == set(jobs)
+
+
 def seconds_until(condition: Callable[[], bool]) -> float:
     """How long it takes to come true."""
     began = monotonic()
@@ -137,13 +183,16 @@ def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServe
 
 
 @contextmanager
-def running_fleet(folder: Path, postgres: PostgresServer) -> Iterator[Fleet]:
+def running_fleet(folder: Path, postgres: PostgresServer, *, is_pooled: bool = False) -> Iterator[Fleet]:
+    """`is_pooled`: with PgBouncer in transaction mode between the gateways and the server."""
     with ExitStack() as stack:
         airbyte = stack.enter_context(sandbox_airbyte())
         server_folder = folder / "valkey"
         server_folder.mkdir()
         valkey = stack.enter_context(running_valkey(server_folder))
-        installation = prepared(folder, airbyte, postgres.new_database(), valkey)
+        database = postgres.new_database()
+        url = stack.enter_context(pgbouncer(postgres, database)) if is_pooled else database
+        installation = prepared(folder, airbyte, url, valkey)
         gateways = [
             stack.enter_context(installation.serve(folder / f"gateway-{number}.log")) for number in range(GATEWAYS)
         ]

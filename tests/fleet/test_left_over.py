@@ -1,19 +1,27 @@
 """Triggers that a killed gateway left open are looked up by one of the others; those of living ones are let be."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
+import psycopg
 import pytest
 
 from gateway.airbyte import in_process_transport
+from gateway.provisioning import NewKey
 from gateway.secret import SecretUrl
 from gateway.services import build_services
+from gateway.store.file_format import APPLICATION_ID
 from gateway.times import format_time
 from tests.postgres import PostgresServer, rows_of
-from tests.support import BOUND_SECONDS, World, running_gateway
+from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 
 DEAD = "dead-gateway"
+REQUEST = "request-1"
+PATIENCE_SECONDS = 0.3
+"""Of whoever wants to write."""
 
 
 @pytest.fixture
@@ -35,12 +43,30 @@ def url_of(world: World) -> SecretUrl:
     return world.services.settings.database.url
 
 
+@contextmanager
+def nobody_may_write(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("gateway.store.postgres_database.BUSY_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    with psycopg.connect(url_of(world).reveal(), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (APPLICATION_ID,))
+        yield
+
+
+async def trigger(world: World, key: NewKey, ours: str) -> httpx2.Response:
+    return await world.http.post(f"/api/v1/connections/{ours}/sync", headers={**bearer(key), "X-Request-Id": REQUEST})
+
+
+async def until_all_are(world: World, outcome: str) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while {found for _, found in outcomes(world)} != {outcome}:
+            await asyncio.sleep(0.02)
+
+
 def leave_open(world: World, ours: str, theirs: str, gateway_id: str) -> None:
     time = format_time(world.clock.now())
     rows_of(
         url_of(world),
         "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)"
-        f" VALUES (1, '{ours}', '{theirs}', 'key_1', 'request', '{time}', '{time}', '{gateway_id}')",
+        f" VALUES (1, '{ours}', '{theirs}', 'key_1', '{REQUEST}', '{time}', '{time}', '{gateway_id}')",
     )
 
 
@@ -115,3 +141,66 @@ async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, ou
         return
     assert answer.status_code == 200
     assert answer.json()["job"]["jobId"] == (job.job_id if job else 1)
+
+
+async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.trigger_audit.TIDY_SECONDS", BOUND_SECONDS)
+    monkeypatch.setattr("gateway.trigger_audit.FOLLOW_SECONDS", 0.2)
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    rows_of(
+        url_of(world),
+        "INSERT INTO gateways (id, name, is_alone, seen_at) "
+        f"VALUES ('{DEAD}', 'dying', 0, extract(epoch FROM clock_timestamp()) * 1000)",
+    )
+    leave_open(world, ours, theirs, DEAD)
+    waiting = asyncio.create_task(trigger(world, key, ours))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    job = world.sandbox.world.trigger(theirs, "sync")
+    world.clock.advance(30)
+    rows_of(url_of(world), f"DELETE FROM gateways WHERE id = '{DEAD}'")
+
+    answer = await waiting
+
+    assert answer.status_code == 200
+    assert answer.json()["job"]["jobId"] == job.job_id
+    assert world.jobs_of(theirs) == [job.job_id]
+
+
+async def test_an_outcome_that_could_not_be_written_is_written_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    world.sandbox.faults.post_hang = release = asyncio.Event()
+    asking = asyncio.create_task(trigger(world, key, ours))
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not outcomes(world):
+            await asyncio.sleep(0.01)
+
+    with nobody_may_write(world, monkeypatch):
+        release.set()
+        answer = await asking
+        assert {found for _, found in outcomes(world)} == {None}
+
+    assert answer.status_code == 200
+    await until_all_are(world, "ok")
+
+
+async def test_an_intent_that_may_have_been_written_holds_no_other_gateway_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server is lost in the moment of the commit: the row is there, and who wrote it does not know."""
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    leave_open(world, ours, theirs, world.services.fleet.membership.id)
+
+    with nobody_may_write(world, monkeypatch):
+        answer = await trigger(world, key, ours)
+
+    assert answer.status_code == 503
+    await until_all_are(world, "none")
+    assert world.jobs_of(theirs) == []

@@ -4,17 +4,25 @@ import asyncio
 import re
 import secrets
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import httpx2
 
-from gateway.sandbox.history import JobQuery
+from gateway.shared.lane import KIND_KEYS
 from tests.cli.conftest import wait_until
 from tests.dashboard.support import HEADERS, PASSWORD
 from tests.faults.conftest import SLACK_SECONDS
 from tests.faults.installation import key_header
-from tests.fleet.support import FRESHNESS_SECONDS, NOTICED_SECONDS, Fleet, at_once, seconds_until, undisturbed
+from tests.fleet.support import (
+    FRESHNESS_SECONDS,
+    NOTICED_SECONDS,
+    Fleet,
+    assert_simultaneous_triggers_are_one_job,
+    at_once,
+    seconds_until,
+    undisturbed,
+)
+from tests.postgres import rows_of
 from tests.support import BOUND_SECONDS
 from tests.valkey import operator
 
@@ -22,6 +30,11 @@ CALLS = 250
 LIMIT = 100
 TRIGGERS = 100
 ROUNDS = 4
+HANG_UPS = 1000
+HANG_UPS_AT_ONCE = 100
+LONGEST_MILLISECONDS = 50
+SPARE_TASKS = 5
+"""Heart-beats and the like, which come and go."""
 
 
 def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(fleet: Fleet) -> None:
@@ -36,43 +49,8 @@ def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(fleet: Fleet) -
     assert codes == {200: LIMIT, 429: CALLS - LIMIT}
 
 
-def tasks_of(fleet: Fleet) -> int:
-    """Of all gateways' event loops: each request under way is one."""
-    pages = [httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text for address in fleet.addresses]
-    return sum(
-        int(float(found[1])) for page in pages if (found := re.search(r"^gateway_tasks (.+)$", page, re.MULTILINE))
-    )
-
-
 def test_100_triggers_on_three_gateways_are_one_job(fleet: Fleet) -> None:
-    key = fleet.installation.key()
-    ((ours, theirs),) = fleet.installation.connections(1)
-    sandbox = fleet.installation.airbyte.sandbox
-    urls = [f"{fleet.addresses[number % 3]}/api/v1/connections/{ours}/sync" for number in range(TRIGGERS)]
-    warm = [f"{address}/api/v1/connections" for address in fleet.addresses]
-    assert [answer.status_code for answer in asyncio.run(at_once(warm, key))] == [200] * 3
-    tasks = tasks_of(fleet)
-    sandbox.requests.clear()
-    sandbox.faults.post_hang = release = asyncio.Event()
-
-    def sent() -> int:
-        return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
-
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(lambda: asyncio.run(at_once(urls, key, "POST")))
-        try:
-            wait_until(lambda: sent() > 0 and tasks_of(fleet) - tasks >= TRIGGERS)
-            assert sent() == 1
-        finally:
-            sandbox.faults.post_hang = None
-            fleet.installation.airbyte.loop.call_soon_threadsafe(release.set)
-        answers = asking.result()
-
-    jobs = [job.job_id for job, _ in sandbox.world.history.select(JobQuery(connection_id=theirs))]
-    assert len(jobs) == 1
-    told = Counter((answer.status_code, answer.text) for answer in answers)
-    assert {status for status, _ in told} == {200}, told
-    assert {answer.json()["job"]["jobId"] for answer in answers} == set(jobs)
+    assert_simultaneous_triggers_are_one_job(fleet, TRIGGERS)
 
 
 def test_what_is_revoked_is_refused_by_every_gateway(fleet: Fleet) -> None:
@@ -163,3 +141,55 @@ def test_each_gateway_says_how_it_counts(fleet: Fleet) -> None:
         metrics = httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text
         assert "\ngateway_fleet_gateways 3.0\n" in metrics
         assert "\ngateway_rate_limit_local 0.0\n" in metrics
+
+
+async def hang_up(address: str, method: str, path: str, key: str, seconds: float) -> None:
+    host, _, port = address.removeprefix("http://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+    await asyncio.sleep(seconds)
+    writer.transport.abort()
+
+
+async def hang_up_on_all(fleet: Fleet, calls: list[tuple[str, str]], key: str) -> None:
+    """Each at a moment of its own: before, while and after the database, Valkey or Airbyte is asked."""
+    numbers = iter(range(HANG_UPS))
+    while some := [number for number, _ in zip(numbers, range(HANG_UPS_AT_ONCE), strict=False)]:
+        await asyncio.gather(
+            *(
+                hang_up(
+                    fleet.addresses[number % 3], *calls[number % len(calls)], key, number % LONGEST_MILLISECONDS / 1000
+                )
+                for number in some
+            )
+        )
+
+
+def test_a_thousand_callers_who_hang_up_leave_nothing_behind(fleet: Fleet) -> None:
+    key = fleet.installation.key()
+    paths = [f"/api/v1/connections/{ours}" for ours, _ in fleet.installation.connections(31)]
+    calls = [("POST", f"{path}/sync") for path in paths] + [("GET", f"{path}/jobs") for path in paths]
+    calls += [("GET", "/api/v1/status"), ("GET", "/api/v1/connections"), ("GET", "/api/v1/none")]
+    tasks = fleet.tasks()
+    url = fleet.installation.url
+
+    asyncio.run(hang_up_on_all(fleet, calls, key))
+
+    wait_until(lambda: fleet.tasks() <= tasks + SPARE_TASKS)
+    wait_until(lambda: rows_of(url, "SELECT 1 FROM triggers WHERE outcome IS NULL") == [])
+    with operator(fleet.valkey) as redis:
+        wait_until(lambda: sum(redis.zcard(name) for name in KIND_KEYS.values()) == 0)
+    wait_until(
+        lambda: (
+            rows_of(
+                url,
+                "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() "
+                "AND (locktype = 'advisory' OR state LIKE 'idle in transaction%')",
+            )
+            == []
+        )
+    )
+    ((ours, _),) = fleet.installation.connections(1)
+    urls = [f"{address}/api/v1/connections" for address in fleet.addresses] * 10
+    assert {answer.status_code for answer in asyncio.run(at_once(urls, key))} == {200}
+    wait_until(lambda: fleet.gateways[1].trigger(ours, key).status_code == 200)

@@ -58,6 +58,23 @@ time.sleep(60)
 SILENT = f"workers({SILENT_WORKER!r}, 1.0).run(1, folder, lambda: print('ready', flush=True))"
 
 
+INTERRUPTED = """
+import threading
+real = signal.signal
+
+def slow(number, handler):
+    if handler is signal.SIG_DFL:
+        time.sleep(0.5)
+    return real(number, handler)
+
+signal.signal = slow
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+workers("import time; time.sleep(60)").run(1, folder, lambda: print("ready"))
+print("ended")
+"""
+"""The signal is handed on while the worker is still becoming one."""
+
+
 @dataclass
 class Place:
     """Where workers may run."""
@@ -206,6 +223,10 @@ def parent_of(script: str) -> list[str]:
 
 def test_when_one_cannot_start_all_are_ended() -> None:
     assert parent_of(HOPELESS) == ["worker=1", "why"]
+
+
+def test_a_signal_that_comes_while_a_worker_is_born_is_not_lost() -> None:
+    assert parent_of(INTERRUPTED) == ["ended"]
 
 
 def test_one_who_falls_silent_is_killed_and_replaced() -> None:

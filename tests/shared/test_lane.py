@@ -25,7 +25,7 @@ def fair(gateways: int, rank: int) -> Callable[[int], int]:
 
 @asynccontextmanager
 async def lane_of(valkey: Valkey, share: Callable[[int], int] = lambda places: places) -> AsyncIterator[FleetLane]:
-    lane = FleetLane(SIZE, valkey, share=share, monotonic=monotonic)
+    lane = FleetLane(SIZE, valkey, share=share, may_trigger=lambda: True, monotonic=monotonic)
     try:
         yield lane
     finally:
@@ -168,6 +168,21 @@ async def test_a_gateway_without_a_share_is_busy_at_once(server: ValkeyServer, v
             async with lane.place("read", "a"):
                 pytest.fail("had a place")
         assert lane.in_flight == 0
+
+
+async def test_who_may_be_taken_for_dead_triggers_nothing_and_holds_no_place(
+    server: ValkeyServer, valkey: Valkey
+) -> None:
+    lane = FleetLane(SIZE, valkey, share=lambda places: places, may_trigger=lambda: False, monotonic=monotonic)
+    with pytest.raises(UpstreamBusy, match="busy"):
+        async with lane.place("trigger", "acme"):
+            pytest.fail("may trigger")
+    async with lane.place("read", "acme"):
+        pass
+
+    await until_given_back(server)
+    assert lane.in_flight == 0
+    await lane.close()
 
 
 async def test_a_restarted_server_learns_what_is_held(

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.shared.membership import Membership
+from gateway.shared.membership import OUTAGE_SECONDS, STEADY_SECONDS, Membership
 from gateway.shared.turns import OwnTurns, SharedTurns
-from gateway.store import Store, create_database
+from gateway.store import LIVE_SECONDS, Store, create_database
+
+FASTEST_SENDING_SECONDS = 3.0
+"""What connecting to Airbyte may take at most."""
 
 
 @pytest.fixture
@@ -45,6 +48,42 @@ async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -
         with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
             async with Membership(store, is_alone=True).joined():
                 pytest.fail("joined")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(Membership, "_now", staticmethod(lambda: now[0]))
+    return now
+
+
+async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(store: Store, clock: list[float]) -> None:
+    member = Membership(store, is_alone=False)
+    assert not member.is_sure
+    async with member.joined():
+        assert member.is_sure
+        clock[0] += LIVE_SECONDS - FASTEST_SENDING_SECONDS
+        assert not member.is_sure
+        await member.beat()
+        assert member.is_sure
+
+
+async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(
+    store: Store, clock: list[float]
+) -> None:
+    member = Membership(store, is_alone=False)
+    async with member.joined():
+        assert member.silence_seconds() == LIVE_SECONDS
+        clock[0] += 60
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        await member.beat()
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        clock[0] += STEADY_SECONDS - 1
+        await member.beat()
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        clock[0] += 1
+        await member.beat()
+        assert member.silence_seconds() == LIVE_SECONDS
 
 
 async def test_work_is_done_by_one_and_not_again_too_soon(store: Store) -> None:

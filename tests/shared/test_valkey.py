@@ -13,8 +13,8 @@ import pytest
 from gateway.log import configure_log
 from gateway.secret import SecretUrl
 from gateway.shared import valkey as earnest
-from gateway.shared.scripts import Away, Script
-from gateway.shared.valkey import FIRST_PAUSE_SECONDS, Valkey
+from gateway.shared.scripts import PUT, TAKE_AWAY, Away, Script
+from gateway.shared.valkey import CONNECTIONS, FIRST_PAUSE_SECONDS, Valkey
 from tests.faults.conftest import SLACK_SECONDS
 from tests.shared.conftest import PATIENCE_SECONDS, reached
 from tests.support import BOUND_SECONDS
@@ -63,6 +63,23 @@ async def test_nothing_is_run_twice_when_the_script_is_not_known_yet(valkey: Val
     counts = await asyncio.gather(*(valkey.run(COUNT, ["n"], []) for _ in range(500)))
 
     assert sorted(counts) == list(range(1, 501))
+
+
+async def test_all_connections_are_made_before_they_are_needed(server: ValkeyServer) -> None:
+    """Making one may take longer than a decision may."""
+    async with reached(server):
+        with operator(server) as redis:
+            assert len(redis.client_list()) == CONNECTIONS + 1
+
+
+async def test_what_waits_to_be_taken_away_needs_no_new_server(server: ValkeyServer, valkey: Valkey) -> None:
+    """GETDEL came with Redis 6.2."""
+    with operator(server) as redis:
+        redis.execute_command("ACL", "SETUSER", "default", "-getdel")  # type: ignore[no-untyped-call]  # redis-py's own
+    await valkey.run(PUT, ["secret"], ["text", 60])
+
+    assert await valkey.run(TAKE_AWAY, ["secret"], []) == b"text"
+    assert await valkey.run(TAKE_AWAY, ["secret"], []) is None
 
 
 async def test_an_asker_who_is_gone_hurts_nobody(valkey: Valkey) -> None:

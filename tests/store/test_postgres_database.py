@@ -136,6 +136,26 @@ async def test_a_lost_notification_is_made_up_for(two: tuple[Store, Store], url:
     rows_of(url, str(before[0]))
 
 
+async def test_what_another_program_commits_in_the_middle_of_housekeeping_is_noticed(
+    two: tuple[Store, Store], url: SecretUrl
+) -> None:
+    store, _ = two
+    await add_key(store)
+    assert await store.api_keys.principal(DIGEST)
+
+    async def unit(_: Transaction) -> None:
+        # The count goes up as the triggers would have it; nobody is notified.
+        rows_of(
+            url,
+            "SET session_replication_role = replica; UPDATE changes SET number = number + 1 WHERE subject = 'keys'; "
+            f"UPDATE api_keys SET revoked_at = '{NOW}'",
+        )
+
+    await store.database.write(unit, housekeeping=True)
+
+    assert await store.api_keys.principal(DIGEST) is None
+
+
 async def test_catching_up_tells_of_all_that_is_committed(two: tuple[Store, Store]) -> None:
     one, other = two
     await other.database.catch_up()

@@ -12,6 +12,7 @@ from gateway.secret import SecretUrl
 from gateway.store import Migrated, Step, Store, create_database, migrate_server, read_steps
 from gateway.store.database import ConstraintViolated, Transaction
 from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.postgres_schema import require_server_version
 from tests.postgres import PostgresServer, rows_of
 
 NEXT = SCHEMA_VERSION + 1
@@ -60,6 +61,33 @@ async def test_both_databases_have_the_same_tables_and_indexes(url: SecretUrl, t
     assert of_server.keys() - of_file.keys() == {"gateway_schema", "changes"}
     assert {name: of_server[name] for name in of_file} == of_file
     assert indexes <= {name for (name,) in rows_of(url, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")}
+
+
+@pytest.mark.parametrize("number", [90624, 130014, 139999])
+def test_an_old_server_is_refused_in_one_line(number: int) -> None:
+    with pytest.raises(DatabaseRefused) as refusal:
+        require_server_version(SecretUrl("postgresql://gateway:correct-horse@db/gateway"), number)
+
+    assert str(refusal.value) == (
+        f"postgresql://gateway:********@db/gateway: PostgreSQL {number // 10000} is too old; 14 is the oldest"
+    )
+
+
+def test_a_server_that_is_new_enough_is_not_refused() -> None:
+    for number in (140000, 150014, 180000):
+        require_server_version(SecretUrl("postgresql://db/gateway"), number)
+
+
+async def test_the_servers_version_is_looked_at_before_anything_is_done(
+    postgres: PostgresServer, url: SecretUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.postgres_schema.OLDEST_SERVER", 990000)
+
+    with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
+        async with Store(url):
+            pytest.fail("opened")
+    with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
+        await create_database(postgres.bare())
 
 
 async def test_two_that_make_the_tables_at_once_make_them_once(postgres: PostgresServer) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import StorageUnavailable
 from gateway.models import Client, Connection
 from gateway.store import Intent, Outcome, Store, TriggerUnderWay
+from gateway.store.database import Transaction
 from gateway.store.pruning import PRUNE_STEP
 from tests.support import sqlite_of
 
@@ -237,6 +238,37 @@ async def test_another_s_that_is_old_or_dead_holds_nobody_up(store: Store, acme:
     await store.gateways.leave("b")
 
     assert await begin_at(store, acme, "c", young_since="2026-04-01T03:00:00.001Z") is not None
+
+
+@pytest.mark.usefixtures("living")
+async def test_after_an_outage_who_was_silent_may_live_still(store: Store, acme: Client) -> None:
+    number = await begin_at(store, acme, "a")
+    await store.database.write(_silent_for_a_minute)
+    intent = msgspec.structs.replace(intent_of(acme), gateway_id="b")
+
+    with pytest.raises(TriggerUnderWay) as other:
+        await store.triggers.begin(intent, young_since=NOW, silence_seconds=100)
+
+    assert (other.value.number, other.value.since) == (number, NOW)
+    assert await store.triggers.begin(intent, young_since=NOW) is not None
+
+
+async def _silent_for_a_minute(connection: Transaction) -> None:
+    await connection.execute_fetchall("UPDATE gateways SET seen_at = seen_at - 60000")
+
+
+async def test_an_intent_whose_number_nobody_learned_can_be_withdrawn(store: Store, acme: Client) -> None:
+    intent = msgspec.structs.replace(intent_of(acme), gateway_id="a")
+    await store.triggers.begin(intent)
+    for field, other in (("client_id", acme.id + 1), ("gateway_id", "b"), ("request_id", "x"), ("created_at", LATER)):
+        another = msgspec.structs.replace(intent, **{field: other})
+        await store.triggers.withdraw(another, outcome="none", at=LATER)
+    assert [row["outcome"] for row in await rows(store)] == [None]
+
+    await store.triggers.withdraw(intent, outcome="none", at=LATER)
+    await store.triggers.withdraw(intent, outcome="other", at=LATER)
+
+    assert [(row["outcome"], row["resolved_at"]) for row in await rows(store)] == [("none", LATER)]
 
 
 @pytest.mark.usefixtures("living")
