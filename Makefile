@@ -69,6 +69,8 @@ strangers: .venv/dev               ## 100,000 guessed keys, and 2,700 slow conne
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra cluster --constraint requirements.lock \
+		--output-file requirements-cluster.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --extra cluster --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --extra cluster --allow-unsafe --constraint requirements.lock \

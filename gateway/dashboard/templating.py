@@ -24,7 +24,7 @@ PAGE_HEADERS = {
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
-    "Referrer-Policy": "same-origin",
+    "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
 }
 

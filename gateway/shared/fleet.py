@@ -19,7 +19,7 @@ from gateway.store import Store
 if TYPE_CHECKING:
     from gateway.shared.valkey import Valkey
 
-EXTRA_MISSING = 'rate_limit.backend: a shared one needs the extra: pip install "airbyte-client-gateway[cluster]"'
+EXTRA_MISSING = "rate_limit.backend: a shared one needs more libraries: pip install -r requirements-cluster.lock"
 
 Gauge = tuple[str, str, float]
 

@@ -109,7 +109,8 @@ def _claim(target: psycopg.Connection[Any], path: Path, url: SecretUrl) -> None:
     (copy_of,) = _one(target, "SELECT copy_of FROM gateway_schema WHERE only_row = 1")
     if copy_of != str(path):
         raise DatabaseRefused(
-            f"{url}: holds a gateway's rows already, not those of a copy of {path} that was broken off"
+            f"{url}: has a gateway's tables already, not those of a copy of {path} that was broken off; "
+            "name an empty database, without gateway init"
         )
     target.commit()
 

@@ -137,18 +137,21 @@ class PostgresDatabase:
         with _storage_errors():
             async with self._turn() as patience_seconds:
                 begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
+                is_committing = False
                 try:
                     # What others did before us is learned apart from what we do.
                     self._watch.learn(await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS))
                     result = await unit(PostgresTransaction(self._writer))
+                    is_committing = True
                     counts = await self._writer.run(f"{COUNTS}; COMMIT")
                 except psycopg.errors.ReadOnlySqlTransaction:
                     # Another server is the primary by now, and a new connection may find it.
                     await self._writer.close()
                     raise
                 except BaseException:
-                    # It may have been committed all the same, when the server was lost in that moment.
-                    self._watch.bump()
+                    if is_committing:
+                        # It may be done all the same, when the server was lost in that moment.
+                        self._watch.bump()
                     await self._roll_back()
                     raise
                 # Housekeeping too: another program may have committed in the middle of it.

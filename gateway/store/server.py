@@ -21,7 +21,7 @@ Environment = Mapping[str, str]
 def require_driver(url: SecretUrl) -> None:
     """Raises DatabaseRefused where the extra is not installed."""
     if find_spec("psycopg") is None:
-        raise DatabaseRefused(f"{url}: needs the extra: pip install 'airbyte-client-gateway[cluster]'")
+        raise DatabaseRefused(f"{url}: needs more libraries: pip install -r requirements-cluster.lock")
 
 
 async def create_on_server(url: SecretUrl) -> None:

@@ -252,4 +252,4 @@ def test_without_the_driver_one_line_says_what_to_install(tmp_path: Path, url: S
     plain = finished("init", folder=tmp_path, PYTHONPATH=str(tmp_path))
 
     assert (refused.returncode, plain.returncode) == (1, 0), refused.stderr + plain.stderr
-    assert refused.stderr == f"Error: {url}: needs the extra: pip install 'airbyte-client-gateway[cluster]'\n"
+    assert refused.stderr == f"Error: {url}: needs more libraries: pip install -r requirements-cluster.lock\n"

@@ -52,7 +52,7 @@ async def test_pages_are_html_under_a_strict_policy(http: httpx2.AsyncClient, pa
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["content-security-policy"] == POLICY
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["referrer-policy"] == "strict-origin"
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -94,5 +94,5 @@ def test_a_missing_extra_is_one_line(tmp_path: Path, command: str) -> None:
 
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
-        'Error: rate_limit.backend: a shared one needs the extra: pip install "airbyte-client-gateway[cluster]"'
+        "Error: rate_limit.backend: a shared one needs more libraries: pip install -r requirements-cluster.lock"
     ]

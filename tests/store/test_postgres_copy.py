@@ -166,7 +166,7 @@ def test_another_files_copy_is_left_alone(path: Path, url: SecretUrl, tmp_path: 
     other = tmp_path / "other.db"
     asyncio.run(create_database(other))
 
-    with pytest.raises(DatabaseRefused, match="holds a gateway's rows already"):
+    with pytest.raises(DatabaseRefused, match="has a gateway's tables already"):
         move_to_server(other, url, silent)
 
 

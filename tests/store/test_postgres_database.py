@@ -277,6 +277,21 @@ async def test_a_server_that_restarts_is_reached_again_by_itself() -> None:
                     await asyncio.sleep(0.05)
 
 
+async def test_a_write_that_fails_takes_no_known_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.store.postgres_watch.TRUST_SECONDS", 10 * BOUND_SECONDS)
+    with postgres_server() as server:
+        url = server.new_database()
+        await create_database(url)
+        async with Store(url) as store:
+            await add_key(store)
+            assert await store.api_keys.principal(DIGEST)
+            server.stop()
+            with pytest.raises(StorageUnavailable):
+                await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+
+            assert await store.api_keys.principal(DIGEST)
+
+
 async def test_what_a_paused_server_no_longer_vouches_for_is_not_used() -> None:
     with postgres_server() as server:
         url = server.new_database()
