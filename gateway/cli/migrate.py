@@ -8,7 +8,15 @@ from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
 from gateway.clock import SystemClock
 from gateway.settings import Settings
-from gateway.store import DatabasePlace, Migrated, instance_lock, is_outdated, migrate_server, read_steps
+from gateway.store import (
+    SCHEMA_VERSION,
+    DatabasePlace,
+    Migrated,
+    instance_lock,
+    is_outdated,
+    migrate_server,
+    read_steps,
+)
 from gateway.store import migrate as migrate_database
 
 
@@ -27,8 +35,8 @@ def migrate(*, settings: Settings, as_json: bool) -> None:
     done = _migrated(place)
     record = {
         "database": str(place),
-        "before": done.before if done else None,
-        "after": done.after if done else None,
+        "before": done.before if done else SCHEMA_VERSION,
+        "after": done.after if done else SCHEMA_VERSION,
         "copy": str(done.copy) if done and done.copy else None,
     }
     sentence = _sentence(place, done) if done else f"{place} is up to date."

@@ -27,7 +27,7 @@ from gateway.server import HangUps, address_of, bound_listener, note_hang_ups, s
 from gateway.services import build_services
 from gateway.settings import ReadSettings, ServerSettings, Settings
 from gateway.shared.membership import require_room
-from gateway.store import DatabasePlace, Store, instance_lock
+from gateway.store import LIVE_SECONDS, DatabasePlace, Store, instance_lock
 from gateway.systemd import Supervision
 from gateway.users import Users
 from gateway.workers import Workers
@@ -108,7 +108,11 @@ async def _check_database(settings: Settings) -> None:
     """Refuse a wrong database in one line before a server is set up around it."""
     async with Store(settings.database_place) as store:
         if store.is_shared:
-            await require_room(store, is_alone=not settings.rate_limit.is_shared)
+            await require_room(store, is_alone=not settings.rate_limit.is_shared, waits=_say_that_it_waits)
+
+
+def _say_that_it_waits(reason: str) -> None:
+    click.echo(f"Waiting for up to {LIVE_SECONDS:g} s, as one that was killed is gone by then: {reason}", err=True)
 
 
 async def _first_admin_link(settings: Settings) -> str | None:

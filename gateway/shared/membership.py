@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -101,16 +101,20 @@ class Membership:
         self._live = live if self.id in live else [*live, self.id]
 
 
-async def require_room(store: Store, *, is_alone: bool) -> None:
+async def require_room(store: Store, *, is_alone: bool, waits: Callable[[str], None]) -> None:
     """Before anything is set up: raises DatabaseRefused as `joined` would.
 
-    One that was killed counts as live for a while: a gateway that is started in its place waits for so long.
+    One that was killed counts as live for a while: a gateway that is started in its place waits for so long, and
+    `waits` is told why.
     """
     member = Membership(store, is_alone=is_alone)
-    for _ in range(int(LIVE_SECONDS / LOOK_SECONDS)):
-        with suppress(DatabaseRefused):
+    for attempt in range(int(LIVE_SECONDS / LOOK_SECONDS)):
+        try:
             async with member.joined():
                 return
+        except DatabaseRefused as refusal:
+            if attempt == 0:
+                waits(str(refusal))
         await asyncio.sleep(LOOK_SECONDS)
     async with member.joined():
         return

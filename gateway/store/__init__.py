@@ -3,6 +3,7 @@
 from gateway.store.backup import Backup, back_up
 from gateway.store.bulk import Changes, Snapshot
 from gateway.store.connections import ConnectionsOfClient, LastSync
+from gateway.store.file_format import SCHEMA_VERSION
 from gateway.store.gateways import LIVE_SECONDS, LiveGateway
 from gateway.store.instance_lock import instance_lock
 from gateway.store.leases import LeaseState
@@ -17,6 +18,7 @@ from gateway.store.users import Credentials, Link, Purpose
 
 __all__ = [
     "LIVE_SECONDS",
+    "SCHEMA_VERSION",
     "Backup",
     "Changes",
     "ConnectionsOfClient",

@@ -6,6 +6,7 @@ The programs are those of the server's package; their password is in their envir
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from gateway.store.gateways import LIVE_SECONDS
 from gateway.store.online_copy import Contents
 from gateway.store.part_file import part_file
 from gateway.store.postgres_schema import refusals
-from gateway.store.server import Environment
+
+Environment = Mapping[str, str]
+"""Of the programs pg_dump and psql: it tells them where they are and may hold the password."""
 
 PACKAGE = "postgresql-client"
 NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")

@@ -14,9 +14,6 @@ from gateway.store.file_format import refusals, require_file
 from gateway.store.migration import Migrated, Step
 from gateway.store.online_copy import Contents, opened
 
-Environment = Mapping[str, str]
-"""Of the programs pg_dump and psql: it tells them where they are and may hold the password."""
-
 
 def require_driver(url: SecretUrl) -> None:
     """Raises DatabaseRefused where the extra is not installed."""
@@ -58,7 +55,7 @@ def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int
 
 
 def back_up_server(
-    url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Environment
+    url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Mapping[str, str]
 ) -> Backup:
     """As `back_up`, by pg_dump. Raises DatabaseRefused."""
     require_driver(url)
@@ -67,7 +64,9 @@ def back_up_server(
     return dump_database(url, destination, now=now, keep=keep, environment=environment)
 
 
-def restore_server(url: SecretUrl, backup: Path, *, now: datetime, environment: Environment) -> tuple[Contents, Path]:
+def restore_server(
+    url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str]
+) -> tuple[Contents, Path]:
     """Put what a backup holds in the place of all there is; where that is kept. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres_dump import restore_dump

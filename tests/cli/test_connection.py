@@ -376,6 +376,16 @@ def test_import_takes_all_of_one_workspace_with_the_types_of_their_sources(conne
     assert done["skipped"] == []
 
 
+def test_import_from_a_workspace_that_shows_nothing_says_so(connected: Cli) -> None:
+    add_client(connected, "acme")
+    nobodys = "11111111-0525-49e4-a635-b2b490d981b1"
+
+    done = connected.ok(*importing(nobodys))
+
+    assert done.stdout == "Imported 0, skipped 0 already mapped.\n"
+    assert done.stderr == f"Airbyte shows no connection in workspace {nobodys}: is it the right one?\n"
+
+
 def test_import_tells_its_progress_on_stderr_and_the_sum_on_stdout(connected: Cli, workspace: str) -> None:
     add_client(connected, "acme")
 

@@ -67,6 +67,7 @@ def test_an_up_to_date_database_needs_no_migration(cli: Cli) -> None:
     before = cli.dump()
 
     assert cli.ok("migrate").stdout == f"{cli.database.resolve()} is up to date.\n"
-    assert cli.json("migrate")["copy"] is None
+    said = cli.json("migrate")
+    assert (said["before"], said["after"], said["copy"]) == (SCHEMA_VERSION, SCHEMA_VERSION, None)
     assert cli.dump() == before
     assert {path.name for path in cli.folder.iterdir()} == {"settings.toml", "gateway.db"}

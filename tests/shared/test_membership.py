@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.shared.membership import OUTAGE_SECONDS, STEADY_SECONDS, Membership
+from gateway.shared.membership import OUTAGE_SECONDS, STEADY_SECONDS, Membership, require_room
 from gateway.shared.turns import OwnTurns, SharedTurns
 from gateway.store import LIVE_SECONDS, Store, create_database
 
@@ -48,6 +48,22 @@ async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -
         with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
             async with Membership(store, is_alone=True).joined():
                 pytest.fail("joined")
+
+
+async def test_who_is_started_in_the_place_of_a_killed_one_says_that_it_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.shared.membership.LIVE_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.shared.membership.LOOK_SECONDS", 0.02)
+    said: list[str] = []
+    async with Membership(store, is_alone=True).joined():
+        with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
+            await require_room(store, is_alone=True, waits=said.append)
+    assert len(said) == 1
+    assert "rate_limit.backend" in said[0]
+
+    await require_room(store, is_alone=True, waits=said.append)
+    assert len(said) == 1
 
 
 @pytest.fixture
