@@ -50,8 +50,9 @@ class ApiError(GatewayError):
     message: str
 
     def __init__(self, message: str | None = None, *, detail: str = "") -> None:
-        super().__init__(message or self.message)
-        self.message = message or self.message
+        if message is not None:
+            self.message = message
+        Exception.__init__(self, self.message)
         self.detail = detail
 
     @property
@@ -139,7 +140,7 @@ class RetryableError(ApiError):
     """A refusal that says when to come back: `retry_after` in whole seconds, at least 1 (RFC 9110 §10.2.3)."""
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1, detail: str = "") -> None:
-        super().__init__(message, detail=detail)
+        ApiError.__init__(self, message, detail=detail)
         self.retry_after = max(1, retry_after)
 
     @property

@@ -27,12 +27,13 @@ Count = tuple[str, float, Literal["calls", "limited", "errors"]]
 class KeyUse:
     """Calls of a key since the last flush, in the hour that ends at `until`: whence the first came, when the last."""
 
-    __slots__ = ("address", "agent", "calls", "moment", "until")
+    __slots__ = ("address", "agent", "calls", "limited", "moment", "until")
 
     def __init__(self, moment: float, address: str | None, agent: str | None) -> None:
         self.address = address
         self.agent = agent
         self.calls = 1
+        self.limited = 0
         self.moment = moment
         self.until = _hour(moment) + HOUR_SECONDS
 
@@ -66,6 +67,12 @@ class Usage:
 
     def count_failure(self, key_id: str, moment: float, status: int) -> None:
         """Count that a call, which came in at `moment`, was answered with `status`, 400 or more."""
+        if status == RATE_LIMITED:
+            # Whoever is limited most often is so again.
+            use = self._uses.get(key_id)
+            if use is not None and use.until - HOUR_SECONDS <= moment < use.until:
+                use.limited += 1
+                return
         self._counts[key_id, _hour(moment), "limited" if status == RATE_LIMITED else "errors"] += 1
 
     async def flush(self) -> None:
@@ -107,6 +114,8 @@ class Usage:
 
     def _sum_up(self, key_id: str, use: KeyUse) -> None:
         self._counts[key_id, use.until - HOUR_SECONDS, "calls"] += use.calls
+        if use.limited:
+            self._counts[key_id, use.until - HOUR_SECONDS, "limited"] += use.limited
 
     def _forget_written(self) -> None:
         for key_id, use in self._written_uses.items():
