@@ -15,6 +15,15 @@ from gateway.server import serve_app
 from gateway.settings import ServerSettings
 
 
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Of an application that has nothing to open or close."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
+
+
 class Costly:
     """Burns time for whatever the gate guards."""
 
@@ -24,11 +33,8 @@ class Costly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            while True:
-                kind = (await receive())["type"]
-                await send({"type": f"{kind}.complete"})
-                if kind == "lifespan.shutdown":
-                    return
+            await answer_lifespan(receive, send)
+            return
         if self._gate.guards(scope["path"]):
             end = time.perf_counter() + self._seconds
             while time.perf_counter() < end:

@@ -14,6 +14,7 @@ from random import Random
 
 from starlette.types import Receive, Scope, Send
 
+from bench.costly import answer_lifespan
 from bench.faulty import serving
 from bench.load import nginx
 from bench.processes import Cores, free_port, running
@@ -106,11 +107,8 @@ class SlowAirbyte:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            while True:
-                kind = (await receive())["type"]
-                await send({"type": f"{kind}.complete"})
-                if kind == "lifespan.shutdown":
-                    return
+            await answer_lifespan(receive, send)
+            return
         if scope["path"].endswith("/applications/token"):
             content = {"access_token": "token", "token_type": "Bearer", "expires_in": 86400}
         else:

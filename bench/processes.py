@@ -52,7 +52,7 @@ def running(
 
     Without a `core` of its own it has those of whoever starts it.
     """
-    with log.open("wb") as output, _pinned(core or os.sched_getaffinity(0)):
+    with log.open("wb") as output, pinned(core or os.sched_getaffinity(0)):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
         )
@@ -70,7 +70,7 @@ def running(
 
 
 @contextmanager
-def _pinned(core: set[int]) -> Iterator[None]:
+def pinned(core: set[int]) -> Iterator[None]:
     """What is started inside inherits the core, from its first instruction on."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, core)

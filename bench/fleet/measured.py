@@ -3,8 +3,6 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from bench.fleet.costs import VALKEY_NUMBER, FirstCalls, Writes, measure_first_c
 from bench.fleet.rates import Figures, background_statements, calls_of, measure_sides
 from bench.fleet.sides import ALONE, Side, fleet, open_arena, settings_file
 from bench.fleet.sizes import RowSize, populate, row_sizes
-from bench.processes import Cores, free_port
+from bench.processes import Cores, free_port, pinned
 from bench.serving import serving
 from bench.world import SETTINGS
 from gateway.secret import SecretUrl
@@ -59,7 +57,7 @@ def measure_all(rounds: int, seconds: int) -> Measured:
                 SQLITE: _first_calls_alone(settings, backends, cores),
                 POSTGRES: _first_calls_shared(settings, url, backends, cores),
             }
-            with _on(cores.server):
+            with pinned(cores.server):
                 writes = {
                     SQLITE: asyncio.run(measure_writes(database)),
                     POSTGRES: asyncio.run(measure_writes(url, backends)),
@@ -89,13 +87,3 @@ def _first_calls_shared(settings: Path, url: SecretUrl, backends: Backends, core
     valkey = f"{backends.valkey.url.removesuffix('/0')}/{VALKEY_NUMBER}"
     with fleet([settings_file(settings.parent, url, valkey, free_port())], url, cores) as side:
         return measure_first_calls(side, backends)
-
-
-@contextmanager
-def _on(core: set[int]) -> Iterator[None]:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, core)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

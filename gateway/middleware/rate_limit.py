@@ -31,7 +31,7 @@ class RateLimitMiddleware:
         decision = self._limiter.take(principal.key_id, principal.rate, self._monotonic())
         record.headers += rate_limit_headers(decision)
         if not decision.allowed:
-            raise RateLimitExceeded(_refusal(decision.policy), retry_after=decision.next_token_seconds)
+            raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
         return self._app(scope, receive, send)
 
 
@@ -50,7 +50,7 @@ def _policy_field(policy: RatePolicy) -> tuple[bytes, bytes]:
 
 
 @lru_cache(KEPT_POLICIES)
-def _refusal(policy: RatePolicy) -> str:
+def refusal(policy: RatePolicy) -> str:
     return f"Rate limit exceeded — {in_words(policy)} per API key"
 
 

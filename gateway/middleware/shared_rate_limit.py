@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.errors import RateLimitExceeded
 from gateway.limiter import Decision
 from gateway.middleware.authentication import PRINCIPAL_KEY
-from gateway.middleware.rate_limit import in_words, rate_limit_headers
+from gateway.middleware.rate_limit import rate_limit_headers, refusal
 from gateway.models import Principal, RatePolicy
 from gateway.request_record import SCOPE_KEY, RequestRecord
 
@@ -34,8 +34,5 @@ class SharedRateLimitMiddleware:
         decision = await self._limiter.take(principal.key_id, principal.rate)
         record.headers += rate_limit_headers(decision)
         if not decision.allowed:
-            raise RateLimitExceeded(
-                f"Rate limit exceeded — {in_words(decision.policy)} per API key",
-                retry_after=decision.next_token_seconds,
-            )
+            raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
         await self._app(scope, receive, send)

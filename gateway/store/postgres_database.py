@@ -4,9 +4,8 @@ One transaction at a time over all gateways, as with SQLite's file: rules that r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -17,11 +16,11 @@ from gateway.store.file_format import APPLICATION_ID, BUSY_TIMEOUT_SECONDS, SCHE
 from gateway.store.postgres_schema import check_schema, refusals
 from gateway.store.postgres_session import Session
 from gateway.store.postgres_watch import COUNTS, PostgresWatch
+from gateway.store.writing import Writing
 
 READERS = 4
 READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
 BEGIN_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
-LEAST_PATIENCE_SECONDS = 0.1
 BEGIN = """
 BEGIN;
 SET LOCAL lock_timeout = {patience};
@@ -64,8 +63,7 @@ class PostgresDatabase:
         self._readers = [Session(url.reveal()) for _ in range(READERS)]
         self._writer = Session(url.reveal())
         self._idle: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
-        self._writing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._writing = Writing()
 
     async def open(self) -> None:
         try:
@@ -79,8 +77,7 @@ class PostgresDatabase:
             self._idle.put_nowait(session)
 
     async def close(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._writing.close()
         await self._watch.close()
         for session in (self._writer, *self._readers):
             await session.close_all()
@@ -92,7 +89,7 @@ class PostgresDatabase:
         self._watch.learn(await self.fetch_all(COUNTS))
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        return await self._shielded(self._read(sql, tuple(parameters)))
+        return await self._writing.finish(self._read(sql, tuple(parameters)))
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         rows = await self.fetch_all(sql, parameters)
@@ -118,24 +115,11 @@ class PostgresDatabase:
 
         When the server is lost in the moment of a commit, StorageUnavailable may be raised for what is done.
         """
-        return await self._shielded(self._transaction(unit, committed=committed))
-
-    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        """To its end, even when the caller is cancelled."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        return await asyncio.shield(task)
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
-            task.exception()
+        return await self._writing.finish(self._transaction(unit, committed=committed))
 
     async def _transaction(self, unit: Unit[T], *, committed: Callable[[], None] | None) -> T:
         with _storage_errors():
-            async with self._turn() as patience_seconds:
+            async with self._writing.turn() as patience_seconds:
                 begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
                 is_committing = False
                 try:
@@ -159,18 +143,6 @@ class PostgresDatabase:
                 if committed is not None:
                     committed()
                 return result
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[float]:
-        """The right to write among our own writes, and how many seconds of patience waiting for it has left."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + BUSY_TIMEOUT_SECONDS
-        async with asyncio.timeout_at(end):
-            await self._writing.acquire()
-        try:
-            yield max(LEAST_PATIENCE_SECONDS, end - loop.time())
-        finally:
-            self._writing.release()
 
     async def _roll_back(self) -> None:
         """A session that cannot even do that is closed, and the server rolls back by itself."""

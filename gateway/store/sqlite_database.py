@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +22,8 @@ from gateway.store.file_format import (
     require_file,
     require_known,
 )
+from gateway.store.writing import Writing
 
-LEAST_PATIENCE_SECONDS = 0.1
-"""Enough for our own reader to let a commit pass."""
 READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
 """One reader: behind another read that waits for a lock, a read must not wait that long all over again."""
 SAFE_WAL_VERSION = (3, 51, 3)
@@ -70,8 +69,7 @@ class SqliteDatabase:
         """`version` is the one that the statements are written for."""
         self.path = path
         self._version = version
-        self._writing = asyncio.Lock()
-        self._transactions: set[asyncio.Task[Any]] = set()
+        self._writing = Writing()
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False
@@ -95,8 +93,7 @@ class SqliteDatabase:
             raise
 
     async def close(self) -> None:
-        if self._transactions:
-            await asyncio.wait(self._transactions)
+        await self._writing.close()
         await self._close_connections()
         self.watch.close()
 
@@ -133,20 +130,12 @@ class SqliteDatabase:
         self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
     ) -> T:
         """As `Database` has it. Raises StorageUnavailable, and ConstraintViolated."""
-        transaction = asyncio.create_task(self._transaction(unit, housekeeping=housekeeping, committed=committed))
-        self._transactions.add(transaction)
-        transaction.add_done_callback(self._forget)
-        return await asyncio.shield(transaction)
-
-    def _forget(self, transaction: asyncio.Task[Any]) -> None:
-        self._transactions.discard(transaction)
-        if not transaction.cancelled():
-            # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
-            transaction.exception()
+        work = self._transaction(unit, housekeeping=housekeeping, committed=committed)
+        return await self._writing.finish(work)
 
     async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
         with _storage_errors():
-            async with self._turn() as patience_seconds:
+            async with self._writing.turn() as patience_seconds:
                 # SQLite polls for other processes' locks in the writer's thread; never longer than what is left.
                 await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(patience_seconds * 1000)}")
                 await self._writer.execute_fetchall("BEGIN IMMEDIATE")
@@ -162,18 +151,6 @@ class SqliteDatabase:
                 if committed is not None:
                     committed()
                 return result
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[float]:
-        """The right to write, and how many seconds of patience waiting for it has left."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + BUSY_TIMEOUT_SECONDS
-        async with asyncio.timeout_at(end):
-            await self._writing.acquire()
-        try:
-            yield max(LEAST_PATIENCE_SECONDS, end - loop.time())
-        finally:
-            self._writing.release()
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(

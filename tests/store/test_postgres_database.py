@@ -6,7 +6,7 @@ Changes are waited for; how soon they must be seen is a bound that only a broken
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -256,64 +256,61 @@ async def test_a_killed_connection_is_nobody_s_trouble(two: tuple[Store, Store],
     await one.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
 
 
-async def test_a_server_that_restarts_is_reached_again_by_itself() -> None:
+@asynccontextmanager
+async def on_a_server_of_its_own() -> AsyncIterator[tuple[PostgresServer, SecretUrl, Store]]:
+    """A server to stop or pause, and an open store on it which knows a key."""
     with postgres_server() as server:
         url = server.new_database()
         await create_database(url)
         async with Store(url) as store:
             await add_key(store)
             assert await store.api_keys.principal(DIGEST)
-            server.stop()
-            with pytest.raises(StorageUnavailable):
-                await store.clients.all()
-            with pytest.raises(StorageUnavailable):
-                await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
-            server.start()
+            yield server, url, store
 
-            assert [client.slug for client in await store.clients.all()] == ["acme"]
-            rows_of(url, "UPDATE api_keys SET revoked_at = '2026'")
-            async with asyncio.timeout(BOUND_SECONDS):
-                while await store.api_keys.principal(DIGEST):
-                    await asyncio.sleep(0.05)
+
+async def test_a_server_that_restarts_is_reached_again_by_itself() -> None:
+    async with on_a_server_of_its_own() as (server, url, store):
+        server.stop()
+        with pytest.raises(StorageUnavailable):
+            await store.clients.all()
+        with pytest.raises(StorageUnavailable):
+            await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+        server.start()
+
+        assert [client.slug for client in await store.clients.all()] == ["acme"]
+        rows_of(url, "UPDATE api_keys SET revoked_at = '2026'")
+        async with asyncio.timeout(BOUND_SECONDS):
+            while await store.api_keys.principal(DIGEST):
+                await asyncio.sleep(0.05)
 
 
 async def test_a_write_that_fails_takes_no_known_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.store.postgres_watch.TRUST_SECONDS", 10 * BOUND_SECONDS)
-    with postgres_server() as server:
-        url = server.new_database()
-        await create_database(url)
-        async with Store(url) as store:
-            await add_key(store)
-            assert await store.api_keys.principal(DIGEST)
-            server.stop()
-            with pytest.raises(StorageUnavailable):
-                await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+    async with on_a_server_of_its_own() as (server, _, store):
+        server.stop()
+        with pytest.raises(StorageUnavailable):
+            await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
 
-            assert await store.api_keys.principal(DIGEST)
+        assert await store.api_keys.principal(DIGEST)
 
 
 async def test_what_a_paused_server_no_longer_vouches_for_is_not_used() -> None:
-    with postgres_server() as server:
-        url = server.new_database()
-        await create_database(url)
-        async with Store(url) as store:
-            await add_key(store)
-            assert await store.api_keys.principal(DIGEST)
-            server.send(signal.SIGSTOP)
-            try:
-                await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TRUST_SECONDS + BOUND_SECONDS)
-                with pytest.raises(StorageUnavailable):
-                    await store.api_keys.principal(DIGEST)
-                with pytest.raises(StorageUnavailable):
-                    await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
-            finally:
-                server.send(signal.SIGCONT)
+    async with on_a_server_of_its_own() as (server, _, store):
+        server.send(signal.SIGSTOP)
+        try:
+            await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TRUST_SECONDS + BOUND_SECONDS)
+            with pytest.raises(StorageUnavailable):
+                await store.api_keys.principal(DIGEST)
+            with pytest.raises(StorageUnavailable):
+                await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+        finally:
+            server.send(signal.SIGCONT)
 
-            async with asyncio.timeout(BOUND_SECONDS):
-                while True:
-                    with suppress(StorageUnavailable):
-                        assert await store.api_keys.principal(DIGEST)
-                        break
+        async with asyncio.timeout(BOUND_SECONDS):
+            while True:
+                with suppress(StorageUnavailable):
+                    assert await store.api_keys.principal(DIGEST)
+                    break
 
 
 async def test_behind_pgbouncer_all_is_as_without(postgres: PostgresServer, url: SecretUrl) -> None:
