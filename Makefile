@@ -7,7 +7,7 @@ BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_superv
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check setup format binary test-binary bench bench-fleet bench-quick bench-profile \
+.PHONY: run test check setup format binary test-binary bench bench-cluster bench-quick bench-profile \
 	soak soak-short chaos overload strangers lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
@@ -40,8 +40,8 @@ test-binary: .venv/dev             ## what `make binary` made: tests of its own,
 bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=jobs for one row; needs wrk, nginx, npm
 	$(BIN)/python -m bench $(ROW)
 
-bench-fleet: .venv/dev             ## one, two and four gateways on PostgreSQL and Valkey, in six minutes; needs both
-	$(BIN)/python -m bench.fleet
+bench-cluster: .venv/dev             ## one, two and four gateways on PostgreSQL and Valkey, in six minutes; needs both
+	$(BIN)/python -m bench.cluster
 
 bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/flame.svg
 	$(BIN)/python -m bench.flame

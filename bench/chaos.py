@@ -1,6 +1,6 @@
 """kill -9 of `gateway serve`, again and again, while others write: `python -m bench.chaos`.
 
-A second process creates and revokes keys through `gateway.provisioning` and is killed now and then itself; a third
+A second process creates and revokes keys through `Provisioning` and is killed now and then itself; a third
 triggers syncs. Afterwards everything they were told is done must be so. Exit status 1 when it is not.
 """
 
@@ -26,15 +26,15 @@ import httpx2
 from bench.faulty import SETTINGS, serving
 from bench.processes import free_port, running
 from bench.report import percentile, print_table, verdict
-from gateway import keys
-from gateway.clock import SystemClock
+from gateway.auth import keys
 from gateway.errors import StorageUnavailable
-from gateway.provisioning import Provisioning
+from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
 from gateway.sandbox.history import JobQuery
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.store import create_database
+from gateway.times import SystemClock
 
 CLIENT = "acme"
 CONNECTIONS = 40

@@ -8,11 +8,11 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.metrics import Metrics
-from gateway.middleware.admission import AdmissionMiddleware, Gate
-from gateway.responses import JSONAnswer
-from gateway.server import serve_app
 from gateway.settings import ServerSettings
+from gateway.telemetry.metrics import Metrics
+from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.responses import JSONAnswer
+from gateway.web.server.server import serve_app
 
 
 async def answer_lifespan(receive: Receive, send: Send) -> None:

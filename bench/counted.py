@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.cli.main import gateway
 from gateway.models import Principal
-from gateway.store.api_keys import ApiKeys
+from gateway.store.tables.api_keys import ApiKeys
 
 load = ApiKeys._load  # noqa: SLF001 - what asks the database; all else is a cache before it
 

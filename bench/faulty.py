@@ -9,8 +9,8 @@ from threading import Event, Thread
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.server import Server, build_config, listen
 from gateway.settings import ServerSettings
+from gateway.web.server.server import Server, build_config, listen
 
 LATE_SECONDS = 1.5
 

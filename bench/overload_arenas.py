@@ -21,7 +21,7 @@ from bench.processes import Cores, free_port, running
 from bench.upstream import jobs_page, write_upstream
 from bench.wire import request_for
 from bench.world import World, build_world
-from gateway.responses import JSONAnswer
+from gateway.web.responses import JSONAnswer
 
 LIST = "/api/v1/connections"
 AIRBYTE_SECONDS = 0.05

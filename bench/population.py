@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from gateway import keys
+from gateway.auth import keys
 
 CONNECTOR_TYPES = ("shopify", "postgres", "stripe", "hubspot")
 

@@ -16,7 +16,7 @@ UVICORN = (
     *("--loop", "uvloop", "--http", "httptools", "--ws", "none", "--timeout-keep-alive", "75", "--backlog", "2048"),
     *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
 )
-"""The options `gateway.server` gives uvicorn."""
+"""The options `gateway.web.server.server` gives uvicorn."""
 
 
 class Cores:

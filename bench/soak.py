@@ -29,13 +29,13 @@ from bench.report import (
     slope_per_hour,
     verdict,
 )
-from gateway import keys
-from gateway.clock import SystemClock
-from gateway.provisioning import Provisioning
+from gateway.auth import keys
+from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.store import create_database
+from gateway.times import SystemClock
 
 CLIENTS = 50
 CONNECTIONS_EACH = 3

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.population import Population, made_up_key, populating
-from gateway import keys
+from gateway.auth import keys
 from gateway.settings import load_settings
 from gateway.store import create_database
 from gateway.times import format_time

@@ -9,24 +9,24 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.handlers.connections import list_connections
-from gateway.handlers.health import show_health, show_metrics, show_readiness
-from gateway.handlers.jobs import list_jobs, trigger_sync
-from gateway.handlers.keys import revoke_key
-from gateway.handlers.openapi import show_openapi
-from gateway.handlers.status import show_status
-from gateway.lazy_mount import LazyMount
-from gateway.log import WriteLine, write_line
-from gateway.middleware.admission import AdmissionMiddleware, Gate
-from gateway.middleware.authentication import AuthenticationMiddleware
-from gateway.middleware.body_limit import BodyLimitMiddleware
-from gateway.middleware.errors import ErrorMiddleware
-from gateway.middleware.rate_limit import RateLimitMiddleware
-from gateway.middleware.request_log import RequestLogMiddleware
-from gateway.middleware.shared_rate_limit import SharedRateLimitMiddleware
-from gateway.router import ApiMount, ApiRoute, ApiRouter
+from gateway.api.connections import list_connections
+from gateway.api.health import show_health, show_metrics, show_readiness
+from gateway.api.jobs import list_jobs, trigger_sync
+from gateway.api.keys import revoke_key
+from gateway.api.openapi.handler import show_openapi
+from gateway.api.status import show_status
+from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.services import Services
-from gateway.shared.limiter import SharedLimiter
+from gateway.telemetry.log import WriteLine, write_line
+from gateway.web.lazy_mount import LazyMount
+from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.middleware.authentication import AuthenticationMiddleware
+from gateway.web.middleware.body_limit import BodyLimitMiddleware
+from gateway.web.middleware.errors import ErrorMiddleware
+from gateway.web.middleware.rate_limit import RateLimitMiddleware
+from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.shared_rate_limit import SharedRateLimitMiddleware
+from gateway.web.router import ApiMount, ApiRoute, ApiRouter
 
 API = "/api/v1"
 MAX_BODY_BYTES = 64 * 1024

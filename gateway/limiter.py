@@ -1,10 +1,11 @@
-"""The rate limit: one token bucket for each key. Pure arithmetic; the time is an argument.
+"""The rate limit: one token bucket for each key, and how it is put into headers and words. No I/O; `now` is given.
 
 A bucket holds at most `requests` tokens and regains them evenly over `per_seconds`. A call takes one token or
 is refused. So a rested key may call `requests` times at once, then once every `per_seconds / requests` seconds.
 """
 
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -15,6 +16,10 @@ ROUNDING = 1e-6
 
 SWEEP_PER_INSERT = 2
 """Buckets examined for each new one: two out for one in keeps the map near the number of active keys."""
+
+
+KEPT_POLICIES = 256
+SECONDS_IN_WORDS = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -116,3 +121,28 @@ class Limiter:
             bucket = self._buckets.pop(key_id)
             if not bucket.is_full(now):
                 self._buckets[key_id] = bucket
+
+
+def rate_limit_headers(decision: Decision) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    """The fields of draft-ietf-httpapi-ratelimit-headers: RFC 9651 lists, the policy's name a quoted string."""
+    policy = decision.policy
+    return (
+        _policy_field(policy),
+        (b"ratelimit", b'"default";r=%d;t=%d' % (decision.remaining, decision.next_token_seconds)),
+    )
+
+
+@lru_cache(KEPT_POLICIES)
+def _policy_field(policy: RatePolicy) -> tuple[bytes, bytes]:
+    return b"ratelimit-policy", b'"default";q=%d;w=%d' % (policy.requests, policy.per_seconds)
+
+
+@lru_cache(KEPT_POLICIES)
+def refusal(policy: RatePolicy) -> str:
+    return f"Rate limit exceeded — {in_words(policy)} per API key"
+
+
+def in_words(policy: RatePolicy) -> str:
+    """`100 requests per minute`."""
+    period = SECONDS_IN_WORDS.get(policy.per_seconds, f"{policy.per_seconds} seconds")
+    return f"{policy.requests} request{'' if policy.requests == 1 else 's'} per {period}"

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -11,22 +11,25 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.airbyte import Airbyte, Deadlines, Transport, connect_airbyte
-from gateway.clock import Clock
-from gateway.errors import StorageUnavailable
-from gateway.inventory import Inventory
-from gateway.last_sync import LastSyncRefresh
+from gateway.cluster.cluster import Cluster
+from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import Limiter
-from gateway.loop_watch import LoopWatch
-from gateway.metrics import Metrics
-from gateway.provisioning import Provisioning
-from gateway.retention import Retention
-from gateway.settings import Settings
-from gateway.shared.fleet import Fleet
-from gateway.shared.limiter import SharedLimiter
+from gateway.models import RatePolicy
+from gateway.provisioning.discovery import Discovery
+from gateway.provisioning.provisioning import Provisioning
+from gateway.settings import AirbyteSettings, Settings
+from gateway.settings.changes import Change, change_between
 from gateway.store import Store
-from gateway.sync_history import SyncHistory
-from gateway.syncs import Syncs
-from gateway.trigger_audit import TriggerAudit
+from gateway.store.retention import Retention
+from gateway.syncs.history import SyncHistory
+from gateway.syncs.last_sync import LastSyncRefresh
+from gateway.syncs.syncs import Syncs
+from gateway.syncs.trigger_audit import TriggerAudit
+from gateway.telemetry.log import change_level
+from gateway.telemetry.loop_lag import LoopLag
+from gateway.telemetry.metrics import Metrics
+from gateway.times import Clock
 
 FLUSH_SECONDS = 30.0
 """How far last uses and usage counts may lag."""
@@ -48,28 +51,28 @@ class Services:
     syncs: Syncs
     sync_history: SyncHistory
     provisioning: Provisioning
-    inventory: Inventory
+    discovery: Discovery
     limiter: Limiter | SharedLimiter
-    fleet: Fleet
+    cluster: Cluster
     metrics: Metrics
-    loop_watch: LoopWatch
+    loop_lag: LoopLag
     flush_seconds: float = FLUSH_SECONDS
 
     @asynccontextmanager
-    async def opened(self, fleet: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[None]:
+    async def opened(self, cluster: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[None]:
         """Open what needs opening; close it in reverse, whatever happens. Raises DatabaseRefused.
 
-        `fleet` is left when no trigger is under way any more: others would take it for the one of a dead gateway.
+        `cluster` is left when no trigger is under way any more: others would take it for the one of a dead gateway.
         """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.airbyte.close)
             await stack.enter_async_context(self.store)
-            await stack.enter_async_context(fleet or nullcontext())
+            await stack.enter_async_context(cluster or nullcontext())
             stack.push_async_callback(self._flush_usage)
             stack.push_async_callback(self.last_sync.close)
             stack.push_async_callback(self.sync_history.close)
             stack.push_async_callback(self.syncs.close)
-            stack.push_async_callback(self.inventory.close)
+            stack.push_async_callback(self.discovery.close)
             flusher = asyncio.create_task(self._keep_flushing())
             stack.push_async_callback(_cancel, flusher)
             yield
@@ -77,10 +80,10 @@ class Services:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """`opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
-        async with self.opened(self.fleet.joined()):
+        async with self.opened(self.cluster.joined()):
             tidying = asyncio.create_task(self.audit.keep_tidy(await self.audit.left_over()))
             forgetting = asyncio.create_task(self.retention.run())
-            watching = asyncio.create_task(self.loop_watch.run())
+            watching = asyncio.create_task(self.loop_lag.run())
             try:
                 yield
             finally:
@@ -115,23 +118,18 @@ def build_services(
     """Everything a gateway needs, nothing opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
     store = Store(settings.database_place)
-    fleet = Fleet(store, settings.rate_limit, clock.monotonic)
-    options = settings.airbyte
-    identity, secret = options.credential
-    airbyte = connect_airbyte(
-        base_url=options.base_url,
-        auth=options.auth,
-        identity=identity,
-        secret=secret,
-        lane=fleet.lane(options.max_in_flight),
-        clock=clock,
-        jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
-        count_mismatch=metrics.count_mismatch,
-        transport=transport,
-        deadlines=deadlines or Deadlines(),
+    cluster = Cluster(store, settings.rate_limit, clock.monotonic)
+    airbyte = _connect(
+        settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()
     )
-    last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=options.freshness_seconds, turns=fleet.turns)
-    audit = TriggerAudit(store, airbyte, clock, turns=fleet.turns, member=fleet.membership)
+    last_sync = LastSyncRefresh(
+        store,
+        airbyte,
+        clock,
+        freshness_seconds=settings.airbyte.freshness_seconds,
+        leadership=cluster.leadership,
+    )
+    audit = TriggerAudit(store, airbyte, clock, leadership=cluster.leadership, member=cluster.membership)
     return Services(
         settings=settings,
         clock=clock,
@@ -139,15 +137,39 @@ def build_services(
         airbyte=airbyte,
         last_sync=last_sync,
         audit=audit,
-        retention=Retention(store, clock, turns=fleet.turns),
+        retention=Retention(store, clock, leadership=cluster.leadership),
         syncs=Syncs(store, airbyte, last_sync, audit, clock),
         sync_history=SyncHistory(store, airbyte, clock),
         provisioning=Provisioning(store, airbyte, last_sync, clock, secrets.choice),
-        inventory=Inventory(store, airbyte, clock),
-        limiter=fleet.limiter(),
-        fleet=fleet,
+        discovery=Discovery(store, airbyte, clock),
+        limiter=cluster.limiter(),
+        cluster=cluster,
         metrics=metrics,
-        loop_watch=LoopWatch(clock.monotonic),
+        loop_lag=LoopLag(clock.monotonic),
+    )
+
+
+def _connect(
+    options: AirbyteSettings,
+    cluster: Cluster,
+    clock: Clock,
+    *,
+    metrics: Metrics,
+    transport: Transport | None,
+    deadlines: Deadlines,
+) -> Airbyte:
+    identity, secret = options.credential
+    return connect_airbyte(
+        base_url=options.base_url,
+        auth=options.auth,
+        identity=identity,
+        secret=secret,
+        bulkhead=cluster.bulkhead(options.max_in_flight),
+        clock=clock,
+        jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
+        count_mismatch=metrics.count_mismatch,
+        transport=transport,
+        deadlines=deadlines,
     )
 
 
@@ -157,3 +179,38 @@ def services_of(connection: HTTPConnection) -> Services:
     if not isinstance(services, Services):
         raise TypeError("the application was not built by create_app")
     return services
+
+
+class Reloader:
+    """Reads the settings again and applies what may change, between two turns of the event loop: all or nothing."""
+
+    def __init__(self, read: Callable[[], Settings], settings: Settings, services: Services) -> None:
+        """`settings` are those that hold now."""
+        self._read = read
+        self._settings = settings
+        self._services = services
+
+    def reload(self) -> str:
+        """A sentence on what came of it. Settings that cannot be read change nothing."""
+        try:
+            # In the event loop: files of a few lines, read faster than a thread is started.
+            change = change_between(self._settings, self._read())
+        except SettingsError as error:
+            log.error("settings_refused", detail=str(error))  # noqa: TRY400 - a sentence, not a traceback
+            return "Serving with the old settings; the log says why"
+        self._apply(change)
+        level = log.warning if change.needs_restart else log.info
+        level("settings_reloaded", applied=change.applied, needs_restart=change.needs_restart)
+        return (
+            f"Serving; waiting for a restart: {', '.join(change.needs_restart)}" if change.needs_restart else "Serving"
+        )
+
+    def _apply(self, change: Change) -> None:
+        self._settings = settings = change.settings
+        services = self._services
+        rate = RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)
+        if rate != services.limiter.default:
+            services.limiter.change_default(rate, services.clock.monotonic())
+        services.airbyte.change_credential(*settings.airbyte.credential)
+        if "log.level" in change.applied:
+            change_level(settings.log.level)

@@ -1,13 +1,35 @@
-"""The one time format of the product, `YYYY-MM-DDTHH:MM:SS.mmmZ`, and its conversions.
+"""The clock, which comes from outside, and the one time format of the product, `YYYY-MM-DDTHH:MM:SS.mmmZ`.
 
 The text sorts like the time it names, so stored times compare without parsing.
 """
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Wall time, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 def format_time(moment: datetime) -> str:

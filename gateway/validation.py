@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-from gateway.airbyte import is_uuid
 from gateway.errors import Invalid
 from gateway.models import RatePolicy
 from gateway.times import format_time, parse_duration, parse_time
@@ -12,6 +11,8 @@ LONGEST_TEXT = 200
 LONGEST_EMAIL = 254
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""The canonical form. Airbyte itself takes `1-1-1-1-1` for a UUID, so the check is ours."""
 RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})")
 
 
@@ -34,6 +35,11 @@ def email(what: str, value: str) -> str:
     if len(value) > LONGEST_EMAIL or EMAIL.fullmatch(value) is None or not value.isprintable():
         raise Invalid(f"{what} must look like ann@example.com")
     return value
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether it is a UUID in the canonical form, in lower case."""
+    return UUID.fullmatch(text) is not None
 
 
 def uuid(what: str, value: str) -> str:

@@ -6,19 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log import configure_log
 from gateway.store import DatabasePlace, create_database
+from gateway.telemetry.log import configure_log
 from tests.postgres import PostgresServer, postgres_server
 from tests.support import HandClock, World, running_gateway
 
 ON_BOTH = (
-    "tests/handlers/",
-    "tests/manifest/",
-    "tests/middleware/",
+    "tests/api/test_connections.py",
+    "tests/api/test_health.py",
+    "tests/api/test_jobs.py",
+    "tests/api/test_keys.py",
+    "tests/api/test_status.py",
+    "tests/api/test_trigger.py",
+    "tests/provisioning/manifest/",
     "tests/store/",
-    "tests/test_syncs_audit.py",
+    "tests/syncs/test_trigger.py",
+    "tests/web/middleware/",
     "tests/dashboard/test_sign_in.py",
-    "tests/dashboard/test_admin_access.py::test_an_admin",
+    "tests/dashboard/admin/test_access.py::test_an_admin",
 )
 """The API and every statement."""
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from gateway.store import DatabasePlace
-from gateway.store.file_format import APPLICATION_ID
+from gateway.store.sqlite.file_format import APPLICATION_ID
 
 
 class OtherProgram:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateway.secret import SecretUrl
+from gateway.settings.secret import SecretUrl
 from gateway.store import create_database
 from tests.support import BOUND_SECONDS
 

@@ -17,19 +17,19 @@ from starlette.applications import Starlette
 from gateway.airbyte import in_process_transport
 from gateway.app import create_app
 from gateway.models import Scope
-from gateway.provisioning import NewKey, Provisioning
+from gateway.provisioning.provisioning import NewKey, Provisioning
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
-from gateway.secret import Secret, SecretUrl
 from gateway.services import Services, build_services
 from gateway.settings import DatabaseSettings, Settings, load_settings
+from gateway.settings.secret import Secret, SecretUrl
 from gateway.store import DatabasePlace, Store, create_database
-from gateway.store.sqlite_database import SqliteDatabase
-from gateway.store.usage import Usage
+from gateway.store.sqlite.database import SqliteDatabase
+from gateway.store.tables.usage import Usage
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
 SPINS = 50
-"""Turns of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
+"""Leadership of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
 NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
 NEVER_OURS = "conn_0000000000000000"
 BOUND_SECONDS = 30.0

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.openapi import build_openapi
+from gateway.api.openapi import build_openapi
 from tests.support import World, bearer
 
 MALFORMED_IDS = [

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
+from gateway.api.openapi import build_openapi
 from gateway.cli.main import COMMANDS, gateway
 from gateway.models import RatePolicy
-from gateway.openapi import build_openapi
 from gateway.resources import resource_text
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from gateway.secret import SecretUrl
+from gateway.settings.secret import SecretUrl
 from tests.cli.conftest import wait_until
 from tests.support import BOUND_SECONDS
 

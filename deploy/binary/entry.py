@@ -2,7 +2,7 @@
 
 import sys
 
-from gateway.frozen import end_with_parent, hold_back_hang_ups
+from parent import end_with_parent, hold_back_hang_ups
 
 hold_back_hang_ups(sys.argv[1:])
 end_with_parent()

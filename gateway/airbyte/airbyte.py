@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call, Deadlines
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.mapping import is_uuid, job_from, word
+from gateway.airbyte.mapping import job_from, word
 from gateway.airbyte.schema import (
     ConnectionPage,
     ConnectionRecord,
@@ -26,10 +26,11 @@ from gateway.airbyte.schema import (
     WorkspaceRecord,
 )
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential
-from gateway.clock import Clock
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job
-from gateway.secret import Secret
+from gateway.settings.secret import Secret
+from gateway.times import Clock
+from gateway.validation import is_uuid
 
 MAX_JOBS = 100
 """Airbyte's largest page."""

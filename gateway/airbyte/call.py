@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from gateway.airbyte.resilience import Kind
+from gateway.airbyte.bulkhead import Kind
 from gateway.airbyte.schema import Problem
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 

@@ -12,19 +12,16 @@ from typing import Any, TypeVar
 import httpx2
 
 from gateway import __version__
-from gateway.airbyte.authorities import with_authorities
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.slots import Slots
-from gateway.clock import Clock
+from gateway.airbyte.tls import verifying_tls
 from gateway.errors import (
-    OperatorError,
     UpstreamInvalid,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.times import Clock
 
-NO_AUTHORITY = "NO_CERTIFICATE_OR_CRL_FOUND"
-"""What OpenSSL says of a file of authorities that has none in it."""
 KEEPALIVE_SECONDS = 15.0
 """Below the idle time of every proxy on the way, so that we close first."""
 USER_TIMEOUT_MILLISECONDS = 10_000
@@ -46,20 +43,6 @@ def network_transports() -> Callable[[], Transport]:
         limits=httpx2.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
         socket_options=options,
     )
-
-
-def verifying_tls() -> ssl.SSLContext:
-    """Trusts whom this machine trusts, whatever the environment says. Raises OperatorError when that cannot be read."""
-    try:
-        context = httpx2.create_ssl_context(trust_env=False)
-    except ssl.SSLError as error:
-        if error.reason != NO_AUTHORITY:
-            # Whoever made a mistake in it did not want the whole world believed instead.
-            raise OperatorError(
-                "the machine's file of certificate authorities is broken: nobody could be believed to be Airbyte"
-            ) from None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return with_authorities(context)
 
 
 class NetworkTransport(httpx2.AsyncHTTPTransport):

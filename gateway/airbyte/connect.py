@@ -1,17 +1,18 @@
-"""Puts the border together: transport, lane, breaker, authorization."""
+"""Puts the border together: transport, bulkhead, breaker, authorization."""
 
 from collections.abc import Callable
 from typing import Literal
 
 from gateway.airbyte.airbyte import Airbyte, token_call
+from gateway.airbyte.bulkhead import Bulkhead
 from gateway.airbyte.call import Deadlines
 from gateway.airbyte.client import AirbyteClient, Transport, network_transports
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.resilience import Breaker, Lane
+from gateway.airbyte.resilience import Breaker
 from gateway.airbyte.slots import Slots
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization
-from gateway.clock import Clock
-from gateway.secret import Secret
+from gateway.settings.secret import Secret
+from gateway.times import Clock
 
 
 def connect_airbyte(
@@ -20,7 +21,7 @@ def connect_airbyte(
     auth: Literal["client_credentials", "basic", "none"],
     identity: str,
     secret: Secret,
-    lane: Lane,
+    bulkhead: Bulkhead,
     clock: Clock,
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
@@ -35,7 +36,7 @@ def connect_airbyte(
         connect_seconds=deadlines.connect,
         count_leftovers=count_mismatch,
     )
-    executor = CallExecutor(client, lane=lane, breaker=Breaker(), clock=clock, jitter=jitter)
+    executor = CallExecutor(client, bulkhead=bulkhead, breaker=Breaker(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
     authorization: Authorization = FixedAuthorization()
     if auth == "client_credentials":

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from gateway.airbyte.bulkhead import Bulkhead
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
-from gateway.airbyte.resilience import Breaker, Lane, RetryBudget
+from gateway.airbyte.resilience import Breaker, RetryBudget
 from gateway.airbyte.token import Authorization
-from gateway.clock import Clock
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from gateway.times import Clock
 
 Value = TypeVar("Value")
 
@@ -18,11 +19,11 @@ class CallExecutor:
     """The rules under which a call is sent, and sent again."""
 
     def __init__(
-        self, client: AirbyteClient, *, lane: Lane, breaker: Breaker, clock: Clock, jitter: Callable[[], float]
+        self, client: AirbyteClient, *, bulkhead: Bulkhead, breaker: Breaker, clock: Clock, jitter: Callable[[], float]
     ) -> None:
         """`jitter` gives the seconds to wait before a retry."""
         self.client = client
-        self._lane = lane
+        self._bulkhead = bulkhead
         self._breaker = breaker
         self._retries = RetryBudget()
         self._clock = clock
@@ -31,7 +32,7 @@ class CallExecutor:
 
     @property
     def in_flight(self) -> int:
-        return self._lane.in_flight
+        return self._bulkhead.in_flight
 
     def state(self) -> dict[str, object]:
         """Whether calls are let through, and how many seconds ago Airbyte last answered well."""
@@ -94,7 +95,7 @@ class CallExecutor:
         """One exchange, its outcome told to the breaker."""
         self._breaker.admit(self._clock.monotonic())
         try:
-            async with self._lane.place(call.kind, call.caller):
+            async with self._bulkhead.permit(call.kind, call.caller):
                 answer = await self.client.exchange(call, header)
             self._require_service(answer)
         except Fault as fault:

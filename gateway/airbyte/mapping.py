@@ -12,12 +12,6 @@ WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
 KEPT_WORDS = 64
 DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""The canonical form. Airbyte itself takes `1-1-1-1-1` for a UUID, so the check is ours."""
-
-
-def is_uuid(text: str) -> bool:
-    return UUID.fullmatch(text) is not None
 
 
 def job_from(record: JobRecord) -> Job:

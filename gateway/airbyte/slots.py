@@ -7,7 +7,7 @@ Transport = TypeVar("Transport")
 
 
 class Slots(Generic[Transport]):
-    """As many transports as there ever were calls at once; the lane bounds those.
+    """As many transports as there ever were calls at once; the bulkhead bounds those.
 
     One pool for all calls would look at each of its connections, and poll the socket of each idle one, twice for
     every call: a third of a call's cost at 32 connections. The last one given back is taken first: it is the warmest.

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.airbyte.resilience import SingleFlight
 from gateway.airbyte.schema import TokenRecord
-from gateway.clock import Clock
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused, UpstreamUnreachable
-from gateway.secret import Secret
+from gateway.settings.secret import Secret
+from gateway.single_flight import SingleFlight
+from gateway.times import Clock
 
 B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*")
 """RFC 6750 §2.1: what may stand in a header; anything else could inject one."""

@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.options import confirm, json_option, opened_services, run, settings_option, yes_option
 from gateway.cli.output import print_json
-from gateway.manifest import Manifests, Plan, parse_manifest
+from gateway.provisioning.manifest import Manifests, Plan, parse_manifest
 from gateway.settings import Settings
 
 

@@ -7,10 +7,10 @@ import click
 
 from gateway.cli.options import environment_of_programs, json_option, settings_option
 from gateway.cli.output import Row, print_json, print_rows
-from gateway.clock import SystemClock
-from gateway.dashboard.wording import size
+from gateway.dashboard.humanize import size
 from gateway.settings import Settings
 from gateway.store import Backup, Contents, back_up, back_up_server
+from gateway.times import SystemClock
 
 LARGE_PAGES = 10_000
 """What takes less is done before anybody wonders."""

@@ -7,8 +7,8 @@ import click
 
 from gateway.cli.options import json_option, settings_reader_option
 from gateway.cli.output import Row, print_rows
-from gateway.secret import Secret, SecretUrl
 from gateway.settings import ReadSettings
+from gateway.settings.secret import Secret, SecretUrl
 
 
 @click.command()

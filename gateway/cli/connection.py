@@ -12,7 +12,7 @@ from gateway.cli.options import (
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.models import Connection
-from gateway.provisioning import Imported
+from gateway.provisioning.provisioning import Imported
 from gateway.settings import Settings
 
 

@@ -7,8 +7,8 @@ import click
 
 from gateway.cli.options import confirm, json_option, settings_option, yes_option
 from gateway.cli.output import print_json, print_rows
-from gateway.secret import SecretUrl
 from gateway.settings import Settings
+from gateway.settings.secret import SecretUrl
 from gateway.store import instance_lock, move_to_server
 
 

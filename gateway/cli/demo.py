@@ -11,15 +11,15 @@ import msgspec
 from gateway.airbyte import in_process_transport
 from gateway.app import create_app
 from gateway.cli.options import users_of
-from gateway.clock import SystemClock
-from gateway.log import configure_log
 from gateway.models import COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
-from gateway.secret import Secret
-from gateway.server import serve_app
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings
+from gateway.settings.secret import Secret
 from gateway.store import create_database
+from gateway.telemetry.log import configure_log
+from gateway.times import SystemClock
+from gateway.web.server.server import serve_app
 
 CLIENT_NAME = "Acme Inc"
 CLIENT_SLUG = "acme"

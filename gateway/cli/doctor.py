@@ -8,11 +8,11 @@ import msgspec
 
 from gateway.cli.options import json_option, opened_services, run, settings_option
 from gateway.cli.output import print_json
-from gateway.clock import SystemClock
 from gateway.doctor import Finding, examine
 from gateway.errors import DatabaseRefused
 from gateway.services import Services, build_services
 from gateway.settings import Settings
+from gateway.times import SystemClock
 
 WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 INDENT = " " * 6

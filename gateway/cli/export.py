@@ -9,7 +9,7 @@ import msgspec
 from gateway.cli.options import json_option, opened_services, run, settings_option
 from gateway.cli.output import print_json
 from gateway.errors import Invalid
-from gateway.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
+from gateway.provisioning.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
 from gateway.settings import Settings
 
 

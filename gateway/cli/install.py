@@ -9,9 +9,9 @@ import click
 
 from gateway.cli.options import confirm, json_option, yes_option
 from gateway.cli.output import print_json
+from gateway.deployment.systemd import SERVICE, SOCKET, STATE_FOLDER, Credential, Installation, unit_files
 from gateway.errors import OperatorError
 from gateway.settings import ReadSettings, ServerSettings, read_settings
-from gateway.systemd_unit import SERVICE, SOCKET, STATE_FOLDER, Credential, Installation, unit_files
 
 DEFAULTS = Installation()
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 import click
 
+from gateway.auth.keys import TEXT_PATTERN
 from gateway.cli.options import (
     confirm,
     json_option,
@@ -13,10 +14,9 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
-from gateway.keys import TEXT_PATTERN
+from gateway.deployment.secret_scanning import github_pattern, gitleaks_rules
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning import NewKey
-from gateway.secret_scanning import github_pattern, gitleaks_rules
+from gateway.provisioning.provisioning import NewKey
 from gateway.services import Services
 from gateway.settings import Settings
 

@@ -63,7 +63,7 @@ class Commands(click.Group):
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
     if asked and not context.resilient_parsing:
         # Not above: only this question needs SQLite and OpenSSL.
-        version, *parts = import_module("gateway.version").versions().items()
+        version, *parts = import_module("gateway.resources").versions().items()
         click.echo(f"gateway {version[1]} ({', '.join(f'{name} {text}' for name, text in parts)})")
         context.exit()
 

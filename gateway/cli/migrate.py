@@ -6,7 +6,6 @@ import click
 
 from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
-from gateway.clock import SystemClock
 from gateway.settings import Settings
 from gateway.store import (
     SCHEMA_VERSION,
@@ -18,6 +17,7 @@ from gateway.store import (
     read_steps,
 )
 from gateway.store import migrate as migrate_database
+from gateway.times import SystemClock
 
 
 @click.command()

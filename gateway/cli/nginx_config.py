@@ -3,9 +3,9 @@
 import click
 
 from gateway.cli.options import settings_option
+from gateway.deployment.nginx import Tls, checked_name, checked_path, checked_upstream, missing_settings
+from gateway.deployment.nginx import nginx_config as config_text
 from gateway.errors import Invalid
-from gateway.nginx_config import Tls, checked_name, checked_path, checked_upstream, missing_settings
-from gateway.nginx_config import nginx_config as config_text
 from gateway.settings import Settings
 
 

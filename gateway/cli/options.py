@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from gateway.clock import SystemClock
-from gateway.log import configure_log
-from gateway.passwords import Passwords
+from gateway.auth.passwords import Passwords
+from gateway.auth.users import Users
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings, read_settings
-from gateway.systemd import Supervision, take_supervision
-from gateway.users import Users
+from gateway.telemetry.log import configure_log
+from gateway.times import SystemClock
+from gateway.web.server.sd_notify import Supervision, take_supervision
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")

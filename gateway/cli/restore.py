@@ -7,10 +7,10 @@ import click
 from gateway.cli.backup import contents_row, print_contents
 from gateway.cli.options import confirm, environment_of_programs, json_option, settings_option, yes_option
 from gateway.cli.output import print_json
-from gateway.clock import SystemClock
-from gateway.dashboard.wording import size
+from gateway.dashboard.humanize import size
 from gateway.settings import Settings
 from gateway.store import Contents, DatabasePlace, instance_lock, restoration, restore_server
+from gateway.times import SystemClock
 
 
 @click.command()

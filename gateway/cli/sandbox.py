@@ -2,10 +2,10 @@
 
 import click
 
-from gateway.log import configure_log
 from gateway.sandbox import PUBLIC_API, Sandbox
-from gateway.server import serve_app
 from gateway.settings import ServerSettings
+from gateway.telemetry.log import configure_log
+from gateway.web.server.server import serve_app
 
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - printed on purpose, opens nothing but a sandbox

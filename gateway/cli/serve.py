@@ -11,6 +11,8 @@ import click
 import msgspec
 
 from gateway.app import create_app
+from gateway.auth.passwords import Passwords
+from gateway.auth.users import Users
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import (
     environment_of_programs,
@@ -18,19 +20,16 @@ from gateway.cli.options import (
     supervision_of_this_process,
     this_command,
 )
-from gateway.clock import SystemClock
+from gateway.cluster.membership import require_room
 from gateway.errors import StorageUnavailable
-from gateway.log import configure_log
-from gateway.passwords import Passwords
-from gateway.reload import Reloader
-from gateway.server import HangUps, address_of, bound_listener, note_hang_ups, serve_app
-from gateway.services import build_services
+from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, ServerSettings, Settings
-from gateway.shared.membership import require_room
 from gateway.store import LIVE_SECONDS, DatabasePlace, Store, instance_lock
-from gateway.systemd import Supervision
-from gateway.users import Users
-from gateway.workers import Workers
+from gateway.telemetry.log import configure_log
+from gateway.times import SystemClock
+from gateway.web.server.sd_notify import Supervision
+from gateway.web.server.server import HangUps, address_of, bound_listener, note_hang_ups, serve_app
+from gateway.web.server.workers import Workers
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.auth.passwords import LONGEST, SHORTEST
 from gateway.dashboard.forms import new_password, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
@@ -15,7 +16,6 @@ from gateway.dashboard.visitor import (
     visitor_of,
 )
 from gateway.errors import Invalid, RetryableError, SignInRefused
-from gateway.passwords import LONGEST, SHORTEST
 
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
-from gateway.retention import ACTIVITY_KEPT
 from gateway.services import services_of
+from gateway.store.retention import ACTIVITY_KEPT
 
 PAGE_ROWS = 50
 NUMBER = re.compile(r"[0-9]{1,18}")

@@ -9,14 +9,14 @@ from starlette.responses import Response
 from gateway.dashboard.api_keys import check_room, shown_before, shown_once, was_created
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.idempotent_forms import id_made_by
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.made_once import id_made_by
 from gateway.dashboard.reveal import take_reveal
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Invalid, NotFound, Unknown
-from gateway.middleware.rate_limit import in_words
+from gateway.limiter import in_words
 from gateway.models import ApiKey
 from gateway.services import services_of
 from gateway.times import format_time

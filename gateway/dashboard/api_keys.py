@@ -7,17 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.idempotent_forms import id_made_by, is_made
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.made_once import id_made_by, is_made
 from gateway.dashboard.paging import paged
 from gateway.dashboard.reveal import put_reveal
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, visitor_of
 from gateway.errors import Duplicate, Invalid, Unknown
-from gateway.middleware.rate_limit import in_words
+from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning import NewKey
+from gateway.provisioning.provisioning import NewKey
 from gateway.services import services_of
 
 MOST_KEYS = 100

@@ -8,17 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from gateway.auth.passwords import Passwords
+from gateway.auth.users import Users
 from gateway.dashboard import (
     account,
     activity,
-    admin_activity,
-    admin_client,
-    admin_clients,
-    admin_connection,
-    admin_connections,
-    admin_connections_of_clients,
-    admin_system,
-    admin_users,
+    admin,
     api_key,
     api_keys,
     connection,
@@ -33,16 +28,14 @@ from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.reveal import RevealMiddleware
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
-from gateway.passwords import Passwords
 from gateway.services import Services
-from gateway.users import Users
 
 
 def create_pages(services: Services) -> ASGIApp:
     """What answers at `/`, below `/docs` and below `/dashboard`."""
     users = Users(services.store, Passwords(), services.clock, secrets.choice)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
-    app = RevealMiddleware(app, monotonic=services.clock.monotonic, shared=services.fleet.runner)
+    app = RevealMiddleware(app, monotonic=services.clock.monotonic, shared=services.cluster.runner)
     app = VisitorMiddleware(app, users=users)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
@@ -104,28 +97,28 @@ def _for_admins() -> list[Route]:
     connections = "/dashboard/admin/connections"
     users = "/dashboard/admin/users"
     return [
-        _get(clients, for_admins(admin_clients.show_clients)),
-        _post(clients, for_admins(admin_clients.create_client)),
-        _get(f"{clients}/{{slug}}", for_admins(admin_client.show_client)),
-        _post(f"{clients}/{{slug}}", for_admins(admin_client.update_client)),
-        _post(f"{clients}/{{slug}}/disable", for_admins(admin_client.disable_client)),
-        _post(f"{clients}/{{slug}}/enable", for_admins(admin_client.enable_client)),
-        _post(f"{clients}/{{slug}}/remove", for_admins(admin_client.remove_client)),
-        _post(f"{clients}/{{slug}}/connections", for_admins(admin_client.add_connection)),
+        _get(clients, for_admins(admin.clients.show_clients)),
+        _post(clients, for_admins(admin.clients.create_client)),
+        _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
+        _post(f"{clients}/{{slug}}", for_admins(admin.client.update_client)),
+        _post(f"{clients}/{{slug}}/disable", for_admins(admin.client.disable_client)),
+        _post(f"{clients}/{{slug}}/enable", for_admins(admin.client.enable_client)),
+        _post(f"{clients}/{{slug}}/remove", for_admins(admin.client.remove_client)),
+        _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
-        _get(connections, for_admins(admin_connections.show_connections)),
-        _post(connections, for_admins(admin_connections.give_connections)),
-        _get(f"{connections}/of-clients", for_admins(admin_connections_of_clients.show_connections_of_clients)),
-        _get(f"{connections}/{{id}}", for_admins(admin_connection.show_connection)),
-        _post(f"{connections}/{{id}}/rename", for_admins(admin_connection.rename_connection)),
-        _post(f"{connections}/{{id}}/map", for_admins(admin_connection.map_connection)),
-        _post(f"{connections}/{{id}}/remove", for_admins(admin_connection.remove_connection)),
-        _get(users, for_admins(admin_users.show_users)),
-        _post(users, for_admins(admin_users.invite)),
-        _post(f"{users}/{{id}}/link", for_admins(admin_users.make_link)),
-        _post(f"{users}/{{id}}/remove", for_admins(admin_users.remove_user)),
-        _get("/dashboard/admin/activity", for_admins(admin_activity.show_activity)),
-        _get("/dashboard/admin/system", for_admins(admin_system.show_system)),
+        _get(connections, for_admins(admin.connections.show_connections)),
+        _post(connections, for_admins(admin.connections.give_connections)),
+        _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),
+        _get(f"{connections}/{{id}}", for_admins(admin.connection.show_connection)),
+        _post(f"{connections}/{{id}}/rename", for_admins(admin.connection.rename_connection)),
+        _post(f"{connections}/{{id}}/map", for_admins(admin.connection.map_connection)),
+        _post(f"{connections}/{{id}}/remove", for_admins(admin.connection.remove_connection)),
+        _get(users, for_admins(admin.users.show_users)),
+        _post(users, for_admins(admin.users.invite)),
+        _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
+        _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
+        _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
+        _get("/dashboard/admin/system", for_admins(admin.system.show_system)),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.dashboard.wording import DAY, HOUR, MINUTE, count, seconds_of, span
+from gateway.dashboard.humanize import DAY, HOUR, MINUTE, count, seconds_of, span
 from gateway.models import Job
 from gateway.times import parse_time
 

@@ -9,7 +9,6 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.cursor import Cursor, decode_cursor
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
@@ -26,10 +25,11 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.models import JOB_STATUSES, Connection, Job
-from gateway.request_record import upstream_timing
 from gateway.services import services_of
-from gateway.syncs import MOST_JOBS, JobPage
+from gateway.syncs.cursor import Cursor, decode_cursor
+from gateway.syncs.syncs import MOST_JOBS, JobPage
 from gateway.times import format_time
+from gateway.web.request_context import upstream_timing
 
 PAGE_ROWS = 20
 WAIT_SECONDS = 5.0

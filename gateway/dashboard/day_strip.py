@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 import msgspec
 
-from gateway.dashboard.wording import count
+from gateway.dashboard.humanize import count
 from gateway.models import SyncDay
-from gateway.sync_history import DAYS
+from gateway.syncs.history import DAYS
 
 STEP = 10
 """From one cell to the next; templates/charts.html draws them."""

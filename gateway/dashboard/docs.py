@@ -10,13 +10,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
+from gateway.auth.keys import TEXT_PATTERN
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import redirect, visitor_or_none
 from gateway.errors import NotFound
-from gateway.keys import TEXT_PATTERN
-from gateway.middleware.rate_limit import in_words
+from gateway.limiter import in_words
 from gateway.models import Connection
-from gateway.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
 from gateway.services import services_of
 
 PAGES = frozenset({"api", "getting-started"})

@@ -14,7 +14,7 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.services import services_of
-from gateway.sync_history import RETRY_SECONDS, History
+from gateway.syncs.history import RETRY_SECONDS, History
 from gateway.times import parse_time
 
 PAGE_ROWS = 25

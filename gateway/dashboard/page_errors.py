@@ -1,4 +1,4 @@
-"""Turns failures into pages for whoever asked for a page; everybody else gets the gateway's JSON."""
+"""Leadership failures into pages for whoever asked for a page; everybody else gets the gateway's JSON."""
 
 from http import HTTPStatus
 
@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SignInNeeded, redirect
 from gateway.errors import ApiError, BadRequest, InternalError, NotFound, OperatorError, Unknown
-from gateway.middleware.errors import api_error
-from gateway.request_record import SCOPE_KEY, RequestRecord
+from gateway.web.middleware.errors import api_error
+from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 TITLES = {
     400: "That did not work",
@@ -33,7 +33,7 @@ class PageErrorMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        record: RequestRecord = scope[SCOPE_KEY]
+        record: RequestContext = scope[SCOPE_KEY]
         try:
             await self._ask(scope, receive, send)
         except ClientDisconnect:
@@ -60,7 +60,7 @@ def _wants_page(scope: Scope) -> bool:
 
 
 def _error_page(scope: Scope, failure: ApiError) -> ASGIApp:
-    record: RequestRecord = scope[SCOPE_KEY]
+    record: RequestContext = scope[SCOPE_KEY]
     return page(
         Request(scope),
         "error.html",

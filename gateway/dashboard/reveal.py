@@ -13,8 +13,8 @@ from cachetools import TTLCache
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.cluster.scripts import PUT, TAKE_AWAY, BackendUnavailable, Runner
 from gateway.dashboard.visitor import COOKIE, visitor_of
-from gateway.shared.scripts import PUT, TAKE_AWAY, Away, Runner
 
 REVEALS_KEY = "gateway.reveals"
 LIFE_SECONDS = 120.0
@@ -46,7 +46,7 @@ class Waiting:
             try:
                 content = _sealed(msgspec.msgpack.encode(reveal), seal, secrets.token_bytes(NONCE_BYTES))
                 await self._shared.run(PUT, (_name(session_id, kind),), (content, int(LIFE_SECONDS)))
-            except Away:
+            except BackendUnavailable:
                 # The next page may well come from here.
                 pass
             else:
@@ -59,7 +59,7 @@ class Waiting:
             return found
         try:
             content = await self._shared.run(TAKE_AWAY, (_name(session_id, kind),), ())
-        except Away:
+        except BackendUnavailable:
             return None
         return None if content is None else _opened(content, seal)
 

@@ -6,6 +6,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.auth.passwords import LONGEST, SHORTEST
 from gateway.dashboard.forms import new_password, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
@@ -18,7 +19,6 @@ from gateway.dashboard.visitor import (
     visitor_or_none,
 )
 from gateway.errors import Duplicate, Invalid, RetryableError, SignInRefused
-from gateway.passwords import LONGEST, SHORTEST
 
 HOME = "dashboard"
 OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")

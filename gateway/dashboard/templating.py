@@ -1,4 +1,4 @@
-"""Turns templates into pages: escaped, under a policy that forbids everything foreign.
+"""Leadership templates into pages: escaped, under a policy that forbids everything foreign.
 
 Templates are read when this module is imported, so that no request waits for a disk.
 """
@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from gateway import __version__
-from gateway.dashboard import wording
+from gateway.dashboard import humanize
 from gateway.dashboard.browser_name import browser_name
-from gateway.dashboard.made_once import FIELD, new_word
+from gateway.dashboard.idempotent_forms import FIELD, new_word
 from gateway.dashboard.visitor import root_of, visitor_or_none
 from gateway.services import services_of
 
@@ -39,12 +39,12 @@ def _environment() -> Environment:
     )
     environment.globals |= {"version": __version__, "new_word": new_word, "word_field": FIELD}
     environment.filters |= {
-        "ago": wording.ago,
+        "ago": humanize.ago,
         "browser": browser_name,
-        "bytes": wording.size,
-        "count": wording.count,
-        "duration": wording.duration,
-        "moment": wording.moment,
+        "bytes": humanize.size,
+        "count": humanize.count,
+        "duration": humanize.duration,
+        "moment": humanize.moment,
     }
     return environment
 

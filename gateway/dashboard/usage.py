@@ -11,7 +11,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import BAR, HEIGHT, LAST_DAY, LAST_MONTH, ROOM, STEP, Period, usage_chart
 from gateway.dashboard.visitor import client_of
-from gateway.middleware.rate_limit import in_words
+from gateway.limiter import in_words
 from gateway.models import ApiKey, KeyUsage
 from gateway.services import services_of
 from gateway.times import format_time

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from gateway.dashboard.charts import round_count, short_count
-from gateway.dashboard.wording import count
+from gateway.dashboard.humanize import count
 from gateway.models import HourUsage
 from gateway.times import parse_time
 

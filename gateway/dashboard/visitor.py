@@ -7,11 +7,11 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.auth.users import LONGEST_LIFE, Browser, Users
 from gateway.errors import NotFound
-from gateway.middleware.authentication import client_address, user_agent
 from gateway.models import Actor, Client, Visitor
-from gateway.request_record import SCOPE_KEY, RequestRecord
-from gateway.users import LONGEST_LIFE, Browser, Users
+from gateway.web.middleware.authentication import client_address, user_agent
+from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 COOKIE = "__Host-session"
 """The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
@@ -80,7 +80,7 @@ def actor_of(request: Request) -> Actor:
 
 
 def browser_of(request: Request) -> Browser:
-    record: RequestRecord = request.scope[SCOPE_KEY]
+    record: RequestContext = request.scope[SCOPE_KEY]
     return Browser(client_address(request.scope), user_agent(request.scope) or "", record.request_id)
 
 

@@ -5,9 +5,9 @@ Tells by the public API's health route, which answers anybody. Other addresses o
 
 import asyncio
 
-from gateway.airbyte.probe import Address, NoAnswer, Reply, certificate_end, get
+from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure
-from gateway.doctor.trouble import advice_for
+from gateway.doctor.probe import Address, NoAnswer, Reply, certificate_end, get
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 

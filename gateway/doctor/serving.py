@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator
 
-from gateway.airbyte.probe import Address, NoAnswer, Reply, get
+from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.trouble import advice_for
+from gateway.doctor.probe import Address, NoAnswer, Reply, get
 from gateway.errors import Unauthorized
-from gateway.metrics import FORWARDED_UNTRUSTED
 from gateway.services import Services
 from gateway.settings import ServerSettings
+from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 LOCAL_SECONDS = 1.5
 PUBLIC_SECONDS = 3.0

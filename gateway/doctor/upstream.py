@@ -5,10 +5,10 @@ import ipaddress
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
-from gateway.airbyte.probe import Address, NoAnswer, certificate_end, resolve
+from gateway.doctor.advice import advice_for
 from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.trouble import advice_for
+from gateway.doctor.probe import Address, NoAnswer, certificate_end, resolve
 from gateway.errors import UpstreamError
 from gateway.services import Services
 

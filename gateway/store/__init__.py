@@ -2,19 +2,19 @@
 
 from gateway.store.backup import Backup, back_up
 from gateway.store.bulk import Changes, Snapshot
-from gateway.store.connections import ConnectionsOfClient, LastSync
-from gateway.store.file_format import SCHEMA_VERSION
-from gateway.store.gateways import LIVE_SECONDS, LiveGateway
-from gateway.store.instance_lock import instance_lock
-from gateway.store.leases import LeaseState
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
-from gateway.store.online_copy import Contents
-from gateway.store.restoration import restoration
-from gateway.store.server import back_up_server, migrate_server, move_to_server, restore_server
-from gateway.store.sqlite_database import journal_mode
+from gateway.store.postgres.server import back_up_server, migrate_server, move_to_server, restore_server
+from gateway.store.sqlite.database import journal_mode
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.instance_lock import instance_lock
+from gateway.store.sqlite.online_copy import Contents
+from gateway.store.sqlite.restoration import restoration
 from gateway.store.store import DatabasePlace, Store, create_database
-from gateway.store.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
-from gateway.store.users import Credentials, Link, Purpose
+from gateway.store.tables.connections import ConnectionsOfClient, LastSync
+from gateway.store.tables.gateways import LIVE_SECONDS, LiveGateway
+from gateway.store.tables.leases import LeaseState
+from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
+from gateway.store.tables.users import Credentials, Link, Purpose
 
 __all__ = [
     "LIVE_SECONDS",

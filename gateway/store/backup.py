@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import DatabaseRefused
-from gateway.store.file_format import APPLICATION_ID, SCHEMA_VERSION, refusals, require_file
-from gateway.store.online_copy import Contents, Progress, copy_database, identify, opened, verify
-from gateway.store.part_file import part_file, sync_folder
+from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION, refusals, require_file
+from gateway.store.sqlite.online_copy import Contents, Progress, copy_database, identify, opened, verify
+from gateway.store.sqlite.part_file import part_file, sync_folder
 from gateway.times import format_time
 
 NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.db")

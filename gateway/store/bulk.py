@@ -10,12 +10,12 @@ import msgspec
 
 from gateway.errors import Duplicate, Invalid
 from gateway.models import ActivityEntry, ApiKey, Client, Connection, RatePolicy, User
-from gateway.store import activity
-from gateway.store.api_keys import key_from
-from gateway.store.clients import client_from
-from gateway.store.connections import connection_from
 from gateway.store.database import ConstraintViolated, Database, Row, Transaction
-from gateway.store.users import user_from
+from gateway.store.tables import activity
+from gateway.store.tables.api_keys import key_from
+from gateway.store.tables.clients import client_from
+from gateway.store.tables.connections import connection_from
+from gateway.store.tables.users import user_from
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -11,8 +11,8 @@ import msgspec
 from gateway.errors import DatabaseRefused
 from gateway.resources import PACKAGE
 from gateway.store.backup import compact_time, write_copy
-from gateway.store.file_format import OLDEST_VERSION, refusals, require_file
-from gateway.store.online_copy import count_rows, identify, opened
+from gateway.store.sqlite.file_format import OLDEST_VERSION, refusals, require_file
+from gateway.store.sqlite.online_copy import count_rows, identify, opened
 
 STEPS = PACKAGE / "store" / "migrations"
 FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")

@@ -1,10 +1,10 @@
 """Records read from the database, kept until any process commits a change to it. For one event loop."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from gateway.single_flight import SingleFlight
 from gateway.store.database import Database, Subject
 
 Key = TypeVar("Key", bound=Hashable)
@@ -28,8 +28,8 @@ class ReadCache(Generic[Key, Value]):
         self._maxsize = maxsize
         self._entries: OrderedDict[Key, Value] = OrderedDict()
         """The one asked for longest ago is first."""
-        self._loads: dict[Key, asyncio.Task[Value]] = {}
-        """Of this generation. After a start or a commit all who wait for a record share one reading of it."""
+        self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight()
+        """By generation and key: after a commit nobody shares a reading that began before it."""
         self._epoch = 0
         self._generation = 0
 
@@ -38,12 +38,7 @@ class ReadCache(Generic[Key, Value]):
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
-        load = self._loads.get(key)
-        if load is None:
-            # A task of its own: an asker that is cancelled does not end it for the others.
-            load = self._loads[key] = asyncio.create_task(self._read(key))
-            load.add_done_callback(lambda done: self._end_load(key, done))
-        return await asyncio.shield(load)
+        return await self._loads.run((self._generation, key), lambda: self._read(key))
 
     async def _read(self, key: Key) -> Value:
         generation = self._generation
@@ -56,13 +51,6 @@ class ReadCache(Generic[Key, Value]):
                 self._entries.popitem(last=False)
         return value
 
-    def _end_load(self, key: Key, load: asyncio.Task[Value]) -> None:
-        if self._loads.get(key) is load:
-            del self._loads[key]
-        if not load.cancelled():
-            # Its askers may all be gone; asking here keeps asyncio from complaining about an unseen failure.
-            load.exception()
-
     def peek(self, key: Key) -> Value | None:
         """What is remembered and not stale; None when it would have to be read."""
         self._expire()
@@ -74,7 +62,6 @@ class ReadCache(Generic[Key, Value]):
     def clear(self) -> None:
         self._generation += 1
         self._entries.clear()
-        self._loads.clear()
 
     def _expire(self) -> None:
         epoch = self._database.epoch(self._subject)

@@ -6,23 +6,23 @@ from typing import Self
 
 import msgspec
 
-from gateway.secret import SecretUrl
-from gateway.store.activity import ActivityLog
-from gateway.store.api_keys import ApiKeys
+from gateway.settings.secret import SecretUrl
 from gateway.store.bulk import Bulk
-from gateway.store.clients import Clients
-from gateway.store.connections import Connections
 from gateway.store.database import Database
-from gateway.store.gateways import Gateways
-from gateway.store.leases import Leases
-from gateway.store.server import create_on_server, require_driver
-from gateway.store.sessions import Sessions
-from gateway.store.sqlite_database import SqliteDatabase, create_file
-from gateway.store.sync_days import SyncDays
-from gateway.store.totals import TotalsReader
-from gateway.store.triggers import Triggers
-from gateway.store.usage import Usage
-from gateway.store.users import Users
+from gateway.store.postgres.server import create_on_server, require_driver
+from gateway.store.sqlite.database import SqliteDatabase, create_file
+from gateway.store.tables.activity import ActivityLog
+from gateway.store.tables.api_keys import ApiKeys
+from gateway.store.tables.clients import Clients
+from gateway.store.tables.connections import Connections
+from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.leases import Leases
+from gateway.store.tables.sessions import Sessions
+from gateway.store.tables.sync_days import SyncDays
+from gateway.store.tables.totals import TotalsReader
+from gateway.store.tables.triggers import Triggers
+from gateway.store.tables.usage import Usage
+from gateway.store.tables.users import Users
 
 DatabasePlace = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
@@ -92,6 +92,6 @@ def _database_at(place: DatabasePlace) -> Database:
     if isinstance(place, Path):
         return SqliteDatabase(place)
     require_driver(place)
-    from gateway.store.postgres_database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
+    from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
     return PostgresDatabase(place)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from gateway.store.file_format import BUSY_TIMEOUT_SECONDS
+from gateway.store.sqlite.file_format import BUSY_TIMEOUT_SECONDS
 
 LEAST_PATIENCE_SECONDS = 0.1
 """Enough for our own reader to let a commit pass."""

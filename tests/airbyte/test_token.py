@@ -9,7 +9,7 @@ import pytest
 from gateway.airbyte.schema import TokenRecord
 from gateway.airbyte.token import ClientCredentials, Credential, FixedAuthorization, token_life
 from gateway.errors import UpstreamBusy, UpstreamUnreachable
-from gateway.secret import Secret
+from gateway.settings.secret import Secret
 from tests.support import HandClock
 
 

@@ -23,8 +23,8 @@ from click.testing import CliRunner, Result
 
 from gateway.cli.main import gateway
 from gateway.sandbox import PUBLIC_API, Sandbox
-from gateway.server import Server, build_config, listen
 from gateway.settings import ServerSettings
+from gateway.web.server.server import Server, build_config, listen
 from tests.support import BOUND_SECONDS, PROGRAM
 
 

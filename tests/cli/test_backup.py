@@ -13,7 +13,7 @@ import pytest
 
 from gateway.cli.backup import LARGE_PAGES
 from gateway.store import instance_lock
-from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, environment, finished
 from tests.support import BOUND_SECONDS, PROGRAM
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.secret import SecretUrl
+from gateway.settings.secret import SecretUrl
 from gateway.store import LIVE_SECONDS, Store, instance_lock
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
 from tests.postgres import PostgresServer, rows_of

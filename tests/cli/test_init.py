@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, invoke, refusal_of
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.systemd_unit import Installation, unit_files
+from gateway.deployment.systemd import Installation, unit_files
 from tests.cli.conftest import finished, invoke, refusal_of
 
 DEFAULTS = unit_files(Installation())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.keys import TEXT_PATTERN, digest, is_well_formed
+from gateway.auth.keys import TEXT_PATTERN, digest, is_well_formed
 from gateway.times import format_time, parse_time
 from tests.cli.conftest import Cli
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, finished, running
 from tests.faults.installation import refusal
 

@@ -6,10 +6,10 @@ import secrets
 
 import httpx2
 
+from gateway.auth.passwords import Passwords
+from gateway.auth.users import Users
 from gateway.dashboard.visitor import COOKIE
 from gateway.models import COMMAND_LINE, User
-from gateway.passwords import Passwords
-from gateway.users import Users
 from tests.support import World
 
 PASSWORD = "orchard lantern gravel tide"

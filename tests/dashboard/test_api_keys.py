@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.auth.keys import PATTERN
 from gateway.dashboard.api_key import OVERLAPS
 from gateway.dashboard.api_keys import MOST_ENDED_SHOWN, MOST_KEYS
 from gateway.dashboard.reveal import LIFE_SECONDS
-from gateway.keys import PATTERN
-from gateway.log import configure_log
 from gateway.models import ApiKey
+from gateway.telemetry.log import configure_log
 from tests.dashboard.support import HOST, followed, plain, signed_in
 from tests.support import World, running_gateway
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gateway import keys
 from gateway.app import create_app
-from gateway.clock import SystemClock
+from gateway.auth import keys
 from gateway.dashboard.docs import FALLBACK_URL
 from gateway.services import build_services
 from gateway.settings import load_settings
+from gateway.times import SystemClock
 
 PAGES = ["/docs/api", "/docs/getting-started"]
 POLICY = (

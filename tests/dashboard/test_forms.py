@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.dashboard.forms import FORM_TYPE, MAX_FIELDS, MAX_FORM_BYTES, Form, new_password, read_form
 from gateway.errors import Invalid
-from gateway.middleware.errors import ErrorMiddleware
-from gateway.request_record import SCOPE_KEY, RequestRecord
+from gateway.web.middleware.errors import ErrorMiddleware
+from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 
 async def echo(request: Request) -> Response:
@@ -24,7 +24,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
     app = ErrorMiddleware(Router([Route("/", echo, methods=["POST"])]))
 
     async def with_record(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, SCOPE_KEY: RequestRecord("request-1")}, receive, send)
+        await app({**scope, SCOPE_KEY: RequestContext("request-1")}, receive, send)
 
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(with_record), base_url="http://gateway") as client:
         yield client

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.dashboard.page_errors import MESSAGES, PageErrorMiddleware
 from gateway.dashboard.visitor import SignInNeeded
 from gateway.errors import Invalid, LinkEnded, NotFound, Overloaded, StorageUnavailable, Unknown
-from gateway.log import configure_log
-from gateway.middleware.errors import ErrorMiddleware
-from gateway.request_record import SCOPE_KEY, RequestRecord
+from gateway.telemetry.log import configure_log
+from gateway.web.middleware.errors import ErrorMiddleware
+from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.dashboard.support import HEADERS, browser, signed_in, words
 from tests.support import World, sqlite_of
 
@@ -38,7 +38,7 @@ def failing(world: World, error: Exception) -> httpx2.AsyncClient:
 
 def serving(world: World, pages: PageErrorMiddleware) -> httpx2.AsyncClient:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await ErrorMiddleware(pages)({**scope, "app": world.app, SCOPE_KEY: RequestRecord("request-1")}, receive, send)
+        await ErrorMiddleware(pages)({**scope, "app": world.app, SCOPE_KEY: RequestContext("request-1")}, receive, send)
 
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="https://gateway.example")
 

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from gateway.auth.passwords import MOST_WAITING
 from gateway.dashboard.visitor import COOKIE
-from gateway.passwords import MOST_WAITING
 from tests.dashboard.support import (
     HOST,
     PASSWORD,

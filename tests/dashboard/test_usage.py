@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from gateway.models import ApiKey
-from gateway.provisioning import NewKey
+from gateway.provisioning.provisioning import NewKey
 from tests.dashboard.support import rows_of, signed_in
 from tests.support import NEVER_OURS, World, bearer
 

@@ -15,9 +15,9 @@ import uvloop
 
 from gateway.airbyte import Deadlines
 from gateway.app import create_app
-from gateway.provisioning import NewKey, Provisioning
-from gateway.secret import Secret
+from gateway.provisioning.provisioning import NewKey, Provisioning
 from gateway.services import Services, build_services
+from gateway.settings.secret import Secret
 from gateway.store import create_database
 from tests.cli.conftest import Airbyte
 from tests.faults.fault import BASE_PATH

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from gateway.clock import SystemClock
 from gateway.store import back_up, restoration
+from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, environment, finished, wait_until
 from tests.faults.disks import fill, small_disk
 from tests.faults.installation import Installation, Served, install, refusal
@@ -17,7 +17,7 @@ from tests.faults.installation import Installation, Served, install, refusal
 BACKUPS = 20
 WRITER = """
 import asyncio, itertools
-from gateway.clock import SystemClock
+from gateway.times import SystemClock
 from gateway.services import build_services
 from gateway.settings import load_settings
 

@@ -23,9 +23,9 @@ from schemathesis.checks import CheckFunction
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
-from gateway import keys
+from gateway.api.openapi import build_openapi, documented_statuses
+from gateway.auth import keys
 from gateway.models import RatePolicy
-from gateway.openapi import build_openapi, documented_statuses
 from tests.faults.fuzz import (
     PARSER_STATUSES,
     ROUTER_STATUSES,

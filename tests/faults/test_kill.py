@@ -18,12 +18,12 @@ from time import monotonic
 
 import httpx2
 
-from gateway import keys
-from gateway.clock import SystemClock
+from gateway.auth import keys
 from gateway.sandbox.history import JobQuery
 from gateway.services import build_services
 from gateway.settings import load_settings
-from gateway.trigger_audit import SETTLE_SECONDS
+from gateway.syncs.trigger_audit import SETTLE_SECONDS
+from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, Program, environment, wait_until
 from tests.faults.installation import Installation, Served, install
 
@@ -33,8 +33,8 @@ CONNECTIONS_PER_KILL = 5
 WRITER = """
 import asyncio, secrets, sys
 from pathlib import Path
-from gateway.clock import SystemClock
-from gateway.provisioning import Provisioning
+from gateway.times import SystemClock
+from gateway.provisioning.provisioning import Provisioning
 from gateway.services import build_services
 from gateway.settings import load_settings
 

@@ -9,8 +9,8 @@ from gateway.airbyte import Deadlines
 from gateway.airbyte.airbyte import token_call
 from gateway.airbyte.call import Answer
 from gateway.airbyte.schema import TokenRecord
-from gateway.log import configure_log
-from gateway.secret import Secret
+from gateway.settings.secret import Secret
+from gateway.telemetry.log import configure_log
 from tests.faults.conftest import CLIENT_SECRET, Front
 from tests.faults.fault import Fault, answer, answer_right, close, cut, forever, head_of, raw
 from tests.faults.fault_server import WORKSPACE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import keys
+from gateway.auth import keys
 from tests.cli.conftest import Airbyte
 from tests.faults.disks import fill, no_file_may_grow, small_disk
 from tests.faults.installation import Installation, Served, install, refusal

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from gateway.log import configure_log
-from gateway.provisioning import Provisioning
+from gateway.provisioning.provisioning import Provisioning
 from gateway.services import build_services
 from gateway.store import create_database
+from gateway.telemetry.log import configure_log
 from tests.faults.installation import Installation, refusal
 from tests.support import BOUND_SECONDS, HandClock, settings_in
 

@@ -17,7 +17,7 @@ import pytest
 from gateway.airbyte import in_process_transport
 from gateway.app import create_app
 from gateway.models import ApiKey
-from gateway.provisioning import Provisioning
+from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
 from gateway.services import build_services
 from gateway.store import create_database

@@ -101,7 +101,7 @@ async def test_a_slow_connection_of_one_client_leaves_the_others_as_fast_as_befo
 
 
 async def test_hanging_reads_do_not_keep_a_trigger_from_its_token(tmp_path: Path) -> None:
-    """The token call has a socket of its own beside the places of the lane."""
+    """The token call has a socket of its own beside the places of the bulkhead."""
     async with front_of(tmp_path) as front:
         tenants = [await front.add_tenant(f"client-{number}", theirs(number)) for number in (2, 3, 4)]
         release = asyncio.Event()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.wire_limits import WireLimits
+from gateway.web.server.limits import ConnectionLimits
 from tests.faults.wire import (
     LAST,
     Answer,
@@ -157,7 +157,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture(scope="module")
 def server(recorder: Recorder) -> Iterator[Running]:
-    with serving(recorder, WireLimits(receive_seconds=BOUND_SECONDS, linger_seconds=0.2)) as running:
+    with serving(recorder, ConnectionLimits(receive_seconds=BOUND_SECONDS, linger_seconds=0.2)) as running:
         yield running
 
 

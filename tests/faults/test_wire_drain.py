@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway.draining import is_draining
 from gateway.errors import OutcomeUnknown
-from gateway.middleware.errors import ErrorMiddleware
-from gateway.middleware.request_log import RequestLogMiddleware
-from gateway.wire_limits import WireLimits
+from gateway.web.draining import is_draining
+from gateway.web.middleware.errors import ErrorMiddleware
+from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.server.limits import ConnectionLimits
 from tests.faults.test_wire_limits import Gate, wait_until
 from tests.faults.test_wire_overload import Guarded, cost_much
 from tests.faults.wire import (
@@ -30,7 +30,7 @@ from tests.faults.wire import (
 )
 from tests.support import BOUND_SECONDS
 
-PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
+PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
 
 
 def tell(running: Running, number: signal.Signals = signal.SIGTERM) -> None:

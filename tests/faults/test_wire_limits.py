@@ -10,8 +10,8 @@ from time import monotonic
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway.request_head import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
-from gateway.wire_limits import MAX_MESSAGE_BYTES, WireLimits
+from gateway.web.server.limits import MAX_MESSAGE_BYTES, ConnectionLimits
+from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from tests.faults.wire import (
     HASTE,
     LAST,
@@ -29,7 +29,7 @@ from tests.faults.wire import (
 )
 from tests.support import BOUND_SECONDS
 
-PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, unread_seconds=BOUND_SECONDS, linger_seconds=0.2)
+PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, unread_seconds=BOUND_SECONDS, linger_seconds=0.2)
 HEAD = b"POST /slow HTTP/1.1\r\nHost: gateway\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -315,7 +315,7 @@ def connections_to(running: Running, number: int) -> Iterator[list[socket.socket
 
 
 def test_more_connections_than_the_limit_are_turned_away_until_some_end(recorder: Recorder) -> None:
-    limits = WireLimits(connections=5)
+    limits = ConnectionLimits(connections=5)
     with serving(recorder, limits) as running:
         with connections_to(running, 5):
             wait_until(lambda: running.connections == 5)

@@ -4,7 +4,7 @@ import json
 import signal
 from pathlib import Path
 
-from gateway.refusals import LINES_EACH_SECOND
+from gateway.web.early_responses import LINES_EACH_SECOND
 from tests.faults.test_wire_stop import gateway
 from tests.faults.wire import request, talk
 from tests.support import BOUND_SECONDS

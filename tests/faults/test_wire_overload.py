@@ -9,10 +9,10 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Overloaded
-from gateway.middleware.admission import AdmissionMiddleware, Gate
-from gateway.refusals import Refusals
-from gateway.shedding import REFUSALS_EACH_TICK
-from gateway.wire_limits import WireLimits
+from gateway.web.early_responses import EarlyResponses
+from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.server.limits import ConnectionLimits
+from gateway.web.server.shedding import REFUSALS_EACH_TICK
 from tests.faults.wire import (
     LAST,
     Answer,
@@ -30,7 +30,7 @@ from tests.faults.wire import (
 )
 from tests.support import BOUND_SECONDS
 
-PATIENT = WireLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
+PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
 CLIENTS = 60
 
 
@@ -104,7 +104,7 @@ class Full:
     is_pressed = True
 
     def __init__(self) -> None:
-        self.refusals = Refusals()
+        self.refusals = EarlyResponses()
 
     def guards(self, path: str) -> bool:
         return path.startswith("/api/v1/")

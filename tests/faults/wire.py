@@ -11,13 +11,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.middleware.request_log import SAFE_ID
-from gateway.server import DRAIN_SECONDS, GRACE_SECONDS, Server, build_config, listen, several
 from gateway.settings import ServerSettings
-from gateway.wire_limits import WireLimits
+from gateway.web.middleware.request_log import SAFE_ID
+from gateway.web.server.limits import ConnectionLimits
+from gateway.web.server.server import DRAIN_SECONDS, GRACE_SECONDS, Server, build_config, listen, several
 from tests.support import BOUND_SECONDS
 
-HASTE = WireLimits(receive_seconds=0.3, unread_seconds=0.3, linger_seconds=0.3)
+HASTE = ConnectionLimits(receive_seconds=0.3, unread_seconds=0.3, linger_seconds=0.3)
 LAST = b"GET /last HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
 """Sent after each vector: a connection that is still in order answers it and closes."""
 
@@ -171,7 +171,7 @@ class Running:
 @contextmanager
 def serving(
     app: ASGIApp,
-    limits: WireLimits = HASTE,
+    limits: ConnectionLimits = HASTE,
     *,
     keep_alive_seconds: int = 75,
     drain_seconds: float = DRAIN_SECONDS,

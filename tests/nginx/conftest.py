@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.nginx_config import Tls
-from gateway.wire_limits import WireLimits
+from gateway.deployment.nginx import Tls
+from gateway.web.server.limits import ConnectionLimits
 from tests.faults.wire import Recorder, Running, serving
 from tests.nginx.support import SERVER_NAME, self_signed
 from tests.support import BOUND_SECONDS
@@ -24,6 +24,6 @@ def recorder() -> Recorder:
 @pytest.fixture(scope="module")
 def server(recorder: Recorder) -> Iterator[Running]:
     """Trusts nginx."""
-    limits = WireLimits(receive_seconds=BOUND_SECONDS, linger_seconds=0.2)
+    limits = ConnectionLimits(receive_seconds=BOUND_SECONDS, linger_seconds=0.2)
     with serving(recorder, limits, trusted_proxies=("127.0.0.1",)) as running:
         yield running

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.nginx_config import Tls, nginx_config
+from gateway.deployment.nginx import Tls, nginx_config
 from gateway.settings import ServerSettings, load_settings
 from tests.faults.wire import Address, Answer, answers_in, read_to_end, send, wait_for_listener
 from tests.support import BOUND_SECONDS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.nginx_config import LONGEST_HASHED_NAME, Tls, nginx_config
+from gateway.deployment.nginx import LONGEST_HASHED_NAME, Tls, nginx_config
 from tests.nginx.support import complaints_about, free_ports, listening_on, server_settings
 
 LONG = "x" * 63

@@ -5,7 +5,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 
-from gateway.nginx_config import Tls
+from gateway.deployment.nginx import Tls
 from tests.faults.wire import Answer, request
 from tests.nginx.operated import Operated, operated
 from tests.nginx.support import SERVER_NAME, Nginx, connect, converse, free_ports, only, running_nginx, trusting

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Scope
 
-from gateway.nginx_config import Tls
+from gateway.deployment.nginx import Tls
 from tests.faults.wire import Recorder, Running, request
 from tests.nginx.support import SERVER_NAME, Nginx, connect, converse, only, running_nginx, trusting
 

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from gateway.nginx_config import Tls
+from gateway.deployment.nginx import Tls
 from tests.faults.wire import Answer, answers_in, read_to_end, wait_for_listener
 from tests.nginx.operated import Operated, operated
 from tests.nginx.support import nginx_program, only, trusting, write_configuration

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.app import MAX_BODY_BYTES
+from gateway.auth.keys import PREFIX
+from gateway.deployment.nginx import NGINX_OWN, OURS, Tls
 from gateway.errors import (
     BadRequest,
     ContentTooLarge,
@@ -16,9 +18,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UriTooLong,
 )
-from gateway.keys import PREFIX
-from gateway.nginx_config import NGINX_OWN, OURS, Tls
-from gateway.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.faults.wire import Answer, Recorder, Running, request
 from tests.nginx.support import Nginx, connect, converse, only, running_nginx, trusting
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.nginx_config import NGINX_OWN, Tls
+from gateway.deployment.nginx import NGINX_OWN, Tls
 from tests.faults.wire import Recorder, Running, request, talk
 from tests.nginx.support import SERVER_NAME, Nginx, connect, converse, only, running_nginx, self_signed, trusting
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.errors import DatabaseRefused
 from gateway.store import back_up, create_database
-from gateway.store.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.store.crash import is_killed
 from tests.support import START
 

@@ -13,8 +13,8 @@ import pytest
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import Store, create_database
 from gateway.store.database import ConstraintViolated, Transaction, Unit
-from gateway.store.file_format import SCHEMA_VERSION
-from gateway.store.sqlite_database import SqliteDatabase, journal_mode
+from gateway.store.sqlite.database import SqliteDatabase, journal_mode
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 
 PAGE = 4096
 

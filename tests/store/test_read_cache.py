@@ -12,7 +12,7 @@ from gateway.errors import StorageUnavailable
 from gateway.store import create_database
 from gateway.store.database import Transaction
 from gateway.store.read_cache import ReadCache
-from gateway.store.sqlite_database import SqliteDatabase
+from gateway.store.sqlite.database import SqliteDatabase
 from tests.support import next_turn
 
 

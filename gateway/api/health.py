@@ -1,0 +1,71 @@
+"""/healthz, /readyz and /metrics: for the machines that watch this one."""
+
+import asyncio
+import ipaddress
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import NotFound, Overloaded, StorageUnavailable
+from gateway.services import services_of
+from gateway.web.draining import is_draining
+from gateway.web.responses import JSONAnswer
+
+FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+async def show_health(_request: Request) -> JSONAnswer:
+    """The process answers."""
+    return JSONAnswer({"status": "ok"})
+
+
+async def show_readiness(request: Request) -> JSONAnswer:
+    """The database answers. Airbyte's state is shown, but its being down makes no gateway unready.
+
+    Raises Overloaded when the server is about to stop.
+    """
+    if is_draining(request.scope.get("state", {})):
+        raise Overloaded("Service is stopping")
+    services = services_of(request)
+    try:
+        await services.store.check()
+    except StorageUnavailable:
+        database = "unavailable"
+    else:
+        database = "ok"
+    content = {
+        "status": "ready" if database == "ok" else "not ready",
+        "database": database,
+        "upstream": services.airbyte.state(),
+        **services.cluster.state(),
+    }
+    return JSONAnswer(content, status=200 if database == "ok" else 503)
+
+
+async def show_metrics(request: Request) -> Response:
+    """For the networks of `server.metrics_networks`. To everyone else there is no such page."""
+    services = services_of(request)
+    if not _may_read_metrics(request, services.settings.server.metrics_networks):
+        raise NotFound
+    metrics = services.metrics
+    metrics.gauge("rate_limit_buckets", "Keys whose bucket is not full.", len(services.limiter))
+    metrics.gauge("tasks", "Tasks of the event loop.", len(asyncio.all_tasks()))
+    lag_seconds = services.loop_lag.take_longest_seconds()
+    metrics.gauge("loop_lag_seconds", "Longest stand-still of the event loop since the last reading.", lag_seconds)
+    metrics.gauge("upstream_in_flight", "Calls to Airbyte under way.", services.airbyte.in_flight)
+    for name, text, value in services.cluster.gauges():
+        metrics.gauge(name, text, value)
+    return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_read_metrics(request: Request, networks: tuple[str, ...]) -> bool:
+    # A forwarding header that is still here came through a proxy nobody declared as trusted: behind it could be
+    # anybody, although the peer's own address looks local.
+    trusted = bool(services_of(request).settings.server.trusted_proxies)
+    if not trusted and any(name in request.headers for name in FORWARDING_HEADERS):
+        return False
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)

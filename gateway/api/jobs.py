@@ -1,0 +1,80 @@
+"""POST /api/v1/connections/{id}/sync and GET /api/v1/connections/{id}/jobs."""
+
+import re
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from gateway.api.principal import principal_of
+from gateway.api.request_content import require_no_content
+from gateway.errors import BadRequest, ReadOnlyKey
+from gateway.models import JOB_STATUSES
+from gateway.services import services_of
+from gateway.syncs.cursor import decode_cursor
+from gateway.syncs.syncs import DEFAULT_JOBS, MOST_JOBS
+from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
+from gateway.web.responses import JSONAnswer
+
+_WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+async def trigger_sync(request: Request) -> JSONAnswer:
+    services = services_of(request)
+    principal = principal_of(request)
+    if principal.scope != "full":
+        raise ReadOnlyKey
+    await require_no_content(request)
+    record: RequestContext = request.scope[SCOPE_KEY]
+    with upstream_timing(request.scope):
+        job = await services.syncs.trigger(
+            principal.client, request.path_params["id"], caller=principal.key_id, request_id=record.request_id
+        )
+    return JSONAnswer({"job": job})
+
+
+async def list_jobs(request: Request) -> JSONAnswer:
+    services = services_of(request)
+    connection_id: str = request.path_params["id"]
+    query = request.query_params
+    limit = _limit(query)
+    status = _status(query)
+    cursor = _single(query, "cursor")
+    with upstream_timing(request.scope):
+        page = await services.syncs.jobs(
+            principal_of(request).client,
+            connection_id,
+            limit=limit,
+            status=status,
+            cursor=None if cursor is None else decode_cursor(cursor),
+        )
+    headers = {}
+    if page.next is not None:
+        fields = {"limit": str(limit), "status": status, "cursor": page.next.encode()}
+        following = urlencode({name: value for name, value in fields.items() if value is not None})
+        base = services.settings.server.public_url.rstrip("/")
+        headers["Link"] = f'<{base}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
+    return JSONAnswer({"data": page.jobs}, headers=headers)
+
+
+def _single(query: QueryParams, name: str) -> str | None:
+    values = query.getlist(name)
+    if len(values) > 1:
+        raise BadRequest(f"{name} is given more than once")
+    return values[0] if values else None
+
+
+def _limit(query: QueryParams) -> int:
+    text = _single(query, "limit")
+    if text is None:
+        return DEFAULT_JOBS
+    if _WHOLE_NUMBER.fullmatch(text) is None or int(text) > MOST_JOBS:
+        raise BadRequest(f"limit must be a whole number from 1 to {MOST_JOBS}")
+    return int(text)
+
+
+def _status(query: QueryParams) -> str | None:
+    text = _single(query, "status")
+    if text is not None and text not in JOB_STATUSES:
+        raise BadRequest(f"status must be one of {', '.join(JOB_STATUSES)}")
+    return text

@@ -1,0 +1,187 @@
+"""The public API as an OpenAPI 3.1 document. The reference page is made from it; failures are those of `errors`."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from gateway import __version__, errors
+from gateway.api.openapi.failures import Failures, build_failures
+from gateway.api.openapi.schemas import Json, build_schemas, example_of, reference
+from gateway.auth import keys
+from gateway.limiter import Decision, in_words, rate_limit_headers
+from gateway.models import JOB_STATUSES, RatePolicy
+from gateway.syncs.cursor import Cursor
+from gateway.syncs.syncs import DEFAULT_JOBS, MOST_JOBS
+
+Answers = Callable[..., Json]
+
+CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
+BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
+"""Statuses of answers that do not know yet whose limit to state."""
+ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
+LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
+SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
+GENERAL = ("Unauthorized", "RequestTimeout", "ContentTooLarge", "UriTooLong", "HeadersTooLarge")
+READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavailable")
+REVOCATIONS = (*GENERAL, "BadRevocation", "RateLimitExceeded", "InternalError", "Unavailable")
+RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "ConnectionNotFound", "UpstreamFailed", "UpstreamBusy")
+
+
+def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
+    """The document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
+    failures = build_failures(rate)
+    schemas = build_schemas(connection_id)
+    answers = _answers(schemas, failures)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Gateway API", "version": __version__, "description": _description(rate)},
+        "servers": [{"url": server_url}],
+        "security": [{"apiKey": []}],
+        "paths": {**_connection_paths(answers), **_key_paths(answers)},
+        "components": {
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": keys.PATTERN}},
+            "parameters": _parameters(connection_id),
+            "headers": _headers(rate, connection_id),
+            "schemas": schemas,
+            "responses": {name: _failure(*failure) for name, failure in failures.items()},
+        },
+    }
+
+
+def documented_statuses(document: Json) -> Mapping[str, frozenset[int]]:
+    """Operation id → the statuses it may answer with."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    return {operation["operationId"]: frozenset(map(int, operation["responses"])) for operation in operations}
+
+
+def burst_in_words(rate: RatePolicy) -> str:
+    """`100 at once, then one every 0.6 seconds`."""
+    seconds = round(rate.per_seconds / rate.requests, 3)
+    return f"{rate.requests} at once, then one every {seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def _description(rate: RatePolicy) -> str:
+    return (
+        "See your data connections, start syncs and follow them. Every call needs an API key; a key sees only its "
+        "own client's connections.\n\n"
+        f"A key may make {in_words(rate)}: {burst_in_words(rate)}. Some keys have another limit: the "
+        "RateLimit-Policy header states it.\n\n"
+        f'Errors are always `{{"error": "message"}}`. An unknown path answers 404 `{errors.NotFound.message}`, a '
+        f"wrong method 405 `{errors.MethodNotAllowed.message}` with an Allow header.\n\n"
+        "Times are UTC, to the millisecond. Job statuses are Airbyte's words; expect new ones."
+    )
+
+
+def _answers(schemas: Json, failures: Failures) -> Answers:
+    """What makes an operation's answers: a schema's name, the failures' names, and a header of its own, if any."""
+
+    def answers(answer: str, names: tuple[str, ...], header: str = "") -> Json:
+        by_status = {str(failures[name][1][0].status): reference("responses", name) for name in names}
+        return {"200": _success(schemas, answer, header), **dict(sorted(by_status.items()))}
+
+    return answers
+
+
+def _connection_paths(answers: Answers) -> Json:
+    status = {
+        "operationId": "getStatus",
+        "summary": "Check your key",
+        "description": "Whose key this is, how many connections it sees, and when a sync last started.",
+        "responses": answers("Status", READS, "Warning"),
+    }
+    connections = {
+        "operationId": "listConnections",
+        "summary": "List connections",
+        "description": "All of the client's connections, oldest first, each with its last sync.",
+        "responses": answers("ConnectionList", READS, "Warning"),
+    }
+    sync = {
+        "operationId": "triggerSync",
+        "summary": "Start a sync",
+        "description": "Answers with the job. If a sync is already pending or running, the answer is that job: "
+        "calling twice never starts two. Send no body.",
+        "parameters": [reference("parameters", "ConnectionId")],
+        "responses": answers("TriggeredSync", (*RELAYS, "BadTrigger", "ReadOnlyKey", "TriggerTimeout")),
+    }
+    jobs = {
+        "operationId": "listJobs",
+        "summary": "List sync jobs",
+        "description": "Newest first. If there are more, the Link header holds the address of the next page.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "Limit", "Status", "Cursor")],
+        "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
+    }
+    return {
+        "/api/v1/status": {"get": status},
+        "/api/v1/connections": {"get": connections},
+        "/api/v1/connections/{id}/sync": {"post": sync},
+        "/api/v1/connections/{id}/jobs": {"get": jobs},
+    }
+
+
+def _key_paths(answers: Answers) -> Json:
+    revocation = {
+        "operationId": "revokeKey",
+        "summary": "Revoke a leaked key",
+        "description": "Ends the key that the call carries, at once and for good, without asking back: whoever finds a "
+        "leaked key can stop it. A read-only key may do so too. From the next call on it is answered 401. No other key "
+        "ends with it, not even its successor. Send no body.",
+        "responses": answers("Revocation", REVOCATIONS),
+    }
+    return {"/api/v1/keys/revoke": {"post": revocation}}
+
+
+def _success(schemas: Json, schema: str, header: str) -> Json:
+    names = [*ANSWER_HEADERS, *LIMIT_HEADERS, header] if header else [*ANSWER_HEADERS, *LIMIT_HEADERS]
+    content = {"schema": reference("schemas", schema), "example": example_of(schemas, schemas[schema])}
+    return {
+        "description": schemas[schema]["description"],
+        "headers": {name: reference("headers", name) for name in names},
+        "content": {"application/json": content},
+    }
+
+
+def _failure(advice: str, causes: list[errors.ApiError]) -> Json:
+    limit = () if causes[0].status in BEFORE_THE_LIMIT else LIMIT_HEADERS
+    names = (*ANSWER_HEADERS, *limit, *causes[0].headers)
+    examples = {f"case{n}": {"value": {"error": cause.message}} for n, cause in enumerate(causes, 1)}
+    return {
+        "description": advice,
+        "headers": {name: reference("headers", name) for name in names},
+        "content": {"application/json": {"schema": reference("schemas", "Error"), "examples": examples}},
+    }
+
+
+def _parameters(connection_id: str) -> Json:
+    limit = {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": DEFAULT_JOBS}
+    rows: list[tuple[str, str, str, str, Json]] = [
+        ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
+        ("Limit", "limit", "query", "How many jobs at most.", limit),
+        ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
+        ("Cursor", "cursor", "query", "Where to go on; part of the Link header's address.", {"type": "string"}),
+    ]
+    return {
+        key: {"name": name, "in": place, "required": place == "path", "description": text, "schema": schema}
+        for key, name, place, text, schema in rows
+    }
+
+
+def _headers(rate: RatePolicy, connection_id: str) -> Json:
+    next_token = math.ceil(rate.per_seconds / rate.requests)
+    policy, limit = rate_limit_headers(Decision(True, rate, rate.requests - 1, next_token))
+    query = f"limit={DEFAULT_JOBS}&cursor={Cursor(DEFAULT_JOBS, 4192).encode()}"
+    page = f'</api/v1/connections/{connection_id}/jobs?{query}>; rel="next"'
+    authenticate = errors.Unauthorized(credentials_sent=True).headers["WWW-Authenticate"]
+    rows = {
+        "X-Request-Id": ("Names the request in the operator's log.", "9f86d081884c7d65"),
+        "Cache-Control": ("Answers are never stored.", "private, no-store"),
+        "RateLimit-Policy": ("The key's limit: q requests in w seconds.", policy[1].decode()),
+        "RateLimit": ("r requests are left; the next is regained in t seconds.", limit[1].decode()),
+        "Retry-After": ("Seconds after which to try again.", "1"),
+        "WWW-Authenticate": ("How to authenticate.", authenticate),
+        "Allow": ("The methods of this path.", "GET"),
+        "Link": ("The next page, if there is one.", page),
+        "Warning": ("Sent when Airbyte is away: these are the last known syncs.", '110 - "Response is Stale"'),
+    }
+    return {
+        name: {"description": text, "required": name not in SOMETIMES, "schema": {"type": "string"}, "example": example}
+        for name, (text, example) in rows.items()
+    }

@@ -1,0 +1,59 @@
+"""What may go wrong with a call, in the words of `errors`, and what the caller may do about it."""
+
+from collections.abc import Mapping
+
+from gateway import errors
+from gateway.limiter import in_words
+from gateway.models import JOB_STATUSES, RatePolicy
+from gateway.syncs.syncs import MOST_JOBS
+
+Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
+"""Name → what the caller may do about it, and the errors of one status that it stands for."""
+
+
+def build_failures(rate: RatePolicy) -> Failures:
+    return {**_request_failures(rate), **_service_failures()}
+
+
+def _request_failures(rate: RatePolicy) -> Failures:
+    bad = errors.BadRequest
+    length = bad("Content-Length is not a number")
+    no_body = bad("This call takes no request body")
+    unmapped = bad("Connection has no Airbyte mapping")
+    inactive = bad("Connection is not active in Airbyte (status: inactive)")
+    limit = bad(f"limit must be a whole number from 1 to {MOST_JOBS}")
+    status = bad(f"status must be one of {', '.join(JOB_STATUSES)}")
+    cursor = bad("Invalid cursor: pass the one from the Link header unchanged")
+    exceeded = errors.RateLimitExceeded(f"Rate limit exceeded — {in_words(rate)} per API key")
+    operator = "Mapping a connection and switching it on is your operator's work."
+    return {
+        "BadRequest": ("The message says what is wrong.", [length]),
+        "BadRevocation": ("Send no body.", [no_body, length]),
+        "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
+        "BadJobQuery": (operator, [unmapped, limit, status, cursor, length]),
+        "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
+        "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
+        "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),
+        "MethodNotAllowed": ("Use a method of the Allow header.", [errors.MethodNotAllowed(frozenset({"GET"}))]),
+        "RequestTimeout": ("Send the request again.", [errors.RequestTimeout()]),
+        "ContentTooLarge": ("Send no body: no call needs one.", [errors.ContentTooLarge()]),
+        "UriTooLong": ("Shorten the query.", [errors.UriTooLong()]),
+        "RateLimitExceeded": ("Wait the seconds of Retry-After, then go on.", [exceeded]),
+        "HeadersTooLarge": ("Send fewer or shorter headers.", [errors.HeadersTooLarge()]),
+    }
+
+
+def _service_failures() -> Failures:
+    own: list[errors.ApiError] = [errors.Overloaded(), errors.StorageUnavailable()]
+    timeout = errors.UpstreamTimeout()
+    later = "Try again after the seconds of Retry-After."
+    trouble = "Airbyte is in trouble: try again in a minute."
+    unknown = "If the outcome is unknown, a sync may have started: list the jobs first."
+    return {
+        "InternalError": ("Tell your operator the X-Request-Id.", [errors.InternalError()]),
+        "UpstreamFailed": (trouble, [errors.UpstreamUnreachable(), errors.UpstreamInvalid()]),
+        "Unavailable": (later, own),
+        "UpstreamBusy": (later, [*own, errors.UpstreamBusy()]),
+        "UpstreamTimeout": (trouble, [timeout]),
+        "TriggerTimeout": (unknown, [timeout, errors.OutcomeUnknown()]),
+    }

@@ -1,0 +1,1 @@
+"""Who may come in: keys, passwords, users, and the throttles on guessing."""

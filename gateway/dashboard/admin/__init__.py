@@ -1,0 +1,14 @@
+"""The pages of operators, a module for each."""
+
+from gateway.dashboard.admin import (
+    activity,
+    client,
+    clients,
+    connection,
+    connections,
+    connections_of_clients,
+    system,
+    users,
+)
+
+__all__ = ["activity", "client", "clients", "connection", "connections", "connections_of_clients", "system", "users"]

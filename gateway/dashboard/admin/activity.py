@@ -1,0 +1,43 @@
+"""/dashboard/admin/activity: who did what, of every client or of one."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.activity import PAGE_ROWS, TO_ONESELF, WORDS, before_of, cut
+from gateway.dashboard.templating import page
+from gateway.errors import Unknown
+from gateway.models import Client
+from gateway.services import services_of
+from gateway.store.retention import ACTIVITY_KEPT
+
+
+async def show_activity(request: Request) -> Response:
+    store = services_of(request).store
+    slug = request.query_params.get("client", "").strip()
+    before = before_of(request)
+    client, problem = None, ""
+    if slug:
+        try:
+            client = await store.clients.by_slug(slug)
+        except Unknown:
+            problem = f"There is no client {slug!r}"
+    if client is not None:
+        rows = await store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)
+    else:
+        rows = [] if slug else await store.activity.all(before=before, limit=PAGE_ROWS + 1)
+    return page(
+        request,
+        "admin/activity.html",
+        status=404 if problem else 200,
+        problem=problem,
+        slug=slug,
+        entries=cut(rows, before),
+        words=WORDS,
+        to_oneself=TO_ONESELF,
+        kept_days=ACTIVITY_KEPT.days,
+        clients=_by_id(await store.clients.all()),
+    )
+
+
+def _by_id(clients: list[Client]) -> dict[int, Client]:
+    return {client.id: client for client in clients}

@@ -1,0 +1,142 @@
+"""/dashboard/admin/clients/SLUG: one client, its connections, keys and users, and everything done to it."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.admin.clients import CLIENTS
+from gateway.dashboard.admin.connections import CONNECTIONS
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.key_states import works
+from gateway.dashboard.paging import paged
+from gateway.dashboard.templating import page
+from gateway.dashboard.usage_chart import LAST_DAY
+from gateway.dashboard.visitor import actor_of, redirect
+from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.limiter import in_words
+from gateway.models import Client, Connection, RatePolicy
+from gateway.services import services_of
+from gateway.times import format_time
+
+NOTICES = {
+    "created": "The client is created. Next, give it connections and invite its people.",
+    "updated": "Saved. It holds from the next request on.",
+    "disabled": "The client is disabled: its keys are refused and its people are signed out.",
+    "enabled": "The client is enabled: its keys work again.",
+    "known": "This client was there already, with the same name and plan; nothing was changed.",
+}
+
+
+async def show_client(request: Request) -> Response:
+    """Raises NotFound."""
+    return await _client_page(request, await _client(request))
+
+
+async def update_client(request: Request) -> Response:
+    """Raises NotFound."""
+    client, form = await _client(request), await read_form(request)
+    try:
+        await services_of(request).provisioning.update_client(
+            client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
+        )
+    except Invalid as error:
+        return await _client_page(request, client, status=400, problem=str(error), form=form)
+    return _back(request, client, "updated")
+
+
+async def disable_client(request: Request) -> Response:
+    """Raises NotFound."""
+    client = await _client(request)
+    await services_of(request).provisioning.disable_client(client.slug, by=actor_of(request))
+    return _back(request, client, "disabled")
+
+
+async def enable_client(request: Request) -> Response:
+    """Raises NotFound."""
+    client = await _client(request)
+    await services_of(request).provisioning.enable_client(client.slug, by=actor_of(request))
+    return _back(request, client, "enabled")
+
+
+async def remove_client(request: Request) -> Response:
+    """Only if its slug was typed as well. Raises NotFound."""
+    client, form = await _client(request), await read_form(request)
+    if form.text("slug") != client.slug:
+        problem = f"Nothing was removed: type {client.slug} to confirm"
+        return await _client_page(request, client, status=400, problem=problem)
+    await services_of(request).provisioning.remove_client(client.slug, by=actor_of(request))
+    return redirect(request, f"{CLIENTS}?done=removed")
+
+
+async def add_connection(request: Request) -> Response:
+    """One that leads nowhere until it is mapped, on its own page. Raises NotFound."""
+    client, form = await _client(request), await read_form(request)
+    services, connection_id = services_of(request), id_made_by(request, form, "conn")
+    try:
+        connection, _ = await services.provisioning.add_connection(
+            client.slug,
+            connector_type=form["connector_type"],
+            label=form["label"],
+            airbyte_id=None,
+            connection_id=connection_id,
+            by=actor_of(request),
+        )
+    except (Duplicate, Invalid, Unknown) as error:
+        if not await is_made(services.store.connections.any_by_id, connection_id):
+            return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
+        return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
+    return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")
+
+
+async def _client(request: Request) -> Client:
+    try:
+        return await services_of(request).store.clients.by_slug(request.path_params["slug"])
+    except Unknown:
+        raise NotFound from None
+
+
+def _back(request: Request, client: Client, done: str) -> Response:
+    return redirect(request, f"{CLIENTS}/{client.slug}?done={done}")
+
+
+async def _client_page(
+    request: Request,
+    client: Client,
+    *,
+    status: int = 200,
+    problem: str = "",
+    form: Form | None = None,
+    new_connection: Form | None = None,
+) -> Response:
+    services = services_of(request)
+    store, now = services.store, services.clock.now()
+    totals = await store.totals.of_clients(
+        [client.id], now=format_time(now), calls_since=format_time(LAST_DAY.begin(now))
+    )
+    if client.id not in totals:
+        raise NotFound
+    keys = await store.api_keys.of_client(client.id)
+    return page(
+        request,
+        "admin/client.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        client=client,
+        form=form or Form(name=client.name, plan=client.plan, rate=_rate(client.rate)),
+        new_connection=new_connection or Form(),
+        default_rate=in_words(services.limiter.default),
+        totals=totals[client.id],
+        connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
+        keys=[key for key in keys if works(key, now)],
+        ended_keys=[key for key in reversed(keys) if not works(key, now)],
+        users=await store.users.of_client(client.id),
+    )
+
+
+def _rate(rate: RatePolicy | None) -> str:
+    return f"{rate.requests}/{rate.per_seconds}" if rate else ""
+
+
+def _text_of(connection: Connection) -> str:
+    return f"{connection.label} {connection.connector_type} {connection.id} {connection.airbyte_id or ''}"

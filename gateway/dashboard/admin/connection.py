@@ -1,0 +1,102 @@
+"""/dashboard/admin/connections/ID: one connection of a client's: its label, what it is mapped to, its end."""
+
+import functools
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.admin.connections import CONNECTIONS
+from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
+from gateway.dashboard.admin.upstream import read_upstream
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, redirect
+from gateway.errors import NotFound, OperatorError, Unknown
+from gateway.models import Connection
+from gateway.provisioning.discovery import UpstreamConnection
+from gateway.services import services_of
+
+NOTICES = {
+    "added": "Added. The client sees it from now on.",
+    "renamed": "Renamed. The client sees the new label from now on.",
+    "mapped": "Mapped. Its history is what Airbyte has of the new one.",
+    "unchecked": "Mapped, but Airbyte did not answer; it is looked at as soon as it does.",
+}
+
+
+async def show_connection(request: Request) -> Response:
+    """Raises NotFound."""
+    return await _connection_page(request, await _connection(request))
+
+
+async def rename_connection(request: Request) -> Response:
+    """Raises NotFound."""
+    connection, form = await _connection(request), await read_form(request)
+    try:
+        await services_of(request).provisioning.rename_connection(
+            connection.id, label=form.text("label"), by=actor_of(request)
+        )
+    except OperatorError as error:
+        return await _connection_page(request, connection, status=400, problem=str(error), form=form)
+    return _back(request, connection, "renamed")
+
+
+async def map_connection(request: Request) -> Response:
+    """To one of the list, or to an id that was typed. Raises NotFound."""
+    connection, form = await _connection(request), await read_form(request)
+    try:
+        _, warning = await services_of(request).provisioning.map_connection(
+            connection.id, form.text("airbyte_id"), by=actor_of(request)
+        )
+    except OperatorError as error:
+        return await _connection_page(request, connection, status=400, problem=str(error), form=form)
+    return _back(request, connection, "unchecked" if warning else "mapped")
+
+
+async def remove_connection(request: Request) -> Response:
+    """Raises NotFound."""
+    connection = await _connection(request)
+    await services_of(request).provisioning.remove_connection(connection.id, by=actor_of(request))
+    return redirect(request, f"{OF_CLIENTS}?done=removed")
+
+
+async def _connection(request: Request) -> Connection:
+    try:
+        return await services_of(request).store.connections.any_by_id(request.path_params["id"])
+    except Unknown:
+        raise NotFound from None
+
+
+def _back(request: Request, connection: Connection, done: str) -> Response:
+    return redirect(request, f"{CONNECTIONS}/{connection.id}?done={done}")
+
+
+async def _connection_page(
+    request: Request, connection: Connection, *, status: int = 200, problem: str = "", form: Form | None = None
+) -> Response:
+    store = services_of(request).store
+    upstream = await read_upstream(request, usual=connection.workspace_id)
+    taken = await store.connections.mapped_airbyte_ids()
+    rows = upstream.connections.rows if upstream.connections else ()
+    owners = [client for client in await store.clients.all() if client.id == connection.client_id]
+    if not owners:
+        raise NotFound
+    return page(
+        request,
+        "admin/connection.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        label=form["label"] if form and "label" in form else connection.label,
+        airbyte_id=form["airbyte_id"] if form else "",
+        connection=connection,
+        client=owners[0],
+        upstream=upstream,
+        query=functools.partial(query_with, request),
+        page=paged(request, [row for row in rows if row.id not in taken], _text_of),
+    )
+
+
+def _text_of(connection: UpstreamConnection) -> str:
+    return f"{connection.name} {connection.connector_type} {connection.id}"

@@ -1,0 +1,145 @@
+"""/dashboard/admin/connections: Airbyte's connections, whose they are, and giving them to clients."""
+
+import functools
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import validation
+from gateway.dashboard.admin.connections_of_clients import Owned, leading_nowhere, owned_connections
+from gateway.dashboard.admin.upstream import read_upstream
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, redirect
+from gateway.errors import Duplicate, Invalid, OperatorError
+from gateway.models import Client, Connection
+from gateway.provisioning.discovery import UpstreamConnection
+from gateway.provisioning.mapping import label_from
+from gateway.services import services_of
+
+CONNECTIONS = "dashboard/admin/connections"
+NOTICES = {
+    "given": "Given. The client sees them from now on.",
+    "unchecked": "Given, but Airbyte did not answer for all of them; those are looked at as soon as it does.",
+}
+TICK = "tick-"
+
+
+class Pick(msgspec.Struct, frozen=True):
+    """What is to become of one of Airbyte's connections."""
+
+    airbyte_id: str
+    label: str
+    connector_type: str
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A connection of Airbyte's beside whose it is; `label` is what it would be called. None while nobody has it."""
+
+    upstream: UpstreamConnection
+    label: str
+    connection: Connection | None
+    client: Client | None
+
+
+async def show_connections(request: Request) -> Response:
+    return await _connections_page(request)
+
+
+async def give_connections(request: Request) -> Response:
+    """Several at once. What was given before something went wrong stays given."""
+    form = await read_form(request)
+    try:
+        warnings = await _give(request, form)
+    except OperatorError as error:
+        return await _connections_page(request, status=400, problem=str(error), form=form)
+    done = "unchecked" if any(warnings) else "given"
+    return redirect(request, f"{CONNECTIONS}?{query_with(request, done=done)}")
+
+
+async def _give(request: Request, form: Form) -> list[str]:
+    """The warnings. What the same form has given before is not given again. Raises Invalid, Unknown, Duplicate."""
+    services, picks = services_of(request), _picks(form)
+    ids = {pick.airbyte_id: id_made_by(request, form, "conn", pick.airbyte_id) for pick in picks}
+    taken = await services.store.connections.mapped_airbyte_ids()
+    find = services.store.connections.any_by_id
+    for pick in picks:
+        if pick.airbyte_id in taken and not await is_made(find, ids[pick.airbyte_id]):
+            raise Duplicate(f"{pick.label} belongs to a client already; nothing was changed")
+    warnings = []
+    for number, pick in enumerate(picks):
+        try:
+            _, warning = await services.provisioning.add_connection(
+                form["client"],
+                connector_type=pick.connector_type,
+                label=pick.label,
+                airbyte_id=pick.airbyte_id,
+                connection_id=ids[pick.airbyte_id],
+                by=actor_of(request),
+            )
+        except OperatorError as error:
+            if await is_made(find, ids[pick.airbyte_id]):
+                continue
+            raise Invalid(f"{pick.label}: {error}. Given before that: {number}") from error
+        warnings.append(warning)
+    return warnings
+
+
+def _picks(form: Form) -> list[Pick]:
+    """All that is ticked. Raises Invalid unless each can be given as it is."""
+    ticked = [name.removeprefix(TICK) for name in form if name.startswith(TICK)]
+    if not ticked:
+        raise Invalid("Tick the connections to give")
+    if not form["client"]:
+        raise Invalid("Choose the client to give them to")
+    picks = [Pick(each, form.text(f"label-{each}"), form.text(f"type-{each}")) for each in ticked]
+    for pick in picks:
+        validation.text("each label", pick.label)
+        validation.slug(f"the connector type of {pick.label}", pick.connector_type)
+    return picks
+
+
+async def _connections_page(
+    request: Request, *, status: int = 200, problem: str = "", form: Form | None = None
+) -> Response:
+    services = services_of(request)
+    upstream = await read_upstream(request)
+    owned = await owned_connections(services)
+    by_airbyte_id = {each.connection.airbyte_id: each for each in owned}
+    offers = [
+        _offer(row, by_airbyte_id.get(row.id)) for row in (upstream.connections.rows if upstream.connections else ())
+    ]
+    free = [offer for offer in offers if offer.connection is None]
+    only_free = request.query_params.get("show") == "free"
+    return page(
+        request,
+        "admin/connections.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        form=form or Form(client=request.query_params.get("client", "")),
+        upstream=upstream,
+        query=functools.partial(query_with, request),
+        page=paged(request, free if only_free else offers, _text_of_offer),
+        only_free=only_free,
+        counts=(len(offers), len(free)),
+        leading_nowhere=leading_nowhere(owned),
+        clients=await services.store.clients.all(),
+    )
+
+
+def _offer(upstream: UpstreamConnection, owned: Owned | None) -> Offer:
+    return Offer(
+        upstream,
+        label=label_from(upstream.name),
+        connection=owned.connection if owned else None,
+        client=owned.client if owned else None,
+    )
+
+
+def _text_of_offer(offer: Offer) -> str:
+    given = f"{offer.client.name} {offer.client.slug}" if offer.client else ""
+    return f"{offer.upstream.name} {offer.upstream.connector_type} {offer.upstream.id} {given}"

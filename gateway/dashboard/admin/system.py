@@ -1,0 +1,56 @@
+"""/dashboard/admin/system: versions, how much there is, how Airbyte does, and on request what the doctor finds."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.templating import page
+from gateway.doctor import Finding, examine
+from gateway.resources import versions
+from gateway.services import Services, services_of
+from gateway.times import format_time
+
+CHECK_SECONDS = 20.0
+"""The doctor alone would take half a minute when things hang; nobody waits longer than this for a page."""
+
+
+class Examination(msgspec.Struct, frozen=True):
+    """What the doctor found, in the time there was."""
+
+    findings: list[Finding]
+    is_complete: bool
+
+
+async def show_system(request: Request) -> Response:
+    """With `check` in the address the doctor is called."""
+    services = services_of(request)
+    examination = await _examined(services) if "check" in request.query_params else None
+    now, state = services.clock.now(), services.airbyte.state()
+    age = state["last_answer_seconds_ago"]
+    return page(
+        request,
+        "admin/system.html",
+        versions=versions(),
+        settings=services.settings,
+        totals=await services.store.totals.of_installation(now=format_time(now)),
+        upstream=state,
+        answered_at=format_time(now - timedelta(seconds=age)) if isinstance(age, float) else None,
+        in_flight=services.airbyte.in_flight,
+        examination=examination,
+        check_seconds=CHECK_SECONDS,
+    )
+
+
+async def _examined(services: Services) -> Examination:
+    findings: list[Finding] = []
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), aclosing(examine(services, is_serving=True)) as found:
+            async for finding in found:
+                findings.append(finding)  # noqa: PERF401 - what was found before the time is up must not be lost
+    except TimeoutError:
+        return Examination(findings, is_complete=False)
+    return Examination(findings, is_complete=True)

@@ -1,0 +1,28 @@
+"""What the operator's pages show of Airbyte's live list: the workspaces, one of them chosen, its connections."""
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.provisioning.discovery import Listing, UpstreamConnection, UpstreamWorkspace
+from gateway.services import services_of
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """`chosen` is a workspace's id; empty, and `connections` None, while Airbyte has told of no workspace."""
+
+    workspaces: Listing[UpstreamWorkspace]
+    chosen: str
+    connections: Listing[UpstreamConnection] | None
+
+
+async def read_upstream(request: Request, usual: str | None = None) -> Upstream:
+    """The workspace asked for in the address, else `usual`, else the first."""
+    discovery = services_of(request).discovery
+    again = "again" in request.query_params
+    workspaces = await discovery.workspaces(again=again)
+    known = [workspace.id for workspace in workspaces.rows]
+    wanted = (request.query_params.get("workspace"), usual, *known)
+    chosen = next((each for each in wanted if each in known), None)
+    if chosen is None:
+        return Upstream(workspaces, "", None)
+    return Upstream(workspaces, chosen, await discovery.connections(chosen, again=again))

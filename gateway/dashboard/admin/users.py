@@ -1,0 +1,104 @@
+"""/dashboard/admin/users: the people who may sign in; inviting them, new links for them, removing them."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.docs import base_url
+from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.paging import paged
+from gateway.dashboard.reveal import put_reveal, take_reveal
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, redirect, users_of
+from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.models import Client, User
+from gateway.services import services_of
+
+USERS = "dashboard/admin/users"
+LINK = "link"
+ADMIN = "*"
+"""Stands for no client in the form; no slug looks like it."""
+NOTICES = {
+    "link": "The link was made and shown once. If it got lost, make a new one; the lost one ends then.",
+    "removed": "The user is removed and signed out everywhere. Keys he made stay.",
+}
+
+
+async def show_users(request: Request) -> Response:
+    return await _users_page(request, form=Form(client=request.query_params.get("client", "")))
+
+
+async def invite(request: Request) -> Response:
+    form = await read_form(request)
+    user_id = id_made_by(request, form, "user")
+    try:
+        user, secret = await users_of(request).invite(
+            form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
+        )
+    except (Duplicate, Invalid, Unknown) as error:
+        if await is_made(services_of(request).store.users.by_id, user_id):
+            return redirect(request, f"{USERS}?done=link")
+        return await _users_page(request, status=400, problem=str(error), form=form)
+    return await _show_link(request, user, secret)
+
+
+async def make_link(request: Request) -> Response:
+    """A link to set a new password with; the old one holds until then. Raises NotFound."""
+    user = await _user(request)
+    return await _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
+
+
+async def remove_user(request: Request) -> Response:
+    """Raises NotFound."""
+    user = await _user(request)
+    try:
+        await users_of(request).remove(user, by=actor_of(request))
+    except Invalid as error:
+        return await _users_page(request, status=400, problem=str(error), form=Form())
+    return redirect(request, f"{USERS}?done=removed")
+
+
+def _slug(form: Form) -> str | None:
+    """Of the client whose member the person is to be; None for an admin."""
+    if not form["client"]:
+        raise Invalid("Choose whose member the person is to be")
+    return None if form["client"] == ADMIN else form["client"]
+
+
+async def _show_link(request: Request, user: User, secret: str) -> Response:
+    await put_reveal(request, LINK, subject=user.email, secret=f"{base_url(request)}/dashboard/link/{secret}")
+    return redirect(request, f"{USERS}?done=link")
+
+
+async def _user(request: Request) -> User:
+    try:
+        return await services_of(request).store.users.by_id(request.path_params["id"])
+    except Unknown:
+        raise NotFound from None
+
+
+async def _users_page(request: Request, *, status: int = 200, problem: str = "", form: Form) -> Response:
+    store = services_of(request).store
+    clients = {client.id: client for client in await store.clients.all()}
+    users = await store.users.all()
+    able_admins = [user for user in users if user.is_admin and user.has_password]
+    return page(
+        request,
+        "admin/users.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        form=form,
+        reveal=await take_reveal(request, LINK),
+        page=paged(request, users, lambda user: _text_of(user, clients)),
+        last_admin=able_admins[0] if len(able_admins) == 1 else None,
+        clients=clients,
+        admin=ADMIN,
+    )
+
+
+def _text_of(user: User, clients: dict[int, Client]) -> str:
+    if user.client_id is None:
+        return f"{user.email} admin"
+    client = clients.get(user.client_id)
+    return f"{user.email} {client.name} {client.slug}" if client else user.email

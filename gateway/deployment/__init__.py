@@ -1,0 +1,1 @@
+"""Files for the programs around the gateway: nginx, systemd, secret scanners."""

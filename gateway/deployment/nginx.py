@@ -1,0 +1,216 @@
+"""The nginx configuration for this gateway, as text: its upstream and the servers in front of it.
+
+`nginx.conf.jinja` is what an operator gets to read. What the gateway says by itself nginx says in the same words.
+"""
+
+import ipaddress
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jinja2
+
+from gateway.auth.keys import PREFIX
+from gateway.errors import (
+    BadRequest,
+    ContentTooLarge,
+    HeadersTooLarge,
+    InternalError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    RequestTimeout,
+    SettingsError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+    UriTooLong,
+)
+from gateway.resources import resource_text
+from gateway.settings import ServerSettings
+
+TEMPLATE = "deployment/nginx.conf.jinja"
+LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+LONGEST_NAME = 253
+LARGEST_PORT = 65535
+ELSEWHERE = "the address of this nginx"
+LONGEST_HASHED_NAME = 46
+"""Of the names that fit into nginx's usual 64 bytes of a hash's bucket."""
+PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
+"""No character that means anything to nginx."""
+HOST = re.compile(r"[A-Za-z0-9._-]+")
+NEAREST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - nothing is bound to it
+"""Where nginx finds a gateway that listens on every address; `localhost` may also mean `::1`, where it does not."""
+
+OURS = (
+    BadRequest,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    ContentTooLarge,
+    UriTooLong,
+    HeadersTooLarge,
+    InternalError,
+    UpstreamUnreachable,
+    Overloaded,
+)
+NGINX_OWN = {
+    403: "Forbidden",
+    421: "This host is not served here",
+    495: "The client certificate is not valid",
+    496: "A client certificate is required",
+    497: "Use https",
+    501: "Transfer-Encoding is not supported",
+    505: "HTTP version is not supported",
+}
+"""Statuses that the gateway itself has no words for; 497 is nginx's for plain HTTP where TLS is spoken."""
+
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+
+
+class Tls(NamedTuple):
+    """Two files, as nginx finds them."""
+
+    certificate: str
+    key: str
+
+
+def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
+    """What goes into nginx's `conf.d`. Raises Invalid and SettingsError.
+
+    `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
+    """
+    name = checked_name(name)
+    if tls is not None:
+        tls = Tls(*map(checked_path, tls))
+    found = _upstreams(server, upstreams)
+    template = jinja2.Environment(
+        autoescape=False,  # noqa: S701 - no HTML; everything put in was checked for what means something to nginx
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    ).from_string(resource_text(TEMPLATE))
+    return template.render(
+        ciphers=":".join(CIPHERS),
+        command=_command(name, tls, upstreams),
+        has_long_name=len(name) > LONGEST_HASHED_NAME,
+        key_prefix=PREFIX,
+        messages=dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items())),
+        name=name,
+        outcome_unknown=OutcomeUnknown.message,
+        public_url=_public_url(name, tls),
+        source=_source(server, upstreams),
+        timed_out=UpstreamTimeout.message,
+        tls=tls,
+        upstreams=found,
+    )
+
+
+def missing_settings(
+    server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()
+) -> Iterator[str]:
+    """What the gateway's settings lack for this nginx, and what comes of it."""
+    source = _source(server, upstreams)
+    if source == ELSEWHERE:
+        if not server.trusted_proxies:
+            yield (
+                "server.trusted_proxies is empty: put this nginx's address there on each gateway, "
+                "or every caller has nginx's address and no page knows of HTTPS"
+            )
+    elif not _is_trusted(source, server.trusted_proxies):
+        yield (
+            f'server.trusted_proxies lacks {source}: set trusted_proxies = ["{source}"], '
+            "or every caller has nginx's address and no page knows of HTTPS"
+        )
+    url = _public_url(name, tls)
+    if server.public_url.rstrip("/") != url:
+        yield f'server.public_url is "{server.public_url}": set public_url = "{url}", or links lead elsewhere'
+
+
+def checked_name(name: str) -> str:
+    """In small letters. Raises Invalid."""
+    if len(name) <= LONGEST_NAME and NAME.fullmatch(name.lower()):
+        return name.lower()
+    raise Invalid(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
+
+
+def checked_path(path: str) -> str:
+    """Raises Invalid."""
+    if PATH.fullmatch(path):
+        return path
+    raise Invalid(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
+
+
+def checked_upstream(upstream: str) -> str:
+    """An address and a port, IPv6 in brackets. Raises Invalid."""
+    host, _, port = upstream.rpartition(":")
+    is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
+    if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
+        return upstream
+    raise Invalid(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
+    if upstreams:
+        return [checked_upstream(upstream) for upstream in upstreams]
+    host = _host(server)
+    return [f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"]
+
+
+def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
+    """Whence nginx comes to the gateway: from this machine, or from an address that only its operator knows."""
+    if not upstreams:
+        return _host(server)
+    hosts = {upstream.rpartition(":")[0] for upstream in upstreams}
+    return hosts.pop() if hosts == {"127.0.0.1"} else ELSEWHERE
+
+
+def _host(server: ServerSettings) -> str:
+    """Where nginx, on the same machine, reaches the gateway, and whence it then comes. Raises SettingsError."""
+    if server.port == 0:
+        raise SettingsError("server.port is 0, any free one: nginx has to be told which")
+    host = NEAREST.get(server.host, server.host)
+    if HOST.fullmatch(host):
+        return host
+    try:
+        # IPv6 in its shortest form, as nginx will come from it. A zone ("%eth0") is nothing it knows.
+        return str(ipaddress.IPv6Address(host.replace("%", "/")))
+    except ValueError:
+        raise SettingsError(f"server.host: {server.host!r} is neither an address nor a name") from None
+
+
+def _is_trusted(source: str, networks: tuple[str, ...]) -> bool:
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        # A name: where it leads is not asked for here.
+        return bool(networks)
+    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+def _public_url(name: str, tls: Tls | None) -> str:
+    return f"{'https' if tls else 'http'}://{name}"
+
+
+def _command(name: str, tls: Tls | None, upstreams: Sequence[str]) -> str:
+    places = [word for upstream in upstreams for word in ("--upstream", upstream)]
+    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *places])

@@ -1,0 +1,42 @@
+"""What secret scanners are told, so that they find keys in code, logs and tickets. Pure: it follows from `keys`."""
+
+from collections.abc import Mapping
+
+from gateway.auth import keys
+
+RULE_ID = "airbyte-client-gateway-key"
+DESCRIPTION = "API key of an Airbyte client gateway"
+LEAST_ENTROPY = 3
+"""Bits for each character. Keys have more than 3.9; placeholders such as `smrt_xxxx…` have less than 2."""
+_BODY = keys.PREFIX + keys.ALPHABET[-keys.SECRET_LENGTH :]
+EXAMPLE = _BODY + keys.checksum(_BODY)
+"""Well formed, and nobody's: its characters are no random ones."""
+
+
+def gitleaks_rules() -> str:
+    """A configuration file for gitleaks, whose own rules stay in force. A keyword is looked for in lower case."""
+    return f"""\
+[extend]
+useDefault = true
+
+[[rules]]
+id = "{RULE_ID}"
+description = "{DESCRIPTION}"
+regex = '''{keys.TEXT_PATTERN}'''
+entropy = {LEAST_ENTROPY}
+keywords = ["{keys.PREFIX.lower()}"]
+"""
+
+
+def github_pattern() -> Mapping[str, str]:
+    """The fields of a custom pattern for GitHub's secret scanning.
+
+    Its Hyperscan library has no look-around, so what stands before and after has fields of its own.
+    """
+    return {
+        "Pattern name": DESCRIPTION,
+        "Secret format": keys.PATTERN,
+        "Before secret": r"\A|[^0-9A-Za-z]",
+        "After secret": r"\z|[^0-9A-Za-z]",
+        "Test string": EXAMPLE,
+    }

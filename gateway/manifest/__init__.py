@@ -1,8 +1,0 @@
-"""The manifest: what operators set up, as one TOML file without secrets that can live in version control."""
-
-from gateway.manifest.document import FORMAT, FORMAT_LINE, format_manifest, parse_manifest
-from gateway.manifest.manifests import Manifests
-from gateway.manifest.plan import Plan
-from gateway.manifest.schema import Manifest
-
-__all__ = ["FORMAT", "FORMAT_LINE", "Manifest", "Manifests", "Plan", "format_manifest", "parse_manifest"]

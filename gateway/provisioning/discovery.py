@@ -1,0 +1,170 @@
+"""Airbyte's live list of workspaces and connections, for the operator who maps them.
+
+Reading it takes a call for every twenty connections, so it is done in the background, at most once a minute, and a
+page shows what is known. What it tells of mapped connections is remembered: their status, and that one has vanished.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+from cachetools import LRUCache
+
+from gateway.airbyte import Airbyte, ConnectionRecord
+from gateway.errors import UpstreamError, UpstreamRefused
+from gateway.models import DEPRECATED
+from gateway.provisioning.mapping import connector_type_from
+from gateway.single_flight import SingleFlight
+from gateway.store import Store
+from gateway.syncs.syncs import NOT_FOUND
+from gateway.times import Clock, format_time
+from gateway.validation import is_uuid
+
+FRESH_SECONDS = 60.0
+WAIT_SECONDS = 2.0
+"""How long a page waits for a reading; then it shows what is known."""
+MOST_LISTINGS = 32
+MOST_MISSING = 100
+"""How many mapped connections that are missing from a list are asked for one by one."""
+WORKSPACES = "workspaces"
+
+Row = TypeVar("Row")
+
+
+class UpstreamWorkspace(msgspec.Struct, frozen=True):
+    """A workspace of Airbyte's."""
+
+    id: str
+    name: str
+
+
+class UpstreamConnection(msgspec.Struct, frozen=True):
+    """A connection of Airbyte's. `connector_type` is empty while it is not known."""
+
+    id: str
+    name: str
+    status: str
+    connector_type: str
+
+
+class Listing(Generic[Row]):
+    """What Airbyte has, as far as it has told: all of it, as it was at `read_at`, or a part when that is None."""
+
+    def __init__(self) -> None:
+        self.rows: Sequence[Row] = ()
+        self.read_at: str | None = None
+        self.read_so_far = 0
+        self.is_under_way = False
+        self.problem = ""
+        self.fresh_until = float("-inf")
+
+
+class Discovery:
+    """Nothing is read when nobody looks."""
+
+    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
+        self._connections = store.connections
+        self._airbyte = airbyte
+        self._clock = clock
+        self._flights: SingleFlight[str, None] = SingleFlight()
+        self._workspaces: Listing[UpstreamWorkspace] = Listing()
+        self._listings: LRUCache[str, Listing[UpstreamConnection]] = LRUCache(MOST_LISTINGS)
+
+    async def workspaces(self, *, again: bool = False) -> Listing[UpstreamWorkspace]:
+        """By name. `again`: even if they were read just now."""
+        listing = self._workspaces
+        await self._refresh(WORKSPACES, listing, lambda: self._read_workspaces(listing), again=again)
+        return listing
+
+    async def connections(self, workspace_id: str, *, again: bool = False) -> Listing[UpstreamConnection]:
+        """Those of one workspace that Airbyte has not deleted, by name. `workspace_id` is one that Airbyte told."""
+        listing = self._listings.get(workspace_id) or Listing()
+        self._listings[workspace_id] = listing
+        await self._refresh(workspace_id, listing, lambda: self._read_connections(workspace_id, listing), again=again)
+        return listing
+
+    async def close(self) -> None:
+        await self._flights.close(cancel=True)
+
+    async def _refresh(
+        self, key: str, listing: Listing[Row], read: Callable[[], Awaitable[Sequence[Row]]], *, again: bool
+    ) -> None:
+        if not again and self._clock.monotonic() < listing.fresh_until:
+            return
+        flight = self._flights.start(key, lambda: self._read(listing, read))
+        await asyncio.wait({flight}, timeout=WAIT_SECONDS)
+        if flight.done() and not flight.cancelled():
+            flight.result()
+
+    async def _read(self, listing: Listing[Row], read: Callable[[], Awaitable[Sequence[Row]]]) -> None:
+        listing.is_under_way = True
+        try:
+            listing.rows = await read()
+            listing.read_at = format_time(self._clock.now())
+            listing.fresh_until = self._clock.monotonic() + FRESH_SECONDS
+            listing.problem = ""
+        except UpstreamError as error:
+            listing.problem = error.message
+        finally:
+            listing.is_under_way = False
+
+    async def _read_workspaces(self, listing: Listing[UpstreamWorkspace]) -> Sequence[UpstreamWorkspace]:
+        found: dict[str, UpstreamWorkspace] = {}
+        listing.read_so_far = 0
+        while page := await self._airbyte.workspaces(offset=listing.read_so_far):
+            listing.read_so_far += len(page)
+            found |= {
+                record.workspace_id: UpstreamWorkspace(record.workspace_id, record.name)
+                for record in page
+                if is_uuid(record.workspace_id)
+            }
+        return sorted(found.values(), key=lambda workspace: (workspace.name.casefold(), workspace.id))
+
+    async def _read_connections(
+        self, workspace_id: str, listing: Listing[UpstreamConnection]
+    ) -> Sequence[UpstreamConnection]:
+        listing.read_so_far = 0
+        records: list[ConnectionRecord] = []
+        async for record in self._airbyte.all_connections(workspace_id):
+            records.append(record)
+            listing.read_so_far = len(records)
+        await self._remember(workspace_id, records)
+        types = await self._connector_types(workspace_id)
+        records.sort(key=lambda record: (record.name.casefold(), record.connection_id))
+        return [
+            UpstreamConnection(record.connection_id, record.name, record.status, types.get(record.source_id, ""))
+            for record in records
+        ]
+
+    async def _connector_types(self, workspace_id: str) -> dict[str, str]:
+        """By source. What Airbyte does not tell now, the operator fills in."""
+        types: dict[str, str] = {}
+        offset = 0
+        try:
+            while page := await self._airbyte.sources(workspace_id, offset=offset):
+                offset += len(page)
+                types |= {source.source_id: connector_type_from(source.source_type) for source in page}
+        except UpstreamError:
+            return types
+        return types
+
+    async def _remember(self, workspace_id: str, records: Sequence[ConnectionRecord]) -> None:
+        """The status of each mapped connection of the workspace, whether it is in the list or not."""
+        told = {record.connection_id: record.status for record in records}
+        mapped = {row.airbyte_id: row for row in await self._connections.all() if row.airbyte_id is not None}
+        missing = [key for key, row in mapped.items() if key not in told and row.workspace_id == workspace_id]
+        statuses = [(key, told[key]) for key in mapped if key in told]
+        statuses += [(key, await self._status_of(key, mapped[key].status)) for key in missing[:MOST_MISSING]]
+        await self._connections.record_statuses(
+            statuses, checked_at=format_time(self._clock.now()), workspace_id=workspace_id
+        )
+
+    async def _status_of(self, airbyte_id: str, known: str) -> str:
+        """Of a connection that was missing from a list, which proves nothing; `known` when Airbyte does not tell."""
+        try:
+            return (await self._airbyte.connection(airbyte_id)).status
+        except UpstreamRefused as refusal:
+            return DEPRECATED if refusal.title == NOT_FOUND else known
+        except UpstreamError:
+            return known

@@ -1,0 +1,158 @@
+"""A manifest as TOML: written in a stable order, read by the rules that hold for commands too."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import tomli_w
+
+from gateway import validation
+from gateway.auth.keys import ALPHABET, ID_LENGTH
+from gateway.errors import Invalid
+from gateway.provisioning.manifest.schema import ClientEntry, ConnectionEntry, Entry, KeyEntry, Manifest, UserEntry
+from gateway.times import normalise_time
+
+FORMAT = 1
+FORMAT_LINE = "# Written by gateway export, read by gateway apply. There is no secret in it."
+TABLES = {"clients": ClientEntry, "connections": ConnectionEntry, "users": UserEntry, "keys": KeyEntry}
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
+def format_manifest(manifest: Manifest) -> str:
+    tables = {name: entries for name, entries in msgspec.to_builtins(manifest).items() if entries}
+    return f"{FORMAT_LINE}\n{tomli_w.dumps({'format': FORMAT, **tables})}"
+
+
+def parse_manifest(path: Path) -> Manifest:
+    """Raises Invalid with one line that names the file, the table, the key and what is wrong."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Invalid(f"{path}: no such file") from None
+    except OSError as error:
+        raise Invalid(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path}: not valid TOML: {error}") from None
+    try:
+        return _manifest(values)
+    except Invalid as error:
+        raise Invalid(f"{path}: {error}") from None
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
+    if values.pop("format", None) != FORMAT:
+        raise Invalid(f"format: expected {FORMAT}; what gateway export writes is a manifest")
+    for table in values:
+        if table not in TABLES:
+            raise Invalid(f"unknown table [{table}]; known are {', '.join(TABLES)}")
+    manifest = Manifest(
+        clients=_entries(values, "clients", ClientEntry, _client),
+        connections=_entries(values, "connections", ConnectionEntry, _connection),
+        users=_entries(values, "users", UserEntry, _user),
+        keys=_entries(values, "keys", KeyEntry, _key),
+    )
+    _check_clients_exist(manifest)
+    _check_unique("connections", "airbyte_id", ((name, row.airbyte_id) for name, row in manifest.connections.items()))
+    _check_unique("users", "address", ((name, folded(name)) for name in manifest.users))
+    return manifest
+
+
+def _entries(
+    values: dict[str, Any], table: str, kind: type[AnyEntry], check: Callable[[str, AnyEntry], AnyEntry]
+) -> dict[str, AnyEntry]:
+    rows = values.get(table, {})
+    if not isinstance(rows, dict):
+        raise Invalid(f"{table}: expected a table, [{table}.NAME]")
+    entries = {}
+    for name, row in rows.items():
+        try:
+            entries[name] = check(name, msgspec.convert(row, kind))
+        except msgspec.ValidationError as error:
+            text, _, location = str(error).partition(" - at `$.")
+            key = f".{location.rstrip('`')}" if location else ""
+            raise Invalid(f"{place(table, name)}{key}: {text[:1].lower()}{text[1:]}") from None
+        except Invalid as error:
+            raise Invalid(f"{place(table, name)}: {error}") from None
+    return entries
+
+
+def place(table: str, name: str) -> str:
+    return f"{table}.{name}" if BARE_KEY.fullmatch(name) else f'{table}."{name}"'
+
+
+def _client(slug: str, entry: ClientEntry) -> ClientEntry:
+    validation.slug("the slug", slug)
+    validation.text("name", entry.name)
+    validation.text("plan", entry.plan)
+    return msgspec.structs.replace(entry, rate=_rate(entry.rate))
+
+
+def _connection(connection_id: str, entry: ConnectionEntry) -> ConnectionEntry:
+    _check_id("conn", connection_id)
+    validation.slug("connector_type", entry.connector_type)
+    validation.text("label", entry.label)
+    if entry.workspace_id is not None and entry.airbyte_id is None:
+        raise Invalid("workspace_id needs an airbyte_id")
+    return msgspec.structs.replace(
+        entry,
+        airbyte_id=None if entry.airbyte_id is None else validation.uuid("airbyte_id", entry.airbyte_id),
+        workspace_id=None if entry.workspace_id is None else validation.uuid("workspace_id", entry.workspace_id),
+    )
+
+
+def _user(email: str, entry: UserEntry) -> UserEntry:
+    validation.email("the address", email)
+    if entry.admin == (entry.client is not None):
+        raise Invalid("expected either a client or admin = true")
+    return entry
+
+
+def _key(key_id: str, entry: KeyEntry) -> KeyEntry:
+    _check_id("key", key_id)
+    validation.text("name", entry.name)
+    try:
+        expires_at = None if entry.expires_at is None else normalise_time(entry.expires_at)
+    except ValueError:
+        raise Invalid("expires_at must be a time such as 2030-01-31T12:00:00.000Z") from None
+    return msgspec.structs.replace(entry, rate=_rate(entry.rate), expires_at=expires_at)
+
+
+def _rate(text: str | None) -> str | None:
+    if text is not None:
+        validation.rate(text)
+    return text
+
+
+def _check_id(prefix: str, text: str) -> None:
+    if re.fullmatch(rf"{prefix}_[{ALPHABET}]{{{ID_LENGTH}}}", text) is None:
+        raise Invalid(f"an id is {prefix}_ and {ID_LENGTH} letters or digits")
+
+
+def _check_clients_exist(manifest: Manifest) -> None:
+    owned = [
+        *(("connections", name, entry.client) for name, entry in manifest.connections.items()),
+        *(("users", name, entry.client) for name, entry in manifest.users.items()),
+        *(("keys", name, entry.client) for name, entry in manifest.keys.items()),
+    ]
+    for table, name, slug in owned:
+        if slug is not None and slug not in manifest.clients:
+            raise Invalid(f"{place(table, name)}.client: there is no [clients.{slug}] in this file")
+
+
+def _check_unique(table: str, key: str, pairs: Iterable[tuple[str, str | None]]) -> None:
+    seen: dict[str, str] = {}
+    for name, value in pairs:
+        if value is not None and value in seen:
+            raise Invalid(f"{place(table, name)}: has the {key} of {place(table, seen[value])}")
+        if value is not None:
+            seen[value] = name
+
+
+def folded(email: str) -> str:
+    """As the database compares addresses: without regard to the case of ASCII letters."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in email)

@@ -1,0 +1,53 @@
+"""Exporting a manifest, and making the database say what one says."""
+
+from collections.abc import Callable
+
+from gateway.auth import keys
+from gateway.errors import Invalid
+from gateway.models import COMMAND_LINE, Actor
+from gateway.provisioning.manifest.deletions import Deletions
+from gateway.provisioning.manifest.plan import Comparison, Plan, check_owners
+from gateway.provisioning.manifest.schema import Manifest, manifest_of
+from gateway.provisioning.manifest.upserts import Upserts
+from gateway.store import Changes, Snapshot, Store
+from gateway.times import Clock, format_time
+
+
+class Manifests:
+    """`choice` picks a random character."""
+
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+        self._bulk = store.bulk
+        self._clock = clock
+        self._choice = choice
+
+    async def export(self) -> Manifest:
+        """Raises StorageUnavailable."""
+        return manifest_of(await self._bulk.snapshot())
+
+    async def plan(self, file: Manifest, *, prune: bool, by: Actor = COMMAND_LINE) -> Plan:
+        """What `apply` would do now. Raises Invalid, StorageUnavailable."""
+        return self._plan(file, await self._bulk.snapshot(), prune=prune, by=by)
+
+    async def apply(self, file: Manifest, agreed: Plan, *, prune: bool, by: Actor = COMMAND_LINE) -> None:
+        """Do what was agreed on, all of it or nothing.
+
+        Raises Invalid, also when it is no longer what would have to be done; Duplicate, StorageUnavailable.
+        """
+
+        async def work(here: Snapshot, changes: Changes) -> None:
+            plan = self._plan(file, here, prune=prune, by=by)
+            if [change.line for change in plan.changes] != [change.line for change in agreed.changes]:
+                raise Invalid("the database was changed meanwhile; nothing was done: look again")
+            for make in [*plan.preparations, *(change.make for change in plan.changes)]:
+                await make(changes)
+
+        await self._bulk.change(work)
+
+    def _plan(self, file: Manifest, here: Snapshot, *, prune: bool, by: Actor) -> Plan:
+        """What goes, goes first: the Airbyte connection it was mapped to may be another's from then on."""
+        comparison = Comparison(file, here, by=by, now=format_time(self._clock.now()))
+        check_owners(comparison)
+        Deletions(comparison, prune=prune).plan()
+        Upserts(comparison, lambda: keys.mint_id("user", self._choice)).plan()
+        return comparison.plan

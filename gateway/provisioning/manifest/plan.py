@@ -1,0 +1,116 @@
+"""What it takes to make the database say what a manifest says: the changes in their order, each with its line."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from gateway.errors import Invalid
+from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User
+from gateway.provisioning.manifest.document import folded, place
+from gateway.provisioning.manifest.schema import Manifest
+from gateway.store import Changes, Snapshot
+
+Make = Callable[[Changes], Awaitable[None]]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing to do. `line` begins with what it is: + made, ~ changed, - removed."""
+
+    line: str
+    make: Make
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`kept` is what the file does not have; `notes` tell what a file cannot do, and what is left to do.
+
+    `preparations` come before all changes, of which they are a part.
+    """
+
+    preparations: list[Make]
+    changes: list[Change]
+    kept: list[str]
+    notes: list[str]
+
+
+class Comparison:
+    """A manifest beside what there is, by the same names, and the plan that grows out of it."""
+
+    def __init__(self, file: Manifest, here: Snapshot, *, by: Actor, now: str) -> None:
+        self.file = file
+        self.now = now
+        self.clients = {row.slug: row for row in here.clients}
+        self.connections = {row.id: row for row in here.connections}
+        self.users = {folded(row.email): row for row in here.users}
+        self.keys = {row.id: row for row in here.keys}
+        self.plan = Plan([], [], [], [])
+        self._slugs = {row.id: row.slug for row in here.clients}
+        self._by = by
+
+    def change(self, line: str, make: Make) -> None:
+        self.plan.changes.append(Change(line, make))
+
+    def prepare(self, make: Make) -> None:
+        self.plan.preparations.append(make)
+
+    def note(self, line: str) -> None:
+        self.plan.notes.append(line)
+
+    def slug_of(self, row: Connection | ApiKey) -> str:
+        return self._slugs[row.client_id]
+
+    def slug_of_user(self, user: User) -> str | None:
+        """None for an admin."""
+        return None if user.client_id is None else self._slugs[user.client_id]
+
+    def about_client(self, action: str, client: Client) -> ActivityEntry:
+        return self._did(action, f"{client.name} ({client.slug})")
+
+    def about_connection(self, action: str, connection: Connection) -> ActivityEntry:
+        return self._did(action, f"{connection.label} ({connection.id})")
+
+    def about_user(self, action: str, user: User) -> ActivityEntry:
+        return self._did(action, user.email)
+
+    def about_key(self, action: str, key: ApiKey) -> ActivityEntry:
+        return self._did(action, f"{key.start} ({key.name})")
+
+    def _did(self, action: str, subject: str) -> ActivityEntry:
+        """The client's number is filled in when the entry is written: a new client has none yet."""
+        return self._by.did(action, subject, client_id=None, at=self.now)
+
+
+def connection_name(connection: Connection, slug: str) -> str:
+    return f"connection {connection.id} ({connection.label}) of {slug}"
+
+
+def key_name(key_id: str, name: str, slug: str) -> str:
+    return f"key {key_id} ({name}) of {slug}"
+
+
+def user_name(email: str, slug: str | None) -> str:
+    return f"user {email} ({'admin' if slug is None else slug})"
+
+
+def check_owners(comparison: Comparison) -> None:
+    """Raises Invalid. Nothing changes hands: what was one client's secret would be another's."""
+    file = comparison.file
+    for name, connection in file.connections.items():
+        row = comparison.connections.get(name)
+        if row is not None:
+            _check_owner("connections", name, comparison.slug_of(row), connection.client)
+    for name, user in file.users.items():
+        person = comparison.users.get(folded(name))
+        if person is not None:
+            _check_owner("users", name, comparison.slug_of_user(person), user.client)
+    for name, key in file.keys.items():
+        known = comparison.keys.get(name)
+        if known is not None:
+            _check_owner("keys", name, comparison.slug_of(known), key.client)
+            if key.start not in {None, known.start}:
+                raise Invalid(f"{place('keys', name)}.start: the key of this id begins with {known.start} here")
+
+
+def _check_owner(table: str, name: str, here: str | None, there: str | None) -> None:
+    if here != there:
+        owner = "an admin" if here is None else f"of {here}"
+        raise Invalid(f"{place(table, name)}.client: is {owner} here, and nothing changes hands: remove it first")

@@ -1,0 +1,160 @@
+"""What a manifest has and there is not, or not so: made or changed."""
+
+import shlex
+from collections.abc import Callable
+
+import msgspec
+
+from gateway import validation
+from gateway.models import PENDING, ApiKey, Client, Connection, RatePolicy, User
+from gateway.provisioning.manifest.document import folded
+from gateway.provisioning.manifest.plan import Comparison, connection_name, key_name, user_name
+from gateway.provisioning.manifest.schema import (
+    ClientEntry,
+    ConnectionEntry,
+    Entry,
+    KeyEntry,
+    client_entry,
+    connection_entry,
+    key_entry,
+)
+
+
+class Upserts:
+    """By kind, in the order of the file. `mint_user_id` gives new users theirs."""
+
+    def __init__(self, comparison: Comparison, mint_user_id: Callable[[], str]) -> None:
+        self._comparison = comparison
+        self._mint_user_id = mint_user_id
+
+    def plan(self) -> None:
+        file = self._comparison.file
+        for slug, client in file.clients.items():
+            self._client(slug, client)
+        for connection_id, connection in file.connections.items():
+            self._unmap(connection_id, connection)
+        for connection_id, connection in file.connections.items():
+            self._connection(connection_id, connection)
+        for email, user in file.users.items():
+            self._user(email, user.client)
+        for key_id, key in file.keys.items():
+            self._key(key_id, key)
+
+    def _client(self, slug: str, entry: ClientEntry) -> None:
+        comparison = self._comparison
+        known = comparison.clients.get(slug)
+        disabled_at = (known and known.disabled_at) or comparison.now if entry.disabled else None
+        client = Client(
+            id=known.id if known else 0,
+            slug=slug,
+            name=entry.name,
+            plan=entry.plan,
+            created_at=known.created_at if known else comparison.now,
+            rate=_rate(entry.rate),
+            disabled_at=disabled_at,
+        )
+        if known is None:
+            told = comparison.about_client("client.create", client)
+            comparison.change(f"+ client {slug}", lambda changes: changes.add_client(client, told))
+        elif client != known:
+            told = comparison.about_client(_client_action(known, client), client)
+            line = f"~ client {slug}: {_difference(client_entry(known), entry)}"
+            comparison.change(line, lambda changes: changes.update_client(client, told))
+
+    def _unmap(self, connection_id: str, entry: ConnectionEntry) -> None:
+        """First of all those that change: two may change places. What is written has its line with the mapping."""
+        known = self._comparison.connections.get(connection_id)
+        if known is not None and known.airbyte_id not in {None, entry.airbyte_id}:
+            self._comparison.prepare(lambda changes: changes.unmap(known.id))
+
+    def _connection(self, connection_id: str, entry: ConnectionEntry) -> None:
+        comparison = self._comparison
+        known = comparison.connections.get(connection_id)
+        wanted = Connection(
+            id=connection_id,
+            client_id=0,
+            connector_type=entry.connector_type,
+            label=entry.label,
+            status=PENDING,
+            created_at=comparison.now,
+            airbyte_id=entry.airbyte_id,
+            workspace_id=entry.workspace_id,
+        )
+        name = connection_name(wanted, entry.client)
+        if known is None:
+            told = comparison.about_connection("connection.create", wanted)
+            comparison.change(f"+ {name}", lambda changes: changes.add_connection(entry.client, wanted, told))
+            return
+        is_mapped_anew = entry.airbyte_id != known.airbyte_id
+        if entry.workspace_id is None and not is_mapped_anew:
+            # The gateway finds it out by itself.
+            wanted = msgspec.structs.replace(wanted, workspace_id=known.workspace_id)
+        here, there = connection_entry(known, entry.client), connection_entry(wanted, entry.client)
+        if here != there:
+            told = comparison.about_connection("connection.map" if is_mapped_anew else "connection.update", wanted)
+            comparison.change(
+                f"~ {name}: {_difference(here, there)}",
+                lambda changes: changes.update_connection(entry.client, wanted, told, anew=is_mapped_anew),
+            )
+
+    def _user(self, email: str, slug: str | None) -> None:
+        comparison = self._comparison
+        if folded(email) in comparison.users:
+            return
+        user = User(id=self._mint_user_id(), client_id=None, email=email, created_at=comparison.now)
+        told = comparison.about_user("user.create", user)
+        comparison.change(f"+ {user_name(email, slug)}", lambda changes: changes.add_user(slug, user, told))
+        comparison.note(f"{email} cannot sign in yet; make a link with: gateway user reset {shlex.quote(email)}")
+
+    def _key(self, key_id: str, entry: KeyEntry) -> None:
+        """A file has no key in it: it makes none, and gives an existing one no more than it has."""
+        comparison = self._comparison
+        known = comparison.keys.get(key_id)
+        name = key_name(key_id, entry.name, entry.client)
+        if known is None or known.revoked_at is not None:
+            how = f"gateway key create --client {entry.client} --name {shlex.quote(entry.name)}"
+            comparison.note(f"{name} is {'not' if known is None else 'revoked'} here; make a new one with: {how}")
+            return
+        changed = msgspec.structs.replace(
+            known,
+            name=entry.name,
+            scope="read" if entry.scope == "read" else known.scope,
+            rate=_rate(entry.rate),
+            expires_at=_sooner(known.expires_at, entry.expires_at),
+        )
+        if (changed.scope, changed.expires_at) != (entry.scope, entry.expires_at):
+            comparison.note(f"{name} may do less here, or ends sooner, which no file undoes; make a new key if need be")
+        if changed != known:
+            self._change_key(known, changed, entry.client)
+
+    def _change_key(self, known: ApiKey, changed: ApiKey, slug: str) -> None:
+        difference = _difference(key_entry(known, slug), key_entry(changed, slug))
+        line = f"~ {key_name(known.id, changed.name, slug)}: {difference}"
+        told = self._comparison.about_key("key.update", changed)
+        self._comparison.change(line, lambda changes: changes.update_key(slug, changed, told))
+
+
+def _client_action(known: Client, client: Client) -> str:
+    if (known.disabled_at is None) == (client.disabled_at is None):
+        return "client.update"
+    return "client.enable" if client.disabled_at is None else "client.disable"
+
+
+def _rate(text: str | None) -> RatePolicy | None:
+    return None if text is None else validation.rate(text)
+
+
+def _sooner(here: str | None, there: str | None) -> str | None:
+    return min((moment for moment in (here, there) if moment is not None), default=None)
+
+
+def _difference(here: Entry, there: Entry) -> str:
+    """`plan free -> pro, rate none -> 600/60`."""
+    names = [field.name for field in msgspec.structs.fields(here)]
+    pairs = [(name, getattr(here, name), getattr(there, name)) for name in names]
+    return ", ".join(f"{name} {_word(old)} -> {_word(new)}" for name, old, new in pairs if old != new)
+
+
+def _word(value: object) -> str:
+    """As TOML has it, which has no word for none."""
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

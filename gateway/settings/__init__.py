@@ -1,0 +1,28 @@
+"""Read, check and compare settings; keep their secrets from being seen."""
+
+from gateway.settings.reader import Origin, ReadSettings, load_settings, read_settings
+from gateway.settings.tables import (
+    AirbyteSettings,
+    DatabaseSettings,
+    LogSettings,
+    RateLimitSettings,
+    ServerSettings,
+    Settings,
+    Table,
+    tables,
+)
+
+__all__ = [
+    "AirbyteSettings",
+    "DatabaseSettings",
+    "LogSettings",
+    "Origin",
+    "RateLimitSettings",
+    "ReadSettings",
+    "ServerSettings",
+    "Settings",
+    "Table",
+    "load_settings",
+    "read_settings",
+    "tables",
+]

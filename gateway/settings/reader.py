@@ -1,0 +1,199 @@
+"""Read settings: shipped defaults, under a TOML file, under the environment; validated once, frozen.
+
+Unknown keys are refused, naming file and key.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from gateway.errors import SettingsError
+from gateway.resources import resource_text
+from gateway.settings.checks import check_backend, check_database, check_networks, check_url
+from gateway.settings.secret import Secret, SecretUrl
+from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
+
+SETTINGS_FILE = "settings.toml"
+ENVIRONMENT_PREFIX = "GATEWAY_"
+SECRETS = (Secret, SecretUrl)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where the value of a dotted key came from.
+
+    `place` is a file's path or a variable's name; `secret_file` the path that this variable holds.
+    """
+
+    kind: Literal["default", "file", "environment", "secret_file"]
+    key: str
+    place: str = ""
+    secret_file: str = ""
+
+    def __str__(self) -> str:
+        """The beginning of an error line about the value."""
+        if self.kind == "default":
+            return f"defaults: {self.key}"
+        return f"{self.place}: {self.key}" if self.kind == "file" else f"environment: {self.place}"
+
+
+Origins = dict[str, Origin]
+
+
+class ReadSettings(msgspec.Struct, frozen=True):
+    """Settings, and where each of them came from."""
+
+    settings: Settings
+    origins: Origins
+
+
+def load_settings(
+    path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
+) -> Settings:
+    """`read_settings`, for who need not know whence."""
+    return read_settings(path, environment, working_directory=working_directory).settings
+
+
+def read_settings(
+    path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
+) -> ReadSettings:
+    """Defaults, then `path` (or `settings.toml` of the working directory if there is one), then the environment.
+
+    Raises SettingsError with one line that names where the value came from, its key and what was expected.
+    """
+    folder = (working_directory or Path.cwd()).resolve()
+    values = tomllib.loads(resource_text(SETTINGS_FILE))
+    names = [f"{table}.{key}" for table in values for key in values[table]]
+    origins = {name: Origin("default", name) for name in names}
+    local = folder / SETTINGS_FILE
+    chosen = path or (local if local.exists() else None)
+    if chosen is not None:
+        chosen = (folder / chosen).resolve()
+        folder = chosen.parent
+        _merge_file(values, origins, chosen)
+    _merge_environment(values, origins, environment)
+    settings = msgspec.structs.replace(
+        _convert(values, origins), folder=folder, secret_files=_secret_files(values, origins)
+    )
+    _check(settings, origins)
+    return ReadSettings(settings, origins)
+
+
+def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
+    for table, keys in _read(path).items():
+        if table not in values:
+            raise SettingsError(f"{path}: unknown table [{table}]; known are {', '.join(values)}")
+        if not isinstance(keys, dict):
+            raise SettingsError(f"{path}: {table}: expected a table, [{table}]")
+        for key, value in keys.items():
+            if key not in values[table]:
+                raise SettingsError(f"{path}: unknown key {key!r} in [{table}]; known are {', '.join(values[table])}")
+            values[table][key] = value
+            name = f"{table}.{key}"
+            origins[name] = Origin("file", name, str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such settings file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def _merge_environment(values: dict[str, Any], origins: Origins, environment: Mapping[str, str]) -> None:
+    """Take each variable that names a table of ours.
+
+    Variables that merely start with GATEWAY_ are left alone: container platforms invent such names.
+    """
+    for variable in sorted(environment):
+        for table, structure in tables().items():
+            prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
+            if variable.startswith(prefix):
+                key, value = _override(variable, prefix, structure, environment[variable])
+                values[table][key] = value
+                name = f"{table}.{key}"
+                is_file = not variable.lower().endswith(key)
+                origins[name] = (
+                    Origin("secret_file", name, variable, environment[variable])
+                    if is_file
+                    else Origin("environment", name, variable)
+                )
+
+
+def _override(variable: str, prefix: str, structure: type[Table], text: str) -> tuple[str, Any]:
+    types = types_of(structure)
+    key = variable.removeprefix(prefix).lower()
+    base = key.removesuffix("_file")
+    if key.endswith("_file") and types.get(base) in SECRETS:
+        try:
+            return base, Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"environment: {variable}: cannot be read: {error}") from None
+    if key not in types:
+        raise SettingsError(f"environment: {variable}: unknown key; known are {', '.join(types)}")
+    if types[key] == tuple[str, ...]:
+        return key, [part.strip() for part in text.split(",") if part.strip()]
+    if types[key] in (str, *SECRETS):
+        return key, text
+    try:
+        return key, msgspec.convert(text, types[key], strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"environment: {variable}: {_explain(str(error), types[key])}") from None
+
+
+def _secret_files(values: Mapping[str, Any], origins: Origins) -> tuple[Path, ...]:
+    found = (
+        origins[f"{table}.{key}"]
+        for table, structure in tables().items()
+        for key, kind in types_of(structure).items()
+        if kind in SECRETS and kind(values[table][key]).has_secret
+    )
+    files = {Path(origin.secret_file or origin.place) for origin in found if origin.kind in {"file", "secret_file"}}
+    return tuple(sorted(files))
+
+
+def _convert(values: Mapping[str, Any], origins: Origins) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, dec_hook=_secret)
+    except msgspec.ValidationError as error:
+        text, _, location = str(error).partition(" - at `$.")
+        table, key = re.split(r"[.\[`]", location)[:2]
+        raise SettingsError(f"{origins[f'{table}.{key}']}: {_explain(text, types_of(tables()[table])[key])}") from None
+
+
+def _secret(kind: type[Any], value: Any) -> Any:
+    if kind in SECRETS and isinstance(value, str):
+        return kind(value)
+    # msgspec adds the place of the value to a TypeError's text.
+    raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+def _explain(text: str, kind: Any) -> str:
+    expected = f"; expected one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
+    return text[:1].lower() + text[1:] + expected
+
+
+def _check(settings: Settings, origins: Origins) -> None:
+    """Rules that a single value's type cannot state."""
+    server = settings.server
+    check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
+    check_networks(origins["server.metrics_networks"], server.metrics_networks)
+    check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
+    check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
+    if server.public_url:
+        check_url(origins["server.public_url"], server.public_url)
+    is_shared = settings.rate_limit.is_shared
+    if is_shared:
+        check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())
+    if server.workers > 1 and (settings.database.is_file or not is_shared):
+        raise SettingsError(
+            f"{origins['server.workers']}: {server.workers} processes need a database and a limit that they share: "
+            "set database.url to postgresql://… and rate_limit.backend to redis://…"
+        )

@@ -1,0 +1,108 @@
+"""What settings there are: a structure for each table of the file, with each value's type and range."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gateway.errors import SettingsError
+from gateway.settings.secret import Secret, SecretUrl
+
+SQLITE_PREFIX = "sqlite:///"
+MEMORY = "memory"
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of the file."""
+
+
+class ServerSettings(Table, frozen=True):
+    host: str
+    port: Port
+    trusted_proxies: tuple[str, ...]
+    public_url: str
+    metrics_networks: tuple[str, ...]
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+
+    @property
+    def address(self) -> str:
+        """Where people and callers find the gateway, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+
+class DatabaseSettings(Table, frozen=True):
+    url: SecretUrl
+
+    @property
+    def is_file(self) -> bool:
+        return self.url.reveal().startswith(SQLITE_PREFIX)
+
+
+class AirbyteSettings(Table, frozen=True):
+    base_url: str
+    auth: Literal["client_credentials", "basic", "none"]
+    client_id: str
+    client_secret: Secret
+    username: str
+    password: Secret
+    max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
+    freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
+
+    @property
+    def credential(self) -> tuple[str, Secret]:
+        """Of the kind that `auth` asks for."""
+        if self.auth == "client_credentials":
+            return self.client_id, self.client_secret
+        return self.username, self.password
+
+
+class RateLimitSettings(Table, frozen=True):
+    requests: Positive
+    per_seconds: Positive
+    backend: SecretUrl
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all gateways count together."""
+        return self.backend.reveal() != MEMORY
+
+
+class LogSettings(Table, frozen=True):
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["json", "console"]
+
+
+class Settings(Table, frozen=True):
+    """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
+
+    server: ServerSettings
+    database: DatabaseSettings
+    airbyte: AirbyteSettings
+    rate_limit: RateLimitSettings
+    log: LogSettings
+    folder: Path = Path()
+    secret_files: tuple[Path, ...] = ()
+
+    @property
+    def database_path(self) -> Path:
+        """Of the SQLite file. Raises SettingsError when it is another kind of database."""
+        if not self.database.is_file:
+            raise SettingsError(f"database.url: this needs an SQLite file, and it is {self.database.url}")
+        return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)
+
+    @property
+    def database_place(self) -> Path | SecretUrl:
+        """The file, or the address of a server's database."""
+        return self.database_path if self.database.is_file else self.database.url
+
+
+def tables() -> dict[str, type[Table]]:
+    return {name: kind for name, kind in types_of(Settings).items() if name not in {"folder", "secret_files"}}
+
+
+def types_of(structure: type[Table]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(structure)}

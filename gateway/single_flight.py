@@ -1,0 +1,51 @@
+"""Share one call among all who ask for the same thing at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class SingleFlight(Generic[Key, Value]):
+    """One call for each key at a time; whoever asks meanwhile shares its result or its failure.
+
+    The call is a task of its own: an asker that is cancelled, even the first, does not end it for the others.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Key, asyncio.Task[Value]] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._flights
+
+    async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
+        return await asyncio.shield(self.start(key, start))
+
+    def start(self, key: Key, start: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
+        """The flight for `key`, begun now if there is none."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(_as_coroutine(start))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._land(key, done))
+        return flight
+
+    def _land(self, key: Key, flight: asyncio.Task[Value]) -> None:
+        del self._flights[key]
+        if not flight.cancelled():
+            # Its askers may all be gone; asking here keeps asyncio from complaining about an unseen failure.
+            flight.exception()
+
+    async def close(self, *, cancel: bool) -> None:
+        """End what is under way: by waiting for it, or by cancelling it."""
+        flights = list(self._flights.values())
+        if cancel:
+            for flight in flights:
+                flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+
+async def _as_coroutine(start: Callable[[], Awaitable[Value]]) -> Value:
+    return await start()

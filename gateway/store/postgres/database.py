@@ -1,0 +1,176 @@
+"""A database of a PostgreSQL server, which many gateways may share: reading, and writing in whole transactions.
+
+One transaction at a time over all gateways, as with SQLite's file: rules that read before they write hold on both.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from gateway.errors import StorageUnavailable
+from gateway.settings.secret import SecretUrl
+from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.postgres.schema import check_schema, refusals
+from gateway.store.postgres.session import Session
+from gateway.store.postgres.watch import COUNTS, PostgresWatch
+from gateway.store.sqlite.file_format import APPLICATION_ID, BUSY_TIMEOUT_SECONDS, SCHEMA_VERSION
+from gateway.store.writing import Writing
+
+READERS = 4
+READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
+BEGIN_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
+BEGIN = """
+BEGIN;
+SET LOCAL lock_timeout = {patience};
+SET LOCAL statement_timeout = 10000;
+SET LOCAL idle_in_transaction_session_timeout = 5000;
+SELECT pg_advisory_xact_lock({lock});
+{counts}
+"""
+"""A gateway that stands still in its transaction holds everybody up no longer than the last of these, milliseconds."""
+DIALECT = Dialect(
+    now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    size="pg_database_size(current_database())",
+    server="'PostgreSQL ' || current_setting('server_version')",
+)
+
+
+class PostgresTransaction:
+    """What a unit may do."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def execute_fetchall(self, sql: str, parameters: Parameters = (), /) -> list[Row]:
+        return await self._session.run(sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
+        await self._session.run_many(sql, parameters)
+
+
+class PostgresDatabase:
+    """Some sessions that read, one that writes, and one that listens."""
+
+    dialect = DIALECT
+
+    def __init__(self, url: SecretUrl, *, version: int = SCHEMA_VERSION) -> None:
+        """`version` is the one that the statements are written for."""
+        self.url = url
+        self._version = version
+        self._watch = PostgresWatch(Session(url.reveal()))
+        self._readers = [Session(url.reveal()) for _ in range(READERS)]
+        self._writer = Session(url.reveal())
+        self._idle: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
+        self._writing = Writing()
+
+    async def open(self) -> None:
+        try:
+            with refusals(self.url):
+                await check_schema(self._writer, self.url, self._version)
+                await self._watch.open()
+        except BaseException:
+            await self._writer.close_all()
+            raise
+        for session in self._readers:
+            self._idle.put_nowait(session)
+
+    async def close(self) -> None:
+        await self._writing.close()
+        await self._watch.close()
+        for session in (self._writer, *self._readers):
+            await session.close_all()
+
+    def epoch(self, subject: Subject, /) -> int:
+        return self._watch.epoch(subject)
+
+    async def catch_up(self) -> None:
+        self._watch.learn(await self.fetch_all(COUNTS))
+
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        return await self._writing.finish(self._read(sql, tuple(parameters)))
+
+    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None
+
+    async def _read(self, sql: str, parameters: Parameters) -> list[Row]:
+        with _storage_errors():
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                session = await self._idle.get()
+            try:
+                return await session.run_first(sql, parameters, seconds=READ_TIMEOUT_SECONDS)
+            finally:
+                self._idle.put_nowait(session)
+
+    async def write(
+        self,
+        unit: Unit[T],
+        *,
+        housekeeping: bool = False,  # noqa: ARG002 - as Database; the triggers know what makes records stale
+        committed: Callable[[], None] | None = None,
+    ) -> T:
+        """As `Database` has it.
+
+        When the server is lost in the moment of a commit, StorageUnavailable may be raised for what is done.
+        """
+        return await self._writing.finish(self._transaction(unit, committed=committed))
+
+    async def _transaction(self, unit: Unit[T], *, committed: Callable[[], None] | None) -> T:
+        with _storage_errors():
+            async with self._writing.turn() as patience_seconds:
+                begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
+                is_committing = False
+                try:
+                    # What others did before us is learned apart from what we do.
+                    self._watch.learn(await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS))
+                    result = await unit(PostgresTransaction(self._writer))
+                    is_committing = True
+                    counts = await self._writer.run(f"{COUNTS}; COMMIT")
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    # Another server is the primary by now, and a new connection may find it.
+                    await self._writer.close()
+                    raise
+                except BaseException:
+                    if is_committing:
+                        # It may be done all the same, when the server was lost in that moment.
+                        self._watch.bump()
+                    await self._roll_back()
+                    raise
+                # Housekeeping too: another program may have committed in the middle of it.
+                self._watch.learn(counts)
+                if committed is not None:
+                    committed()
+                return result
+
+    async def _roll_back(self) -> None:
+        """A session that cannot even do that is closed, and the server rolls back by itself."""
+        if self._writer.is_open:
+            try:
+                await self._writer.run("ROLLBACK")
+            except (psycopg.Error, TimeoutError):
+                await self._writer.close()
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        constraint = _constraint_of(error)
+        raise ConstraintViolated(f"{_first_line(error)} ({constraint})", constraint=constraint) from error
+    except TimeoutError:
+        raise StorageUnavailable(detail=f"no answer or no turn within {BUSY_TIMEOUT_SECONDS} s") from None
+    except psycopg.Error as error:
+        raise StorageUnavailable(detail=f"{error.sqlstate or 'connection'}: {_first_line(error)}") from error
+
+
+def _constraint_of(error: psycopg.Error) -> str:
+    """`connections.airbyte_id` for PostgreSQL's `connections_airbyte_id_key`."""
+    table, name = error.diag.table_name or "", error.diag.constraint_name or ""
+    return f"{table}.{name.removeprefix(f'{table}_').removesuffix('_key')}"
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).partition("\n")[0]

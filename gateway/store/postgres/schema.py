@@ -1,0 +1,153 @@
+"""Our tables in a PostgreSQL database: making them, telling them from others', and bringing them up to date."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from gateway.errors import DatabaseRefused
+from gateway.resources import PACKAGE, resource_text
+from gateway.settings.secret import SecretUrl
+from gateway.store.migration import Migrated, Step
+from gateway.store.postgres.session import Session
+from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
+from gateway.store.translation import translate_schema
+
+OLDEST_SERVER = 140000
+NUMBERS_OF_A_VERSION = 10000
+LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
+"""Nobody else writes meanwhile, nor makes the same tables."""
+HINTS = {
+    r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
+    r"permission denied for schema|no schema has been selected": (
+        "; make this user the owner of the database: ALTER DATABASE … OWNER TO …"
+    ),
+    r"no password supplied": "; set PGPASSWORD or PGPASSFILE, or GATEWAY_DATABASE_URL_FILE",
+}
+MINUTES = 600.0
+"""What a change of the schema may take on large tables."""
+
+
+@contextmanager
+def refusals(url: SecretUrl) -> Iterator[None]:
+    """The server's errors as DatabaseRefused."""
+    try:
+        yield
+    except TimeoutError:
+        raise DatabaseRefused(f"{url}: does not answer") from None
+    except psycopg.Error as error:
+        raise DatabaseRefused(f"{url}: {_in_one_line(error)}") from None
+
+
+def _in_one_line(error: psycopg.Error) -> str:
+    line = " ".join(str(error).partition("\n")[0].split())
+    return line + next((hint for pattern, hint in HINTS.items() if re.search(pattern, line)), "")
+
+
+async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
+    """Make the tables in a database that is there and empty. Raises DatabaseRefused.
+
+    `copy_of` names the database whose rows are still to come; until they all have, no gateway opens this one.
+    """
+    session = Session(url.reveal())
+    with refusals(url):
+        try:
+            await session.connect()
+            await _require_server(session, url)
+            await session.run(f"BEGIN; {LOCK}")
+            tables = await session.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
+            if tables:
+                raise DatabaseRefused(f"{url}: already holds tables; nothing was changed")
+            await session.run(translate_schema(resource_text("schema.sql")), seconds=MINUTES)
+            await session.run((PACKAGE / "store" / "postgres.sql").read_text(encoding="utf-8"), seconds=MINUTES)
+            await session.run(
+                "INSERT INTO gateway_schema VALUES (1, ?, ?, ?)", (APPLICATION_ID, SCHEMA_VERSION, copy_of)
+            )
+            await session.run("COMMIT")
+        finally:
+            await session.close_all()
+
+
+async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
+    """Make the tables for `copy_of`'s rows, unless a gateway's are there. Raises DatabaseRefused."""
+    session = Session(url.reveal())
+    with refusals(url):
+        try:
+            await session.connect()
+            is_ours = await _has_mark(session)
+        finally:
+            await session.close_all()
+    if not is_ours:
+        await create_schema(url, copy_of=copy_of)
+
+
+async def check_schema(session: Session, url: SecretUrl, version: int) -> None:
+    """Open the session. Raises DatabaseRefused unless the database is ours, whole and of this version."""
+    await session.connect()
+    await _require_server(session, url)
+    found = await read_version(session, url, newest=version)
+    if found < version:
+        raise DatabaseRefused(
+            f"{url}: written by an older gateway (schema {found}, this one needs {version}); "
+            "bring it up to date with: gateway migrate"
+        )
+
+
+async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
+    """Raises DatabaseRefused if the database is not ours, newer than `newest`, or waits for the rest of a copy."""
+    if not await _has_mark(session):
+        raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
+    (row,) = await session.run("SELECT application_id, version, copy_of FROM gateway_schema")
+    require_known(url, application_id=row["application_id"], version=row["version"], newest=newest)
+    if row["copy_of"] is not None:
+        raise DatabaseRefused(
+            f"{url}: the copy of {row['copy_of']} is not whole; finish it with: gateway database copy"
+        )
+    return int(row["version"])
+
+
+async def _has_mark(session: Session) -> bool:
+    (row,) = await session.run("SELECT to_regclass('gateway_schema') IS NOT NULL AS is_there")
+    return bool(row["is_there"])
+
+
+async def _require_server(session: Session, url: SecretUrl) -> None:
+    (row,) = await session.run("SELECT current_setting('server_version_num') AS number")
+    require_server_version(url, int(row["number"]))
+
+
+def require_server_version(url: SecretUrl, number: int) -> None:
+    """`number` is the server's own, as 140005 for 14.5. Raises DatabaseRefused if it is too old."""
+    if number < OLDEST_SERVER:
+        raise DatabaseRefused(
+            f"{url}: PostgreSQL {number // NUMBERS_OF_A_VERSION} is too old; "
+            f"{OLDEST_SERVER // NUMBERS_OF_A_VERSION} is the oldest"
+        )
+
+
+async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+    """Take it to the newest version, all steps in one transaction; None if it is there. Raises DatabaseRefused."""
+    newest = OLDEST_VERSION + len(steps)
+    session = Session(url.reveal())
+    with refusals(url):
+        try:
+            await session.connect()
+            await session.run(f"BEGIN; {LOCK}")
+            before = await read_version(session, url, newest=newest)
+            for step in steps[before - OLDEST_VERSION :]:
+                await _take(session, step, url, before)
+            await session.run("COMMIT")
+        finally:
+            await session.close_all()
+    return Migrated(before, newest, None) if before < newest else None
+
+
+async def _take(session: Session, step: Step, url: SecretUrl, before: int) -> None:
+    try:
+        await session.run(translate_schema(step.sql), seconds=MINUTES)
+        await session.run("UPDATE gateway_schema SET version = ?", (step.version,))
+    except psycopg.Error as error:
+        raise DatabaseRefused(
+            f"{url}: the step {step.name} failed: {_in_one_line(error)}; the database is of version {before} still"
+        ) from None

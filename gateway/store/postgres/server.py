@@ -1,0 +1,74 @@
+"""What is done to a PostgreSQL database as a whole. The driver is an extra: it is imported when it is needed."""
+# ruff: noqa: PLC0415 - see above
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from gateway.errors import DatabaseRefused
+from gateway.settings.secret import SecretUrl
+from gateway.store.backup import Backup
+from gateway.store.migration import Migrated, Step
+from gateway.store.sqlite.file_format import refusals, require_file
+from gateway.store.sqlite.online_copy import Contents, opened
+
+
+def require_driver(url: SecretUrl) -> None:
+    """Raises DatabaseRefused where the extra is not installed."""
+    if find_spec("psycopg") is None:
+        raise DatabaseRefused(f"{url}: needs more libraries: pip install -r requirements-cluster.lock")
+
+
+async def create_on_server(url: SecretUrl) -> None:
+    """Make our tables in a database that is there and empty. Raises DatabaseRefused."""
+    require_driver(url)
+    from gateway.store.postgres.schema import create_schema
+
+    await create_schema(url)
+
+
+async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+    """Take the database to the newest version; None if it is there. Raises DatabaseRefused."""
+    require_driver(url)
+    from gateway.store.postgres.schema import migrate_schema
+
+    return await migrate_schema(url, steps)
+
+
+def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+    """Copy a file's rows to an empty database; how many of each table. Raises DatabaseRefused.
+
+    `progress` is called with what is being done, the rows done and all there are. Goes on with a copy of this file that
+    was broken off. For whoever holds the instance lock.
+    """
+    require_file(path)
+    require_driver(url)
+    from gateway.store.postgres.copy import copy_rows, one_moment, require_newest
+    from gateway.store.postgres.schema import prepare_copy
+
+    with refusals(path), opened(path) as source, one_moment(source):
+        require_newest(source, path)
+        asyncio.run(prepare_copy(url, str(path)))
+        return copy_rows(source, path, url, progress)
+
+
+def back_up_server(
+    url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Mapping[str, str]
+) -> Backup:
+    """As `back_up`, by pg_dump. Raises DatabaseRefused."""
+    require_driver(url)
+    from gateway.store.postgres.dump import dump_database
+
+    return dump_database(url, destination, now=now, keep=keep, environment=environment)
+
+
+def restore_server(
+    url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str]
+) -> tuple[Contents, Path]:
+    """Put what a backup holds in the place of all there is; where that is kept. Raises DatabaseRefused."""
+    require_driver(url)
+    from gateway.store.postgres.dump import restore_dump
+
+    return restore_dump(url, backup, now=now, environment=environment)

@@ -1,0 +1,110 @@
+"""How a cache learns, without a query, that any gateway or command has committed to a PostgreSQL database.
+
+Triggers in the database count each change of what caches hold and notify whoever listens (`postgres.sql`).
+Notifications may be lost, as behind PgBouncer; so the counts are read every POLL_SECONDS too. Where they could not be
+read for TRUST_SECONDS, whatever was read before counts as stale, and is read again or not to be had.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+
+from gateway.store.database import Row, Subject
+from gateway.store.postgres.session import Session
+
+POLL_SECONDS = 2.0
+TRUST_SECONDS = 5.0
+PAUSE_SECONDS = 0.25
+"""Between attempts to reach a server that is away."""
+SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
+COUNTS = "SELECT subject, number FROM changes"
+
+log = structlog.get_logger()
+
+
+class PostgresWatch:
+    """`open` first, `close` last."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._epochs: dict[str, int] = dict.fromkeys(SUBJECTS, 0)
+        self._counts: dict[str, int] = {}
+        self._trusted_until = float("-inf")
+        self._is_lost = False
+
+    async def open(self) -> None:
+        """Raises psycopg.Error and TimeoutError."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._begin()
+        except BaseException:
+            await self._session.close_all()
+            raise
+        self._listening = asyncio.create_task(self._keep_listening())
+
+    async def close(self) -> None:
+        self._listening.cancel()
+        await asyncio.wait({self._listening})
+        await self._session.close_all()
+
+    def epoch(self, subject: Subject) -> int:
+        if self._loop.time() > self._trusted_until:
+            self.bump()
+        return self._epochs[subject]
+
+    def bump(self) -> None:
+        """Whatever was read may be stale."""
+        for subject in self._epochs:
+            self._epochs[subject] += 1
+
+    def learn(self, counts: Sequence[Row]) -> None:
+        """What COUNTS was answered just now: a subject whose count is new may be stale."""
+        for row in counts:
+            if self._counts.get(row["subject"]) != row["number"]:
+                self._epochs[row["subject"]] += 1
+        self._counts |= {row["subject"]: row["number"] for row in counts}
+
+    def _hear(self, payload: str) -> None:
+        """A notification. Those of one transaction come one after the other, and our own when we know already."""
+        subject, _, number = payload.partition(" ")
+        if subject in self._epochs and number.isdigit() and int(number) > self._counts.get(subject, -1):
+            self._counts[subject] = int(number)
+            self._epochs[subject] += 1
+
+    async def _keep_listening(self) -> None:
+        while True:
+            try:
+                await self._begin()
+                self._note(is_lost=False)
+                await self._listen()
+            except (psycopg.Error, TimeoutError) as error:
+                self._note(is_lost=True, detail=str(error).partition("\n")[0])
+                await self._session.close()
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _begin(self) -> None:
+        """Listening begins before the counts are read, so that no change falls between."""
+        await self._session.connect()
+        await self._session.run("LISTEN gateway_changes", seconds=POLL_SECONDS)
+        await self._poll()
+
+    async def _listen(self) -> None:
+        while True:
+            async for notify in self._session.connection.notifies(timeout=POLL_SECONDS):
+                self._hear(notify.payload)
+            await self._poll()
+
+    async def _poll(self) -> None:
+        asked_at = self._loop.time()
+        self.learn(await self._session.run(COUNTS, seconds=POLL_SECONDS))
+        self._trusted_until = asked_at + TRUST_SECONDS
+
+    def _note(self, *, is_lost: bool, detail: str = "") -> None:
+        """A line when the server goes, and one when it is back."""
+        if is_lost and not self._is_lost:
+            log.warning("database_lost", detail=detail)
+        elif self._is_lost and not is_lost:
+            log.warning("database_back")
+        self._is_lost = is_lost

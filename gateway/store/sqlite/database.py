@@ -1,0 +1,199 @@
+"""One SQLite file: creating it, refusing a wrong one, reading, and writing in whole transactions."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import aiosqlite
+
+from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.resources import resource_text
+from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.sqlite.change_watch import ChangeWatch
+from gateway.store.sqlite.file_format import (
+    BUSY_TIMEOUT_SECONDS,
+    FILE_MODE,
+    SCHEMA_VERSION,
+    refusals,
+    require_file,
+    require_known,
+)
+from gateway.store.writing import Writing
+
+READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
+"""One reader: behind another read that waits for a lock, a read must not wait that long all over again."""
+SAFE_WAL_VERSION = (3, 51, 3)
+"""Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
+DIALECT = Dialect(
+    now="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    size="(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
+    server="'SQLite ' || sqlite_version()",
+)
+
+
+def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal"]:
+    return "wal" if sqlite_version >= SAFE_WAL_VERSION else "delete"
+
+
+async def create_file(path: Path) -> None:
+    """Create the file from `schema.sql`; DatabaseRefused if anything is already there."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    except FileExistsError:
+        raise DatabaseRefused(f"{path}: already exists; nothing was changed") from None
+    except OSError as error:
+        raise DatabaseRefused(f"{path}: cannot be created: {error.strerror}") from None
+    try:
+        async with aiosqlite.connect(path) as connection:
+            await connection.executescript(f"BEGIN IMMEDIATE;\n{resource_text('schema.sql')}\nCOMMIT;")
+    except sqlite3.Error as error:
+        _remove(path)
+        raise DatabaseRefused(f"{path}: cannot be created: {error}") from None
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+class SqliteDatabase:
+    """One writer connection and one reader connection."""
+
+    dialect = DIALECT
+    watch: ChangeWatch
+
+    def __init__(self, path: Path, *, version: int = SCHEMA_VERSION) -> None:
+        """`version` is the one that the statements are written for."""
+        self.path = path
+        self._version = version
+        self._writing = Writing()
+        self._connections: list[aiosqlite.Connection] = []
+        self._epoch = 0
+        self._is_epoch_known = False
+
+    async def open(self) -> None:
+        """Open and check the file; DatabaseRefused, with the file untouched, if it is not ours to use."""
+        require_file(self.path)
+        # Kept: until Python 3.12 asking for the running loop costs a system call.
+        self._loop = asyncio.get_running_loop()
+        try:
+            with refusals(self.path):
+                self._writer = await self._connect()
+                await self._check()
+                journal = journal_mode(sqlite3.sqlite_version_info)
+                await self._writer.execute_fetchall(f"PRAGMA journal_mode = {journal}")
+                self._reader = await self._connect()
+                await self._reader.execute_fetchall("PRAGMA query_only = ON")
+                self.watch = ChangeWatch(self.path, journal=journal)
+        except BaseException:
+            await self._close_connections()
+            raise
+
+    async def close(self) -> None:
+        await self._writing.close()
+        await self._close_connections()
+        self.watch.close()
+
+    def epoch(self, _subject: Subject = "keys", /) -> int:
+        """Looked up once in a turn of the event loop, and new after a commit about whatever subject.
+
+        Whatever a request asks in that turn, it had arrived before the look, so it cannot miss a commit that was
+        acknowledged before it was sent.
+        """
+        if not self._is_epoch_known:
+            self._epoch = self.watch.epoch()
+            self._is_epoch_known = True
+            self._loop.call_soon(self._end_turn)
+        return self._epoch
+
+    def _end_turn(self) -> None:
+        self._is_epoch_known = False
+
+    async def catch_up(self) -> None:
+        """The next turn of the event loop looks anyway."""
+        self._is_epoch_known = False
+
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
+        with _storage_errors():
+            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+                return list(await self._reader.execute_fetchall(sql, parameters))
+
+    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None
+
+    async def write(
+        self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
+    ) -> T:
+        """As `Database` has it. Raises StorageUnavailable, and ConstraintViolated."""
+        work = self._transaction(unit, housekeeping=housekeeping, committed=committed)
+        return await self._writing.finish(work)
+
+    async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
+        with _storage_errors():
+            async with self._writing.turn() as patience_seconds:
+                # SQLite polls for other processes' locks in the writer's thread; never longer than what is left.
+                await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(patience_seconds * 1000)}")
+                await self._writer.execute_fetchall("BEGIN IMMEDIATE")
+                try:
+                    before, changes = self.watch.count(), self._writer.total_changes
+                    result = await unit(self._writer)
+                    await self._writer.commit()
+                except BaseException:
+                    await self._writer.rollback()
+                    raise
+                if housekeeping and self._writer.total_changes > changes:
+                    self.watch.absorb(before, self.watch.count())
+                if committed is not None:
+                    committed()
+                return result
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_SECONDS,
+        )
+        self._connections.append(connection)
+        connection.row_factory = sqlite3.Row
+        await connection.execute_fetchall("PRAGMA foreign_keys = ON")
+        await connection.execute_fetchall("PRAGMA synchronous = FULL")
+        return connection
+
+    async def _check(self) -> None:
+        application_id = await self._pragma("application_id")
+        version = await self._pragma("user_version")
+        require_known(self.path, application_id=application_id, version=version, newest=self._version)
+        if version < self._version:
+            raise DatabaseRefused(
+                f"{self.path}: written by an older gateway (schema {version}, this one needs {self._version}); "
+                "bring it up to date with: gateway migrate"
+            )
+        verdict = " ".join(str(await self._pragma("quick_check(1)")).split())
+        if verdict != "ok":
+            raise DatabaseRefused(f"{self.path}: damaged: {verdict}; restore a backup with: gateway restore")
+
+    async def _pragma(self, pragma: str) -> Any:
+        rows = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
+        return next(iter(rows))[0]
+
+    async def _close_connections(self) -> None:
+        while self._connections:
+            await self._connections.pop().close()
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ConstraintViolated(str(error), constraint=str(error).rpartition(": ")[2]) from error
+    except TimeoutError:
+        raise StorageUnavailable(detail=f"no turn within {BUSY_TIMEOUT_SECONDS} s") from None
+    except sqlite3.Error as error:
+        raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error

@@ -1,0 +1,163 @@
+"""Every statement about the table `api_keys` but the writing of last uses (see `usage`), and each request's look-up.
+
+Whatever changes a key takes the `entry` that tells of it and writes both or neither; no change, no entry.
+"""
+
+from typing import Any
+
+from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.models import ActivityEntry, ApiKey, Principal
+from gateway.store.database import ConstraintViolated, Database, Row, Transaction
+from gateway.store.read_cache import ReadCache
+from gateway.store.tables import activity
+from gateway.store.tables.clients import client_from, rate_from
+from gateway.times import parse_time
+
+CACHED_KEYS = 150_000
+
+
+class ApiKeys:
+    """Keys, by digest for requests and by id for people."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._principals: ReadCache[bytes, Principal | None] = ReadCache(database, self._load, maxsize=CACHED_KEYS)
+
+    def remembered(self, digest: bytes) -> Principal | None:
+        """As `principal`, but only from memory: None says nothing."""
+        return self._principals.peek(digest)
+
+    async def principal(self, digest: bytes) -> Principal | None:
+        """Whose key this is; None when it is unknown or revoked or its client disabled. Expiry is the caller's."""
+        return await self._principals.get(digest)
+
+    async def _load(self, digest: bytes) -> Principal | None:
+        row = await self._database.fetch_one(
+            """
+            SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at,
+                api_keys.rate_requests AS key_requests, api_keys.rate_seconds AS key_seconds
+            FROM api_keys JOIN clients ON clients.id = api_keys.client_id
+            WHERE digest = ? AND revoked_at IS NULL AND disabled_at IS NULL
+            """,
+            (digest,),
+        )
+        if row is None:
+            return None
+        client = client_from(row)
+        return Principal(
+            client=client,
+            key_id=row["key_id"],
+            scope=row["scope"],
+            rate=rate_from(row["key_requests"], row["key_seconds"]) or client.rate,
+            expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
+        )
+
+    async def add(self, key: ApiKey, *, digest: bytes, entry: ActivityEntry | None = None) -> None:
+        """Raises Duplicate if the id is taken."""
+        try:
+            await self._database.write(lambda connection: _insert(connection, key, digest, entry))
+        except ConstraintViolated as error:
+            if error.constraint != "api_keys.id":
+                raise
+            raise Duplicate(f"there already is a key {key.id}") from None
+
+    async def replace(
+        self, old: ApiKey, new: ApiKey, *, digest: bytes, old_expires_at: str, entry: ActivityEntry | None = None
+    ) -> None:
+        """Add `new` and end `old` at `old_expires_at`, or sooner if it ends sooner, in one transaction.
+
+        Raises Invalid if `old` has been replaced, revoked or removed since it was read.
+        """
+
+        async def write(connection: Transaction) -> None:
+            ended = await connection.execute_fetchall(
+                """
+                UPDATE api_keys
+                SET expires_at = CASE WHEN expires_at < ?1 THEN expires_at ELSE ?1 END, successor_id = ?2
+                WHERE client_id = ?3 AND id = ?4 AND successor_id IS NULL AND revoked_at IS NULL RETURNING 1
+                """,
+                (old_expires_at, new.id, old.client_id, old.id),
+            )
+            if not list(ended):
+                raise Invalid(f"the key {old.id} was rotated or revoked just now")
+            await _insert(connection, new, digest, entry)
+
+        await self._database.write(write)
+
+    async def of_client(self, client_id: int) -> list[ApiKey]:
+        """Oldest first, revoked ones too."""
+        return await self._select("WHERE client_id = ? ORDER BY number", client_id)
+
+    async def all(self) -> list[ApiKey]:
+        """Every client's, for the operator."""
+        return await self._select("ORDER BY client_id, number")
+
+    async def by_id(self, client_id: int, key_id: str) -> ApiKey:
+        """Raises Unknown, for another client's key as for none."""
+        return _only(await self._select("WHERE client_id = ? AND id = ?", client_id, key_id), key_id)
+
+    async def any_by_id(self, key_id: str) -> ApiKey:
+        """For the operator. Raises Unknown."""
+        return _only(await self._select("WHERE id = ?", key_id), key_id)
+
+    async def revoke(self, client_id: int, key_id: str, *, at: str, entry: ActivityEntry | None = None) -> None:
+        """From the next request on the key is refused. A key revoked before keeps its first time."""
+        sql = "UPDATE api_keys SET revoked_at = ? WHERE client_id = ? AND id = ? AND revoked_at IS NULL RETURNING 1"
+        await self._database.write(lambda connection: activity.change(connection, sql, (at, client_id, key_id), entry))
+
+    async def _select(self, condition: str, *parameters: Any) -> list[ApiKey]:
+        columns = """
+            SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
+                revoked_at, last_used_at, last_used_address, last_used_agent, successor_id FROM api_keys
+            """
+        rows = await self._database.fetch_all(columns + condition, parameters)
+        return [key_from(row) for row in rows]
+
+
+def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
+    if not keys:
+        raise Unknown(f"there is no key {key_id!r}; see: gateway key list")
+    return keys[0]
+
+
+async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
+    rate = key.rate
+    await activity.change(
+        connection,
+        """
+        INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
+            created_at, expires_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1
+        """,
+        (
+            key.id,
+            key.client_id,
+            digest,
+            key.start,
+            key.name,
+            key.scope,
+            rate.requests if rate else None,
+            rate.per_seconds if rate else None,
+            key.created_at,
+            key.expires_at,
+        ),
+        entry,
+    )
+
+
+def key_from(row: Row) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        client_id=row["client_id"],
+        start=row["start"],
+        name=row["name"],
+        scope=row["scope"],
+        created_at=row["created_at"],
+        rate=rate_from(row["rate_requests"], row["rate_seconds"]),
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
+        last_used_address=row["last_used_address"],
+        last_used_agent=row["last_used_agent"],
+        successor_id=row["successor_id"],
+    )

@@ -1,0 +1,88 @@
+"""Every statement about the table `leases`: work that one gateway does for all of them.
+
+Time is the database's, so gateways whose clocks disagree agree about who holds what.
+"""
+
+import msgspec
+
+from gateway.store.database import Database, Transaction
+
+MILLISECONDS = 1000
+
+
+class LeaseState(msgspec.Struct, frozen=True):
+    """Who does it, if anybody does, and how it ended when it was done last; None if it never was."""
+
+    holder: str | None
+    done_seconds_ago: float | None
+    note: str | None
+
+
+class Leases:
+    """By name. A holder that is silent past its time has lost the lease to whoever asks next."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def acquire(self, name: str, *, holder: str, seconds: float, unless_done_within: float = 0.0) -> bool:
+        """Hold the lease for `seconds` from now, anew or for longer; False while another holder has it.
+
+        False too if it was done in the last `unless_done_within` seconds, by whomever. Raises StorageUnavailable.
+        """
+        now = self._database.dialect.now
+
+        async def write(connection: Transaction) -> bool:
+            rows = await connection.execute_fetchall(
+                f"""
+                INSERT INTO leases (name, holder, expires_at) VALUES (?, ?, {now} + ?)
+                ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+                WHERE (leases.expires_at <= {now} OR leases.holder = excluded.holder)
+                    AND coalesce(leases.done_at, 0) <= {now} - ?
+                RETURNING 1
+                """,  # noqa: S608 - ours
+                (name, holder, int(seconds * MILLISECONDS), int(unless_done_within * MILLISECONDS)),
+            )
+            return bool(list(rows))
+
+        return await self._database.write(write, housekeeping=True)
+
+    async def complete(self, name: str, *, holder: str, note: str | None = None) -> bool:
+        """It is done, and the lease free; False if the holder had lost it, and nothing is noted.
+
+        Raises StorageUnavailable.
+        """
+        now = self._database.dialect.now
+
+        async def write(connection: Transaction) -> bool:
+            rows = await connection.execute_fetchall(
+                f"UPDATE leases SET expires_at = 0, done_at = {now}, note = ? "  # noqa: S608 - ours
+                f"WHERE name = ? AND holder = ? AND expires_at > {now} RETURNING 1",
+                (note, name, holder),
+            )
+            return bool(list(rows))
+
+        return await self._database.write(write, housekeeping=True)
+
+    async def give_back(self, name: str, *, holder: str) -> None:
+        """Free the lease, with nothing done. Another's is not touched. Raises StorageUnavailable."""
+
+        async def write(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                "UPDATE leases SET expires_at = 0 WHERE name = ? AND holder = ?", (name, holder)
+            )
+
+        await self._database.write(write, housekeeping=True)
+
+    async def state(self, name: str) -> LeaseState:
+        """One reading. Raises StorageUnavailable."""
+        now = self._database.dialect.now
+        row = await self._database.fetch_one(
+            f"""
+            SELECT CASE WHEN expires_at > {now} THEN holder END AS holder, {now} - done_at AS ago, note
+            FROM leases WHERE name = ?
+            """,  # noqa: S608 - ours
+            (name,),
+        )
+        if row is None:
+            return LeaseState(None, None, None)
+        return LeaseState(row["holder"], None if row["ago"] is None else row["ago"] / MILLISECONDS, row["note"])

@@ -1,0 +1,186 @@
+"""Every statement about the table `triggers`: who triggered what, written before it is sent, and what came of it.
+
+No cache holds any of it, so each write is housekeeping: the keys read so far stay cached.
+"""
+
+import msgspec
+
+from gateway.store.database import Database, Transaction
+from gateway.store.pruning import prune
+from gateway.store.tables.gateways import LIVE_SECONDS, MILLISECONDS
+
+LATEST_TIME = "9999-12-31T23:59:59.999Z"
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A trigger about to be sent. `since` is Airbyte's time from which on a new job is this trigger's.
+
+    `caller` is the id of the key or the user who asked, `gateway_id` that of the gateway that sends it.
+    """
+
+    client_id: int
+    connection_id: str
+    airbyte_id: str
+    caller: str
+    request_id: str
+    created_at: str
+    since: str
+    gateway_id: str | None = None
+
+
+class TriggerUnderWay(Exception):
+    """Another living gateway's trigger of this connection, young enough to be waited for: `number`, and its `since`."""
+
+    def __init__(self, number: int, since: str) -> None:
+        super().__init__(f"the trigger {number} is under way")
+        self.number = number
+        self.since = since
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a trigger."""
+
+    outcome: str
+    job_id: int | None
+
+
+class Unresolved(msgspec.Struct, frozen=True):
+    """A trigger whose outcome was never written."""
+
+    number: int
+    client_id: int
+    connection_id: str
+    airbyte_id: str
+    created_at: str
+    since: str
+
+
+class Triggers:
+    """The audit of triggers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, intent: Intent, *, young_since: str | None = None, silence_seconds: float = LIVE_SECONDS
+    ) -> int | None:
+        """Commit the intent: its number, or None if the client no longer has that connection so mapped.
+
+        Raises StorageUnavailable: then nothing may be sent. With `young_since`, raises TriggerUnderWay while another
+        gateway that was seen in the last `silence_seconds` has an unresolved trigger of this connection that was made
+        at that time or later.
+        """
+
+        async def insert(connection: Transaction) -> int | None:
+            if young_since is not None:
+                await self._require_none_under_way(connection, intent, young_since, silence_seconds)
+            rows = await connection.execute_fetchall(
+                """
+                INSERT INTO triggers
+                    (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)
+                SELECT client_id, id, airbyte_id, ?, ?, ?, ?, ? FROM connections
+                WHERE client_id = ? AND id = ? AND airbyte_id = ?
+                RETURNING number
+                """,
+                (
+                    intent.caller,
+                    intent.request_id,
+                    intent.created_at,
+                    intent.since,
+                    intent.gateway_id,
+                    intent.client_id,
+                    intent.connection_id,
+                    intent.airbyte_id,
+                ),
+            )
+            return next((row["number"] for row in rows), None)
+
+        return await self._database.write(insert, housekeeping=True)
+
+    async def resolve(self, client_id: int, number: int, *, outcome: str, job_id: int | None, at: str) -> None:
+        """What became of the trigger. What was written first stays."""
+
+        async def update(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                """
+                UPDATE triggers SET outcome = ?, job_id = ?, resolved_at = ?
+                WHERE client_id = ? AND number = ? AND outcome IS NULL
+                """,
+                (outcome, job_id, at, client_id, number),
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def withdraw(self, intent: Intent, *, outcome: str, at: str) -> None:
+        """As `resolve`, of an intent whose number nobody learned, if it was committed at all."""
+
+        async def update(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                """
+                UPDATE triggers SET outcome = ?, resolved_at = ?
+                WHERE client_id = ? AND connection_id = ? AND gateway_id = ? AND request_id = ? AND created_at = ?
+                    AND outcome IS NULL
+                """,
+                (
+                    outcome,
+                    at,
+                    intent.client_id,
+                    intent.connection_id,
+                    intent.gateway_id,
+                    intent.request_id,
+                    intent.created_at,
+                ),
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def _require_none_under_way(
+        self, connection: Transaction, intent: Intent, young_since: str, silence_seconds: float
+    ) -> None:
+        rows = await connection.execute_fetchall(
+            f"""
+            SELECT triggers.number, triggers.since FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
+            WHERE outcome IS NULL AND airbyte_id = ? AND created_at >= ? AND gateways.id <> ?
+                AND seen_at > {self._database.dialect.now} - ?
+            ORDER BY triggers.number LIMIT 1
+            """,  # noqa: S608 - ours
+            (intent.airbyte_id, young_since, intent.gateway_id or "", int(silence_seconds * MILLISECONDS)),
+        )
+        for row in rows:
+            raise TriggerUnderWay(row["number"], row["since"])
+
+    async def outcome(self, client_id: int, number: int) -> Outcome | None:
+        """None while it is under way, and of one that is not there. Raises StorageUnavailable."""
+        row = await self._database.fetch_one(
+            "SELECT outcome, job_id FROM triggers WHERE client_id = ? AND number = ? AND outcome IS NOT NULL",
+            (client_id, number),
+        )
+        return None if row is None else Outcome(row["outcome"], row["job_id"])
+
+    async def unresolved(self, limit: int, *, young_since: str | None = None) -> list[Unresolved]:
+        """Every client's, oldest first: for the start.
+
+        With `young_since`, none that a living gateway may still be at: those it began at that time or later.
+        """
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT number, client_id, connection_id, airbyte_id, created_at, since FROM triggers
+            WHERE outcome IS NULL AND (created_at < ? OR gateway_id IS NULL OR gateway_id NOT IN
+                (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - ?))
+            ORDER BY number LIMIT ?
+            """,  # noqa: S608 - ours
+            (young_since or LATEST_TIME, int(LIVE_SECONDS * MILLISECONDS), limit),
+        )
+        return [Unresolved(**dict(row)) for row in rows]
+
+    async def prune(self, before: str) -> None:
+        """Forget what is older than `before`, resolved or not."""
+        await prune(
+            self._database,
+            """
+            DELETE FROM triggers WHERE number IN
+                (SELECT number FROM triggers WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)
+            RETURNING 1
+            """,
+            before,
+        )

@@ -1,0 +1,1 @@
+"""What clients do with their connections: trigger syncs, read jobs, see the last sync."""

@@ -1,0 +1,116 @@
+"""Answers that are given before the application is asked: as bytes, each with a request id and a trace in the log.
+
+Strangers cause them at any rate, so not each has a line: what has none is counted, and one line a second says how
+many there were and between which ids theirs are. Nothing that a caller sent is in any of it.
+"""
+
+import asyncio
+import secrets
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.errors import ApiError, Overloaded
+from gateway.telemetry.log import write_line
+from gateway.web.responses import JSONAnswer, raw_error_answer
+
+ROUTE = "unparsed"
+LINES_EACH_SECOND = 5
+NAME = b"x-request-id"
+PLACE = b"{number}"
+
+Headers = list[tuple[bytes, bytes]]
+
+log = structlog.get_logger()
+
+
+class RefusalObserver(Protocol):
+    """Counts requests."""
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+
+class Ids:
+    """A random beginning and a number that counts up; and up to which number the log has told of them."""
+
+    def __init__(self) -> None:
+        self.beginning = secrets.token_hex(4)
+        self.given = 0
+        self.told = 0
+
+    def take(self) -> str:
+        self.given += 1
+        return self._text(self.given)
+
+    def tell(self) -> dict[str, Any]:
+        """The fields of a line about all that the log has not told of; empty if there are none."""
+        first, self.told = self.told + 1, self.given
+        count = self.given - first + 1
+        names = {"first_request_id": self._text(first), "last_request_id": self._text(self.given)}
+        return {"count": count, **names} if count else {}
+
+    def _text(self, number: int) -> str:
+        return f"{self.beginning}{number:08x}"
+
+
+class EarlyResponses:
+    """All of one process. For one event loop."""
+
+    def __init__(self, observer: RefusalObserver | None = None) -> None:
+        self._observer = observer
+        self._refused = Ids()
+        self._shed = Ids()
+        self._default_headers: Headers = []
+        self._shed_parts = (b"", b"")
+        self._is_second_begun = False
+        self._lines = 0
+
+    def refuse(self, error: ApiError, method: str, default_headers: Headers) -> bytes:
+        """A connection's last answer: to what is no request, or none that is taken. `method` is `-` if not known."""
+        self._begin_second()
+        request_id = self._refused.take()
+        if self._observer is not None:
+            self._observer.observe(method, ROUTE, error.status, 0.0)
+        if self._lines < LINES_EACH_SECOND:
+            self._lines += 1
+            fields = {"request_id": request_id, "method": method, "route": ROUTE, "status": error.status}
+            write_line("request", {**fields, "error": error.message})
+            self._refused.told = self._refused.given
+        return raw_error_answer(error, [*default_headers, (NAME, request_id.encode("ascii"))])
+
+    def shed(self, default_headers: Headers) -> bytes:
+        """The answer to a request that is one too many; the connection stays.
+
+        All but the id's number is made once for each new set of the server's own headers: once a second.
+        """
+        if default_headers is not self._default_headers:
+            self._default_headers = default_headers
+            name = (NAME, self._shed.beginning.encode("ascii") + PLACE)
+            whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False)
+            before, _, after = whole.partition(PLACE)
+            self._shed_parts = (before, after)
+        self._begin_second()
+        self._shed.given += 1
+        before, after = self._shed_parts
+        return b"%b%08x%b" % (before, self._shed.given, after)
+
+    def shed_answer(self) -> JSONAnswer:
+        """The same for a request that came as far as ASGI."""
+        self._begin_second()
+        error = Overloaded()
+        headers = {**error.headers, "X-Request-Id": self._shed.take()}
+        return JSONAnswer({"error": error.message}, status=error.status, headers=headers)
+
+    def _begin_second(self) -> None:
+        if not self._is_second_begun:
+            self._is_second_begun = True
+            asyncio.get_running_loop().call_later(1.0, self.tell)
+
+    def tell(self) -> None:
+        """Log what the log does not tell of yet: after each second that had any, and at the end."""
+        self._is_second_begun = False
+        self._lines = 0
+        if untold := self._refused.tell():
+            log.info("requests_refused_unlogged", **untold)
+        if untold := self._shed.tell():
+            log.warning("requests_shed", **untold)

@@ -1,0 +1,120 @@
+"""Finds out whose key a request carries, or refuses it with one and the same 401."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.auth import keys
+from gateway.auth.guess_throttle import AuthThrottle
+from gateway.errors import Unauthorized
+from gateway.models import Principal
+from gateway.times import Clock
+from gateway.web.request_context import SCOPE_KEY, RequestContext
+
+PRINCIPAL_KEY = "gateway.principal"
+LONGEST_AGENT = 200
+
+
+class KeyDirectory(Protocol):
+    """Knows keys by their digest."""
+
+    def remembered(self, digest: bytes) -> Principal | None: ...
+
+    async def principal(self, digest: bytes) -> Principal | None: ...
+
+
+class CallCounter(Protocol):
+    """Counts the calls of each key and remembers the last one. Whence it came is asked now and then only."""
+
+    def count_again(self, key_id: str, moment: float) -> bool: ...
+
+    def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None: ...
+
+
+class AuthenticationMiddleware:
+    """Puts the Principal into the scope. Raises Unauthorized."""
+
+    def __init__(self, app: ASGIApp, *, directory: KeyDirectory, calls: CallCounter, clock: Clock) -> None:
+        self._app = app
+        self._directory = directory
+        self._calls = calls
+        self._clock = clock
+        self._throttle = AuthThrottle()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        now = self._clock.now()
+        key = bearer_key(scope)
+        digest = keys.digest(key)
+        principal = self._directory.remembered(digest)
+        if principal is None and keys.is_well_formed(key):
+            return self._look_up_and_go_on(scope, receive, send, digest=digest, now=now)
+        self._let_in(scope, principal, now)
+        return self._app(scope, receive, send)
+
+    async def _look_up_and_go_on(
+        self, scope: Scope, receive: Receive, send: Send, *, digest: bytes, now: datetime
+    ) -> None:
+        self._let_in(scope, await self._look_up(client_address(scope), digest), now)
+        await self._app(scope, receive, send)
+
+    def _let_in(self, scope: Scope, principal: Principal | None, now: datetime) -> None:
+        """Or not."""
+        if principal is None or keys.is_expired(principal, now):
+            raise Unauthorized(credentials_sent=True)
+        scope[PRINCIPAL_KEY] = principal
+        record: RequestContext = scope[SCOPE_KEY]
+        record.client = principal.client.slug
+        record.key_id = principal.key_id
+        record.key_used_at = moment = now.timestamp()
+        if not self._calls.count_again(principal.key_id, moment):
+            self._calls.count_first(
+                principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
+            )
+
+    async def _look_up(self, address: str, digest: bytes) -> Principal | None:
+        throttle, now = self._throttle, self._clock.monotonic()
+        wait = throttle.wait_seconds(address, digest, now)
+        if wait is None:
+            return None
+        if wait:
+            await asyncio.sleep(wait)
+        principal = await self._directory.principal(digest)
+        if principal is None:
+            throttle.note_bad(address, digest, now)
+        else:
+            throttle.note_good(digest)
+        return principal
+
+
+def client_address(scope: Scope) -> str:
+    """Of the caller, or of the proxy in front if none is trusted."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def user_agent(scope: Scope) -> str | None:
+    """What the caller calls itself: at most 200 printable characters; None when it is silent or says a key."""
+    said = next((value for name, value in scope["headers"] if name == b"user-agent"), b"").decode("latin-1")
+    agent = "".join(character for character in said if character.isprintable())[:LONGEST_AGENT]
+    return None if keys.PREFIX in agent else agent or None
+
+
+def bearer_key(scope: Scope) -> str:
+    """The token of the one `Authorization: Bearer` header. Raises Unauthorized when there is none, or are two."""
+    found: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if found is not None:
+                raise Unauthorized(credentials_sent=True)
+            found = value
+    if found is None:
+        raise Unauthorized(credentials_sent=False)
+    scheme, _, token = found.partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise Unauthorized(credentials_sent=True)
+    return token.strip(b" ").decode("latin-1")

@@ -1,0 +1,79 @@
+"""Leadership every failure into its JSON answer: the one place that does."""
+
+import asyncio
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+)
+from gateway.web.request_context import SCOPE_KEY, RequestContext
+from gateway.web.responses import error_answer
+
+log = structlog.get_logger()
+
+
+class ErrorMiddleware:
+    """Answers what is raised beneath it. After an answer has begun there is nothing left to say but to end it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record: RequestContext = scope[SCOPE_KEY]
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            # Nobody is left to read an answer; the request's line says 499.
+            return
+        except asyncio.CancelledError:
+            # A stop that has waited long enough ends what is left. What is said here is the task's last word.
+            if record.status:
+                raise
+            await error_answer(unfinished(scope))(scope, receive, send)
+        except Exception as error:
+            answer = error_answer(api_error(error))
+            if record.status:
+                raise
+            await answer(scope, receive, send)
+
+
+def unfinished(scope: Scope) -> ApiError:
+    """Of a trigger nobody knows how far it came."""
+    if scope["method"] == "POST" and scope["path"].endswith("/sync"):
+        return OutcomeUnknown()
+    return Overloaded("Service is stopping")
+
+
+def api_error(error: Exception) -> ApiError:
+    """The error a caller reads; what he may not read goes to the log."""
+    if isinstance(error, ApiError):
+        if error.detail:
+            log.warning("request_failed", status=error.status, error=error.message, detail=error.detail)
+        return error
+    if isinstance(error, HTTPException):
+        return _translated(error)
+    log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+    return InternalError()
+
+
+def _translated(error: HTTPException) -> ApiError:
+    """Starlette's router speaks in HTTPExceptions; the same in our words."""
+    if error.status_code == 404:  # noqa: PLR2004 - HTTP's own number
+        return NotFound()
+    if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
+        allowed = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed(frozenset(method.strip() for method in allowed.split(",")))
+    return BadRequest()

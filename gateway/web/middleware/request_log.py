@@ -1,0 +1,116 @@
+"""Gives each request an id, adds what every answer carries, and writes the request's one line when it is over."""
+
+import re
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.auth.keys import PREFIX
+from gateway.telemetry.log import WriteLine
+from gateway.web.request_context import SCOPE_KEY, RequestContext
+
+SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""A request id from outside is taken only if it cannot forge a line or a header."""
+KEY_PREFIX = PREFIX.encode("ascii")
+"""A key sent as an id by mistake must not reach the log."""
+FIRST_FAILURE = 400
+
+
+class RequestObserver(Protocol):
+    """Counts requests, and those that say of themselves, through nobody we trust, where they come from."""
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def count_forwarded_untrusted(self) -> None: ...
+
+
+class FailureCounter(Protocol):
+    """Counts calls of keys that came in at `moment`, Unix time, and were not answered well."""
+
+    def count_failure(self, key_id: str, moment: float, status: int) -> None: ...
+
+
+class RequestLogMiddleware:
+    """Outermost. A request that ends without an answer is logged with status 499: its caller left."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        new_id: Callable[[], str],
+        observer: RequestObserver,
+        failures: FailureCounter,
+        write_line: WriteLine,
+    ) -> None:
+        self._app = app
+        self._new_id = new_id
+        self._observer = observer
+        self._failures = failures
+        self._write_line = write_line
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = RequestContext(self._request_id(scope))
+        scope[SCOPE_KEY] = record
+        started = perf_counter()
+
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [*message["headers"], *record.headers]
+            return send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._finish(scope, record, perf_counter() - started)
+
+    def _request_id(self, scope: Scope) -> str:
+        request_id, forwarded_for = "", b""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                if not request_id and SAFE_ID.fullmatch(value) and KEY_PREFIX not in value:
+                    request_id = str(value, "ascii")
+            elif name == b"x-forwarded-for":
+                forwarded_for += value
+        if forwarded_for and not _is_believed(scope, forwarded_for):
+            self._observer.count_forwarded_untrusted()
+        return request_id or self._new_id()
+
+    def _finish(self, scope: Scope, record: RequestContext, seconds: float) -> None:
+        route = record.route or page_template(scope)
+        status = record.status or 499
+        self._observer.observe(scope["method"], route, status, seconds)
+        fields: dict[str, Any] = {
+            "request_id": record.request_id,
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 3),
+        }
+        if record.key_id is not None:
+            if status >= FIRST_FAILURE:
+                self._failures.count_failure(record.key_id, record.key_used_at, status)
+            fields["client"] = record.client
+            fields["key"] = record.key_id
+        if record.upstream_outcome is not None:
+            fields["upstream_ms"] = record.upstream_ms
+            fields["upstream"] = record.upstream_outcome
+        self._write_line("request", fields)
+
+
+def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
+    """The server takes the caller's address out of the header when a trusted proxy sent it, and only then."""
+    client = scope.get("client")
+    return client is None or client[0].encode() in forwarded_for
+
+
+def page_template(scope: Scope) -> str:
+    """`/docs/{page}` rather than the path: bounded, and nothing a caller wrote."""
+    route = scope.get("route")
+    return route.path if isinstance(route, Route) else "unmatched"

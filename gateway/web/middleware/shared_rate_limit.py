@@ -1,0 +1,37 @@
+"""The rate limit where several gateways count together: the same answers, but somebody has to be asked."""
+
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import RateLimitExceeded
+from gateway.limiter import Decision, rate_limit_headers, refusal
+from gateway.models import Principal, RatePolicy
+from gateway.web.middleware.authentication import PRINCIPAL_KEY
+from gateway.web.request_context import SCOPE_KEY, RequestContext
+
+
+class AskedLimiter(Protocol):
+    """A limiter that looks elsewhere."""
+
+    async def take(self, key_id: str, override: RatePolicy | None) -> Decision: ...
+
+
+class SharedRateLimitMiddleware:
+    """Stands where RateLimitMiddleware stands. Raises RateLimitExceeded."""
+
+    def __init__(self, app: ASGIApp, *, limiter: AskedLimiter) -> None:
+        self._app = app
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        principal: Principal = scope[PRINCIPAL_KEY]
+        record: RequestContext = scope[SCOPE_KEY]
+        decision = await self._limiter.take(principal.key_id, principal.rate)
+        record.headers += rate_limit_headers(decision)
+        if not decision.allowed:
+            raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
+        await self._app(scope, receive, send)

@@ -1,0 +1,46 @@
+"""What is learnt of one request on its way, for its log line and the metrics. Lives in the ASGI scope."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from gateway.errors import UpstreamError
+
+SCOPE_KEY = "gateway.record"
+
+
+class RequestContext:
+    """Filled in by middleware and handlers as they learn."""
+
+    # The values of all new records; where one is learnt, it becomes the record's own.
+    status = 0
+    """0 until an answer begins."""
+    route: str | None = None
+    """The template of the API route, such as `/api/v1/connections/{id}/jobs`."""
+    client: str | None = None
+    key_id: str | None = None
+    key_used_at = 0.0
+    """Unix time; of no meaning while there is no key."""
+    upstream_ms: float | None = None
+    upstream_outcome: str | None = None
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.headers = [(b"x-request-id", request_id.encode("ascii"))]
+        """What every answer to this request carries, whoever produces it."""
+
+
+@contextmanager
+def upstream_timing(scope: Any) -> Iterator[None]:
+    """Note how long the request waited for Airbyte and what came of it."""
+    record: RequestContext = scope[SCOPE_KEY]
+    started = perf_counter()
+    try:
+        yield
+        record.upstream_outcome = "ok"
+    except UpstreamError as error:
+        record.upstream_outcome = error.outcome
+        raise
+    finally:
+        record.upstream_ms = round((perf_counter() - started) * 1000, 3)

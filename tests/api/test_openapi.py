@@ -1,0 +1,232 @@
+"""The OpenAPI document: valid, and saying what the code says."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import jsonschema  # type: ignore[import-untyped]  # comes with the validator
+import msgspec
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gateway import __version__, errors
+from gateway.api.connections import ConnectionView
+from gateway.api.openapi import Json, build_openapi, burst_in_words, documented_statuses
+from gateway.api.staleness import staleness_headers
+from gateway.auth import keys
+from gateway.errors import ApiError, BadRequest, CrossOrigin, RateLimitExceeded
+from gateway.models import JOB_STATUSES, Job, RatePolicy, TriggeredJob
+from gateway.syncs.cursor import decode_cursor
+from tests.support import World, bearer
+
+RATE = RatePolicy(100, 60)
+DOCUMENT = build_openapi(server_url="/", rate=RATE)
+ANSWER_KEYS = {
+    "Status": ["client", "connections", "last_sync_at"],
+    "Client": ["name", "slug", "plan", "created_at"],
+    "ConnectionList": ["data"],
+    "TriggeredSync": ["job"],
+    "JobList": ["data"],
+    "Revocation": ["key"],
+    "RevokedKey": ["id", "revoked_at"],
+    "Error": ["error"],
+}
+ANYONES_MISTAKES = {400, 401, 408, 413, 414, 429, 431}
+
+
+def operations() -> Iterator[Json]:
+    for path in DOCUMENT["paths"].values():
+        yield from path.values()
+
+
+def resolved(node: Json) -> Json:
+    if "$ref" not in node:
+        return node
+    _, kind, name = node["$ref"].removeprefix("#/").split("/")
+    found: Json = DOCUMENT["components"][kind][name]
+    return found
+
+
+def bodies() -> Iterator[tuple[Json, Any]]:
+    """Every example of a body, with its schema."""
+    for operation in operations():
+        for response in map(resolved, operation["responses"].values()):
+            content = response["content"]["application/json"]
+            if "example" in content:
+                yield content["schema"], content["example"]
+            for example in content.get("examples", {}).values():
+                yield content["schema"], example["value"]
+
+
+def failures() -> Iterator[tuple[int, str, Json]]:
+    """Status, message and response of everything that may go wrong."""
+    for operation in operations():
+        for status, response in operation["responses"].items():
+            if status != "200":
+                failure = resolved(response)
+                for example in failure["content"]["application/json"]["examples"].values():
+                    yield int(status), example["value"]["error"], failure
+
+
+def error_classes(base: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from error_classes(kind)
+
+
+def test_is_a_valid_openapi_3_1_document() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["info"]["version"] == __version__
+
+
+def test_has_the_five_operations() -> None:
+    found = {
+        (method.upper(), path, operation["operationId"])
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert found == {
+        ("GET", "/api/v1/status", "getStatus"),
+        ("GET", "/api/v1/connections", "listConnections"),
+        ("POST", "/api/v1/connections/{id}/sync", "triggerSync"),
+        ("GET", "/api/v1/connections/{id}/jobs", "listJobs"),
+        ("POST", "/api/v1/keys/revoke", "revokeKey"),
+    }
+
+
+def test_names_the_statuses_each_operation_can_answer() -> None:
+    reads = {200, 500, 503} | ANYONES_MISTAKES
+    relays = reads | {404, 502, 504}
+
+    assert documented_statuses(DOCUMENT) == {
+        "getStatus": reads,
+        "listConnections": reads,
+        "triggerSync": relays | {403},
+        "listJobs": relays,
+        "revokeKey": reads,
+    }
+
+
+def test_examples_of_bodies_fit_their_schemas() -> None:
+    examples = list(bodies())
+
+    assert len(examples) > 4
+    for schema, body in examples:
+        jsonschema.validate(body, {**schema, "components": DOCUMENT["components"]})
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [("Connection", ConnectionView), ("Job", Job), ("TriggeredJob", TriggeredJob)]
+)
+def test_schemas_of_rows_have_the_fields_of_the_records_in_their_order(
+    schema: str, record: type[msgspec.Struct]
+) -> None:
+    properties = DOCUMENT["components"]["schemas"][schema]["properties"]
+    fields = msgspec.structs.fields(record)
+
+    assert list(properties) == [field.encode_name for field in fields]
+    for field in fields:
+        assert ("null" in properties[field.encode_name]["type"]) == (type(None) in get_args(field.type))
+
+
+@pytest.mark.parametrize(("schema", "names"), ANSWER_KEYS.items())
+def test_schemas_of_answers_have_the_keys_of_the_contract_in_their_order(schema: str, names: list[str]) -> None:
+    assert list(DOCUMENT["components"]["schemas"][schema]["properties"]) == names
+
+
+def test_every_key_of_an_answer_is_always_there_and_no_other() -> None:
+    for schema in DOCUMENT["components"]["schemas"].values():
+        assert schema["required"] == list(schema["properties"])
+        assert schema["additionalProperties"] is False
+
+
+def test_messages_of_failures_are_those_of_the_error_classes() -> None:
+    known = {(kind.status, kind.message) for kind in error_classes() if hasattr(kind, "message")}
+    worded_elsewhere = {BadRequest.status, RateLimitExceeded.status}
+
+    for status, message, _ in failures():
+        assert status in worded_elsewhere or (status, message) in known
+
+
+def test_every_error_a_client_may_meet_is_documented() -> None:
+    told = {message for _, message, _ in failures()}
+    told |= {errors.NotFound.message, errors.MethodNotAllowed.message}
+
+    for kind in error_classes():
+        if hasattr(kind, "message") and kind not in {BadRequest, CrossOrigin, RateLimitExceeded}:
+            assert kind.message in told
+
+
+def test_the_message_about_cursors_is_the_one_given() -> None:
+    with pytest.raises(BadRequest) as raised:
+        decode_cursor("!")
+
+    assert (400, raised.value.message) in {(status, message) for status, message, _ in failures()}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "status=done"])
+async def test_the_messages_about_job_queries_are_the_ones_given(world: World, query: str) -> None:
+    key = await world.client_with_key()
+
+    answer = await world.http.get(f"/api/v1/connections/conn_1/jobs?{query}", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()["error"]) in {(status, message) for status, message, _ in failures()}
+
+
+def test_failures_carry_the_headers_their_classes_send() -> None:
+    headers = {status: set(failure["headers"]) for status, _, failure in failures()}
+
+    assert "Retry-After" in headers[429] & headers[503]
+    assert "WWW-Authenticate" in headers[401]
+    assert "RateLimit" not in headers[401]
+    assert all("X-Request-Id" in names for names in headers.values())
+    assert "Allow" in DOCUMENT["components"]["responses"]["MethodNotAllowed"]["headers"]
+
+
+def test_headers_of_success_name_paging_and_staleness_where_they_occur() -> None:
+    headers = {operation["operationId"]: set(operation["responses"]["200"]["headers"]) for operation in operations()}
+
+    assert {name for name, found in headers.items() if "Link" in found} == {"listJobs"}
+    assert {name for name, found in headers.items() if "Warning" in found} == {"getStatus", "listConnections"}
+    assert DOCUMENT["components"]["headers"]["Warning"]["example"] == staleness_headers(is_fresh=False)["Warning"]
+
+
+def test_the_key_format_is_the_one_of_keys() -> None:
+    scheme = DOCUMENT["components"]["securitySchemes"]["apiKey"]
+
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    assert re.fullmatch(scheme["bearerFormat"], keys.mint(lambda characters: characters[0]))
+
+
+def test_job_statuses_are_closed_in_the_question_and_open_in_the_answer() -> None:
+    components = DOCUMENT["components"]
+
+    assert components["parameters"]["Status"]["schema"]["enum"] == list(JOB_STATUSES)
+    assert "enum" not in components["schemas"]["Job"]["properties"]["status"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        (RatePolicy(100, 60), "100 at once, then one every 0.6 seconds"),
+        (RatePolicy(60, 60), "60 at once, then one every 1 second"),
+        (RatePolicy(1, 86400), "1 at once, then one every 86400 seconds"),
+        (RatePolicy(7, 1), "7 at once, then one every 0.143 seconds"),
+    ],
+)
+def test_says_the_burst_in_words(rate: RatePolicy, words: str) -> None:
+    assert burst_in_words(rate) == words
+
+
+def test_the_limit_and_its_message_follow_the_policy() -> None:
+    document = build_openapi(server_url="https://gateway.example", rate=RatePolicy(5, 3600))
+    refusal = document["components"]["responses"]["RateLimitExceeded"]["content"]["application/json"]
+
+    assert document["servers"] == [{"url": "https://gateway.example"}]
+    assert document["components"]["headers"]["RateLimit-Policy"]["example"] == '"default";q=5;w=3600'
+    assert [example["value"]["error"] for example in refusal["examples"].values()] == [
+        "Rate limit exceeded — 5 requests per hour per API key"
+    ]

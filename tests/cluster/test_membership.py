@@ -1,0 +1,123 @@
+"""How many gateways there are, which of them each is, and whose turn it is."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.cluster.membership import OUTAGE_SECONDS, STEADY_SECONDS, Membership, require_room
+from gateway.errors import DatabaseRefused
+from gateway.store import LIVE_SECONDS, Store, create_database
+from gateway.store.leadership import LeasedLeadership, SoleLeadership
+
+FASTEST_SENDING_SECONDS = 3.0
+"""What connecting to Airbyte may take at most."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    await create_database(tmp_path / "gateway.db")
+    async with Store(tmp_path / "gateway.db") as opened:
+        yield opened
+
+
+async def test_each_knows_how_many_there_are_and_takes_its_share(store: Store) -> None:
+    members = [Membership(store, is_alone=False) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for member in members:
+            await stack.enter_async_context(member.joined())
+        for member in members:
+            await member.look()
+
+        assert [member.count for member in members] == [3, 3, 3]
+        assert [member.share(4) for member in members] == [2, 1, 1]
+        assert [member.share(2) for member in members] == [1, 1, 0]
+
+    assert await store.gateways.live() == []
+
+
+async def test_who_has_not_joined_is_alone(store: Store) -> None:
+    member = Membership(store, is_alone=True)
+
+    assert (member.count, member.share(4)) == (1, 4)
+
+
+async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -> None:
+    async with Membership(store, is_alone=False).joined():
+        with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
+            async with Membership(store, is_alone=True).joined():
+                pytest.fail("joined")
+
+
+async def test_who_is_started_in_the_place_of_a_killed_one_says_that_it_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.cluster.membership.LIVE_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.cluster.membership.LOOK_SECONDS", 0.02)
+    said: list[str] = []
+    async with Membership(store, is_alone=True).joined():
+        with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
+            await require_room(store, is_alone=True, waits=said.append)
+    assert len(said) == 1
+    assert "rate_limit.backend" in said[0]
+
+    await require_room(store, is_alone=True, waits=said.append)
+    assert len(said) == 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(Membership, "_now", staticmethod(lambda: now[0]))
+    return now
+
+
+async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(store: Store, clock: list[float]) -> None:
+    member = Membership(store, is_alone=False)
+    assert not member.is_sure
+    async with member.joined():
+        assert member.is_sure
+        clock[0] += LIVE_SECONDS - FASTEST_SENDING_SECONDS
+        assert not member.is_sure
+        await member.beat()
+        assert member.is_sure
+
+
+async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(
+    store: Store, clock: list[float]
+) -> None:
+    member = Membership(store, is_alone=False)
+    async with member.joined():
+        assert member.silence_seconds() == LIVE_SECONDS
+        clock[0] += 60
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        await member.beat()
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        clock[0] += STEADY_SECONDS - 1
+        await member.beat()
+        assert member.silence_seconds() == OUTAGE_SECONDS
+        clock[0] += 1
+        await member.beat()
+        assert member.silence_seconds() == LIVE_SECONDS
+
+
+async def test_work_is_done_by_one_and_not_again_too_soon(store: Store) -> None:
+    one, two = LeasedLeadership(store, "one"), LeasedLeadership(store, "two")
+
+    assert await one.acquire("work", seconds=60)
+    assert not await two.acquire("work", seconds=60)
+    assert (await two.state("work")).holder == "one"
+    await one.complete("work", "well")
+    assert not await two.acquire("work", seconds=60, unless_done_within=60)
+    assert (await two.state("work")).note == "well"
+    assert await two.acquire("work", seconds=60)
+
+
+async def test_a_gateway_alone_always_has_its_turn() -> None:
+    leadership = SoleLeadership()
+
+    assert await leadership.acquire("work", seconds=60, unless_done_within=60)
+    await leadership.complete("work")
+    assert await leadership.acquire("work", seconds=60, unless_done_within=60)
+    assert (await leadership.state("work")).done_seconds_ago is None

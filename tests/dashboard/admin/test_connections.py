@@ -1,0 +1,419 @@
+"""The operator's pages about connections: Airbyte's live list, giving, mapping, renaming, removing."""
+
+import asyncio
+
+import pytest
+
+from gateway.provisioning import discovery
+from gateway.sandbox.faults import Answer
+from tests.dashboard.support import signed_in, words
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer
+
+CONNECTIONS = "/dashboard/admin/connections"
+OF_CLIENTS = f"{CONNECTIONS}/of-clients"
+XSS = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+
+def workspace(world: World, name: str = "Work") -> str:
+    return world.sandbox.world.add_workspace(name).workspace_id
+
+
+def theirs(world: World, workspace_id: str, name: str, source_type: str = "shopify") -> str:
+    return world.sandbox.world.add_connection(workspace_id, source_type, name=name).connection_id
+
+
+def airbyte_down(world: World, answers: int = 1000) -> None:
+    world.sandbox.faults.answer_with(Answer.html(502), times=answers)
+
+
+def ticked(airbyte_id: str, label: str = "Shop", connector_type: str = "shopify") -> dict[str, str]:
+    return {f"tick-{airbyte_id}": "1", f"label-{airbyte_id}": label, f"type-{airbyte_id}": connector_type}
+
+
+def lists_read(world: World) -> int:
+    return len([each for each in world.sandbox.requests if each.path.endswith("/connections")])
+
+
+async def test_airbytes_list_shows_names_workspaces_types_and_whose_they_are(world: World) -> None:
+    await world.client_with_key("acme")
+    first, second = workspace(world, "Alpha"), workspace(world, "Beta")
+    theirs(world, first, "Orders → Warehouse", "postgres")
+    theirs(world, second, "Other → Warehouse")
+    mapped = theirs(world, first, "Ads → Warehouse", "")
+    await world.provisioning.add_connection("acme", connector_type="ads", label="Our ads", airbyte_id=mapped)
+    admin = await signed_in(world, None)
+
+    alpha, beta = await admin.get(CONNECTIONS), await admin.get(f"{CONNECTIONS}?workspace={second}")
+
+    assert "Alpha" in alpha.text
+    assert "Beta" in alpha.text
+    assert 'value="Orders"' in alpha.text
+    assert 'value="postgres"' in alpha.text
+    assert "Ads → Warehouse active Acme Our ads ads" in words(alpha)
+    assert "All (2)" in words(alpha)
+    assert "Not given yet (1)" in words(alpha)
+    assert "Other → Warehouse" in words(beta)
+    assert "Orders" not in words(beta)
+
+
+async def test_several_are_given_at_once(world: World) -> None:
+    key = await world.client_with_key("acme")
+    place = workspace(world)
+    one, two, three = (theirs(world, place, f"Shop {number} -> Warehouse") for number in (1, 2, 3))
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(
+        f"{CONNECTIONS}?workspace={place}",
+        data={"client": "acme", **ticked(one, "First"), **ticked(two, "Second ", "stripe"), f"label-{three}": "Third"},
+    )
+
+    listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
+    assert answer.status_code == 303
+    assert answer.headers["location"].endswith(f"?workspace={place}&done=given")
+    assert [(row["label"], row["connector_type"], row["status"]) for row in listed] == [
+        ("First", "shopify", "active"),
+        ("Second", "stripe", "active"),
+    ]
+
+
+async def test_one_that_is_given_already_is_refused_and_nothing_else_happens(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.client_with_key("globex")
+    _, taken = await world.mapped_connection("acme")
+    free = theirs(world, next(iter(world.sandbox.world.workspaces)), "Free")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(CONNECTIONS, data={"client": "globex", **ticked(free, "Free"), **ticked(taken, "Mine")})
+
+    globex = await world.services.store.clients.by_slug("globex")
+    assert answer.status_code == 400
+    assert "Mine belongs to a client already; nothing was changed" in words(answer)
+    assert (await world.services.store.connections.of_client(globex.id)).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        ({}, "Tick the connections to give"),
+        ({"client": ""} | ticked(NEVER_MAPPED), "Choose the client"),
+        ({"client": "nobody"} | ticked(NEVER_MAPPED), "There is no client"),
+        ({"client": "acme"} | ticked(NEVER_MAPPED, ""), "Each label must be"),
+        ({"client": "acme"} | ticked(NEVER_MAPPED, "Shop", "Bad Type"), "The connector type of Shop must be"),
+        ({"client": "acme"} | ticked(NEVER_MAPPED), "Airbyte has no connection"),
+        ({"client": "acme"} | ticked("not-an-id"), "The Airbyte id must be a UUID"),
+    ],
+)
+async def test_what_cannot_be_given_says_why(world: World, form: dict[str, str], problem: str) -> None:
+    await world.client_with_key("acme")
+    workspace(world)
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(CONNECTIONS, data=form or {"client": "acme"})
+
+    assert answer.status_code == 400
+    assert problem.casefold() in words(answer).casefold()
+    assert await world.services.store.connections.all() == []
+
+
+async def test_what_was_typed_is_kept_when_it_is_refused(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    one, two = theirs(world, place, "One"), theirs(world, place, "Two")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(
+        f"{CONNECTIONS}?workspace={place}", data={"client": "acme", **ticked(one, "Typed one", "BAD"), **ticked(two)}
+    )
+
+    assert answer.status_code == 400
+    assert 'value="Typed one"' in answer.text
+    assert 'value="BAD"' in answer.text
+    assert answer.text.count(" checked") == 2
+    assert '<option value="acme" selected>' in answer.text
+
+
+async def test_what_goes_wrong_in_the_middle_says_what_was_done(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    good = theirs(world, place, "Good")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(good, "Good"), **ticked(NEVER_MAPPED)})
+
+    assert answer.status_code == 400
+    assert "Given before that: 1" in words(answer)
+    assert [row.label for row in await world.services.store.connections.all()] == ["Good"]
+
+
+async def test_airbyte_down_is_a_sentence(world: World) -> None:
+    await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+    airbyte_down(world)
+
+    answer = await admin.get(CONNECTIONS)
+
+    assert answer.status_code == 200
+    assert "Airbyte’s list cannot be read: upstream service unreachable." in words(answer)
+
+
+async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    kept = theirs(world, place, "Known → Warehouse")
+    admin = await signed_in(world, None)
+    await admin.get(CONNECTIONS)
+    airbyte_down(world)
+    world.clock.advance(600)
+
+    answer = await admin.get(CONNECTIONS)
+    given = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(kept)})
+
+    assert "cannot be read" in words(answer)
+    assert "Shown is what it was 10 minutes ago." in words(answer)
+    assert "Known → Warehouse" in words(answer)
+    assert given.headers["location"].endswith("?done=unchecked")
+
+
+async def test_airbyte_that_hangs_holds_no_page_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "WAIT_SECONDS", 0.05)
+    await world.client_with_key("acme")
+    theirs(world, workspace(world), "Late → Warehouse")
+    admin = await signed_in(world, None)
+    world.sandbox.faults.get_hang = asyncio.Event()
+
+    waiting = await admin.get(CONNECTIONS)
+    world.sandbox.faults.get_hang.set()
+    world.sandbox.faults.get_hang = None
+    there = await admin.get(CONNECTIONS)
+
+    assert waiting.status_code == 200
+    assert "Airbyte’s list is being read, 0 so far" in words(waiting)
+    assert 'data-live="2"' in waiting.text
+    assert "Late → Warehouse" in words(there)
+    assert "data-live" not in there.text
+
+
+async def test_500_connections_are_paged_and_searched_without_asking_again(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    for number in range(500):
+        theirs(world, place, f"Shop {number:03}")
+    world.sandbox.faults.unordered = True
+    admin = await signed_in(world, None)
+
+    first = await admin.get(CONNECTIONS)
+    async with asyncio.timeout(BOUND_SECONDS):
+        while "list is being read" in words(first):
+            first = await admin.get(CONNECTIONS)
+    read = lists_read(world)
+    last, found = await admin.get(f"{CONNECTIONS}?page=10"), await admin.get(f"{CONNECTIONS}?q=SHOP+499")
+
+    assert "1 to 50 of 500" in words(first)
+    assert "451 to 500 of 500" in words(last)
+    assert "Shop 499" in words(last)
+    assert "1 found for “ SHOP 499 ”" in words(found)
+    assert lists_read(world) == read >= 26
+
+
+async def test_the_list_is_read_again_on_request_and_after_a_minute(world: World) -> None:
+    admin = await signed_in(world, None)
+    place = workspace(world)
+    await admin.get(CONNECTIONS)
+    theirs(world, place, "Newcomer")
+
+    stale, again = await admin.get(CONNECTIONS), await admin.get(f"{CONNECTIONS}?again=1")
+    theirs(world, place, "Latecomer")
+    world.clock.advance(61)
+    later = await admin.get(CONNECTIONS)
+
+    assert "Newcomer" not in words(stale)
+    assert "Newcomer" in words(again)
+    assert "Latecomer" in words(later)
+
+
+async def test_only_what_nobody_has_may_be_shown(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.mapped_connection("acme")
+    admin = await signed_in(world, None)
+
+    answer = await admin.get(f"{CONNECTIONS}?show=free")
+
+    assert "Everything in this workspace is given to a client." in words(answer)
+
+
+async def test_what_airbyte_deleted_is_flagged(world: World) -> None:
+    key = await world.client_with_key("acme")
+    (deleted, deleted_id), (forgotten, forgotten_id) = [await world.mapped_connection() for _ in range(2)]
+    sound, _ = await world.mapped_connection()
+    world.sandbox.world.remove_connection(deleted_id)
+    world.sandbox.world.forget_connection(forgotten_id)
+    admin = await signed_in(world, None)
+
+    await admin.get(CONNECTIONS)
+    answer = await admin.get(f"{OF_CLIENTS}?mapping=vanished")
+
+    listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
+    assert "2 mapped to what Airbyte has deleted" in words(answer)
+    assert deleted in answer.text
+    assert forgotten in answer.text
+    assert sound not in answer.text
+    assert {row["id"]: row["status"] for row in listed} == {
+        deleted: "deprecated",
+        forgotten: "deprecated",
+        sound: "active",
+    }
+
+
+async def test_what_is_merely_missing_from_the_list_is_not_flagged(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.mapped_connection()
+    empty = Answer(200, body=b'{"data":[],"next":"","previous":""}')
+    world.sandbox.faults.answer_with(empty, when=lambda _, path: path.endswith("/connections"))
+    admin = await signed_in(world, None)
+
+    await admin.get(CONNECTIONS)
+
+    assert [row.mapping for row in await world.services.store.connections.all()] == ["mapped"]
+
+
+async def test_what_is_unmapped_is_flagged(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.provisioning.add_connection("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    await world.mapped_connection()
+    admin = await signed_in(world, None)
+
+    everything, unmapped = await admin.get(OF_CLIENTS), await admin.get(f"{OF_CLIENTS}?mapping=unmapped")
+
+    assert "1 not mapped to anything in Airbyte yet." in words(everything)
+    assert "Later" in words(unmapped)
+    assert "Shop" not in words(unmapped).replace("shopify", "")
+
+
+async def test_the_list_of_clients_needs_no_airbyte(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.mapped_connection()
+    admin = await signed_in(world, None)
+    asked = len(world.sandbox.requests)
+
+    answer = await admin.get(OF_CLIENTS)
+
+    assert "Shop Acme shopify active" in words(answer)
+    assert len(world.sandbox.requests) == asked
+
+
+async def test_a_connection_is_renamed(world: World) -> None:
+    key = await world.client_with_key("acme")
+    connection, _ = await world.mapped_connection()
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CONNECTIONS}/{connection}/rename", data={"label": "Web shop"})
+    refused = await admin.post(f"{CONNECTIONS}/{connection}/rename", data={"label": "\u200b"})
+
+    listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
+    assert answer.headers["location"].endswith(f"{connection}?done=renamed")
+    assert [row["label"] for row in listed] == ["Web shop"]
+    assert refused.status_code == 400
+
+
+async def test_a_vanished_one_is_mapped_to_one_that_nobody_has(world: World) -> None:
+    key = await world.client_with_key("acme")
+    connection, old = await world.mapped_connection()
+    _, taken = await world.mapped_connection()
+    place = next(iter(world.sandbox.world.workspaces))
+    new = theirs(world, place, "Replacement → Warehouse")
+    world.sandbox.world.remove_connection(old)
+    admin = await signed_in(world, None)
+
+    page = await admin.get(f"{CONNECTIONS}/{connection}")
+    answer = await admin.post(f"{CONNECTIONS}/{connection}/map", data={"airbyte_id": new})
+
+    synced = await world.http.post(f"/api/v1/connections/{connection}/sync", headers=bearer(key))
+    assert "Replacement → Warehouse" in words(page)
+    assert f'value="{new}"' in page.text
+    assert f'value="{taken}"' not in page.text
+    assert answer.headers["location"].endswith(f"{connection}?done=mapped")
+    assert synced.json()["job"]["connectionId"] == new
+
+
+async def test_it_says_that_what_it_is_mapped_to_is_gone(world: World) -> None:
+    await world.client_with_key("acme")
+    connection, old = await world.mapped_connection()
+    world.sandbox.world.remove_connection(old)
+    admin = await signed_in(world, None)
+    await admin.get(CONNECTIONS)
+
+    answer = await admin.get(f"{CONNECTIONS}/{connection}")
+
+    assert "Airbyte has deleted what it is mapped to" in words(answer)
+
+
+async def test_a_mapping_that_is_taken_is_refused(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.client_with_key("globex")
+    _, taken = await world.mapped_connection("acme")
+    connection, own = await world.mapped_connection("globex")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CONNECTIONS}/{connection}/map", data={"airbyte_id": taken})
+
+    assert answer.status_code == 400
+    assert f"The Airbyte connection {taken} is already mapped to a connection" in words(answer)
+    assert (await world.services.store.connections.any_by_id(connection)).airbyte_id == own
+
+
+async def test_mapping_needs_no_airbyte(world: World) -> None:
+    await world.client_with_key("acme")
+    connection, _ = await world.provisioning.add_connection(
+        "acme", connector_type="shopify", label="Later", airbyte_id=None
+    )
+    new = theirs(world, workspace(world), "New")
+    admin = await signed_in(world, None)
+    airbyte_down(world)
+
+    page = await admin.get(f"{CONNECTIONS}/{connection.id}")
+    answer = await admin.post(f"{CONNECTIONS}/{connection.id}/map", data={"airbyte_id": new})
+
+    assert page.status_code == 200
+    assert "cannot be read" in words(page)
+    assert answer.headers["location"].endswith("?done=unchecked")
+
+
+async def test_a_connection_is_removed(world: World) -> None:
+    key = await world.client_with_key("acme")
+    connection, _ = await world.mapped_connection()
+    admin = await signed_in(world, None)
+    asked = await admin.get(f"{CONNECTIONS}/{connection}")
+
+    answer = await admin.post(f"{CONNECTIONS}/{connection}/remove", data={})
+
+    gone = await world.http.post(f"/api/v1/connections/{connection}/sync", headers=bearer(key))
+    assert "its id answers 404 from the next request on" in words(asked)
+    assert answer.headers["location"].endswith("of-clients?done=removed")
+    assert gone.status_code == 404
+
+
+@pytest.mark.parametrize("action", ["rename", "map", "remove"])
+async def test_an_unknown_connection_is_not_found(world: World, action: str) -> None:
+    admin = await signed_in(world, None)
+
+    assert (await admin.get(f"{CONNECTIONS}/conn_0000000000000000")).status_code == 404
+    assert (await admin.post(f"{CONNECTIONS}/conn_0000000000000000/{action}", data={})).status_code == 404
+
+
+async def test_what_airbyte_calls_things_is_never_markup(world: World) -> None:
+    await world.provisioning.add_client(slug="acme", name=XSS, plan="free")
+    place = workspace(world, XSS)
+    workspace(world, "Other")
+    theirs(world, place, XSS)
+    mapped = theirs(world, place, "Mapped")
+    connection, _ = await world.provisioning.add_connection(
+        "acme", connector_type="shopify", label=XSS, airbyte_id=mapped
+    )
+    admin = await signed_in(world, None)
+
+    paths = (CONNECTIONS, OF_CLIENTS, f"{CONNECTIONS}/{connection.id}", f"{CONNECTIONS}?q=%22%3E%3Cscript%3E")
+    answers = [await admin.get(f"{path}{'&' if '?' in path else '?'}workspace={place}") for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert all("<script>alert" not in answer.text and "<img" not in answer.text for answer in answers)
+    assert all("&#34;&gt;&lt;script&gt;" in answer.text for answer in answers)

@@ -1,0 +1,139 @@
+"""The unit files: what deploy/ holds, what differs from machine to machine, and what systemd thinks of them."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.deployment.systemd import Credential, Installation, service_unit, socket_unit, unit_files
+from gateway.errors import Invalid
+from gateway.web.server.server import (
+    DRAIN_SECONDS,
+    GRACE_SECONDS,
+    HANDOVER_SECONDS,
+    MOST_CONNECTIONS,
+    RESERVED_DESCRIPTORS,
+)
+from tests.support import BOUND_SECONDS
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+WORST_EXPOSURE = 2.0
+EXPOSURE = re.compile(r"Overall exposure level for gateway\.service: ([0-9.]+)")
+
+
+def values(unit: str, key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", unit, re.MULTILINE)
+
+
+def analyze(*arguments: str) -> str:
+    """What systemd-analyze says. Missing, it is a failure in CI and a skip elsewhere."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("systemd is not installed")
+        pytest.skip("systemd is not installed")
+    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=BOUND_SECONDS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["gateway.service", "gateway.socket"])
+def test_what_is_shipped_is_what_the_defaults_make(name: str) -> None:
+    assert (DEPLOY / name).read_text(encoding="utf-8") == unit_files(Installation())[f"/etc/systemd/system/{name}"]
+
+
+@pytest.mark.parametrize("credential", ["client_secret", "password", ""])
+def test_it_exposes_little(tmp_path: Path, credential: Credential) -> None:
+    unit = tmp_path / "gateway.service"
+    unit.write_text(service_unit(Installation(program=("/bin/true",), credential=credential)))
+
+    (level,) = EXPOSURE.findall(analyze("security", "--offline=true", str(unit)))
+
+    assert float(level) <= WORST_EXPOSURE
+
+
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    odd = Installation(
+        program=("/bin/true", 'a "b" $c %d'),
+        settings="/srv/my settings/settings.toml",
+        listen="[::1]:8080",
+        database_folder="/srv/my data",
+    )
+    for path, text in unit_files(odd).items():
+        (tmp_path / Path(path).name).write_text(text)
+
+    assert analyze("verify", *(str(path) for path in tmp_path.iterdir())) == ""
+
+
+def test_a_stop_has_the_time_that_the_server_takes() -> None:
+    unit = service_unit(Installation())
+    (seconds,) = values(unit, "TimeoutStopSec")
+
+    assert int(seconds.removesuffix("s")) > GRACE_SECONDS + max(DRAIN_SECONDS, HANDOVER_SECONDS)
+    assert int(*values(unit, "LimitNOFILE")) >= MOST_CONNECTIONS + RESERVED_DESCRIPTORS
+
+
+def test_words_with_a_meaning_to_systemd_are_escaped() -> None:
+    unit = service_unit(Installation(program=("/opt/my gate/way", "$HOME", "100%", 'say "hi"', "back\\slash")))
+
+    assert values(unit, "ExecStart") == [
+        '"/opt/my gate/way" $$HOME 100%% "say \\"hi\\"" "back\\\\slash" serve --settings /etc/gateway/settings.toml'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("credential", "lines"),
+    [
+        (
+            "client_secret",
+            ("airbyte-client-secret:/srv/airbyte-client-secret", "CLIENT_SECRET_FILE=%d/airbyte-client-secret"),
+        ),
+        ("password", ("airbyte-password:/srv/airbyte-password", "PASSWORD_FILE=%d/airbyte-password")),
+        ("", ()),
+    ],
+)
+def test_the_secret_that_airbyte_wants_is_handed_over(credential: Credential, lines: tuple[str, ...]) -> None:
+    unit = service_unit(Installation(settings="/srv/settings.toml", credential=credential))
+
+    assert values(unit, "LoadCredential") == list(lines[:1])
+    assert values(unit, "Environment") == [f"GATEWAY_AIRBYTE_{line}" for line in lines[1:]]
+
+
+def test_a_database_elsewhere_may_be_written_to() -> None:
+    assert values(service_unit(Installation()), "ReadWritePaths") == []
+    assert values(service_unit(Installation(database_folder="/srv/data")), "ReadWritePaths") == ["/srv/data"]
+
+
+@pytest.mark.parametrize(
+    ("installation", "expected"),
+    [
+        (Installation(), "yes"),
+        (Installation(program=("/home/ann/gateway",)), "read-only"),
+        (Installation(settings="/root/settings.toml"), "read-only"),
+    ],
+)
+def test_homes_are_hidden_unless_something_of_the_gateway_lies_there(installation: Installation, expected: str) -> None:
+    assert values(service_unit(installation), "ProtectHome") == [expected]
+
+
+def test_the_socket_listens_where_the_settings_say() -> None:
+    assert values(socket_unit(Installation(listen="[::1]:80")), "ListenStream") == ["[::1]:80"]
+
+
+@pytest.mark.parametrize(
+    "installation",
+    [
+        Installation(user="root\nUser=x"),
+        Installation(user=""),
+        Installation(user="Ann Smith"),
+        Installation(settings="/etc/a\nb"),
+        Installation(program=("/bin/\x00",)),
+        Installation(database_folder="/srv/\n"),
+    ],
+)
+def test_what_no_unit_can_name_is_refused(installation: Installation) -> None:
+    with pytest.raises(Invalid):
+        unit_files(installation)

@@ -1,0 +1,99 @@
+"""Airbyte's live list: read once for all who look, and what it tells of mapped connections."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.provisioning import discovery
+from gateway.sandbox.faults import Answer
+from tests.support import World, running_gateway
+
+
+def reads(world: World, noun: str) -> int:
+    return len([each for each in world.sandbox.requests if each.path.endswith(f"/{noun}")])
+
+
+async def test_whoever_looks_meanwhile_shares_one_reading(world: World) -> None:
+    place = world.sandbox.world.add_workspace("Work").workspace_id
+    world.sandbox.world.add_connection(place)
+
+    listings = await asyncio.gather(*(world.services.discovery.connections(place) for _ in range(5)))
+
+    assert [len(listing.rows) for listing in listings] == [1] * 5
+    assert reads(world, "connections") == 2  # the last page is empty
+
+
+async def test_connections_are_told_by_name_with_their_types(world: World) -> None:
+    place = world.sandbox.world.add_workspace("Work").workspace_id
+    for name, source_type in (("beta", "postgres"), ("Alpha", ""), ("gamma", "Not A Slug")):
+        world.sandbox.world.add_connection(place, source_type, name=name)
+
+    rows = (await world.services.discovery.connections(place)).rows
+
+    assert [(row.name, row.connector_type) for row in rows] == [
+        ("Alpha", "custom"),
+        ("beta", "postgres"),
+        ("gamma", "custom"),
+    ]
+
+
+async def test_types_that_cannot_be_read_are_left_open(world: World) -> None:
+    place = world.sandbox.world.add_workspace("Work").workspace_id
+    world.sandbox.world.add_connection(place, name="Shop")
+    world.sandbox.faults.answer_with(Answer.html(500), times=9, when=lambda _, path: path.endswith("/sources"))
+
+    listing = await world.services.discovery.connections(place)
+
+    assert [(row.name, row.connector_type) for row in listing.rows] == [("Shop", "")]
+    assert listing.problem == ""
+
+
+async def test_a_workspace_without_a_proper_id_is_passed_over(world: World) -> None:
+    place = world.sandbox.world.add_workspace("Work").workspace_id
+    body = b'{"data":[{"workspaceId":"../x","name":"Odd"},{"workspaceId":"%s","name":"Work"}]}' % place.encode()
+    world.sandbox.faults.answer_with(Answer(200, body=body), when=lambda _, path: path.endswith("/workspaces"))
+
+    listing = await world.services.discovery.workspaces()
+
+    assert [workspace.name for workspace in listing.rows] == ["Work"]
+
+
+async def test_what_was_mapped_unchecked_is_known_from_then_on(world: World) -> None:
+    await world.client_with_key("acme")
+    place = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(place, status="inactive").connection_id
+    world.sandbox.faults.answer_with(Answer.html(502))
+    connection, warning = await world.provisioning.add_connection(
+        "acme", connector_type="shopify", label="Shop", airbyte_id=theirs
+    )
+    assert warning
+    world.clock.advance(60)  # a failed sign-in is not tried again at once
+
+    await world.services.discovery.connections(place)
+
+    known = await world.services.store.connections.any_by_id(connection.id)
+    assert (connection.status, connection.workspace_id) == ("pending", None)
+    assert (known.status, known.workspace_id) == ("inactive", place)
+
+
+async def test_a_forbidden_connection_is_not_taken_for_a_vanished_one(world: World) -> None:
+    await world.client_with_key("acme")
+    _, theirs = await world.mapped_connection()
+    world.sandbox.world.forget_connection(theirs)
+    world.sandbox.faults.user_mode = True
+
+    await world.services.discovery.connections(next(iter(world.sandbox.world.workspaces)))
+
+    assert [row.mapping for row in await world.services.store.connections.all()] == ["mapped"]
+
+
+async def test_a_reading_under_way_ends_with_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "WAIT_SECONDS", 0.01)
+    async with asyncio.timeout(10):
+        async with running_gateway(tmp_path) as world:
+            world.sandbox.faults.get_hang = asyncio.Event()
+            listing = await world.services.discovery.workspaces()
+            assert listing.is_under_way
+
+    assert not listing.is_under_way

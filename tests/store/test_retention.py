@@ -1,0 +1,107 @@
+"""How long rows are kept."""
+
+import asyncio
+import io
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import datetime, timedelta
+
+import pytest
+
+from gateway.airbyte import in_process_transport
+from gateway.services import build_services
+from gateway.store.database import Transaction
+from gateway.store.retention import Retention
+from gateway.telemetry.log import configure_log
+from gateway.times import format_time
+from tests.support import BOUND_SECONDS, START, World
+
+pytestmark = pytest.mark.sqlite_only
+
+DAY = timedelta(days=1)
+KEPT = {"triggers": timedelta(days=90), "key_usage": timedelta(days=40), "activity": timedelta(days=400)}
+INSERT = {
+    "triggers": (
+        "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)"
+        " VALUES (1, 'conn_1', 'airbyte-1', 'key_1', 'request-1', ?, '')"
+    ),
+    "key_usage": "INSERT INTO key_usage VALUES ('key_1', 1, ?, 1, 0, 0)",
+    "activity": "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES (?, '', '', '', 0)",
+}
+SELECT = {
+    "triggers": "SELECT created_at FROM triggers ORDER BY 1",
+    "key_usage": "SELECT hour FROM key_usage ORDER BY 1",
+    "activity": "SELECT at FROM activity WHERE action = '' ORDER BY 1",
+}
+every_table = pytest.mark.parametrize("table", KEPT)
+
+
+async def insert(world: World, table: str, moment: datetime) -> None:
+    async def write(connection: Transaction) -> None:
+        await connection.execute_fetchall(INSERT[table], (format_time(moment),))
+
+    await world.services.store.database.write(write)
+
+
+async def times(world: World, table: str) -> list[str]:
+    return [row[0] for row in await world.services.store.database.fetch_all(SELECT[table])]
+
+
+async def until_left(world: World, table: str, count: int) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while len(await times(world, table)) != count:
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def often(world: World) -> AsyncIterator[None]:
+    """Looks for old rows a hundred times a second instead of once a day."""
+    task = asyncio.create_task(Retention(world.services.store, world.clock, every_seconds=0.01).run())
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@pytest.fixture(autouse=True)
+async def _acme(world: World) -> None:
+    """A client for the rows to belong to."""
+    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+
+
+@every_table
+async def test_a_start_forgets_what_is_older_than_its_time_and_nothing_else(world: World, table: str) -> None:
+    edge = START - KEPT[table]
+    for moment in (edge - DAY, edge - timedelta(milliseconds=1), edge, START):
+        await insert(world, table, moment)
+
+    services = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    async with services.serving():
+        await until_left(world, table, 2)
+
+    assert await times(world, table) == [format_time(edge), format_time(START)]
+
+
+@every_table
+async def test_what_grows_old_while_the_gateway_runs_is_forgotten_too(world: World, table: str) -> None:
+    await insert(world, table, START)
+
+    async with often(world):
+        await asyncio.sleep(0.05)
+        assert await times(world, table) == [format_time(START)]
+        world.clock.advance((KEPT[table] + DAY).total_seconds())
+        await until_left(world, table, 0)
+
+
+async def test_a_database_that_is_busy_is_tried_again(world: World) -> None:
+    stream = io.StringIO()
+    configure_log(level="warning", style="json", stream=stream)
+    await insert(world, "activity", START - KEPT["activity"] - DAY)
+
+    with closing(sqlite3.connect(world.services.settings.database_path, isolation_level=None)) as another_process:
+        another_process.execute("BEGIN IMMEDIATE")
+        async with often(world), asyncio.timeout(BOUND_SECONDS):
+            while "old_rows_not_pruned" not in stream.getvalue():
+                await asyncio.sleep(0.01)
+            another_process.execute("ROLLBACK")
+            await until_left(world, "activity", 0)

@@ -1,0 +1,243 @@
+"""Shedding: who waits for a turn, who is refused, and that nothing of it outlives the overload."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.web.middleware.admission import (
+    LONGEST_WAIT_SECONDS,
+    SHORT_QUEUE,
+    UPSTREAM_ALL,
+    UPSTREAM_READS,
+    Admission,
+    AdmissionMiddleware,
+    Gate,
+)
+from gateway.web.middleware.request_log import SAFE_ID
+from tests.support import HandClock
+
+COST_SECONDS = 0.002
+
+
+@dataclass
+class Costly:
+    """An application that takes its time by the clock; Airbyte's paths wait for `airbyte`."""
+
+    clock: HandClock
+    seconds: float = COST_SECONDS
+    airbyte: asyncio.Event = field(default_factory=asyncio.Event)
+    paths: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.clock.advance(self.seconds)
+        self.paths.append(scope["path"])
+        if scope["path"].endswith(("/jobs", "/sync")):
+            await self.airbyte.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Counter:
+    """Counts what is shed."""
+
+    def __init__(self) -> None:
+        self.shed = 0
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        assert (method, route, status) == ("GET", "/api/v1/*", 503) or method == "POST"
+        self.shed += 1
+
+
+@dataclass
+class House:
+    """The middleware around the application."""
+
+    costly: Costly
+    counter: Counter
+    middleware: AdmissionMiddleware
+
+    async def get(self, path: str, method: str = "GET") -> list[Message]:
+        messages: list[Message] = []
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await self.middleware({"type": "http", "method": method, "path": path}, receive, send)
+        return messages
+
+    async def at_once(self, number: int, path: str = "/api/v1/status") -> list[int]:
+        answers = await asyncio.gather(*(self.get(path) for _ in range(number)))
+        return [messages[0]["status"] for messages in answers]
+
+
+@pytest.fixture
+def house(clock: HandClock) -> House:
+    costly, counter = Costly(clock), Counter()
+    middleware = AdmissionMiddleware(costly, gate=Gate(prefix="/api/v1", monotonic=clock.monotonic, observer=counter))
+    return House(costly, counter, middleware)
+
+
+async def learnt(house: House) -> None:
+    """Let it see what a request costs."""
+    for _ in range(100):
+        await house.at_once(1)
+        await asyncio.sleep(0)
+    house.costly.paths.clear()
+
+
+async def test_a_queue_longer_than_the_wait_is_shed_at_once(house: House) -> None:
+    await learnt(house)
+    began = house.costly.clock.monotonic()
+
+    statuses = await house.at_once(400)
+
+    served = statuses.count(200)
+    assert served == pytest.approx(LONGEST_WAIT_SECONDS / COST_SECONDS, rel=0.15)
+    assert statuses == [200] * served + [503] * (400 - served)
+    assert house.counter.shed == 400 - served
+    assert house.costly.clock.monotonic() - began == pytest.approx(served * COST_SECONDS)
+
+
+async def test_afterwards_all_are_served_again(house: House) -> None:
+    await learnt(house)
+    await house.at_once(1000)
+
+    assert await house.at_once(20) == [200] * 20
+
+
+async def test_cheap_requests_are_queued_in_greater_number(house: House) -> None:
+    house.costly.seconds = 0.0001
+    await learnt(house)
+
+    assert await house.at_once(400) == [200] * 400
+
+
+async def test_a_short_queue_is_never_shed_however_dear_each_seems(house: House) -> None:
+    house.costly.seconds = 0.05
+    await learnt(house)
+
+    # Its turn comes at once to the first, which is no longer in the queue.
+    assert await house.at_once(SHORT_QUEUE + 10) == [200] * (SHORT_QUEUE + 2) + [503] * 8
+
+
+async def test_turns_come_in_the_order_of_the_requests(house: House) -> None:
+    await learnt(house)
+
+    await asyncio.gather(*(house.get(f"/api/v1/{number}") for number in range(30)))
+
+    assert house.costly.paths == [f"/api/v1/{number}" for number in range(30)]
+
+
+async def test_a_refusal_is_json_that_says_when_to_come_back(house: House) -> None:
+    await learnt(house)
+    answers = await asyncio.gather(*(house.get("/api/v1/status") for _ in range(200)))
+
+    start, body = answers[-1]
+    assert start["status"] == 503
+    assert json.loads(body["body"]) == {"error": "Service is busy"}
+    headers = dict(start["headers"])
+    assert SAFE_ID.fullmatch(headers[b"x-request-id"])
+    assert len({dict(start["headers"])[b"x-request-id"] for start, _ in answers[-50:]}) == 50
+    assert headers[b"retry-after"] == b"1"
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"cache-control"] == b"private, no-store"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs/api", "/api/v1"])
+async def test_other_paths_pass_under_any_load(house: House, path: str) -> None:
+    await learnt(house)
+    load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(400)))
+    await asyncio.sleep(0)
+
+    assert (await house.get(path))[0]["status"] == 200
+    # It did not stand in the queue.
+    assert not load.done()
+    await load
+
+
+async def test_a_trigger_is_taken_when_reads_are_shed(house: House) -> None:
+    await learnt(house)
+    house.costly.airbyte.set()
+    load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(400)))
+    await asyncio.sleep(0)
+
+    assert (await house.get("/api/v1/status"))[0]["status"] == 503
+    assert (await house.get("/api/v1/connections/conn_1/sync", "POST"))[0]["status"] == 200
+    await load
+
+
+async def settle() -> None:
+    for _ in range(1000):
+        await asyncio.sleep(0)
+
+
+async def test_requests_waiting_for_airbyte_take_no_place_from_local_ones(house: House) -> None:
+    await learnt(house)
+    waiting = [asyncio.create_task(house.get("/api/v1/connections/conn_1/jobs")) for _ in range(40)]
+    await settle()
+
+    assert await house.at_once(40) == [200] * 40
+
+    house.costly.airbyte.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_reads_waiting_for_airbyte_are_bounded_and_leave_places_for_triggers(house: House) -> None:
+    waiting = []
+    for _ in range(UPSTREAM_READS):
+        waiting.append(asyncio.create_task(house.get("/api/v1/connections/conn_1/jobs")))
+        await asyncio.sleep(0)
+    await settle()
+    assert (await house.get("/api/v1/connections/conn_1/jobs"))[0]["status"] == 503
+    for _ in range(UPSTREAM_ALL - UPSTREAM_READS):
+        waiting.append(asyncio.create_task(house.get("/api/v1/connections/conn_1/sync", "POST")))
+        await asyncio.sleep(0)
+    await settle()
+    assert (await house.get("/api/v1/connections/conn_1/sync", "POST"))[0]["status"] == 503
+    assert (await house.get("/api/v1/status"))[0]["status"] == 200
+
+    house.costly.airbyte.set()
+    assert {messages[0]["status"] for messages in await asyncio.gather(*waiting)} == {200}
+    assert (await house.get("/api/v1/connections/conn_1/jobs"))[0]["status"] == 200
+
+
+async def test_what_one_read_of_all_connections_brings_is_counted_before_it_stands_in_the_queue(house: House) -> None:
+    """Else there would be room for all of it whenever there is room for one."""
+    await learnt(house)
+    gate = house.middleware._gate  # noqa: SLF001 - as the connections have it
+    gate.expect()
+    assert gate.admission.wait_seconds == 0, "nobody waits: whoever comes has his turn at once"
+    load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(30)))
+    await asyncio.sleep(0)
+    waiting = gate.admission.wait_seconds
+    assert 0 < waiting < LONGEST_WAIT_SECONDS
+    assert not gate.is_pressed
+
+    for _ in range(60):
+        gate.expect()
+
+    assert gate.is_pressed
+    await asyncio.sleep(0)
+    assert gate.admission.wait_seconds <= waiting
+    assert not gate.is_pressed
+    await load
+
+
+async def test_a_caller_who_leaves_the_queue_costs_no_turn(clock: HandClock) -> None:
+    admission = Admission(clock.monotonic)
+    tasks = [asyncio.create_task(admission.turn()) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert admission.wait_seconds > 0
+    for task in tasks[10:40]:
+        task.cancel()
+
+    await asyncio.wait(tasks)
+
+    assert admission.wait_seconds == 0
+    await admission.turn()

@@ -1,0 +1,97 @@
+"""Guessing keys through the whole application: one answer for all, and good keys do not feel it."""
+
+import asyncio
+
+import pytest
+from starlette.types import Message
+
+from gateway.auth import keys
+from gateway.auth.guess_throttle import FREE_FAILURES, READS_PER_SECOND
+from gateway.errors import Unauthorized
+from gateway.models import Principal
+from gateway.web.middleware.authentication import AuthenticationMiddleware
+from tests.support import HandClock, World, bearer
+
+
+def guess(number: int) -> dict[str, str]:
+    """A well-formed key that nobody has."""
+    digits = iter(f"{number:030d}")
+    return {"Authorization": f"Bearer {keys.mint(lambda _: next(digits))}"}
+
+
+async def test_guesses_beyond_the_brake_are_answered_like_any_other(world: World) -> None:
+    answers = [await world.http.get("/api/v1/status", headers=guess(number)) for number in range(FREE_FAILURES + 1)]
+    answers += await asyncio.gather(
+        *(world.http.get("/api/v1/status", headers=guess(1000 + number)) for number in range(40))
+    )
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers}) == 1
+    assert len({tuple(name for name in answer.headers if name != "date") for answer in answers}) == 1
+
+
+async def test_keys_work_at_an_address_that_guesses(world: World) -> None:
+    used, unused = await world.client_with_key(), await world.key()
+    assert (await world.http.get("/api/v1/status", headers=bearer(used))).status_code == 200
+    for number in range(FREE_FAILURES):
+        await world.http.get("/api/v1/status", headers=guess(number))
+    flood = asyncio.gather(*(world.http.get("/api/v1/status", headers=guess(1000 + number)) for number in range(40)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert (await world.http.get("/api/v1/status", headers=bearer(used))).status_code == 200
+    tries = [(await world.http.get("/api/v1/status", headers=bearer(unused))).status_code for _ in range(2)]
+    assert tries[-1] == 200
+    await flood
+
+
+class CountingDirectory:
+    """Knows nobody."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def remembered(self, digest: bytes) -> Principal | None:
+        return None
+
+    async def principal(self, digest: bytes) -> Principal | None:
+        self.reads += 1
+        return None
+
+    def count_again(self, key_id: str, moment: float) -> bool:
+        raise AssertionError("nobody is known")
+
+    def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
+        raise AssertionError("nobody is known")
+
+
+async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
+    directory = CountingDirectory()
+    middleware = AuthenticationMiddleware(_unreachable, directory=directory, calls=directory, clock=clock)
+
+    async def one(number: int) -> None:
+        scope = {
+            "type": "http",
+            "client": ("203.0.113.9", 1),
+            "headers": [(b"authorization", guess(number)["Authorization"].encode())],
+        }
+        with pytest.raises(Unauthorized):
+            await middleware(scope, _receive, _send)
+
+    for number in range(FREE_FAILURES):
+        await one(number)
+    await asyncio.gather(*(one(1000 + number) for number in range(2000)))
+
+    assert directory.reads <= FREE_FAILURES + READS_PER_SECOND
+
+
+async def _unreachable(*_: object) -> None:
+    raise AssertionError("nobody gets this far")
+
+
+async def _receive() -> Message:
+    raise AssertionError("nothing is read")
+
+
+async def _send(message: Message) -> None:
+    raise AssertionError("nothing is sent")

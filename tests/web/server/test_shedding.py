@@ -1,0 +1,193 @@
+"""Back-pressure by a clock in the hand, and which requests are told to be whole without being parsed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+import pytest
+
+from gateway.web.server.request_head import PLAIN_GET
+from gateway.web.server.shedding import LONGEST_PAUSE_SECONDS, REFUSALS_EACH_TICK, TICK_SECONDS, BackPressure
+
+A_TICK = TICK_SECONDS * 1.001
+"""Not a rounding error less."""
+
+
+class HandLoop:
+    """An event loop's clock and timers, moved only by `advance`."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._timers: list[tuple[float, Callable[..., None], tuple[Any, ...]]] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def call_later(self, seconds: float, call: Callable[..., None], *arguments: Any) -> None:
+        self._timers.append((self._now + seconds, call, arguments))
+
+    def advance(self, seconds: float) -> None:
+        """The timers that are due run, all as late as a busy loop runs them."""
+        self._now += seconds
+        due = [timer for timer in self._timers if timer[0] <= self._now]
+        self._timers = [timer for timer in self._timers if timer[0] > self._now]
+        for _, call, arguments in due:
+            call(*arguments)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._timers
+
+
+class Caller:
+    """A connection that was refused."""
+
+    def __init__(self, number: int, released: list[int]) -> None:
+        self._number = number
+        self._released = released
+
+    def release(self) -> None:
+        self._released.append(self._number)
+
+
+class House:
+    """Back-pressure, and who was released, in order."""
+
+    def __init__(self) -> None:
+        self.loop = HandLoop()
+        self.pressure = BackPressure()
+        self.released: list[int] = []
+        self._number = 0
+
+    def refuse(self, count: int) -> int:
+        """So many refusals; returns how many of the callers are held."""
+        numbers = range(self._number, self._number + count)
+        self._number += count
+        callers = [Caller(number, self.released) for number in numbers]
+        return sum(self.pressure.holds(caller, self.loop) for caller in callers)  # type: ignore[arg-type]  # all it asks a loop for
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def test_few_refusals_hold_nobody(house: House) -> None:
+    for _ in range(100):
+        assert house.refuse(REFUSALS_EACH_TICK) == 0
+        house.loop.advance(A_TICK)
+
+    assert house.loop.is_idle
+
+
+def test_more_than_a_tick_s_worth_are_held_and_released_in_their_order_at_a_pace(house: House) -> None:
+    assert house.refuse(3 * REFUSALS_EACH_TICK) == 2 * REFUSALS_EACH_TICK
+
+    house.loop.advance(A_TICK)
+    assert house.released == list(range(REFUSALS_EACH_TICK, 2 * REFUSALS_EACH_TICK))
+
+    house.loop.advance(A_TICK)
+    assert house.released == list(range(REFUSALS_EACH_TICK, 3 * REFUSALS_EACH_TICK))
+    assert house.loop.is_idle
+
+
+def test_while_anybody_is_held_nobody_passes_him(house: House) -> None:
+    house.refuse(3 * REFUSALS_EACH_TICK)
+    house.loop.advance(A_TICK)
+
+    assert house.refuse(1) == 1
+    house.loop.advance(2 * A_TICK)
+    assert house.released[-1] == 3 * REFUSALS_EACH_TICK
+
+
+def test_ticks_that_come_late_do_not_slow_the_pace(house: House) -> None:
+    house.refuse(5 * REFUSALS_EACH_TICK)
+
+    house.loop.advance(3 * A_TICK)
+
+    assert len(house.released) == 3 * REFUSALS_EACH_TICK
+
+
+def test_nobody_is_held_longer_than_the_longest_pause_however_many_there_are(house: House) -> None:
+    held = house.refuse(10_000)
+
+    elapsed = 0.0
+    while elapsed < LONGEST_PAUSE_SECONDS + TICK_SECONDS:
+        house.loop.advance(A_TICK)
+        elapsed += TICK_SECONDS
+
+    assert len(house.released) == held
+
+
+def test_after_a_flood_few_refusals_hold_nobody_again(house: House) -> None:
+    house.refuse(2 * REFUSALS_EACH_TICK)
+    for _ in range(2):
+        house.loop.advance(A_TICK)
+
+    assert house.refuse(REFUSALS_EACH_TICK) == 0
+
+
+WHOLE = [
+    b"GET /api/v1/status HTTP/1.1\r\nHost: gateway\r\n\r\n",
+    b"GET /api/v1/connections?limit=1 HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer x\r\nX-Request-Id: \r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost:gateway\r\nAccept: a, b\r\nX-Long: " + b"y" * 4000 + b"\r\n\r\n",
+]
+
+
+class Messages:
+    """What the parser sees in some bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.complete = 0
+        parser = httptools.HttpRequestParser(self)
+        parser.feed_data(data)
+        self.is_kept = parser.should_keep_alive() and not parser.should_upgrade()
+
+    def on_message_complete(self) -> None:
+        self.complete += 1
+
+
+@pytest.mark.parametrize("data", WHOLE)
+def test_what_is_told_without_parsing_is_one_message_and_the_connection_stays(data: bytes) -> None:
+    assert PLAIN_GET.fullmatch(data)
+    messages = Messages(data)
+    assert (messages.complete, messages.is_kept) == (1, True)
+
+
+def with_field(field: bytes) -> bytes:
+    return b"GET /api/v1/status HTTP/1.1\r\nHost: gateway\r\n" + field + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_field(b"Content-Length: 5"),
+        with_field(b"content-length: 0"),
+        with_field(b"CONTENT-LENGTH : 5"),
+        with_field(b"Transfer-Encoding: chunked"),
+        with_field(b"tRANSFER-eNCODING: chunked"),
+        with_field(b"Transfer-Encoding\t: chunked"),
+        with_field(b"Connection: close"),
+        with_field(b"Connection: Upgrade"),
+        with_field(b"Upgrade: h2c"),
+        with_field(b"Expect: 100-continue"),
+        with_field(b"X: y\r\n Content-Length: 5"),
+        with_field(b"X: y\nContent-Length: 5"),
+        with_field(b"X: y\rContent-Length: 5"),
+        with_field(b"X: \0"),
+        with_field(b"X y"),
+        WHOLE[0] + b"G",
+        WHOLE[0] + WHOLE[0],
+        b"\r\n" + WHOLE[0],
+        WHOLE[0][:-2],
+        WHOLE[0].replace(b"GET", b"POST"),
+        WHOLE[0].replace(b"GET", b"HEAD"),
+        WHOLE[0].replace(b"1.1", b"1.0"),
+        WHOLE[0].replace(b" HTTP/1.1", b""),
+        WHOLE[0].replace(b"/api", b"http://gateway/api"),
+        WHOLE[0].replace(b"/status", b"/sta tus"),
+        WHOLE[0].replace(b"\r\n", b"\n"),
+    ],
+)
+def test_whatever_may_mean_more_or_less_is_left_to_the_parser(data: bytes) -> None:
+    assert PLAIN_GET.fullmatch(data) is None

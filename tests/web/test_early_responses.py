@@ -1,0 +1,139 @@
+"""Answers before the application: their ids, and the lines in the log that no flood makes many."""
+
+import asyncio
+import io
+import json
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadRequest, Overloaded, RequestTimeout
+from gateway.telemetry.log import configure_log
+from gateway.web.early_responses import LINES_EACH_SECOND, EarlyResponses
+from gateway.web.middleware.request_log import SAFE_ID
+from gateway.web.responses import raw_error_answer
+from tests.support import BOUND_SECONDS
+
+DATE = [(b"date", b"today")]
+
+
+class Log(io.StringIO):
+    """What was written, as events."""
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+    async def holds(self, event: str, times: int = 1) -> None:
+        """Wait until it does."""
+        async with asyncio.timeout(BOUND_SECONDS):
+            while [each["event"] for each in self.events].count(event) < times:
+                await asyncio.sleep(0.01)
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, int]] = []
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        self.seen.append((method, route, status))
+
+
+@pytest.fixture
+def log() -> Log:
+    stream = Log()
+    configure_log(level="info", style="json", stream=stream)
+    return stream
+
+
+def id_in(answer: bytes) -> str:
+    head = answer.partition(b"\r\n\r\n")[0].decode("ascii")
+    (request_id,) = [line.removeprefix("x-request-id: ") for line in head.split("\r\n") if "x-request-id" in line]
+    return request_id
+
+
+async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log: Log) -> None:
+    observer = Observer()
+
+    answer = EarlyResponses(observer).refuse(BadRequest("Host is missing"), "GET", DATE)
+
+    request_id = id_in(answer)
+    assert answer == raw_error_answer(
+        BadRequest("Host is missing"), [*DATE, (b"x-request-id", request_id.encode("ascii"))]
+    )
+    (event,) = log.events
+    assert event.pop("time")
+    assert event == {
+        "event": "request",
+        "level": "info",
+        "request_id": request_id,
+        "method": "GET",
+        "route": "unparsed",
+        "status": 400,
+        "error": "Host is missing",
+    }
+    assert observer.seen == [("GET", "unparsed", 400)]
+
+
+async def test_no_two_answers_share_an_id() -> None:
+    one, other = EarlyResponses(), EarlyResponses()
+    ids = [id_in(each.refuse(RequestTimeout(), "-", [])) for each in (one, other) for _ in range(10)]
+    ids += [id_in(each.shed(DATE)) for each in (one, other) for _ in range(10)]
+
+    assert len(set(ids)) == 40
+    assert all(SAFE_ID.fullmatch(each.encode("ascii")) for each in ids)
+
+
+async def test_a_flood_of_refusals_is_a_few_lines_and_their_number(log: Log) -> None:
+    refusals = EarlyResponses()
+
+    ids = [id_in(refusals.refuse(RequestTimeout(), "-", [])) for _ in range(1000)]
+    await log.holds("requests_refused_unlogged")
+
+    *lines, summary = log.events
+    assert [line["request_id"] for line in lines] == ids[:LINES_EACH_SECOND]
+    assert summary["count"] == 1000 - LINES_EACH_SECOND
+    assert (summary["first_request_id"], summary["last_request_id"]) == (ids[LINES_EACH_SECOND], ids[-1])
+
+
+async def test_after_a_flood_a_refusal_has_its_line_again(log: Log) -> None:
+    refusals = EarlyResponses()
+    for _ in range(LINES_EACH_SECOND + 1):
+        refusals.refuse(RequestTimeout(), "-", [])
+    await log.holds("requests_refused_unlogged")
+
+    answer = refusals.refuse(RequestTimeout(), "POST", [])
+
+    assert (log.events[-1]["method"], log.events[-1]["request_id"]) == ("POST", id_in(answer))
+
+
+async def test_what_is_shed_has_one_line_a_second_that_says_how_many(log: Log) -> None:
+    refusals = EarlyResponses()
+
+    ids = [id_in(refusals.shed(DATE)) for _ in range(1000)]
+    await log.holds("requests_shed")
+    more = [id_in(refusals.shed(DATE)) for _ in range(10)]
+    await log.holds("requests_shed", 2)
+
+    first, second = log.events
+    assert (first["level"], first["count"], second["count"]) == ("warning", 1000, 10)
+    assert (first["first_request_id"], first["last_request_id"]) == (ids[0], ids[-1])
+    assert (second["first_request_id"], second["last_request_id"]) == (more[0], more[-1])
+
+
+async def test_what_is_shed_is_answered_with_the_headers_of_the_moment() -> None:
+    refusals = EarlyResponses()
+    for headers in (DATE, DATE, [(b"date", b"tomorrow")], []):
+        answer = refusals.shed(headers)
+
+        expected = [*headers, (b"x-request-id", id_in(answer).encode("ascii"))]
+        assert answer == raw_error_answer(Overloaded(), expected, ends=False)
+
+
+async def test_a_second_without_refusals_has_no_line(log: Log) -> None:
+    refusals = EarlyResponses()
+    refusals.refuse(RequestTimeout(), "-", [])
+    refusals.shed(DATE)
+    await log.holds("requests_shed")
+
+    assert [event["event"] for event in log.events] == ["request", "requests_shed"]
