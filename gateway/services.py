@@ -11,8 +11,10 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.airbyte import Airbyte, Deadlines, Transport, connect_airbyte
+from gateway.background import Background, Failure, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import Limiter
 from gateway.models import RatePolicy
@@ -33,6 +35,12 @@ from gateway.times import Clock
 
 FLUSH_SECONDS = 30.0
 """How far last uses and usage counts may lag."""
+
+USAGE_FLUSH = "usage flush"
+LEFT_OVER_TRIGGERS = "left-over triggers"
+RETENTION = "retention"
+LOOP_LAG = "loop lag"
+"""Names of background tasks, as logs, /readyz and /metrics tell them."""
 
 log = structlog.get_logger()
 
@@ -55,6 +63,7 @@ class Services:
     limiter: Limiter | SharedLimiter
     cluster: Cluster
     metrics: Metrics
+    background: Background
     loop_lag: LoopLag
     flush_seconds: float = FLUSH_SECONDS
 
@@ -65,6 +74,7 @@ class Services:
         `cluster` is left when no trigger is under way any more: others would take it for the one of a dead gateway.
         """
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.background.close)
             stack.push_async_callback(self.airbyte.close)
             await stack.enter_async_context(self.store)
             await stack.enter_async_context(cluster or nullcontext())
@@ -73,32 +83,27 @@ class Services:
             stack.push_async_callback(self.sync_history.close)
             stack.push_async_callback(self.syncs.close)
             stack.push_async_callback(self.discovery.close)
-            flusher = asyncio.create_task(self._keep_flushing())
-            stack.push_async_callback(_cancel, flusher)
+            stack.push_async_callback(self.background.start(USAGE_FLUSH, self._keep_flushing).stop)
             yield
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """`opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
-        async with self.opened(self.cluster.joined()):
-            tidying = asyncio.create_task(self.audit.keep_tidy(await self.audit.left_over()))
-            forgetting = asyncio.create_task(self.retention.run())
-            watching = asyncio.create_task(self.loop_lag.run())
-            try:
-                yield
-            finally:
-                await _cancel(tidying)
-                await _cancel(forgetting)
-                await _cancel(watching)
+        """Be `opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
+        async with self.opened(self.cluster.joined()), AsyncExitStack() as stack:
+            left_over = await self.audit.left_over()
+            for name, work in (
+                (LEFT_OVER_TRIGGERS, lambda _progress: self.audit.keep_tidy(left_over)),
+                (RETENTION, self.retention.run),
+                (LOOP_LAG, self.loop_lag.run),
+            ):
+                stack.push_async_callback(self.background.start(name, work).stop)
+            yield
 
-    async def _keep_flushing(self) -> None:
+    async def _keep_flushing(self, progress: Progress) -> None:
         while True:
             await asyncio.sleep(self.flush_seconds)
-            try:
-                await self._flush_usage()
-            except Exception:
-                # Whatever it was, the next flush may well succeed; an ended task would never write again.
-                log.exception("usage_not_written")
+            await self._flush_usage()
+            progress()
 
     async def _flush_usage(self) -> None:
         try:
@@ -107,29 +112,35 @@ class Services:
             log.warning("usage_not_written", detail=error.detail)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+def _log_failure(failure: Failure) -> None:
+    log.error(
+        "background_task_failed",
+        task=failure.task,
+        restarts_in_seconds=failure.pause_seconds,
+        exc_info=failure.error,
+    )
 
 
 def build_services(
-    settings: Settings, clock: Clock, *, transport: Transport | None = None, deadlines: Deadlines | None = None
+    settings: Settings,
+    clock: Clock,
+    *,
+    transport: Transport | None = None,
+    deadlines: Deadlines | None = None,
+    background: Background | None = None,
+    cluster_timings: ClusterTimings | None = None,
 ) -> Services:
-    """Everything a gateway needs, nothing opened yet. `transport` replaces the network to Airbyte."""
+    """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
-    store = Store(settings.database_place)
-    cluster = Cluster(store, settings.rate_limit, clock.monotonic)
+    background = background or Background(_log_failure)
+    store = Store(settings.database_place, background)
+    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(
         settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()
     )
-    last_sync = LastSyncRefresh(
-        store,
-        airbyte,
-        clock,
-        freshness_seconds=settings.airbyte.freshness_seconds,
-        leadership=cluster.leadership,
-    )
-    audit = TriggerAudit(store, airbyte, clock, leadership=cluster.leadership, member=cluster.membership)
+    leadership, freshness = cluster.leadership, settings.airbyte.freshness_seconds
+    last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=freshness, leadership=leadership)
+    audit = TriggerAudit(store, airbyte, clock, leadership=leadership, member=cluster.membership)
     return Services(
         settings=settings,
         clock=clock,
@@ -137,7 +148,7 @@ def build_services(
         airbyte=airbyte,
         last_sync=last_sync,
         audit=audit,
-        retention=Retention(store, clock, leadership=cluster.leadership),
+        retention=Retention(store, clock, leadership=leadership),
         syncs=Syncs(store, airbyte, last_sync, audit, clock),
         sync_history=SyncHistory(store, airbyte, clock),
         provisioning=Provisioning(store, airbyte, last_sync, clock, secrets.choice),
@@ -145,6 +156,7 @@ def build_services(
         limiter=cluster.limiter(),
         cluster=cluster,
         metrics=metrics,
+        background=background,
         loop_lag=LoopLag(clock.monotonic),
     )
 

@@ -16,6 +16,8 @@ from starlette.applications import Starlette
 
 from gateway.airbyte import in_process_transport
 from gateway.app import create_app
+from gateway.background import Background
+from gateway.cluster.timings import ClusterTimings
 from gateway.models import Scope
 from gateway.provisioning.provisioning import NewKey, Provisioning
 from gateway.sandbox import PUBLIC_API, Sandbox
@@ -154,7 +156,12 @@ class World:
 
 @asynccontextmanager
 async def running_gateway(
-    folder: Path, *, place: DatabasePlace | None = None, **settings: object
+    folder: Path,
+    *,
+    place: DatabasePlace | None = None,
+    background: Background | None = None,
+    cluster_timings: ClusterTimings | None = None,
+    **settings: object,
 ) -> AsyncIterator[World]:
     """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
     clock = HandClock()
@@ -168,7 +175,13 @@ async def running_gateway(
         await create_database(chosen.database_path)
     elif isinstance(place, SecretUrl):
         chosen = msgspec.structs.replace(chosen, database=DatabaseSettings(url=place))
-    services = build_services(chosen, clock, transport=in_process_transport(sandbox.app))
+    services = build_services(
+        chosen,
+        clock,
+        transport=in_process_transport(sandbox.app),
+        background=background,
+        cluster_timings=cluster_timings,
+    )
     app = create_app(services)
     provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
     transport = httpx2.ASGITransport(app=app)

@@ -79,6 +79,17 @@ ONLY_IMPORTER = {
     "starlette": r"(app|services)\.py|(api|dashboard|sandbox|web)/",
     "gateway.sandbox": r"(cli|sandbox)/",
 }
+TASK_STARTERS = {
+    "background.py": "the owner of all that runs on",
+    "single_flight.py": "a call ends by itself, and whoever asked for it learns its failure",
+    "store/writing.py": "a transaction ends by itself, and is waited for when the database is closed",
+    "store/postgres/session.py": "a statement that was abandoned is watched to its end",
+    "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
+    "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
+    "syncs/trigger_audit.py": "its own task waits for both",
+    "web/server/server.py": "the server waits for it",
+}
+"""Who else may start a task, and why it needs no owner."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "requests", "starlette.middleware.base"}
 FORBIDDEN_NAMES = {"BaseHTTPMiddleware", "SessionMiddleware"}
 WALL_CLOCKS = {
@@ -273,6 +284,17 @@ def test_time_comes_from_the_clock() -> None:
         } - allowed.get(module.name, set())
 
     assert all_that(clocks) == {}
+
+
+def test_a_task_that_runs_on_belongs_to_its_owner() -> None:
+    starters = {"create_task", "ensure_future", "TaskGroup"}
+
+    def started(module: Module) -> set[str]:
+        return starters & {name.rpartition(".")[2] for name, _ in module.names_used}
+
+    found = {name for name in all_that(started) if not name.startswith("sandbox/")}
+    assert found - TASK_STARTERS.keys() == set()
+    assert TASK_STARTERS.keys() - found == set()
 
 
 def test_a_module_is_short() -> None:

@@ -81,7 +81,7 @@ class Side:
         for log, size in zip(self.logs, since, strict=True):
             with log.open("rb") as file:
                 file.seek(size)
-                if b"shared_backend_away" in file.read():
+                if b"shared_backend_unavailable" in file.read():
                     return True
         return False
 

@@ -15,14 +15,15 @@ FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 async def show_health(_request: Request) -> JSONAnswer:
-    """The process answers."""
+    """Answer that the process lives."""
     return JSONAnswer({"status": "ok"})
 
 
 async def show_readiness(request: Request) -> JSONAnswer:
-    """The database answers. Airbyte's state is shown, but its being down makes no gateway unready.
+    """Answer 200 when the database answers and every task runs without which answers are wrong, else 503.
 
-    Raises Overloaded when the server is about to stop.
+    Airbyte's state and failing tasks of less weight are shown, but make no gateway unready: a load balancer would
+    only lose all gateways at once. Raises Overloaded when the server is about to stop.
     """
     if is_draining(request.scope.get("state", {})):
         raise Overloaded("Service is stopping")
@@ -33,17 +34,21 @@ async def show_readiness(request: Request) -> JSONAnswer:
         database = "unavailable"
     else:
         database = "ok"
+    stopped = [task.name for task in services.background.tasks if task.is_stopped]
+    is_ready = database == "ok" and not stopped
     content = {
-        "status": "ready" if database == "ok" else "not ready",
+        "status": "ready" if is_ready else "not ready",
         "database": database,
         "upstream": services.airbyte.state(),
+        "stopped_tasks": stopped,
+        "failing_tasks": [task.name for task in services.background.tasks if task.is_failing],
         **services.cluster.state(),
     }
-    return JSONAnswer(content, status=200 if database == "ok" else 503)
+    return JSONAnswer(content, status=200 if is_ready else 503)
 
 
 async def show_metrics(request: Request) -> Response:
-    """For the networks of `server.metrics_networks`. To everyone else there is no such page."""
+    """Show the metrics to the networks of `server.metrics_networks`. Raises NotFound for everyone else."""
     services = services_of(request)
     if not _may_read_metrics(request, services.settings.server.metrics_networks):
         raise NotFound
@@ -53,6 +58,7 @@ async def show_metrics(request: Request) -> Response:
     lag_seconds = services.loop_lag.take_longest_seconds()
     metrics.gauge("loop_lag_seconds", "Longest stand-still of the event loop since the last reading.", lag_seconds)
     metrics.gauge("upstream_in_flight", "Calls to Airbyte under way.", services.airbyte.in_flight)
+    metrics.show_background_tasks([(task.name, task.failures, task.is_failing) for task in services.background.tasks])
     for name, text, value in services.cluster.gauges():
         metrics.gauge(name, text, value)
     return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -13,6 +13,7 @@ import msgspec
 from gateway.app import create_app
 from gateway.auth.passwords import Passwords
 from gateway.auth.users import Users
+from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import (
     environment_of_programs,
@@ -20,7 +21,7 @@ from gateway.cli.options import (
     supervision_of_this_process,
     this_command,
 )
-from gateway.cluster.membership import require_room
+from gateway.cluster.membership import Membership
 from gateway.errors import StorageUnavailable
 from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, ServerSettings, Settings
@@ -107,7 +108,13 @@ async def _check_database(settings: Settings) -> None:
     """Refuse a wrong database in one line before a server is set up around it."""
     async with Store(settings.database_place) as store:
         if store.is_shared:
-            await require_room(store, is_alone=not settings.rate_limit.is_shared, waits=_say_that_it_waits)
+            member = Membership(
+                store,
+                monotonic=SystemClock().monotonic,
+                background=Background(),
+                is_alone=not settings.rate_limit.is_shared,
+            )
+            await member.require_room(tell=_say_that_it_waits)
 
 
 def _say_that_it_waits(reason: str) -> None:

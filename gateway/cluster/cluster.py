@@ -1,14 +1,16 @@
-"""The gateways that serve one database together, seen from one of them: built from the settings, opened and closed."""
+"""Put together what a gateway shares with the others of its database: from the settings, opened and closed."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from gateway.airbyte import Bulkhead
+from gateway.background import Background
 from gateway.cluster.membership import Membership
 from gateway.cluster.scripts import Runner, ServerFacts
 from gateway.cluster.shared_bulkhead import SharedBulkhead
 from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError
 from gateway.limiter import Limiter
 from gateway.models import RatePolicy
@@ -25,16 +27,32 @@ Gauge = tuple[str, str, float]
 
 
 class Cluster:
-    """Of a gateway that shares nothing, everything here is its own and costs nothing."""
+    """The gateways of one database, seen from one of them. A gateway that shares nothing pays nothing for it."""
 
-    def __init__(self, store: Store, rate_limit: RateLimitSettings, monotonic: Callable[[], float]) -> None:
-        self.membership = Membership(store, is_alone=not rate_limit.is_shared)
+    def __init__(
+        self,
+        store: Store,
+        rate_limit: RateLimitSettings,
+        monotonic: Callable[[], float],
+        *,
+        background: Background,
+        timings: ClusterTimings | None = None,
+    ) -> None:
+        self._background = background
+        self._timings = timings or ClusterTimings()
+        self.membership = Membership(
+            store,
+            monotonic=monotonic,
+            background=background,
+            is_alone=not rate_limit.is_shared,
+            timings=self._timings.membership,
+        )
         self.leadership: Leadership = (
             LeasedLeadership(store, self.membership.id) if store.is_shared else SoleLeadership()
         )
         self._has_members = store.is_shared
         self._rate_limit = rate_limit
-        self._valkey = _valkey(rate_limit) if rate_limit.is_shared else None
+        self._valkey = self._connect() if rate_limit.is_shared else None
         self._monotonic = monotonic
         self._bulkhead: SharedBulkhead | None = None
 
@@ -59,37 +77,50 @@ class Cluster:
             share=member.share,
             may_trigger=lambda: member.is_sure or not self._has_members,
             monotonic=self._monotonic,
+            background=self._background,
+            timings=self._timings.permits,
         )
         return self._bulkhead
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
-        """Between the first and the last request. Raises DatabaseRefused beside a gateway that bears no other."""
+        """Be one of the gateways, from the first request to the last.
+
+        Raises DatabaseRefused beside a gateway that has to be alone.
+        """
         async with AsyncExitStack() as stack:
             if self._valkey is not None:
                 await self._valkey.open()
                 stack.push_async_callback(self._valkey.close)
             if self._bulkhead is not None:
+                self._bulkhead.open()
                 stack.push_async_callback(self._bulkhead.close)
             if self._has_members:
                 await stack.enter_async_context(self.membership.joined())
             yield
 
     async def ask_server(self) -> ServerFacts:
-        """Of the shared backend, over a connection of its own. Raises BackendUnavailable."""
-        valkey = _valkey(self._rate_limit)
+        """Ask the shared backend about itself, over a connection of its own. Raises BackendUnavailable."""
+        valkey = self._connect()
         try:
             return await valkey.facts()
         finally:
             await valkey.close()
 
+    def _connect(self) -> "Valkey":
+        try:
+            from gateway.cluster.valkey import Valkey  # noqa: PLC0415 - of an extra that one gateway alone does not need
+        except ModuleNotFoundError:
+            raise SettingsError(EXTRA_MISSING) from None
+        return Valkey(self._rate_limit.backend, background=self._background, timings=self._timings.valkey)
+
     def state(self) -> dict[str, object]:
-        """What /readyz adds. A backend that is away makes no gateway unready: each counts its share."""
+        """Return what /readyz adds. An unavailable backend makes no gateway unready: each counts its share."""
         found: dict[str, object] = {}
         if self._has_members:
             found["gateways"] = self.membership.count
         if self._valkey is not None:
-            found["rate_limit"] = "local" if self._valkey.is_away else "shared"
+            found["rate_limit"] = "local" if self._valkey.is_unavailable else "shared"
         return found
 
     def gauges(self) -> Iterator[Gauge]:
@@ -98,14 +129,6 @@ class Cluster:
         if self._valkey is not None:
             yield (
                 "rate_limit_local",
-                "1 while rate_limit.backend is away and this gateway counts its share by itself.",
-                self._valkey.is_away,
+                "1 while rate_limit.backend is unavailable and this gateway counts its share by itself.",
+                self._valkey.is_unavailable,
             )
-
-
-def _valkey(rate_limit: RateLimitSettings) -> "Valkey":
-    try:
-        from gateway.cluster.valkey import Valkey  # noqa: PLC0415 - of an extra that one gateway alone does not need
-    except ModuleNotFoundError:
-        raise SettingsError(EXTRA_MISSING) from None
-    return Valkey(rate_limit.backend)

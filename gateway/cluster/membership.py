@@ -1,4 +1,4 @@
-"""This gateway among those that serve the same database: how many there are, and which of them it is."""
+"""Know which gateways serve the same database, by their heartbeats: how many there are, and which is this one."""
 
 import asyncio
 import math
@@ -9,112 +9,118 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from gateway.background import Background, Progress
+from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import LIVE_SECONDS, Store
 
-HEARTBEAT_SECONDS = 2.0
-LOOK_SECONDS = 0.5
-SURE_SECONDS = 6.0
-"""So long after its last heartbeat the others surely count a gateway as living: less than LIVE_SECONDS by what sending
-something may take."""
-STEADY_SECONDS = 5.0
-"""Until all that live have said so again, after a time when none could."""
-OUTAGE_SECONDS = 300.0
-"""How long ago a gateway may have been seen last that could not say that it lives."""
+HEARTBEAT = "heartbeat"
 
 log = structlog.get_logger()
 
 
 class Membership:
-    """Alone until it has joined. While the database is away, those seen last are taken for the cluster."""
+    """One gateway among those of its database: alone until it has joined.
 
-    def __init__(self, store: Store, *, is_alone: bool) -> None:
-        """`is_alone`: it bears no other beside it."""
+    While the database is unavailable, the gateways seen last count as the cluster.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        monotonic: Callable[[], float],
+        background: Background,
+        is_alone: bool,
+        timings: MembershipTimings | None = None,
+    ) -> None:
+        """`is_alone`: no other gateway may serve the database beside this one."""
         self.id = secrets.token_hex(8)
         self._gateways = store.gateways
-        self._name = socket.gethostname()
+        self._monotonic = monotonic
+        self._background = background
         self._is_alone = is_alone
+        self._timings = timings or MembershipTimings()
+        self._name = socket.gethostname()
         self._live = [self.id]
-        self._beat_at = -math.inf
-        self._steady_from = -math.inf
+        self._heartbeat_at = -math.inf
+        self._settled_from = -math.inf
 
     @property
     def count(self) -> int:
+        """How many gateways there are, this one among them."""
         return len(self._live)
 
-    def share(self, places: int) -> int:
-        """How many of so many are this gateway's, when each takes some by itself."""
-        each, rest = divmod(places, len(self._live))
+    def share(self, permits: int) -> int:
+        """Return how many of so many permits are this gateway's, when each gateway takes some by itself."""
+        each, rest = divmod(permits, len(self._live))
         return each + (self._live.index(self.id) < rest)
 
     @property
     def is_sure(self) -> bool:
-        """Whether no other takes it for dead: if one may, nothing must be begun that is for one gateway alone."""
-        return self._seconds_since_beat() < SURE_SECONDS
+        """Whether no other gateway takes this one for dead: if one may, nothing must be begun that only one may do."""
+        return self._seconds_since_heartbeat() < self._timings.sure
 
     def silence_seconds(self) -> float:
-        """After how long a silent gateway is dead. Longer when the database was away: then all were silent."""
-        is_steady = self._seconds_since_beat() < STEADY_SECONDS and self._now() >= self._steady_from
-        return LIVE_SECONDS if is_steady else OUTAGE_SECONDS
-
-    def _seconds_since_beat(self) -> float:
-        return self._now() - self._beat_at
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+        """Return after how long a silent gateway is dead: longer after an outage, when all were silent."""
+        timings = self._timings
+        is_settled = self._seconds_since_heartbeat() < timings.settling and self._monotonic() >= self._settled_from
+        return LIVE_SECONDS if is_settled else timings.outage
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
-        """Raises DatabaseRefused beside another gateway if one of them bears no other."""
-        began = self._now()
+        """Be a member. Raises DatabaseRefused beside another gateway if one of the two has to be alone."""
+        began = self._monotonic()
         await self._gateways.join(self.id, name=self._name, is_alone=self._is_alone)
-        self._beat_at = began
-        await self.look()
-        beat = asyncio.create_task(self._keep_beating())
+        self._heartbeat_at = began
+        await self.read_members()
+        heartbeats = self._background.start(HEARTBEAT, self._send_heartbeats, is_vital=True)
         try:
             yield
         finally:
-            beat.cancel()
-            await asyncio.wait({beat})
+            await heartbeats.stop()
             with suppress(StorageUnavailable):
                 await self._gateways.leave(self.id)
 
-    async def _keep_beating(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+    async def require_room(self, *, tell: Callable[[str], None], live_seconds: float = LIVE_SECONDS) -> None:
+        """Raise DatabaseRefused as `joined` would, before anything is set up.
+
+        A gateway that was killed counts as live for `live_seconds`: one that is started instead of it waits for so
+        long, and `tell` is called with the reason.
+        """
+        for attempt in range(int(live_seconds / self._timings.room_check)):
             try:
-                await self.beat()
-                await self.look()
-            except StorageUnavailable as error:
-                log.warning("heartbeat_not_written", detail=error.detail)
+                async with self.joined():
+                    return
+            except DatabaseRefused as refusal:
+                if attempt == 0:
+                    tell(str(refusal))
+            await asyncio.sleep(self._timings.room_check)
+        async with self.joined():
+            return
 
-    async def beat(self) -> None:
-        began = self._now()
+    async def send_heartbeat(self) -> None:
+        """Say that this gateway lives. Raises StorageUnavailable."""
+        began = self._monotonic()
         await self._gateways.stay(self.id, name=self._name, is_alone=self._is_alone)
-        if self._seconds_since_beat() > STEADY_SECONDS:
-            self._steady_from = self._now() + STEADY_SECONDS
-        self._beat_at = began
+        if self._seconds_since_heartbeat() > self._timings.settling:
+            self._settled_from = self._monotonic() + self._timings.settling
+        self._heartbeat_at = began
 
-    async def look(self) -> None:
+    async def read_members(self) -> None:
+        """Read which gateways live. Raises StorageUnavailable."""
         live = [gateway.id for gateway in await self._gateways.live()]
         self._live = live if self.id in live else [*live, self.id]
 
+    async def _send_heartbeats(self, progress: Progress) -> None:
+        while True:
+            await asyncio.sleep(self._timings.heartbeat)
+            try:
+                await self.send_heartbeat()
+                await self.read_members()
+            except StorageUnavailable as error:
+                log.warning("heartbeat_not_written", detail=error.detail)
+            progress()
 
-async def require_room(store: Store, *, is_alone: bool, waits: Callable[[str], None]) -> None:
-    """Before anything is set up: raises DatabaseRefused as `joined` would.
-
-    One that was killed counts as live for a while: a gateway that is started in its place waits for so long, and
-    `waits` is told why.
-    """
-    member = Membership(store, is_alone=is_alone)
-    for attempt in range(int(LIVE_SECONDS / LOOK_SECONDS)):
-        try:
-            async with member.joined():
-                return
-        except DatabaseRefused as refusal:
-            if attempt == 0:
-                waits(str(refusal))
-        await asyncio.sleep(LOOK_SECONDS)
-    async with member.joined():
-        return
+    def _seconds_since_heartbeat(self) -> float:
+        return self._monotonic() - self._heartbeat_at

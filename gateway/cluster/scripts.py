@@ -31,13 +31,13 @@ redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'updated',
 EXPIRY = """
 redis.call('PEXPIRE', KEYS[1], math.ceil((requests - tokens) / rate * 1000) + 1)
 """
-"""When it would be full, a bucket is no longer needed."""
+"""A bucket that would be full is no longer needed."""
 
 DECISION = """
 return {allowed and 1 or 0, remaining, seconds}
 """
 
-PLACES = """
+ACQUIRE_TEXT = """
 local size, of_kind, until_time = tonumber(ARGV[1]), tonumber(ARGV[2]), now + tonumber(ARGV[3])
 local mine, others = 0, 0
 for number, key in ipairs(KEYS) do
@@ -50,16 +50,16 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[3]) * 1000) + 1)
 return 1
 """
 
-KEEP_PLACES = """
+RENEW_TEXT = """
 for number = 2, #ARGV do
     redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[number])
 end
 redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1]) * 1000) + 1)
 return 1
 """
-"""Also what was taken without the server, or before it was restarted."""
+"""Also permits that were taken while the server was unavailable, or before it was restarted."""
 
-GIVE_PLACE = """
+RELEASE_TEXT = """
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
@@ -87,9 +87,9 @@ class Script:
 
 
 TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION)
-TAKE_PLACE = Script(SERVER_TIME + PLACES)
-KEEP = Script(SERVER_TIME + KEEP_PLACES)
-GIVE = Script(GIVE_PLACE)
+ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT)
+RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT)
+RELEASE_PERMIT = Script(RELEASE_TEXT)
 PUT = Script(PUT_TEXT)
 TAKE_AWAY = Script(TAKE_AWAY_TEXT)
 
@@ -97,7 +97,7 @@ Argument = str | int | float | bytes
 
 
 class BackendUnavailable(Exception):
-    """There is no answer: to be decided without."""
+    """Valkey did not answer in time or not well: decide without it."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class ServerFacts:
 
 
 class Runner(Protocol):
-    """Has the server run scripts."""
+    """Runs scripts on the server that all gateways share."""
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """What the script returns. Raises BackendUnavailable, and soon."""
+        """Run a script and return what it returns. Raises BackendUnavailable, and soon."""
         ...

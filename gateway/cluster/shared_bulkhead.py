@@ -1,4 +1,4 @@
-"""Calls to Airbyte at once: at most so many for all gateways together, for Airbyte has only so many threads."""
+"""Bound the calls to Airbyte of all gateways together: Airbyte has only so many threads."""
 
 import asyncio
 import secrets
@@ -6,21 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from gateway.airbyte import PERMIT_WAIT_SECONDS, Bulkhead, Kind
-from gateway.cluster.scripts import GIVE, KEEP, TAKE_PLACE, BackendUnavailable, Runner
+from gateway.background import Background, BackgroundTask, Progress
+from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
+from gateway.cluster.timings import PermitTimings
 from gateway.errors import UpstreamBusy
 
-KIND_KEYS = {"read": "gateway:places:read", "trigger": "gateway:places:trigger"}
-HOLD_SECONDS = 6.0
-"""After this without a word from who took it a place is free again: its gateway was killed."""
-KEEP_SECONDS = 2.0
-AGAIN_SECONDS = 0.1
-"""How often a place is given back that could not be."""
-LOOK_SECONDS = 0.02
-"""How often one who waits looks for a place; nobody tells him."""
+KIND_KEYS = {"read": "gateway:permits:read", "trigger": "gateway:permits:trigger"}
+KEEPER = "permit renewal"
 
 
 class SharedBulkhead(Bulkhead):
-    """First a place of this gateway's, which keeps callers and kinds fair, then one of the cluster's."""
+    """Limit the cluster's calls to Airbyte: a local permit, fair to callers and kinds, then a shared one."""
 
     def __init__(
         self,
@@ -30,8 +26,10 @@ class SharedBulkhead(Bulkhead):
         share: Callable[[int], int],
         may_trigger: Callable[[], bool],
         monotonic: Callable[[], float],
+        background: Background,
+        timings: PermitTimings | None = None,
     ) -> None:
-        """`share` tells how many of so many places are this gateway's when nobody can be asked.
+        """`share` tells how many of so many permits are this gateway's when Valkey cannot be asked.
 
         `may_trigger` is false while others may take this gateway for dead, and its triggers for theirs.
         """
@@ -41,101 +39,104 @@ class SharedBulkhead(Bulkhead):
         self._valkey = valkey
         self._share = share
         self._may_trigger = may_trigger
+        self._background = background
+        self._timings = timings or PermitTimings()
         self._held: dict[str, Kind] = {}
         self._asked: dict[str, asyncio.Future[object]] = {}
-        self._telling = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
-        self._givers: set[asyncio.Task[None]] = set()
+        self._renewing = asyncio.Lock()
+        self._keeper: BackgroundTask | None = None
+        self._releases: set[asyncio.Task[None]] = set()
         self._is_closing = False
+
+    def open(self) -> None:
+        """Begin to renew what is held. A permit that nobody renews is given to another gateway."""
+        self._keeper = self._background.start(KEEPER, self._renew, is_vital=True)
+
+    async def close(self) -> None:
+        """Wait until each permit is given back, or its release was tried for the last time."""
+        self._is_closing = True
+        if self._releases:
+            await asyncio.wait(self._releases)
+        if self._keeper is not None:
+            await self._keeper.stop()
 
     @asynccontextmanager
     async def permit(self, kind: Kind, caller: str) -> AsyncIterator[None]:
-        """Hold a place. Raises UpstreamBusy when none is free in time."""
+        """Hold one permit. Raises UpstreamBusy when none is free in time."""
         async with super().permit(kind, caller):
             holder = secrets.token_hex(8)
-            await self._take(kind, holder)
+            await self._acquire(kind, holder)
             try:
                 if kind == "trigger" and not self._may_trigger():
                     raise UpstreamBusy(detail="this gateway stood still: another may be at this trigger by now")
                 yield
             finally:
-                self._give(holder)
+                self._release(holder)
 
-    async def close(self) -> None:
-        self._is_closing = True
-        if self._givers:
-            await asyncio.wait(self._givers)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait({self._keeper})
-
-    async def _take(self, kind: Kind, holder: str) -> None:
-        """Noted as held before it is asked for: whoever is cancelled meanwhile gives back what he may have got."""
+    async def _acquire(self, kind: Kind, holder: str) -> None:
+        """Hold a shared permit. It counts as held before it is asked for: a cancelled caller may have got it."""
         self._held[holder] = kind
         try:
             async with asyncio.timeout(PERMIT_WAIT_SECONDS):
-                while not await self._has_taken(kind, holder):  # noqa: ASYNC110 - the event is on another machine
-                    await asyncio.sleep(LOOK_SECONDS)
+                while not await self._has_acquired(kind, holder):  # noqa: ASYNC110 - the event is on another machine
+                    await asyncio.sleep(self._timings.poll)
         except TimeoutError:
-            self._give(holder)
-            raise UpstreamBusy(detail=f"no place for a {kind} in the cluster within {PERMIT_WAIT_SECONDS} s") from None
+            self._release(holder)
+            raise UpstreamBusy(
+                detail=f"the cluster has no permit for a {kind} within {PERMIT_WAIT_SECONDS} s"
+            ) from None
         except BaseException:
-            self._give(holder)
+            self._release(holder)
             raise
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
 
-    async def _has_taken(self, kind: Kind, holder: str) -> bool:
-        mine = KIND_KEYS[kind]
-        keys = (mine, *(key for key in KIND_KEYS.values() if key != mine))
-        arguments = (self._cluster_size, self._cluster_of_kind, HOLD_SECONDS, holder)
+    async def _has_acquired(self, kind: Kind, holder: str) -> bool:
+        own = KIND_KEYS[kind]
+        keys = (own, *(key for key in KIND_KEYS.values() if key != own))
+        arguments = (self._cluster_size, self._cluster_of_kind, self._timings.hold, holder)
         # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
-        self._asked[holder] = asyncio.ensure_future(self._valkey.run(TAKE_PLACE, keys, arguments))
+        self._asked[holder] = asyncio.ensure_future(self._valkey.run(ACQUIRE_PERMIT, keys, arguments))
         try:
             return bool(await asyncio.shield(self._asked[holder]))
         except BackendUnavailable:
             share = self._share(self._cluster_size)
             if not share:
-                raise UpstreamBusy(detail="this gateway has no share of the places") from None
-            return self._rank_of(holder) < share
+                raise UpstreamBusy(detail="this gateway has no share of the permits") from None
+            return list(self._held).index(holder) < share
 
-    def _rank_of(self, holder: str) -> int:
-        return list(self._held).index(holder)
+    def _release(self, holder: str) -> None:
+        """Give a permit back without waiting: one that cannot be given back ends by itself."""
+        key = KIND_KEYS[self._held.pop(holder)]
+        release = asyncio.create_task(self._give_back(key, holder, self._asked.pop(holder)))
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
 
-    def _give(self, holder: str) -> None:
-        """Nobody waits for it to be told: a place that cannot be given back ends by itself."""
-        giver = asyncio.create_task(self._tell(KIND_KEYS[self._held.pop(holder)], holder, self._asked.pop(holder)))
-        self._givers.add(giver)
-        giver.add_done_callback(self._givers.discard)
-
-    async def _tell(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
+    async def _give_back(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
         with suppress(BackendUnavailable):
             await asked
-        # A server that was away for a moment would otherwise take all places that came free in it for taken.
+        # A server that was unavailable for a moment would otherwise count all permits that came free in it as held.
         with suppress(TimeoutError):
-            async with asyncio.timeout(HOLD_SECONDS):
-                while not await self._has_given(key, holder) and not self._is_closing:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(AGAIN_SECONDS)
+            async with asyncio.timeout(self._timings.hold):
+                while not await self._has_given_back(key, holder) and not self._is_closing:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(self._timings.release_retry)
 
-    async def _has_given(self, key: str, holder: str) -> bool:
+    async def _has_given_back(self, key: str, holder: str) -> bool:
         try:
-            # One that is told as kept just now must not be told so after that; places given back delay each other not.
-            async with self._telling:
+            # A renewal that is under way would take the permit again; releases delay each other not.
+            async with self._renewing:
                 pass
-            await self._valkey.run(GIVE, (key,), (holder,))
+            await self._valkey.run(RELEASE_PERMIT, (key,), (holder,))
         except BackendUnavailable:
             return False
         return True
 
-    async def _keep(self) -> None:
-        """Until nothing is held."""
-        while self._held:
+    async def _renew(self, progress: Progress) -> None:
+        while True:
             with suppress(BackendUnavailable):
-                # What is given back meanwhile must not be told as kept after that.
-                async with self._telling:
+                # What is given back meanwhile must not be renewed after that.
+                async with self._renewing:
                     for kind, key in KIND_KEYS.items():
                         held = [holder for holder, held_kind in self._held.items() if held_kind == kind]
                         if held:
-                            await self._valkey.run(KEEP, (key,), (HOLD_SECONDS, *held))
-            await asyncio.sleep(KEEP_SECONDS)
-        self._keeper = None
+                            await self._valkey.run(RENEW_PERMITS, (key,), (self._timings.hold, *held))
+            progress()
+            await asyncio.sleep(self._timings.renew)

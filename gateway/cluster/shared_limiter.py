@@ -1,4 +1,4 @@
-"""The rate limit that all gateways keep together, and each gateway's share of it while the server is away."""
+"""Keep one rate limit for all gateways together, and a share of it in each while Valkey is unavailable."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ BUCKET_PREFIX = "gateway:bucket:"
 class SharedLimiter:
     """A bucket per key in Valkey. The local buckets count only what was decided without it.
 
-    When the server goes away each gateway begins with a full share: for that time a key may have had its limit twice.
+    When the server becomes unavailable each gateway begins with a full share: a key may have its limit twice then.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SharedLimiter:
         return Decision(bool(allowed), policy, remaining, seconds)
 
     def change_default(self, policy: RatePolicy, _now: float) -> None:
-        """The next call brings the policy to its bucket, which keeps its tokens as far as they fit."""
+        """Change the rate of keys without one of their own. A bucket keeps its tokens as far as they fit."""
         self.default = policy
 
     def _take_locally(self, key_id: str, policy: RatePolicy) -> Decision:
@@ -50,7 +50,7 @@ class SharedLimiter:
 
 
 def share_of(policy: RatePolicy, gateways: int) -> RatePolicy:
-    """What one of so many gateways may allow: together no more than the policy, but each some."""
+    """Return what one of so many gateways may allow: together no more than the policy, but each some."""
     if policy.requests >= gateways:
         return RatePolicy(policy.requests // gateways, policy.per_seconds)
     return RatePolicy(1, math.ceil(policy.per_seconds * gateways / policy.requests))

@@ -1,7 +1,7 @@
-"""The way to Valkey (or Redis): scripts run in batches, each in its time, and whether the server can be relied upon.
+"""Run scripts on Valkey (or Redis) in batches, each within its time, and know whether the server can be relied upon.
 
-What callers ask in one moment goes to the server in one round trip. While the server is away nobody waits for it: one
-task asks from time to time whether it is back.
+What callers ask in one moment goes to the server in one round trip. While the server is unavailable nobody waits for
+it: a background task probes from time to time whether it is back.
 """
 
 import asyncio
@@ -18,23 +18,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import Argument, BackendUnavailable, Script, ServerFacts
+from gateway.cluster.timings import ValkeyTimings
 from gateway.settings.secret import SecretUrl
 
-PATIENCE_SECONDS = 0.075
-"""For a batch, from its sending. With the wait for one's turn to be sent the decision falls within 100 ms."""
-LATE_SECONDS = 0.02
-"""A deadline noticed later than this found the machine or the event loop standing still, which says nothing about the
-server: its answer may well be there."""
-MOST_LATE = 5
-PROBE_SECONDS = 1.0
-"""For a probe, which also connects. Nobody waits for it but the start."""
 PROBE_KEY = "gateway:probe"
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 5.0
-STEADY_SECONDS = 10.0
-"""A server that goes away again sooner than this after it came back is asked less often."""
+PROBER = "valkey probe"
 LARGEST_BATCH = 200
+MOST_LATE = 5
+"""So often a deadline may be noticed late before the server counts as unavailable."""
 BATCHES_AT_ONCE = 4
 """So that behind a slow answer nobody waits for more than a part of its time."""
 CONNECTIONS = BATCHES_AT_ONCE + 1
@@ -57,14 +50,16 @@ class Question:
 class Valkey:
     """Cheap to build; `open` asks whether the server is there, and serves without it if it is not."""
 
-    def __init__(self, url: SecretUrl) -> None:
+    def __init__(self, url: SecretUrl, *, background: Background, timings: ValkeyTimings | None = None) -> None:
+        self._background = background
+        self._timings = timings or ValkeyTimings()
         self._redis = Redis.from_pool(
             BlockingConnectionPool.from_url(
                 url.reveal(),
                 max_connections=CONNECTIONS,
-                timeout=PROBE_SECONDS,
-                socket_connect_timeout=PROBE_SECONDS,
-                socket_timeout=PROBE_SECONDS,
+                timeout=self._timings.probe,
+                socket_connect_timeout=self._timings.probe,
+                socket_timeout=self._timings.probe,
                 # A second try would come when the decision has long been made.
                 retry=Retry(NoBackoff(), 0),
                 driver_info=None,
@@ -75,40 +70,44 @@ class Valkey:
         self._questions: list[Question] = []
         self._senders: set[asyncio.Task[None]] = set()
         self._is_sender_due = False
-        self._prober: asyncio.Task[None] | None = None
-        self._is_away = True
+        self._prober: BackgroundTask | None = None
+        self._is_unavailable = True
         self._is_closed = False
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._pause_seconds = self._timings.first_probe_pause
         self._back_at = -math.inf
 
     @property
-    def is_away(self) -> bool:
-        return self._is_away
+    def is_unavailable(self) -> bool:
+        """Whether the server is not to be asked now."""
+        return self._is_unavailable
 
     async def open(self) -> None:
+        """Ask whether the server is there; serve without it if it is not."""
         try:
             await self._probe()
         except BackendUnavailable as reason:
-            self._leave(str(reason))
+            self._become_unavailable(str(reason))
         else:
-            self._is_away = False
+            self._is_unavailable = False
 
     async def close(self) -> None:
-        self._is_away = self._is_closed = True
-        tasks = {*self._senders, *({self._prober} if self._prober else ())}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        """End what is under way and leave the server."""
+        self._is_unavailable = self._is_closed = True
+        if self._prober is not None:
+            await self._prober.stop()
+        for sender in self._senders:
+            sender.cancel()
+        if self._senders:
+            await asyncio.wait(self._senders)
         # A task that is cancelled before its first step never comes to its end.
         self._give_up(self._questions)
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(PROBE_SECONDS):
+            async with asyncio.timeout(self._timings.probe):
                 await self._redis.aclose(close_connection_pool=True)
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """What the script returns. Raises BackendUnavailable, at the latest when the patience has ended."""
-        if self._is_away:
+        """Run a script and return what it returns. Raises BackendUnavailable, at the latest after the patience."""
+        if self._is_unavailable:
             raise BackendUnavailable
         answer = asyncio.get_running_loop().create_future()
         self._questions.append(Question(script, keys, arguments, answer))
@@ -116,36 +115,36 @@ class Valkey:
         return await answer
 
     def _have_sent(self) -> None:
-        """In the next turn of the event loop: until then others may ask too."""
+        """Send in the next round of the event loop: until then others may ask too."""
         if self._is_sender_due or len(self._senders) >= BATCHES_AT_ONCE:
             return
         self._is_sender_due = True
         sender = asyncio.create_task(self._send())
         self._senders.add(sender)
-        sender.add_done_callback(self._end)
+        sender.add_done_callback(self._forget)
 
-    def _end(self, sender: "asyncio.Task[None] | None") -> None:
+    def _forget(self, sender: "asyncio.Task[None] | None") -> None:
         if sender is not None:
             self._senders.discard(sender)
 
     async def _send(self) -> None:
-        """One batch after the other, until nobody asks any more."""
+        """Send one batch after the other, until nobody asks any more."""
         self._is_sender_due = False
         while self._questions:
             batch, self._questions = self._questions[:LARGEST_BATCH], self._questions[LARGEST_BATCH:]
             try:
-                self._hand_out(batch, await self._in_time(self._exchange(batch), PATIENCE_SECONDS))
+                self._hand_out(batch, await self._in_time(self._exchange(batch), self._timings.patience))
             except BackendUnavailable as reason:
-                self._leave(str(reason))
+                self._become_unavailable(str(reason))
                 self._give_up(self._questions)
             finally:
                 self._give_up(batch)
         # Not first by the callback: who asks before that would take this sender for one who still looks.
-        self._end(asyncio.current_task())
+        self._forget(asyncio.current_task())
 
     @staticmethod
     def _give_up(questions: list[Question]) -> None:
-        """Those that were not answered yet."""
+        """Fail the questions that were not answered yet."""
         while questions:
             question = questions.pop()
             if not question.answer.done():
@@ -159,10 +158,10 @@ class Valkey:
                 question.answer.set_exception(BackendUnavailable(str(answer)))
             else:
                 question.answer.set_result(answer)
-        refusal = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if refusal is not None:
+        error = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if error is not None:
             # Full, or a replica that takes no writes: no better for the next one who asks.
-            self._leave(str(refusal))
+            self._become_unavailable(str(error))
 
     async def _exchange(self, batch: list[Question]) -> list[Any]:
         answers = await self._evaluate(batch)
@@ -182,8 +181,7 @@ class Valkey:
             pipeline.evalsha(question.script.digest, len(question.keys), *question.keys, *question.arguments)
         return await pipeline.execute(raise_on_error=False)
 
-    @staticmethod
-    async def _in_time(exchange: Awaitable[T], patience: float) -> T:
+    async def _in_time(self, exchange: Awaitable[T], patience: float) -> T:
         """Return what comes of it.
 
         Raises BackendUnavailable if it fails, or if it takes longer and no stand-still of ours explains that.
@@ -194,7 +192,7 @@ class Valkey:
             for _ in range(MOST_LATE):
                 due = loop.time() + patience
                 await asyncio.wait({task}, timeout=patience)
-                if task.done() or loop.time() - due < LATE_SECONDS:
+                if task.done() or loop.time() - due < self._timings.late:
                     break
             if not task.done():
                 raise BackendUnavailable(f"no answer within {round(patience * 1000)} ms")
@@ -208,9 +206,9 @@ class Valkey:
                 await asyncio.wait({task})
 
     async def facts(self) -> ServerFacts:
-        """Works without `open`. Raises BackendUnavailable."""
+        """Ask the server about itself; works without `open`. Raises BackendUnavailable."""
         await self._probe()
-        found = await self._in_time(self._redis.info(), PROBE_SECONDS)
+        found = await self._in_time(self._redis.info(), self._timings.probe)
         kind = "Valkey" if "valkey_version" in found else "Redis"
         version = found.get("valkey_version", found.get("redis_version", ""))
         return ServerFacts(f"{kind} {version}", found.get("maxmemory_policy", ""), int(found.get("maxmemory", 0)))
@@ -218,9 +216,9 @@ class Valkey:
     async def _probe(self) -> None:
         # Making a connection may take longer than a batch may: later, the first moment with many callers would find the
         # server slow.
-        await self._in_time(self._connected(), PROBE_SECONDS)
+        await self._in_time(self._connected(), self._timings.probe)
         # What counts now is how soon it answers, and whether it takes anything: a full server and a replica do not.
-        await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), PATIENCE_SECONDS)
+        await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), self._timings.patience)
 
     async def _connected(self) -> None:
         answers = await asyncio.gather(*(self._redis.ping() for _ in range(CONNECTIONS)), return_exceptions=True)
@@ -228,16 +226,18 @@ class Valkey:
             if isinstance(answer, BaseException):
                 raise answer
 
-    def _leave(self, reason: str) -> None:
+    def _become_unavailable(self, reason: str) -> None:
         if self._is_closed or self._prober is not None:
             return
-        self._is_away = True
-        is_steady = asyncio.get_running_loop().time() - self._back_at > STEADY_SECONDS
-        self._pause_seconds = FIRST_PAUSE_SECONDS if is_steady else min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
-        log.warning("shared_backend_away", detail=reason, doing="each gateway counts its share by itself")
-        self._prober = asyncio.create_task(self._probe_until_back())
+        self._is_unavailable = True
+        timings = self._timings
+        is_reliable = asyncio.get_running_loop().time() - self._back_at > timings.reliable
+        longer = min(2 * self._pause_seconds, timings.longest_probe_pause)
+        self._pause_seconds = timings.first_probe_pause if is_reliable else longer
+        log.warning("shared_backend_unavailable", detail=reason, doing="each gateway counts its share by itself")
+        self._prober = self._background.start(PROBER, self._probe_until_back)
 
-    async def _probe_until_back(self) -> None:
+    async def _probe_until_back(self, _progress: Progress) -> None:
         while True:
             await asyncio.sleep(self._pause_seconds)
             try:
@@ -246,6 +246,6 @@ class Valkey:
                 continue
             break
         self._prober = None
-        self._is_away = False
+        self._is_unavailable = False
         self._back_at = asyncio.get_running_loop().time()
         log.info("shared_backend_back", doing="all gateways count together")

@@ -1,10 +1,11 @@
-"""How long rows are kept: what is older is forgotten at the start and then once a day."""
+"""Delete rows that are older than they are kept: at the start and then once a day."""
 
 import asyncio
 from datetime import timedelta
 
 import structlog
 
+from gateway.background import Progress
 from gateway.errors import StorageUnavailable
 from gateway.store import Store
 from gateway.store.leadership import Leadership, SoleLeadership
@@ -16,13 +17,13 @@ ACTIVITY_KEPT = timedelta(days=400)
 SYNC_DAYS_KEPT = timedelta(days=40)
 DAY_SECONDS = 86_400.0
 WORK = "retention"
-TURN_SECONDS = 600.0
+LEASE_SECONDS = 600.0
 
 log = structlog.get_logger()
 
 
 class Retention:
-    """Forgets old rows."""
+    """Deletes old rows."""
 
     def __init__(
         self, store: Store, clock: Clock, *, leadership: Leadership | None = None, every_seconds: float = DAY_SECONDS
@@ -32,18 +33,19 @@ class Retention:
         self._clock = clock
         self._every_seconds = every_seconds
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, progress: Progress) -> None:
+        """Prune at once and then again and again, until cancelled."""
         while True:
             await self.prune()
+            progress()
             await asyncio.sleep(self._every_seconds)
 
     async def prune(self) -> None:
-        """On one gateway. Never fails: the next day tries again."""
+        """Delete old rows, on one gateway. A database that is unavailable is tried again the next day."""
         now = self._clock.now()
         try:
             if not await self._leadership.acquire(
-                WORK, seconds=TURN_SECONDS, unless_done_within=self._every_seconds / 2
+                WORK, seconds=LEASE_SECONDS, unless_done_within=self._every_seconds / 2
             ):
                 return
             await asyncio.gather(

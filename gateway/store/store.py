@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store.bulk import Bulk
 from gateway.store.database import Database
@@ -39,8 +40,9 @@ class Facts(msgspec.Struct, frozen=True):
 class Store:
     """Cheap to build; use as an async context manager, which opens and checks the database (DatabaseRefused)."""
 
-    def __init__(self, place: DatabasePlace) -> None:
-        self.database: Database = _database_at(place)
+    def __init__(self, place: DatabasePlace, background: Background | None = None) -> None:
+        """`background` owns the task that listens to a server's notifications; a command needs no other of its own."""
+        self.database: Database = _database_at(place, background or Background())
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.api_keys = ApiKeys(self.database)
@@ -88,10 +90,10 @@ async def create_database(place: DatabasePlace) -> None:
     await create_on_server(place)
 
 
-def _database_at(place: DatabasePlace) -> Database:
+def _database_at(place: DatabasePlace, background: Background) -> Database:
     if isinstance(place, Path):
         return SqliteDatabase(place)
     require_driver(place)
     from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
-    return PostgresDatabase(place)
+    return PostgresDatabase(place, background=background)

@@ -1,26 +1,27 @@
-"""Notices when the event loop stood still: everything that blocks it delays everybody."""
+"""Measure how long the event loop stands still: whatever blocks it delays everybody."""
 
 import asyncio
 from collections.abc import Callable
 
-BEAT_SECONDS = 0.1
+INTERVAL_SECONDS = 0.1
 
 
 class LoopLag:
-    """A heartbeat; how late its latest beat ever came."""
+    """Sleeps again and again, and keeps how much later than asked it ever woke up."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._longest_seconds = 0.0
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, progress: Callable[[], None]) -> None:
+        """Measure until cancelled."""
         while True:
             asleep = self._monotonic()
-            await asyncio.sleep(BEAT_SECONDS)
-            self._longest_seconds = max(self._longest_seconds, self._monotonic() - asleep - BEAT_SECONDS)
+            await asyncio.sleep(INTERVAL_SECONDS)
+            self._longest_seconds = max(self._longest_seconds, self._monotonic() - asleep - INTERVAL_SECONDS)
+            progress()
 
     def take_longest_seconds(self) -> float:
-        """The longest stand-still since this was asked last."""
+        """Return the longest stand-still since this was asked last."""
         longest, self._longest_seconds = self._longest_seconds, 0.0
         return longest

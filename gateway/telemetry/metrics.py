@@ -1,11 +1,11 @@
 """What /metrics shows: counts and times, without a label a caller could invent."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 80)
@@ -49,7 +49,7 @@ class Requests(Collector):
         times.counts[bisect_left(SECONDS, seconds)] += 1
 
     def _new_tally(self, method: str, route: str, status: int) -> Tally:
-        """The one of all methods that strangers invent, if it is one of these."""
+        """Make the tally; methods that callers invent share one."""
         key = (method if method in METHODS else "other", route, status)
         return self._tallies.setdefault(key, Tally(self._times.setdefault(route, Times())))
 
@@ -63,6 +63,27 @@ class Requests(Collector):
             buckets = list(zip(BOUNDS, accumulate(times.counts), strict=True))
             seconds.add_metric((route,), buckets, times.total)
         yield seconds
+
+
+class BackgroundTasks(Collector):
+    """How often each background task has failed, and which are failing now."""
+
+    def __init__(self) -> None:
+        self.tasks: Sequence[tuple[str, int, bool]] = ()
+        """Name, failures, and whether it is failing."""
+
+    def collect(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "gateway_background_task_failures", "Times a background task ended by an exception.", labels=("task",)
+        )
+        failing = GaugeMetricFamily(
+            "gateway_background_task_failing", "1 while a background task waits for its restart.", labels=("task",)
+        )
+        for name, count, is_failing in self.tasks:
+            failures.add_metric((name,), count)
+            failing.add_metric((name,), is_failing)
+        yield failures
+        yield failing
 
 
 class Metrics:
@@ -84,6 +105,8 @@ class Metrics:
             "Requests whose X-Forwarded-For was not believed: it came from no address of server.trusted_proxies.",
             registry=self._registry,
         )
+        self._background_tasks = BackgroundTasks()
+        self._registry.register(self._background_tasks)
         self._gauges: dict[str, Gauge] = {}
 
     def count_mismatch(self, rows: int) -> None:
@@ -95,6 +118,10 @@ class Metrics:
     @property
     def forwarded_untrusted(self) -> int:
         return int(self._registry.get_sample_value(f"{FORWARDED_UNTRUSTED}_total") or 0)
+
+    def show_background_tasks(self, tasks: Sequence[tuple[str, int, bool]]) -> None:
+        """Set what is told of background tasks: name, failures, whether it is failing."""
+        self._background_tasks.tasks = tasks
 
     def gauge(self, name: str, text: str, value: float) -> None:
         """Set a gauge, made at its first use."""

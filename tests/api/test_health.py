@@ -24,6 +24,8 @@ async def test_is_ready_before_airbyte_was_ever_asked(world: World) -> None:
         "status": "ready",
         "database": "ok",
         "upstream": {"breaker": "closed", "last_answer_seconds_ago": None},
+        "stopped_tasks": [],
+        "failing_tasks": [],
         **({} if world.services.settings.database.is_file else {"gateways": 1}),
     }
 

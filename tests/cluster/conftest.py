@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
+from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
 from tests.valkey import ValkeyServer, running_valkey
 
 PATIENCE_SECONDS = 1.0
-"""Longer than in earnest: a busy machine lets a Valkey wait for its turn, too."""
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cluster.valkey.PATIENCE_SECONDS", PATIENCE_SECONDS)
+PATIENT = ValkeyTimings(patience=PATIENCE_SECONDS)
+"""Longer than in earnest: on a busy machine a Valkey waits for the processor, too."""
 
 
 @pytest.fixture
@@ -25,8 +23,8 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 
 @asynccontextmanager
-async def reached(server: ValkeyServer) -> AsyncIterator[Valkey]:
-    valkey = Valkey(server.secret)
+async def reached(server: ValkeyServer, timings: ValkeyTimings = PATIENT) -> AsyncIterator[Valkey]:
+    valkey = Valkey(server.secret, background=Background(), timings=timings)
     await valkey.open()
     try:
         yield valkey
@@ -37,5 +35,5 @@ async def reached(server: ValkeyServer) -> AsyncIterator[Valkey]:
 @pytest.fixture
 async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
     async with reached(server) as opened:
-        assert not opened.is_away
+        assert not opened.is_unavailable
         yield opened

@@ -63,7 +63,7 @@ async def test_a_gateway_alone_tells_nothing_of_others(tmp_path: Path) -> None:
         state = (await world.http.get("/readyz")).json()
         metrics = (await world.http.get("/metrics")).text
 
-    assert state.keys() == {"status", "database", "upstream"}
+    assert state.keys() == {"status", "database", "upstream", "stopped_tasks", "failing_tasks"}
     assert "cluster" not in metrics
     assert "rate_limit_local" not in metrics
 

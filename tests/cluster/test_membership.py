@@ -1,4 +1,4 @@
-"""How many gateways there are, which of them each is, and whose turn it is."""
+"""How many gateways there are, which of them each is, and which of them leads."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -6,13 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cluster.membership import OUTAGE_SECONDS, STEADY_SECONDS, Membership, require_room
+from gateway.background import Background
+from gateway.cluster.membership import Membership
+from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused
 from gateway.store import LIVE_SECONDS, Store, create_database
 from gateway.store.leadership import LeasedLeadership, SoleLeadership
+from tests.support import HandClock
 
 FASTEST_SENDING_SECONDS = 3.0
 """What connecting to Airbyte may take at most."""
+
+
+TIMINGS = MembershipTimings()
+
+
+def member_of(
+    store: Store, *, is_alone: bool = False, clock: HandClock | None = None, timings: MembershipTimings = TIMINGS
+) -> Membership:
+    return Membership(
+        store,
+        monotonic=(clock or HandClock()).monotonic,
+        background=Background(),
+        is_alone=is_alone,
+        timings=timings,
+    )
 
 
 @pytest.fixture
@@ -23,12 +41,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_each_knows_how_many_there_are_and_takes_its_share(store: Store) -> None:
-    members = [Membership(store, is_alone=False) for _ in range(3)]
+    members = [member_of(store, is_alone=False) for _ in range(3)]
     async with AsyncExitStack() as stack:
         for member in members:
             await stack.enter_async_context(member.joined())
         for member in members:
-            await member.look()
+            await member.read_members()
 
         assert [member.count for member in members] == [3, 3, 3]
         assert [member.share(4) for member in members] == [2, 1, 1]
@@ -38,67 +56,55 @@ async def test_each_knows_how_many_there_are_and_takes_its_share(store: Store) -
 
 
 async def test_who_has_not_joined_is_alone(store: Store) -> None:
-    member = Membership(store, is_alone=True)
+    member = member_of(store, is_alone=True)
 
     assert (member.count, member.share(4)) == (1, 4)
 
 
 async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -> None:
-    async with Membership(store, is_alone=False).joined():
+    async with member_of(store, is_alone=False).joined():
         with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
-            async with Membership(store, is_alone=True).joined():
+            async with member_of(store, is_alone=True).joined():
                 pytest.fail("joined")
 
 
-async def test_who_is_started_in_the_place_of_a_killed_one_says_that_it_waits(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.cluster.membership.LIVE_SECONDS", 0.1)
-    monkeypatch.setattr("gateway.cluster.membership.LOOK_SECONDS", 0.02)
-    said: list[str] = []
-    async with Membership(store, is_alone=True).joined():
+async def test_who_is_started_after_a_killed_one_says_that_it_waits(store: Store) -> None:
+    told: list[str] = []
+    waiting = member_of(store, is_alone=True, timings=MembershipTimings(room_check=0.02))
+    async with member_of(store, is_alone=True).joined():
         with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
-            await require_room(store, is_alone=True, waits=said.append)
-    assert len(said) == 1
-    assert "rate_limit.backend" in said[0]
+            await waiting.require_room(tell=told.append, live_seconds=0.1)
+    assert len(told) == 1
+    assert "rate_limit.backend" in told[0]
 
-    await require_room(store, is_alone=True, waits=said.append)
-    assert len(said) == 1
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [1000.0]
-    monkeypatch.setattr(Membership, "_now", staticmethod(lambda: now[0]))
-    return now
+    await waiting.require_room(tell=told.append, live_seconds=0.1)
+    assert len(told) == 1
 
 
-async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(store: Store, clock: list[float]) -> None:
-    member = Membership(store, is_alone=False)
+async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(store: Store, clock: HandClock) -> None:
+    member = member_of(store, clock=clock)
     assert not member.is_sure
     async with member.joined():
         assert member.is_sure
-        clock[0] += LIVE_SECONDS - FASTEST_SENDING_SECONDS
+        clock.advance(LIVE_SECONDS - FASTEST_SENDING_SECONDS)
         assert not member.is_sure
-        await member.beat()
+        await member.send_heartbeat()
         assert member.is_sure
 
 
-async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(
-    store: Store, clock: list[float]
-) -> None:
-    member = Membership(store, is_alone=False)
+async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(store: Store, clock: HandClock) -> None:
+    member = member_of(store, clock=clock)
     async with member.joined():
         assert member.silence_seconds() == LIVE_SECONDS
-        clock[0] += 60
-        assert member.silence_seconds() == OUTAGE_SECONDS
-        await member.beat()
-        assert member.silence_seconds() == OUTAGE_SECONDS
-        clock[0] += STEADY_SECONDS - 1
-        await member.beat()
-        assert member.silence_seconds() == OUTAGE_SECONDS
-        clock[0] += 1
-        await member.beat()
+        clock.advance(60)
+        assert member.silence_seconds() == TIMINGS.outage
+        await member.send_heartbeat()
+        assert member.silence_seconds() == TIMINGS.outage
+        clock.advance(TIMINGS.settling - 1)
+        await member.send_heartbeat()
+        assert member.silence_seconds() == TIMINGS.outage
+        clock.advance(1)
+        await member.send_heartbeat()
         assert member.silence_seconds() == LIVE_SECONDS
 
 
@@ -114,7 +120,7 @@ async def test_work_is_done_by_one_and_not_again_too_soon(store: Store) -> None:
     assert await two.acquire("work", seconds=60)
 
 
-async def test_a_gateway_alone_always_has_its_turn() -> None:
+async def test_a_gateway_alone_always_leads() -> None:
     leadership = SoleLeadership()
 
     assert await leadership.acquire("work", seconds=60, unless_done_within=60)

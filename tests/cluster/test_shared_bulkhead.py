@@ -8,8 +8,10 @@ from time import monotonic
 import pytest
 
 from gateway.airbyte import Kind
-from gateway.cluster.scripts import TAKE_PLACE
-from gateway.cluster.shared_bulkhead import HOLD_SECONDS, KIND_KEYS, SharedBulkhead
+from gateway.background import Background
+from gateway.cluster.scripts import ACQUIRE_PERMIT
+from gateway.cluster.shared_bulkhead import KIND_KEYS, SharedBulkhead
+from gateway.cluster.timings import PermitTimings
 from gateway.cluster.valkey import Valkey
 from gateway.errors import UpstreamBusy
 from tests.cluster.conftest import reached
@@ -20,12 +22,27 @@ SIZE = 4
 
 
 def fair(gateways: int, rank: int) -> Callable[[int], int]:
-    return lambda places: places // gateways + (rank < places % gateways)
+    return lambda permits: permits // gateways + (rank < permits % gateways)
 
 
 @asynccontextmanager
-async def lane_of(valkey: Valkey, share: Callable[[int], int] = lambda places: places) -> AsyncIterator[SharedBulkhead]:
-    bulkhead = SharedBulkhead(SIZE, valkey, share=share, may_trigger=lambda: True, monotonic=monotonic)
+async def bulkhead_on(
+    valkey: Valkey,
+    share: Callable[[int], int] = lambda permits: permits,
+    *,
+    may_trigger: bool = True,
+    timings: PermitTimings | None = None,
+) -> AsyncIterator[SharedBulkhead]:
+    bulkhead = SharedBulkhead(
+        SIZE,
+        valkey,
+        share=share,
+        may_trigger=lambda: may_trigger,
+        monotonic=monotonic,
+        background=Background(),
+        timings=timings,
+    )
+    bulkhead.open()
     try:
         yield bulkhead
     finally:
@@ -33,10 +50,10 @@ async def lane_of(valkey: Valkey, share: Callable[[int], int] = lambda places: p
 
 
 @asynccontextmanager
-async def three_lanes(server: ValkeyServer) -> AsyncIterator[list[SharedBulkhead]]:
+async def three_bulkheads(server: ValkeyServer) -> AsyncIterator[list[SharedBulkhead]]:
     async with AsyncExitStack() as stack:
         valkeys = [await stack.enter_async_context(reached(server)) for _ in range(3)]
-        yield [await stack.enter_async_context(lane_of(valkeys[rank], fair(3, rank))) for rank in range(3)]
+        yield [await stack.enter_async_context(bulkhead_on(valkeys[rank], fair(3, rank))) for rank in range(3)]
 
 
 class Calls:
@@ -74,7 +91,7 @@ async def until_given_back(server: ValkeyServer) -> None:
 
 async def test_the_cap_holds_for_all_gateways_together(server: ValkeyServer) -> None:
     calls = Calls()
-    async with three_lanes(server) as bulkheads:
+    async with three_bulkheads(server) as bulkheads:
         await asyncio.gather(
             *(
                 calls.one(bulkhead, f"caller {number}", kind)
@@ -90,8 +107,8 @@ async def test_the_cap_holds_for_all_gateways_together(server: ValkeyServer) -> 
     assert calls.done + calls.busy == 60
 
 
-async def test_neither_kind_takes_all_places_of_the_fleet(server: ValkeyServer) -> None:
-    async with three_lanes(server) as bulkheads, AsyncExitStack() as stack:
+async def test_neither_kind_takes_all_permits_of_the_cluster(server: ValkeyServer) -> None:
+    async with three_bulkheads(server) as bulkheads, AsyncExitStack() as stack:
         for bulkhead, caller in ((bulkheads[0], "a"), (bulkheads[1], "b"), (bulkheads[2], "c")):
             await stack.enter_async_context(bulkhead.permit("read", caller))
         with pytest.raises(UpstreamBusy):
@@ -102,7 +119,7 @@ async def test_neither_kind_takes_all_places_of_the_fleet(server: ValkeyServer) 
 
 async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(server: ValkeyServer) -> None:
     calls = Calls()
-    async with three_lanes(server) as bulkheads:
+    async with three_bulkheads(server) as bulkheads:
         waiting = [
             asyncio.create_task(calls.one(bulkhead, f"c{n}", seconds=5)) for bulkhead in bulkheads for n in range(6)
         ]
@@ -115,32 +132,29 @@ async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(server: Valk
         assert sum(bulkhead.in_flight for bulkhead in bulkheads) == 0
 
 
-async def test_the_places_of_a_killed_gateway_are_free_again(server: ValkeyServer, valkey: Valkey) -> None:
-    """Its word is HOLD_SECONDS old at the end; here it was given for a fraction of that."""
+async def test_the_permits_of_a_killed_gateway_are_free_again(server: ValkeyServer, valkey: Valkey) -> None:
+    """A permit is held for seconds after its last renewal; here for a fraction of one."""
     keys = tuple(KIND_KEYS.values())
     for number in range(3):
-        assert await valkey.run(TAKE_PLACE, keys, (SIZE, SIZE - 1, 0.3, f"dead {number}")) == 1
-    async with lane_of(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", "a"):
+        assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, 0.3, f"dead {number}")) == 1
+    async with bulkhead_on(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", "a"):
         assert bulkhead.in_flight == 1
 
 
-async def test_a_place_is_kept_as_long_as_the_call_lasts(
-    server: ValkeyServer, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.cluster.shared_bulkhead.KEEP_SECONDS", 0.02)
-    async with lane_of(valkey) as bulkhead, bulkhead.permit("read", "a"):
+async def test_a_permit_is_renewed_as_long_as_the_call_lasts(server: ValkeyServer, valkey: Valkey) -> None:
+    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", "a"):
         with operator(server) as redis:
             (holder,) = redis.zrange(KIND_KEYS["read"], 0, -1)
             first = redis.zscore(KIND_KEYS["read"], str(holder))
             async with asyncio.timeout(BOUND_SECONDS):
                 while redis.zscore(KIND_KEYS["read"], str(holder)) == first:
                     await asyncio.sleep(0.01)
-            assert redis.pttl(KIND_KEYS["read"]) > (HOLD_SECONDS - 3) * 1000
+            assert redis.pttl(KIND_KEYS["read"]) > (PermitTimings().hold - 3) * 1000
 
 
-async def test_while_the_server_is_away_each_gateway_has_its_share(server: ValkeyServer) -> None:
+async def test_while_the_server_is_unavailable_each_gateway_has_its_share(server: ValkeyServer) -> None:
     calls = Calls()
-    async with three_lanes(server) as bulkheads:
+    async with three_bulkheads(server) as bulkheads:
         server.kill()
         await asyncio.gather(*(calls.one(bulkhead, f"c{n}", seconds=0.05) for bulkhead in bulkheads for n in range(8)))
 
@@ -148,16 +162,15 @@ async def test_while_the_server_is_away_each_gateway_has_its_share(server: Valke
     assert calls.done >= SIZE
 
 
-async def test_places_that_come_free_while_the_server_is_away_are_free_when_it_is_back(
-    server: ValkeyServer, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+async def test_permits_that_come_free_while_the_server_is_unavailable_are_free_when_it_is_back(
+    server: ValkeyServer, valkey: Valkey
 ) -> None:
-    monkeypatch.setattr("gateway.cluster.shared_bulkhead.HOLD_SECONDS", 10 * BOUND_SECONDS)
-    async with lane_of(valkey) as bulkhead:
+    async with bulkhead_on(valkey, timings=PermitTimings(hold=10 * BOUND_SECONDS)) as bulkhead:
         async with bulkhead.permit("read", "a"), bulkhead.permit("read", "b"):
             assert held(server) == 2
             server.pause()
         async with asyncio.timeout(BOUND_SECONDS):
-            while not valkey.is_away:
+            while not valkey.is_unavailable:
                 await asyncio.sleep(0.01)
         server.resume()
         await until_given_back(server)
@@ -165,33 +178,29 @@ async def test_places_that_come_free_while_the_server_is_away_are_free_when_it_i
 
 async def test_a_gateway_without_a_share_is_busy_at_once(server: ValkeyServer, valkey: Valkey) -> None:
     server.kill()
-    async with lane_of(valkey, fair(8, 7)) as bulkhead:
+    async with bulkhead_on(valkey, fair(8, 7)) as bulkhead:
         with pytest.raises(UpstreamBusy, match="busy"):
             async with bulkhead.permit("read", "a"):
-                pytest.fail("had a place")
+                pytest.fail("had a permit")
         assert bulkhead.in_flight == 0
 
 
-async def test_who_may_be_taken_for_dead_triggers_nothing_and_holds_no_place(
+async def test_who_may_be_taken_for_dead_triggers_nothing_and_holds_no_permit(
     server: ValkeyServer, valkey: Valkey
 ) -> None:
-    bulkhead = SharedBulkhead(SIZE, valkey, share=lambda places: places, may_trigger=lambda: False, monotonic=monotonic)
-    with pytest.raises(UpstreamBusy, match="busy"):
-        async with bulkhead.permit("trigger", "acme"):
-            pytest.fail("may trigger")
-    async with bulkhead.permit("read", "acme"):
-        pass
+    async with bulkhead_on(valkey, may_trigger=False) as bulkhead:
+        with pytest.raises(UpstreamBusy, match="busy"):
+            async with bulkhead.permit("trigger", "acme"):
+                pytest.fail("may trigger")
+        async with bulkhead.permit("read", "acme"):
+            pass
 
-    await until_given_back(server)
-    assert bulkhead.in_flight == 0
-    await bulkhead.close()
+        await until_given_back(server)
+        assert bulkhead.in_flight == 0
 
 
-async def test_a_restarted_server_learns_what_is_held(
-    server: ValkeyServer, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.cluster.shared_bulkhead.KEEP_SECONDS", 0.02)
-    async with lane_of(valkey) as bulkhead, bulkhead.permit("read", "a"):
+async def test_a_restarted_server_learns_what_is_held(server: ValkeyServer, valkey: Valkey) -> None:
+    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", "a"):
         server.kill()
         server.start()
         async with asyncio.timeout(BOUND_SECONDS):

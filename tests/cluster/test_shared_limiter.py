@@ -105,7 +105,9 @@ async def test_a_new_default_counts_from_the_next_call(valkey: Valkey) -> None:
     assert await allowed(limiter, 10, "key_2") == 5
 
 
-async def test_while_the_server_is_away_each_gateway_allows_its_share(valkey: Valkey, server: ValkeyServer) -> None:
+async def test_while_the_server_is_unavailable_each_gateway_allows_its_share(
+    valkey: Valkey, server: ValkeyServer
+) -> None:
     limiter = limiter_of(valkey, RatePolicy(100, 3600), gateways=3)
     assert await allowed(limiter, 60) == 60
     server.kill()
@@ -124,7 +126,7 @@ async def test_going_away_again_and_again_refills_nothing(valkey: Valkey, server
         server.kill()
         passed += await allowed(limiter, 20)
         server.start()
-        while valkey.is_away:
+        while valkey.is_unavailable:
             await asyncio.sleep(0.01)
 
     assert passed == 10

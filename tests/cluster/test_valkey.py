@@ -10,17 +10,17 @@ from threading import Event
 
 import pytest
 
-from gateway.cluster import valkey as earnest
+from gateway.background import Background
 from gateway.cluster.scripts import PUT, TAKE_AWAY, BackendUnavailable, Script
-from gateway.cluster.valkey import CONNECTIONS, FIRST_PAUSE_SECONDS, Valkey
+from gateway.cluster.timings import ValkeyTimings
+from gateway.cluster.valkey import CONNECTIONS, Valkey
 from gateway.settings.secret import SecretUrl
 from gateway.telemetry.log import configure_log
-from tests.cluster.conftest import PATIENCE_SECONDS, reached
+from tests.cluster.conftest import PATIENCE_SECONDS, PATIENT, reached
 from tests.faults.conftest import SLACK_SECONDS
 from tests.support import BOUND_SECONDS
 from tests.valkey import PASSWORD, ValkeyServer, operator, running_valkey
 
-IN_EARNEST = earnest.PATIENCE_SECONDS
 COUNT = Script("return redis.call('INCR', KEYS[1])")
 ECHO = Script("return ARGV[1]")
 
@@ -38,7 +38,7 @@ def events(stream: io.StringIO) -> list[str]:
 
 async def until_back(valkey: Valkey) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
-        while valkey.is_away:
+        while valkey.is_unavailable:
             await asyncio.sleep(0.01)
 
 
@@ -50,7 +50,9 @@ async def refused_soon(valkey: Valkey) -> None:
 
 
 def test_a_decision_falls_within_100_milliseconds() -> None:
-    assert IN_EARNEST <= 0.1
+    timings = ValkeyTimings()
+
+    assert timings.patience + timings.late <= 0.1
 
 
 async def test_each_of_many_askers_has_his_own_answer(valkey: Valkey) -> None:
@@ -99,8 +101,8 @@ async def test_the_password_is_used_and_never_told(tmp_path: Path, log_stream: i
         async with reached(server) as valkey:
             assert await valkey.run(ECHO, [], ["in"]) == b"in"
         async with reached(ValkeyServer(server.folder, server.port, "wrong-password")) as valkey:
-            assert valkey.is_away
-    assert events(log_stream) == ["shared_backend_away"]
+            assert valkey.is_unavailable
+    assert events(log_stream) == ["shared_backend_unavailable"]
     assert "password@" not in log_stream.getvalue()
     assert "wrong-password" not in log_stream.getvalue()
 
@@ -110,12 +112,12 @@ async def test_a_server_that_is_not_there_at_the_start_is_found_later(
 ) -> None:
     server.kill()
     async with reached(server) as valkey:
-        assert valkey.is_away
+        assert valkey.is_unavailable
         await refused_soon(valkey)
         server.start()
         await until_back(valkey)
         assert await valkey.run(COUNT, ["n"], []) == 1
-    assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
+    assert events(log_stream) == ["shared_backend_unavailable", "shared_backend_back"]
 
 
 async def test_a_restarted_server_knows_no_script(server: ValkeyServer, valkey: Valkey) -> None:
@@ -135,7 +137,7 @@ async def test_a_paused_server_costs_each_asker_the_patience_once(
     server.pause()
     try:
         await asyncio.gather(*(refused_soon(valkey) for _ in range(200)))
-        assert valkey.is_away
+        assert valkey.is_unavailable
         before = asyncio.get_running_loop().time()
         for _ in range(1000):
             await refused_soon(valkey)
@@ -147,7 +149,7 @@ async def test_a_paused_server_costs_each_asker_the_patience_once(
     await until_back(valkey)
 
     assert await valkey.run(COUNT, ["m"], []) == 1
-    assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
+    assert events(log_stream) == ["shared_backend_unavailable", "shared_backend_back"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ async def test_a_paused_server_costs_each_asker_the_patience_once(
     ],
     ids=["full", "replica"],
 )
-async def test_a_server_that_takes_nothing_is_away_until_it_does(
+async def test_a_server_that_takes_nothing_is_unavailable_until_it_does(
     server: ValkeyServer,
     valkey: Valkey,
     log_stream: io.StringIO,
@@ -170,29 +172,27 @@ async def test_a_server_that_takes_nothing_is_away_until_it_does(
         redis.execute_command(*hurt.split())  # type: ignore[no-untyped-call]  # redis-py's own
         with pytest.raises(BackendUnavailable, match=reason):
             await valkey.run(COUNT, ["n"], [])
-        assert valkey.is_away
+        assert valkey.is_unavailable
         # It answers, but that is not enough: two probes later it still counts as away.
-        await asyncio.sleep(3 * FIRST_PAUSE_SECONDS)
-        assert valkey.is_away
+        await asyncio.sleep(3 * PATIENT.first_probe_pause)
+        assert valkey.is_unavailable
         redis.execute_command(*heal.split())  # type: ignore[no-untyped-call]  # redis-py's own
     await until_back(valkey)
 
     assert await valkey.run(COUNT, ["n"], []) == 1
-    assert events(log_stream) == ["shared_backend_away", "shared_backend_back"]
+    assert events(log_stream) == ["shared_backend_unavailable", "shared_backend_back"]
 
 
-async def test_a_slow_server_counts_as_away_while_it_is_slow(
-    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_server_counts_as_unavailable_while_it_is_slow(server: ValkeyServer) -> None:
     """Each answer comes, but later than a decision may."""
-    monkeypatch.setattr(earnest, "PATIENCE_SECONDS", 0.4)
     delay = [0.0]
-    async with slow_way_to(server, delay) as port, reached(ValkeyServer(server.folder, port)) as valkey:
+    timings = ValkeyTimings(patience=0.4)
+    async with slow_way_to(server, delay) as port, reached(ValkeyServer(server.folder, port), timings) as valkey:
         assert await valkey.run(COUNT, ["n"], []) == 1
         delay[0] = 0.8
         await refused_soon(valkey)
         await asyncio.sleep(2.0)
-        assert valkey.is_away
+        assert valkey.is_unavailable
         delay[0] = 0.0
         await until_back(valkey)
 
@@ -224,7 +224,7 @@ async def test_a_stand_still_of_ours_is_not_held_against_the_server(valkey: Valk
     stand_still(2 * PATIENCE_SECONDS)
 
     assert await asker == b"here"
-    assert not valkey.is_away
+    assert not valkey.is_unavailable
 
 
 def stand_still(seconds: float) -> None:
@@ -233,7 +233,7 @@ def stand_still(seconds: float) -> None:
 
 
 async def test_closing_while_somebody_asks_leaves_nobody_waiting(server: ValkeyServer) -> None:
-    valkey = Valkey(server.secret)
+    valkey = Valkey(server.secret, background=Background(), timings=PATIENT)
     await valkey.open()
     server.pause()
     try:
@@ -247,8 +247,8 @@ async def test_closing_while_somebody_asks_leaves_nobody_waiting(server: ValkeyS
     assert {type(answer) for answer in answers} == {BackendUnavailable}
 
 
-async def test_an_address_that_leads_nowhere_is_away() -> None:
-    valkey = Valkey(SecretUrl("redis://127.0.0.1:9/0"))
+async def test_an_address_that_leads_nowhere_is_unavailable() -> None:
+    valkey = Valkey(SecretUrl("redis://127.0.0.1:9/0"), background=Background())
     await valkey.open()
-    assert valkey.is_away
+    assert valkey.is_unavailable
     await valkey.close()

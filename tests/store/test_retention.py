@@ -57,7 +57,7 @@ async def until_left(world: World, table: str, count: int) -> None:
 @asynccontextmanager
 async def often(world: World) -> AsyncIterator[None]:
     """Looks for old rows a hundred times a second instead of once a day."""
-    task = asyncio.create_task(Retention(world.services.store, world.clock, every_seconds=0.01).run())
+    task = asyncio.create_task(Retention(world.services.store, world.clock, every_seconds=0.01).run(lambda: None))
     yield
     task.cancel()
     await asyncio.wait({task})

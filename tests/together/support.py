@@ -95,7 +95,7 @@ class Cluster:
         return sum(int(float(each[1])) for each in found if each)
 
     def times_away(self) -> int:
-        return len(self.lines("shared_backend_away"))
+        return len(self.lines("shared_backend_unavailable"))
 
     def lines(self, event: str) -> list[dict[str, object]]:
         """Of all logs."""

@@ -154,7 +154,7 @@ def test_all_of_it_answers_through_nginx(machine: Machine) -> None:
                 return [client.get(url, headers=headers).status_code for _ in range(40)]
 
             codes = undisturbed(
-                counted, lambda: sum("shared_backend_away" in line for each in programs for line in each.err)
+                counted, lambda: sum("shared_backend_unavailable" in line for each in programs for line in each.err)
             )
             forwarded = [client.get(f"{address}/metrics").text for address in addresses]
 

@@ -150,7 +150,7 @@ def test_two_answer_on_one_socket_and_count_together(place: Place, two: tuple[Pr
             headers = key_header(place.installation.key("50/86400"))
             return [client.get(f"{address}/api/v1/status", headers=headers).status_code for _ in range(60)]
 
-        codes = undisturbed(counted, lambda: sum("shared_backend_away" in line for line in program.err))
+        codes = undisturbed(counted, lambda: sum("shared_backend_unavailable" in line for line in program.err))
 
     assert len(children_of(program.process.pid)) == WORKERS
     assert codes == [200] * 50 + [429] * 10

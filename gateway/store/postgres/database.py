@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from gateway.background import Background
 from gateway.errors import StorageUnavailable
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
@@ -55,11 +56,11 @@ class PostgresDatabase:
 
     dialect = DIALECT
 
-    def __init__(self, url: SecretUrl, *, version: int = SCHEMA_VERSION) -> None:
+    def __init__(self, url: SecretUrl, *, background: Background, version: int = SCHEMA_VERSION) -> None:
         """`version` is the one that the statements are written for."""
         self.url = url
         self._version = version
-        self._watch = PostgresWatch(Session(url.reveal()))
+        self._watch = PostgresWatch(Session(url.reveal()), background)
         self._readers = [Session(url.reveal()) for _ in range(READERS)]
         self._writer = Session(url.reveal())
         self._idle: asyncio.LifoQueue[Session] = asyncio.LifoQueue()

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 import psycopg
 import structlog
 
+from gateway.background import Background, Progress
 from gateway.store.database import Row, Subject
 from gateway.store.postgres.session import Session
 
 POLL_SECONDS = 2.0
 TRUST_SECONDS = 5.0
 PAUSE_SECONDS = 0.25
-"""Between attempts to reach a server that is away."""
+"""Between attempts to reach a server that does not answer."""
 SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
+LISTENER = "database notifications"
 COUNTS = "SELECT subject, number FROM changes"
 
 log = structlog.get_logger()
@@ -27,8 +29,9 @@ log = structlog.get_logger()
 class PostgresWatch:
     """`open` first, `close` last."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, background: Background) -> None:
         self._session = session
+        self._background = background
         self._epochs: dict[str, int] = dict.fromkeys(SUBJECTS, 0)
         self._counts: dict[str, int] = {}
         self._trusted_until = float("-inf")
@@ -42,11 +45,10 @@ class PostgresWatch:
         except BaseException:
             await self._session.close_all()
             raise
-        self._listening = asyncio.create_task(self._keep_listening())
+        self._listening = self._background.start(LISTENER, self._keep_listening)
 
     async def close(self) -> None:
-        self._listening.cancel()
-        await asyncio.wait({self._listening})
+        await self._listening.stop()
         await self._session.close_all()
 
     def epoch(self, subject: Subject) -> int:
@@ -73,12 +75,12 @@ class PostgresWatch:
             self._counts[subject] = int(number)
             self._epochs[subject] += 1
 
-    async def _keep_listening(self) -> None:
+    async def _keep_listening(self, progress: Progress) -> None:
         while True:
             try:
                 await self._begin()
                 self._note(is_lost=False)
-                await self._listen()
+                await self._listen(progress)
             except (psycopg.Error, TimeoutError) as error:
                 self._note(is_lost=True, detail=str(error).partition("\n")[0])
                 await self._session.close()
@@ -90,11 +92,12 @@ class PostgresWatch:
         await self._session.run("LISTEN gateway_changes", seconds=POLL_SECONDS)
         await self._poll()
 
-    async def _listen(self) -> None:
+    async def _listen(self, progress: Progress) -> None:
         while True:
             async for notify in self._session.connection.notifies(timeout=POLL_SECONDS):
                 self._hear(notify.payload)
             await self._poll()
+            progress()
 
     async def _poll(self) -> None:
         asked_at = self._loop.time()

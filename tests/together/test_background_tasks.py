@@ -1,0 +1,127 @@
+"""Every background task of a gateway that shares all it can survives an unexpected exception, and is told of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.background import Background, BackgroundTask, Failure, Progress, RestartTimings, Work
+from gateway.cluster.timings import ClusterTimings, MembershipTimings, PermitTimings
+from gateway.store import DatabasePlace
+from tests.postgres import PostgresServer
+from tests.support import BOUND_SECONDS, World, bearer, running_gateway
+from tests.valkey import ValkeyServer, running_valkey
+
+TASKS = {
+    "database notifications",
+    "heartbeat",
+    "left-over triggers",
+    "loop lag",
+    "permit renewal",
+    "retention",
+    "usage flush",
+    "valkey probe",
+}
+VITAL = {"heartbeat", "permit renewal"}
+"""Without a heartbeat others take this gateway's triggers for theirs; without renewal others use its permits."""
+SOON = RestartTimings(first_pause=0.01, longest_pause=0.05, steady=0.2, silent=1.0)
+BUSY = ClusterTimings(membership=MembershipTimings(heartbeat=0.05), permits=PermitTimings(renew=0.05))
+
+
+class FaultyBackground(Background):
+    """Has the work of each task raise something nobody expects: once, or always for the names in `for_good`."""
+
+    def __init__(self, for_good: frozenset[str] = frozenset()) -> None:
+        self.failures: list[Failure] = []
+        super().__init__(self.failures.append, timings=SOON)
+        self._for_good = for_good
+        self._has_failed: set[str] = set()
+
+    def start(self, name: str, work: Work, *, is_vital: bool = False) -> BackgroundTask:
+        async def faulty(progress: Progress) -> None:
+            if name in self._for_good or name not in self._has_failed:
+                self._has_failed.add(name)
+                raise RuntimeError(f"planted in {name}")
+            await work(progress)
+
+        return super().start(name, faulty, is_vital=is_vital)
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    with running_valkey(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> DatabasePlace:
+    return postgres.without_rows()
+
+
+@asynccontextmanager
+async def sharing(
+    folder: Path, place: DatabasePlace, valkey: ValkeyServer, background: Background
+) -> AsyncIterator[World]:
+    shared = {"backend": valkey.secret}
+    async with running_gateway(
+        folder, place=place, background=background, cluster_timings=BUSY, rate_limit=shared
+    ) as world:
+        yield world
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_each_task_is_told_of_and_runs_again(tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer) -> None:
+    background = FaultyBackground()
+    async with sharing(tmp_path, place, valkey, background) as world:
+        key = await world.client_with_key()
+        valkey.kill()
+        await world.http.get("/api/v1/status", headers=bearer(key))
+        await until(lambda: {task.name for task in background.tasks} >= TASKS)
+        valkey.start()
+        await until(lambda: world.services.cluster.state()["rate_limit"] == "shared")
+        await until(lambda: not any(task.is_failing for task in background.tasks))
+
+        assert {task.name for task in background.tasks} == TASKS
+        assert {task.name for task in background.tasks if task.is_vital} == VITAL
+        assert sorted(failure.task for failure in background.failures) == sorted(TASKS)
+        assert (await world.http.get("/readyz")).status_code == 200
+        metrics = (await world.http.get("/metrics")).text
+        for name in TASKS:
+            assert f'gateway_background_task_failures_total{{task="{name}"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize("name", sorted(VITAL))
+async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
+    tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer, name: str
+) -> None:
+    background = FaultyBackground(frozenset({name}))
+    async with sharing(tmp_path, place, valkey, background) as world:
+        await until(lambda: any(task.is_stopped for task in background.tasks))
+        answer = await world.http.get("/readyz")
+
+    assert answer.status_code == 503
+    assert (answer.json()["status"], answer.json()["stopped_tasks"]) == ("not ready", [name])
+
+
+async def test_a_failing_janitor_empties_no_load_balancer(
+    tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer
+) -> None:
+    background = FaultyBackground(frozenset(TASKS - VITAL))
+    async with sharing(tmp_path, place, valkey, background) as world:
+        await until(lambda: sum(failure.task == "retention" for failure in background.failures) > 3)
+        answer = await world.http.get("/readyz")
+        metrics = (await world.http.get("/metrics")).text
+
+    assert answer.status_code == 200
+    assert answer.json()["stopped_tasks"] == []
+    assert "retention" in answer.json()["failing_tasks"]
+    assert 'gateway_background_task_failing{task="retention"} 1.0' in metrics
