@@ -15,15 +15,16 @@ from gateway.store.sqlite.file_format import OLDEST_VERSION, refusals, require_f
 from gateway.store.sqlite.online_copy import count_rows, identify, opened
 
 STEPS = PACKAGE / "store" / "migrations"
-FILE_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
+FILE_NAME = re.compile(r"(([0-9]{4})_[a-z0-9_]+)\.(sqlite|postgres)\.sql")
 
 
 class Step(msgspec.Struct, frozen=True):
-    """SQL that takes a database from the version before to `version`."""
+    """What takes a database from the version before to `version`: SQL for either kind."""
 
     version: int
     name: str
-    sql: str
+    sqlite: str
+    postgres: str
 
 
 class Migrated(msgspec.Struct, frozen=True):
@@ -35,9 +36,20 @@ class Migrated(msgspec.Struct, frozen=True):
 
 
 def read_steps(folder: Path = STEPS) -> list[Step]:
-    """The steps in the folder, `0002_what.sql` and so on, none missing."""
-    named = [(match, path) for path in sorted(folder.iterdir()) if (match := FILE_NAME.fullmatch(path.name))]
-    steps = [Step(int(match[1]), path.name, path.read_text(encoding="utf-8")) for match, path in named]
+    """Return the steps in the folder, of two files each: `0002_what.sqlite.sql` and `0002_what.postgres.sql`.
+
+    Raises ValueError when a number is missing, FileNotFoundError when one of two files is.
+    """
+    matches = filter(None, (FILE_NAME.fullmatch(path.name) for path in folder.iterdir()))
+    steps = [
+        Step(
+            number,
+            name,
+            sqlite=(folder / f"{name}.sqlite.sql").read_text(encoding="utf-8"),
+            postgres=(folder / f"{name}.postgres.sql").read_text(encoding="utf-8"),
+        )
+        for number, name in sorted({(int(match[2]), match[1]) for match in matches})
+    ]
     expected = range(OLDEST_VERSION + 1, OLDEST_VERSION + 1 + len(steps))
     if [step.version for step in steps] != list(expected):
         raise ValueError(f"{folder}: steps must be numbered from {expected.start} on without a gap")
@@ -81,7 +93,7 @@ def _take(connection: sqlite3.Connection, step: Step, database: Path, copy: Path
     try:
         if not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
-        for statement in _statements(step.sql):
+        for statement in _statements(step.sqlite):
             connection.execute(statement).fetchall()
             if not connection.in_transaction:
                 raise ValueError(f"{step.name}: must leave the transaction alone")

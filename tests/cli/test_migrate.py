@@ -22,11 +22,12 @@ def next_version(tmp_path: Path) -> Path:
     shutil.copytree(TOP / "gateway", folder / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("schema.sql", "settings.toml"):
         shutil.copyfile(TOP / name, folder / name)
-    file_format = folder / "gateway" / "store" / "file_format.py"
+    file_format = folder / "gateway" / "store" / "sqlite" / "file_format.py"
     text = file_format.read_text()
     assert f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n" in text
     file_format.write_text(text.replace(f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n", f"\nSCHEMA_VERSION = {NEXT}\n"))
-    (folder / "gateway" / "store" / "migrations" / f"{NEXT:04}_notes.sql").write_text(STEP)
+    for kind in ("sqlite", "postgres"):
+        (folder / "gateway" / "store" / "migrations" / f"{NEXT:04}_notes.{kind}.sql").write_text(STEP)
     return folder
 
 

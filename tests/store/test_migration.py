@@ -22,7 +22,7 @@ from tests.faults.disks import fill, small_disk
 from tests.store.crash import PROGRAM
 from tests.support import START
 
-OLDEST = Path(__file__).parent / "schema_1.sql"
+OLDEST = Path(__file__).parent / "sqlite" / "schema_1.sql"
 COPY = "gateway.db.v1-20260401T030000.000Z.bak"
 NOTE = """
 -- A semicolon; in a comment, and in a text.
@@ -77,7 +77,8 @@ def steps_in(folder: Path, *texts: str) -> Path:
     path = folder / "steps"
     path.mkdir()
     for number, text in enumerate(texts, start=2):
-        (path / f"{number:04}_step.sql").write_text(text)
+        (path / f"{number:04}_step.sqlite.sql").write_text(text)
+        (path / f"{number:04}_step.postgres.sql").touch()
     return path
 
 
@@ -206,7 +207,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(database: Path, text: str, 
     with pytest.raises(DatabaseRefused) as refusal:
         run(database, text)
 
-    assert str(refusal.value).startswith(f"{database}: the step 0002_step.sql failed: ")
+    assert str(refusal.value).startswith(f"{database}: the step 0002_step failed: ")
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert dump(database) == before
@@ -214,7 +215,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(database: Path, text: str, 
 
 
 def test_a_later_step_that_fails_leaves_the_version_before_it(database: Path) -> None:
-    with pytest.raises(DatabaseRefused, match=r"0003_step\.sql failed: .*is of version 2 still"):
+    with pytest.raises(DatabaseRefused, match=r"0003_step failed: .*is of version 2 still"):
         run(database, "CREATE TABLE second (a)", "CREATE TABLE second (a)")
 
     version, statements = dump(database)
@@ -228,12 +229,21 @@ def test_a_step_may_not_end_its_transaction(database: Path) -> None:
         run(database, "CREATE TABLE second (a); COMMIT;")
 
 
-@pytest.mark.parametrize("names", [["0003_b.sql"], ["0001_a.sql"], ["0002_a.sql", "0002_b.sql"]])
+@pytest.mark.parametrize("names", [["0003_b"], ["0001_a"], ["0002_a", "0002_b"]])
 def test_steps_are_numbered_without_a_gap(tmp_path: Path, names: list[str]) -> None:
     for name in names:
-        (tmp_path / name).touch()
+        (tmp_path / f"{name}.sqlite.sql").touch()
+        (tmp_path / f"{name}.postgres.sql").touch()
 
     with pytest.raises(ValueError, match="numbered from 2 on"):
+        read_steps(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_step_needs_a_file_for_each_kind_of_database(tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"0002_a.{kind}.sql").touch()
+
+    with pytest.raises(FileNotFoundError, match="0002_a"):
         read_steps(tmp_path)
 
 
@@ -295,7 +305,7 @@ def test_a_kill_during_a_step_leaves_the_file_as_it_was(database: Path) -> None:
 
     assert dump(database) == before
     assert dump(database.parent / COPY) == before
-    (folder / "0002_step.sql").write_text(NOTE)
+    (folder / "0002_step.sqlite.sql").write_text(NOTE)
     (database.parent / COPY).unlink()
     assert migrate(database, read_steps(folder), now=START) is not None
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import psycopg
 
 from gateway.errors import DatabaseRefused
-from gateway.resources import PACKAGE, resource_text
+from gateway.resources import PACKAGE
 from gateway.settings.secret import SecretUrl
 from gateway.store.migration import Migrated, Step
 from gateway.store.postgres.session import Session
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
-from gateway.store.translation import translate_schema
 
+SCHEMA = PACKAGE / "store" / "postgres" / "schema.sql"
 OLDEST_SERVER = 140000
 NUMBERS_OF_A_VERSION = 10000
 LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
@@ -59,8 +59,7 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
             tables = await session.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
             if tables:
                 raise DatabaseRefused(f"{url}: already holds tables; nothing was changed")
-            await session.run(translate_schema(resource_text("schema.sql")), seconds=MINUTES)
-            await session.run((PACKAGE / "store" / "postgres.sql").read_text(encoding="utf-8"), seconds=MINUTES)
+            await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=MINUTES)
             await session.run(
                 "INSERT INTO gateway_schema VALUES (1, ?, ?, ?)", (APPLICATION_ID, SCHEMA_VERSION, copy_of)
             )
@@ -145,7 +144,7 @@ async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | No
 
 async def _take(session: Session, step: Step, url: SecretUrl, before: int) -> None:
     try:
-        await session.run(translate_schema(step.sql), seconds=MINUTES)
+        await session.run(step.postgres, seconds=MINUTES)
         await session.run("UPDATE gateway_schema SET version = ?", (step.version,))
     except psycopg.Error as error:
         raise DatabaseRefused(

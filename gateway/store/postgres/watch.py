@@ -1,6 +1,6 @@
 """How a cache learns, without a query, that any gateway or command has committed to a PostgreSQL database.
 
-Triggers in the database count each change of what caches hold and notify whoever listens (`postgres.sql`).
+Triggers in the database count each change of what caches hold and notify whoever listens (`schema.sql`).
 Notifications may be lost, as behind PgBouncer; so the counts are read every POLL_SECONDS too. Where they could not be
 read for TRUST_SECONDS, whatever was read before counts as stale, and is read again or not to be had.
 """
