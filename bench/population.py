@@ -37,19 +37,20 @@ class Population:
             """
             INSERT INTO connections (id, client_id, connector_type, label, status, airbyte_id, workspace_id,
                 status_checked_at, last_job_id, last_sync_at, last_sync_status, backfilled_at, created_at)
-            VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?6, ?7, ?8, ?7, 'succeeded', ?7, ?7)
+            VALUES (:id, :client_id, :connector_type, :label, 'active', :airbyte_id, :workspace_id,
+                :now, :job_id, :now, 'succeeded', :now, :now)
             """,
             (
-                (
-                    ours,
-                    client_id,
-                    CONNECTOR_TYPES[number % 4],
-                    f"Shop {number}",
-                    theirs,
-                    workspace_id,
-                    self._now,
-                    number,
-                )
+                {
+                    "id": ours,
+                    "client_id": client_id,
+                    "connector_type": CONNECTOR_TYPES[number % 4],
+                    "label": f"Shop {number}",
+                    "airbyte_id": theirs,
+                    "workspace_id": workspace_id,
+                    "job_id": number,
+                    "now": self._now,
+                }
                 for number, (ours, theirs) in enumerate(pairs, 1)
             ),
         )

@@ -94,7 +94,7 @@ async def _trigger(store: Store, client_id: int, ours: str, theirs: str, job_id:
     if number is None:
         raise RuntimeError("the connection is not there")
     await store.triggers.resolve(client_id, number, outcome="ok", job_id=job_id, at=at)
-    await store.connections.record_last_syncs([LastSync(theirs, job_id, at, "running")])
+    await store.last_syncs.record([LastSync(theirs, job_id, at, "running")])
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class Users:
     def __init__(self, store: Store, passwords: Passwords, clock: Clock, choice: Callable[[str], str]) -> None:
         self._store = store
         self._users = store.users
+        self._links = store.links
         self._sessions = store.sessions
         self._passwords = passwords
         self._clock = clock
@@ -87,7 +88,7 @@ class Users:
 
     async def link(self, secret: str) -> tuple[Link, User | None]:
         """What the link is for, and for whom. Raises LinkEnded."""
-        link = await self._users.link(keys.digest(secret))
+        link = await self._links.by_digest(keys.digest(secret))
         if link is None or link.expires_at <= self._now():
             raise LinkEnded
         return link, None if link.user_id is None else await self._users.by_id(link.user_id)
@@ -101,7 +102,7 @@ class Users:
         if user is None:
             user = self._new_user(email, None)
             password_hash = await self._passwords.hash(password, personal=[user.email])
-            is_used = await self._users.add_first_admin(
+            is_used = await self._links.add_first_admin(
                 user,
                 password_hash=password_hash,
                 link=link.digest,
@@ -109,7 +110,7 @@ class Users:
             )
         else:
             password_hash = await self._passwords.hash(password, personal=[user.email])
-            is_used = await self._users.set_password(
+            is_used = await self._links.set_password(
                 user.id,
                 password_hash=password_hash,
                 link=link.digest,
@@ -236,7 +237,7 @@ class Users:
     async def _new_link(self, purpose: Purpose, user_id: str | None) -> str:
         secret = keys.mint_secret(self._choice)
         expires_at = format_time(self._clock.now() + LINK_LIFE)
-        await self._users.put_link(Link(keys.digest(secret), purpose, user_id, expires_at))
+        await self._links.put(Link(keys.digest(secret), purpose, user_id, expires_at))
         return secret
 
     def _new_user(self, email: str, client_id: int | None, user_id: str | None = None) -> User:

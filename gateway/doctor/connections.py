@@ -72,7 +72,7 @@ async def _workspaces(services: Services) -> list[WorkspaceRecord]:
 
 async def _remember(services: Services, told: Mapping[str, str], workspace_id: str) -> None:
     now = format_time(services.clock.now())
-    await services.store.connections.record_statuses(list(told.items()), checked_at=now, workspace_id=workspace_id)
+    await services.store.last_syncs.record_statuses(list(told.items()), checked_at=now, workspace_id=workspace_id)
 
 
 async def _missing(services: Services, airbyte_id: str, row: Connection) -> AsyncGenerator[Finding, None]:

@@ -65,6 +65,7 @@ class Discovery:
 
     def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
         self._connections = store.connections
+        self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
         self._flights: SingleFlight[str, None] = SingleFlight()
@@ -156,7 +157,7 @@ class Discovery:
         missing = [key for key, row in mapped.items() if key not in told and row.workspace_id == workspace_id]
         statuses = [(key, told[key]) for key in mapped if key in told]
         statuses += [(key, await self._status_of(key, mapped[key].status)) for key in missing[:MOST_MISSING]]
-        await self._connections.record_statuses(
+        await self._last_syncs.record_statuses(
             statuses, checked_at=format_time(self._clock.now()), workspace_id=workspace_id
         )
 

@@ -1,7 +1,8 @@
 """All SQL, and the only user of the databases' drivers. `Store` has a collaborator for each kind of record."""
 
 from gateway.store.backup import Backup, back_up
-from gateway.store.bulk import Changes, Snapshot
+from gateway.store.bulk import Snapshot
+from gateway.store.changes import Changes
 from gateway.store.migration import Migrated, Step, is_outdated, migrate, read_steps
 from gateway.store.postgres.server import back_up_server, migrate_server, move_to_server, restore_server
 from gateway.store.sqlite.database import journal_mode
@@ -10,11 +11,13 @@ from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.restoration import restoration
 from gateway.store.store import DatabasePlace, Store, create_database
-from gateway.store.tables.connections import ConnectionsOfClient, LastSync
+from gateway.store.tables.connections import ConnectionsOfClient
 from gateway.store.tables.gateways import LIVE_SECONDS, LiveGateway
+from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.leases import LeaseState
+from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
-from gateway.store.tables.users import Credentials, Link, Purpose
+from gateway.store.tables.users import Credentials
 
 __all__ = [
     "LIVE_SECONDS",

@@ -1,16 +1,17 @@
 """What the statements need of a database, whichever it is: reading, whole transactions, and when to forget.
 
-They are written once, in SQL that SQLite and PostgreSQL both read; `dialect` has the few words that differ, and
-`translation` what PostgreSQL is given instead of the rest.
+They are written once, in SQL that SQLite and PostgreSQL both read, with parameters as `:name`; `dialect` has the few
+words that differ.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
-Parameters = Iterable[Any]
+Parameters = Mapping[str, Any]
+"""What stands for each `:name` of a statement. Names that a statement has not are passed over."""
 Subject = Literal["keys", "connections"]
 """What caches hold: keys with their clients, or connections."""
 
@@ -26,7 +27,7 @@ class Row(Protocol):
 class Transaction(Protocol):
     """The transaction that is under way."""
 
-    def execute_fetchall(self, sql: str, parameters: Parameters = ..., /) -> Awaitable[Iterable[Row]]: ...
+    def execute_fetchall(self, sql: str, parameters: Parameters | None = ..., /) -> Awaitable[Iterable[Row]]: ...
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Awaitable[object]: ...
 
 
@@ -38,6 +39,8 @@ class Dialect(msgspec.Struct, frozen=True):
 
     now: str
     """Its own time, in whole milliseconds since 1970."""
+    json_rows: str
+    """A table of the items of a JSON list, column `value`; a format whose {} is the list's parameter."""
     size: str
     """How many bytes it has."""
     server: str
@@ -58,21 +61,22 @@ class Database(Protocol):
     dialect: Dialect
 
     async def open(self) -> None:
-        """Raises DatabaseRefused, with nothing changed, if it is not ours to use."""
+        """Check and open it. Raises DatabaseRefused, with nothing changed, if it is not ours to use."""
 
     async def close(self) -> None:
-        """After what is being written."""
+        """Close it, after what is being written."""
 
     def epoch(self, subject: Subject, /) -> int:
-        """A number that is new whenever what was read of the subject may be stale. Asks nobody."""
+        """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
 
     async def catch_up(self) -> None:
         """Have `epoch` tell of all that any process has committed before this call. Raises StorageUnavailable."""
 
-    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Rows of one query. Raises StorageUnavailable."""
+    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """Return the rows of one query. Raises StorageUnavailable."""
 
-    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None: ...
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        """Return the first row of one query; None without one. Raises StorageUnavailable."""
 
     async def write(
         self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None

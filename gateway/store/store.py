@@ -17,7 +17,9 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
+from gateway.store.tables.links import Links
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
@@ -45,6 +47,7 @@ class Store:
         self.database: Database = _database_at(place, background or Background())
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
+        self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
         self.api_keys = ApiKeys(self.database)
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
@@ -53,6 +56,7 @@ class Store:
         self.activity = ActivityLog(self.database)
         self.sync_days = SyncDays(self.database)
         self.users = Users(self.database)
+        self.links = Links(self.database)
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
         self.bulk = Bulk(self.database)

@@ -53,7 +53,7 @@ class LastSyncRefresh:
         freshness_seconds: float,
         leadership: Leadership | None = None,
     ) -> None:
-        self._connections = store.connections
+        self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
         self._freshness_seconds = freshness_seconds
@@ -134,8 +134,8 @@ class LastSyncRefresh:
             log.warning("last_sync_refresh_not_told", detail=error.detail)
 
     async def _read_changes(self) -> None:
-        workspaces = await self._connections.workspaces_in_use()
-        read_upto = await self._connections.read_upto()
+        workspaces = await self._last_syncs.workspaces_in_use()
+        read_upto = await self._last_syncs.read_upto()
         started = self._airbyte.now()
         # A clock that was ahead once must not keep us from asking about the present.
         since = min(parse_time(read_upto), started) if read_upto else started
@@ -143,7 +143,7 @@ class LastSyncRefresh:
             some = workspaces[first : first + WORKSPACES_PER_CALL]
             await self._record(await self._changes(some, since - OVERLAP))
         if workspaces and (read_upto is None or abs(started - parse_time(read_upto)) > WRITE_AFTER):
-            await self._connections.record_last_syncs([], read_upto=format_time(started))
+            await self._last_syncs.record([], read_upto=format_time(started))
 
     async def _changes(self, workspaces: list[str], since: datetime) -> list[Job]:
         jobs: list[Job] = []
@@ -152,7 +152,7 @@ class LastSyncRefresh:
             jobs += more
             if len(more) < MAX_JOBS:
                 return jobs
-        await self._connections.require_backfill()
+        await self._last_syncs.require_backfill()
         return jobs
 
     async def _record(self, jobs: Iterable[Job], *, backfilled: Iterable[str] = ()) -> None:
@@ -164,13 +164,11 @@ class LastSyncRefresh:
             if airbyte_id in marks or self._recorded.get(airbyte_id) != sync
         }
         if news or marks:
-            await self._connections.record_last_syncs(
-                news.values(), backfilled=marks, backfilled_at=format_time(self._clock.now())
-            )
+            await self._last_syncs.record(news.values(), backfilled=marks, backfilled_at=format_time(self._clock.now()))
             self._recorded |= news
 
     async def _backfill(self) -> None:
-        while waiting := await self._connections.waiting_for_backfill(BACKFILL_BATCH):
+        while waiting := await self._last_syncs.waiting_for_backfill(BACKFILL_BATCH):
             for connection in waiting:
                 await self.backfill(connection)
 
@@ -179,8 +177,8 @@ class LastSyncRefresh:
         airbyte_id = connection.airbyte_id
         if airbyte_id is None:
             return
-        if await self._connections.read_upto() is None:
-            await self._connections.record_last_syncs([], read_upto=format_time(self._airbyte.now()))
+        if await self._last_syncs.read_upto() is None:
+            await self._last_syncs.record([], read_upto=format_time(self._airbyte.now()))
         jobs: list[Job] = []
         try:
             if connection.workspace_id is None:
@@ -192,33 +190,33 @@ class LastSyncRefresh:
 
     async def _learn(self, airbyte_id: str) -> None:
         record = await self._airbyte.connection(airbyte_id)
-        await self._connections.record_statuses(
+        await self._last_syncs.record_statuses(
             [(airbyte_id, record.status)],
             checked_at=format_time(self._clock.now()),
             workspace_id=record.workspace_id,
         )
 
     async def _start_status_check(self) -> None:
-        oldest = await self._connections.oldest_status_check()
+        oldest = await self._last_syncs.oldest_status_check()
         if oldest is not None and oldest < format_time(self._clock.now() - STATUS_AGE):
             self._flight.start("statuses", self._refresh_statuses)
 
     async def _refresh_statuses(self) -> None:
         """Airbyte lists connections in no order: one that is missing from a pass is left as it is."""
         now = format_time(self._clock.now())
-        workspaces = await self._connections.workspaces_in_use()
+        workspaces = await self._last_syncs.workspaces_in_use()
         try:
             for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
                 await self._read_statuses(workspaces[first : first + WORKSPACES_PER_CALL], now)
         except GatewayError as error:
             log.warning("status_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
-        await self._connections.mark_statuses_checked(now)
+        await self._last_syncs.mark_statuses_checked(now)
 
     async def _read_statuses(self, workspaces: list[str], now: str) -> None:
         offset = 0
         while page := await self._airbyte.connections(workspaces, offset=offset, include_deleted=True):
             statuses = [(record.connection_id, record.status) for record in page]
-            await self._connections.record_statuses(statuses, checked_at=now)
+            await self._last_syncs.record_statuses(statuses, checked_at=now)
             offset += len(page)
 
 

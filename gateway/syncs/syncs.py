@@ -267,7 +267,7 @@ class Syncs:
 
     async def _remember_status(self, airbyte_id: str, status: str) -> None:
         await self._quietly(
-            self._store.connections.record_statuses([(airbyte_id, status)], checked_at=format_time(self._clock.now()))
+            self._store.last_syncs.record_statuses([(airbyte_id, status)], checked_at=format_time(self._clock.now()))
         )
 
     async def _note(self, job: Job, airbyte_id: str) -> None:

@@ -32,7 +32,7 @@ async def add_job(world: World, theirs: str, status: Status = "succeeded", hours
     """A job of the past, which the gateway learns of as of one from before the connection was mapped."""
     at = world.clock.now().timestamp() - hours_ago * 3600
     world.sandbox.world.add_job(theirs, status=status, created_at=at)
-    await world.services.store.connections.require_backfill()
+    await world.services.store.last_syncs.require_backfill()
 
 
 async def unmapped(world: World, *labels: str, connector_type: str = "shopify", slug: str = "acme") -> None:
@@ -181,7 +181,7 @@ async def test_what_needs_attention_can_be_picked(world: World, member: httpx2.A
         ours, theirs = await a_connection(world)
         connection = await world.services.store.connections.any_by_id(ours)
         await world.services.store.connections.rename(connection.client_id, ours, label=label)
-        await world.services.store.connections.record_statuses(
+        await world.services.store.last_syncs.record_statuses(
             [(theirs, status)], checked_at=format_time(world.clock.now())
         )
         if label == "failed":

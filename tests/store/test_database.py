@@ -40,8 +40,8 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 async def add_client(connection: Transaction, slug: str) -> None:
     await connection.execute_fetchall(
-        "INSERT INTO clients (slug, name, plan, created_at) VALUES (?, 'A', 'free', '2026-04-01T03:00:00.000Z')",
-        (slug,),
+        "INSERT INTO clients (slug, name, plan, created_at) VALUES (:slug, 'A', 'free', '2026-04-01T03:00:00.000Z')",
+        {"slug": slug},
     )
 
 

@@ -35,15 +35,15 @@ class Names:
 
     async def _load(self, slug: str) -> str | None:
         self.reads.append(slug)
-        row = await self.database.fetch_one("SELECT name FROM clients WHERE slug = ?", (slug,))
+        row = await self.database.fetch_one("SELECT name FROM clients WHERE slug = :slug", {"slug": slug})
         return row["name"] if row else None
 
     async def write(self, slug: str, name: str, *, housekeeping: bool = False) -> None:
         async def unit(connection: Transaction) -> None:
             await connection.execute_fetchall(
-                "INSERT INTO clients (slug, name, plan, created_at) VALUES (?1, ?2, 'free', '2026') "
-                "ON CONFLICT (slug) DO UPDATE SET name = ?2",
-                (slug, name),
+                "INSERT INTO clients (slug, name, plan, created_at) VALUES (:slug, :name, 'free', '2026') "
+                "ON CONFLICT (slug) DO UPDATE SET name = :name",
+                {"slug": slug, "name": name},
             )
 
         await self.database.write(unit, housekeeping=housekeeping)
@@ -157,7 +157,7 @@ async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(dat
     reads: list[str] = []
 
     async def load(slug: str) -> str:
-        row = await database.fetch_one("SELECT name FROM clients WHERE slug = ?", (slug,))
+        row = await database.fetch_one("SELECT name FROM clients WHERE slug = :slug", {"slug": slug})
         assert row is not None
         reads.append(row["name"])
         reading.set()

@@ -24,10 +24,10 @@ KEPT = {"triggers": timedelta(days=90), "key_usage": timedelta(days=40), "activi
 INSERT = {
     "triggers": (
         "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)"
-        " VALUES (1, 'conn_1', 'airbyte-1', 'key_1', 'request-1', ?, '')"
+        " VALUES (1, 'conn_1', 'airbyte-1', 'key_1', 'request-1', :at, '')"
     ),
-    "key_usage": "INSERT INTO key_usage VALUES ('key_1', 1, ?, 1, 0, 0)",
-    "activity": "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES (?, '', '', '', 0)",
+    "key_usage": "INSERT INTO key_usage VALUES ('key_1', 1, :at, 1, 0, 0)",
+    "activity": "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES (:at, '', '', '', 0)",
 }
 SELECT = {
     "triggers": "SELECT created_at FROM triggers ORDER BY 1",
@@ -39,7 +39,7 @@ every_table = pytest.mark.parametrize("table", KEPT)
 
 async def insert(world: World, table: str, moment: datetime) -> None:
     async def write(connection: Transaction) -> None:
-        await connection.execute_fetchall(INSERT[table], (format_time(moment),))
+        await connection.execute_fetchall(INSERT[table], {"at": format_time(moment)})
 
     await world.services.store.database.write(write)
 

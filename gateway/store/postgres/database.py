@@ -33,6 +33,7 @@ SELECT pg_advisory_xact_lock({lock});
 """A gateway that stands still in its transaction holds everybody up no longer than the last of these, milliseconds."""
 DIALECT = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    json_rows="jsonb_array_elements_text(CAST({} AS JSONB)) AS listed(value)",
     size="pg_database_size(current_database())",
     server="'PostgreSQL ' || current_setting('server_version')",
 )
@@ -44,7 +45,7 @@ class PostgresTransaction:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def execute_fetchall(self, sql: str, parameters: Parameters = (), /) -> list[Row]:
+    async def execute_fetchall(self, sql: str, parameters: Parameters | None = None, /) -> list[Row]:
         return await self._session.run(sql, parameters)
 
     async def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
@@ -89,14 +90,14 @@ class PostgresDatabase:
     async def catch_up(self) -> None:
         self._watch.learn(await self.fetch_all(COUNTS))
 
-    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        return await self._writing.finish(self._read(sql, tuple(parameters)))
+    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        return await self._writing.finish(self._read(sql, parameters))
 
-    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
 
-    async def _read(self, sql: str, parameters: Parameters) -> list[Row]:
+    async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
         with _storage_errors():
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 session = await self._idle.get()

@@ -61,7 +61,11 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
                 raise DatabaseRefused(f"{url}: already holds tables; nothing was changed")
             await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=MINUTES)
             await session.run(
-                "INSERT INTO gateway_schema VALUES (1, ?, ?, ?)", (APPLICATION_ID, SCHEMA_VERSION, copy_of)
+                """
+                INSERT INTO gateway_schema (only_row, application_id, version, copy_of)
+                VALUES (1, :id, :version, :copy_of)
+                """,
+                {"id": APPLICATION_ID, "version": SCHEMA_VERSION, "copy_of": copy_of},
             )
             await session.run("COMMIT")
         finally:
@@ -145,7 +149,7 @@ async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | No
 async def _take(session: Session, step: Step, url: SecretUrl, before: int) -> None:
     try:
         await session.run(step.postgres, seconds=MINUTES)
-        await session.run("UPDATE gateway_schema SET version = ?", (step.version,))
+        await session.run("UPDATE gateway_schema SET version = :version", {"version": step.version})
     except psycopg.Error as error:
         raise DatabaseRefused(
             f"{url}: the step {step.name} failed: {_in_one_line(error)}; the database is of version {before} still"

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import RowMaker
 
 from gateway.store.database import Parameters, Row
-from gateway.store.translation import translate
+from gateway.store.postgres.placeholders import with_psycopg_placeholders
 
 CONNECT_SECONDS = 2.0
 STATEMENT_SECONDS = 10.0
@@ -80,7 +80,7 @@ class Session:
                 ),
             )
 
-    async def run_first(self, sql: str, parameters: Parameters = (), *, seconds: float) -> list[Row]:
+    async def run_first(self, sql: str, parameters: Parameters | None = None, *, seconds: float) -> list[Row]:
         """A statement that may be sent twice: again, over a new connection, if the one there was is found lost."""
         was_open = self.is_open
         await self.connect()
@@ -93,12 +93,14 @@ class Session:
         await self.connect()
         return await self.run(sql, parameters, seconds=seconds)
 
-    async def run(self, sql: str, parameters: Parameters = (), *, seconds: float = STATEMENT_SECONDS) -> list[Row]:
+    async def run(
+        self, sql: str, parameters: Parameters | None = None, *, seconds: float = STATEMENT_SECONDS
+    ) -> list[Row]:
         """One statement, or without parameters several; the rows of the last that has any to give."""
-        text, values = _translated(sql, parameters)
-        return await self._within(seconds, self._run(text, values))
+        text = with_psycopg_placeholders(sql) if parameters else sql
+        return await self._within(seconds, self._run(text, _storable(parameters) if parameters else None))
 
-    async def _run(self, text: str, values: Sequence[Any] | None) -> list[Row]:
+    async def _run(self, text: str, values: Parameters | None) -> list[Row]:
         cursor = await self.connection.execute(text.encode(), values)
         rows: list[Row] = []
         is_more: bool | None = True
@@ -109,10 +111,11 @@ class Session:
         return rows
 
     async def run_many(self, sql: str, rows: Iterable[Parameters]) -> None:
-        text, order = translate(sql)
-        values = [[_storable(row[number]) for number in order] for row in map(tuple, rows)]
+        """Run one statement for each of `rows`."""
+        values = [_storable(row) for row in rows]
         if values:
-            await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text.encode(), values))
+            text = with_psycopg_placeholders(sql).encode()
+            await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text, values))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """Not `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""
@@ -153,14 +156,10 @@ class Session:
             await asyncio.wait(self._abandoned)
 
 
-def _translated(sql: str, parameters: Parameters) -> tuple[str, list[Any] | None]:
-    values = tuple(parameters)
-    if not values:
-        return sql, None
-    text, order = translate(sql)
-    return text, [_storable(values[number]) for number in order]
+def _storable(parameters: Parameters) -> Parameters:
+    """Replace NUL, which PostgreSQL's text has not. Whoever looks for one finds nothing, and it is no error."""
+    return {name: _without_nul(value) for name, value in parameters.items()}
 
 
-def _storable(value: Any) -> Any:
-    """PostgreSQL's text has no NUL. Whoever looks for one finds nothing, and it is no error."""
+def _without_nul(value: Any) -> Any:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) and "\0" in value else value

@@ -30,6 +30,7 @@ SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
 DIALECT = Dialect(
     now="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    json_rows="json_each({})",
     size="(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
     server="'SQLite ' || sqlite_version()",
 )
@@ -116,13 +117,13 @@ class SqliteDatabase:
         """The next turn of the event loop looks anyway."""
         self._is_epoch_known = False
 
-    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
         with _storage_errors():
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
                 return list(await self._reader.execute_fetchall(sql, parameters))
 
-    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
 

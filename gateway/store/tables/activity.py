@@ -1,5 +1,7 @@
 """Every statement about the table `activity`: who did what, written in the transaction of what was done."""
 
+import msgspec
+
 from gateway.models import ActivityEntry
 from gateway.store.database import Database, Parameters, Row, Transaction
 from gateway.store.pruning import prune
@@ -19,24 +21,36 @@ class ActivityLog:
         await self._database.write(lambda connection: insert(connection, entry), housekeeping=True)
 
     async def of_client(self, client_id: int, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
-        """At most `limit` entries, of those with a smaller number than `before` if it is given."""
+        """Return at most `limit` entries of the client's; with `before`, only those with a smaller number.
+
+        Raises StorageUnavailable.
+        """
         return await self._select(
-            "SELECT * FROM activity WHERE client_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (client_id, LAST_NUMBER if before is None else before, limit),
+            """
+            SELECT * FROM activity WHERE client_id = :client_id AND number < :before
+            ORDER BY number DESC LIMIT :limit
+            """,
+            {"client_id": client_id, "before": LAST_NUMBER if before is None else before, "limit": limit},
         )
 
     async def all(self, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
-        """As `of_client`, of every client and of none, for the operator."""
+        """Return entries as `of_client` does, of every client and of none, for the operator.
+
+        Raises StorageUnavailable.
+        """
         return await self._select(
-            "SELECT * FROM activity WHERE number < ? ORDER BY number DESC LIMIT ?",
-            (LAST_NUMBER if before is None else before, limit),
+            "SELECT * FROM activity WHERE number < :before ORDER BY number DESC LIMIT :limit",
+            {"before": LAST_NUMBER if before is None else before, "limit": limit},
         )
 
     async def prune(self, before: str) -> None:
-        """Forget what happened earlier than `before`."""
+        """Forget what happened earlier than `before`. Raises StorageUnavailable."""
         await prune(
             self._database,
-            "DELETE FROM activity WHERE number IN (SELECT number FROM activity WHERE at < ?1 LIMIT ?2) RETURNING 1",
+            """
+            DELETE FROM activity WHERE number IN
+                (SELECT number FROM activity WHERE at < :before LIMIT :limit) RETURNING 1
+            """,
             before,
         )
 
@@ -50,23 +64,14 @@ async def insert(connection: Transaction, entry: ActivityEntry) -> None:
     await connection.execute_fetchall(
         """
         INSERT INTO activity (at, client_id, actor, action, subject, address, request_id, by_operator)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        VALUES (:at, :client_id, :actor, :action, :subject, :address, :request_id, :by_operator)
         """,
-        (
-            entry.at,
-            entry.client_id,
-            entry.actor,
-            entry.action,
-            entry.subject,
-            entry.address,
-            entry.request_id,
-            int(entry.by_operator),
-        ),
+        {**msgspec.structs.asdict(entry), "by_operator": int(entry.by_operator)},
     )
 
 
 async def change(connection: Transaction, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> list[Row]:
-    """The rows of a statement with RETURNING, and the entry about it if there are any: nothing done, nothing told."""
+    """Run a statement with RETURNING; if it changed anything, write the entry about it too. Return its rows."""
     rows = list(await connection.execute_fetchall(sql, parameters))
     if rows and entry is not None:
         await insert(connection, entry)

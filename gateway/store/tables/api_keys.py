@@ -3,32 +3,32 @@
 Whatever changes a key takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-from typing import Any
+import msgspec
 
 from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import ActivityEntry, ApiKey, Principal
-from gateway.store.database import ConstraintViolated, Database, Row, Transaction
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
-from gateway.store.tables.clients import client_from, rate_from
+from gateway.store.tables.clients import client_from, rate_columns, rate_from
 from gateway.times import parse_time
 
 CACHED_KEYS = 150_000
 
 
 class ApiKeys:
-    """Keys, by digest for requests and by id for people."""
+    """Keys, by digest for requests and by id for people. Every method but `remembered` raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._principals: ReadCache[bytes, Principal | None] = ReadCache(database, self._load, maxsize=CACHED_KEYS)
 
     def remembered(self, digest: bytes) -> Principal | None:
-        """As `principal`, but only from memory: None says nothing."""
+        """Return what `principal` would if it is in memory; None says nothing."""
         return self._principals.peek(digest)
 
     async def principal(self, digest: bytes) -> Principal | None:
-        """Whose key this is; None when it is unknown or revoked or its client disabled. Expiry is the caller's."""
+        """Return whose key this is; None if unknown, revoked or its client disabled. The caller checks expiry."""
         return await self._principals.get(digest)
 
     async def _load(self, digest: bytes) -> Principal | None:
@@ -37,9 +37,9 @@ class ApiKeys:
             SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at,
                 api_keys.rate_requests AS key_requests, api_keys.rate_seconds AS key_seconds
             FROM api_keys JOIN clients ON clients.id = api_keys.client_id
-            WHERE digest = ? AND revoked_at IS NULL AND disabled_at IS NULL
+            WHERE digest = :digest AND revoked_at IS NULL AND disabled_at IS NULL
             """,
-            (digest,),
+            {"digest": digest},
         )
         if row is None:
             return None
@@ -53,7 +53,7 @@ class ApiKeys:
         )
 
     async def add(self, key: ApiKey, *, digest: bytes, entry: ActivityEntry | None = None) -> None:
-        """Raises Duplicate if the id is taken."""
+        """Add the key. Raises Duplicate if the id is taken."""
         try:
             await self._database.write(lambda connection: _insert(connection, key, digest, entry))
         except ConstraintViolated as error:
@@ -73,10 +73,10 @@ class ApiKeys:
             ended = await connection.execute_fetchall(
                 """
                 UPDATE api_keys
-                SET expires_at = CASE WHEN expires_at < ?1 THEN expires_at ELSE ?1 END, successor_id = ?2
-                WHERE client_id = ?3 AND id = ?4 AND successor_id IS NULL AND revoked_at IS NULL RETURNING 1
+                SET expires_at = CASE WHEN expires_at < :at THEN expires_at ELSE :at END, successor_id = :successor_id
+                WHERE client_id = :client_id AND id = :id AND successor_id IS NULL AND revoked_at IS NULL RETURNING 1
                 """,
-                (old_expires_at, new.id, old.client_id, old.id),
+                {"at": old_expires_at, "successor_id": new.id, "client_id": old.client_id, "id": old.id},
             )
             if not list(ended):
                 raise Invalid(f"the key {old.id} was rotated or revoked just now")
@@ -85,27 +85,32 @@ class ApiKeys:
         await self._database.write(write)
 
     async def of_client(self, client_id: int) -> list[ApiKey]:
-        """Oldest first, revoked ones too."""
-        return await self._select("WHERE client_id = ? ORDER BY number", client_id)
+        """Return the client's keys, oldest first, revoked ones too."""
+        return await self._select("WHERE client_id = :client_id ORDER BY number", {"client_id": client_id})
 
     async def all(self) -> list[ApiKey]:
-        """Every client's, for the operator."""
-        return await self._select("ORDER BY client_id, number")
+        """Return every client's keys, for the operator."""
+        return await self._select("ORDER BY client_id, number", {})
 
     async def by_id(self, client_id: int, key_id: str) -> ApiKey:
-        """Raises Unknown, for another client's key as for none."""
-        return _only(await self._select("WHERE client_id = ? AND id = ?", client_id, key_id), key_id)
+        """Return the key. Raises Unknown, for another client's key as for none."""
+        values = {"client_id": client_id, "id": key_id}
+        return _only(await self._select("WHERE client_id = :client_id AND id = :id", values), key_id)
 
     async def any_by_id(self, key_id: str) -> ApiKey:
-        """For the operator. Raises Unknown."""
-        return _only(await self._select("WHERE id = ?", key_id), key_id)
+        """Return the key, whosever it is, for the operator. Raises Unknown."""
+        return _only(await self._select("WHERE id = :id", {"id": key_id}), key_id)
 
     async def revoke(self, client_id: int, key_id: str, *, at: str, entry: ActivityEntry | None = None) -> None:
-        """From the next request on the key is refused. A key revoked before keeps its first time."""
-        sql = "UPDATE api_keys SET revoked_at = ? WHERE client_id = ? AND id = ? AND revoked_at IS NULL RETURNING 1"
-        await self._database.write(lambda connection: activity.change(connection, sql, (at, client_id, key_id), entry))
+        """Refuse the key from the next request on. A key revoked before keeps its first time."""
+        sql = """
+            UPDATE api_keys SET revoked_at = :at
+            WHERE client_id = :client_id AND id = :id AND revoked_at IS NULL RETURNING 1
+            """
+        values = {"at": at, "client_id": client_id, "id": key_id}
+        await self._database.write(lambda connection: activity.change(connection, sql, values, entry))
 
-    async def _select(self, condition: str, *parameters: Any) -> list[ApiKey]:
+    async def _select(self, condition: str, parameters: Parameters) -> list[ApiKey]:
         columns = """
             SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
                 revoked_at, last_used_at, last_used_address, last_used_agent, successor_id FROM api_keys
@@ -121,31 +126,21 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
 
 
 async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
-    rate = key.rate
     await activity.change(
         connection,
         """
         INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
             created_at, expires_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING 1
+        VALUES (:id, :client_id, :digest, :start, :name, :scope, :rate_requests, :rate_seconds,
+            :created_at, :expires_at) RETURNING 1
         """,
-        (
-            key.id,
-            key.client_id,
-            digest,
-            key.start,
-            key.name,
-            key.scope,
-            rate.requests if rate else None,
-            rate.per_seconds if rate else None,
-            key.created_at,
-            key.expires_at,
-        ),
+        {**msgspec.structs.asdict(key), **rate_columns(key.rate), "digest": digest},
         entry,
     )
 
 
 def key_from(row: Row) -> ApiKey:
+    """Return the key of a row of the table."""
     return ApiKey(
         id=row["id"],
         client_id=row["client_id"],

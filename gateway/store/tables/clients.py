@@ -11,26 +11,8 @@ from gateway.store.database import ConstraintViolated, Database, Parameters, Row
 from gateway.store.tables import activity
 
 
-def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | None:
-    if requests is None or per_seconds is None:
-        return None
-    return RatePolicy(requests, per_seconds)
-
-
-def client_from(row: Row) -> Client:
-    return Client(
-        id=row["id"],
-        slug=row["slug"],
-        name=row["name"],
-        plan=row["plan"],
-        created_at=row["created_at"],
-        disabled_at=row["disabled_at"],
-        rate=rate_from(row["rate_requests"], row["rate_seconds"]),
-    )
-
-
 class Clients:
-    """Tenants, by slug."""
+    """Tenants, by slug. Every method raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,12 +20,15 @@ class Clients:
     async def add(
         self, *, slug: str, name: str, plan: str, created_at: str, entry: ActivityEntry | None = None
     ) -> Client:
-        """A new client; Duplicate if the slug is taken. `entry` is filed under the number it is given."""
+        """Add a client and file `entry` under the number it is given. Raises Duplicate if the slug is taken."""
 
         async def insert(connection: Transaction) -> Client:
             (row,) = await connection.execute_fetchall(
-                "INSERT INTO clients (slug, name, plan, created_at) VALUES (?, ?, ?, ?) RETURNING *",
-                (slug, name, plan, created_at),
+                """
+                INSERT INTO clients (slug, name, plan, created_at)
+                VALUES (:slug, :name, :plan, :created_at) RETURNING *
+                """,
+                {"slug": slug, "name": name, "plan": plan, "created_at": created_at},
             )
             client = client_from(row)
             if entry is not None:
@@ -56,12 +41,13 @@ class Clients:
             raise Duplicate(f"there already is a client with the slug {slug!r}") from None
 
     async def all(self) -> list[Client]:
+        """Return every client, oldest first."""
         rows = await self._database.fetch_all("SELECT * FROM clients ORDER BY id")
         return [client_from(row) for row in rows]
 
     async def by_slug(self, slug: str) -> Client:
-        """Raises Unknown."""
-        row = await self._database.fetch_one("SELECT * FROM clients WHERE slug = ?", (slug,))
+        """Return the client. Raises Unknown."""
+        row = await self._database.fetch_one("SELECT * FROM clients WHERE slug = :slug", {"slug": slug})
         if row is None:
             raise Unknown(f"there is no client with the slug {slug!r}; see: gateway client list")
         return client_from(row)
@@ -69,31 +55,63 @@ class Clients:
     async def update(
         self, client_id: int, *, name: str, plan: str, rate: RatePolicy | None, entry: ActivityEntry | None = None
     ) -> None:
-        """`rate` None: what the settings say."""
+        """Change what is told of the client. `rate` None: what the settings say."""
         await self._change(
-            "UPDATE clients SET name = ?, plan = ?, rate_requests = ?, rate_seconds = ? WHERE id = ? RETURNING 1",
-            (name, plan, rate.requests if rate else None, rate.per_seconds if rate else None, client_id),
+            """
+            UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests, rate_seconds = :rate_seconds
+            WHERE id = :id RETURNING 1
+            """,
+            {"name": name, "plan": plan, **rate_columns(rate), "id": client_id},
             entry,
         )
 
     async def disable(self, client_id: int, *, at: str, entry: ActivityEntry | None = None) -> None:
-        """From the next request on its keys are refused. A client disabled before keeps its first time."""
+        """Refuse the client's keys from the next request on. A client disabled before keeps its first time."""
         await self._change(
-            "UPDATE clients SET disabled_at = ? WHERE id = ? AND disabled_at IS NULL RETURNING 1",
-            (at, client_id),
+            "UPDATE clients SET disabled_at = :at WHERE id = :id AND disabled_at IS NULL RETURNING 1",
+            {"at": at, "id": client_id},
             entry,
         )
 
     async def enable(self, client_id: int, *, entry: ActivityEntry | None = None) -> None:
+        """Accept the client's keys again."""
         await self._change(
-            "UPDATE clients SET disabled_at = NULL WHERE id = ? AND disabled_at IS NOT NULL RETURNING 1",
-            (client_id,),
+            "UPDATE clients SET disabled_at = NULL WHERE id = :id AND disabled_at IS NOT NULL RETURNING 1",
+            {"id": client_id},
             entry,
         )
 
     async def remove(self, client_id: int, *, entry: ActivityEntry | None = None) -> None:
         """Forget the client, its connections and its keys; Airbyte keeps what it has."""
-        await self._change("DELETE FROM clients WHERE id = ? RETURNING 1", (client_id,), entry)
+        await self._change("DELETE FROM clients WHERE id = :id RETURNING 1", {"id": client_id}, entry)
 
     async def _change(self, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
         await self._database.write(lambda connection: activity.change(connection, sql, parameters, entry))
+
+
+def client_from(row: Row) -> Client:
+    """Return the client of a row of the table."""
+    return Client(
+        id=row["id"],
+        slug=row["slug"],
+        name=row["name"],
+        plan=row["plan"],
+        created_at=row["created_at"],
+        disabled_at=row["disabled_at"],
+        rate=rate_from(row["rate_requests"], row["rate_seconds"]),
+    )
+
+
+def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | None:
+    """Return the rate of its two columns, of which both are NULL or none is."""
+    if requests is None or per_seconds is None:
+        return None
+    return RatePolicy(requests, per_seconds)
+
+
+def rate_columns(rate: RatePolicy | None) -> dict[str, int | None]:
+    """Return the two columns of a rate."""
+    return {
+        "rate_requests": rate.requests if rate else None,
+        "rate_seconds": rate.per_seconds if rate else None,
+    }

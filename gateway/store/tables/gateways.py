@@ -1,7 +1,7 @@
 """Every statement about the table `gateways`: which gateways serve this database now.
 
-Each joins when it starts, says every few seconds that it lives, and leaves. One that is silent for LIVE_SECONDS, by
-the database's clock, counts as dead.
+Each joins when it starts, sends a heartbeat every few seconds, and leaves. One that is silent for LIVE_SECONDS, by the
+database's clock, counts as dead.
 """
 
 import msgspec
@@ -12,6 +12,7 @@ from gateway.store.database import Database, Row, Transaction
 LIVE_SECONDS = 10.0
 FORGOTTEN_SECONDS = 86_400.0
 MILLISECONDS = 1000
+LIVE_SILENCE = {"silence": int(LIVE_SECONDS * MILLISECONDS)}
 
 
 class LiveGateway(msgspec.Struct, frozen=True):
@@ -23,16 +24,16 @@ class LiveGateway(msgspec.Struct, frozen=True):
 
 
 class Gateways:
-    """Oldest first: the place of a gateway among them is its rank."""
+    """Gateways, oldest first: the position of one among them is its rank. Every method raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def join(self, gateway_id: str, *, name: str, is_alone: bool) -> None:
-        """From now on it is a live one. Raises StorageUnavailable.
+        """Count the gateway as a live one from now on. `name` is for people.
 
         Raises DatabaseRefused beside another live one if either of them is alone: two would each have their own rate
-        limit. One that was killed counts as live for LIVE_SECONDS: try again for so long. `name` is for people.
+        limit. One that was killed counts as live for LIVE_SECONDS: try again for so long.
         """
 
         async def write(connection: Transaction) -> None:
@@ -44,59 +45,49 @@ class Gateways:
                     'to a shared one in each, for example "redis://127.0.0.1:6379/0"'
                 )
             await connection.execute_fetchall(
-                f"DELETE FROM gateways WHERE seen_at < {self._database.dialect.now} - ?",  # noqa: S608 - ours
-                (int(FORGOTTEN_SECONDS * MILLISECONDS),),
+                f"DELETE FROM gateways WHERE seen_at < {self._database.dialect.now} - :silence",  # noqa: S608 - ours
+                {"silence": int(FORGOTTEN_SECONDS * MILLISECONDS)},
             )
             await self._put(connection, gateway_id, name, is_alone=is_alone)
 
         await self._database.write(write, housekeeping=True)
 
     async def stay(self, gateway_id: str, *, name: str, is_alone: bool) -> None:
-        """The heartbeat: it lives still, even if it was forgotten meanwhile. Raises StorageUnavailable."""
+        """Send a heartbeat: the gateway lives, even if it was forgotten meanwhile."""
         await self._database.write(
             lambda connection: self._put(connection, gateway_id, name, is_alone=is_alone), housekeeping=True
         )
 
     async def leave(self, gateway_id: str) -> None:
-        """Raises StorageUnavailable."""
+        """Forget the gateway."""
 
         async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall("DELETE FROM gateways WHERE id = ?", (gateway_id,))
-
-        await self._database.write(write, housekeeping=True)
-
-    async def leave_all_others(self, gateway_id: str) -> None:
-        """For who knows that the others are dead, as the holder of a file's instance lock does."""
-
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall("DELETE FROM gateways WHERE id <> ?", (gateway_id,))
+            await connection.execute_fetchall("DELETE FROM gateways WHERE id = :id", {"id": gateway_id})
 
         await self._database.write(write, housekeeping=True)
 
     async def live(self) -> list[LiveGateway]:
-        """Raises StorageUnavailable."""
-        return [_live_from(row) for row in await self._database.fetch_all(self._select_live(), (_live_milliseconds(),))]
+        """Return the gateways that were seen in the last LIVE_SECONDS."""
+        return [_live_from(row) for row in await self._database.fetch_all(self._select_live(), LIVE_SILENCE)]
 
     async def _live(self, connection: Transaction) -> list[LiveGateway]:
-        rows = await connection.execute_fetchall(self._select_live(), (_live_milliseconds(),))
-        return [_live_from(row) for row in rows]
+        return [_live_from(row) for row in await connection.execute_fetchall(self._select_live(), LIVE_SILENCE)]
 
     def _select_live(self) -> str:
-        now = self._database.dialect.now
-        return f"SELECT id, name, is_alone FROM gateways WHERE seen_at > {now} - ? ORDER BY number"  # noqa: S608 - ours
+        return f"""
+            SELECT id, name, is_alone FROM gateways
+            WHERE seen_at > {self._database.dialect.now} - :silence ORDER BY number
+            """  # noqa: S608 - ours
 
     async def _put(self, connection: Transaction, gateway_id: str, name: str, *, is_alone: bool) -> None:
         await connection.execute_fetchall(
             f"""
-            INSERT INTO gateways (id, name, is_alone, seen_at) VALUES (?, ?, ?, {self._database.dialect.now})
+            INSERT INTO gateways (id, name, is_alone, seen_at)
+            VALUES (:id, :name, :is_alone, {self._database.dialect.now})
             ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
             """,  # noqa: S608 - ours
-            (gateway_id, name, int(is_alone)),
+            {"id": gateway_id, "name": name, "is_alone": int(is_alone)},
         )
-
-
-def _live_milliseconds() -> int:
-    return int(LIVE_SECONDS * MILLISECONDS)
 
 
 def _live_from(row: Row) -> LiveGateway:

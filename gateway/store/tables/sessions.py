@@ -3,6 +3,8 @@
 A session's secret is known to its browser alone; the table holds its digest. Writes are housekeeping, as for users.
 """
 
+import msgspec
+
 from gateway.models import ActivityEntry, Session, Visitor
 from gateway.store.database import Database, Row, Transaction
 from gateway.store.tables import activity
@@ -11,7 +13,7 @@ from gateway.store.tables.users import user_from
 
 
 class Sessions:
-    """Signed-in browsers."""
+    """Signed-in browsers. Every method raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -19,18 +21,20 @@ class Sessions:
     async def add(
         self, session: Session, *, digest: bytes, password_hash: str | None, ended_before: str, entry: ActivityEntry
     ) -> bool:
-        """False if the user was removed meanwhile, or has another password than `password_hash`, if one is given.
+        """Sign the user in; False if he was removed meanwhile, or has another password than `password_hash`, if given.
 
         Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way.
         """
         sign_in = """
-            UPDATE users SET last_sign_in_at = ?1
-            WHERE id = ?2 AND (CAST(?3 AS TEXT) IS NULL OR password_hash = ?3) RETURNING 1
+            UPDATE users SET last_sign_in_at = :at
+            WHERE id = :id AND (CAST(:password_hash AS TEXT) IS NULL OR password_hash = :password_hash) RETURNING 1
             """
 
         async def insert(connection: Transaction) -> bool:
-            await connection.execute_fetchall("DELETE FROM sessions WHERE last_seen_at < ?", (ended_before,))
-            parameters = (session.created_at, session.user_id, password_hash)
+            await connection.execute_fetchall(
+                "DELETE FROM sessions WHERE last_seen_at < :before", {"before": ended_before}
+            )
+            parameters = {"at": session.created_at, "id": session.user_id, "password_hash": password_hash}
             signed_in = await activity.change(connection, sign_in, parameters, entry)
             if signed_in:
                 await _insert(connection, session, digest)
@@ -39,17 +43,17 @@ class Sessions:
         return await self._database.write(insert, housekeeping=True)
 
     async def visitor(self, digest: bytes) -> Visitor | None:
-        """Who is signed in with this secret; None for an unknown one or while the client is disabled."""
-        session = await self._database.fetch_one("SELECT * FROM sessions WHERE digest = ?", (digest,))
+        """Return who is signed in with this secret; None for an unknown one or while the client is disabled."""
+        session = await self._database.fetch_one("SELECT * FROM sessions WHERE digest = :digest", {"digest": digest})
         if session is None:
             return None
-        user = await self._database.fetch_one("SELECT * FROM users WHERE id = ?", (session["user_id"],))
+        user = await self._database.fetch_one("SELECT * FROM users WHERE id = :id", {"id": session["user_id"]})
         if user is None:
             return None
         client = None
         if user["client_id"] is not None:
             row = await self._database.fetch_one(
-                "SELECT * FROM clients WHERE id = ? AND disabled_at IS NULL", (user["client_id"],)
+                "SELECT * FROM clients WHERE id = :id AND disabled_at IS NULL", {"id": user["client_id"]}
             )
             if row is None:
                 return None
@@ -57,33 +61,39 @@ class Sessions:
         return Visitor(user=user_from(user), client=client, session=_session_from(session))
 
     async def of_user(self, user_id: str) -> list[Session]:
-        """Last seen first."""
+        """Return the user's sessions, last seen first."""
         rows = await self._database.fetch_all(
-            "SELECT * FROM sessions WHERE user_id = ? ORDER BY last_seen_at DESC, number DESC", (user_id,)
+            "SELECT * FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, number DESC",
+            {"user_id": user_id},
         )
         return [_session_from(row) for row in rows]
 
     async def touch(self, user_id: str, session_id: str, at: str) -> None:
+        """Note when the session was seen."""
+
         async def update(connection: Transaction) -> None:
             await connection.execute_fetchall(
-                "UPDATE sessions SET last_seen_at = ? WHERE user_id = ? AND id = ?", (at, user_id, session_id)
+                "UPDATE sessions SET last_seen_at = :at WHERE user_id = :user_id AND id = :id",
+                {"at": at, "user_id": user_id, "id": session_id},
             )
 
         await self._database.write(update, housekeeping=True)
 
     async def remove(self, user_id: str, session_id: str) -> None:
-        """Another user's session is not touched."""
+        """End the session. Another user's is not touched."""
 
         async def delete(connection: Transaction) -> None:
             await connection.execute_fetchall(
-                "DELETE FROM sessions WHERE user_id = ? AND id = ?", (user_id, session_id)
+                "DELETE FROM sessions WHERE user_id = :user_id AND id = :id", {"user_id": user_id, "id": session_id}
             )
 
         await self._database.write(delete, housekeeping=True)
 
     async def remove_all(self, user_id: str) -> None:
+        """End every session of the user."""
+
         async def delete(connection: Transaction) -> None:
-            await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = ?", (user_id,))
+            await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = :user_id", {"user_id": user_id})
 
         await self._database.write(delete, housekeeping=True)
 
@@ -92,17 +102,9 @@ async def _insert(connection: Transaction, session: Session, digest: bytes) -> N
     await connection.execute_fetchall(
         """
         INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
+        VALUES (:id, :digest, :user_id, :created_at, :last_seen_at, :address, :agent)
         """,
-        (
-            session.id,
-            digest,
-            session.user_id,
-            session.created_at,
-            session.last_seen_at,
-            session.address,
-            session.agent,
-        ),
+        {**msgspec.structs.asdict(session), "digest": digest},
     )
 
 

@@ -8,29 +8,34 @@ from gateway.store.database import Database
 
 
 class TotalsReader:
-    """How many there are of what."""
+    """How many there are of what. Every method raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def of_clients(self, client_ids: Iterable[int], *, now: str, calls_since: str) -> dict[int, ClientTotals]:
-        """By client. Keys are those not revoked or expired; calls, from the hour that began at `calls_since` on."""
+        """Return the totals by client id. Keys are those not revoked or expired; calls, those from `calls_since` on.
+
+        `calls_since` is when an hour began.
+        """
+        listed = self._database.dialect.json_rows.format(":ids")
         rows = await self._database.fetch_all(
-            """
+            f"""
             SELECT id,
                 (SELECT count(*) FROM connections WHERE client_id = clients.id) AS connections,
                 (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND (expires_at IS NULL OR expires_at > ?2)) AS keys,
+                    AND (expires_at IS NULL OR expires_at > :now)) AS keys,
                 (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
                 (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
-                    WHERE client_id = clients.id AND hour >= ?3) AS calls
-            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each(?1))
-            """,
-            (json.dumps(list(client_ids)), now, calls_since),
+                    WHERE client_id = clients.id AND hour >= :calls_since) AS calls
+            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM {listed})
+            """,  # noqa: S608 - ours
+            {"ids": json.dumps(list(client_ids)), "now": now, "calls_since": calls_since},
         )
         return {row["id"]: ClientTotals(row["connections"], row["keys"], row["users"], row["calls"]) for row in rows}
 
     async def of_installation(self, *, now: str) -> Totals:
+        """Return the totals of every client together."""
         (row,) = await self._database.fetch_all(
             f"""
             SELECT
@@ -39,10 +44,10 @@ class TotalsReader:
                 (SELECT count(*) FROM connections) AS connections,
                 (SELECT count(*) FROM connections WHERE airbyte_id IS NULL) AS unmapped_connections,
                 (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL
-                    AND (expires_at IS NULL OR expires_at > ?)) AS keys,
+                    AND (expires_at IS NULL OR expires_at > :now)) AS keys,
                 (SELECT count(*) FROM users) AS users,
                 {self._database.dialect.size} AS database_bytes
             """,  # noqa: S608 - ours
-            (now,),
+            {"now": now},
         )
         return Totals(**dict(row))

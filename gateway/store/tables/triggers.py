@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
-from gateway.store.tables.gateways import LIVE_SECONDS, MILLISECONDS
+from gateway.store.tables.gateways import LIVE_SECONDS, LIVE_SILENCE, MILLISECONDS
 
 LATEST_TIME = "9999-12-31T23:59:59.999Z"
 
@@ -56,7 +56,7 @@ class Unresolved(msgspec.Struct, frozen=True):
 
 
 class Triggers:
-    """The audit of triggers."""
+    """The audit of triggers. Every method raises StorageUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -64,7 +64,7 @@ class Triggers:
     async def begin(
         self, intent: Intent, *, young_since: str | None = None, silence_seconds: float = LIVE_SECONDS
     ) -> int | None:
-        """Commit the intent: its number, or None if the client no longer has that connection so mapped.
+        """Commit the intent; return its number, or None if the client no longer has that connection so mapped.
 
         Raises StorageUnavailable: then nothing may be sent. With `young_since`, raises TriggerUnderWay while another
         gateway that was seen in the last `silence_seconds` has an unresolved trigger of this connection that was made
@@ -78,58 +78,42 @@ class Triggers:
                 """
                 INSERT INTO triggers
                     (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)
-                SELECT client_id, id, airbyte_id, ?, ?, ?, ?, ? FROM connections
-                WHERE client_id = ? AND id = ? AND airbyte_id = ?
+                SELECT client_id, id, airbyte_id, :caller, :request_id, :created_at, :since, :gateway_id
+                FROM connections
+                WHERE client_id = :client_id AND id = :connection_id AND airbyte_id = :airbyte_id
                 RETURNING number
                 """,
-                (
-                    intent.caller,
-                    intent.request_id,
-                    intent.created_at,
-                    intent.since,
-                    intent.gateway_id,
-                    intent.client_id,
-                    intent.connection_id,
-                    intent.airbyte_id,
-                ),
+                msgspec.structs.asdict(intent),
             )
             return next((row["number"] for row in rows), None)
 
         return await self._database.write(insert, housekeeping=True)
 
     async def resolve(self, client_id: int, number: int, *, outcome: str, job_id: int | None, at: str) -> None:
-        """What became of the trigger. What was written first stays."""
+        """Write what became of the trigger. What was written first stays."""
 
         async def update(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 """
-                UPDATE triggers SET outcome = ?, job_id = ?, resolved_at = ?
-                WHERE client_id = ? AND number = ? AND outcome IS NULL
+                UPDATE triggers SET outcome = :outcome, job_id = :job_id, resolved_at = :at
+                WHERE client_id = :client_id AND number = :number AND outcome IS NULL
                 """,
-                (outcome, job_id, at, client_id, number),
+                {"outcome": outcome, "job_id": job_id, "at": at, "client_id": client_id, "number": number},
             )
 
         await self._database.write(update, housekeeping=True)
 
     async def withdraw(self, intent: Intent, *, outcome: str, at: str) -> None:
-        """As `resolve`, of an intent whose number nobody learned, if it was committed at all."""
+        """Write what became of an intent whose number nobody learned, if it was committed at all."""
 
         async def update(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 """
-                UPDATE triggers SET outcome = ?, resolved_at = ?
-                WHERE client_id = ? AND connection_id = ? AND gateway_id = ? AND request_id = ? AND created_at = ?
-                    AND outcome IS NULL
+                UPDATE triggers SET outcome = :outcome, resolved_at = :at
+                WHERE client_id = :client_id AND connection_id = :connection_id AND gateway_id = :gateway_id
+                    AND request_id = :request_id AND created_at = :created_at AND outcome IS NULL
                 """,
-                (
-                    outcome,
-                    at,
-                    intent.client_id,
-                    intent.connection_id,
-                    intent.gateway_id,
-                    intent.request_id,
-                    intent.created_at,
-                ),
+                {**msgspec.structs.asdict(intent), "outcome": outcome, "at": at},
             )
 
         await self._database.write(update, housekeeping=True)
@@ -140,36 +124,44 @@ class Triggers:
         rows = await connection.execute_fetchall(
             f"""
             SELECT triggers.number, triggers.since FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
-            WHERE outcome IS NULL AND airbyte_id = ? AND created_at >= ? AND gateways.id <> ?
-                AND seen_at > {self._database.dialect.now} - ?
+            WHERE outcome IS NULL AND airbyte_id = :airbyte_id AND created_at >= :young_since
+                AND gateways.id <> :gateway_id AND seen_at > {self._database.dialect.now} - :silence
             ORDER BY triggers.number LIMIT 1
             """,  # noqa: S608 - ours
-            (intent.airbyte_id, young_since, intent.gateway_id or "", int(silence_seconds * MILLISECONDS)),
+            {
+                "airbyte_id": intent.airbyte_id,
+                "young_since": young_since,
+                "gateway_id": intent.gateway_id or "",
+                "silence": int(silence_seconds * MILLISECONDS),
+            },
         )
         for row in rows:
             raise TriggerUnderWay(row["number"], row["since"])
 
     async def outcome(self, client_id: int, number: int) -> Outcome | None:
-        """None while it is under way, and of one that is not there. Raises StorageUnavailable."""
+        """Return what became of the trigger; None while it is under way, and for one that is not there."""
         row = await self._database.fetch_one(
-            "SELECT outcome, job_id FROM triggers WHERE client_id = ? AND number = ? AND outcome IS NOT NULL",
-            (client_id, number),
+            """
+            SELECT outcome, job_id FROM triggers
+            WHERE client_id = :client_id AND number = :number AND outcome IS NOT NULL
+            """,
+            {"client_id": client_id, "number": number},
         )
         return None if row is None else Outcome(row["outcome"], row["job_id"])
 
     async def unresolved(self, limit: int, *, young_since: str | None = None) -> list[Unresolved]:
-        """Every client's, oldest first: for the start.
+        """Return at most `limit` triggers of every client that have no outcome, oldest first.
 
         With `young_since`, none that a living gateway may still be at: those it began at that time or later.
         """
         rows = await self._database.fetch_all(
             f"""
             SELECT number, client_id, connection_id, airbyte_id, created_at, since FROM triggers
-            WHERE outcome IS NULL AND (created_at < ? OR gateway_id IS NULL OR gateway_id NOT IN
-                (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - ?))
-            ORDER BY number LIMIT ?
+            WHERE outcome IS NULL AND (created_at < :young_since OR gateway_id IS NULL OR gateway_id NOT IN
+                (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - :silence))
+            ORDER BY number LIMIT :limit
             """,  # noqa: S608 - ours
-            (young_since or LATEST_TIME, int(LIVE_SECONDS * MILLISECONDS), limit),
+            {"young_since": young_since or LATEST_TIME, "limit": limit, **LIVE_SILENCE},
         )
         return [Unresolved(**dict(row)) for row in rows]
 
@@ -179,7 +171,7 @@ class Triggers:
             self._database,
             """
             DELETE FROM triggers WHERE number IN
-                (SELECT number FROM triggers WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)
+                (SELECT number FROM triggers WHERE created_at < :before ORDER BY created_at LIMIT :limit)
             RETURNING 1
             """,
             before,

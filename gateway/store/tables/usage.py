@@ -76,7 +76,7 @@ class Usage:
         self._counts[key_id, _hour(moment), "limited" if status == RATE_LIMITED else "errors"] += 1
 
     async def flush(self) -> None:
-        """Write what was counted since the last flush. On failure it is kept for the next one.
+        """Write what was counted since the last flush. Raises StorageUnavailable; then it is kept for the next one.
 
         In steps: while one is written nobody else can write, and whoever waits two seconds for that is refused.
         """
@@ -89,25 +89,31 @@ class Usage:
             await self._database.write(self._write_some, housekeeping=True, committed=self._forget_written)
 
     async def _write_some(self, connection: Transaction) -> None:
-        """In the writer's turn, so that no other flush comes between this and `_forget_written`."""
+        """Write what fits one transaction. The write lock keeps other flushes out until `_forget_written`."""
         uses = self._written_uses = dict(islice(self._unwritten_uses.items(), WRITTEN_AT_ONCE))
         counts = self._written_counts = dict(islice(self._unwritten_counts.items(), WRITTEN_AT_ONCE))
         await connection.executemany(
-            "UPDATE api_keys SET last_used_at = ?, last_used_address = ?, last_used_agent = ? WHERE id = ?",
-            [(_time(use.moment), use.address, use.agent, key_id) for key_id, use in uses.items()],
+            """
+            UPDATE api_keys SET last_used_at = :at, last_used_address = :address, last_used_agent = :agent
+            WHERE id = :key_id
+            """,
+            [
+                {"key_id": key_id, "at": _time(use.moment), "address": use.address, "agent": use.agent}
+                for key_id, use in uses.items()
+            ],
         )
         # From api_keys: a client that was removed since, with its keys, is passed over.
         await connection.executemany(
             """
             INSERT INTO key_usage (key_id, client_id, hour, calls, limited, errors)
-            SELECT id, client_id, ?, ?, ?, ? FROM api_keys WHERE id = ?
+            SELECT id, client_id, :hour, :calls, :limited, :errors FROM api_keys WHERE id = :key_id
             ON CONFLICT (key_id, hour) DO UPDATE SET
                 calls = key_usage.calls + excluded.calls,
                 limited = key_usage.limited + excluded.limited,
                 errors = key_usage.errors + excluded.errors
             """,
             [
-                (_time(hour), *(number if kind == what else 0 for kind in ("calls", "limited", "errors")), key_id)
+                {"key_id": key_id, "hour": _time(hour), "calls": 0, "limited": 0, "errors": 0, what: number}
                 for (key_id, hour, what), number in counts.items()
             ],
         )
@@ -128,41 +134,41 @@ class Usage:
                 del self._unwritten_counts[count]
 
     async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
-        """Of each key that was called in an hour that began at `since` or later, by key id."""
+        """Return the calls of each key in the hours from `since` on, by key id. Raises StorageUnavailable."""
         rows = await self._database.fetch_all(
             f"""
             SELECT key_id, {SUMS} FROM key_usage
-            WHERE client_id = ? AND hour >= ? GROUP BY key_id ORDER BY key_id
+            WHERE client_id = :client_id AND hour >= :since GROUP BY key_id ORDER BY key_id
             """,  # noqa: S608 - ours
-            (client_id, since),
+            {"client_id": client_id, "since": since},
         )
         return [KeyUsage(**dict(row)) for row in rows]
 
     async def hours(self, client_id: int, since: str) -> list[HourUsage]:
-        """The hours in which the client's keys were called, from the one that began at `since` on, oldest first."""
+        """Return the hours from `since` on in which keys were called, oldest first. Raises StorageUnavailable."""
         rows = await self._database.fetch_all(
             f"""
             SELECT hour, {SUMS} FROM key_usage
-            WHERE client_id = ? AND hour >= ? GROUP BY hour ORDER BY hour
+            WHERE client_id = :client_id AND hour >= :since GROUP BY hour ORDER BY hour
             """,  # noqa: S608 - ours
-            (client_id, since),
+            {"client_id": client_id, "since": since},
         )
         return [HourUsage(**dict(row)) for row in rows]
 
     async def prune(self, before: str) -> None:
-        """Forget the hours that began earlier than `before`."""
+        """Forget the hours that began earlier than `before`. Raises StorageUnavailable."""
         await prune(
             self._database,
             """
             DELETE FROM key_usage WHERE (key_id, hour) IN
-                (SELECT key_id, hour FROM key_usage WHERE hour < ?1 LIMIT ?2) RETURNING 1
+                (SELECT key_id, hour FROM key_usage WHERE hour < :before LIMIT :limit) RETURNING 1
             """,
             before,
         )
 
 
 def _hour(moment: float) -> float:
-    """When it began."""
+    """Return when the hour of `moment` began."""
     return moment // HOUR_SECONDS * HOUR_SECONDS
 
 

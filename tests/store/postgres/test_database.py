@@ -109,7 +109,7 @@ async def test_new_figures_of_connections_leave_the_keys_known(two: tuple[Store,
     await other.database.catch_up()
     keys, connections = other.database.epoch("keys"), other.database.epoch("connections")
 
-    await one.connections.record_statuses([("airbyte-1", "active")], checked_at=NOW)
+    await one.last_syncs.record_statuses([("airbyte-1", "active")], checked_at=NOW)
     await other.database.catch_up()
 
     assert other.database.epoch("keys") == keys
@@ -173,7 +173,7 @@ async def test_one_writes_at_a_time_whoever_it_is(two: tuple[Store, Store]) -> N
 
     async def add_one(connection: Transaction) -> None:
         (row,) = await connection.execute_fetchall("SELECT plan FROM clients")
-        await connection.execute_fetchall("UPDATE clients SET plan = ?", (str(int(row["plan"]) + 1),))
+        await connection.execute_fetchall("UPDATE clients SET plan = :plan", {"plan": str(int(row["plan"]) + 1)})
 
     await asyncio.gather(*(store.database.write(add_one) for store in two * 20))
 

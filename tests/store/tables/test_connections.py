@@ -90,7 +90,7 @@ async def test_the_file_itself_refuses_a_second_mapping(store: Store, acme: Clie
     await store.connections.add(a_connection(other, "conn_2"))
 
     async def unit(connection: Transaction) -> None:
-        await connection.execute_fetchall("UPDATE connections SET airbyte_id = ?", (ONE,))
+        await connection.execute_fetchall("UPDATE connections SET airbyte_id = :id", {"id": ONE})
 
     with pytest.raises(ConstraintViolated):
         await store.database.write(unit)
@@ -106,7 +106,7 @@ async def test_any_number_of_connections_may_have_no_mapping(store: Store, acme:
 
 async def test_mapping_anew_forgets_what_was_known_of_the_old_mapping(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.connections.record_last_syncs([LastSync(ONE, 7, NOW, "succeeded")], backfilled=[ONE], backfilled_at=NOW)
+    await store.last_syncs.record([LastSync(ONE, 7, NOW, "succeeded")], backfilled=[ONE], backfilled_at=NOW)
 
     await store.connections.map(a_connection(acme, "conn_1", TWO))
 
@@ -192,9 +192,9 @@ async def test_only_newer_syncs_are_kept(
     kept: tuple[int, str],
 ) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.connections.record_last_syncs([LastSync(ONE, job, f"at {job}", status) for job, status in known])
+    await store.last_syncs.record([LastSync(ONE, job, f"at {job}", status) for job, status in known])
 
-    await store.connections.record_last_syncs([LastSync(ONE, job, f"at {job}", status) for job, status in told])
+    await store.last_syncs.record([LastSync(ONE, job, f"at {job}", status) for job, status in told])
 
     (row,) = (await store.connections.of_client(acme.id)).rows
     assert (row.last_job_id, row.last_sync_at, row.last_sync_status) == (kept[0], f"at {kept[0]}", kept[1])
@@ -208,7 +208,7 @@ async def test_the_last_sync_of_a_client_is_the_newest_of_its_connections(
     await store.connections.add(a_connection(acme, "conn_never"))
     await store.connections.add(a_connection(other, "conn_3", THREE))
 
-    await store.connections.record_last_syncs(
+    await store.last_syncs.record(
         [LastSync(ONE, 1, NOW, "failed"), LastSync(TWO, 2, LATER, "running"), LastSync(THREE, 3, "2030", "running")]
     )
 
@@ -219,22 +219,22 @@ async def test_a_sync_of_a_connection_that_is_nobodys_changes_nothing(store: Sto
     connection = a_connection(acme, "conn_1", ONE)
     await store.connections.add(connection)
 
-    await store.connections.record_last_syncs([LastSync(TWO, 7, NOW, "succeeded")])
+    await store.last_syncs.record([LastSync(TWO, 7, NOW, "succeeded")])
 
     assert await store.connections.all() == [connection]
 
 
 async def test_syncs_and_the_point_reached_are_kept_together(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    assert await store.connections.read_upto() is None
+    assert await store.last_syncs.read_upto() is None
 
-    await store.connections.record_last_syncs([LastSync(ONE, 7, NOW, "running")], read_upto=NOW)
-    assert await store.connections.read_upto() == NOW
+    await store.last_syncs.record([LastSync(ONE, 7, NOW, "running")], read_upto=NOW)
+    assert await store.last_syncs.read_upto() == NOW
 
-    await store.connections.record_last_syncs([], read_upto=LATER)
-    assert await store.connections.read_upto() == LATER
-    await store.connections.record_last_syncs([])
-    assert await store.connections.read_upto() == LATER
+    await store.last_syncs.record([], read_upto=LATER)
+    assert await store.last_syncs.read_upto() == LATER
+    await store.last_syncs.record([])
+    assert await store.last_syncs.read_upto() == LATER
 
 
 async def test_mapped_connections_wait_for_their_first_question_oldest_first(store: Store, acme: Client) -> None:
@@ -242,12 +242,12 @@ async def test_mapped_connections_wait_for_their_first_question_oldest_first(sto
         await store.connections.add(a_connection(acme, connection_id, airbyte_id))
 
     async def waiting(limit: int) -> list[str]:
-        return [row.id for row in await store.connections.waiting_for_backfill(limit)]
+        return [row.id for row in await store.last_syncs.waiting_for_backfill(limit)]
 
     assert await waiting(2) == ["conn_z", "conn_a"]
-    await store.connections.record_last_syncs([], backfilled=[ONE], backfilled_at=NOW)
+    await store.last_syncs.record([], backfilled=[ONE], backfilled_at=NOW)
     assert await waiting(10) == ["conn_a", "conn_m"]
-    await store.connections.require_backfill()
+    await store.last_syncs.require_backfill()
     assert await waiting(10) == ["conn_z", "conn_a", "conn_m"]
 
 
@@ -257,41 +257,41 @@ async def test_workspaces_in_use_are_named_once(store: Store, acme: Client) -> N
         await store.connections.add(msgspec.structs.replace(connection, workspace_id=workspace))
     await store.connections.add(a_connection(acme, "c4"))
 
-    assert await store.connections.workspaces_in_use() == ["w1", "w2"]
+    assert await store.last_syncs.workspaces_in_use() == ["w1", "w2"]
     assert await store.connections.mapped_airbyte_ids() == {ONE, TWO, THREE}
 
 
 async def test_a_status_told_is_kept_with_its_time_and_the_workspace_only_if_told(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
 
-    await store.connections.record_statuses([(ONE, "inactive"), (TWO, "locked")], checked_at=LATER)
+    await store.last_syncs.record_statuses([(ONE, "inactive"), (TWO, "locked")], checked_at=LATER)
     (row,) = await store.connections.all()
     assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", LATER, "work")
 
-    await store.connections.record_statuses([(ONE, "active")], checked_at=LATER, workspace_id="moved")
+    await store.last_syncs.record_statuses([(ONE, "active")], checked_at=LATER, workspace_id="moved")
     (row,) = await store.connections.all()
     assert (row.status, row.workspace_id) == ("active", "moved")
 
 
 async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(store: Store, acme: Client) -> None:
-    assert await store.connections.oldest_status_check() is None
+    assert await store.last_syncs.oldest_status_check() is None
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     await store.connections.add(a_connection(acme, "conn_2"))
-    assert await store.connections.oldest_status_check() == NOW
+    assert await store.last_syncs.oldest_status_check() == NOW
 
     unasked = msgspec.structs.replace(a_connection(acme, "conn_3", TWO), status_checked_at=None)
     await store.connections.add(unasked)
-    assert await store.connections.oldest_status_check() == ""
+    assert await store.last_syncs.oldest_status_check() == ""
 
-    await store.connections.mark_statuses_checked(LATER)
-    assert await store.connections.oldest_status_check() == LATER
+    await store.last_syncs.mark_statuses_checked(LATER)
+    assert await store.last_syncs.oldest_status_check() == LATER
     assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
 
 
 async def test_what_housekeeping_wrote_is_seen_by_the_next_look(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     for number in range(1, 20):
-        await store.connections.record_last_syncs([LastSync(ONE, number, f"at {number}", "running")])
+        await store.last_syncs.record([LastSync(ONE, number, f"at {number}", "running")])
         assert (await store.connections.of_client(acme.id)).last_sync_at == f"at {number}"
 
 
@@ -308,7 +308,7 @@ async def test_housekeeping_of_a_caller_who_left_is_seen_once_it_is_done(store: 
 
     holding = asyncio.create_task(store.database.write(hold_the_writer, housekeeping=True))
     await begun.wait()
-    caller = asyncio.create_task(store.connections.record_last_syncs([LastSync(ONE, 7, NOW, "running")]))
+    caller = asyncio.create_task(store.last_syncs.record([LastSync(ONE, 7, NOW, "running")]))
     await asyncio.wait({caller}, timeout=0)
     caller.cancel()
     await asyncio.wait({caller})

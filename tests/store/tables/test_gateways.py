@@ -50,7 +50,7 @@ async def test_one_that_is_silent_counts_as_dead_until_it_speaks(store: Store, d
 
 async def test_one_that_was_forgotten_meanwhile_is_known_again(store: Store) -> None:
     await join(store, "a", "b")
-    await store.gateways.leave_all_others("b")
+    await store.gateways.leave("a")
     assert await ids(store) == ["b"]
 
     await store.gateways.stay("a", name="a:1", is_alone=False)

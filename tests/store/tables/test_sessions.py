@@ -125,8 +125,8 @@ async def test_a_sign_in_sweeps_what_was_not_seen_for_long(store: Store, ann: Us
 
 
 async def test_nobody_signs_in_with_a_password_that_was_changed_meanwhile(store: Store, ann: User) -> None:
-    await store.users.put_link(Link(b"link", "password", ann.id, LATER))
-    await store.users.set_password(ann.id, password_hash="new", link=b"link", entry=an_entry())
+    await store.links.put(Link(b"link", "password", ann.id, LATER))
+    await store.links.set_password(ann.id, password_hash="new", link=b"link", entry=an_entry())
 
     assert not await add(store, a_session(ann, "one"), password_hash="old")
     assert await ids_of(store, ann) == []

@@ -29,8 +29,8 @@ async def a_member(store: Store, client: Client, *, password_hash: str | None = 
     user = a_user(client)
     await store.users.add(user, entry=an_entry())
     if password_hash is not None:
-        await store.users.put_link(Link(b"first", "password", user.id, TOMORROW))
-        assert await store.users.set_password(user.id, password_hash=password_hash, link=b"first", entry=an_entry())
+        await store.links.put(Link(b"first", "password", user.id, TOMORROW))
+        assert await store.links.set_password(user.id, password_hash=password_hash, link=b"first", entry=an_entry())
     return user
 
 
@@ -98,47 +98,47 @@ async def test_credentials_are_hidden_from_what_prints_them(store: Store, acme: 
 
 async def test_a_disabled_clients_members_have_neither_credentials_nor_links(store: Store, acme: Client) -> None:
     user = await a_member(store, acme, password_hash="hash")
-    await store.users.put_link(Link(b"reset", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"reset", "password", user.id, TOMORROW))
 
     await store.clients.disable(acme.id, at=NOW)
     assert await store.users.credentials(ANN) is None
-    assert await store.users.link(b"reset") is None
+    assert await store.links.by_digest(b"reset") is None
 
     await store.clients.enable(acme.id)
     assert await store.users.credentials(ANN)
-    assert await store.users.link(b"reset")
+    assert await store.links.by_digest(b"reset")
 
 
 async def test_a_link_is_found_by_its_digest_alone(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     link = Link(b"digest", "password", user.id, TOMORROW)
-    await store.users.put_link(link)
+    await store.links.put(link)
 
-    assert await store.users.link(b"digest") == link
-    assert await store.users.link(b"other") is None
+    assert await store.links.by_digest(b"digest") == link
+    assert await store.links.by_digest(b"other") is None
 
 
 async def test_a_newer_link_ends_the_older_of_the_same_user_only(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await store.users.add(a_user(acme, "user_2", "bob@acme.example"), entry=an_entry())
-    await store.users.put_link(Link(b"anns", "password", user.id, TOMORROW))
-    await store.users.put_link(Link(b"bobs", "password", "user_2", TOMORROW))
+    await store.links.put(Link(b"anns", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"bobs", "password", "user_2", TOMORROW))
 
-    await store.users.put_link(Link(b"newer", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"newer", "password", user.id, TOMORROW))
 
-    assert await store.users.link(b"anns") is None
-    assert await store.users.link(b"bobs")
-    assert await store.users.link(b"newer")
+    assert await store.links.by_digest(b"anns") is None
+    assert await store.links.by_digest(b"bobs")
+    assert await store.links.by_digest(b"newer")
 
 
 async def test_a_link_sets_a_password_once_and_ends_every_session(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await sign_in(store, user)
-    await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"link", "password", user.id, TOMORROW))
 
     results = await asyncio.gather(
         *(
-            store.users.set_password(user.id, password_hash=f"hash {n}", link=b"link", entry=an_entry("user.password"))
+            store.links.set_password(user.id, password_hash=f"hash {n}", link=b"link", entry=an_entry("user.password"))
             for n in range(5)
         )
     )
@@ -155,31 +155,31 @@ async def test_a_link_sets_a_password_once_and_ends_every_session(store: Store, 
 async def test_a_link_sets_nobody_elses_password(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await store.users.add(a_user(acme, "user_2", "bob@acme.example"), entry=an_entry())
-    await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
-    await store.users.put_link(Link(b"visit", "visit", "user_2", TOMORROW))
+    await store.links.put(Link(b"link", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"visit", "visit", "user_2", TOMORROW))
 
     for link in (b"link", b"visit", b"unknown"):
-        assert not await store.users.set_password("user_2", password_hash="hash", link=link, entry=an_entry())
+        assert not await store.links.set_password("user_2", password_hash="hash", link=link, entry=an_entry())
 
     assert not (await store.users.by_id("user_2")).has_password
-    assert await store.users.link(b"link")
+    assert await store.links.by_digest(b"link")
 
 
 async def test_a_changed_password_ends_sessions_and_a_link_that_is_under_way(store: Store, acme: Client) -> None:
     user = await a_member(store, acme, password_hash="old")
     await sign_in(store, user)
-    await store.users.put_link(Link(b"reset", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"reset", "password", user.id, TOMORROW))
 
     assert await store.users.change_password(user.id, password_hash="new", instead_of="old", entry=an_entry())
 
     assert await store.sessions.visitor(b"session") is None
-    assert await store.users.link(b"reset") is None
+    assert await store.links.by_digest(b"reset") is None
 
 
 async def test_a_password_that_was_changed_meanwhile_is_not_changed_back(store: Store, acme: Client) -> None:
     user = await a_member(store, acme, password_hash="old")
-    await store.users.put_link(Link(b"reset", "password", user.id, TOMORROW))
-    await store.users.set_password(user.id, password_hash="reset", link=b"reset", entry=an_entry())
+    await store.links.put(Link(b"reset", "password", user.id, TOMORROW))
+    await store.links.set_password(user.id, password_hash="reset", link=b"reset", entry=an_entry())
     await sign_in(store, user)
 
     assert not await store.users.change_password(user.id, password_hash="theirs", instead_of="old", entry=an_entry())
@@ -193,13 +193,13 @@ async def test_a_password_that_was_changed_meanwhile_is_not_changed_back(store: 
 async def test_a_removed_user_leaves_no_session_and_no_link(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await sign_in(store, user)
-    await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
+    await store.links.put(Link(b"link", "password", user.id, TOMORROW))
 
     assert await store.users.remove(user.id, entry=an_entry("user.remove"))
 
     assert await store.users.all() == []
     assert await store.sessions.visitor(b"session") is None
-    assert await store.users.link(b"link") is None
+    assert await store.links.by_digest(b"link") is None
     assert not await store.users.remove(user.id, entry=an_entry("user.again"))
     assert (await actions(store))[-1] == "user.remove"
 
@@ -207,8 +207,8 @@ async def test_a_removed_user_leaves_no_session_and_no_link(store: Store, acme: 
 async def test_the_last_admin_who_can_sign_in_stays(store: Store) -> None:
     for number in (1, 2):
         await store.users.add(a_user(None, f"user_{number}", f"{number}@operator.example"), entry=an_entry())
-    await store.users.put_link(Link(b"link", "password", "user_1", TOMORROW))
-    await store.users.set_password("user_1", password_hash="hash", link=b"link", entry=an_entry())
+    await store.links.put(Link(b"link", "password", "user_1", TOMORROW))
+    await store.links.set_password("user_1", password_hash="hash", link=b"link", entry=an_entry())
 
     assert not await store.users.remove("user_1", entry=an_entry("user.remove"))
     assert await store.users.remove("user_2", entry=an_entry("user.remove"))
@@ -230,11 +230,11 @@ def first_admin(number: int) -> User:
 
 
 async def test_one_of_many_becomes_the_first_admin(store: Store) -> None:
-    await store.users.put_link(Link(b"link", "first-admin", None, TOMORROW))
+    await store.links.put(Link(b"link", "first-admin", None, TOMORROW))
 
     results = await asyncio.gather(
         *(
-            store.users.add_first_admin(first_admin(n), password_hash="hash", link=b"link", entry=an_entry())
+            store.links.add_first_admin(first_admin(n), password_hash="hash", link=b"link", entry=an_entry())
             for n in range(5)
         )
     )
@@ -246,35 +246,35 @@ async def test_one_of_many_becomes_the_first_admin(store: Store) -> None:
 
 
 async def test_the_first_admins_link_is_worth_nothing_once_there_is_an_admin(store: Store) -> None:
-    await store.users.put_link(Link(b"link", "first-admin", None, TOMORROW))
+    await store.links.put(Link(b"link", "first-admin", None, TOMORROW))
     assert not await store.users.has_admin()
 
     await store.users.add(first_admin(1), entry=an_entry())
 
     assert await store.users.has_admin()
-    assert await store.users.link(b"link") is None
-    assert not await store.users.add_first_admin(first_admin(2), password_hash="x", link=b"link", entry=an_entry())
+    assert await store.links.by_digest(b"link") is None
+    assert not await store.links.add_first_admin(first_admin(2), password_hash="x", link=b"link", entry=an_entry())
     assert [user.id for user in await store.users.all()] == ["user_1"]
 
 
 async def test_other_links_make_no_admin(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     for purpose in ("password", "visit"):
-        await store.users.put_link(Link(b"link", purpose, user.id, TOMORROW))
-        assert not await store.users.add_first_admin(first_admin(1), password_hash="x", link=b"link", entry=an_entry())
+        await store.links.put(Link(b"link", purpose, user.id, TOMORROW))
+        assert not await store.links.add_first_admin(first_admin(1), password_hash="x", link=b"link", entry=an_entry())
 
     assert not await store.users.has_admin()
 
 
 async def test_an_address_that_is_taken_leaves_the_first_admins_link(store: Store, acme: Client) -> None:
     await a_member(store, acme)
-    await store.users.put_link(Link(b"link", "first-admin", None, TOMORROW))
+    await store.links.put(Link(b"link", "first-admin", None, TOMORROW))
     clash = a_user(None, "user_2", ANN.upper())
 
     with pytest.raises(Duplicate):
-        await store.users.add_first_admin(clash, password_hash="hash", link=b"link", entry=an_entry("second"))
+        await store.links.add_first_admin(clash, password_hash="hash", link=b"link", entry=an_entry("second"))
 
-    assert await store.users.link(b"link")
+    assert await store.links.by_digest(b"link")
     assert "second" not in await actions(store)
 
 
@@ -296,8 +296,8 @@ async def test_what_users_do_leaves_the_keys_that_were_read_cached(store: Store,
 @pytest.mark.sqlite_only
 async def test_the_file_holds_no_secret_of_a_link_that_ended(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
-    await store.users.put_link(Link(b"link", "password", user.id, TOMORROW))
-    await store.users.set_password(user.id, password_hash="hash", link=b"link", entry=an_entry())
+    await store.links.put(Link(b"link", "password", user.id, TOMORROW))
+    await store.links.set_password(user.id, password_hash="hash", link=b"link", entry=an_entry())
 
     with closing(sqlite3.connect(sqlite_of(store).path)) as connection:
         assert connection.execute("SELECT count(*) FROM links").fetchone() == (0,)

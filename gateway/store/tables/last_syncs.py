@@ -1,0 +1,134 @@
+"""What last-sync refreshing reads and writes: columns of `connections`, and the table `last_sync_refresh`."""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from gateway.models import Connection
+from gateway.store.database import Database, Transaction, Unit
+from gateway.store.tables.connections import connection_from
+
+
+class LastSync(msgspec.Struct, frozen=True):
+    """The newest sync job of the Airbyte connection `airbyte_id`; `at` is when it was created."""
+
+    airbyte_id: str
+    job_id: int
+    at: str
+    status: str
+
+
+class LastSyncs:
+    """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
+
+    def __init__(self, database: Database, *, forget_connections: Callable[[], None]) -> None:
+        """`forget_connections` empties the cache of connections: writes here are housekeeping, so keys stay cached."""
+        self._database = database
+        self._forget_connections = forget_connections
+
+    async def workspaces_in_use(self) -> list[str]:
+        """Return the ids of the workspaces that connections are mapped to."""
+        rows = await self._database.fetch_all(
+            "SELECT DISTINCT workspace_id FROM connections WHERE workspace_id IS NOT NULL ORDER BY 1"
+        )
+        return [row["workspace_id"] for row in rows]
+
+    async def waiting_for_backfill(self, limit: int) -> list[Connection]:
+        """Return mapped connections whose newest job has not been asked for yet, oldest first."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT * FROM connections WHERE airbyte_id IS NOT NULL AND backfilled_at IS NULL
+            ORDER BY number LIMIT :limit
+            """,
+            {"limit": limit},
+        )
+        return [connection_from(row) for row in rows]
+
+    async def require_backfill(self) -> None:
+        """Have the newest job of every mapped connection asked for again."""
+
+        async def write(connection: Transaction) -> None:
+            await connection.execute_fetchall("UPDATE connections SET backfilled_at = NULL")
+
+        await self._write(write)
+
+    async def oldest_status_check(self) -> str | None:
+        """Return when the status looked up longest ago was; "" if one never was, None if no connection is mapped."""
+        row = await self._database.fetch_one(
+            "SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections WHERE airbyte_id IS NOT NULL"
+        )
+        return row["oldest"] if row else None
+
+    async def read_upto(self) -> str | None:
+        """Return Airbyte's time up to which its job list has been read; None before the first reading."""
+        row = await self._database.fetch_one("SELECT read_upto FROM last_sync_refresh")
+        return row["read_upto"] if row else None
+
+    async def record(
+        self,
+        syncs: Iterable[LastSync],
+        *,
+        read_upto: str | None = None,
+        backfilled: Iterable[str] = (),
+        backfilled_at: str | None = None,
+    ) -> None:
+        """Keep each sync that is at least as new as the known one; mark the connections `backfilled`."""
+        updates = [msgspec.structs.asdict(sync) for sync in syncs]
+        marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
+
+        async def write(connection: Transaction) -> None:
+            await connection.executemany(
+                """
+                UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
+                WHERE airbyte_id = :airbyte_id AND coalesce(last_job_id, 0) <= :job_id
+                """,
+                updates,
+            )
+            await connection.executemany(
+                "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
+            )
+            if read_upto is not None:
+                await connection.execute_fetchall(
+                    """
+                    INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, :read_upto)
+                    ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
+                    """,
+                    {"read_upto": read_upto},
+                )
+
+        await self._write(write)
+
+    async def record_statuses(
+        self, statuses: Iterable[tuple[str, str]], *, checked_at: str, workspace_id: str | None = None
+    ) -> None:
+        """Write each `(airbyte_id, status)` as Airbyte just told it, and the workspace they are in, if it is known."""
+        updates = [
+            {"airbyte_id": airbyte_id, "status": status, "checked_at": checked_at, "workspace_id": workspace_id}
+            for airbyte_id, status in statuses
+        ]
+
+        async def write(connection: Transaction) -> None:
+            await connection.executemany(
+                """
+                UPDATE connections
+                SET status = :status, status_checked_at = :checked_at,
+                    workspace_id = coalesce(:workspace_id, workspace_id)
+                WHERE airbyte_id = :airbyte_id
+                """,
+                updates,
+            )
+
+        await self._write(write)
+
+    async def mark_statuses_checked(self, checked_at: str) -> None:
+        """Note that every mapped connection was looked for just now, found or not."""
+
+        async def write(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                "UPDATE connections SET status_checked_at = :at WHERE airbyte_id IS NOT NULL", {"at": checked_at}
+            )
+
+        await self._write(write)
+
+    async def _write(self, unit: Unit[None]) -> None:
+        await self._database.write(unit, housekeeping=True, committed=self._forget_connections)
