@@ -12,12 +12,13 @@ from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.restoration import restoration
 from gateway.store.store import DatabasePlace, Store, create_database
 from gateway.store.tables.connections import ConnectionsOfClient
-from gateway.store.tables.gateways import LIVE_SECONDS, LiveGateway
+from gateway.store.tables.gateways import LiveGateway
 from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.leases import LeaseState
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
+from gateway.store.timings import LIVE_SECONDS
 
 __all__ = [
     "LIVE_SECONDS",

@@ -21,7 +21,7 @@ APPLICATION_ID_OFFSET = 68
 
 
 class Backup(msgspec.Struct, frozen=True):
-    """One that was made just now. `removed` are older ones that made room."""
+    """A backup that was made just now. `removed` are older ones that made room."""
 
     path: Path
     contents: Contents
@@ -29,7 +29,7 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 def compact_time(moment: datetime) -> str:
-    """`20261125T063600.123Z`: a time for names of files, which sort by it."""
+    """Return `20261125T063600.123Z`: the time for names of files, which sort by it."""
     return format_time(moment).replace("-", "").replace(":", "")
 
 
@@ -63,7 +63,7 @@ def write_copy(
     newest: int = SCHEMA_VERSION,
     progress: Progress = lambda _done, _all: None,
 ) -> Contents:
-    """A verified copy at `path`, where nothing may be yet; `part` is where it is written, in the same folder."""
+    """Write a verified copy to `path`, by way of `part` in the same folder. Raises DatabaseRefused if `path` exists."""
     if path.exists() or path.is_symlink():
         raise DatabaseRefused(f"{path}: already exists; nothing was changed")
     with part_file(part or Path(f"{path}.part")) as file:
@@ -81,7 +81,7 @@ def write_copy(
 def remove_oldest(
     folder: Path, keep: int, pattern: re.Pattern[str], is_ours: Callable[[Path], bool]
 ) -> tuple[Path, ...]:
-    """Of the files that are so named, and are ours."""
+    """Delete all but the newest `keep` of the files so named that are ours; return the deleted ones."""
     ours = sorted(
         path
         for path in folder.iterdir()
@@ -95,7 +95,7 @@ def remove_oldest(
 
 
 def _is_ours(path: Path) -> bool:
-    """By its own mark too, not by its name alone."""
+    """Look for our mark in the file: the name alone could be anybody's."""
     with path.open("rb") as file:
         file.seek(APPLICATION_ID_OFFSET)
         return file.read(4) == APPLICATION_ID.to_bytes(4, "big")

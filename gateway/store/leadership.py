@@ -1,4 +1,4 @@
-"""Work that one gateway does for all of them: whose turn it is."""
+"""Elect one gateway to do a piece of work for the whole cluster, by a lease in the database."""
 
 from typing import Protocol
 
@@ -6,32 +6,36 @@ from gateway.store import LeaseState, Store
 
 
 class Leadership(Protocol):
-    """By the work's name. Every method raises StorageUnavailable."""
+    """Who does a piece of work, by its name. Every method raises StorageUnavailable."""
 
     async def acquire(self, work: str, *, seconds: float, unless_done_within: float = 0.0) -> bool:
-        """Whether it is this gateway's turn, for so many seconds; not if somebody has done the work lately."""
+        """Become the leader for `seconds`; False if another one is, or has done it in the last `unless_done_within`."""
         ...
 
-    async def complete(self, work: str, note: str | None = None) -> None: ...
+    async def complete(self, work: str, note: str | None = None) -> None:
+        """Note that the work is done, and give the leadership up."""
+        ...
 
-    async def state(self, work: str) -> LeaseState: ...
+    async def state(self, work: str) -> LeaseState:
+        """Return who leads, and how the work ended when it was done last."""
+        ...
 
 
 class SoleLeadership:
-    """Of a gateway that is the only one: it is always its turn."""
+    """Leadership of a gateway that is the only one: it always leads."""
 
     async def acquire(self, work: str, *, seconds: float, unless_done_within: float = 0.0) -> bool:  # noqa: ARG002 - as Leadership
         return True
 
     async def complete(self, work: str, note: str | None = None) -> None:
-        """Nobody asks."""
+        """Do nothing: a single gateway has nobody to tell."""
 
     async def state(self, work: str) -> LeaseState:  # noqa: ARG002 - as Leadership
         return LeaseState(None, None, None)
 
 
 class LeasedLeadership:
-    """Leases in the name of one gateway."""
+    """Leadership by leases, in the name of one gateway."""
 
     def __init__(self, store: Store, holder: str) -> None:
         self._leases = store.leases

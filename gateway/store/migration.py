@@ -57,14 +57,17 @@ def read_steps(folder: Path = STEPS) -> list[Step]:
 
 
 def is_outdated(database: Path, steps: Sequence[Step]) -> bool:
-    """Whether there is something to migrate. Raises DatabaseRefused."""
+    """Tell whether there is something to migrate. Raises DatabaseRefused."""
     require_file(database)
     with refusals(database), opened(database) as connection:
         return identify(connection, database, newest=_newest(steps)) < _newest(steps)
 
 
 def migrate(database: Path, steps: Sequence[Step], *, now: datetime) -> Migrated | None:
-    """Take it to the newest version; None if it is. For whoever holds the instance lock. Raises DatabaseRefused."""
+    """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused.
+
+    The caller holds the instance lock.
+    """
     require_file(database)
     with refusals(database), opened(database) as connection:
         before = identify(connection, database, newest=_newest(steps))
@@ -89,7 +92,7 @@ def _newest(steps: Sequence[Step]) -> int:
 
 
 def _take(connection: sqlite3.Connection, step: Step, database: Path, copy: Path) -> None:
-    """One step in one transaction, with its version number."""
+    """Take one step in one transaction, with its version number."""
     try:
         if not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
@@ -112,7 +115,7 @@ def _take(connection: sqlite3.Connection, step: Step, database: Path, copy: Path
 
 
 def _statements(sql: str) -> Iterator[str]:
-    """Each on its own: `executescript` would commit first."""
+    """Yield the statements one by one: `executescript` would commit first."""
     statement = ""
     for piece in re.split(r"(?<=;)", sql):
         statement += piece

@@ -34,6 +34,7 @@ class ReadCache(Generic[Key, Value]):
         self._generation = 0
 
     async def get(self, key: Key) -> Value:
+        """Return the record, from memory or read now. Raises StorageUnavailable."""
         self._expire()
         if key in self._entries:
             self._entries.move_to_end(key)
@@ -52,7 +53,7 @@ class ReadCache(Generic[Key, Value]):
         return value
 
     def peek(self, key: Key) -> Value | None:
-        """What is remembered and not stale; None when it would have to be read."""
+        """Return the record if it is in memory and not stale; None when it would have to be read."""
         self._expire()
         if key not in self._entries:
             return None
@@ -60,6 +61,7 @@ class ReadCache(Generic[Key, Value]):
         return self._entries[key]
 
     def clear(self) -> None:
+        """Forget every record."""
         self._generation += 1
         self._entries.clear()
 

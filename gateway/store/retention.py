@@ -18,6 +18,7 @@ SYNC_DAYS_KEPT = timedelta(days=40)
 DAY_SECONDS = 86_400.0
 WORK = "retention"
 LEASE_SECONDS = 600.0
+"""Longer than the deletions of one day take."""
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ class Retention:
         self._every_seconds = every_seconds
 
     async def run(self, progress: Progress) -> None:
-        """Prune at once and then again and again, until cancelled."""
+        """Prune at once and then every day, until cancelled."""
         while True:
             await self.prune()
             progress()

@@ -26,6 +26,7 @@ from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
+from gateway.store.timings import TIMINGS, StoreTimings
 
 DatabasePlace = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
@@ -40,11 +41,16 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """Cheap to build; use as an async context manager, which opens and checks the database (DatabaseRefused)."""
+    """One database. Use it as an async context manager, which opens and checks it; building it does nothing.
 
-    def __init__(self, place: DatabasePlace, background: Background | None = None) -> None:
+    Entering raises DatabaseRefused.
+    """
+
+    def __init__(
+        self, place: DatabasePlace, background: Background | None = None, *, timings: StoreTimings = TIMINGS
+    ) -> None:
         """`background` owns the task that listens to a server's notifications; a command needs no other of its own."""
-        self.database: Database = _database_at(place, background or Background())
+        self.database: Database = _database_at(place, background or Background(), timings)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
@@ -63,7 +69,7 @@ class Store:
 
     @property
     def is_shared(self) -> bool:
-        """Whether several gateways may serve it at once."""
+        """Several gateways may serve it at once."""
         return not isinstance(self.database, SqliteDatabase)
 
     async def __aenter__(self) -> Self:
@@ -76,28 +82,28 @@ class Store:
         await self.database.close()
 
     async def facts(self) -> Facts:
-        """Raises StorageUnavailable."""
+        """Return what runs the database. Raises StorageUnavailable."""
         dialect = self.database.dialect
         (row,) = await self.database.fetch_all(f"SELECT {dialect.server} AS server, {dialect.size} AS bytes")
         return Facts(row["server"], row["bytes"], len(await self.gateways.live()))
 
     async def check(self) -> None:
-        """Raises StorageUnavailable when the database does not answer."""
+        """Ask the database for a row. Raises StorageUnavailable when it does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
 
 
 async def create_database(place: DatabasePlace) -> None:
-    """Make the tables of `schema.sql`, in a new file or in a server's empty database. Raises DatabaseRefused."""
+    """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""
     if isinstance(place, Path):
         await create_file(place)
         return
     await create_on_server(place)
 
 
-def _database_at(place: DatabasePlace, background: Background) -> Database:
+def _database_at(place: DatabasePlace, background: Background, timings: StoreTimings) -> Database:
     if isinstance(place, Path):
-        return SqliteDatabase(place)
+        return SqliteDatabase(place, timings=timings)
     require_driver(place)
     from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
-    return PostgresDatabase(place, background=background)
+    return PostgresDatabase(place, background=background, timings=timings)

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from gateway.store.sqlite.file_format import BUSY_TIMEOUT_SECONDS
-
-LEAST_PATIENCE_SECONDS = 0.1
+LEAST_WAIT_SECONDS = 0.1
 """Enough for our own reader to let a commit pass."""
 
 T = TypeVar("T")
@@ -16,12 +14,14 @@ T = TypeVar("T")
 class Writing:
     """Of one database of one process. For one event loop."""
 
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+    def __init__(self, lock_seconds: float) -> None:
+        """`lock_seconds` is the longest wait for the write lock."""
+        self._lock_seconds = lock_seconds
+        self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end, even when the caller is cancelled."""
+        """Run `work` to its end, even when the caller is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
@@ -33,19 +33,19 @@ class Writing:
             await asyncio.wait(self._tasks)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """The right to write among our own writes, and how many seconds of patience waiting for it has left.
+    async def write_lock(self) -> AsyncIterator[float]:
+        """Hold the lock among this process's writes; give the seconds left to wait for other processes'.
 
         Raises TimeoutError.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + BUSY_TIMEOUT_SECONDS
+        end = loop.time() + self._lock_seconds
         async with asyncio.timeout_at(end):
-            await self._turn.acquire()
+            await self._lock.acquire()
         try:
-            yield max(LEAST_PATIENCE_SECONDS, end - loop.time())
+            yield max(LEAST_WAIT_SECONDS, end - loop.time())
         finally:
-            self._turn.release()
+            self._lock.release()
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -416,7 +416,7 @@ async def test_closing_waits_for_the_write_of_a_caller_who_left(path: Path) -> N
         assert connection.execute("SELECT slug FROM clients").fetchall() == [("acme",)]
 
 
-async def test_a_write_while_another_process_writes_is_refused_after_the_patience_and_works_again_later(
+async def test_a_write_while_another_process_writes_is_refused_in_the_end_and_works_again_later(
     database: SqliteDatabase,
 ) -> None:
     with another_process(database.path) as other:

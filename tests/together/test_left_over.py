@@ -20,8 +20,6 @@ from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 
 DEAD = "dead-gateway"
 REQUEST = "request-1"
-PATIENCE_SECONDS = 0.3
-"""Of whoever wants to write."""
 
 
 @pytest.fixture
@@ -44,8 +42,7 @@ def url_of(world: World) -> SecretUrl:
 
 
 @contextmanager
-def nobody_may_write(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("gateway.store.postgres.database.BUSY_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+def nobody_may_write(world: World) -> Iterator[None]:
     with psycopg.connect(url_of(world).reveal(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (APPLICATION_ID,))
         yield
@@ -170,9 +167,7 @@ async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_ag
     assert world.jobs_of(theirs) == [job.job_id]
 
 
-async def test_an_outcome_that_could_not_be_written_is_written_later(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outcome_that_could_not_be_written_is_written_later(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     world.sandbox.faults.post_hang = release = asyncio.Event()
@@ -181,7 +176,7 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(
         while not outcomes(world):
             await asyncio.sleep(0.01)
 
-    with nobody_may_write(world, monkeypatch):
+    with nobody_may_write(world):
         release.set()
         answer = await asking
         assert {found for _, found in outcomes(world)} == {None}
@@ -190,15 +185,13 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(
     await until_all_are(world, "ok")
 
 
-async def test_an_intent_that_may_have_been_written_holds_no_other_gateway_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_intent_that_may_have_been_written_holds_no_other_gateway_up(world: World) -> None:
     """As when the server is lost in the moment of the commit: the row is there, and who wrote it does not know."""
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
     leave_open(world, ours, theirs, world.services.cluster.membership.id)
 
-    with nobody_may_write(world, monkeypatch):
+    with nobody_may_write(world):
         answer = await trigger(world, key, ours)
 
     assert answer.status_code == 503

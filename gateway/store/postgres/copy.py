@@ -44,12 +44,13 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def require_newest(source: sqlite3.Connection, path: Path) -> None:
+    """Check that the file has the newest schema. Raises DatabaseRefused."""
     if identify(source, path) != SCHEMA_VERSION:
         raise DatabaseRefused(f"{path}: written by an older gateway; bring it up to date with: gateway migrate")
 
 
 def read_tables(source: sqlite3.Connection) -> list[Table]:
-    """A table comes after those that its rows refer to."""
+    """Return the tables to copy; each comes after those that its rows refer to."""
     names = [name for name in count_rows(source) if name not in NOT_COPIED]
     parents = {name: {row[2] for row in source.execute(f"PRAGMA foreign_key_list({name})")} for name in names}
     return [_table(source, name) for name in TopologicalSorter(parents).static_order()]
@@ -57,14 +58,14 @@ def read_tables(source: sqlite3.Connection) -> list[Table]:
 
 def _table(source: sqlite3.Connection, name: str) -> Table:
     info = source.execute(f"PRAGMA table_info({name})").fetchall()
-    key = sorted((place, column) for _, column, _, _, _, place in info if place)
+    key = sorted((rank, column) for _, column, _, _, _, rank in info if rank)
     return Table(name, tuple(row[1] for row in info), tuple(column for _, column in key))
 
 
 def copy_rows(source: sqlite3.Connection, path: Path, url: SecretUrl, progress: Progress) -> dict[str, int]:
     """Bring the rows of `source`, the file at `path`, to the tables that wait for them at `url`.
 
-    How many each table has. `source` is in a transaction. Raises DatabaseRefused; what was done is not undone.
+    Return how many each table has. `source` is in a transaction. Raises DatabaseRefused; what was done is not undone.
     """
     tables = read_tables(source)
     rows = {table.name: count_rows(source)[table.name] for table in tables}
@@ -102,7 +103,7 @@ class _Steps:
 
 
 def _claim(target: psycopg.Connection[Any], path: Path, url: SecretUrl) -> None:
-    """For the life of the connection nobody else copies to it. The target waits for this very file's rows."""
+    """Keep others from copying to it while the connection lives. Check that it waits for this very file's rows."""
     (is_ours,) = _one(target, f"SELECT pg_try_advisory_lock({APPLICATION_ID}, 1)")
     if not is_ours:
         raise DatabaseRefused(f"{url}: is being copied to by another process")
@@ -171,7 +172,7 @@ def _digest(row: Iterable[Any]) -> bytes:
 
 
 def _continue_numbers(source: sqlite3.Connection, target: psycopg.Connection[Any], table: Table) -> None:
-    """A number that was given once is not given again, not even that of a removed client."""
+    """Give no number again that was given once, not even that of a removed client."""
     (column,) = table.key[:1]
     (sequence,) = _one(target, "SELECT pg_get_serial_sequence(%s, %s)", (table.name, column))
     if sequence is None:
@@ -183,7 +184,7 @@ def _continue_numbers(source: sqlite3.Connection, target: psycopg.Connection[Any
 
 @contextmanager
 def one_moment(source: sqlite3.Connection) -> Iterator[None]:
-    """What is read in the block is of one moment."""
+    """Read the file as it is at one moment, to the end of the block."""
     source.execute("BEGIN")
     try:
         yield

@@ -13,24 +13,23 @@ from gateway.background import Background
 from gateway.errors import StorageUnavailable
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
-from gateway.store.postgres.schema import check_schema, refusals
+from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.session import Session
 from gateway.store.postgres.watch import COUNTS, PostgresWatch
-from gateway.store.sqlite.file_format import APPLICATION_ID, BUSY_TIMEOUT_SECONDS, SCHEMA_VERSION
+from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
+from gateway.store.timings import TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
 READERS = 4
-READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
-BEGIN_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
 BEGIN = """
 BEGIN;
-SET LOCAL lock_timeout = {patience};
+SET LOCAL lock_timeout = {wait_ms};
 SET LOCAL statement_timeout = 10000;
-SET LOCAL idle_in_transaction_session_timeout = 5000;
+SET LOCAL idle_in_transaction_session_timeout = {stalled_ms};
 SELECT pg_advisory_xact_lock({lock});
 {counts}
 """
-"""A gateway that stands still in its transaction holds everybody up no longer than the last of these, milliseconds."""
+"""How each write begins: with the write lock, and with the counts of what others changed before it."""
 DIALECT = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     json_rows="jsonb_array_elements_text(CAST({} AS JSONB)) AS listed(value)",
@@ -40,15 +39,17 @@ DIALECT = Dialect(
 
 
 class PostgresTransaction:
-    """What a unit may do."""
+    """What a unit may do in its transaction. Raises psycopg.Error and TimeoutError, for the database to translate."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def execute_fetchall(self, sql: str, parameters: Parameters | None = None, /) -> list[Row]:
+        """Run one statement and return its rows."""
         return await self._session.run(sql, parameters)
 
     async def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
+        """Run one statement for each of `parameters`."""
         await self._session.run_many(sql, parameters)
 
 
@@ -57,20 +58,31 @@ class PostgresDatabase:
 
     dialect = DIALECT
 
-    def __init__(self, url: SecretUrl, *, background: Background, version: int = SCHEMA_VERSION) -> None:
+    def __init__(
+        self,
+        url: SecretUrl,
+        *,
+        background: Background,
+        timings: StoreTimings = TIMINGS,
+        version: int = SCHEMA_VERSION,
+        oldest_server: int = OLDEST_SERVER,
+    ) -> None:
         """`version` is the one that the statements are written for."""
         self.url = url
+        self._timings = timings
         self._version = version
-        self._watch = PostgresWatch(Session(url.reveal()), background)
+        self._oldest_server = oldest_server
+        self._watch = PostgresWatch(Session(url.reveal()), background, timings)
         self._readers = [Session(url.reveal()) for _ in range(READERS)]
         self._writer = Session(url.reveal())
         self._idle: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
-        self._writing = Writing()
+        self._writing = Writing(timings.write_lock)
 
     async def open(self) -> None:
+        """Connect and check the database. Raises DatabaseRefused if it is not ours to use."""
         try:
             with refusals(self.url):
-                await check_schema(self._writer, self.url, self._version)
+                await check_schema(self._writer, self.url, self._version, oldest_server=self._oldest_server)
                 await self._watch.open()
         except BaseException:
             await self._writer.close_all()
@@ -79,30 +91,35 @@ class PostgresDatabase:
             self._idle.put_nowait(session)
 
     async def close(self) -> None:
+        """Close every session, after what is being written."""
         await self._writing.close()
         await self._watch.close()
         for session in (self._writer, *self._readers):
             await session.close_all()
 
     def epoch(self, subject: Subject, /) -> int:
+        """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
         return self._watch.epoch(subject)
 
     async def catch_up(self) -> None:
+        """Read the change counts now. Raises StorageUnavailable."""
         self._watch.learn(await self.fetch_all(COUNTS))
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
+        """Return the rows of one query. Raises StorageUnavailable."""
         return await self._writing.finish(self._read(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        """Return the first row of one query; None without one. Raises StorageUnavailable."""
         rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
 
     async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
-        with _storage_errors():
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+        with _storage_errors(self._timings):
+            async with asyncio.timeout(self._timings.answer):
                 session = await self._idle.get()
             try:
-                return await session.run_first(sql, parameters, seconds=READ_TIMEOUT_SECONDS)
+                return await session.run_first(sql, parameters, seconds=self._timings.answer)
             finally:
                 self._idle.put_nowait(session)
 
@@ -113,20 +130,25 @@ class PostgresDatabase:
         housekeeping: bool = False,  # noqa: ARG002 - as Database; the triggers know what makes records stale
         committed: Callable[[], None] | None = None,
     ) -> T:
-        """As `Database` has it.
+        """Run `unit` in one transaction, as `Database` says. Raises StorageUnavailable, and ConstraintViolated.
 
         When the server is lost in the moment of a commit, StorageUnavailable may be raised for what is done.
         """
         return await self._writing.finish(self._transaction(unit, committed=committed))
 
     async def _transaction(self, unit: Unit[T], *, committed: Callable[[], None] | None) -> T:
-        with _storage_errors():
-            async with self._writing.turn() as patience_seconds:
-                begin = BEGIN.format(patience=int(patience_seconds * 1000), lock=APPLICATION_ID, counts=COUNTS)
+        with _storage_errors(self._timings):
+            async with self._writing.write_lock() as seconds_left:
+                begin = BEGIN.format(
+                    wait_ms=int(seconds_left * 1000),
+                    stalled_ms=int(self._timings.stalled_transaction * 1000),
+                    lock=APPLICATION_ID,
+                    counts=COUNTS,
+                )
                 is_committing = False
                 try:
                     # What others did before us is learned apart from what we do.
-                    self._watch.learn(await self._writer.run_first(begin, seconds=BEGIN_TIMEOUT_SECONDS))
+                    self._watch.learn(await self._writer.run_first(begin, seconds=self._timings.answer))
                     result = await unit(PostgresTransaction(self._writer))
                     is_committing = True
                     counts = await self._writer.run(f"{COUNTS}; COMMIT")
@@ -147,7 +169,7 @@ class PostgresDatabase:
                 return result
 
     async def _roll_back(self) -> None:
-        """A session that cannot even do that is closed, and the server rolls back by itself."""
+        """Undo the transaction. A session that cannot even do that is closed, and the server rolls back by itself."""
         if self._writer.is_open:
             try:
                 await self._writer.run("ROLLBACK")
@@ -156,20 +178,20 @@ class PostgresDatabase:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def _storage_errors(timings: StoreTimings) -> Iterator[None]:
     try:
         yield
     except psycopg.IntegrityError as error:
         constraint = _constraint_of(error)
         raise ConstraintViolated(f"{_first_line(error)} ({constraint})", constraint=constraint) from error
     except TimeoutError:
-        raise StorageUnavailable(detail=f"no answer or no turn within {BUSY_TIMEOUT_SECONDS} s") from None
+        raise StorageUnavailable(detail=f"no answer or no write lock within {timings.write_lock} s") from None
     except psycopg.Error as error:
         raise StorageUnavailable(detail=f"{error.sqlstate or 'connection'}: {_first_line(error)}") from error
 
 
 def _constraint_of(error: psycopg.Error) -> str:
-    """`connections.airbyte_id` for PostgreSQL's `connections_airbyte_id_key`."""
+    """Return `connections.airbyte_id` for PostgreSQL's `connections_airbyte_id_key`."""
     table, name = error.diag.table_name or "", error.diag.constraint_name or ""
     return f"{table}.{name.removeprefix(f'{table}_').removesuffix('_key')}"
 

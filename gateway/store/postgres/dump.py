@@ -22,7 +22,7 @@ from gateway.store.postgres.schema import refusals
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION, require_known
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.part_file import part_file
-from gateway.store.tables.gateways import LIVE_SECONDS
+from gateway.store.timings import LIVE_SECONDS
 
 Environment = Mapping[str, str]
 """Of the programs pg_dump and psql: it tells them where they are and may hold the password."""
@@ -31,7 +31,6 @@ PACKAGE = "postgresql-client"
 NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")
 MARK = b"PGDMP"
 MARK_TABLE = re.compile(r" TABLE DATA \S+ gateway_schema ")
-OUTPUT_BYTES = 1 << 20
 EMPTY = """
 DO $$
 DECLARE name text;
@@ -58,7 +57,10 @@ END $$;
 def dump_database(
     url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Environment
 ) -> Backup:
-    """A new file at `destination`, or in that folder. With `keep` only so many of the backups there stay."""
+    """Write a dump to the new file `destination`, or to a new one in that folder. Raises DatabaseRefused.
+
+    With `keep` only so many of the backups made in that folder stay, the newest.
+    """
     in_folder = destination.is_dir()
     path = destination / f"gateway-{compact_time(now)}.dump" if in_folder else destination
     if path.exists() or path.is_symlink():
@@ -79,7 +81,10 @@ def dump_database(
 
 
 def restore_dump(url: SecretUrl, backup: Path, *, now: datetime, environment: Environment) -> tuple[Contents, Path]:
-    """Put it in the place of all there is, whole or not at all. What there was is kept in a dump beside it."""
+    """Replace all there is by the backup, whole or not at all; return its contents and the dump of what there was.
+
+    Raises DatabaseRefused.
+    """
     if not backup.is_file() or not _is_dump(backup):
         raise DatabaseRefused(f"{backup}: not a backup of a PostgreSQL database")
     listed = _run("pg_restore", "--list", str(backup), url=None, environment=environment)
@@ -140,7 +145,7 @@ def _is_dump(path: Path) -> bool:
 
 
 def _read_through(dump: Path, script: Path, environment: Environment) -> None:
-    """Every row of the dump, as SQL. `script` may be the dump itself: then it is only read."""
+    """Write every row of the dump to `script`, as SQL. `script` may be the dump itself: then it is only read."""
     target = "/dev/null" if script == dump else str(script)
     options = ["--no-owner", "--no-privileges", f"--file={target}"]
     _run("pg_restore", *options, str(dump), url=None, environment=environment)
@@ -165,7 +170,7 @@ def _run(program: str, *arguments: str, url: SecretUrl | None, environment: Envi
 
 
 def _variables(url: SecretUrl) -> dict[str, str]:
-    """What libpq reads instead of arguments."""
+    """Return what libpq reads instead of arguments."""
     names = {option.keyword.decode(): option.envvar for option in Conninfo.get_defaults()}
     parts = conninfo_to_dict(url.reveal())
     return {name.decode(): str(value) for key, value in parts.items() if (name := names.get(key)) and value is not None}

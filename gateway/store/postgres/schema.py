@@ -31,7 +31,7 @@ MINUTES = 600.0
 
 @contextmanager
 def refusals(url: SecretUrl) -> Iterator[None]:
-    """The server's errors as DatabaseRefused."""
+    """Turn the server's errors into ours. Raises DatabaseRefused."""
     try:
         yield
     except TimeoutError:
@@ -45,7 +45,7 @@ def _in_one_line(error: psycopg.Error) -> str:
     return line + next((hint for pattern, hint in HINTS.items() if re.search(pattern, line)), "")
 
 
-async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
+async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_server: int = OLDEST_SERVER) -> None:
     """Make the tables in a database that is there and empty. Raises DatabaseRefused.
 
     `copy_of` names the database whose rows are still to come; until they all have, no gateway opens this one.
@@ -54,7 +54,7 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None) -> None:
     with refusals(url):
         try:
             await session.connect()
-            await _require_server(session, url)
+            await _require_server(session, url, oldest_server)
             await session.run(f"BEGIN; {LOCK}")
             tables = await session.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
             if tables:
@@ -85,10 +85,10 @@ async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
         await create_schema(url, copy_of=copy_of)
 
 
-async def check_schema(session: Session, url: SecretUrl, version: int) -> None:
+async def check_schema(session: Session, url: SecretUrl, version: int, *, oldest_server: int) -> None:
     """Open the session. Raises DatabaseRefused unless the database is ours, whole and of this version."""
     await session.connect()
-    await _require_server(session, url)
+    await _require_server(session, url, oldest_server)
     found = await read_version(session, url, newest=version)
     if found < version:
         raise DatabaseRefused(
@@ -98,7 +98,7 @@ async def check_schema(session: Session, url: SecretUrl, version: int) -> None:
 
 
 async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
-    """Raises DatabaseRefused if the database is not ours, newer than `newest`, or waits for the rest of a copy."""
+    """Return the version. Raises DatabaseRefused if the database is not ours, newer than `newest`, or half a copy."""
     if not await _has_mark(session):
         raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
     (row,) = await session.run("SELECT application_id, version, copy_of FROM gateway_schema")
@@ -115,22 +115,22 @@ async def _has_mark(session: Session) -> bool:
     return bool(row["is_there"])
 
 
-async def _require_server(session: Session, url: SecretUrl) -> None:
+async def _require_server(session: Session, url: SecretUrl, oldest: int) -> None:
     (row,) = await session.run("SELECT current_setting('server_version_num') AS number")
-    require_server_version(url, int(row["number"]))
+    require_server_version(url, int(row["number"]), oldest)
 
 
-def require_server_version(url: SecretUrl, number: int) -> None:
-    """`number` is the server's own, as 140005 for 14.5. Raises DatabaseRefused if it is too old."""
-    if number < OLDEST_SERVER:
+def require_server_version(url: SecretUrl, number: int, oldest: int = OLDEST_SERVER) -> None:
+    """Check the server's own number, as 140005 for 14.5. Raises DatabaseRefused if it is below `oldest`."""
+    if number < oldest:
         raise DatabaseRefused(
             f"{url}: PostgreSQL {number // NUMBERS_OF_A_VERSION} is too old; "
-            f"{OLDEST_SERVER // NUMBERS_OF_A_VERSION} is the oldest"
+            f"{oldest // NUMBERS_OF_A_VERSION} is the oldest"
         )
 
 
 async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
-    """Take it to the newest version, all steps in one transaction; None if it is there. Raises DatabaseRefused."""
+    """Take all missing steps in one transaction; return None if there are none. Raises DatabaseRefused."""
     newest = OLDEST_VERSION + len(steps)
     session = Session(url.reveal())
     with refusals(url):

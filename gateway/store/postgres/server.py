@@ -16,7 +16,7 @@ from gateway.store.sqlite.online_copy import Contents, opened
 
 
 def require_driver(url: SecretUrl) -> None:
-    """Raises DatabaseRefused where the extra is not installed."""
+    """Check that the extra is installed. Raises DatabaseRefused."""
     if find_spec("psycopg") is None:
         raise DatabaseRefused(f"{url}: needs more libraries: pip install -r requirements-cluster.lock")
 
@@ -30,7 +30,7 @@ async def create_on_server(url: SecretUrl) -> None:
 
 
 async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
-    """Take the database to the newest version; None if it is there. Raises DatabaseRefused."""
+    """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.schema import migrate_schema
 
@@ -38,10 +38,10 @@ async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | No
 
 
 def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int], None]) -> dict[str, int]:
-    """Copy a file's rows to an empty database; how many of each table. Raises DatabaseRefused.
+    """Copy a file's rows to an empty database; return how many of each table. Raises DatabaseRefused.
 
     `progress` is called with what is being done, the rows done and all there are. Goes on with a copy of this file that
-    was broken off. For whoever holds the instance lock.
+    was broken off. The caller holds the instance lock.
     """
     require_file(path)
     require_driver(url)
@@ -57,7 +57,7 @@ def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int
 def back_up_server(
     url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Mapping[str, str]
 ) -> Backup:
-    """As `back_up`, by pg_dump. Raises DatabaseRefused."""
+    """Back the database up by pg_dump, with the arguments of `back_up`. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.dump import dump_database
 
@@ -67,7 +67,7 @@ def back_up_server(
 def restore_server(
     url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str]
 ) -> tuple[Contents, Path]:
-    """Put what a backup holds in the place of all there is; where that is kept. Raises DatabaseRefused."""
+    """Replace all there is by the backup; return its contents and the dump of the old. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.dump import restore_dump
 

@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL, made when it is needed and made again when it is lost.
+"""One database session, begun when it is needed and begun again when it is lost.
 
 Nothing here waits longer than it was told to: a server that is paused is left, and with it the connection.
 """
@@ -16,15 +16,15 @@ from gateway.store.postgres.placeholders import with_psycopg_placeholders
 
 CONNECT_SECONDS = 2.0
 STATEMENT_SECONDS = 10.0
-"""For what may be large. What is small is told a shorter time."""
+"""The longest a statement may take that nobody gave a shorter time."""
 SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
-"""The server ends: this connection is of no more use, another may be."""
+"""The server shuts down: this connection is of no more use, another may be."""
 
 T = TypeVar("T")
 
 
 class NamedRow:
-    """A row that is asked by column's name or number, as SQLite's is."""
+    """A row whose columns are read by name or number, as SQLite's are."""
 
     __slots__ = ("_names", "_values")
 
@@ -39,16 +39,18 @@ class NamedRow:
         return iter(self._values)
 
     def keys(self) -> list[str]:
+        """Return the names of the columns."""
         return list(self._names)
 
 
 def row_maker(cursor: psycopg.AsyncCursor[Any]) -> RowMaker[NamedRow]:
+    """Return what makes a `NamedRow` of each row of the cursor's answer, as psycopg's `row_factory`."""
     names = {column.name: number for number, column in enumerate(cursor.description or ())}
     return lambda values: NamedRow(names, tuple(values))
 
 
 class Session:
-    """For one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
+    """A session for one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -57,7 +59,7 @@ class Session:
 
     @property
     def connection(self) -> AsyncConnection[NamedRow]:
-        """The one that is open. Raises psycopg.OperationalError when there is none."""
+        """The open connection. Raises psycopg.OperationalError when there is none."""
         if self._connection is None or self._connection.closed:
             raise psycopg.OperationalError("the connection is closed")
         return self._connection
@@ -67,7 +69,7 @@ class Session:
         return self._connection is not None and not self._connection.closed
 
     async def connect(self, *, seconds: float = CONNECT_SECONDS) -> None:
-        """Prepared statements would be another session's behind PgBouncer, so there are none."""
+        """Connect, if it is not connected. Prepares no statements: behind PgBouncer they would be another session's."""
         if not self.is_open:
             self._connection = await self._within(
                 seconds,
@@ -81,7 +83,7 @@ class Session:
             )
 
     async def run_first(self, sql: str, parameters: Parameters | None = None, *, seconds: float) -> list[Row]:
-        """A statement that may be sent twice: again, over a new connection, if the one there was is found lost."""
+        """Run a statement that may be sent twice: again, over a new connection, if the one there was is found lost."""
         was_open = self.is_open
         await self.connect()
         try:
@@ -96,7 +98,7 @@ class Session:
     async def run(
         self, sql: str, parameters: Parameters | None = None, *, seconds: float = STATEMENT_SECONDS
     ) -> list[Row]:
-        """One statement, or without parameters several; the rows of the last that has any to give."""
+        """Run one statement, or without parameters several; return the rows of the last that has any to give."""
         text = with_psycopg_placeholders(sql) if parameters else sql
         return await self._within(seconds, self._run(text, _storable(parameters) if parameters else None))
 
@@ -118,7 +120,7 @@ class Session:
             await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text, values))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
-        """Not `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""
+        """Give up after `seconds`. Not by `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""
         task = asyncio.create_task(work)
         try:
             await asyncio.wait({task}, timeout=seconds)
@@ -130,13 +132,13 @@ class Session:
         return task.result()
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
-        """It takes the connection with it."""
+        """Cancel the task; its connection goes with it."""
         connection, self._connection = self._connection, None
         self._abandoned.add(task)
-        task.add_done_callback(lambda _: self._bury(task, connection))
+        task.add_done_callback(lambda _: self._reap(task, connection))
         task.cancel()
 
-    def _bury(self, task: asyncio.Task[Any], connection: AsyncConnection[NamedRow] | None) -> None:
+    def _reap(self, task: asyncio.Task[Any], connection: AsyncConnection[NamedRow] | None) -> None:
         self._abandoned.discard(task)
         if connection is not None:
             connection.pgconn.finish()
@@ -145,12 +147,13 @@ class Session:
             task.exception()
 
     async def close(self) -> None:
+        """Close the connection; the session may connect again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
     async def close_all(self) -> None:
-        """And wait for what was abandoned."""
+        """Close the connection and wait for what was abandoned."""
         await self.close()
         if self._abandoned:
             await asyncio.wait(self._abandoned)

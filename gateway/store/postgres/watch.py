@@ -1,8 +1,8 @@
 """How a cache learns, without a query, that any gateway or command has committed to a PostgreSQL database.
 
 Triggers in the database count each change of what caches hold and notify whoever listens (`schema.sql`).
-Notifications may be lost, as behind PgBouncer; so the counts are read every POLL_SECONDS too. Where they could not be
-read for TRUST_SECONDS, whatever was read before counts as stale, and is read again or not to be had.
+Notifications may be lost, as behind PgBouncer; so the counts are read every `poll` seconds too. Where they could not be
+read for `trust` seconds, whatever was read before counts as stale, and is read again or not to be had.
 """
 
 import asyncio
@@ -14,9 +14,8 @@ import structlog
 from gateway.background import Background, Progress
 from gateway.store.database import Row, Subject
 from gateway.store.postgres.session import Session
+from gateway.store.timings import StoreTimings
 
-POLL_SECONDS = 2.0
-TRUST_SECONDS = 5.0
 PAUSE_SECONDS = 0.25
 """Between attempts to reach a server that does not answer."""
 SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
@@ -27,18 +26,19 @@ log = structlog.get_logger()
 
 
 class PostgresWatch:
-    """`open` first, `close` last."""
+    """The epochs of what caches hold; `open` first, `close` last."""
 
-    def __init__(self, session: Session, background: Background) -> None:
+    def __init__(self, session: Session, background: Background, timings: StoreTimings) -> None:
         self._session = session
         self._background = background
+        self._timings = timings
         self._epochs: dict[str, int] = dict.fromkeys(SUBJECTS, 0)
         self._counts: dict[str, int] = {}
         self._trusted_until = float("-inf")
         self._is_lost = False
 
     async def open(self) -> None:
-        """Raises psycopg.Error and TimeoutError."""
+        """Begin to listen. Raises psycopg.Error and TimeoutError."""
         self._loop = asyncio.get_running_loop()
         try:
             await self._begin()
@@ -48,28 +48,30 @@ class PostgresWatch:
         self._listening = self._background.start(LISTENER, self._keep_listening)
 
     async def close(self) -> None:
+        """Stop listening and close the session."""
         await self._listening.stop()
         await self._session.close_all()
 
     def epoch(self, subject: Subject) -> int:
+        """Return a number that is new whenever what was read of the subject may be stale."""
         if self._loop.time() > self._trusted_until:
             self.bump()
         return self._epochs[subject]
 
     def bump(self) -> None:
-        """Whatever was read may be stale."""
+        """Count whatever was read as stale."""
         for subject in self._epochs:
             self._epochs[subject] += 1
 
     def learn(self, counts: Sequence[Row]) -> None:
-        """What COUNTS was answered just now: a subject whose count is new may be stale."""
+        """Take in the rows of COUNTS, read just now: what was read of a subject whose count is new may be stale."""
         for row in counts:
             if self._counts.get(row["subject"]) != row["number"]:
                 self._epochs[row["subject"]] += 1
         self._counts |= {row["subject"]: row["number"] for row in counts}
 
     def _hear(self, payload: str) -> None:
-        """A notification. Those of one transaction come one after the other, and our own when we know already."""
+        """Take in a notification. Those of one transaction come one by one, and our own when we know already."""
         subject, _, number = payload.partition(" ")
         if subject in self._epochs and number.isdigit() and int(number) > self._counts.get(subject, -1):
             self._counts[subject] = int(number)
@@ -87,25 +89,25 @@ class PostgresWatch:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _begin(self) -> None:
-        """Listening begins before the counts are read, so that no change falls between."""
+        """Listen, then read the counts, in this order so that no change falls between."""
         await self._session.connect()
-        await self._session.run("LISTEN gateway_changes", seconds=POLL_SECONDS)
+        await self._session.run("LISTEN gateway_changes", seconds=self._timings.poll)
         await self._poll()
 
     async def _listen(self, progress: Progress) -> None:
         while True:
-            async for notify in self._session.connection.notifies(timeout=POLL_SECONDS):
+            async for notify in self._session.connection.notifies(timeout=self._timings.poll):
                 self._hear(notify.payload)
             await self._poll()
             progress()
 
     async def _poll(self) -> None:
         asked_at = self._loop.time()
-        self.learn(await self._session.run(COUNTS, seconds=POLL_SECONDS))
-        self._trusted_until = asked_at + TRUST_SECONDS
+        self.learn(await self._session.run(COUNTS, seconds=self._timings.poll))
+        self._trusted_until = asked_at + self._timings.trust
 
     def _note(self, *, is_lost: bool, detail: str = "") -> None:
-        """A line when the server goes, and one when it is back."""
+        """Log a line when the server goes, and one when it is back."""
         if is_lost and not self._is_lost:
             log.warning("database_lost", detail=detail)
         elif self._is_lost and not is_lost:

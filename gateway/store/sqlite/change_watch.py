@@ -17,7 +17,7 @@ COUNTER_RANGE = 1 << 32
 
 
 class ChangeWatch:
-    """Open from after the first SQLite connection until after the last.
+    """A reader of the file's commit count, open from after the first SQLite connection until after the last.
 
     Closing any descriptor of a file drops the process's POSIX locks on it, so this one must outlive SQLite's.
     """
@@ -30,15 +30,16 @@ class ChangeWatch:
         self._seen = self.count()
 
     def close(self) -> None:
+        """Close the descriptor, after SQLite's own."""
         os.close(self._descriptor)
 
     def count(self) -> int:
-        """SQLite's own count of commits."""
+        """Return SQLite's own count of commits."""
         raw = os.pread(self._descriptor, COUNTER_BYTES, INDEX_OFFSET if self._wal else HEADER_OFFSET)
         return int.from_bytes(raw, sys.byteorder if self._wal else "big")
 
     def epoch(self) -> int:
-        """A number that is new whenever what was read before may be stale."""
+        """Return a number that is new whenever what was read before may be stale."""
         count = self.count()
         if count != self._seen:
             self._seen = count

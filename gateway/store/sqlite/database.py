@@ -15,17 +15,15 @@ from gateway.resources import resource_text
 from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.sqlite.change_watch import ChangeWatch
 from gateway.store.sqlite.file_format import (
-    BUSY_TIMEOUT_SECONDS,
     FILE_MODE,
     SCHEMA_VERSION,
     refusals,
     require_file,
     require_known,
 )
+from gateway.store.timings import TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
-READ_TIMEOUT_SECONDS = BUSY_TIMEOUT_SECONDS + 0.25
-"""One reader: behind another read that waits for a lock, a read must not wait that long all over again."""
 SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
 DIALECT = Dialect(
@@ -37,11 +35,12 @@ DIALECT = Dialect(
 
 
 def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal"]:
+    """Return the journal that this version of SQLite keeps safely."""
     return "wal" if sqlite_version >= SAFE_WAL_VERSION else "delete"
 
 
 async def create_file(path: Path) -> None:
-    """Create the file from `schema.sql`; DatabaseRefused if anything is already there."""
+    """Create the file from `schema.sql`. Raises DatabaseRefused if anything is already there."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     except FileExistsError:
@@ -66,17 +65,18 @@ class SqliteDatabase:
     dialect = DIALECT
     watch: ChangeWatch
 
-    def __init__(self, path: Path, *, version: int = SCHEMA_VERSION) -> None:
+    def __init__(self, path: Path, *, timings: StoreTimings = TIMINGS, version: int = SCHEMA_VERSION) -> None:
         """`version` is the one that the statements are written for."""
         self.path = path
         self._version = version
-        self._writing = Writing()
+        self._timings = timings
+        self._writing = Writing(timings.write_lock)
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False
 
     async def open(self) -> None:
-        """Open and check the file; DatabaseRefused, with the file untouched, if it is not ours to use."""
+        """Open and check the file. Raises DatabaseRefused, with the file untouched, if it is not ours to use."""
         require_file(self.path)
         # Kept: until Python 3.12 asking for the running loop costs a system call.
         self._loop = asyncio.get_running_loop()
@@ -94,51 +94,53 @@ class SqliteDatabase:
             raise
 
     async def close(self) -> None:
+        """Close the file, after what is being written."""
         await self._writing.close()
         await self._close_connections()
         self.watch.close()
 
     def epoch(self, _subject: Subject = "keys", /) -> int:
-        """Looked up once in a turn of the event loop, and new after a commit about whatever subject.
+        """Return a number that is new after a commit about whatever subject; looked up once an event-loop iteration.
 
-        Whatever a request asks in that turn, it had arrived before the look, so it cannot miss a commit that was
+        Whatever a request asks in that iteration, it had arrived before the look, so it cannot miss a commit that was
         acknowledged before it was sent.
         """
         if not self._is_epoch_known:
             self._epoch = self.watch.epoch()
             self._is_epoch_known = True
-            self._loop.call_soon(self._end_turn)
+            self._loop.call_soon(self._end_iteration)
         return self._epoch
 
-    def _end_turn(self) -> None:
+    def _end_iteration(self) -> None:
         self._is_epoch_known = False
 
     async def catch_up(self) -> None:
-        """The next turn of the event loop looks anyway."""
+        """Look again when `epoch` is next asked."""
         self._is_epoch_known = False
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
-        """Rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
-        with _storage_errors():
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+        """Return the rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
+        with self._storage_errors():
+            async with asyncio.timeout(self._timings.answer):
                 return list(await self._reader.execute_fetchall(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        """Return the first row of one query; None without one. Raises StorageUnavailable."""
         rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
 
     async def write(
         self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
     ) -> T:
-        """As `Database` has it. Raises StorageUnavailable, and ConstraintViolated."""
+        """Run `unit` in one transaction, as `Database` says. Raises StorageUnavailable, and ConstraintViolated."""
         work = self._transaction(unit, housekeeping=housekeeping, committed=committed)
         return await self._writing.finish(work)
 
     async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
-        with _storage_errors():
-            async with self._writing.turn() as patience_seconds:
+        with self._storage_errors():
+            async with self._writing.write_lock() as seconds_left:
                 # SQLite polls for other processes' locks in the writer's thread; never longer than what is left.
-                await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(patience_seconds * 1000)}")
+                await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(seconds_left * 1000)}")
                 await self._writer.execute_fetchall("BEGIN IMMEDIATE")
                 try:
                     before, changes = self.watch.count(), self._writer.total_changes
@@ -158,7 +160,7 @@ class SqliteDatabase:
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
             isolation_level=None,
-            timeout=BUSY_TIMEOUT_SECONDS,
+            timeout=self._timings.write_lock,
         )
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
@@ -187,14 +189,13 @@ class SqliteDatabase:
         while self._connections:
             await self._connections.pop().close()
 
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise ConstraintViolated(str(error), constraint=str(error).rpartition(": ")[2]) from error
-    except TimeoutError:
-        raise StorageUnavailable(detail=f"no turn within {BUSY_TIMEOUT_SECONDS} s") from None
-    except sqlite3.Error as error:
-        raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error
+    @contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise ConstraintViolated(str(error), constraint=str(error).rpartition(": ")[2]) from error
+        except TimeoutError:
+            raise StorageUnavailable(detail=f"locked by others for {self._timings.write_lock} s") from None
+        except sqlite3.Error as error:
+            raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error

@@ -12,13 +12,14 @@ APPLICATION_ID = 0x736D7274
 OLDEST_VERSION = 1
 SCHEMA_VERSION = 2
 """Of `schema.sql`; the steps in `migrations/` lead there from the oldest."""
-BUSY_TIMEOUT_SECONDS = 2.0
-"""For the turn among our own writes and for other processes together: past it the caller is told to come back."""
 FILE_MODE = 0o600
 
 
 def require_file(path: Path) -> None:
-    """Say no before SQLite is asked: aiosqlite leaves a thread behind when the file cannot be opened at all."""
+    """Check that `path` is a file we may read and write. Raises DatabaseRefused if not.
+
+    Before SQLite is asked: aiosqlite leaves a thread behind when the file cannot be opened at all.
+    """
     if not path.exists():
         raise DatabaseRefused(f"{path}: no such database; create it with: gateway init")
     if not path.is_file():
@@ -28,7 +29,7 @@ def require_file(path: Path) -> None:
 
 
 def require_known(path: object, *, application_id: int, version: int, newest: int) -> None:
-    """DatabaseRefused unless the database `path` is a gateway's, of a version from the oldest to `newest`."""
+    """Check the database `path`. Raises DatabaseRefused unless it is a gateway's, of a version up to `newest`."""
     if application_id != APPLICATION_ID:
         raise DatabaseRefused(f"{path}: not a gateway database")
     if version > newest:
@@ -39,7 +40,7 @@ def require_known(path: object, *, application_id: int, version: int, newest: in
 
 @contextmanager
 def refusals(path: Path) -> Iterator[None]:
-    """SQLite's errors about the file `path` as DatabaseRefused."""
+    """Turn SQLite's errors about the file `path` into ours. Raises DatabaseRefused."""
     try:
         yield
     except sqlite3.OperationalError as error:

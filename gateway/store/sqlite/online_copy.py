@@ -1,8 +1,8 @@
 """Copying a database that others are writing, and proving that a copy is one.
 
-In a rollback journal a reader holds up every commit, so a copy is made in small steps, between which writers have
-their turn. A commit makes SQLite begin again; where that goes on, as with dozens of commits a second, one large step
-follows, and commits wait until it is done. It reads from memory: a second or less for 200 MB, of the two they can wait.
+In a rollback journal a reader holds up every commit, so a copy is made in small steps, between which others write. A
+commit makes SQLite begin again; where that goes on, as with dozens of commits a second, one large step follows, and
+commits wait until it is done. It reads from memory: a second or less for 200 MB, of the two they can wait.
 """
 
 import os
@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import DatabaseRefused
-from gateway.store.sqlite.file_format import BUSY_TIMEOUT_SECONDS, SCHEMA_VERSION, refusals, require_known
+from gateway.store.sqlite.file_format import SCHEMA_VERSION, refusals, require_known
+from gateway.store.timings import TIMINGS
 
 STEP_PAGES = 1000
 WHOLE = -1
@@ -38,14 +39,14 @@ class Contents(msgspec.Struct, frozen=True):
 
 @contextmanager
 def opened(path: Path, *, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-    """A connection outside of any transaction, closed after the block. `mode` as in SQLite's URIs."""
+    """Open a connection outside of any transaction, closed after the block. `mode` as in SQLite's URIs."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=TIMINGS.write_lock)) as connection:
         yield connection
 
 
 def identify(connection: sqlite3.Connection, path: Path, *, newest: int = SCHEMA_VERSION) -> int:
-    """The version of the database; DatabaseRefused if it is not ours or newer than `newest`."""
+    """Return the version of the database. Raises DatabaseRefused if it is not ours or newer than `newest`."""
     ((application_id,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     require_known(path, application_id=application_id, version=version, newest=newest)
@@ -74,7 +75,7 @@ def _copy(connection: sqlite3.Connection, target: Path, pages: int, watch: "_Wat
 
 
 def _read_into_memory(source: Path) -> None:
-    """So that the disk is not waited for under a lock. Before SQLite opens it: closing a file drops its locks."""
+    """Read the file once, so that no lock waits for the disk. Before SQLite opens it: closing drops its locks."""
     with source.open("rb", buffering=0) as file:
         while file.read(PIECE_BYTES):
             pass
@@ -110,7 +111,7 @@ class _Watch:
 
 
 def verify(path: Path, *, name: Path, newest: int = SCHEMA_VERSION) -> Contents:
-    """Read the whole file, which nobody writes. DatabaseRefused, naming it `name`, unless it is a sound one of ours."""
+    """Read the whole file, which nobody writes. Raises DatabaseRefused, with `name`, unless it is sound and ours."""
     with refusals(name), opened(path, mode="ro&immutable=1") as connection:
         version = identify(connection, name, newest=newest)
         problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)")]
@@ -123,7 +124,7 @@ def verify(path: Path, *, name: Path, newest: int = SCHEMA_VERSION) -> Contents:
 
 
 def count_rows(connection: sqlite3.Connection) -> dict[str, int]:
-    """By table."""
+    """Count rows: `{table: rows}`, without SQLite's own tables."""
     tables = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )

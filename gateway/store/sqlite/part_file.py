@@ -1,4 +1,4 @@
-"""A file that is written beside its final place and moved there when it is whole and safe on disk."""
+"""A file that is written beside its final path and moved there when it is whole and safe on disk."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ CLAIMS = 3
 
 
 class PartFile:
-    """Its owner's alone. The lock on it tells one that is being written from one that a kill left behind."""
+    """A file of its owner's alone. The lock on it tells one that is being written from one that a kill left behind."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -26,6 +26,7 @@ class PartFile:
         sync_folder(target.parent)
 
     def is_at(self, path: Path) -> bool:
+        """Tell whether the file is still the one at `path`."""
         try:
             found = path.lstat()
         except FileNotFoundError:
@@ -35,7 +36,7 @@ class PartFile:
 
 @contextmanager
 def part_file(path: Path) -> Iterator[PartFile]:
-    """An empty file, gone after the block unless it was published. Raises DatabaseRefused, and OSError in the block."""
+    """Make an empty file, gone after the block unless published. Raises DatabaseRefused, and OSError in the block."""
     try:
         part = _claim(path)
     except OSError as error:
@@ -60,7 +61,7 @@ def _claim(path: Path) -> PartFile:
         if part.is_at(path) and os.fstat(descriptor).st_size == 0:
             os.fchmod(descriptor, FILE_MODE)
             return part
-        # Left behind, or moved to its place while we came for it: then it is nobody's to empty.
+        # Left behind, or moved to its final path while we came for it: then it is nobody's to empty.
         if part.is_at(path):
             path.unlink()
         os.close(descriptor)

@@ -27,7 +27,7 @@ class Restoration:
         self._part = part
 
     def install(self, now: datetime) -> Path | None:
-        """Where the database that was there is kept; None if none was. Raises DatabaseRefused, nothing changed."""
+        """Replace the database; return where the old one is kept, if there was one. Raises DatabaseRefused."""
         kept = Path(f"{self._database}.replaced-{compact_time(now)}")
         try:
             with _nobody_writing(self._database):
@@ -46,7 +46,7 @@ class Restoration:
 
 @contextmanager
 def restoration(database: Path, backup: Path) -> Iterator[Restoration]:
-    """Copy the backup in and verify the copy. Raises DatabaseRefused. For whoever holds the database's lock."""
+    """Copy the backup in and verify the copy. Raises DatabaseRefused. The caller holds the instance lock."""
     database = database.resolve()
     _require_backup(backup, database)
     with part_file(Path(f"{database}.part")) as part:

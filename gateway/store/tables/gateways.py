@@ -8,10 +8,8 @@ import msgspec
 
 from gateway.errors import DatabaseRefused
 from gateway.store.database import Database, Row, Transaction
+from gateway.store.timings import FORGOTTEN_SECONDS, LIVE_SECONDS, MILLISECONDS
 
-LIVE_SECONDS = 10.0
-FORGOTTEN_SECONDS = 86_400.0
-MILLISECONDS = 1000
 LIVE_SILENCE = {"silence": int(LIVE_SECONDS * MILLISECONDS)}
 
 

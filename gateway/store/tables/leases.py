@@ -6,8 +6,7 @@ Time is the database's, so gateways whose clocks disagree agree about who holds 
 import msgspec
 
 from gateway.store.database import Database, Transaction
-
-MILLISECONDS = 1000
+from gateway.store.timings import MILLISECONDS
 
 
 class LeaseState(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ import msgspec
 
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
-from gateway.store.tables.gateways import LIVE_SECONDS, LIVE_SILENCE, MILLISECONDS
+from gateway.store.tables.gateways import LIVE_SILENCE
+from gateway.store.timings import LIVE_SECONDS, MILLISECONDS
 
 LATEST_TIME = "9999-12-31T23:59:59.999Z"
 

@@ -41,7 +41,8 @@ class KeyUse:
 class Usage:
     """The counters of one process, and what all of them have written. For one event loop; moments are Unix time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, written_at_once: int = WRITTEN_AT_ONCE) -> None:
+        self._written_at_once = written_at_once
         self._database = database
         self._uses: dict[str, KeyUse] = {}
         self._counts: Counter[Count] = Counter()
@@ -90,8 +91,8 @@ class Usage:
 
     async def _write_some(self, connection: Transaction) -> None:
         """Write what fits one transaction. The write lock keeps other flushes out until `_forget_written`."""
-        uses = self._written_uses = dict(islice(self._unwritten_uses.items(), WRITTEN_AT_ONCE))
-        counts = self._written_counts = dict(islice(self._unwritten_counts.items(), WRITTEN_AT_ONCE))
+        uses = self._written_uses = dict(islice(self._unwritten_uses.items(), self._written_at_once))
+        counts = self._written_counts = dict(islice(self._unwritten_counts.items(), self._written_at_once))
         await connection.executemany(
             """
             UPDATE api_keys SET last_used_at = :at, last_used_address = :address, last_used_agent = :agent

@@ -17,8 +17,8 @@ from gateway.models import ApiKey, Client
 from gateway.settings.secret import SecretUrl
 from gateway.store import Store, create_database
 from gateway.store.database import Transaction
-from gateway.store.postgres.database import BEGIN, PostgresDatabase
-from gateway.store.postgres.watch import TRUST_SECONDS
+from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.timings import TIMINGS, StoreTimings
 from tests.other_program import other_program
 from tests.postgres import USER, PostgresServer, pgbouncer, postgres_server, rows_of
 from tests.support import BOUND_SECONDS
@@ -168,7 +168,7 @@ async def test_catching_up_tells_of_all_that_is_committed(two: tuple[Store, Stor
 
 
 async def test_one_writes_at_a_time_whoever_it_is(two: tuple[Store, Store]) -> None:
-    """Read, then write: without turns most of the sums would be lost."""
+    """Read, then write: without the lock most of the sums would be lost."""
     await two[0].clients.add(slug="acme", name="Acme", plan="0", created_at=NOW)
 
     async def add_one(connection: Transaction) -> None:
@@ -180,7 +180,9 @@ async def test_one_writes_at_a_time_whoever_it_is(two: tuple[Store, Store]) -> N
     assert (await two[0].clients.by_slug("acme")).plan == "40"
 
 
-async def test_who_waits_too_long_for_his_turn_is_told_to_come_back(two: tuple[Store, Store], url: SecretUrl) -> None:
+async def test_who_waits_too_long_for_the_write_lock_is_told_to_come_back(
+    two: tuple[Store, Store], url: SecretUrl
+) -> None:
     with other_program(url) as other:
         other.keep_others_from_writing()
         with pytest.raises(StorageUnavailable):
@@ -189,11 +191,10 @@ async def test_who_waits_too_long_for_his_turn_is_told_to_come_back(two: tuple[S
     await two[0].clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
 
 
-async def test_a_gateway_that_stands_still_in_its_transaction_loses_its_turn(
-    two: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+async def test_a_gateway_that_stands_still_in_its_transaction_loses_the_lock(
+    two: tuple[Store, Store], url: SecretUrl
 ) -> None:
-    monkeypatch.setattr("gateway.store.postgres.database.BEGIN", BEGIN.replace("timeout = 5000", "timeout = 300"))
-    one, other = two
+    _, other = two
     begun, thawed = asyncio.Event(), asyncio.Event()
 
     async def stand_still(connection: Transaction) -> None:
@@ -202,17 +203,18 @@ async def test_a_gateway_that_stands_still_in_its_transaction_loses_its_turn(
         await thawed.wait()
         await connection.execute_fetchall("SELECT 1")
 
-    await one.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
-    standing = asyncio.create_task(one.database.write(stand_still))
-    await begun.wait()
+    async with Store(url, timings=StoreTimings(stalled_transaction=0.3)) as one:
+        await one.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+        standing = asyncio.create_task(one.database.write(stand_still))
+        await begun.wait()
 
-    await other.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
+        await other.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
 
-    thawed.set()
-    with pytest.raises(StorageUnavailable):
-        await standing
-    assert [client.slug for client in await one.clients.all()] == ["acme", "other"]
-    await one.clients.add(slug="third", name="Third", plan="free", created_at=NOW)
+        thawed.set()
+        with pytest.raises(StorageUnavailable):
+            await standing
+        assert [client.slug for client in await one.clients.all()] == ["acme", "other"]
+        await one.clients.add(slug="third", name="Third", plan="free", created_at=NOW)
 
 
 async def test_a_server_that_is_no_longer_the_primary_is_left(two: tuple[Store, Store], url: SecretUrl) -> None:
@@ -257,12 +259,14 @@ async def test_a_killed_connection_is_nobody_s_trouble(two: tuple[Store, Store],
 
 
 @asynccontextmanager
-async def on_a_server_of_its_own() -> AsyncIterator[tuple[PostgresServer, SecretUrl, Store]]:
+async def on_a_server_of_its_own(
+    timings: StoreTimings = TIMINGS,
+) -> AsyncIterator[tuple[PostgresServer, SecretUrl, Store]]:
     """A server to stop or pause, and an open store on it which knows a key."""
     with postgres_server() as server:
         url = server.new_database()
         await create_database(url)
-        async with Store(url) as store:
+        async with Store(url, timings=timings) as store:
             await add_key(store)
             assert await store.api_keys.principal(DIGEST)
             yield server, url, store
@@ -284,9 +288,8 @@ async def test_a_server_that_restarts_is_reached_again_by_itself() -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_write_that_fails_takes_no_known_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.store.postgres.watch.TRUST_SECONDS", 10 * BOUND_SECONDS)
-    async with on_a_server_of_its_own() as (server, _, store):
+async def test_a_write_that_fails_takes_no_known_key_away() -> None:
+    async with on_a_server_of_its_own(StoreTimings(trust=10 * BOUND_SECONDS)) as (server, _, store):
         server.stop()
         with pytest.raises(StorageUnavailable):
             await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
@@ -298,7 +301,7 @@ async def test_what_a_paused_server_no_longer_vouches_for_is_not_used() -> None:
     async with on_a_server_of_its_own() as (server, _, store):
         server.send(signal.SIGSTOP)
         try:
-            await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TRUST_SECONDS + BOUND_SECONDS)
+            await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TIMINGS.trust + BOUND_SECONDS)
             with pytest.raises(StorageUnavailable):
                 await store.api_keys.principal(DIGEST)
             with pytest.raises(StorageUnavailable):

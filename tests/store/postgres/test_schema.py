@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.background import Background
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store import Migrated, Step, Store, create_database, migrate_server, read_steps
 from gateway.store.database import ConstraintViolated, Transaction
-from gateway.store.postgres.schema import require_server_version
+from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.postgres.schema import create_schema, require_server_version
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION
 from tests.postgres import PostgresServer, rows_of
 from tests.store.schemas import tables_of_file, tables_of_server
@@ -104,15 +106,15 @@ def test_a_server_that_is_new_enough_is_not_refused() -> None:
 
 
 async def test_the_servers_version_is_looked_at_before_anything_is_done(
-    postgres: PostgresServer, url: SecretUrl, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresServer, url: SecretUrl
 ) -> None:
-    monkeypatch.setattr("gateway.store.postgres.schema.OLDEST_SERVER", 990000)
+    with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
+        await PostgresDatabase(url, background=Background(), oldest_server=990000).open()
 
+    bare = postgres.bare()
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
-        async with Store(url):
-            pytest.fail("opened")
-    with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
-        await create_database(postgres.bare())
+        await create_schema(bare, oldest_server=990000)
+    assert tables_of_server(bare) == {}
 
 
 async def test_two_that_make_the_tables_at_once_make_them_once(postgres: PostgresServer) -> None:

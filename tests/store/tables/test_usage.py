@@ -12,6 +12,7 @@ from gateway.models import ApiKey, Client, HourUsage, KeyUsage
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
 from gateway.store.pruning import PRUNE_STEP
+from gateway.store.tables.usage import Usage
 from gateway.times import parse_time
 from tests.support import sqlite_of
 
@@ -270,10 +271,8 @@ async def test_a_flush_is_one_transaction_that_leaves_the_caches_alone(store: St
     assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 1)
 
 
-async def test_a_large_flush_lets_others_write_in_between(
-    store: Store, acme: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.store.tables.usage.WRITTEN_AT_ONCE", 5)
+async def test_a_large_flush_lets_others_write_in_between(store: Store, acme: Client) -> None:
+    store.usage = Usage(store.database, written_at_once=5)
     for number in range(23):
         await add_key(store, acme, f"key_of_many_{number}")
         call(store, f"key_of_many_{number}", 404)
