@@ -133,7 +133,7 @@ def build_services(
     """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(_log_failure)
-    store = Store(settings.database_place, background)
+    store = Store(settings.database_location, background)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(
         settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()

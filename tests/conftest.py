@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import DatabasePlace, create_database
+from gateway.store import DatabaseLocation, create_database
 from gateway.telemetry.log import configure_log
 from tests.postgres import PostgresServer, postgres_server
 from tests.support import HandClock, World, running_gateway
@@ -32,8 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_on_both = metafunc.definition.nodeid.startswith(ON_BOTH)
     if metafunc.definition.get_closest_marker("sqlite_only") is not None:
         is_on_both = False
-    if "database_place" in metafunc.fixturenames and is_on_both:
-        metafunc.parametrize("database_place", ["sqlite", "postgresql"], indirect=True)
+    if "database_location" in metafunc.fixturenames and is_on_both:
+        metafunc.parametrize("database_location", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> DatabasePlace:
+def database_location(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseLocation:
     """Of an empty database: a file, unless the test runs on both kinds and this is the other."""
     if getattr(request, "param", "sqlite") == "sqlite":
         path = tmp_path / "gateway.db"
@@ -65,7 +65,7 @@ def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> DatabasePl
 
 
 @pytest.fixture
-async def world(tmp_path: Path, database_place: DatabasePlace) -> AsyncIterator[World]:
+async def world(tmp_path: Path, database_location: DatabaseLocation) -> AsyncIterator[World]:
     """A gateway with an empty database in front of an empty sandbox Airbyte."""
-    async with running_gateway(tmp_path, place=database_place) as running:
+    async with running_gateway(tmp_path, place=database_location) as running:
         yield running

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from gateway.store import DatabasePlace
+from gateway.store import DatabaseLocation
 from gateway.store.sqlite.file_format import APPLICATION_ID
 
 
@@ -40,7 +40,7 @@ class OtherProgram:
 
 
 @contextmanager
-def other_program(place: DatabasePlace) -> Iterator[OtherProgram]:
+def other_program(place: DatabaseLocation) -> Iterator[OtherProgram]:
     if isinstance(place, Path):
         with closing(sqlite3.connect(place, isolation_level=None, timeout=0)) as file:
             file.row_factory = sqlite3.Row

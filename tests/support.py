@@ -25,7 +25,7 @@ from gateway.sandbox.history import JobQuery
 from gateway.services import Services, build_services
 from gateway.settings import DatabaseSettings, Settings, load_settings
 from gateway.settings.secret import Secret, SecretUrl
-from gateway.store import DatabasePlace, Store, create_database
+from gateway.store import DatabaseLocation, Store, create_database
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
 
@@ -158,7 +158,7 @@ class World:
 async def running_gateway(
     folder: Path,
     *,
-    place: DatabasePlace | None = None,
+    place: DatabaseLocation | None = None,
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     **settings: object,

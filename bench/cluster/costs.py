@@ -16,7 +16,7 @@ from bench.report import KIBIBYTE, read_process
 from bench.serving import STATUS
 from bench.wire import connect, request_for
 from gateway.settings.secret import SecretUrl
-from gateway.store import DatabasePlace, Intent, LastSync, Store
+from gateway.store import DatabaseLocation, Intent, LastSync, Store
 from gateway.times import format_time
 
 TRIGGERS = 200
@@ -59,7 +59,7 @@ class FirstCalls:
     bucket_bytes: float
 
 
-async def measure_writes(place: DatabasePlace, backends: Backends | None = None) -> Writes:
+async def measure_writes(place: DatabaseLocation, backends: Backends | None = None) -> Writes:
     """As a gateway writes them, one after the other. `backends` if the place is theirs."""
     url = place if isinstance(place, SecretUrl) else None
     async with Store(place) as store:

@@ -17,7 +17,8 @@ from bench.serving import serving
 from bench.world import SETTINGS
 from gateway.settings import load_settings
 from gateway.settings.secret import SecretUrl
-from gateway.store import create_database, move_to_server
+from gateway.store import create_database
+from gateway.store.postgres.server import move_to_server
 
 
 @dataclass(frozen=True)

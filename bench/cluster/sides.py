@@ -17,7 +17,7 @@ from bench.upstream import Upstream, write_upstream
 from bench.world import SETTINGS, World, build_world
 from gateway.settings import load_settings
 from gateway.settings.secret import SecretUrl
-from gateway.store import move_to_server
+from gateway.store.postgres.server import move_to_server
 from tests.cli.conftest import wait_until
 
 SIZES = (1, 2, 4)

@@ -34,7 +34,7 @@ def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bo
             if not as_json:
                 _print(plan)
             if plan.changes and not dry_run:
-                confirm(f"Make these changes ({len(plan.changes)}) to {settings.database_place}?", yes=yes)
+                confirm(f"Make these changes ({len(plan.changes)}) to {settings.database_location}?", yes=yes)
                 await manifests.apply(file, plan, prune=prune)
             return plan
 

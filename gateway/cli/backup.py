@@ -9,7 +9,9 @@ from gateway.cli.options import environment_of_programs, json_option, settings_o
 from gateway.cli.output import Row, print_json, print_rows
 from gateway.dashboard.humanize import size
 from gateway.settings import Settings
-from gateway.store import Backup, Contents, back_up, back_up_server
+from gateway.store.backup import Backup, back_up
+from gateway.store.postgres.server import back_up_server
+from gateway.store.sqlite.online_copy import Contents
 from gateway.times import SystemClock
 
 LARGE_PAGES = 10_000

@@ -9,7 +9,8 @@ from gateway.cli.options import confirm, json_option, settings_option, yes_optio
 from gateway.cli.output import print_json, print_rows
 from gateway.settings import Settings
 from gateway.settings.secret import SecretUrl
-from gateway.store import instance_lock, move_to_server
+from gateway.store.postgres.server import move_to_server
+from gateway.store.sqlite.instance_lock import instance_lock
 
 
 class PostgresAddress(click.ParamType[SecretUrl]):

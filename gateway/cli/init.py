@@ -18,7 +18,7 @@ def init(*, settings: Settings, as_json: bool) -> None:
 
     Example: gateway init --settings /etc/gateway/settings.toml
     """
-    place = settings.database_place
+    place = settings.database_location
     run(create_database(place))
     done = "Created" if settings.database.is_file else "Made the tables in"
     print_record({"database": str(place)}, as_json=as_json, sentence=f"{done} {place}.")

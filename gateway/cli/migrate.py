@@ -7,16 +7,12 @@ import click
 from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
 from gateway.settings import Settings
-from gateway.store import (
-    SCHEMA_VERSION,
-    DatabasePlace,
-    Migrated,
-    instance_lock,
-    is_outdated,
-    migrate_server,
-    read_steps,
-)
-from gateway.store import migrate as migrate_database
+from gateway.store import DatabaseLocation
+from gateway.store.migration import Migrated, is_outdated, read_steps
+from gateway.store.migration import migrate as migrate_database
+from gateway.store.postgres.server import migrate_server
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.times import SystemClock
 
 
@@ -31,7 +27,7 @@ def migrate(*, settings: Settings, as_json: bool) -> None:
 
     Example: gateway migrate --settings /etc/gateway/settings.toml
     """
-    place = settings.database_place
+    place = settings.database_location
     done = _migrated(place)
     record = {
         "database": str(place),
@@ -43,14 +39,14 @@ def migrate(*, settings: Settings, as_json: bool) -> None:
     print_record(record, as_json=as_json, sentence=sentence)
 
 
-def migrate_at_start(place: DatabasePlace) -> None:
+def migrate_at_start(place: DatabaseLocation) -> None:
     """What `serve` does before it opens the database: nothing, when it is up to date. Raises DatabaseRefused."""
     done = _migrated(place)
     if done is not None:
         click.echo(_sentence(place, done), err=True)
 
 
-def _migrated(place: DatabasePlace) -> Migrated | None:
+def _migrated(place: DatabaseLocation) -> Migrated | None:
     steps = read_steps()
     if not isinstance(place, Path):
         migrated: Migrated | None = run(migrate_server(place, steps))
@@ -61,6 +57,6 @@ def _migrated(place: DatabasePlace) -> Migrated | None:
         return migrate_database(place, steps, now=SystemClock().now())
 
 
-def _sentence(place: DatabasePlace, done: Migrated) -> str:
+def _sentence(place: DatabaseLocation, done: Migrated) -> str:
     kept = f"; as it was it is kept as {done.copy}" if done.copy else ""
     return f"Migrated {place} from version {done.before} to {done.after}{kept}."

@@ -9,7 +9,11 @@ from gateway.cli.options import confirm, environment_of_programs, json_option, s
 from gateway.cli.output import print_json
 from gateway.dashboard.humanize import size
 from gateway.settings import Settings
-from gateway.store import Contents, DatabasePlace, instance_lock, restoration, restore_server
+from gateway.store import DatabaseLocation
+from gateway.store.postgres.server import restore_server
+from gateway.store.sqlite.instance_lock import instance_lock
+from gateway.store.sqlite.online_copy import Contents
+from gateway.store.sqlite.restoration import restoration
 from gateway.times import SystemClock
 
 
@@ -47,7 +51,7 @@ def _restore_server(settings: Settings, path: Path, *, yes: bool, as_json: bool)
     _tell(url, path, contents, kept, as_json=as_json)
 
 
-def _tell(place: DatabasePlace, path: Path, contents: Contents, kept: Path | None, *, as_json: bool) -> None:
+def _tell(place: DatabaseLocation, path: Path, contents: Contents, kept: Path | None, *, as_json: bool) -> None:
     if as_json:
         replaced = None if kept is None else str(kept)
         print_json({"database": str(place), **contents_row(contents), "replaced": replaced})

@@ -25,7 +25,8 @@ from gateway.cluster.membership import Membership
 from gateway.errors import StorageUnavailable
 from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, ServerSettings, Settings
-from gateway.store import LIVE_SECONDS, DatabasePlace, Store, instance_lock
+from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
+from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.telemetry.log import configure_log
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision
@@ -52,12 +53,12 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         port=settings.server.port if port is None else port,
     )
     if not is_worker:
-        migrate_at_start(settings.database_place)
+        migrate_at_start(settings.database_location)
     asyncio.run(_check_database(settings))
     if server.workers > 1 and not is_worker:
         _serve_by_workers(settings, server, supervision)
         return
-    with _sole_use(settings.database_place):
+    with _sole_use(settings.database_location):
         _serve(settings, server, supervision, hang_ups, lambda: read_settings().settings, is_worker=is_worker)
 
 
@@ -99,14 +100,14 @@ def _serve_by_workers(settings: Settings, server: ServerSettings, supervision: S
         workers.run(server.workers, Path(folder), lambda: announce(address))
 
 
-def _sole_use(place: DatabasePlace) -> AbstractContextManager[None]:
+def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
     """Of a file; a server's database is for several gateways, which tell each other of themselves."""
     return instance_lock(place) if isinstance(place, Path) else nullcontext()
 
 
 async def _check_database(settings: Settings) -> None:
     """Refuse a wrong database in one line before a server is set up around it."""
-    async with Store(settings.database_place) as store:
+    async with Store(settings.database_location) as store:
         if store.is_shared:
             member = Membership(
                 store,
@@ -123,7 +124,7 @@ def _say_that_it_waits(reason: str) -> None:
 
 async def _first_admin_link(settings: Settings) -> str | None:
     """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
-    async with Store(settings.database_place) as store:
+    async with Store(settings.database_location) as store:
         with suppress(StorageUnavailable):  # The API can do without.
             return await Users(store, Passwords(), SystemClock(), secrets.choice).first_admin_link()
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.services import Services
 from gateway.settings import Settings
-from gateway.store import journal_mode
+from gateway.store.sqlite.database import journal_mode
 
 SIDE_FILES = ("", "-journal", "-wal")
 """What SQLite keeps beside the database holds pages of it."""

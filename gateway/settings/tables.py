@@ -95,7 +95,7 @@ class Settings(Table, frozen=True):
         return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)
 
     @property
-    def database_place(self) -> Path | SecretUrl:
+    def database_location(self) -> Path | SecretUrl:
         """The file, or the address of a server's database."""
         return self.database_path if self.database.is_file else self.database.url
 

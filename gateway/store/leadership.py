@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from gateway.store import LeaseState, Store
+from gateway.store import Store
+from gateway.store.tables.leases import LeaseState
 
 
 class Leadership(Protocol):

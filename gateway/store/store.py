@@ -28,7 +28,7 @@ from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
 from gateway.store.timings import TIMINGS, StoreTimings
 
-DatabasePlace = Path | SecretUrl
+DatabaseLocation = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
 
 
@@ -47,10 +47,10 @@ class Store:
     """
 
     def __init__(
-        self, place: DatabasePlace, background: Background | None = None, *, timings: StoreTimings = TIMINGS
+        self, location: DatabaseLocation, background: Background | None = None, *, timings: StoreTimings = TIMINGS
     ) -> None:
         """`background` owns the task that listens to a server's notifications; a command needs no other of its own."""
-        self.database: Database = _database_at(place, background or Background(), timings)
+        self.database: Database = _database_at(location, background or Background(), timings)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
@@ -92,18 +92,18 @@ class Store:
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
 
 
-async def create_database(place: DatabasePlace) -> None:
+async def create_database(location: DatabaseLocation) -> None:
     """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""
-    if isinstance(place, Path):
-        await create_file(place)
+    if isinstance(location, Path):
+        await create_file(location)
         return
-    await create_on_server(place)
+    await create_on_server(location)
 
 
-def _database_at(place: DatabasePlace, background: Background, timings: StoreTimings) -> Database:
-    if isinstance(place, Path):
-        return SqliteDatabase(place, timings=timings)
-    require_driver(place)
+def _database_at(location: DatabaseLocation, background: Background, timings: StoreTimings) -> Database:
+    if isinstance(location, Path):
+        return SqliteDatabase(location, timings=timings)
+    require_driver(location)
     from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
-    return PostgresDatabase(place, background=background, timings=timings)
+    return PostgresDatabase(location, background=background, timings=timings)

@@ -45,7 +45,7 @@ async def test_shows_that_airbyte_is_down_and_stays_ready(world: World) -> None:
 
 
 async def test_is_not_ready_when_the_database_does_not_answer(world: World) -> None:
-    with other_program(world.services.settings.database_place) as other:
+    with other_program(world.services.settings.database_location) as other:
         other.keep_others_out()
         answer = await world.http.get("/readyz")
 

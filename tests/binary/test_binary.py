@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from gateway.cli.main import COMMANDS
-from gateway.store import journal_mode
+from gateway.store.sqlite.database import journal_mode
 from tests.binary.conftest import Binary
 from tests.cli.conftest import wait_until
 from tests.faults.disks import fill, mount, small_disk

@@ -12,8 +12,8 @@ from typing import IO
 import pytest
 
 from gateway.cli.backup import LARGE_PAGES
-from gateway.store import instance_lock
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, environment, finished
 from tests.support import BOUND_SECONDS, PROGRAM
 

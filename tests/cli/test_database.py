@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from gateway.settings.secret import SecretUrl
-from gateway.store import LIVE_SECONDS, Store, instance_lock
+from gateway.store import LIVE_SECONDS, Store
+from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
 from tests.postgres import PostgresServer, rows_of
 

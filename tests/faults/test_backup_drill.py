@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from gateway.store import back_up, restoration
+from gateway.store.backup import back_up
+from gateway.store.sqlite.restoration import restoration
 from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, environment, finished, wait_until
 from tests.faults.disks import fill, small_disk

@@ -419,7 +419,7 @@ def test_an_address_without_a_password_makes_no_file_a_secret(tmp_path: Path) ->
 def test_a_server_s_database_is_kept_as_it_is_and_shown_without_the_password(tmp_path: Path, url: str) -> None:
     settings = from_file(tmp_path, f'[database]\nurl = "{url}"\n')
 
-    assert settings.database_place == SecretUrl(url)
+    assert settings.database_location == SecretUrl(url)
     assert not settings.database.is_file
     assert "correct-horse" not in repr(settings)
 

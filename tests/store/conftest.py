@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.models import Client
-from gateway.store import DatabasePlace, Store
+from gateway.store import DatabaseLocation, Store
 
 NOW = "2026-04-01T03:00:00.000Z"
 
 
 @pytest.fixture
-async def store(database_place: DatabasePlace) -> AsyncIterator[Store]:
-    async with Store(database_place) as opened:
+async def store(database_location: DatabaseLocation) -> AsyncIterator[Store]:
+    async with Store(database_location) as opened:
         yield opened
 
 

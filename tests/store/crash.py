@@ -8,7 +8,10 @@ PROGRAM = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from gateway.store import back_up, instance_lock, migrate, read_steps, restoration
+from gateway.store.backup import back_up
+from gateway.store.migration import migrate, read_steps
+from gateway.store.sqlite.instance_lock import instance_lock
+from gateway.store.sqlite.restoration import restoration
 
 NOW = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
 fatal, calls = int(sys.argv[1]), 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import back_up, create_database
+from gateway.store import create_database
+from gateway.store.backup import back_up
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.store.crash import is_killed
 from tests.support import START

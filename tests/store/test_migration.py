@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import DatabaseRefused
 from gateway.resources import resource_text
-from gateway.store import Migrated, is_outdated, migrate, read_steps
+from gateway.store.migration import Migrated, is_outdated, migrate, read_steps
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.sqlite.file_format import OLDEST_VERSION, SCHEMA_VERSION
 from tests.cli.conftest import wait_until

@@ -20,7 +20,7 @@ UNAVAILABLE = {"error": "Storage is unavailable"}
 
 
 def another_process(world: World) -> AbstractContextManager[OtherProgram]:
-    return other_program(world.services.settings.database_place)
+    return other_program(world.services.settings.database_location)
 
 
 def audit(world: World) -> list[dict[str, Any]]:

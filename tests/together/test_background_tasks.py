@@ -9,7 +9,7 @@ import pytest
 
 from gateway.background import Background, BackgroundTask, Failure, Progress, RestartTimings, Work
 from gateway.cluster.timings import ClusterTimings, MembershipTimings, PermitTimings
-from gateway.store import DatabasePlace
+from gateway.store import DatabaseLocation
 from tests.postgres import PostgresServer
 from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 from tests.valkey import ValkeyServer, running_valkey
@@ -58,13 +58,13 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> DatabasePlace:
+def place(postgres: PostgresServer) -> DatabaseLocation:
     return postgres.without_rows()
 
 
 @asynccontextmanager
 async def sharing(
-    folder: Path, place: DatabasePlace, valkey: ValkeyServer, background: Background
+    folder: Path, place: DatabaseLocation, valkey: ValkeyServer, background: Background
 ) -> AsyncIterator[World]:
     shared = {"backend": valkey.secret}
     async with running_gateway(
@@ -79,7 +79,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_each_task_is_told_of_and_runs_again(tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer) -> None:
+async def test_each_task_is_told_of_and_runs_again(
+    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer
+) -> None:
     background = FaultyBackground()
     async with sharing(tmp_path, place, valkey, background) as world:
         key = await world.client_with_key()
@@ -101,7 +103,7 @@ async def test_each_task_is_told_of_and_runs_again(tmp_path: Path, place: Databa
 
 @pytest.mark.parametrize("name", sorted(VITAL))
 async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
-    tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer, name: str
+    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer, name: str
 ) -> None:
     background = FaultyBackground(frozenset({name}))
     async with sharing(tmp_path, place, valkey, background) as world:
@@ -113,7 +115,7 @@ async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
 
 
 async def test_a_failing_janitor_empties_no_load_balancer(
-    tmp_path: Path, place: DatabasePlace, valkey: ValkeyServer
+    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer
 ) -> None:
     background = FaultyBackground(frozenset(TASKS - VITAL))
     async with sharing(tmp_path, place, valkey, background) as world:

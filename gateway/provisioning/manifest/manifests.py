@@ -9,7 +9,9 @@ from gateway.provisioning.manifest.deletions import Deletions
 from gateway.provisioning.manifest.plan import Comparison, Plan, check_owners
 from gateway.provisioning.manifest.schema import Manifest, manifest_of
 from gateway.provisioning.manifest.upserts import Upserts
-from gateway.store import Changes, Snapshot, Store
+from gateway.store import Store
+from gateway.store.bulk import Snapshot
+from gateway.store.changes import Changes
 from gateway.times import Clock, format_time
 
 

@@ -8,7 +8,8 @@ from gateway.errors import Invalid
 from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User
 from gateway.provisioning.manifest.document import folded, place
 from gateway.provisioning.manifest.schema import Manifest
-from gateway.store import Changes, Snapshot
+from gateway.store.bulk import Snapshot
+from gateway.store.changes import Changes
 
 Make = Callable[[Changes], Awaitable[None]]
 

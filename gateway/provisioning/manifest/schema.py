@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway.models import ApiKey, Client, Connection, RatePolicy, Scope, User
-from gateway.store import Snapshot
+from gateway.store.bulk import Snapshot
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -14,8 +14,9 @@ import pytest
 from gateway.errors import DatabaseRefused
 from gateway.models import Client
 from gateway.settings.secret import SecretUrl
-from gateway.store import Store, create_database, move_to_server
+from gateway.store import Store, create_database
 from gateway.store.postgres.copy import read_tables
+from gateway.store.postgres.server import move_to_server
 from gateway.store.sqlite.online_copy import opened
 from tests.postgres import PostgresServer, rows_of
 from tests.support import BOUND_SECONDS
@@ -25,7 +26,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gateway.settings.secret import SecretUrl
-from gateway.store import move_to_server
+from gateway.store.postgres.server import move_to_server
 from gateway.store.postgres import copy
 copy.BATCH_ROWS = 7
 steps = 0

@@ -8,10 +8,12 @@ import pytest
 from gateway.background import Background
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
-from gateway.store import Migrated, Step, Store, create_database, migrate_server, read_steps
+from gateway.store import Store, create_database
 from gateway.store.database import ConstraintViolated, Transaction
+from gateway.store.migration import Migrated, Step, read_steps
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.schema import create_schema, require_server_version
+from gateway.store.postgres.server import migrate_server
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION
 from tests.postgres import PostgresServer, rows_of
 from tests.store.schemas import tables_of_file, tables_of_server

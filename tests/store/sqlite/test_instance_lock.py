@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import Store, create_database, instance_lock
+from gateway.store import Store, create_database
+from gateway.store.sqlite.instance_lock import instance_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from gateway.store import instance_lock
+from gateway.store.sqlite.instance_lock import instance_lock
 
 with instance_lock(Path(sys.argv[1])):
     print("held", flush=True)

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import back_up, create_database, restoration
+from gateway.store import create_database
+from gateway.store.backup import back_up
+from gateway.store.sqlite.restoration import restoration
 from tests.store.crash import is_killed
 from tests.support import START
 

@@ -3,13 +3,13 @@
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import LIVE_SECONDS, DatabasePlace, Store
+from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
 from tests.other_program import other_program
 
 LONG_AGO = (LIVE_SECONDS + 1) * 1000
 
 
-def silence(place: DatabasePlace, gateway_id: str) -> None:
+def silence(place: DatabaseLocation, gateway_id: str) -> None:
     """As if it had not been seen for longer than a living one is silent."""
     with other_program(place) as other:
         other.rows(f"UPDATE gateways SET seen_at = seen_at - {LONG_AGO} WHERE id = '{gateway_id}'")
@@ -38,9 +38,11 @@ async def test_one_that_leaves_is_gone(store: Store) -> None:
     assert await ids(store) == ["b"]
 
 
-async def test_one_that_is_silent_counts_as_dead_until_it_speaks(store: Store, database_place: DatabasePlace) -> None:
+async def test_one_that_is_silent_counts_as_dead_until_it_speaks(
+    store: Store, database_location: DatabaseLocation
+) -> None:
     await join(store, "a", "b")
-    silence(database_place, "a")
+    silence(database_location, "a")
     assert await ids(store) == ["b"]
 
     await store.gateways.stay("a", name="a:1", is_alone=False)
@@ -68,9 +70,9 @@ async def test_one_with_limits_of_its_own_bears_no_other(store: Store, first: bo
     assert await ids(store) == ["a"]
 
 
-async def test_a_dead_one_keeps_nobody_out(store: Store, database_place: DatabasePlace) -> None:
+async def test_a_dead_one_keeps_nobody_out(store: Store, database_location: DatabaseLocation) -> None:
     await store.gateways.join("a", name="a:1", is_alone=True)
-    silence(database_place, "a")
+    silence(database_location, "a")
 
     await store.gateways.join("b", name="b:1", is_alone=True)
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from gateway.store import LeaseState, Store
+from gateway.store import Store
+from gateway.store.tables.leases import LeaseState
 
 LONG = 3600.0
 
