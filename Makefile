@@ -8,7 +8,7 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test check setup format binary test-binary bench bench-cluster bench-quick bench-profile \
-	soak soak-short chaos overload strangers lock clean
+	soak soak-short chaos overload unauthenticated lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
 	$(BIN)/gateway demo
@@ -63,8 +63,8 @@ chaos: .venv/dev                   ## fifty kills while keys are made and revoke
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk
 	$(BIN)/python -m bench.overload
 
-strangers: .venv/dev               ## 100,000 guessed keys, and 2,700 slow connections, beside a good key
-	$(BIN)/python -m bench.strangers
+unauthenticated: .venv/dev         ## 100,000 guessed keys, and 2,700 slow connections, beside a good key
+	$(BIN)/python -m bench.unauthenticated
 
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip install --quiet pip-tools
