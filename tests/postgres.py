@@ -14,10 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from gateway.settings.secret import SecretUrl
 from gateway.store import create_database
+from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 USER = "postgres"
@@ -43,18 +43,8 @@ END $$;
 
 
 def programs() -> Path:
-    """Where PostgreSQL's are, the newest. The test fails in CI, and is skipped elsewhere, where there are none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    return (found[-1] if found else required("initdb")).parent
-
-
-def required(name: str) -> Path:
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"needs {name}")
-    return Path(path)
+    """Return the folder of PostgreSQL's programs."""
+    return Path(required_program("initdb")).parent
 
 
 def free_port() -> int:
@@ -105,7 +95,7 @@ class PostgresServer:
         """To all of its processes: one that is stopped alone has others answer for it."""
         assert self._process
         children = subprocess.run(
-            [required("pgrep"), "-P", str(self._process.pid)],
+            [required_program("pgrep"), "-P", str(self._process.pid)],
             capture_output=True,
             text=True,
             check=False,
@@ -190,7 +180,7 @@ def rows_of(url: SecretUrl, sql: str) -> list[tuple[object, ...]]:
 @contextmanager
 def pgbouncer(server: PostgresServer, url: SecretUrl) -> Iterator[SecretUrl]:
     """The way to the database through a pooler in transaction mode."""
-    program = required("pgbouncer")
+    program = required_program("pgbouncer")
     folder, port = Path(tempfile.mkdtemp(prefix="gateway-pgbouncer-")), free_port()
     if os.geteuid() == 0:
         shutil.chown(folder, USER, USER)
@@ -202,7 +192,7 @@ def pgbouncer(server: PostgresServer, url: SecretUrl) -> Iterator[SecretUrl]:
         f"pool_mode = transaction\ndefault_pool_size = 3\nlogfile = {folder}/log\n"
     )
     (folder / "users").write_text(f'"{USER}" ""\n')
-    process = subprocess.Popen(as_user(str(program), "--quiet", f"{folder}/pgbouncer.ini"), cwd=folder)
+    process = subprocess.Popen(as_user(program, "--quiet", f"{folder}/pgbouncer.ini"), cwd=folder)
     try:
         through = SecretUrl(f"postgresql://{USER}@127.0.0.1:{port}/{name}")
         wait_until_it_answers(through)

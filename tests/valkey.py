@@ -1,7 +1,5 @@
 """A real Valkey, or the Redis it comes from, on a free port of this machine; nothing is kept on disk."""
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,25 +8,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from redis import Redis
 
 from gateway.settings.secret import SecretUrl
 from tests.cli.conftest import wait_until
+from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 PASSWORD = "planted-password"
 
 
 def valkey_program() -> str:
-    """Missing, it is a failure in CI and a skip elsewhere."""
-    for name in ("valkey-server", "redis-server"):
-        program = shutil.which(name)
-        if program is not None:
-            return program
-    if os.environ.get("CI"):
-        pytest.fail("neither valkey-server nor redis-server is installed")
-    pytest.skip("neither valkey-server nor redis-server is installed")
+    """Return the path of Valkey, or of Redis."""
+    return required_program("redis-server")
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """A real browser before a real gateway: Debian's Chromium, `gateway serve` in its own process, a sandbox Airbyte."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
+from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 PASSWORD = "three grey pebbles on the shore"
@@ -97,15 +96,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Missing, it is a failure in CI and a skip elsewhere.
+    """Start a browser.
 
     For one module: as long as Playwright runs, its event loop is this thread's, and no asynchronous test could begin.
     """
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not installed")
-        pytest.skip("chromium is not installed")
+    program = required_program("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)
         yield browser

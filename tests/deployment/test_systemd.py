@@ -1,8 +1,6 @@
 """The unit files: what deploy/ holds, what differs from machine to machine, and what systemd thinks of them."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from gateway.web.server.server import (
     MOST_CONNECTIONS,
     RESERVED_DESCRIPTORS,
 )
+from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -29,12 +28,8 @@ def values(unit: str, key: str) -> list[str]:
 
 
 def analyze(*arguments: str) -> str:
-    """What systemd-analyze says. Missing, it is a failure in CI and a skip elsewhere."""
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("systemd is not installed")
-        pytest.skip("systemd is not installed")
+    """Return what systemd-analyze says."""
+    program = required_program("systemd-analyze")
     result = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=BOUND_SECONDS)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr

@@ -22,6 +22,7 @@ from tests.faults.conftest import (
 )
 from tests.faults.fault import answer, garble
 from tests.faults.fault_server import FaultServer
+from tests.programs import required_program
 from tests.support import HandClock
 
 SLOW_TO_CONNECT = Deadlines(read=8.0, trigger=8.0, reconcile=8.0, token=8.0, connect=0.3)
@@ -73,10 +74,11 @@ def certificate(folder: Path, *options: str, days: int = 1) -> ssl.SSLContext:
     """A server's context with a certificate that its own key signed; `chain.pem` for whoever wants to trust it."""
     key, chain = folder / "key.pem", folder / "chain.pem"
     files = ["-subj", "/CN=airbyte.test", "-keyout", str(key), "-out", str(chain)]
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl = required_program("openssl")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     subprocess.run([*command, *files, *options], check=True, capture_output=True)
     if days < 0:
-        aged = ["openssl", "x509", "-in", str(chain), "-signkey", str(key), "-days", str(days), "-out", str(chain)]
+        aged = [openssl, "x509", "-in", str(chain), "-signkey", str(key), "-days", str(days), "-out", str(chain)]
         subprocess.run(aged, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)

@@ -3,9 +3,7 @@
 Changed in it are only the addresses to listen on; what else a test needs otherwise, it changes by `edit`.
 """
 
-import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from gateway.deployment.nginx import Tls, nginx_config
 from gateway.settings import ServerSettings, load_settings
 from tests.faults.wire import Address, Answer, answers_in, read_to_end, send, wait_for_listener
+from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 SERVER_NAME = "gateway"
@@ -71,13 +69,8 @@ class Nginx:
 
 
 def nginx_program() -> str:
-    """Missing, it is a failure in CI and a skip elsewhere."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("nginx is not installed")
-        pytest.skip("nginx is not installed")
-    return program
+    """Return the path of nginx."""
+    return required_program("nginx")
 
 
 def server_settings(port: int = 8080, **values: Any) -> ServerSettings:
@@ -150,7 +143,8 @@ def self_signed(folder: Path, *names: str) -> Tls:
     files = Tls(str(folder / f"{names[0]}.pem"), str(folder / f"{names[0]}.key"))
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     subject = ["-subj", f"/CN={names[0]}", "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)]
-    command = ["openssl", "req", "-x509", *kind, *subject, "-out", files.certificate, "-keyout", files.key]
+    command = [required_program("openssl"), "req", "-x509", *kind, *subject]
+    command += ["-out", files.certificate, "-keyout", files.key]
     subprocess.run(command, check=True, capture_output=True, timeout=BOUND_SECONDS)
     return files
 
