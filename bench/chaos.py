@@ -95,7 +95,7 @@ class Told:
 async def write_keys(settings: Path) -> None:
     """The second process: two keys, of which one is revoked, for ever."""
     services = build_services(load_settings(settings, {}), SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.last_sync, services.clock, secrets.choice)
+    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     async with services.opened():
         while True:
             try:
@@ -129,7 +129,7 @@ async def prepare(settings: Path, port: int, sandbox: Sandbox) -> Place:
     loaded = load_settings(settings, {})
     await create_database(loaded.database_path)
     services = build_services(loaded, SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.last_sync, services.clock, secrets.choice)
+    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     workspace = sandbox.world.add_workspace("Chaos").workspace_id
     async with services.opened():
         await hands.add_client(slug=CLIENT, name="Acme Inc", plan="free")

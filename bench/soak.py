@@ -78,7 +78,7 @@ async def build_tenants(settings_file: Path, sandbox: Sandbox) -> list[Tenant]:
     settings = load_settings(settings_file, {})
     await create_database(settings.database_path)
     services = build_services(settings, SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.last_sync, services.clock, secrets.choice)
+    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     workspace = sandbox.world.add_workspace("Soak").workspace_id
     tenants = []
     async with services.opened():

@@ -24,10 +24,8 @@ from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import Retention
-from gateway.syncs.history import SyncHistory
-from gateway.syncs.last_sync import LastSyncRefresh
-from gateway.syncs.syncs import Syncs
-from gateway.syncs.trigger_audit import TriggerAudit
+from gateway.syncs.syncs import Syncs, build_syncs
+from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.log import change_level
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
@@ -38,6 +36,7 @@ FLUSH_SECONDS = 30.0
 
 USAGE_FLUSH = "usage flush"
 LEFT_OVER_TRIGGERS = "left-over triggers"
+OUTCOME_RETRIES = "trigger outcome retries"
 RETENTION = "retention"
 LOOP_LAG = "loop lag"
 """Names of background tasks, as logs, /readyz and /metrics tell them."""
@@ -53,11 +52,8 @@ class Services:
     clock: Clock
     store: Store
     airbyte: Airbyte
-    last_sync: LastSyncRefresh
-    audit: TriggerAudit
     retention: Retention
     syncs: Syncs
-    sync_history: SyncHistory
     provisioning: Provisioning
     discovery: Discovery
     limiter: Limiter | SharedLimiter
@@ -79,8 +75,6 @@ class Services:
             await stack.enter_async_context(self.store)
             await stack.enter_async_context(cluster or nullcontext())
             stack.push_async_callback(self._flush_usage)
-            stack.push_async_callback(self.last_sync.close)
-            stack.push_async_callback(self.sync_history.close)
             stack.push_async_callback(self.syncs.close)
             stack.push_async_callback(self.discovery.close)
             stack.push_async_callback(self.background.start(USAGE_FLUSH, self._keep_flushing).stop)
@@ -90,9 +84,10 @@ class Services:
     async def serving(self) -> AsyncIterator[None]:
         """Be `opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
         async with self.opened(self.cluster.joined()), AsyncExitStack() as stack:
-            left_over = await self.audit.left_over()
+            left_over = await self.syncs.left_over.read()
             for name, work in (
-                (LEFT_OVER_TRIGGERS, lambda _progress: self.audit.keep_tidy(left_over)),
+                (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
+                (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
             ):
@@ -129,6 +124,7 @@ def build_services(
     deadlines: Deadlines | None = None,
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
+    sync_timings: SyncTimings | None = None,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
@@ -138,20 +134,16 @@ def build_services(
     airbyte = _connect(
         settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()
     )
-    leadership, freshness = cluster.leadership, settings.airbyte.freshness_seconds
-    last_sync = LastSyncRefresh(store, airbyte, clock, freshness_seconds=freshness, leadership=leadership)
-    audit = TriggerAudit(store, airbyte, clock, leadership=leadership, member=cluster.membership)
+    freshness = settings.airbyte.freshness_seconds
+    syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=sync_timings)
     return Services(
         settings=settings,
         clock=clock,
         store=store,
         airbyte=airbyte,
-        last_sync=last_sync,
-        audit=audit,
-        retention=Retention(store, clock, leadership=leadership),
-        syncs=Syncs(store, airbyte, last_sync, audit, clock),
-        sync_history=SyncHistory(store, airbyte, clock),
-        provisioning=Provisioning(store, airbyte, last_sync, clock, secrets.choice),
+        retention=Retention(store, clock, leadership=cluster.leadership),
+        syncs=syncs,
+        provisioning=Provisioning(store, airbyte, syncs.backfill, clock, secrets.choice),
         discovery=Discovery(store, airbyte, clock),
         limiter=cluster.limiter(),
         cluster=cluster,

@@ -21,6 +21,7 @@ ON_BOTH = (
     "tests/provisioning/manifest/",
     "tests/store/",
     "tests/syncs/test_trigger.py",
+    "tests/syncs/test_trigger_audit.py",
     "tests/web/middleware/",
     "tests/dashboard/test_sign_in.py",
     "tests/dashboard/admin/test_access.py::test_an_admin",

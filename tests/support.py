@@ -28,6 +28,7 @@ from gateway.settings.secret import Secret, SecretUrl
 from gateway.store import DatabaseLocation, Store, create_database
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
+from gateway.syncs.timings import SyncTimings
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
 SPINS = 50
@@ -161,6 +162,7 @@ async def running_gateway(
     place: DatabaseLocation | None = None,
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
+    sync_timings: SyncTimings | None = None,
     **settings: object,
 ) -> AsyncIterator[World]:
     """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
@@ -181,9 +183,10 @@ async def running_gateway(
         transport=in_process_transport(sandbox.app),
         background=background,
         cluster_timings=cluster_timings,
+        sync_timings=sync_timings,
     )
     app = create_app(services)
-    provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+    provisioning = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     transport = httpx2.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

@@ -86,7 +86,6 @@ TASK_STARTERS = {
     "store/postgres/session.py": "a statement that was abandoned is watched to its end",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
-    "syncs/trigger_audit.py": "its own task waits for both",
     "web/server/server.py": "the server waits for it",
 }
 """Who else may start a task, and why it needs no owner."""

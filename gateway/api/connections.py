@@ -24,7 +24,7 @@ class ConnectionView(msgspec.Struct, frozen=True):
 
 async def list_connections(request: Request) -> JSONAnswer:
     services = services_of(request)
-    headers = staleness_headers(is_fresh=await services.last_sync.ensure())
+    headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh())
     connections = await services.store.connections.of_client(principal_of(request).client.id)
     return JSONAnswer({"data": [_view(connection) for connection in connections.rows]}, headers=headers)
 

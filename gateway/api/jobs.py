@@ -12,7 +12,7 @@ from gateway.errors import BadRequest, ReadOnlyKey
 from gateway.models import JOB_STATUSES
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
-from gateway.syncs.syncs import DEFAULT_JOBS, MOST_JOBS
+from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
 
@@ -27,7 +27,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
     await require_no_content(request)
     record: RequestContext = request.scope[SCOPE_KEY]
     with upstream_timing(request.scope):
-        job = await services.syncs.trigger(
+        job = await services.syncs.trigger.start_or_join(
             principal.client, request.path_params["id"], caller=principal.key_id, request_id=record.request_id
         )
     return JSONAnswer({"job": job})
@@ -41,7 +41,7 @@ async def list_jobs(request: Request) -> JSONAnswer:
     status = _status(query)
     cursor = _single(query, "cursor")
     with upstream_timing(request.scope):
-        page = await services.syncs.jobs(
+        page = await services.syncs.jobs.read_page(
             principal_of(request).client,
             connection_id,
             limit=limit,

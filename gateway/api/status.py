@@ -11,7 +11,7 @@ from gateway.web.responses import JSONAnswer
 async def show_status(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
-    headers = staleness_headers(is_fresh=await services.last_sync.ensure())
+    headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh())
     connections = await services.store.connections.of_client(client.id)
     content = {
         "client": {

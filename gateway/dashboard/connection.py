@@ -26,8 +26,9 @@ from gateway.errors import (
 )
 from gateway.models import JOB_STATUSES, Connection, Job
 from gateway.services import services_of
+from gateway.syncs.connections import connection_of
 from gateway.syncs.cursor import Cursor, decode_cursor
-from gateway.syncs.syncs import MOST_JOBS, JobPage
+from gateway.syncs.jobs import MOST_JOBS, JobPage
 from gateway.times import format_time
 from gateway.web.request_context import upstream_timing
 
@@ -70,7 +71,7 @@ async def trigger_sync(request: Request) -> Response:
     connection = await _connection(request)
     try:
         with upstream_timing(request.scope):
-            job = await services_of(request).syncs.trigger(
+            job = await services_of(request).syncs.trigger.start_or_join(
                 client_of(request),
                 connection.id,
                 caller=visitor_of(request).user.id,
@@ -90,16 +91,12 @@ async def trigger_sync(request: Request) -> Response:
 async def _connection(request: Request) -> Connection:
     """As fresh as can be had. Raises ConnectionNotFound, the same for another client's and for one that never was."""
     await _owned(request)
-    await services_of(request).last_sync.ensure()
+    await services_of(request).syncs.last_sync.ensure_fresh()
     return await _owned(request)
 
 
 async def _owned(request: Request) -> Connection:
-    connections = await services_of(request).store.connections.of_client(client_of(request).id)
-    try:
-        return connections.by_id[request.path_params["id"]]
-    except KeyError:
-        raise ConnectionNotFound from None
+    return await connection_of(services_of(request).store, client_of(request), request.path_params["id"])
 
 
 async def _record_trigger(request: Request, connection: Connection) -> None:
@@ -170,7 +167,7 @@ async def _jobs(
     request: Request, connection: Connection, *, limit: int, status: str | None = None, cursor: Cursor | None = None
 ) -> JobPage:
     with upstream_timing(request.scope):
-        return await services_of(request).syncs.jobs(
+        return await services_of(request).syncs.jobs.read_page(
             client_of(request), connection.id, limit=limit, status=status, cursor=cursor
         )
 

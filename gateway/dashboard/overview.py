@@ -14,7 +14,8 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.services import services_of
-from gateway.syncs.history import RETRY_SECONDS, History
+from gateway.syncs.history import History
+from gateway.syncs.timings import HistoryTimings
 from gateway.times import parse_time
 
 PAGE_ROWS = 25
@@ -47,12 +48,12 @@ class Summary(msgspec.Struct, frozen=True):
 
 async def show_overview(request: Request) -> Response:
     services, client = services_of(request), client_of(request)
-    is_fresh = await services.last_sync.ensure()
+    is_fresh = await services.syncs.last_sync.ensure_fresh()
     connections = await services.store.connections.of_client(client.id)
     show = request.query_params.get("show", "")
     chosen = [row for row in connections.rows if show != ATTENTION or needs_attention(row)]
     listed = paged(request, sorted(chosen, key=_by_label), _text_of, size=PAGE_ROWS)
-    history = await services.sync_history.of(client, listed.rows)
+    history = await services.syncs.history.of(client, listed.rows)
     summary = summary_of(connections.rows)
     return page(
         request,
@@ -64,7 +65,7 @@ async def show_overview(request: Request) -> Response:
         query=functools.partial(query_with, request),
         is_stale=history.is_stale or not is_fresh,
         is_reading=history.is_reading,
-        live_seconds=_live_seconds(summary, history, is_fresh=is_fresh),
+        live_seconds=_live_seconds(summary, history, services.syncs.history.timings, is_fresh=is_fresh),
         outcomes=day_strip.OUTCOMES,
     )
 
@@ -103,12 +104,12 @@ def _row(connection: Connection, history: History, now: datetime) -> Row:
     )
 
 
-def _live_seconds(summary: Summary, history: History, *, is_fresh: bool) -> int | None:
+def _live_seconds(summary: Summary, history: History, timings: HistoryTimings, *, is_fresh: bool) -> int | None:
     """How long the page stays as it is; None when nothing is about to change."""
     if history.is_reading:
         return READING_SECONDS
     if history.is_stale:
-        return int(RETRY_SECONDS)
+        return int(timings.retry)
     return RUNNING_SECONDS if summary.running or not is_fresh else None
 
 

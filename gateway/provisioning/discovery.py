@@ -17,7 +17,7 @@ from gateway.models import DEPRECATED
 from gateway.provisioning.mapping import connector_type_from
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.syncs import NOT_FOUND
+from gateway.syncs.refusals import NOT_FOUND
 from gateway.times import Clock, format_time
 from gateway.validation import is_uuid
 

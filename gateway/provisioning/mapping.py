@@ -7,7 +7,7 @@ from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.errors import Duplicate, Unknown, UpstreamError, UpstreamRefused
 from gateway.models import PENDING, Connection
 from gateway.store import Store
-from gateway.syncs.last_sync import LastSyncRefresh
+from gateway.syncs.backfill import Backfill
 from gateway.times import Clock, format_time
 
 CUSTOM = "custom"
@@ -19,10 +19,10 @@ ARROWS = (" → ", " -> ", " <> ")
 class ConnectionMapping:
     """Asks Airbyte about connections that are to be mapped, or just were. Writes nothing but last syncs."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, last_sync: LastSyncRefresh, clock: Clock) -> None:
+    def __init__(self, store: Store, airbyte: Airbyte, backfill: Backfill, clock: Clock) -> None:
         self._store = store
         self._airbyte = airbyte
-        self._last_sync = last_sync
+        self._backfill = backfill
         self._clock = clock
 
     async def mapped(self, connection: Connection, airbyte_id: str) -> tuple[Connection, str]:
@@ -60,7 +60,7 @@ class ConnectionMapping:
         """The newest sync, if Airbyte can tell it now; otherwise the gateway asks when somebody reads."""
         if connection.workspace_id is not None:
             try:
-                await self._last_sync.backfill(connection)
+                await self._backfill.run_one(connection)
             except UpstreamError:
                 return
 

@@ -11,7 +11,7 @@ from gateway.errors import Invalid, Unknown
 from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, ApiKey, Client, Connection, RatePolicy, Scope
 from gateway.provisioning.mapping import ConnectionMapping
 from gateway.store import Store
-from gateway.syncs.last_sync import LastSyncRefresh
+from gateway.syncs.backfill import Backfill
 from gateway.times import Clock, format_time, parse_time
 
 
@@ -39,13 +39,13 @@ class Provisioning:
         self,
         store: Store,
         airbyte: Airbyte,
-        last_sync: LastSyncRefresh,
+        backfill: Backfill,
         clock: Clock,
         choice: Callable[[str], str],
     ) -> None:
         self._store = store
         self._airbyte = airbyte
-        self._mapping = ConnectionMapping(store, airbyte, last_sync, clock)
+        self._mapping = ConnectionMapping(store, airbyte, backfill, clock)
         self._clock = clock
         self._choice = choice
 

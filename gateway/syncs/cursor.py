@@ -18,11 +18,12 @@ class Cursor(msgspec.Struct, frozen=True):
     last_job_id: int
 
     def encode(self) -> str:
+        """Return the text for a link, which needs no escaping."""
         return base64.urlsafe_b64encode(b"%d.%d" % (self.offset, self.last_job_id)).rstrip(b"=").decode("ascii")
 
 
 def decode_cursor(text: str) -> Cursor:
-    """Raises BadRequest."""
+    """Return the cursor that was encoded as `text`. Raises BadRequest if none was."""
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -289,7 +289,7 @@ async def test_without_airbyte_the_last_known_is_shown(world: World, member: htt
 
 async def test_a_history_that_is_not_read_yet_is_announced(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
-    await world.services.last_sync.ensure()
+    await world.services.syncs.last_sync.ensure_fresh()
     release = world.sandbox.faults.get_hang = asyncio.Event()
 
     page = await seen(member)
@@ -302,7 +302,7 @@ async def test_a_history_that_is_not_read_yet_is_announced(world: World, member:
 
 async def test_a_history_that_cannot_be_read_is_owned_up_to(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
-    await world.services.last_sync.ensure()
+    await world.services.syncs.last_sync.ensure_fresh()
     world.sandbox.faults.answer_with(Answer(400))
 
     page = await seen(member)

@@ -120,7 +120,7 @@ async def front_of(
     await create_database(settings.database_path)
     services = build_services(settings, clock, deadlines=deadlines)
     app = create_app(services)
-    provisioning = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+    provisioning = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     try:
         async with (
             app.router.lifespan_context(app),

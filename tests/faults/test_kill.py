@@ -22,7 +22,7 @@ from gateway.auth import keys
 from gateway.sandbox.history import JobQuery
 from gateway.services import build_services
 from gateway.settings import load_settings
-from gateway.syncs.trigger_audit import SETTLE_SECONDS
+from gateway.syncs.timings import TriggerTimings
 from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, Program, environment, wait_until
 from tests.faults.installation import Installation, Served, install
@@ -46,7 +46,7 @@ def say(line):
 async def write():
     services = build_services(load_settings(None, {}), SystemClock())
     async with services.opened():
-        hands = Provisioning(services.store, services.airbyte, services.last_sync, services.clock, secrets.choice)
+        hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
         while True:
             kept = await hands.create_key("acme", name="kept", scope="full", expires=None, rate=None)
             say("created " + kept.text)
@@ -171,7 +171,7 @@ class LaterClock(SystemClock):
     """The machine's, by when an intent of just now has settled."""
 
     def now(self) -> datetime:
-        return super().now() + timedelta(seconds=SETTLE_SECONDS)
+        return super().now() + timedelta(seconds=TriggerTimings().settle)
 
 
 def test_a_kill_between_the_job_and_its_answer_is_found_out_by_the_next_start(tmp_path: Path, airbyte: Airbyte) -> None:

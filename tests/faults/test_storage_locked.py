@@ -101,7 +101,7 @@ async def test_last_uses_that_could_not_be_written_are_written_later(tmp_path: P
     configure_log(level="warning", style="json", stream=stream)
     with closing(sqlite3.connect(settings.database_path, isolation_level=None)) as other:
         async with services.opened(), asyncio.timeout(BOUND_SECONDS):
-            hands = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+            hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
             await hands.add_client(slug="acme", name="Acme", plan="free")
             new = await hands.create_key("acme", name="test", scope="full", expires=None, rate=None)
             other.execute("BEGIN IMMEDIATE")

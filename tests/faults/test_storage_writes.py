@@ -102,7 +102,7 @@ async def revoke(installation: Installation, key_id: str) -> None:
     clock = HandClock()
     services = build_services(settings, clock)
     async with services.opened():
-        hands = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+        hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
         await hands.revoke_key(key_id)
 
 
@@ -124,7 +124,7 @@ async def gateway_with(clock: JumpingClock, folder: Path) -> AsyncIterator[World
     await create_database(settings.database_path)
     services = build_services(settings, clock, transport=in_process_transport(sandbox.app))
     app = create_app(services)
-    hands = Provisioning(services.store, services.airbyte, services.last_sync, clock, secrets.choice)
+    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     transport = httpx2.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

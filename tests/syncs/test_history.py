@@ -47,7 +47,7 @@ async def acme(world: World) -> tuple[Client, Sequence[Connection]]:
 
 async def look(world: World) -> History:
     """What a page would show."""
-    return await world.services.sync_history.of(*await acme(world))
+    return await world.services.syncs.history.of(*await acme(world))
 
 
 async def settled(world: World) -> History:
@@ -122,7 +122,7 @@ async def test_a_new_sync_is_read_at_once(world: World) -> None:
     await settled(world)
     world.clock.advance(6)
     add_job(world, theirs, MINUTE, "failed")
-    await world.services.last_sync.ensure()
+    await world.services.syncs.last_sync.ensure_fresh()
 
     assert counts(await settled(world), theirs) == {TODAY: (0, 1, 0)}
 
@@ -223,10 +223,10 @@ async def test_whoever_looks_last_is_served_first(world: World) -> None:
     connections = [await a_connection(world) for _ in range(4)]
     release = world.sandbox.faults.get_hang = asyncio.Event()
     client, rows = await acme(world)
-    first = asyncio.create_task(world.services.sync_history.of(client, rows[:3]))
+    first = asyncio.create_task(world.services.syncs.history.of(client, rows[:3]))
     while not world.services.airbyte.in_flight:
         await asyncio.sleep(0)
-    second = asyncio.create_task(world.services.sync_history.of(client, rows[3:]))
+    second = asyncio.create_task(world.services.syncs.history.of(client, rows[3:]))
     await asyncio.sleep(0.05)
     release.set()
     await asyncio.gather(first, second)
@@ -320,7 +320,7 @@ async def test_a_connection_airbyte_fails_on_is_the_last_one_asked_the_next_time
     world.clock.advance(61)
     client, rows = await acme(world)
 
-    await world.services.sync_history.of(client, rows)
+    await world.services.syncs.history.of(client, rows)
     await settled(world)
 
     assert [question["connectionId"] for question in questions(world)] == [good, bad]

@@ -1,246 +1,189 @@
-"""What a start does about the triggers of a process that was killed."""
+"""Each trigger is written down before it is sent, and afterwards what came of it."""
 
-import asyncio
-import io
-import json
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx2
 import pytest
 
-from gateway.airbyte import in_process_transport
-from gateway.app import create_app
+from gateway.errors import ConnectionNotFound
+from gateway.provisioning.provisioning import NewKey
 from gateway.sandbox import Answer
-from gateway.services import Services, build_services
-from gateway.syncs.trigger_audit import MOST_LEFT_OVER, SETTLE_SECONDS
-from gateway.telemetry.log import configure_log
-from gateway.times import format_time
-from tests.support import BOUND_SECONDS, World, bearer
+from gateway.sandbox.app import Sandbox
+from gateway.syncs.trigger_request import TriggerRequest
+from tests.other_program import OtherProgram, other_program
+from tests.support import World, bearer, sqlite_of
 
-Outcome = tuple[str | None, int | None]
-
-
-def rows(world: World) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(world.services.settings.database_path)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute("SELECT * FROM triggers ORDER BY number")]
+UNAVAILABLE = {"error": "Storage is unavailable"}
 
 
-def outcomes(world: World) -> list[Outcome]:
-    return [(row["outcome"], row["job_id"]) for row in rows(world)]
+def another_process(world: World) -> AbstractContextManager[OtherProgram]:
+    return other_program(world.services.settings.database_location)
 
 
-def leave_over(world: World, ours: str, theirs: str, *, count: int = 1, seconds_ago: float = 0.0) -> None:
-    """Intents of a process that was killed before it wrote what came of them."""
-    time = format_time(world.clock.now() - timedelta(seconds=seconds_ago))
-    with closing(sqlite3.connect(world.services.settings.database_path)) as connection, connection:
-        connection.executemany(
-            """
-            INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
-            VALUES (1, ?, ?, 'key_1', ?, ?, ?)
-            """,
-            [(ours, theirs, f"request-{number}", time, time) for number in range(count)],
+def audit(world: World) -> list[dict[str, Any]]:
+    """What another process finds in the audit at this moment."""
+    with another_process(world) as connection:
+        return connection.rows("SELECT * FROM triggers ORDER BY number")
+
+
+async def trigger(world: World, key: NewKey, ours: str, request_id: str = "request-1") -> httpx2.Response:
+    headers = {**bearer(key), "X-Request-Id": request_id}
+    return await world.http.post(f"/api/v1/connections/{ours}/sync", headers=headers)
+
+
+def posts(sandbox: Sandbox) -> int:
+    return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
+
+
+async def test_a_trigger_leaves_one_row_with_its_job(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+
+    await trigger(world, key, ours)
+
+    (row,) = audit(world)
+    assert row == {
+        "number": 1,
+        "client_id": 1,
+        "connection_id": ours,
+        "airbyte_id": theirs,
+        "caller": key.record.id,
+        "request_id": "request-1",
+        "created_at": "2026-04-01T03:00:00.000Z",
+        "since": "2026-04-01T02:59:58.000Z",
+        "outcome": "ok",
+        "job_id": 1,
+        "resolved_at": "2026-04-01T03:00:00.000Z",
+        "gateway_id": world.services.cluster.membership.id,
+    }
+
+
+async def test_the_intent_is_durable_before_airbyte_hears_of_it(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    seen: list[dict[str, Any]] = []
+
+    def look(method: str, path: str) -> bool:
+        if method == "POST" and path.endswith("/jobs"):
+            seen.extend(audit(world))
+        return False
+
+    world.sandbox.faults.answer_with(Answer.html(502), when=look)
+    await trigger(world, key, ours)
+
+    assert [(row["connection_id"], row["outcome"]) for row in seen] == [(ours, None)]
+
+
+async def test_simultaneous_triggers_that_share_a_call_share_a_row(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+
+    answers = await world.simultaneously("POST", f"/api/v1/connections/{ours}/sync", [key] * 20)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert posts(world.sandbox) == len(audit(world)) == 1
+
+
+@pytest.mark.parametrize("case", ["inactive", "gone", "reset", "busy", "lost"])
+async def test_a_trigger_that_led_to_no_job_leaves_the_word_for_why(world: World, case: str) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    if case == "inactive":
+        world.sandbox.world.set_connection_status(theirs, "inactive")
+    elif case == "gone":
+        world.sandbox.world.forget_connection(theirs)
+    elif case == "reset":
+        world.sandbox.world.add_job(theirs, status="running", job_type="reset")
+    elif case == "busy":
+        world.sandbox.faults.rate_limited = True
+    else:
+        world.sandbox.faults.answer_with(Answer.html(502), when=lambda method, path: path.endswith("/jobs"))
+
+    answer = await trigger(world, key, ours)
+
+    (row,) = audit(world)
+    words = {"inactive": "refused", "gone": "refused", "reset": "busy", "busy": "busy", "lost": "unknown"}
+    assert answer.status_code >= 400
+    assert (row["outcome"], row["job_id"]) == (words[case], None)
+
+
+@pytest.mark.parametrize("case", ["unknown", "read-only", "unmapped", "body"])
+async def test_what_never_goes_to_airbyte_leaves_no_row(world: World, case: str) -> None:
+    key = await world.client_with_key(scope="read" if case == "read-only" else "full")
+    ours, _ = await world.mapped_connection()
+    if case == "unknown":
+        ours = "conn_unknown"
+    elif case == "unmapped":
+        connection, _ = await world.provisioning.add_connection(
+            "acme", connector_type="shopify", label="Shop", airbyte_id=None
         )
+        ours = connection.id
+    body = b"[]" if case == "body" else b""
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key), content=body)
+
+    assert answer.status_code in {400, 403, 404}
+    assert audit(world) == []
 
 
-def services_like(world: World) -> Services:
-    return build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+async def test_a_trigger_that_cannot_be_written_down_is_not_sent(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    await world.http.get("/api/v1/connections", headers=bearer(key))
+    with another_process(world) as other:
+        other.keep_others_from_writing()
+
+        answer = await trigger(world, key, ours)
+
+    assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+    assert int(answer.headers["retry-after"]) >= 1
+    assert posts(world.sandbox) == 0
+    assert world.jobs_of(theirs) == []
+    assert (await trigger(world, key, ours)).status_code == 200
 
 
-@asynccontextmanager
-async def started_again(world: World) -> AsyncIterator[Services]:
-    """The next process on the same database, with the same Airbyte."""
-    services = services_like(world)
-    async with services.serving():
-        yield services
+async def test_a_job_whose_outcome_cannot_be_written_is_still_the_caller_s(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    with another_process(world) as other:
 
+        def lock(method: str, path: str) -> bool:
+            if method == "POST" and path.endswith("/jobs"):
+                other.keep_others_from_writing()
+            return False
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():
-            await asyncio.sleep(0)
-
-
-def job_reads(world: World) -> int:
-    return sum(request.method == "GET" and request.path.endswith("/jobs") for request in world.sandbox.requests)
-
-
-@pytest.fixture
-async def mapping(world: World) -> tuple[str, str]:
-    await world.client_with_key()
-    return await world.mapped_connection()
-
-
-async def test_a_job_created_since_the_intent_is_its_outcome(world: World, mapping: tuple[str, str]) -> None:
-    earlier = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() - 60)
-    leave_over(world, *mapping)
-    job = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1)
-    later = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 30)
-    world.clock.advance(SETTLE_SECONDS)
-
-    async with started_again(world):
-        await until(lambda: outcomes(world) != [(None, None)])
-
-    assert earlier.job_id < job.job_id < later.job_id
-    assert outcomes(world) == [("ok", job.job_id)]
-
-
-async def test_no_job_since_the_intent_means_that_none_was_started(world: World, mapping: tuple[str, str]) -> None:
-    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() - 60)
-    leave_over(world, *mapping)
-    world.clock.advance(SETTLE_SECONDS)
-
-    async with started_again(world):
-        await until(lambda: outcomes(world) != [(None, None)])
-
-    assert outcomes(world) == [("none", None)]
-
-
-async def test_each_is_looked_up_by_one_call(world: World, mapping: tuple[str, str]) -> None:
-    leave_over(world, *mapping, count=5)
-    world.clock.advance(SETTLE_SECONDS)
-    world.sandbox.requests.clear()
-
-    async with started_again(world):
-        await until(lambda: None not in {outcome for outcome, _ in outcomes(world)})
-
-    assert job_reads(world) == 5
-
-
-async def test_a_connection_that_airbyte_refuses_to_tell_of_holds_up_no_other(
-    world: World, mapping: tuple[str, str]
-) -> None:
-    leave_over(world, *mapping, count=2)
-    world.clock.advance(SETTLE_SECONDS)
-    world.sandbox.faults.answer_with(Answer(404, body=b"{}"), when=lambda method, path: path.endswith("/jobs"))
-
-    async with started_again(world):
-        await until(lambda: None not in {outcome for outcome, _ in outcomes(world)})
-
-    assert outcomes(world) == [("unknown", None), ("none", None)]
-
-
-async def test_more_jobs_since_than_airbyte_shows_tell_nothing(world: World, mapping: tuple[str, str]) -> None:
-    leave_over(world, *mapping)
-    for number in range(101):
-        world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + number)
-    world.clock.advance(1000)
-
-    async with started_again(world):
-        await until(lambda: outcomes(world) != [(None, None)])
-
-    assert outcomes(world) == [("unknown", None)]
-
-
-async def test_an_airbyte_that_is_away_is_noted_once_and_asked_at_the_next_start(
-    world: World, mapping: tuple[str, str]
-) -> None:
-    leave_over(world, *mapping, count=3)
-    world.clock.advance(SETTLE_SECONDS)
-    world.sandbox.faults.answer_with(Answer.html(503), times=2, when=lambda method, path: path.endswith("/jobs"))
-    stream = io.StringIO()
-    configure_log(level="warning", style="json", stream=stream)
-
-    async with started_again(world):
-        await until(lambda: "triggers_left_unresolved" in stream.getvalue())
-    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["triggers_left_unresolved"]
-    assert outcomes(world) == [(None, None)] * 3
-
-    async with started_again(world):
-        await until(lambda: outcomes(world) == [("none", None)] * 3)
-
-
-@pytest.mark.parametrize("jump_seconds", [-3600.0, 0.0, SETTLE_SECONDS - 1])
-async def test_airbyte_is_not_asked_before_the_job_must_have_appeared_whatever_the_clock_did(
-    world: World, mapping: tuple[str, str], jump_seconds: float
-) -> None:
-    leave_over(world, *mapping)
-    world.clock.advance(jump_seconds)
-    world.sandbox.requests.clear()
-
-    async with started_again(world) as services:
-        for _ in range(100):
-            await services.store.check()
-
-    assert job_reads(world) == 0
-    assert outcomes(world) == [(None, None)]
-
-
-async def test_no_more_than_a_bounded_number_is_looked_up_at_a_start(world: World, mapping: tuple[str, str]) -> None:
-    leave_over(world, *mapping, count=MOST_LEFT_OVER + 1)
-    world.clock.advance(SETTLE_SECONDS)
-
-    async with started_again(world):
-        await until(lambda: outcomes(world).count(("none", None)) == MOST_LEFT_OVER)
-        for _ in range(100):
-            await asyncio.sleep(0)
-
-    assert outcomes(world)[-1] == (None, None)
-
-
-async def test_a_start_waits_for_nothing_that_airbyte_holds_back(world: World, mapping: tuple[str, str]) -> None:
-    key = await world.key()
-    leave_over(world, *mapping)
-    world.clock.advance(SETTLE_SECONDS)
-    world.sandbox.faults.get_hang = asyncio.Event()
-    world.sandbox.requests.clear()
-    services = services_like(world)
-    app = create_app(services)
-    transport = httpx2.ASGITransport(app=app)
-
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
-    ):
-        await until(lambda: job_reads(world) == 1)
-        answer = await http.post(f"/api/v1/connections/{mapping[0]}/sync", headers=bearer(key))
+        world.sandbox.faults.answer_with(Answer.html(502), when=lock)
+        answer = await trigger(world, key, ours)
+        other.rows("ROLLBACK")
 
     assert answer.status_code == 200
-    assert outcomes(world) == [(None, None), ("ok", 1)]
+    assert answer.json()["job"]["jobId"] == 1
+    assert [row["outcome"] for row in audit(world)] == [None]
 
 
-async def test_a_start_succeeds_although_the_audit_cannot_be_written(world: World, mapping: tuple[str, str]) -> None:
-    leave_over(world, *mapping)
-    world.clock.advance(SETTLE_SECONDS)
-    stream = io.StringIO()
-    configure_log(level="warning", style="json", stream=stream)
-    path = world.services.settings.database_path
+async def test_a_connection_removed_in_the_very_moment_has_no_intent(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    client = await world.services.store.clients.by_slug("acme")
+    request = TriggerRequest(client, ours, theirs, key.record.id, "request-1")
+    with another_process(world) as other:
+        other.rows("DELETE FROM connections")
 
-    with closing(sqlite3.connect(path, isolation_level=None)) as another_process:
-        services = services_like(world)
-        async with services.serving():
-            another_process.execute("BEGIN IMMEDIATE")
-            await until(lambda: "trigger_outcome_not_written" in stream.getvalue())
-            another_process.execute("ROLLBACK")
+    with pytest.raises(ConnectionNotFound):
+        await world.services.syncs.audit.claim(request)
 
-    assert outcomes(world) == [(None, None)]
+    assert audit(world) == []
 
 
-async def test_a_trigger_of_this_process_is_none_that_was_left_over(world: World, mapping: tuple[str, str]) -> None:
-    leave_over(world, *mapping)
-    world.clock.advance(SETTLE_SECONDS)
+@pytest.mark.sqlite_only
+async def test_a_trigger_flushes_no_cached_key(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    await trigger(world, key, ours)
+    epoch = sqlite_of(world.services.store).watch.epoch()
 
-    left_over = await world.services.audit.left_over()
-    leave_over(world, *mapping)
-    await world.services.audit.tidy(left_over)
+    await trigger(world, key, ours)
 
-    assert outcomes(world) == [("none", None), (None, None)]
-
-
-async def test_commands_that_merely_open_the_database_leave_triggers_under_way_alone(
-    world: World, mapping: tuple[str, str]
-) -> None:
-    leave_over(world, *mapping)
-    world.clock.advance(SETTLE_SECONDS)
-    world.sandbox.requests.clear()
-
-    async with services_like(world).opened():
-        for _ in range(100):
-            await asyncio.sleep(0)
-
-    assert not world.sandbox.requests
-    assert outcomes(world) == [(None, None)]
+    assert len(audit(world)) == 2
+    assert sqlite_of(world.services.store).watch.epoch() == epoch

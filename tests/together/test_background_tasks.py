@@ -21,6 +21,7 @@ TASKS = {
     "loop lag",
     "permit renewal",
     "retention",
+    "trigger outcome retries",
     "usage flush",
     "valkey probe",
 }

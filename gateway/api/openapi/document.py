@@ -10,7 +10,7 @@ from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, RatePolicy
 from gateway.syncs.cursor import Cursor
-from gateway.syncs.syncs import DEFAULT_JOBS, MOST_JOBS
+from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 
 Answers = Callable[..., Json]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway import errors
 from gateway.limiter import in_words
 from gateway.models import JOB_STATUSES, RatePolicy
-from gateway.syncs.syncs import MOST_JOBS
+from gateway.syncs.jobs import MOST_JOBS
 
 Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
 """Name → what the caller may do about it, and the errors of one status that it stands for."""

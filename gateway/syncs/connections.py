@@ -1,0 +1,22 @@
+"""Look up a client's connection, and the Airbyte connection it is mapped to."""
+
+from gateway.errors import BadRequest, ConnectionNotFound
+from gateway.models import Client, Connection
+from gateway.store import Store
+
+
+async def connection_of(store: Store, client: Client, connection_id: str) -> Connection:
+    """Return the client's connection. Raises ConnectionNotFound, the same for another client's and for none at all."""
+    connections = await store.connections.of_client(client.id)
+    try:
+        return connections.by_id[connection_id]
+    except KeyError:
+        raise ConnectionNotFound from None
+
+
+async def airbyte_id_of(store: Store, client: Client, connection_id: str) -> str:
+    """Return Airbyte's id of the client's connection. Raises ConnectionNotFound; BadRequest if it is not mapped."""
+    connection = await connection_of(store, client, connection_id)
+    if connection.airbyte_id is None:
+        raise BadRequest("Connection has no Airbyte mapping")
+    return connection.airbyte_id

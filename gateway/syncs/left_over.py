@@ -1,0 +1,110 @@
+"""Look up what came of the triggers that a killed gateway left open, in Airbyte's job list."""
+
+import asyncio
+
+import structlog
+
+from gateway.airbyte import MAX_JOBS, Airbyte
+from gateway.background import Progress
+from gateway.errors import StorageUnavailable, UpstreamError, UpstreamRefused
+from gateway.store import Outcome, Store, Unresolved
+from gateway.store.leadership import Leadership
+from gateway.syncs.reconcile import created_since, job_of_trigger
+from gateway.syncs.timings import TriggerTimings
+from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED, TriggerOutcomes
+from gateway.times import Clock, parse_time
+
+MOST_LEFT_OVER = 200
+"""One call to Airbyte for each: more than these wait for the next start."""
+WORK = "left-over triggers"
+
+log = structlog.get_logger()
+
+
+class LeftOverTriggers:
+    """Triggers without an outcome that no living gateway is at."""
+
+    def __init__(
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        outcomes: TriggerOutcomes,
+        clock: Clock,
+        *,
+        leadership: Leadership,
+        timings: TriggerTimings,
+    ) -> None:
+        self._triggers = store.triggers
+        self._is_shared = store.is_shared
+        self._airbyte = airbyte
+        self._outcomes = outcomes
+        self._clock = clock
+        self._leadership = leadership
+        self._timings = timings
+
+    async def read(self) -> list[Unresolved]:
+        """Return what earlier processes left unresolved. To be read before this one triggers anything."""
+        try:
+            return await self._triggers.unresolved(MOST_LEFT_OVER, young_since=self._outcomes.under_way_since())
+        except StorageUnavailable as error:
+            log.warning("triggers_left_over_not_read", detail=error.detail)
+            return []
+
+    async def run(self, found: list[Unresolved], progress: Progress) -> None:
+        """Look `found` up; beside other gateways, read and look up again and again instead, until cancelled."""
+        if not self._is_shared:
+            await self.look_up(found)
+            progress()
+            return
+        while True:
+            await self._look_up_as_leader()
+            progress()
+            await asyncio.sleep(self._timings.look_up_interval)
+
+    async def _look_up_as_leader(self) -> None:
+        try:
+            if await self._leadership.acquire(
+                WORK,
+                seconds=self._timings.look_up_lease,
+                unless_done_within=self._timings.look_up_interval / 2,
+            ):
+                await self.look_up(await self.read())
+                await self._leadership.complete(WORK)
+        except StorageUnavailable as error:
+            log.warning("triggers_left_over_not_read", detail=error.detail)
+
+    async def look_up(self, found: list[Unresolved]) -> None:
+        """Write what came of each trigger found. Never fail: the next start tries again."""
+        if not found:
+            return
+        try:
+            await asyncio.sleep(self._seconds_to_settle(found))
+            for trigger in found:
+                outcome = await self._outcome(trigger)
+                await self._outcomes.write(trigger.client_id, trigger.number, outcome.outcome, outcome.job_id)
+                log.info(
+                    "trigger_reconciled",
+                    connection=trigger.connection_id,
+                    outcome=outcome.outcome,
+                    job=outcome.job_id,
+                )
+        except UpstreamError as error:
+            log.warning("triggers_left_unresolved", error=error.message, detail=error.detail)
+
+    def _seconds_to_settle(self, found: list[Unresolved]) -> float:
+        """Return how long to wait: never more than `settle`, however the wall clock jumped since."""
+        newest = parse_time(max(trigger.created_at for trigger in found))
+        age_seconds = (self._clock.now() - newest).total_seconds()
+        return min(max(self._timings.settle - age_seconds, 0.0), self._timings.settle)
+
+    async def _outcome(self, trigger: Unresolved) -> Outcome:
+        """Return what came of the trigger. Raises UpstreamError when Airbyte cannot be asked now."""
+        try:
+            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS)
+        except UpstreamRefused:
+            return Outcome(CANNOT_BE_TOLD, None)
+        if len(created_since(jobs, trigger.since)) == MAX_JOBS:
+            # The first one after the trigger may be older than all of these.
+            return Outcome(CANNOT_BE_TOLD, None)
+        job = job_of_trigger(jobs, since=trigger.since, oldest=True)
+        return Outcome(NOTHING_STARTED, None) if job is None else Outcome(STARTED, job.job_id)

@@ -1,0 +1,67 @@
+"""Elect the one gateway that refreshes the last syncs for all, and tell the others how its refresh ended."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from gateway.errors import StorageUnavailable
+from gateway.store.leadership import Leadership
+from gateway.syncs.timings import LastSyncTimings
+
+LAST_SYNCS = "last syncs"
+FRESH = "fresh"
+STALE = "stale"
+
+log = structlog.get_logger()
+
+
+class Refreshed(msgspec.Struct, frozen=True):
+    """How another gateway's refresh ended, and how long ago."""
+
+    is_fresh: bool
+    seconds_ago: float
+
+
+class RefreshLeader:
+    """Leads a refresh, or follows the gateway that does. A gateway alone always leads."""
+
+    def __init__(self, leadership: Leadership, *, freshness_seconds: float, timings: LastSyncTimings) -> None:
+        """Follow a refresh that ended less than `freshness_seconds` ago."""
+        self._leadership = leadership
+        self._freshness_seconds = freshness_seconds
+        self._timings = timings
+
+    async def lead_or_follow(self) -> Refreshed | None:
+        """Wait while another gateway refreshes and return how that ended; None if this gateway must refresh.
+
+        This gateway must when it holds the lease now, or when storage cannot tell who does.
+        """
+        try:
+            while not await self._leadership.acquire(
+                LAST_SYNCS, seconds=self._timings.lease, unless_done_within=self._freshness_seconds
+            ):
+                refreshed = await self._follow()
+                if refreshed is not None:
+                    return refreshed
+        except StorageUnavailable as error:
+            log.warning("last_sync_lease_unknown", detail=error.detail)
+        return None
+
+    async def _follow(self) -> Refreshed | None:
+        """Return how the refresh of the other gateway, or of another after it, ended; None if its lease ended first."""
+        while True:
+            state = await self._leadership.state(LAST_SYNCS)
+            age = state.done_seconds_ago
+            if age is not None and age < self._freshness_seconds:
+                return Refreshed(state.note == FRESH, age)
+            if state.holder is None:
+                return None
+            await asyncio.sleep(self._timings.poll_interval)
+
+    async def publish(self, *, is_fresh: bool) -> None:
+        """Tell the others how this gateway's refresh ended, and give up the lease; never fail."""
+        try:
+            await self._leadership.complete(LAST_SYNCS, FRESH if is_fresh else STALE)
+        except StorageUnavailable as error:
+            log.warning("last_sync_refresh_not_published", detail=error.detail)

@@ -1,0 +1,51 @@
+"""What a refusal of Airbyte's about a connection of ours means for its owner, whose own request was fine."""
+
+from http import HTTPStatus
+
+import structlog
+
+from gateway.airbyte import Airbyte
+from gateway.errors import ApiError, BadRequest, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
+from gateway.models import DEPRECATED
+from gateway.store import Store
+from gateway.syncs.best_effort import best_effort
+from gateway.times import Clock, format_time
+
+ALREADY_RUNNING = "try-again-later"
+STATE_CONFLICT = "state-conflict"
+NOT_FOUND = "resource-not-found"
+
+log = structlog.get_logger()
+
+
+class Refusals:
+    """Translates Airbyte's refusals, and stores the connection's status where they tell it."""
+
+    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
+        self._last_syncs = store.last_syncs
+        self._airbyte = airbyte
+        self._clock = clock
+
+    async def error_for(self, refusal: UpstreamRefused, airbyte_id: str) -> ApiError:
+        """Return what to raise in the refusal's place; the refusal itself if it says nothing about the connection."""
+        if refusal.upstream_status == HTTPStatus.NOT_FOUND and refusal.title == NOT_FOUND:
+            await self._store_status(airbyte_id, DEPRECATED)
+            return ConnectionNotFound(detail=f"Airbyte has no connection {airbyte_id}")
+        if refusal.upstream_status == HTTPStatus.FORBIDDEN:
+            log.error("airbyte_forbidden", airbyte_id=airbyte_id)
+            return UpstreamUnreachable(detail="403: the credential may not read this connection")
+        return refusal
+
+    async def require_active(self, airbyte_id: str) -> None:
+        """Ask Airbyte for the status and store it. Raises BadRequest unless the connection is active, UpstreamError."""
+        try:
+            record = await self._airbyte.connection(airbyte_id)
+        except UpstreamRefused as refusal:
+            raise await self.error_for(refusal, airbyte_id) from refusal
+        await self._store_status(airbyte_id, record.status)
+        if record.status != "active":
+            raise BadRequest(f"Connection is not active in Airbyte (status: {record.status})")
+
+    async def _store_status(self, airbyte_id: str, status: str) -> None:
+        checked_at = format_time(self._clock.now())
+        await best_effort(self._last_syncs.record_statuses([(airbyte_id, status)], checked_at=checked_at))

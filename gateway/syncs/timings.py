@@ -1,0 +1,63 @@
+"""How long each step of the room's work may take: promises to callers, and what keeps several gateways apart.
+
+Each is handed to whoever keeps it, so that a test can pass its own.
+"""
+
+import msgspec
+
+
+class TriggerTimings(msgspec.Struct, frozen=True):
+    """Seconds each step of a trigger may take."""
+
+    answer: float = 80.0
+    """A caller's longest wait: Airbyte's 70 s and 10 s to look for the job; nginx gives up after 90 s."""
+    claim: float = 80.0
+    """The longest wait for triggers of other gateways: as long as one trigger may take."""
+    follow: float = 2.0
+    """How long another gateway's trigger is polled before it is asked whether that gateway still lives."""
+    poll_interval: float = 0.1
+    """Between two looks at another gateway's trigger: what a caller waits for nothing at most."""
+    longest: float = 150.0
+    """From an intent to its outcome, with what gateways' clocks may differ by. No gateway works on an older one."""
+    retry_interval: float = 1.0
+    """Between two tries to write an outcome that could not be written: until then other gateways wait for it."""
+    settle: float = 75.0
+    """Airbyte may take 60 s to show the job of a trigger it was sent: no sooner does its absence mean anything."""
+    look_up_interval: float = 60.0
+    """How often one of several gateways looks for what a killed one left open; a gateway alone looks at its start."""
+    look_up_lease: float = 300.0
+    """How long that gateway leads: 200 calls to Airbyte and their settling take less. Then another begins anew."""
+
+
+class LastSyncTimings(msgspec.Struct, frozen=True):
+    """Seconds each step of a refresh of the last syncs may take."""
+
+    wait: float = 2.0
+    """From the beginning of a refresh, readers wait this long for it. Then all readers get what is known."""
+    lease: float = 15.0
+    """How long a gateway that refreshes leads. Then it may have been killed, and two at once do no harm."""
+    poll_interval: float = 0.05
+    """Between two looks at another gateway's refresh: readers wait for it."""
+    checkpoint: float = 60.0
+    """How far reading goes on before it is noted: asking for a minute twice costs less than a write each time."""
+    status_age: float = 3600.0
+    """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
+
+
+class HistoryTimings(msgspec.Struct, frozen=True):
+    """Seconds each step of reading the days of syncs may take."""
+
+    wait: float = 1.0
+    """A page's longest wait, when it would otherwise have nothing to show."""
+    fresh: float = 600.0
+    """How long the days of a connection without a new sync are not read again: they take a call each."""
+    retry: float = 60.0
+    """A broken Airbyte is asked no more often."""
+
+
+class SyncTimings(msgspec.Struct, frozen=True):
+    """All timings of the room."""
+
+    trigger: TriggerTimings = TriggerTimings()
+    last_sync: LastSyncTimings = LastSyncTimings()
+    history: HistoryTimings = HistoryTimings()
