@@ -64,7 +64,7 @@ class SyncHistory:
         due = self._due(news)
         known = await self._days.read_upto(news)
         if due and not self._is_failing:
-            self._queue(due)
+            self._queue(self._due(news))  # without what was read since `due` was found
             flight = self._flight.start(CALLER, self._read_waiting)
             if due.keys() - known.keys():
                 await asyncio.wait({flight}, timeout=self.timings.wait)

@@ -1,7 +1,7 @@
 """The days of the last weeks: what is read from Airbyte, when, how often, and what is shown meanwhile."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from gateway.models import Client, Connection, SyncDay
 from gateway.sandbox import Answer
 from gateway.sandbox.timeline import Status, Step
 from gateway.syncs.history import History
+from gateway.syncs.timings import HistoryTimings, SyncTimings
 from tests.support import BOUND_SECONDS, World, running_gateway
 
 DAY = timedelta(days=1)
@@ -23,9 +24,19 @@ TODAY, YESTERDAY = "2026-04-01", "2026-03-31"
 FIRST_SHOWN = "2026-03-03"
 
 
-@pytest.fixture(autouse=True)
-async def _client(world: World) -> None:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+@pytest.fixture
+def wait_seconds() -> float:
+    """How long a page with nothing to show waits for Airbyte."""
+    return HistoryTimings().wait
+
+
+@pytest.fixture
+async def world(tmp_path: Path, wait_seconds: float) -> AsyncIterator[World]:
+    """A gateway with one client, `acme`."""
+    timings = SyncTimings(history=HistoryTimings(wait=wait_seconds))
+    async with running_gateway(tmp_path, sync_timings=timings) as running:
+        await running.provisioning.add_client(slug="acme", name="Acme", plan="free")
+        yield running
 
 
 async def a_connection(world: World) -> str:
@@ -176,7 +187,7 @@ async def test_a_job_of_the_last_moment_of_a_day_is_not_missed(world: World) -> 
     assert counts(await settled(world), theirs) == {TODAY: (1, 0, 0)}
 
 
-async def test_long_histories_are_read_in_turns(world: World) -> None:
+async def test_a_long_history_lets_others_be_read_in_between(world: World) -> None:
     busy, quiet = await a_connection(world), await a_connection(world)
     for number in range(2_500):
         add_job(world, busy, MINUTE + number * timedelta(minutes=15))
@@ -219,17 +230,16 @@ async def test_a_day_of_more_syncs_than_are_read_ends_too(world: World) -> None:
     assert counts(history, theirs) == {"2026-03-30": (1_000, 0, 0), TODAY: (1_000, 0, 0)}
 
 
+@pytest.mark.parametrize("wait_seconds", [0.0])
 async def test_whoever_looks_last_is_served_first(world: World) -> None:
     connections = [await a_connection(world) for _ in range(4)]
     release = world.sandbox.faults.get_hang = asyncio.Event()
     client, rows = await acme(world)
-    first = asyncio.create_task(world.services.syncs.history.of(client, rows[:3]))
+    await world.services.syncs.history.of(client, rows[:3])
     while not world.services.airbyte.in_flight:
         await asyncio.sleep(0)
-    second = asyncio.create_task(world.services.syncs.history.of(client, rows[3:]))
-    await asyncio.sleep(0.05)
+    await world.services.syncs.history.of(client, rows[3:])
     release.set()
-    await asyncio.gather(first, second)
     await settled(world)
 
     assert [question["connectionId"] for question in questions(world)] == [connections[each] for each in (0, 3, 1, 2)]
@@ -238,24 +248,27 @@ async def test_whoever_looks_last_is_served_first(world: World) -> None:
 async def test_airbyte_is_asked_one_question_at_a_time(world: World) -> None:
     for _ in range(10):
         await a_connection(world)
-    release = world.sandbox.faults.get_hang = asyncio.Event()
-    looks = [asyncio.create_task(look(world)) for _ in range(5)]
-    while not world.services.airbyte.in_flight:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.05)
+    in_flight: list[int] = []
 
-    assert world.services.airbyte.in_flight == 1
-    release.set()
-    await asyncio.gather(*looks)
+    def count(_method: str, _path: str) -> bool:
+        in_flight.append(world.services.airbyte.in_flight)
+        return False
+
+    world.sandbox.faults.answer_with(Answer(500), when=count)
+
+    await asyncio.gather(*(look(world) for _ in range(5)))
     await settled(world)
+
+    assert in_flight == [1] * 10
     assert len(questions(world)) == 10
 
 
-async def test_a_silent_airbyte_holds_a_page_up_for_a_second_at_most(world: World) -> None:
+@pytest.mark.parametrize("wait_seconds", [0.01])
+async def test_a_silent_airbyte_holds_a_page_up_for_so_long_and_no_longer(world: World) -> None:
     theirs = await a_connection(world)
     release = world.sandbox.faults.get_hang = asyncio.Event()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(BOUND_SECONDS):
         history = await look(world)
     release.set()
 
@@ -263,6 +276,7 @@ async def test_a_silent_airbyte_holds_a_page_up_for_a_second_at_most(world: Worl
     assert counts(await settled(world), theirs) == {}
 
 
+@pytest.mark.parametrize("wait_seconds", [10 * BOUND_SECONDS])
 async def test_a_page_that_has_something_to_show_is_not_held_up(world: World) -> None:
     theirs = await a_connection(world)
     add_job(world, theirs, MINUTE)
@@ -270,7 +284,7 @@ async def test_a_page_that_has_something_to_show_is_not_held_up(world: World) ->
     world.clock.advance(601)
     release = world.sandbox.faults.get_hang = asyncio.Event()
 
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(BOUND_SECONDS):
         history = await look(world)
     release.set()
 
@@ -288,10 +302,11 @@ async def test_without_airbyte_the_last_known_is_shown_and_it_is_asked_once_a_mi
     questions(world)
 
     world.clock.advance(59)
+    tasks = asyncio.all_tasks()
     history = await look(world)
     assert counts(history, theirs) == {TODAY: (1, 0, 0)}
     assert (history.is_reading, history.is_stale) == (False, True)
-    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() <= tasks  # nobody reads behind the page's back
     assert questions(world) == []
 
     world.clock.advance(1)
@@ -300,7 +315,7 @@ async def test_without_airbyte_the_last_known_is_shown_and_it_is_asked_once_a_mi
     assert len(questions(world)) == 1
 
 
-async def test_an_answer_that_cannot_be_used_costs_no_other_connection_its_turn(world: World) -> None:
+async def test_an_answer_that_cannot_be_used_keeps_no_other_connection_from_being_read(world: World) -> None:
     broken, sound = await a_connection(world), await a_connection(world)
     add_job(world, sound, MINUTE)
     world.sandbox.faults.answer_with(Answer(400))

@@ -1,7 +1,7 @@
 """Triggers that a killed gateway left open are looked up by one of the others; those of living ones are let be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,17 @@ from gateway.provisioning.provisioning import NewKey
 from gateway.services import build_services
 from gateway.settings.secret import SecretUrl
 from gateway.store.sqlite.file_format import APPLICATION_ID
+from gateway.syncs.timings import SyncTimings, TriggerTimings
 from gateway.times import format_time
 from tests.postgres import PostgresServer, rows_of
 from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 
 DEAD = "dead-gateway"
 REQUEST = "request-1"
+BACKEND = {"backend": SecretUrl("redis://127.0.0.1:9/0")}
+LOOKING_OFTEN = SyncTimings(trigger=TriggerTimings(look_up_interval=0.1, settle=0.0))
+LOOKING_ONCE = SyncTimings(trigger=TriggerTimings(look_up_interval=BOUND_SECONDS, follow=0.2))
+"""A trigger of a dead gateway is not looked up before it is joined."""
 
 
 @pytest.fixture
@@ -28,12 +33,9 @@ def place(postgres: PostgresServer) -> SecretUrl:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, place: SecretUrl, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(tmp_path: Path, place: SecretUrl) -> AsyncIterator[World]:
     """On a database that others may serve too."""
-    monkeypatch.setattr("gateway.syncs.trigger_audit.TIDY_SECONDS", 0.1)
-    monkeypatch.setattr("gateway.syncs.trigger_audit.SETTLE_SECONDS", 0.0)
-    backend = {"backend": SecretUrl("redis://127.0.0.1:9/0")}
-    async with running_gateway(tmp_path, place=place, rate_limit=backend) as running:
+    async with running_gateway(tmp_path, place=place, sync_timings=LOOKING_OFTEN, rate_limit=BACKEND) as running:
         yield running
 
 
@@ -52,10 +54,34 @@ async def trigger(world: World, key: NewKey, ours: str) -> httpx2.Response:
     return await world.http.post(f"/api/v1/connections/{ours}/sync", headers={**bearer(key), "X-Request-Id": REQUEST})
 
 
-async def until_all_are(world: World, outcome: str) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
-        while {found for _, found in outcomes(world)} != {outcome}:
+        while not condition():
             await asyncio.sleep(0.02)
+
+
+async def until_all_are(world: World, outcome: str) -> None:
+    await until(lambda: {found for _, found in outcomes(world)} == {outcome})
+
+
+async def until_followed(world: World) -> None:
+    """Until somebody has asked what came of another gateway's trigger."""
+    question = """
+        SELECT 1 FROM pg_stat_activity
+        WHERE query LIKE '%SELECT outcome, job_id FROM triggers%' AND pid <> pg_backend_pid()
+        """
+    await until(lambda: bool(rows_of(url_of(world), question)))
+
+
+async def until_looked_up_again(world: World) -> None:
+    """Until some gateway has begun to look for left-over triggers from now on, and has ended."""
+    for _ in range(2):
+        before = looked_up_at(world)
+        await until(lambda: looked_up_at(world) != before)  # noqa: B023 - awaited within the round
+
+
+def looked_up_at(world: World) -> list[tuple[object, ...]]:
+    return rows_of(url_of(world), "SELECT done_at FROM leases WHERE name = 'left-over triggers'")
 
 
 def leave_open(world: World, ours: str, theirs: str, gateway_id: str) -> None:
@@ -78,9 +104,7 @@ async def test_only_what_a_dead_gateway_left_is_looked_up(world: World) -> None:
     leave_open(world, ours, theirs, living)
     leave_open(world, ours, theirs, DEAD)
 
-    async with asyncio.timeout(BOUND_SECONDS):
-        while (DEAD, "none") not in outcomes(world):
-            await asyncio.sleep(0.02)
+    await until(lambda: (DEAD, "none") in outcomes(world))
 
     assert outcomes(world) == [(living, None), (DEAD, "none")]
 
@@ -91,12 +115,10 @@ async def test_what_a_gateway_leaves_when_it_dies_is_looked_up_by_another(world:
     other = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
     async with other.serving():
         leave_open(world, ours, theirs, other.cluster.membership.id)
-        await asyncio.sleep(0.3)
+        await until_looked_up_again(world)
         assert outcomes(world) == [(other.cluster.membership.id, None)]
 
-    async with asyncio.timeout(BOUND_SECONDS):
-        while outcomes(world) == [(other.cluster.membership.id, None)]:
-            await asyncio.sleep(0.02)
+    await until(lambda: outcomes(world) == [(other.cluster.membership.id, "none")])
 
 
 async def test_a_trigger_of_a_gateway_that_died_is_not_waited_for(world: World) -> None:
@@ -105,9 +127,7 @@ async def test_a_trigger_of_a_gateway_that_died_is_not_waited_for(world: World) 
     leave_open(world, ours, theirs, DEAD)
 
     async with asyncio.timeout(BOUND_SECONDS):
-        answer = await world.http.post(
-            f"/api/v1/connections/{ours}/sync", headers={"Authorization": f"Bearer {key.text}"}
-        )
+        answer = await trigger(world, key, ours)
 
     assert answer.status_code == 200
 
@@ -120,11 +140,8 @@ async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, ou
     async with other.serving():
         leave_open(world, ours, theirs, other.cluster.membership.id)
         job = world.sandbox.world.trigger(theirs, "sync") if outcome == "ok" else None
-        waiting = asyncio.create_task(
-            world.http.post(f"/api/v1/connections/{ours}/sync", headers={"Authorization": f"Bearer {key.text}"})
-        )
-        await asyncio.sleep(0.2)
-        assert not waiting.done()
+        waiting = asyncio.create_task(trigger(world, key, ours))
+        await until_followed(world)
         time = format_time(world.clock.now())
         rows_of(
             url_of(world),
@@ -141,30 +158,28 @@ async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, ou
 
 
 async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: SecretUrl
 ) -> None:
-    monkeypatch.setattr("gateway.syncs.trigger_audit.TIDY_SECONDS", BOUND_SECONDS)
-    monkeypatch.setattr("gateway.syncs.trigger_audit.FOLLOW_SECONDS", 0.2)
-    key = await world.client_with_key()
-    ours, theirs = await world.mapped_connection()
-    rows_of(
-        url_of(world),
-        "INSERT INTO gateways (id, name, is_alone, seen_at) "
-        f"VALUES ('{DEAD}', 'dying', 0, extract(epoch FROM clock_timestamp()) * 1000)",
-    )
-    leave_open(world, ours, theirs, DEAD)
-    waiting = asyncio.create_task(trigger(world, key, ours))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
-    job = world.sandbox.world.trigger(theirs, "sync")
-    world.clock.advance(30)
-    rows_of(url_of(world), f"DELETE FROM gateways WHERE id = '{DEAD}'")
+    async with running_gateway(tmp_path, place=place, sync_timings=LOOKING_ONCE, rate_limit=BACKEND) as world:
+        key = await world.client_with_key()
+        ours, theirs = await world.mapped_connection()
+        rows_of(
+            place,
+            "INSERT INTO gateways (id, name, is_alone, seen_at) "
+            f"VALUES ('{DEAD}', 'dying', 0, extract(epoch FROM clock_timestamp()) * 1000 + 3600000)",
+        )
+        leave_open(world, ours, theirs, DEAD)
+        waiting = asyncio.create_task(trigger(world, key, ours))
+        await until_followed(world)
+        job = world.sandbox.world.trigger(theirs, "sync")
+        world.clock.advance(30)
+        rows_of(place, f"DELETE FROM gateways WHERE id = '{DEAD}'")
 
-    answer = await waiting
+        answer = await waiting
 
-    assert answer.status_code == 200
-    assert answer.json()["job"]["jobId"] == job.job_id
-    assert world.jobs_of(theirs) == [job.job_id]
+        assert answer.status_code == 200
+        assert answer.json()["job"]["jobId"] == job.job_id
+        assert world.jobs_of(theirs) == [job.job_id]
 
 
 async def test_an_outcome_that_could_not_be_written_is_written_later(world: World) -> None:
@@ -172,9 +187,7 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(world: Worl
     ours, _ = await world.mapped_connection()
     world.sandbox.faults.post_hang = release = asyncio.Event()
     asking = asyncio.create_task(trigger(world, key, ours))
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not outcomes(world):
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(outcomes(world)))
 
     with nobody_may_write(world):
         release.set()
