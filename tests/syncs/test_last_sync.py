@@ -7,10 +7,16 @@ import pytest
 
 from gateway.models import Connection
 from gateway.sandbox import Answer
+from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
-from tests.support import NEVER_MAPPED, World, bearer, running_gateway
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
 STALE = '110 - "Response is Stale"'
+
+
+def waiting(seconds: float) -> SyncTimings:
+    """Readers that wait for a refresh for so long."""
+    return SyncTimings(last_sync=LastSyncTimings(wait=seconds))
 
 
 async def test_a_new_mapping_knows_its_newest_sync_at_once(world: World) -> None:
@@ -155,7 +161,7 @@ async def test_a_broken_airbyte_is_asked_no_more_often_than_a_sound_one(world: W
     assert len(world.sandbox.requests) == 1
 
 
-async def test_a_connection_mapped_while_airbyte_was_away_is_filled_in_later(world: World) -> None:
+async def test_a_connection_mapped_while_airbyte_was_unavailable_is_filled_in_later(world: World) -> None:
     key = await world.client_with_key()
     workspace = world.sandbox.world.add_workspace("Work").workspace_id
     theirs = world.sandbox.world.add_connection(workspace, status="inactive").connection_id
@@ -203,28 +209,38 @@ async def test_statuses_are_read_again_at_most_once_an_hour(world: World) -> Non
 
     async def shown() -> str:
         answer = await world.http.get("/api/v1/connections", headers=bearer(key))
-        await asyncio.sleep(0.01)  # the check goes on behind the answer
         return str(answer.json()["data"][0]["status"])
 
+    def lists_read() -> int:
+        return sum(request.path.endswith("/connections") for request in world.sandbox.requests)
+
     world.clock.advance(1800)
+    tasks = asyncio.all_tasks()
     assert {await shown(), await shown()} == {"active"}
+    assert asyncio.all_tasks() <= tasks  # no check goes on behind the answer
     world.clock.advance(1805)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_SECONDS):
         while await shown() != "inactive":
-            pass
+            await asyncio.sleep(0)
+    assert lists_read() == 2  # a page of statuses, and that there is no other
+
     world.clock.advance(5)
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not asyncio.all_tasks() <= tasks:
+            await asyncio.sleep(0)
     assert {await shown(), await shown()} == {"inactive"}
-    assert len([request for request in world.sandbox.requests if request.path.endswith("/connections")]) == 2
+    assert asyncio.all_tasks() <= tasks
+    assert lists_read() == 2
 
 
-async def test_a_slow_airbyte_holds_a_reader_up_for_two_seconds_at_most(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as world:
+async def test_a_silent_airbyte_holds_a_reader_up_for_so_long_and_no_longer(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, sync_timings=waiting(0.01)) as world:
         key = await world.client_with_key()
         await world.mapped_connection()
         world.clock.advance(60)
         release = world.sandbox.faults.get_hang = asyncio.Event()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(BOUND_SECONDS):
             answer = await world.http.get("/api/v1/connections", headers=bearer(key))
         release.set()
 
@@ -232,7 +248,7 @@ async def test_a_slow_airbyte_holds_a_reader_up_for_two_seconds_at_most(tmp_path
 
 
 async def test_who_comes_while_airbyte_has_been_silent_for_long_is_not_held_up_at_all(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path) as world:
+    async with running_gateway(tmp_path, sync_timings=waiting(10 * BOUND_SECONDS)) as world:
         key = await world.client_with_key()
         await world.mapped_connection()
         world.clock.advance(60)
@@ -240,9 +256,10 @@ async def test_who_comes_while_airbyte_has_been_silent_for_long_is_not_held_up_a
         first = asyncio.create_task(world.http.get("/api/v1/connections", headers=bearer(key)))
         while not world.services.airbyte.in_flight:
             await asyncio.sleep(0)
-        world.clock.advance(2)
+        world.clock.advance(10 * BOUND_SECONDS)
 
-        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        async with asyncio.timeout(BOUND_SECONDS):
+            answer = await world.http.get("/api/v1/connections", headers=bearer(key))
 
         assert not first.done()
         release.set()
