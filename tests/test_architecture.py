@@ -66,7 +66,7 @@ ONLY_IMPORTER = {
     "aiosqlite": r"store/",
     "psycopg": r"store/postgres/",
     "sqlite3": r"store/|doctor/|resources\.py",
-    "httpx2": r"airbyte/(client|tls)\.py",
+    "httpx2": r"airbyte/(client|tls)\.py|doctor/probe\.py",
     "click": r"cli/",
     "uvicorn": r"web/server/(protocol|response_cycle|server)\.py",
     "httptools": r"web/server/(protocol|request_head)\.py",

@@ -225,7 +225,7 @@ def _fault(error: httpx2.TransportError | OSError, *, answering: bool) -> Fault:
         return Fault(UpstreamUnreachable(detail=detail), transient=not _is_tls(error), reached=False)
     if isinstance(error, httpx2.TimeoutException):
         return Fault(UpstreamTimeout(detail=detail), transient=False)
-    if not answering and (isinstance(error, httpx2.NetworkError | OSError) or _is_disconnect(error)):
+    if not answering and (isinstance(error, httpx2.NetworkError | OSError) or is_disconnect(error)):
         return Fault(UpstreamUnreachable(detail=detail), transient=True)
     return Fault(UpstreamInvalid(detail=detail), transient=answering)
 
@@ -239,7 +239,7 @@ def _is_tls(error: BaseException) -> bool:
     return False
 
 
-def _is_disconnect(error: Exception) -> bool:
+def is_disconnect(error: Exception) -> bool:
     """A connection closed before the answer. Answers that break HTTP have the parser's complaint as their root."""
     cause = error.__cause__
     parser_complaint = cause and (cause.__cause__ or cause.__context__)

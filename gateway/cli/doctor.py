@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.cli.options import json_option, opened_services, run, settings_option
 from gateway.cli.output import print_json
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.errors import DatabaseRefused
 from gateway.services import Services, build_services
 from gateway.settings import Settings
@@ -31,7 +31,7 @@ def doctor(*, settings: Settings, as_json: bool) -> None:
 
     async def work() -> list[Finding]:
         findings = []
-        async with _services(settings) as (services, refusal), aclosing(examine(services, refusal=refusal)) as found:
+        async with _services(settings) as (services, refusal), aclosing(run_checks(services, refusal=refusal)) as found:
             async for finding in found:
                 findings.append(finding)
                 if not as_json:

@@ -1,6 +1,6 @@
-"""Looks at an installation as an operator would and says, for each thing found wrong, what to do."""
+"""Check an installation as an operator would, and say for each thing found wrong what to do."""
 
 from gateway.doctor.finding import Finding
-from gateway.doctor.runner import examine
+from gateway.doctor.runner import run_checks
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "run_checks"]

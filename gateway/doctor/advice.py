@@ -1,6 +1,7 @@
 """What to do when nobody answers at an address that a setting names."""
 
-from gateway.doctor.probe import Address, NoAnswer
+from gateway.doctor.no_answer import NoAnswer
+from gateway.doctor.probe import Address
 
 TRUST = (
     "Use a certificate of a known authority, or make yours known to this machine: "
@@ -8,17 +9,17 @@ TRUST = (
 )
 
 
-def advice_for(trouble: NoAnswer, address: Address, setting: str) -> str:
-    """`setting` holds the address."""
-    text = str(trouble)
-    if trouble.kind == "certificate":
+def advice_for(error: NoAnswer, address: Address, setting: str) -> str:
+    """Return what to do when nobody answered at `address`, which stands in `setting`."""
+    text = str(error)
+    if error.kind == "certificate":
         if "expired" in text or "not valid yet" in text:
-            return "Renew the certificate, and see that both clocks are right."
+            return "Renew the certificate, and check that both clocks are right."
         return f"Write the name that the certificate is for into {setting}." if "for another" in text else TRUST
     return {
         "name": f"Correct the host in {setting}, or this machine's resolver.",
         "refused": f"Start what should answer there, or correct host and port in {setting}.",
-        "timeout": f"See that no firewall is between this machine and {address}.",
+        "timeout": f"Check that no firewall is between this machine and {address}.",
         "no TLS": f"Write http:// in {setting}, or switch TLS on at {address}.",
-        "broken": f"See what it is that listens at {address}.",
-    }[trouble.kind]
+        "broken": f"Find out what listens at {address}.",
+    }[error.kind]

@@ -1,13 +1,15 @@
-"""Airbyte failed us: is it at another address than `airbyte.base_url` says, or are the credentials wrong?
+"""Find out why Airbyte failed: is it at another address than `airbyte.base_url` says, or are the credentials wrong?
 
-Tells by the public API's health route, which answers anybody. Other addresses of the same host are asked as well.
+The public API's health route tells, for it answers anybody. Other addresses of the same host are asked as well.
 """
 
 import asyncio
 
 from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure
-from gateway.doctor.probe import Address, NoAnswer, Reply, certificate_end, get
+from gateway.doctor.no_answer import NoAnswer
+from gateway.doctor.probe import Address, Reply, certificate_end, get
+from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 
@@ -19,21 +21,18 @@ WRONG_ENDS = (PUBLIC_API, "/api/public", "/public/v1", "/api/v1", "/api", "/v1",
 """What people write at the end of Airbyte's address, longest first."""
 HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
-PROBE_SECONDS = 2.0
-DIAGNOSIS_SECONDS = 5.0
-"""For all that is asked."""
 
 
-async def diagnose(error: UpstreamError, services: Services) -> Finding:
-    """What stands behind a call that failed with `error`."""
+async def diagnose(error: UpstreamError, services: Services, timings: Timings) -> Finding:
+    """Return what is behind a call to Airbyte that failed with `error`."""
     try:
-        async with asyncio.timeout(DIAGNOSIS_SECONDS):
-            return await _diagnosed(error, services)
+        async with asyncio.timeout(timings.diagnosis):
+            return await _diagnosed(error, services, seconds=timings.diagnosis_probe)
     except TimeoutError:
         return failure("airbyte", f"{error.message}: {error.detail}", _advice(error, services))
 
 
-async def _diagnosed(error: UpstreamError, services: Services) -> Finding:
+async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float) -> Finding:
     base_url = services.settings.airbyte.base_url.rstrip("/")
     text = f"{error.message}: {error.detail}"
     if not services.airbyte.is_remote or isinstance(error, UpstreamBusy):
@@ -45,17 +44,18 @@ async def _diagnosed(error: UpstreamError, services: Services) -> Finding:
             "airbyte", text, _advice(error, services) if is_right else _move_to(CLOUD, "Airbyte Cloud's API")
         )
     try:
-        reply = await get(f"{base_url}/health", seconds=PROBE_SECONDS)
-    except NoAnswer as trouble:
-        advice = await _tls_after_all(base_url, address) or advice_for(trouble, address, SETTING)
-        return failure("airbyte", str(trouble), advice)
-    if reply.status == 200 and HEALTHY in reply.body:  # noqa: PLR2004 - HTTP's own number
+        reply = await get(f"{base_url}/health", seconds=seconds)
+    except NoAnswer as nobody:
+        advice = await _tls_after_all(base_url, seconds=seconds) or advice_for(nobody, address, SETTING)
+        return failure("airbyte", str(nobody), advice)
+    if _is_healthy(reply):
         return failure("airbyte", text, _advice(error, services))
-    return failure("airbyte", f"{base_url} is not Airbyte's API: {_looks_like(reply)}", await _right(base_url, address))
+    text = f"{base_url} is not Airbyte's API: {_looks_like(reply)}"
+    return failure("airbyte", text, await _right_address(base_url, seconds=seconds))
 
 
 def alternatives(base_url: str) -> list[str]:
-    """Where the API may be when it is not at `base_url`."""
+    """Return where the API may be when it is not at `base_url`."""
     end = next(end for end in WRONG_ENDS if base_url.endswith(end))
     root = "/".join(base_url.split("/")[:3])
     return [
@@ -63,29 +63,35 @@ def alternatives(base_url: str) -> list[str]:
     ]
 
 
-async def _right(base_url: str, address: Address) -> str:
+async def _right_address(base_url: str, *, seconds: float) -> str:
+    """Return the advice that names Airbyte's right address, as far as it is found."""
     for url in alternatives(base_url):
         try:
-            reply = await get(f"{url}/health", seconds=PROBE_SECONDS)
+            reply = await get(f"{url}/health", seconds=seconds)
         except NoAnswer:
             continue
-        if reply.status == 200 and HEALTHY in reply.body:  # noqa: PLR2004 - HTTP's own number
+        if _is_healthy(reply):
             return _move_to(url, "Airbyte's API")
-    return await _tls_after_all(base_url, address) or (
+    return await _tls_after_all(base_url, seconds=seconds) or (
         f"Set {SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
     )
 
 
-async def _tls_after_all(base_url: str, address: Address) -> str:
-    """Advice, if somebody who was asked in plain text understands TLS; whether the certificate is good comes next."""
+async def _tls_after_all(base_url: str, *, seconds: float) -> str:
+    """Return advice if TLS is spoken at an `http://` address, else nothing. The certificate need not be good yet."""
+    address = Address.of(base_url)
     if address.is_tls:
         return ""
     try:
-        await certificate_end(address, seconds=PROBE_SECONDS)
-    except NoAnswer as trouble:
-        if trouble.kind != "certificate":
+        await certificate_end(address, seconds=seconds)
+    except NoAnswer as nobody:
+        if nobody.kind != "certificate":
             return ""
     return f"{address} speaks TLS: write https{base_url.removeprefix('http')} into {SETTING}."
+
+
+def _is_healthy(reply: Reply) -> bool:
+    return reply.status == 200 and HEALTHY in reply.body  # noqa: PLR2004 - HTTP's own number
 
 
 def _move_to(url: str, what: str) -> str:
@@ -103,7 +109,7 @@ def _looks_like(reply: Reply) -> str:
 
 
 def _advice(error: UpstreamError, services: Services) -> str:
-    """For the right address. By what went wrong first: a failed token call stands behind the error it led to."""
+    """Advise for a right address, by what failed first: the token call, where that led to `error`."""
     first = error.__cause__ if isinstance(error.__cause__, UpstreamError) else error
     airbyte = services.settings.airbyte
     if isinstance(first, UpstreamBusy):
@@ -116,4 +122,4 @@ def _advice(error: UpstreamError, services: Services) -> str:
         return "Airbyte shows both under User > Applications."
     if isinstance(first, UpstreamInvalid):
         return f"See what answers at {airbyte.base_url}: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
-    return f"Look at the log of Airbyte's server; {airbyte.base_url} is where it was asked."
+    return f"Look at the log of Airbyte's server; it was asked at {airbyte.base_url}."

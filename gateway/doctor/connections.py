@@ -1,4 +1,4 @@
-"""Checks of what clients' connections lead to: vanished ones, ones without mapping, and Airbyte's that nobody has."""
+"""Check what clients' connections lead to: vanished ones, ones without mapping, and Airbyte's that no client has."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
@@ -13,29 +13,30 @@ MOST_NAMED = 5
 
 
 async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
-    """A call for each twenty connections of Airbyte's; what Airbyte tells of a status is remembered on the way."""
+    """Look for every mapped connection in Airbyte, twenty a call, and store the statuses that it tells."""
     mapped = {row.airbyte_id: row for row in await services.store.connections.all() if row.airbyte_id is not None}
     left = dict(mapped)
-    spare: list[Finding] = []
+    unclaimed: list[Finding] = []
     for workspace in await _workspaces(services):
         connections = services.airbyte.all_connections(workspace.workspace_id)
         told = {record.connection_id: record.status async for record in connections}
         ours = {airbyte_id: told[airbyte_id] for airbyte_id in mapped if airbyte_id in told}
-        await _remember(services, ours, workspace.workspace_id)
+        await _store_statuses(services, ours, workspace.workspace_id)
         for airbyte_id, status in ours.items():
             for finding in _by_status(left.pop(airbyte_id, mapped[airbyte_id]), status):
                 yield finding
         number = len(told) - len(ours)
-        spare += [_nobodys(workspace, number)] if number else []
+        unclaimed += [_unclaimed(workspace, number)] if number else []
     for airbyte_id, row in left.items():
         async for finding in _missing(services, airbyte_id, row):
             yield finding
     yield passed("connections", f"{len(mapped)} mapped connections looked for in Airbyte")
-    for finding in spare:
+    for finding in unclaimed:
         yield finding
 
 
 async def check_unmapped(services: Services) -> AsyncGenerator[Finding, None]:
+    """Warn of connections that lead nowhere."""
     unmapped = [row.id for row in await services.store.connections.all() if row.airbyte_id is None]
     if unmapped:
         yield warning(
@@ -45,12 +46,12 @@ async def check_unmapped(services: Services) -> AsyncGenerator[Finding, None]:
         )
 
 
-def _nobodys(workspace: WorkspaceRecord, number: int) -> Finding:
-    """Often as it should be: an Airbyte may have connections that are no client's."""
+def _unclaimed(workspace: WorkspaceRecord, number: int) -> Finding:
+    """Tell of Airbyte's connections that no client has, which is often as it should be."""
     return passed(
         "connections",
-        f"{number} of Airbyte's in workspace {workspace.name} are no client's",
-        f"If they are to be: gateway connection import --client SLUG --workspace {workspace.workspace_id}",
+        f"{number} of Airbyte's in workspace {workspace.name} belong to no client",
+        f"To give them to a client: gateway connection import --client SLUG --workspace {workspace.workspace_id}",
     )
 
 
@@ -70,13 +71,13 @@ async def _workspaces(services: Services) -> list[WorkspaceRecord]:
     return list(found.values())
 
 
-async def _remember(services: Services, told: Mapping[str, str], workspace_id: str) -> None:
+async def _store_statuses(services: Services, told: Mapping[str, str], workspace_id: str) -> None:
     now = format_time(services.clock.now())
     await services.store.last_syncs.record_statuses(list(told.items()), checked_at=now, workspace_id=workspace_id)
 
 
 async def _missing(services: Services, airbyte_id: str, row: Connection) -> AsyncGenerator[Finding, None]:
-    """Not in a list, which proves nothing: deleted ones are left out, and pages may hide some."""
+    """Ask for one that is in no list, which proves nothing: lists leave out deleted ones, and pages may hide some."""
     check = f"connection {row.id}"
     try:
         record = await services.airbyte.connection(airbyte_id)
@@ -89,13 +90,13 @@ async def _missing(services: Services, airbyte_id: str, row: Connection) -> Asyn
     except UpstreamError as error:
         yield failure(check, f"{row.label}: {error}", "Try again.")
     else:
-        await _remember(services, {airbyte_id: record.status}, record.workspace_id)
+        await _store_statuses(services, {airbyte_id: record.status}, record.workspace_id)
         for finding in _by_status(row, record.status):
             yield finding
 
 
 def _by_status(row: Connection, status: str) -> Sequence[Finding]:
-    """What is to be told of a connection of which Airbyte says this."""
+    """Return what to tell of a connection whose status in Airbyte is `status`."""
     check, text = f"connection {row.id}", f"{row.label}: {status} in Airbyte"
     if status == "active":
         return ()

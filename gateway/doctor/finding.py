@@ -8,9 +8,9 @@ Level = Literal["ok", "warn", "fail"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing looked at. `fail` wants to be mended; `warn` works, but somebody should look at it.
+    """One thing checked. `fail` must be corrected; `warn` works, but somebody should look at it.
 
-    `advice` says what to do; it is empty where there is nothing.
+    `advice` says what to do; it is empty where there is nothing to do.
     """
 
     check: str

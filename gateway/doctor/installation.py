@@ -1,4 +1,4 @@
-"""Checks of what lies on this machine: settings, files and who may read them, database, disk, trusted proxies."""
+"""Check what is on this machine: settings, files and who may read them, database, disk, trusted proxies."""
 
 import asyncio
 import os
@@ -15,17 +15,18 @@ from gateway.settings import Settings
 from gateway.store.sqlite.database import journal_mode
 
 SIDE_FILES = ("", "-journal", "-wal")
-"""What SQLite keeps beside the database holds pages of it."""
+"""SQLite's files; those beside the database hold pages of it."""
 LEAST_FREE_BYTES = 100_000_000
 FREE_TIMES_DATABASE = 3
-"""For the database to grow, a copy of it, and a journal of a large change."""
+"""Room for the database to grow, for a copy of it, and for the journal of a large change."""
 MEGABYTE = 1_000_000
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 
 
 async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
+    """Check that the credentials for Airbyte are set."""
     airbyte = services.settings.airbyte
-    # Not the settings': a reload may have brought others.
+    # Not from the settings: a reload may have brought others.
     values = (bool(services.airbyte.identity), services.airbyte.has_secret)
     names = {"client_credentials": ("client_id", "client_secret"), "basic": ("username", "password"), "none": ()}
     missing = [name for name, is_set in zip(names[airbyte.auth], values, strict=False) if not is_set]
@@ -36,6 +37,7 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
 
 
 async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
+    """Check that other users of the machine can neither read secrets nor the database."""
     settings = services.settings
     problems = await asyncio.to_thread(lambda: list(_exposed_files(settings)))
     for problem in problems:
@@ -46,7 +48,7 @@ async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
 
 
 async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
-    """The quick check was made when the file was opened; the full one may take minutes."""
+    """Say whose the database is. It was checked quickly when it was opened; a full check may take minutes."""
     if not services.settings.database.is_file:
         yield await _server_finding(services)
         return
@@ -63,7 +65,7 @@ async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
 
 
 async def _server_finding(services: Services) -> Finding:
-    """It was checked when it was opened; what is left is who is there, and how it counts."""
+    """Say what the server of the database tells. It was checked when it was opened."""
     facts = await services.store.facts()
     gateways = f"{facts.gateways} gateways live" if facts.gateways != 1 else "1 gateway lives"
     text = f"{services.settings.database.url} answers; {facts.server}, {facts.bytes / MEGABYTE:.1f} MB; {gateways}"
@@ -71,6 +73,7 @@ async def _server_finding(services: Services) -> Finding:
 
 
 async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
+    """Check that the disk has room for the database to grow."""
     if not services.settings.database.is_file:
         return
     path = services.settings.database_path
@@ -79,6 +82,7 @@ async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
 
 
 async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
+    """Check that not every address may say who the caller is."""
     trusted = services.settings.server.trusted_proxies
     if not trusted:
         yield passed("proxies", "none trusted: forwarding headers are ignored")
@@ -89,18 +93,19 @@ async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
             "List only your proxy's own address in server.trusted_proxies.",
         )
     else:
-        yield passed("proxies", f"forwarding headers believed from {', '.join(trusted)}")
+        yield passed("proxies", f"forwarding headers are believed from {', '.join(trusted)}")
 
 
 def free_disk(free: int, size: int, folder: Path) -> Finding:
-    """Whether so many bytes are enough for a database of that size."""
+    """Return whether `free` bytes are enough for a database of `size` bytes."""
     text = f"{free // MEGABYTE} MB free in {folder}, the database has {size / MEGABYTE:.1f} MB"
     if free < max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * size):
-        return failure("disk", text, "Make room: when the disk is full, nothing can be changed any more.")
+        return failure("disk", text, "Make room: on a full disk nothing can be changed.")
     return passed("disk", text)
 
 
 def user_name(number: int) -> str:
+    """Return the name of a user of this machine, or the number where it has none."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:

@@ -1,48 +1,33 @@
-"""Finds out who answers at an address: its name, its certificate and one anonymous GET.
+"""Ask an address who answers there: the addresses of its name, its certificate, and one anonymous GET.
 
-For the doctor only. Nothing secret is sent, no redirect followed, no proxy used, and little is read.
+Nothing secret is sent, no redirect followed, no proxy used, and little is read.
 """
 
 import asyncio
-import errno
-import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Self
+from urllib.parse import urlsplit
 
+import httpx2
 import msgspec
 
 from gateway import __version__
+from gateway.airbyte.client import is_disconnect
 from gateway.airbyte.tls import verifying_tls
+from gateway.doctor.no_answer import NoAnswer, no_answer
 
-Kind = Literal["name", "refused", "timeout", "certificate", "no TLS", "broken"]
 MAX_BODY_BYTES = 256 * 1024
-PIECE_BYTES = 16 * 1024
 PORTS = {"http": 80, "https": 443}
-CERTIFICATE_FAULTS = {
-    9: "is not valid yet, or this machine's clock is wrong",
-    10: "has expired",
-    18: "is self-signed",
-    19: "is signed by an authority this machine does not know",
-    20: "is signed by an authority this machine does not know, or its intermediate certificate is not sent along",
-    21: "is signed by an authority this machine does not know, or its intermediate certificate is not sent along",
-    62: "is for another name",
-    64: "is for another address",
-}
-"""OpenSSL's X509_V_ERR_… in words."""
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})\b")
-
-
-class NoAnswer(Exception):
-    """Nobody answered; `kind` is for deciding, the text a sentence for people."""
-
-    def __init__(self, kind: Kind, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind = kind
+HEADERS = (
+    ("User-Agent", f"airbyte-client-gateway/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "identity"),
+    ("Connection", "close"),
+)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -75,106 +60,66 @@ class Address(msgspec.Struct, frozen=True):
 
 
 async def resolve(host: str, *, seconds: float) -> list[str]:
-    """The addresses of a name, in the order in which they are tried. Raises NoAnswer."""
-    async with _within(seconds, host, host):
+    """Return the addresses of a name, in the order in which they are tried. Raises NoAnswer."""
+    async with _within(seconds, asked=host, host=host):
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def certificate_end(address: Address, *, seconds: float) -> datetime:
-    """Until when the certificate is good, which it is now. Raises NoAnswer."""
-    async with _connected(msgspec.structs.replace(address, is_tls=True), seconds) as (_, writer):
+    """Return until when the certificate is good, after a handshake and nothing more. Raises NoAnswer."""
+    async with _within(seconds, asked=str(address), host=address.host):
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=verifying_tls())
         certificate = writer.get_extra_info("peercert")
+        writer.transport.abort()
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
 async def get(url: str, *, seconds: float) -> Reply:
-    """The answer to one GET. Raises NoAnswer."""
+    """Return the answer to one GET, with the first MAX_BODY_BYTES of its body at most. Raises NoAnswer.
+
+    The request goes straight to httpx2's transport: the layer above it reads proxies from the environment and
+    fails on a redirect whose address it cannot read.
+    """
     address = Address.of(url)
-    async with _connected(address, seconds) as (reader, writer):
-        writer.write(_request(urlsplit(url)))
-        head = await reader.readuntil(b"\r\n\r\n")
-        status = _STATUS.match(head)
-        if status is None:
-            raise NoAnswer("broken", f"{address} does not answer as HTTP")
-        fields = _fields(head)
+    async with _within(seconds, asked=str(address), host=address.host), _transport(is_tls=address.is_tls) as transport:
+        response = await transport.handle_async_request(httpx2.Request("GET", url, headers=HEADERS))
         return Reply(
-            status=int(status[1]),
-            content_type=fields.get("content-type", ""),
-            location=fields.get("location", ""),
-            body=await _body(reader, fields),
+            status=response.status_code,
+            content_type=response.headers.get("content-type", ""),
+            location=response.headers.get("location", ""),
+            body=await _beginning(response),
         )
 
 
-def _request(url: SplitResult) -> bytes:
-    lines = [
-        f"GET {url.path or '/'} HTTP/1.1",
-        f"Host: {url.netloc}",
-        f"User-Agent: airbyte-client-gateway/{__version__}",
-        "Accept: */*",
-        "Accept-Encoding: identity",
-        "Connection: close",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode("ascii")
+def _transport(*, is_tls: bool) -> httpx2.AsyncHTTPTransport:
+    # Without TLS no authority is needed, so a broken file of authorities must not matter: this one trusts nobody.
+    context = verifying_tls() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
 
 
-def _fields(head: bytes) -> dict[str, str]:
-    lines = head.decode("latin-1").split("\r\n")[1:]
-    return {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+async def _beginning(response: httpx2.Response) -> bytes:
+    """Read the body as it comes, to its end or the cap, also one that is cut short.
 
-
-async def _body(reader: asyncio.StreamReader, fields: dict[str, str]) -> bytes:
-    """Its beginning. Of a chunked one the sizes are left in: it is only looked through."""
-    length = fields.get("content-length", "")
-    most = min(int(length), MAX_BODY_BYTES) if length.isascii() and length.isdigit() else MAX_BODY_BYTES
+    It stays compressed if it is, although we asked for none: it could be a bomb.
+    """
     body = b""
-    while len(body) < most and (piece := await reader.read(min(PIECE_BYTES, most - len(body)))):
-        body += piece
-        if "transfer-encoding" in fields and body.endswith(b"0\r\n\r\n"):
-            break
-    return body.partition(b"\r\n")[2] if "transfer-encoding" in fields else body
+    async with aclosing(response.aiter_raw()) as pieces:
+        with suppress(httpx2.RemoteProtocolError):
+            async for piece in pieces:
+                body += piece
+                if len(body) >= MAX_BODY_BYTES:
+                    break
+    return body[:MAX_BODY_BYTES]
 
 
 @asynccontextmanager
-async def _connected(
-    address: Address, seconds: float
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async with _within(seconds, str(address), address.host):
-        tls = verifying_tls() if address.is_tls else None
-        reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
-        try:
-            yield reader, writer
-        finally:
-            writer.transport.abort()
-
-
-@asynccontextmanager
-async def _within(seconds: float, place: str, host: str) -> AsyncIterator[None]:
+async def _within(seconds: float, *, asked: str, host: str) -> AsyncIterator[None]:
     try:
-        with _translated(place, host):
-            async with asyncio.timeout(seconds):
-                yield
-    except TimeoutError:
-        raise NoAnswer("timeout", f"{place} does not answer within {seconds:g} s") from None
-
-
-@contextmanager
-def _translated(place: str, host: str) -> Iterator[None]:
-    """What the standard library raises, as NoAnswer."""
-    try:
-        yield
-    except TimeoutError:
-        raise
-    except socket.gaierror as error:
-        raise NoAnswer("name", f"{host} has no address: {error.strerror}") from None
-    except ssl.SSLCertVerificationError as error:
-        fault = CERTIFICATE_FAULTS.get(error.verify_code, f"does not verify: {error.verify_message}")
-        raise NoAnswer("certificate", f"the certificate of {place} {fault}") from None
-    except ssl.SSLError:
-        raise NoAnswer("no TLS", f"{place} does not speak TLS") from None
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionResetError, BrokenPipeError):
-        raise NoAnswer("broken", f"{place} breaks the connection off") from None
-    except OSError as error:
-        if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
-            raise NoAnswer("refused", f"nothing listens at {place}") from None
-        raise NoAnswer("refused", f"{place} cannot be reached: {error.strerror or error}") from None
+        async with asyncio.timeout(seconds):
+            yield
+    except httpx2.RemoteProtocolError as error:
+        does = "breaks the connection off" if is_disconnect(error) else "does not answer as HTTP"
+        raise NoAnswer("broken", f"{asked} {does}") from None
+    except (httpx2.TransportError, OSError) as error:
+        raise no_answer(error, asked=asked, host=host, seconds=seconds) from None

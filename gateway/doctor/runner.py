@@ -1,8 +1,10 @@
 """The order of the checks, and the time each of them has. None of them stops another, unless it rests on it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -11,54 +13,62 @@ from gateway.doctor.finding import Finding, failure, warning
 from gateway.doctor.installation import check_database, check_disk, check_files, check_proxies, check_settings
 from gateway.doctor.serving import check_served, check_serving
 from gateway.doctor.shared_backend import check_shared_limit
+from gateway.doctor.timings import Timings
 from gateway.doctor.upstream import check_airbyte, check_certificate, check_name
 from gateway.errors import DatabaseRefused, GatewayError
 from gateway.services import Services
 
-Check = Callable[[Services], AsyncGenerator[Finding, None]]
-
-ALL_SECONDS = 28.0
-"""For everything; with start and end of the process it is over in half a minute, whatever hangs."""
 STEPS = frozenset({"dns", "tls", "airbyte"})
-"""What fails here leaves nothing to look at further on the way to Airbyte."""
-SETTINGS: dict[str, tuple[Check, float]] = {"settings": (check_settings, 1.0)}
-STORED: dict[str, tuple[Check, float]] = {
-    "files": (check_files, 1.0),
-    "database": (check_database, 1.0),
-    "disk": (check_disk, 1.0),
-    "connections": (check_unmapped, 2.0),
-}
-SHARED: dict[str, tuple[Check, float]] = {"rate limit": (check_shared_limit, 4.0)}
-WAY: dict[str, tuple[Check, float]] = {
-    "dns": (check_name, 4.0),
-    "tls": (check_certificate, 4.0),
-    "airbyte": (check_airbyte, 13.0),
-}
+"""The way to Airbyte: after a failure of one of these nothing further can be checked."""
 
 log = structlog.get_logger()
 
 
-async def examine(
-    services: Services, *, is_serving: bool = False, refusal: DatabaseRefused | None = None
-) -> AsyncGenerator[Finding, None]:
-    """Each finding as it is made. `is_serving`: this very process serves.
+class Check(NamedTuple):
+    """A check, the name that its own failure is told under, and the seconds it has."""
 
-    `services` are open, unless the database was refused: with its `refusal` everything else is looked at.
+    name: str
+    findings: Callable[[Services], AsyncGenerator[Finding, None]]
+    seconds: float
+
+
+async def run_checks(
+    services: Services,
+    *,
+    is_serving: bool = False,
+    refusal: DatabaseRefused | None = None,
+    timings: Timings | None = None,
+) -> AsyncGenerator[Finding, None]:
+    """Yield each finding as it is made. `is_serving`: this very process serves.
+
+    `services` are open, unless the database was refused: with its `refusal` everything else is checked.
     """
-    end = asyncio.get_running_loop().time() + ALL_SECONDS
-    local = {**SETTINGS, **({} if refusal else STORED), "proxies": (check_proxies, 1.0), **SHARED}
-    served = {"gateway": (check_served if is_serving else check_serving, 9.0)}
-    beyond = {} if refusal else {"connections": (check_mapped, ALL_SECONDS)}
+    timings = timings or Timings()
+    end = _now() + timings.everything
     if refusal is not None:
-        yield failure("database", str(refusal), "Nothing that is stored was looked at.")
-    for name, (check, seconds) in {**local, **served}.items():
-        async for finding in bounded(name, check(services), min(end, _now() + seconds)):
-            yield finding
-    for name, (check, seconds) in {**WAY, **beyond}.items():
-        async for finding in bounded(name, check(services), min(end, _now() + seconds)):
+        yield failure("database", str(refusal), "Nothing that is stored was checked.")
+    for check in _checks(timings, is_serving=is_serving, has_database=refusal is None):
+        async for finding in bounded(check.name, check.findings(services), min(end, _now() + check.seconds)):
             yield finding
             if finding.level == "fail" and finding.check in STEPS:
                 return
+
+
+def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterator[Check]:
+    yield Check("settings", check_settings, timings.machine_check)
+    if has_database:
+        yield Check("files", check_files, timings.machine_check)
+        yield Check("database", check_database, timings.machine_check)
+        yield Check("disk", check_disk, timings.machine_check)
+        yield Check("connections", check_unmapped, timings.stored_check)
+    yield Check("proxies", check_proxies, timings.machine_check)
+    yield Check("rate limit", check_shared_limit, timings.limit_check)
+    yield Check("gateway", partial(check_served if is_serving else check_serving, timings), timings.serving_check)
+    yield Check("dns", partial(check_name, timings), timings.address_check)
+    yield Check("tls", partial(check_certificate, timings), timings.address_check)
+    yield Check("airbyte", partial(check_airbyte, timings), timings.airbyte_check)
+    if has_database:
+        yield Check("connections", check_mapped, timings.everything)
 
 
 def _now() -> float:
@@ -66,7 +76,7 @@ def _now() -> float:
 
 
 async def bounded(name: str, findings: AsyncGenerator[Finding, None], end: float) -> AsyncGenerator[Finding, None]:
-    """What a check finds until then; what goes wrong with the check itself is a finding too."""
+    """Yield what a check finds until `end`, in the event loop's time. The check's own failure is a finding too."""
     async with aclosing(findings):
         while True:
             try:
@@ -74,15 +84,15 @@ async def bounded(name: str, findings: AsyncGenerator[Finding, None], end: float
                     finding = await anext(findings, None)
             except TimeoutError:
                 make = failure if name in STEPS else warning
-                yield make(name, "took too long: what is not listed was not looked at", "Try again.")
+                yield make(name, "took too long: what is not listed was not checked", "Try again.")
                 return
             except GatewayError as error:
-                yield failure(name, f"could not be looked at: {error}", "Try again.")
+                yield failure(name, f"could not be checked: {error}", "Try again.")
                 return
             except Exception as error:
                 # Whatever it was, the other checks may well say what is wrong.
                 log.exception("check_failed", check=name)
-                yield failure(name, f"could not be looked at: {type(error).__name__}", "The log says more.")
+                yield failure(name, f"could not be checked: {type(error).__name__}", "The log says more.")
                 return
             if finding is None:
                 return

@@ -1,43 +1,43 @@
-"""Checks of the gateway as callers meet it: whether it runs, what is at its public address, who forwards to it."""
+"""Check the gateway as callers meet it: whether it runs, what is at its public address, who forwards to it."""
 
 from collections.abc import AsyncGenerator
 
 from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.probe import Address, NoAnswer, Reply, get
+from gateway.doctor.no_answer import NoAnswer
+from gateway.doctor.probe import Address, Reply, get
+from gateway.doctor.timings import Timings
 from gateway.errors import Unauthorized
 from gateway.services import Services
 from gateway.settings import ServerSettings
 from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
-LOCAL_SECONDS = 1.5
-PUBLIC_SECONDS = 3.0
-NOWHERE = "/api/v1/doctor"
-"""No such call. Without a key it is refused all the same, and only by a gateway in these words."""
+UNKNOWN_ROUTE = "/api/v1/doctor"
+"""There is no such call. Without a key it is answered 401 all the same, in words that only a gateway uses."""
 SIGN_IN = "/dashboard/sign-in"
 INSECURE = b"did not come over HTTPS"
-"""What that page says when it was not asked over HTTPS, as far as the gateway knows."""
-WELL = b'{"status":"ok"}'
+"""That page's words when the gateway does not know that it was asked over HTTPS."""
+HEALTHY = b'{"status":"ok"}'
 ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on
 SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
 
-async def check_serving(services: Services) -> AsyncGenerator[Finding, None]:
-    """From another process than the one that serves."""
+async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Check from another process than the one that serves."""
     local = _local_url(services.settings.server)
-    running, runs = await _running(local)
+    running, runs = await _running(local, seconds=timings.local_probe)
     yield running
-    async for finding in _public(services.settings.server, local, is_running=runs):
+    async for finding in _public(services.settings.server, local, is_running=runs, seconds=timings.public_probe):
         yield finding
     if runs:
-        yield await _forwarding_told_by(local)
+        yield await _forwarding_told_by(local, seconds=timings.local_probe)
 
 
-async def check_served(services: Services) -> AsyncGenerator[Finding, None]:
-    """From the process that serves."""
+async def check_served(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Check from the process that serves."""
     server = services.settings.server
-    async for finding in _public(server, _local_url(server), is_running=True):
+    async for finding in _public(server, _local_url(server), is_running=True, seconds=timings.public_probe):
         yield finding
     # The public address was asked before: if a proxy is there that nobody declared, it has been counted now.
     yield _forwarding(services.metrics.forwarded_untrusted)
@@ -48,34 +48,36 @@ def _local_url(server: ServerSettings) -> str:
     return f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
 
 
-async def _running(local: str) -> tuple[Finding, bool]:
+async def _running(local: str, *, seconds: float) -> tuple[Finding, bool]:
+    """Return what answers at `local`, and whether it is a gateway."""
     try:
-        reply = await get(f"{local}/healthz", seconds=LOCAL_SECONDS)
-    except NoAnswer as trouble:
-        if trouble.kind == "refused":
+        reply = await get(f"{local}/healthz", seconds=seconds)
+    except NoAnswer as nobody:
+        if nobody.kind == "refused":
             return passed("gateway", f"does not run at {local}"), False
-        return warning("gateway", str(trouble), "See what it is that listens there."), False
-    if WELL in reply.body:
+        return warning("gateway", str(nobody), "Find out what listens there."), False
+    if HEALTHY in reply.body:
         return passed("gateway", f"runs at {local}"), True
     advice = "Stop it, or give the gateway another server.port."
     return warning("gateway", f"something else answers at {local} ({reply.status})", advice), False
 
 
-async def _public(server: ServerSettings, local: str, *, is_running: bool) -> AsyncGenerator[Finding, None]:
+async def _public(
+    server: ServerSettings, local: str, *, is_running: bool, seconds: float
+) -> AsyncGenerator[Finding, None]:
     url = server.public_url.rstrip("/")
     if not url:
         return
     try:
-        reply = await get(url + NOWHERE, seconds=PUBLIC_SECONDS)
-    except NoAnswer as trouble:
-        advice = advice_for(trouble, Address.of(url), SETTING)
-        make = failure if is_running or trouble.kind == "certificate" else warning
-        yield make("public url", str(trouble), advice)
+        reply = await get(url + UNKNOWN_ROUTE, seconds=seconds)
+    except NoAnswer as nobody:
+        make = failure if is_running or nobody.kind == "certificate" else warning
+        yield make("public url", str(nobody), advice_for(nobody, Address.of(url), SETTING))
         return
     judged = _judged(url, reply, local, is_running=is_running)
     yield judged
     if judged.level == "ok" and Address.of(url).is_tls:
-        async for finding in _scheme(url):
+        async for finding in _scheme(url, seconds=seconds):
             yield finding
 
 
@@ -94,10 +96,10 @@ def _judged(url: str, reply: Reply, local: str, *, is_running: bool) -> Finding:
     return failure("public url", f"{url} shows {what} ({reply.status}) instead of the gateway's answer", advice)
 
 
-async def _scheme(url: str) -> AsyncGenerator[Finding, None]:
-    """Whether the gateway knows that it was asked over HTTPS. A proxy that keeps pages to itself tells nothing."""
+async def _scheme(url: str, *, seconds: float) -> AsyncGenerator[Finding, None]:
+    """Check that the gateway knows it was asked over HTTPS. Find nothing where a proxy does not pass pages on."""
     try:
-        reply = await get(url + SIGN_IN, seconds=PUBLIC_SECONDS)
+        reply = await get(url + SIGN_IN, seconds=seconds)
     except NoAnswer:
         return
     if INSECURE in reply.body:
@@ -108,11 +110,11 @@ async def _scheme(url: str) -> AsyncGenerator[Finding, None]:
         )
 
 
-async def _forwarding_told_by(local: str) -> Finding:
+async def _forwarding_told_by(local: str, *, seconds: float) -> Finding:
     try:
-        reply = await get(f"{local}/metrics", seconds=LOCAL_SECONDS)
-    except NoAnswer as trouble:
-        return passed("forwarding", f"not known: {trouble}")
+        reply = await get(f"{local}/metrics", seconds=seconds)
+    except NoAnswer as nobody:
+        return passed("forwarding", f"not known: {nobody}")
     lines = reply.body.decode("utf-8", "replace").splitlines()
     counts = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{FORWARDED_UNTRUSTED}_total ")]
     if not counts:
@@ -123,8 +125,9 @@ async def _forwarding_told_by(local: str) -> Finding:
 def _forwarding(count: int) -> Finding:
     if not count:
         return passed("forwarding", "no request came through a proxy that is not trusted")
+    requests = "1 request" if count == 1 else f"{count} requests"
     return warning(
         "forwarding",
-        f"since its start {count} request{'' if count == 1 else 's'} came with X-Forwarded-For from who is not trusted",
-        "If a proxy of yours is in front, put its address into server.trusted_proxies; else all callers look like one.",
+        f"since its start {requests} came with X-Forwarded-For from an address that is not trusted",
+        "If it is your proxy, put its address into server.trusted_proxies: without it all callers look like one.",
     )

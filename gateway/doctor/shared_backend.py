@@ -1,4 +1,4 @@
-"""Checks of what several gateways share: the server that counts for all of them."""
+"""Check the server that counts calls for several gateways."""
 
 from collections.abc import AsyncGenerator
 
@@ -7,11 +7,11 @@ from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.services import Services
 
 CHECK = "rate limit"
-KEEPS_ALL = "noeviction"
+FORGETS_NOTHING = "noeviction"
 
 
 async def check_shared_limit(services: Services) -> AsyncGenerator[Finding, None]:
-    """Nothing to say of a gateway that counts in its own memory."""
+    """Check that the server answers and forgets nothing. Find nothing where a gateway counts in its own memory."""
     rate_limit = services.settings.rate_limit
     if not rate_limit.is_shared:
         return
@@ -20,15 +20,15 @@ async def check_shared_limit(services: Services) -> AsyncGenerator[Finding, None
     except BackendUnavailable as reason:
         yield failure(
             CHECK,
-            f"{rate_limit.backend} is away: {reason}",
-            "Until it is back each gateway allows its share of every limit. See that it runs, and rate_limit.backend.",
+            f"{rate_limit.backend} is unavailable: {reason}",
+            "Until it is back each gateway allows its share of every limit. Start it, or correct rate_limit.backend.",
         )
         return
-    if facts.limit_bytes and facts.eviction != KEEPS_ALL:
+    if facts.limit_bytes and facts.eviction != FORGETS_NOTHING:
         yield warning(
             CHECK,
             f"{rate_limit.backend} may forget what was counted: its maxmemory-policy is {facts.eviction}",
-            f"Set maxmemory-policy {KEEPS_ALL}: what is forgotten is a limit begun anew.",
+            f"Set maxmemory-policy {FORGETS_NOTHING}: a key whose calls are forgotten has its whole limit again.",
         )
         return
     yield passed(CHECK, f"counted together at {rate_limit.backend}; {facts.name}")

@@ -1,4 +1,4 @@
-"""Checks of the way to Airbyte, each step resting on the one before: name, certificate, credentials, version, clock."""
+"""Check the way to Airbyte, each step resting on the one before: name, certificate, credentials, version, clock."""
 
 import asyncio
 import ipaddress
@@ -8,42 +8,43 @@ from urllib.parse import urlsplit
 from gateway.doctor.advice import advice_for
 from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.probe import Address, NoAnswer, certificate_end, resolve
+from gateway.doctor.no_answer import NoAnswer
+from gateway.doctor.probe import Address, certificate_end, resolve
+from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamError
 from gateway.services import Services
 
 CLOCK_SKEW_SECONDS = 30
 CERTIFICATE_DAYS = 14
 MOST_ADDRESSES = 3
-RESOLVE_SECONDS = 3.0
-HANDSHAKE_SECONDS = 3.0
-ANSWER_SECONDS = 6.0
-SLOW = "See how Airbyte's server is doing."
+SLOW = "Find out what keeps Airbyte's server busy."
 SETTING = "airbyte.base_url"
 
 
-async def check_name(services: Services) -> AsyncGenerator[Finding, None]:
+async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Find the addresses of Airbyte's host, if it has a name."""
     host = urlsplit(services.settings.airbyte.base_url).hostname or ""
     if not services.airbyte.is_remote or _is_address(host):
         return
     address = Address.of(services.settings.airbyte.base_url)
     try:
-        found = await resolve(host, seconds=RESOLVE_SECONDS)
-    except NoAnswer as trouble:
-        yield failure("dns", str(trouble), advice_for(trouble, address, SETTING))
+        found = await resolve(host, seconds=timings.resolve)
+    except NoAnswer as nobody:
+        yield failure("dns", str(nobody), advice_for(nobody, address, SETTING))
         return
     more = f" and {len(found) - MOST_ADDRESSES} more" if len(found) > MOST_ADDRESSES else ""
     yield passed("dns", f"{host} is {', '.join(found[:MOST_ADDRESSES])}{more}")
 
 
-async def check_certificate(services: Services) -> AsyncGenerator[Finding, None]:
+async def check_certificate(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Verify Airbyte's certificate, and warn some time before it ends."""
     address = Address.of(services.settings.airbyte.base_url)
     if not (services.airbyte.is_remote and address.is_tls):
         return
     try:
-        end = await certificate_end(address, seconds=HANDSHAKE_SECONDS)
-    except NoAnswer as trouble:
-        yield failure("tls", str(trouble), advice_for(trouble, address, SETTING))
+        end = await certificate_end(address, seconds=timings.handshake)
+    except NoAnswer as nobody:
+        yield failure("tls", str(nobody), advice_for(nobody, address, SETTING))
         return
     days = (end - services.clock.now()).days
     text = f"the certificate of {address.host} verifies and ends on {end:%Y-%m-%d}, in {days} days"
@@ -53,20 +54,21 @@ async def check_certificate(services: Services) -> AsyncGenerator[Finding, None]
         yield passed("tls", text)
 
 
-async def check_airbyte(services: Services) -> AsyncGenerator[Finding, None]:
+async def check_airbyte(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Call Airbyte with our credentials, then compare its clock and its version."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(timings.answer):
             workspaces = await services.airbyte.workspaces(offset=0)
     except TimeoutError:
-        yield failure("airbyte", f"no answer within {ANSWER_SECONDS:g} s", SLOW)
+        yield failure("airbyte", f"no answer within {timings.answer:g} s", SLOW)
         return
     except UpstreamError as error:
-        yield await diagnose(error, services)
+        yield await diagnose(error, services, timings)
         return
     yield passed("airbyte", f"answers; the credential sees {len(workspaces)} workspaces")
     yield _clock(services)
     if workspaces:
-        yield await _job_order(services, workspaces[0].workspace_id)
+        yield await _job_order(timings, services, workspaces[0].workspace_id)
 
 
 def _is_address(host: str) -> bool:
@@ -80,17 +82,21 @@ def _is_address(host: str) -> bool:
 def _clock(services: Services) -> Finding:
     skew = round((services.clock.now() - services.airbyte.now()).total_seconds())
     if abs(skew) > CLOCK_SKEW_SECONDS:
-        return failure("clock", f"{abs(skew)} s {'ahead of' if skew > 0 else 'behind'} Airbyte's", "Run NTP.")
+        return failure(
+            "clock",
+            f"{abs(skew)} s {'ahead of' if skew > 0 else 'behind'} Airbyte's",
+            "Synchronise the clocks of both machines (NTP).",
+        )
     return passed("clock", "agrees with Airbyte's")
 
 
-async def _job_order(services: Services, workspace_id: str) -> Finding:
-    """Servers before 1.0 fail on any `orderBy`, and nothing tells them apart sooner."""
+async def _job_order(timings: Timings, services: Services, workspace_id: str) -> Finding:
+    """Ask for jobs in an order: servers before 1.0 fail on any `orderBy`, and nothing tells them apart sooner."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(timings.answer):
             await services.airbyte.jobs_updated_since([workspace_id], services.airbyte.now(), offset=0)
     except TimeoutError:
-        return failure("airbyte version", f"no list of jobs within {ANSWER_SECONDS:g} s", SLOW)
+        return failure("airbyte version", f"no list of jobs within {timings.answer:g} s", SLOW)
     except UpstreamError as error:
         return failure(
             "airbyte version",

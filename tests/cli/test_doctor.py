@@ -1,6 +1,7 @@
 """gateway doctor."""
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,15 @@ from tests.cli.conftest import Airbyte, Cli, invoke, listens, running, serving, 
 from tests.support import BOUND_SECONDS
 
 FORWARDING = b"X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_gateway_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep a port taken where nothing listens: on the default one a gateway of this machine's may run."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("GATEWAY_SERVER_PORT", str(taken.getsockname()[1]))
+        yield
 
 
 @pytest.fixture
@@ -214,8 +224,9 @@ def proxy(port: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(("trusted", "level"), [("[]", "warn"), ('["127.0.0.1"]', "ok")], ids=["forgotten", "declared"])
 def test_a_proxy_that_nobody_declared_is_found_by_asking_through_it(
-    doctored: Cli, airbyte: Airbyte, trusted: str, level: str
+    doctored: Cli, airbyte: Airbyte, monkeypatch: pytest.MonkeyPatch, trusted: str, level: str
 ) -> None:
+    monkeypatch.delenv("GATEWAY_SERVER_PORT")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with proxy(port) as public_url:
@@ -233,7 +244,8 @@ def test_a_proxy_that_nobody_declared_is_found_by_asking_through_it(
 def test_ctrl_c_ends_it_in_the_middle_without_a_traceback(doctored: Cli, airbyte: Airbyte) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         set_base_url(doctored, airbyte, f"http://127.0.0.1:{silent.getsockname()[1]}/api/public/v1")
-        with running("doctor", folder=doctored.folder) as program:
+        port = os.environ["GATEWAY_SERVER_PORT"]
+        with running("doctor", folder=doctored.folder, GATEWAY_SERVER_PORT=port) as program:
             program.wait_for_line(program.out, "^ok    gateway")
             program.send(signal.SIGINT)
             status = program.wait()

@@ -10,6 +10,9 @@ from tests.faults.fault import head_of
 TLS_HANDSHAKE = b"\x16"
 SILENCE = b"silence"
 """Take the request and never answer."""
+DRIP = b"drip"
+"""Answer with one header field after the other, without end."""
+DRIP_SECONDS = 0.01
 
 
 def page(status: int, text: str = "<html></html>", *fields: str, content_type: str = "text/html") -> bytes:
@@ -17,11 +20,27 @@ def page(status: int, text: str = "<html></html>", *fields: str, content_type: s
     return head_of(status, f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *fields) + body
 
 
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """Send a header field now and then, until the other end is gone."""
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        await writer.drain()
+        await asyncio.sleep(DRIP_SECONDS)
+        writer.write(b"X: y\r\n")
+
+
 @asynccontextmanager
 async def canned(
-    answers: Mapping[str, bytes] | bytes, *, tls: ssl.SSLContext | None = None, heard: list[str] | None = None
+    answers: Mapping[str, bytes] | bytes,
+    *,
+    tls: ssl.SSLContext | None = None,
+    answers_tls: bool = True,
+    heard: list[str] | None = None,
 ) -> AsyncIterator[str]:
-    """`host:port` of the server. `heard` gets the heads of requests."""
+    """Serve, and give `host:port` of the server. `heard` gets the heads of requests.
+
+    Asked over TLS, a server without it complains in plain text, as nginx does; or, without `answers_tls`, closes.
+    """
     open_writers: set[asyncio.StreamWriter] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,8 +48,9 @@ async def canned(
         with suppress(OSError, asyncio.IncompleteReadError):
             first = await reader.readexactly(1)
             if first == TLS_HANDSHAKE:
-                writer.write(head_of(400, "Connection: close"))
-                await writer.drain()
+                if answers_tls:
+                    writer.write(head_of(400, "Connection: close"))
+                    await writer.drain()
                 writer.close()
                 return
             head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -39,6 +59,8 @@ async def canned(
             data = answers if isinstance(answers, bytes) else answers.get(head.split(" ")[1], page(404))
             if data == SILENCE:
                 await reader.read()
+            elif data == DRIP:
+                await drip(writer)
             else:
                 writer.write(data)
                 await writer.drain()

@@ -2,13 +2,13 @@
 
 import pytest
 
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.sandbox import Answer
 from tests.support import World
 
 
 async def findings(world: World) -> list[Finding]:
-    found = [finding async for finding in examine(world.services, is_serving=True)]
+    found = [finding async for finding in run_checks(world.services, is_serving=True)]
     return [finding for finding in found if finding.check.startswith("connection")]
 
 
@@ -43,13 +43,13 @@ async def test_airbyte_s_connections_that_are_nobody_s_are_counted_for_each_work
     assert sorted((finding.level, finding.text, finding.advice) for finding in told) == [
         (
             "ok",
-            "1 of Airbyte's in workspace Work are no client's",
-            f"If they are to be: gateway connection import --client SLUG --workspace {first}",
+            "1 of Airbyte's in workspace Work belong to no client",
+            f"To give them to a client: gateway connection import --client SLUG --workspace {first}",
         ),
         (
             "ok",
-            "2 of Airbyte's in workspace Globex are no client's",
-            f"If they are to be: gateway connection import --client SLUG --workspace {second}",
+            "2 of Airbyte's in workspace Globex belong to no client",
+            f"To give them to a client: gateway connection import --client SLUG --workspace {second}",
         ),
     ]
 
@@ -88,7 +88,7 @@ async def test_a_mapping_that_airbyte_denies_is_a_failure(world: World, status: 
     assert failed.text == f"Shop: Airbyte does not show {theirs} ({status} from Airbyte)"
 
 
-async def test_trouble_on_the_way_is_told_and_what_was_found_stays(world: World) -> None:
+async def test_an_airbyte_that_fails_in_the_middle_is_told(world: World) -> None:
     await world.client_with_key()
     await world.mapped_connection()
     world.sandbox.faults.answer_with(Answer(404), times=9, when=lambda _, path: path.endswith("/connections"))
@@ -96,4 +96,4 @@ async def test_trouble_on_the_way_is_told_and_what_was_found_stays(world: World)
     (finding,) = await findings(world)
 
     assert finding.level == "fail"
-    assert finding.text.startswith("could not be looked at: ")
+    assert finding.text.startswith("could not be checked: ")

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.doctor.installation import free_disk, user_name
 from tests.support import World
 
@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 
 
 async def findings(world: World, check: str) -> list[Finding]:
-    return [finding async for finding in examine(world.services, is_serving=True) if finding.check == check]
+    return [finding async for finding in run_checks(world.services, is_serving=True) if finding.check == check]
 
 
 def with_secret_in(world: World, *files: Path) -> World:
@@ -58,11 +58,11 @@ async def test_a_folder_where_everybody_can_replace_the_database_is_told(
 
 
 async def test_a_file_that_went_away_stops_no_other_check(world: World, tmp_path: Path) -> None:
-    found = [finding async for finding in examine(with_secret_in(world, tmp_path / "gone").services, is_serving=True)]
-
-    assert [finding.text for finding in found if finding.level == "fail"] == [
-        "could not be looked at: FileNotFoundError"
+    found = [
+        finding async for finding in run_checks(with_secret_in(world, tmp_path / "gone").services, is_serving=True)
     ]
+
+    assert [finding.text for finding in found if finding.level == "fail"] == ["could not be checked: FileNotFoundError"]
     assert found[-1].check == "connections"
 
 

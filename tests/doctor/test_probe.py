@@ -1,12 +1,17 @@
 """One anonymous question to an address: what is sent, what is read, and what is said when nobody answers."""
 
+import errno
+import gzip
 import socket
+from pathlib import Path
 
 import pytest
 
-from gateway.doctor import probe
-from gateway.doctor.probe import Address, NoAnswer, get, resolve
-from tests.doctor.canned import SILENCE, canned, page
+from gateway.doctor.no_answer import NoAnswer, no_answer
+from gateway.doctor.probe import MAX_BODY_BYTES, Address, certificate_end, get, resolve
+from tests.doctor.canned import DRIP, SILENCE, canned, page
+from tests.faults.fault import head_of
+from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, trust
 from tests.support import BOUND_SECONDS
 
 REDIRECT = page(302, "", "Location: http://127.0.0.1:1/elsewhere")
@@ -39,10 +44,32 @@ async def test_a_chunked_body_is_read() -> None:
 
 
 async def test_no_more_is_read_than_is_looked_through() -> None:
-    async with canned(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * probe.MAX_BODY_BYTES) as address:
+    async with canned(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * MAX_BODY_BYTES) as address:
         reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
 
-    assert len(reply.body) == probe.MAX_BODY_BYTES
+    assert len(reply.body) == MAX_BODY_BYTES
+
+
+async def test_a_compressed_body_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(100 * MAX_BODY_BYTES))
+    async with canned(head_of(200, "Content-Encoding: gzip", f"Content-Length: {len(bomb)}") + bomb) as address:
+        reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
+
+    assert reply.body == bomb
+
+
+async def test_a_body_cut_short_is_looked_through_all_the_same() -> None:
+    async with canned(head_of(200, "Content-Length: 100") + b"the beginning") as address:
+        reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
+
+    assert reply.body == b"the beginning"
+
+
+async def test_a_redirect_to_nonsense_is_told_as_it_stands() -> None:
+    async with canned(page(302, "", "Location: http://[::")) as address:
+        reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
+
+    assert (reply.status, reply.location) == (302, "http://[::")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +90,9 @@ async def test_what_is_no_http_server_is_told(data: bytes, sentence: str) -> Non
     assert (raised.value.kind, str(raised.value)) == ("broken", f"{address} {sentence}")
 
 
-async def test_silence_is_given_up() -> None:
-    async with canned(SILENCE) as address:
+@pytest.mark.parametrize("data", [SILENCE, DRIP], ids=["nothing comes", "a field now and then"])
+async def test_an_answer_that_does_not_end_is_given_up(data: bytes) -> None:
+    async with canned(data) as address:
         with pytest.raises(NoAnswer) as raised:
             await get(f"http://{address}/", seconds=0.1)
 
@@ -74,11 +102,57 @@ async def test_silence_is_given_up() -> None:
 async def test_a_closed_port_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(NoAnswer) as raised:
-            await get(f"http://{address}/", seconds=BOUND_SECONDS)
+        address = Address("127.0.0.1", taken.getsockname()[1], is_tls=True)
+        for question in (
+            get(f"http://{address}/", seconds=BOUND_SECONDS),
+            certificate_end(address, seconds=BOUND_SECONDS),
+        ):
+            with pytest.raises(NoAnswer) as raised:
+                await question
+            assert (raised.value.kind, str(raised.value)) == ("refused", f"nothing listens at {address}")
 
-    assert (raised.value.kind, str(raised.value)) == ("refused", f"nothing listens at {address}")
+
+async def test_a_handshake_that_is_broken_off_is_told_from_plain_text() -> None:
+    async with canned(b"", answers_tls=False) as address:
+        for question in (
+            get(f"https://{address}/", seconds=BOUND_SECONDS),
+            certificate_end(Address.of(f"https://{address}"), seconds=BOUND_SECONDS),
+        ):
+            with pytest.raises(NoAnswer) as raised:
+                await question
+            assert (raised.value.kind, str(raised.value)) == ("broken", f"{address} breaks the connection off")
+
+
+async def test_a_tls_server_that_breaks_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = certificate(tmp_path, *RIGHT_NAME)
+    trust(tmp_path, monkeypatch)
+    async with canned(b"HTTP/1.1 200", tls=tls) as address:
+        with pytest.raises(NoAnswer) as raised:
+            await get(f"https://{address}/", seconds=BOUND_SECONDS)
+
+    assert str(raised.value) == f"{address} breaks the connection off"
+
+
+@pytest.mark.parametrize(
+    ("errors", "sentence"),
+    [
+        (
+            (OSError(errno.ENETUNREACH, "Network is unreachable"),),
+            "a.example:1 cannot be reached: Network is unreachable",
+        ),
+        (
+            (OSError(errno.ENETUNREACH, "Network is unreachable"), ConnectionRefusedError(errno.ECONNREFUSED, "")),
+            "nothing listens at a.example:1",
+        ),
+        ((TimeoutError(errno.ETIMEDOUT, "Connection timed out"),), "a.example:1 does not answer within 3 s"),
+    ],
+    ids=["unreachable", "refused by one of two", "no packet comes back"],
+)
+def test_of_several_addresses_the_most_telling_failure_is_told(errors: tuple[OSError, ...], sentence: str) -> None:
+    error = OSError("All connection attempts failed")
+    error.__cause__ = ExceptionGroup("multiple connection attempts failed", errors)
+
+    assert str(no_answer(error, asked="a.example:1", host="a.example", seconds=3.0)) == sentence
 
 
 async def test_a_name_is_resolved_once_for_each_address() -> None:

@@ -1,4 +1,4 @@
-"""What `doctor` finds and what it advises."""
+"""What the doctor finds and what it advises."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.doctor.finding import passed
 from gateway.doctor.runner import bounded
 from gateway.errors import GatewayError, StorageUnavailable
@@ -16,7 +16,7 @@ from tests.support import World, running_gateway
 
 
 async def findings(world: World) -> dict[str, Finding]:
-    return {finding.check: finding async for finding in examine(world.services, is_serving=True)}
+    return {finding.check: finding async for finding in run_checks(world.services, is_serving=True)}
 
 
 async def test_a_sound_installation_has_nothing_wrong(world: World) -> None:
@@ -116,7 +116,9 @@ async def test_a_clock_that_differs_from_airbyte_s_is_told(world: World) -> None
 
     finding = (await findings(world))["clock"]
 
-    assert finding == Finding("clock", "fail", text="120 s behind Airbyte's", advice="Run NTP.")
+    assert finding == Finding(
+        "clock", "fail", text="120 s behind Airbyte's", advice="Synchronise the clocks of both machines (NTP)."
+    )
 
 
 GOOD = passed("disk", "well")
@@ -133,10 +135,10 @@ async def trouble(error: Exception | None) -> AsyncGenerator[Finding, None]:
 @pytest.mark.parametrize(
     ("error", "level", "text"),
     [
-        (None, "warn", "took too long: what is not listed was not looked at"),
-        (StorageUnavailable(), "fail", "could not be looked at: Storage is unavailable"),
-        (GatewayError("a sentence"), "fail", "could not be looked at: a sentence"),
-        (ZeroDivisionError("not for people"), "fail", "could not be looked at: ZeroDivisionError"),
+        (None, "warn", "took too long: what is not listed was not checked"),
+        (StorageUnavailable(), "fail", "could not be checked: Storage is unavailable"),
+        (GatewayError("a sentence"), "fail", "could not be checked: a sentence"),
+        (ZeroDivisionError("not for people"), "fail", "could not be checked: ZeroDivisionError"),
     ],
 )
 async def test_what_goes_wrong_with_a_check_is_a_finding_and_what_it_found_stays(

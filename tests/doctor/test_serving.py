@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.errors import Unauthorized
 from tests.doctor.canned import canned, page
 from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, trust
@@ -12,7 +12,7 @@ from tests.support import running_gateway
 
 OURS = page(401, f'{{"error":"{Unauthorized.message}"}}', content_type="application/json")
 HEALTHY = page(200, '{"status":"ok"}', content_type="application/json")
-NOWHERE = "/api/v1/doctor"
+UNKNOWN_ROUTE = "/api/v1/doctor"
 
 
 async def found(
@@ -22,7 +22,7 @@ async def found(
     findings: dict[str, list[Finding]] = {}
     server = {"public_url": public_url, "port": port}
     async with running_gateway(folder, server=server) as world:
-        async for finding in examine(world.services, is_serving=is_serving):
+        async for finding in run_checks(world.services, is_serving=is_serving):
             findings.setdefault(finding.check, []).append(finding)
     return findings
 
@@ -76,7 +76,7 @@ async def test_the_running_gateway_is_asked_who_forwards(tmp_path: Path, metrics
             "redirects to https://gateway.example/api/v1/doctor",
             "write the address it leads to into server.public_url",
         ),
-        (b"", "fail", "breaks the connection off", "See what it is that listens"),
+        (b"", "fail", "breaks the connection off", "Find out what listens"),
     ],
     ids=["ours", "web page", "sign-in", "other JSON", "bad gateway", "redirect", "nothing"],
 )
@@ -84,7 +84,7 @@ async def test_what_answers_at_the_public_address_is_recognised(
     tmp_path: Path, answer: bytes, level: str, text: str, advice: str
 ) -> None:
     heard: list[str] = []
-    async with canned({f"/base{NOWHERE}": answer}, heard=heard) as address:
+    async with canned({f"/base{UNKNOWN_ROUTE}": answer}, heard=heard) as address:
         (finding,) = (await found(tmp_path, f"http://{address}/base/", is_serving=True))["public url"]
 
     assert (finding.level, text in finding.text, advice in finding.advice) == (level, True, True), finding
@@ -136,7 +136,7 @@ async def test_the_real_gateway_behind_a_proxy_that_tells_nothing_does_not_know_
     (tmp_path / "gateway.db").unlink()
     levels = []
     for text in answers:
-        async with canned({NOWHERE: OURS, "/dashboard/sign-in": page(200, text)}, tls=tls) as address:
+        async with canned({UNKNOWN_ROUTE: OURS, "/dashboard/sign-in": page(200, text)}, tls=tls) as address:
             levels.append([each.level for each in (await found(tmp_path, f"https://{address}"))["public url"]])
             (tmp_path / "gateway.db").unlink()
 
@@ -150,7 +150,7 @@ async def test_a_forwarding_header_from_who_is_not_trusted_is_counted(
     headers = {} if forwarded_for is None else {"X-Forwarded-For": forwarded_for}
     async with running_gateway(tmp_path) as world:
         await world.http.get("/api/v1/status", headers=headers)
-        findings = [finding async for finding in examine(world.services, is_serving=True)]
+        findings = [finding async for finding in run_checks(world.services, is_serving=True)]
 
     (finding,) = (finding for finding in findings if finding.check == "forwarding")
     assert (finding.level == "warn") == bool(forwarded_for)

@@ -49,12 +49,12 @@ async def test_a_server_that_forgets_is_remarked_on(tmp_path: Path, gateway_fold
     assert (found.level, "allkeys-lru" in found.text, "noeviction" in found.advice) == ("warn", True, True)
 
 
-async def test_a_server_that_is_away_is_a_failure(tmp_path: Path, gateway_folder: Path) -> None:
+async def test_a_server_that_is_unavailable_is_a_failure(tmp_path: Path, gateway_folder: Path) -> None:
     server = ValkeyServer(tmp_path, 9, PASSWORD)
 
     found = await finding(gateway_folder, server.url)
 
     assert found
     assert found.level == "fail"
-    assert "redis://:********@127.0.0.1:9/0 is away: " in found.text
+    assert "redis://:********@127.0.0.1:9/0 is unavailable: " in found.text
     assert PASSWORD not in found.text + found.advice

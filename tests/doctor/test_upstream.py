@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.doctor.base_url import alternatives, diagnose
+from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamUnreachable
 from tests.doctor.canned import SILENCE, canned, page
 from tests.faults.conftest import Front, front_of, theirs
@@ -17,10 +18,10 @@ from tests.support import START
 WRONG_NAME = ("-addext", "subjectAltName=DNS:other.test")
 
 
-async def found_by(front: Front) -> dict[str, Finding]:
+async def found_by(front: Front, timings: Timings | None = None) -> dict[str, Finding]:
     front.airbyte.anonymous = True
     front.clock.advance((datetime.now(UTC) - START).total_seconds() - front.clock.elapsed)
-    return {finding.check: finding async for finding in examine(front.services, is_serving=True)}
+    return {finding.check: finding async for finding in run_checks(front.services, is_serving=True, timings=timings)}
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,7 @@ async def test_a_name_is_shown_with_its_address(tmp_path: Path) -> None:
     assert "127.0.0.1" in finding.text
 
 
-async def test_an_airbyte_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.doctor.upstream.ANSWER_SECONDS", 0.2)
+async def test_an_airbyte_that_never_answers_is_given_up(tmp_path: Path) -> None:
     async with (
         canned(
             {
@@ -102,20 +102,19 @@ async def test_an_airbyte_that_never_answers_is_given_up(tmp_path: Path, monkeyp
         ) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = (await found_by(front))["airbyte"]
+        finding = (await found_by(front, Timings(answer=0.2)))["airbyte"]
 
-    assert finding == Finding("airbyte", "fail", "no answer within 0.2 s", "See how Airbyte's server is doing.")
+    assert finding == Finding("airbyte", "fail", "no answer within 0.2 s", "Find out what keeps Airbyte's server busy.")
 
 
-async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.doctor.base_url.DIAGNOSIS_SECONDS", 0.1)
+async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path) -> None:
     answers = {f"{BASE_PATH}/workspaces?limit=100&offset=0": page(404), f"{BASE_PATH}/health": SILENCE}
     answers[f"{BASE_PATH}/connections/{theirs(1)}"] = page(502)
     async with (
         canned(answers) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = (await found_by(front))["airbyte"]
+        finding = (await found_by(front, Timings(diagnosis=0.1)))["airbyte"]
 
     assert (finding.level, finding.text) == (
         "fail",
@@ -126,7 +125,7 @@ async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path, monke
 @pytest.mark.parametrize("base_url", ["https://cloud.airbyte.com/api/v1", "https://api.airbyte.com/api/public/v1"])
 async def test_cloud_at_a_wrong_address_is_told_the_right_one_and_not_asked(tmp_path: Path, base_url: str) -> None:
     async with front_of(tmp_path, base_url=base_url.removesuffix("/api/public/v1"), warm=False, auth="none") as front:
-        finding = await diagnose(UpstreamUnreachable(), front.services)
+        finding = await diagnose(UpstreamUnreachable(), front.services, Timings())
 
     assert finding.advice == ("Airbyte Cloud's API is at https://api.airbyte.com/v1: write that into airbyte.base_url.")
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.templating import page
-from gateway.doctor import Finding, examine
+from gateway.doctor import Finding, run_checks
 from gateway.resources import versions
 from gateway.services import Services, services_of
 from gateway.times import format_time
@@ -48,7 +48,7 @@ async def show_system(request: Request) -> Response:
 async def _examined(services: Services) -> Examination:
     findings: list[Finding] = []
     try:
-        async with asyncio.timeout(CHECK_SECONDS), aclosing(examine(services, is_serving=True)) as found:
+        async with asyncio.timeout(CHECK_SECONDS), aclosing(run_checks(services, is_serving=True)) as found:
             async for finding in found:
                 findings.append(finding)  # noqa: PERF401 - what was found before the time is up must not be lost
     except TimeoutError:

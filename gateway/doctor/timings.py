@@ -1,0 +1,30 @@
+"""How long the doctor waits for each thing it asks."""
+
+import msgspec
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Seconds. What a check waits for adds up to less than the check has, so that it can still say what it found."""
+
+    everything: float = 28.0
+    """With start and end of the process it is over in half a minute, whatever hangs."""
+
+    machine_check: float = 1.0
+    """For each check of settings, files and disk."""
+    stored_check: float = 2.0
+    limit_check: float = 4.0
+    serving_check: float = 9.5
+    address_check: float = 4.0
+    """For each of name and certificate."""
+    airbyte_check: float = 13.0
+
+    local_probe: float = 1.5
+    """The gateway on this machine."""
+    public_probe: float = 3.0
+    resolve: float = 3.0
+    handshake: float = 3.0
+    answer: float = 6.0
+    """Airbyte's answer to one call; two are made."""
+    diagnosis: float = 5.0
+    """All that is asked about a call to Airbyte that failed."""
+    diagnosis_probe: float = 2.0
