@@ -15,7 +15,7 @@ ROUNDING = 1e-6
 """Tokens. Sums of floats miss whole numbers by far less; without it, obeying Retry-After could fail by a last bit."""
 
 SWEEP_PER_INSERT = 2
-"""Buckets examined for each new one: two out for one in keeps the map near the number of active keys."""
+"""Buckets examined for each new one: with two out for one in, there are about as many as active keys."""
 
 
 KEPT_POLICIES = 256
@@ -95,7 +95,10 @@ class Limiter:
         return bucket.take(policy, now)
 
     def change_default(self, policy: RatePolicy, now: float) -> None:
-        """Until now the old one counted. Each bucket keeps its tokens, as far as they fit; a full one is full again."""
+        """Refill by the old default until `now`, by `policy` from then on.
+
+        Each bucket keeps its tokens, as far as they fit; a full one is full again.
+        """
         for key_id, bucket in list(self._buckets.items()):
             if bucket.policy is not self.default:
                 continue
@@ -107,12 +110,12 @@ class Limiter:
         self.default = policy
 
     def refuses(self, key_id: str, now: float) -> bool:
-        """Whether `take` would be refused. Asking costs nothing and leaves no bucket behind."""
+        """Return whether `take` would be refused. Asking costs no token and leaves no bucket behind."""
         bucket = self._buckets.get(key_id)
         return bucket is not None and not bucket.has_token(now)
 
     def forget(self, key_id: str) -> None:
-        """Fill the bucket up again, for who has shown that nothing need be held against him."""
+        """Fill the bucket up again: nothing is held against this key any more."""
         self._buckets.pop(key_id, None)
 
     def _sweep(self, now: float) -> None:
@@ -124,7 +127,7 @@ class Limiter:
 
 
 def rate_limit_headers(decision: Decision) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
-    """The fields of draft-ietf-httpapi-ratelimit-headers: RFC 9651 lists, the policy's name a quoted string."""
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers: RFC 9651 lists, the policy's name a quoted string."""
     policy = decision.policy
     return (
         _policy_field(policy),
@@ -139,10 +142,11 @@ def _policy_field(policy: RatePolicy) -> tuple[bytes, bytes]:
 
 @lru_cache(KEPT_POLICIES)
 def refusal(policy: RatePolicy) -> str:
+    """Return the message of a 429."""
     return f"Rate limit exceeded — {in_words(policy)} per API key"
 
 
 def in_words(policy: RatePolicy) -> str:
-    """`100 requests per minute`."""
+    """Return a policy as text: `100 requests per minute`."""
     period = SECONDS_IN_WORDS.get(policy.per_seconds, f"{policy.per_seconds} seconds")
     return f"{policy.requests} request{'' if policy.requests == 1 else 's'} per {period}"

@@ -1,4 +1,4 @@
-"""The records everything else passes around. Frozen; times are text in the product's one format.
+"""The records that all rooms pass around. Frozen; times are text in the product's one format.
 
 `Job` and `TriggeredJob` name exactly the keys of the public API, in its order: what is not here cannot leak.
 """
@@ -14,7 +14,7 @@ SCOPES: tuple[Scope, ...] = ("full", "read")
 PENDING = "pending"
 """The status of a connection that has no Airbyte mapping, or whose status Airbyte has not told yet."""
 DEPRECATED = "deprecated"
-"""Airbyte's word for a connection it has deleted; ours for one that it no longer has at all, too."""
+"""Airbyte's word for a connection that it has deleted, and ours for one that it no longer has at all."""
 
 TERMINAL_STATUSES = frozenset({"failed", "succeeded", "cancelled"})
 """Airbyte may add words; an unknown status counts as not yet finished. `incomplete` means a retry is due."""
@@ -64,7 +64,7 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def mapping(self) -> Literal["unmapped", "mapped", "vanished"]:
-        """Whether it leads anywhere; `vanished`: Airbyte has deleted what it is mapped to."""
+        """Whether it leads to a connection of Airbyte's; `vanished`: Airbyte has deleted that one."""
         if self.airbyte_id is None:
             return "unmapped"
         return "vanished" if self.status == DEPRECATED else "mapped"
@@ -185,10 +185,11 @@ class SyncDay(msgspec.Struct, frozen=True):
 
 
 class ActivityEntry(msgspec.Struct, frozen=True):
-    """Who did what. `subject` names the thing for people, never a secret; `client_id` is None for what is no client's.
+    """Who did what. `subject` names the thing for people, never a secret.
 
-    A client sees that the operator did something, not which of his people and from where: `by_operator`. `number` is
-    given when it is written; entries are paged by it.
+    `client_id` is None when the entry concerns no client. A client sees that the operator did something
+    (`by_operator`), not which of his people and from where. `number` is given when the entry is written; entries are
+    paged by it.
     """
 
     at: str
@@ -211,6 +212,7 @@ class Actor(msgspec.Struct, frozen=True):
     is_operator: bool = False
 
     def did(self, action: str, subject: str, *, client_id: int | None, at: str) -> ActivityEntry:
+        """Return the entry that says so."""
         return ActivityEntry(at, client_id, self.name, action, subject, self.address, self.request_id, self.is_operator)
 
 

@@ -1,4 +1,4 @@
-"""The files that travel with the package, `schema.sql` and `settings.toml`, and what this process is made of.
+"""Files that travel with the package, `schema.sql` and `settings.toml`, and the versions of this process's parts.
 
 A wheel or a binary carries the files inside the package; a checkout keeps them at its top.
 """
@@ -17,14 +17,14 @@ COMMIT_FILE = "commit.txt"
 
 
 def resource_text(name: str) -> str:
-    """Return the text of a file that travels along. Raises FileNotFoundError."""
+    """Return the text of a file that travels with the package. Raises FileNotFoundError."""
     packaged = PACKAGE / name
     path = packaged if packaged.exists() else PACKAGE.parent / name
     return path.read_text(encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
-    """By name."""
+    """Return the version of each part: `{"SQLite": "3.51.3", …}`."""
     return {
         "Gateway": __version__,
         "Commit": _commit(),

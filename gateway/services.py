@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import HTTPConnection
 
-from gateway.airbyte import Airbyte, Deadlines, Transport, connect_airbyte
+from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
+from gateway.airbyte.client import Transport
 from gateway.background import Background, Failure, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter

@@ -21,10 +21,11 @@ class SingleFlight(Generic[Key, Value]):
         return key in self._flights
 
     async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
+        """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
         return await asyncio.shield(self.start(key, start))
 
     def start(self, key: Key, start: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
-        """The flight for `key`, begun now if there is none."""
+        """Return the call for `key`, begun now if there is none."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.ensure_future(_as_coroutine(start))
@@ -39,7 +40,7 @@ class SingleFlight(Generic[Key, Value]):
             flight.exception()
 
     async def close(self, *, cancel: bool) -> None:
-        """End what is under way: by waiting for it, or by cancelling it."""
+        """End the calls under way: wait for them, or cancel them."""
         flights = list(self._flights.values())
         if cancel:
             for flight in flights:

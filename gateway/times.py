@@ -14,11 +14,11 @@ SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall time, UTC."""
+        """Return the wall time, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Return seconds that never run backwards."""
         ...
 
 
@@ -33,6 +33,7 @@ class SystemClock:
 
 
 def format_time(moment: datetime) -> str:
+    """Return the product's text for a moment."""
     return _format_utc(moment.astimezone(UTC))
 
 
@@ -41,7 +42,7 @@ def _format_utc(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """A moment in UTC from ISO 8601 text with an offset; ValueError otherwise."""
+    """Return the moment, in UTC, that ISO 8601 text with an offset names; ValueError otherwise."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a time needs an offset")
@@ -52,7 +53,7 @@ def parse_time(text: str) -> datetime:
 
 
 def normalise_time(text: str) -> str:
-    """Airbyte's `2026-04-01T03:00Z` or `…T03:00:01Z` in our format; ValueError for anything else.
+    """Return Airbyte's `2026-04-01T03:00Z` or `…T03:00:01Z` in our format; ValueError for anything else.
 
     Airbyte prints Java's OffsetDateTime, which leaves out seconds that are zero.
     """
@@ -60,7 +61,7 @@ def normalise_time(text: str) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90d`, `24h`, `30m`, `45s`, `2w`; ValueError otherwise."""
+    """Return the duration that `90d`, `24h`, `30m`, `45s` or `2w` names; ValueError otherwise."""
     match = DURATION.fullmatch(text)
     if match is None:
         raise ValueError("a duration is a whole number and one of s, m, h, d, w, for example 90d")

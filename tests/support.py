@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 from starlette.applications import Starlette
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings

@@ -1,19 +1,19 @@
-"""The resources of Airbyte's public API that the gateway uses, in our own records.
+"""Call the resources of Airbyte's public API that the gateway uses, and give them as our records.
 
 Ids are checked before they enter a URL, and every row that comes back must be of the connection asked for: a
-credential of Airbyte's sees everything, so nothing upstream keeps one customer's rows from another.
+credential of Airbyte's sees everything, so Airbyte does not keep one customer's rows from another.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import msgspec
 
-from gateway.airbyte.call import MAX_OBJECT_BYTES, Call, Deadlines
+from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.mapping import job_from, word
+from gateway.airbyte.mapping import checked_connection, job_from, word
 from gateway.airbyte.schema import (
     ConnectionPage,
     ConnectionRecord,
@@ -21,10 +21,10 @@ from gateway.airbyte.schema import (
     JobRecord,
     SourcePage,
     SourceRecord,
-    TokenRecord,
     WorkspacePage,
     WorkspaceRecord,
 )
+from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job
@@ -40,9 +40,7 @@ SOURCE_PAGE = 50
 """Each source carries its whole configuration, which is smaller."""
 LARGEST_SKEW = timedelta(days=1)
 MOST_PASSES = 30
-"""Even pages in random order show each of 1,000 rows within these."""
-OWN_CALLS = "gateway"
-"""Whose share the gateway's own calls take."""
+"""So many passes show each of 1,000 rows, even when pages come in random order."""
 
 Record = TypeVar("Record")
 
@@ -52,7 +50,6 @@ _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 _CONNECTIONS = msgspec.json.Decoder(ConnectionPage)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
 _SOURCES = msgspec.json.Decoder(SourcePage)
-_TOKEN = msgspec.json.Decoder(TokenRecord)
 _WORKSPACES = msgspec.json.Decoder(WorkspacePage)
 
 
@@ -81,7 +78,7 @@ class Airbyte:
         self._deadlines = deadlines
 
     def now(self) -> datetime:
-        """Airbyte's clock, as its last answer told it; ours before the first, or when that one is a day off."""
+        """Return the time of Airbyte's clock by its last answer; ours before the first, or when that is a day off."""
         now = self._clock.now()
         try:
             theirs = parsedate_to_datetime(self._executor.client.last_date).astimezone(UTC)
@@ -104,12 +101,13 @@ class Airbyte:
         return bool(self._credential.secret)
 
     def change_credential(self, identity: str, secret: Secret) -> None:
-        """Calls made from now on use it; those under way finish with what they have."""
+        """Use another credential for calls made from now on; those under way finish with what they have."""
         if (identity, secret) != (self._credential.identity, self._credential.secret):
             self._credential.identity, self._credential.secret = identity, secret
             self._authorization.forget()
 
     def state(self) -> dict[str, object]:
+        """Return what `/readyz` and the admin's page tell of Airbyte."""
         return self._executor.state()
 
     async def jobs(
@@ -123,7 +121,7 @@ class Airbyte:
         sync_only: bool = True,
         reconciling: bool = False,
     ) -> list[Job]:
-        """Jobs of one connection, newest first: Airbyte's own default is oldest first."""
+        """Return jobs of one connection, newest first; Airbyte's own default is oldest first. Raises UpstreamError."""
         path = (
             f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}"
             f"{'&jobType=sync' if sync_only else ''}{f'&status={word(status)}' if status else ''}"
@@ -133,7 +131,7 @@ class Airbyte:
         return self._jobs_of(airbyte_id, page)
 
     async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> list[Job]:
-        """A page of a connection's sync jobs created at or after `since`, oldest first.
+        """Return a page of a connection's sync jobs created at or after `since`, oldest first. Raises UpstreamError.
 
         A job that is created meanwhile comes last, so it shifts no offset.
         """
@@ -144,9 +142,10 @@ class Airbyte:
         return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
 
     async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> list[Job]:
-        """A page of sync jobs of whole workspaces whose state changed at or after `since`, newest change first.
+        """Return a page of workspaces' sync jobs that changed at or after `since`, newest change first.
 
-        An empty list of workspaces would widen the answer to all that the credential sees, so it is refused.
+        An empty list of workspaces would widen the answer to all that the credential sees: ValueError.
+        Raises UpstreamError.
         """
         if not workspace_ids:
             raise ValueError("no workspaces")
@@ -158,7 +157,7 @@ class Airbyte:
         return [job_from(record) for record in page.data]
 
     def _jobs_of(self, airbyte_id: str, page: JobPage) -> list[Job]:
-        """Those that are the connection's; Airbyte was asked for no others."""
+        """Return the jobs that are the connection's; Airbyte was asked for no others."""
         jobs = [job_from(record) for record in page.data if record.connection_id == airbyte_id]
         if len(jobs) != len(page.data):
             self._count_mismatch(len(page.data) - len(jobs))
@@ -167,7 +166,10 @@ class Airbyte:
         return jobs
 
     async def create_job(self, airbyte_id: str, *, caller: str) -> Job:
-        """Trigger a sync. Airbyte answers a pending job's trigger with that job, and has no idempotency key."""
+        """Trigger a sync. Raises UpstreamError; UpstreamInvalid if the job is not this connection's.
+
+        While a job is pending Airbyte answers with that job. It has no idempotency key.
+        """
         call = Call(
             _JOB,
             b"/jobs",
@@ -184,16 +186,17 @@ class Airbyte:
         return job
 
     async def connection(self, airbyte_id: str, *, caller: str = OWN_CALLS) -> ConnectionRecord:
+        """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""
         record = await self._read(_CONNECTION, f"/connections/{_uuid(airbyte_id)}", caller=caller)
         if record.connection_id != airbyte_id:
             self._count_mismatch(1)
             raise UpstreamInvalid(detail="the answer is about another connection")
-        return checked(record)
+        return checked_connection(record)
 
     async def connections(
         self, workspace_ids: Sequence[str], *, offset: int, include_deleted: bool = False
     ) -> list[ConnectionRecord]:
-        """A page in no order at all: paging may repeat or miss rows."""
+        """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
         if not workspace_ids:
             raise ValueError("no workspaces")
         path = (
@@ -201,13 +204,13 @@ class Airbyte:
             f"&includeDeleted={'true' if include_deleted else 'false'}&limit={CONNECTION_PAGE}&offset={offset:d}"
         )
         page = await self._read(_CONNECTIONS, path)
-        return [checked(record) for record in page.data]
+        return [checked_connection(record) for record in page.data]
 
     async def all_connections(self, workspace_id: str) -> AsyncIterator[ConnectionRecord]:
-        """Each connection of a workspace once, though pages come in no order and may repeat or miss rows.
+        """Yield each connection of a workspace once. Raises UpstreamError; UpstreamInvalid if pages keep hiding rows.
 
-        A pass over all offsets walks as many rows as there are, so fewer different ones mean some were missed:
-        then it passes again.
+        Pages come in no order and may repeat or miss rows. A pass over all offsets reads as many rows as there are,
+        so fewer different ones mean that some were missed: then it passes again.
         """
         seen: set[str] = set()
         for _ in range(MOST_PASSES):
@@ -223,15 +226,16 @@ class Airbyte:
         raise UpstreamInvalid(detail=f"Airbyte's pages kept hiding some of the workspace's {walked} connections")
 
     async def source_type(self, source_id: str) -> str:
-        """`shopify`, `postgres`, …; empty for a custom connector. Its configuration is never parsed."""
+        """Return `shopify`, `postgres`, …; empty for a custom connector. Its configuration is never parsed."""
         return (await self._read(_SOURCE, f"/sources/{_uuid(source_id)}")).source_type
 
     async def sources(self, workspace_id: str, *, offset: int) -> list[SourceRecord]:
-        """A page in no order at all, as `connections`."""
+        """Return a page in no order at all, as `connections` does."""
         path = f"/sources?workspaceIds={_uuid(workspace_id)}&limit={SOURCE_PAGE}&offset={offset:d}"
         return (await self._read(_SOURCES, path)).data
 
     async def workspaces(self, *, offset: int) -> list[WorkspaceRecord]:
+        """Return a page of the workspaces that the credential sees. Raises UpstreamError."""
         return (await self._read(_WORKSPACES, f"/workspaces?limit={MAX_JOBS}&offset={offset:d}")).data
 
     async def _read(
@@ -247,39 +251,10 @@ class Airbyte:
         return await self._executor.send(call, self._authorization)
 
     async def close(self) -> None:
+        """End a token call under way and close the socket connections."""
         if isinstance(self._authorization, ClientCredentials):
             await self._authorization.close()
         await self._executor.client.close()
-
-
-def token_call(client_id: str, client_secret: Secret, deadlines: Deadlines) -> Call[TokenRecord]:
-    """Both spellings of the grant: Airbyte's schema names one and requires the other, its server reads neither."""
-    body = {
-        "client_id": client_id,
-        "client_secret": client_secret.reveal(),
-        "grant_type": "client_credentials",
-        "grant-type": "client_credentials",
-    }
-    return Call(
-        _TOKEN,
-        b"/applications/token",
-        OWN_CALLS,
-        body=msgspec.json.encode(body),
-        deadline_seconds=deadlines.token,
-        max_bytes=MAX_OBJECT_BYTES,
-    )
-
-
-def checked(record: ConnectionRecord) -> ConnectionRecord:
-    """The record, if its status is a word and its ids are ids. Raises UpstreamInvalid."""
-    ids: Iterable[str] = (record.connection_id, record.source_id, record.workspace_id)
-    try:
-        word(record.status)
-        for identifier in ids:
-            _uuid(identifier)
-    except ValueError:
-        raise UpstreamInvalid(detail="a field of a connection has an unexpected form") from None
-    return record
 
 
 def _uuid(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Bound the calls to Airbyte in flight, with a share for each kind of call and each caller."""
+"""Limit the calls to Airbyte in flight, with a share for each kind of call and each caller."""
 
 import asyncio
 from collections import Counter, deque
@@ -6,22 +6,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
+from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.errors import UpstreamBusy
 
 Kind = Literal["read", "trigger"]
 
-PERMIT_WAIT_SECONDS = 1.0
-"""Longer queues only move the wait: past it the caller is told when to come back."""
-LEARNT_FROM = 8
-"""Calls, about, whose time tells how long the next will take."""
+RECENT_CALLS = 8
+"""About so many calls' times tell how long the next will take."""
 SURE_SHARE = 0.8
-"""Of the wait: who is let wait longer may well wait in vain."""
+"""Part of the longest wait: a caller whose expected wait is longer may well wait in vain."""
 
 
 class Bulkhead:
-    """At most `size` calls in flight; neither reads nor triggers, nor any one caller, can take all of them.
+    """At most `size` permits are held at once. Neither reads nor triggers, nor any one caller, can hold all of them.
 
-    Airbyte answers its public API from five threads: five hanging calls stall everybody's.
+    Airbyte answers its public API from five threads: five hanging calls stop everybody's.
     """
 
     def __init__(
@@ -51,11 +50,11 @@ class Bulkhead:
 
     @asynccontextmanager
     async def permit(self, kind: Kind, caller: str) -> AsyncIterator[None]:
-        """Hold one of the places. Raises UpstreamBusy when none is free in time, at once when none will be."""
-        if self._has_room(kind, caller):
-            self._enter(kind, caller)
+        """Hold one permit. Raises UpstreamBusy when none is free in time; at once when none is likely to be."""
+        if self._is_free(kind, caller):
+            self._grant(kind, caller)
         elif self._expected_wait(kind, caller) > self._wait_seconds * SURE_SHARE:
-            raise UpstreamBusy(detail=f"more wait for a {kind} than get a place within {self._wait_seconds} s")
+            raise UpstreamBusy(detail=f"more calls wait for a {kind} permit than get one within {self._wait_seconds} s")
         else:
             await self._wait(kind, caller)
         began = self._monotonic()
@@ -63,57 +62,57 @@ class Bulkhead:
             yield
         finally:
             self._learn(kind, self._monotonic() - began)
-            self._leave(kind, caller)
+            self._take_back(kind, caller)
 
     def _expected_wait(self, kind: Kind, caller: str) -> float:
-        """Seconds, by what calls took lately; 0 with hardly anybody waiting, as then they may have been exceptions."""
+        """Return the seconds to a permit, by recent calls; 0 while few wait, as those calls may be exceptions."""
         callers = Counter(waiting_caller for _, waiting_kind, waiting_caller in self._waiting if waiting_kind == kind)
         if callers.total() < self._size:
             return 0.0
-        turns = max((callers.total() + 1) / self._of_kind, (callers[caller] + 1) / self._of_caller)
-        return turns * self._seconds_held[kind]
+        rounds = max((callers.total() + 1) / self._of_kind, (callers[caller] + 1) / self._of_caller)
+        return rounds * self._seconds_held[kind]
 
     def _learn(self, kind: Kind, seconds: float) -> None:
-        """Quick to believe that Airbyte is quick: a wait in vain costs a second, a refusal in vain an answer."""
+        """Average recent calls' times, a faster call counting more: a needless wait costs less than a needless 503."""
         known = self._seconds_held[kind]
-        self._seconds_held[kind] += (seconds - known) / (LEARNT_FROM if seconds > known else 2)
+        self._seconds_held[kind] += (seconds - known) / (RECENT_CALLS if seconds > known else 2)
 
-    def _has_room(self, kind: Kind, caller: str) -> bool:
+    def _is_free(self, kind: Kind, caller: str) -> bool:
         return (
             self._kinds.total() < self._size
             and self._kinds[kind] < self._of_kind
             and self._callers[caller] < self._of_caller
         )
 
-    def _enter(self, kind: Kind, caller: str) -> None:
+    def _grant(self, kind: Kind, caller: str) -> None:
         self._kinds[kind] += 1
         self._callers[caller] += 1
 
-    def _leave(self, kind: Kind, caller: str) -> None:
+    def _take_back(self, kind: Kind, caller: str) -> None:
         self._kinds[kind] -= 1
         self._callers[caller] -= 1
         if not self._callers[caller]:
             del self._callers[caller]
-        for place in list(self._waiting):
-            future, waiting_kind, waiting_caller = place
-            if self._has_room(waiting_kind, waiting_caller):
-                self._waiting.remove(place)
-                self._enter(waiting_kind, waiting_caller)
+        for waiter in list(self._waiting):
+            future, waiting_kind, waiting_caller = waiter
+            if self._is_free(waiting_kind, waiting_caller):
+                self._waiting.remove(waiter)
+                self._grant(waiting_kind, waiting_caller)
                 future.set_result(None)
 
     async def _wait(self, kind: Kind, caller: str) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (future, kind, caller)
-        self._waiting.append(place)
+        waiter = (future, kind, caller)
+        self._waiting.append(waiter)
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await asyncio.shield(future)
         except BaseException as error:
             if future.done():
-                # The place was given in the very moment the wait ended: pass it on.
-                self._leave(kind, caller)
+                # The permit was granted in the very moment the wait ended: pass it on.
+                self._take_back(kind, caller)
             else:
-                self._waiting.remove(place)
+                self._waiting.remove(waiter)
             if isinstance(error, TimeoutError):
-                raise UpstreamBusy(detail=f"no place for a {kind} within {self._wait_seconds} s") from None
+                raise UpstreamBusy(detail=f"no {kind} permit within {self._wait_seconds} s") from None
             raise

@@ -1,4 +1,4 @@
-"""What is asked of Airbyte and what its answer means: requests, answers and faults as plain data, no network."""
+"""Calls to Airbyte as plain data: what is asked, what is answered, what the answer means. No network."""
 
 from typing import Generic, TypeVar
 
@@ -6,27 +6,15 @@ import msgspec
 
 from gateway.airbyte.bulkhead import Kind
 from gateway.airbyte.schema import Problem
+from gateway.airbyte.timings import RETRY_AFTER_LONGEST_SECONDS, RETRY_AFTER_SECONDS
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_OBJECT_BYTES = 256 * 1024
-PAUSE_SECONDS = 30
-LONGEST_PAUSE_SECONDS = 300
+OWN_CALLS = "gateway"
+"""The caller whose share the gateway's own calls take."""
 
 Value = TypeVar("Value")
-
-
-class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds from the beginning to the last byte; `connect` within them.
-
-    A trigger has long: Airbyte itself may wait 60 s for a new job. With the look at what became of it, 80 s.
-    """
-
-    read: float = 15.0
-    trigger: float = 70.0
-    reconcile: float = 10.0
-    token: float = 10.0
-    connect: float = 3.0
 
 
 class Call(msgspec.Struct, Generic[Value], frozen=True):
@@ -41,7 +29,7 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
     max_bytes: int = MAX_PAGE_BYTES
 
     def __repr__(self) -> str:
-        """Without the body, which may hold the client secret."""
+        """Leave out the body, which may hold the client secret."""
         return f"Call({self.kind} {self.path!r})"
 
 
@@ -55,7 +43,7 @@ class Answer(msgspec.Struct, frozen=True):
     delimited: bool
 
     def __repr__(self) -> str:
-        """Without the body, which may hold a token."""
+        """Leave out the body, which may hold a token."""
         return f"Answer({self.status}, {len(self.body)} bytes)"
 
 
@@ -70,6 +58,7 @@ class Fault(Exception):
 
 
 def decode(answer: Answer, call: Call[Value]) -> Value:
+    """Return the typed answer. Raises UpstreamRefused for a 4xx, UpstreamInvalid or Fault for what is no answer."""
     is_json = answer.content_type.partition(";")[0].strip().lower() == "application/json"
     if 400 <= answer.status < 500:  # noqa: PLR2004 - HTTP's own numbers
         raise UpstreamRefused(
@@ -97,9 +86,9 @@ def _problem_title(body: bytes) -> str:
 
 
 def pause_seconds(retry_after: str) -> int:
-    """Whole seconds of a Retry-After, kept between 1 and 300; 30 when it is absent, a date or nonsense."""
+    """Return the whole seconds of a Retry-After, kept between 1 and 300; 30 when it is absent, a date or nonsense."""
     try:
         seconds = int(retry_after)
     except ValueError:
-        return PAUSE_SECONDS
-    return min(max(seconds, 1), LONGEST_PAUSE_SECONDS)
+        return RETRY_AFTER_SECONDS
+    return min(max(seconds, 1), RETRY_AFTER_LONGEST_SECONDS)

@@ -1,4 +1,4 @@
-"""Bytes to Airbyte and back, within a size limit. The only user of httpx2.
+"""Send bytes to Airbyte and read its answer, within a size limit. On the calls' way the only user of httpx2.
 
 Calls go straight to httpx2's transport. The layers above it keep cookies across customers, can follow redirects
 with our token and read proxies from the environment; none of that may ever happen here.
@@ -14,25 +14,17 @@ import httpx2
 from gateway import __version__
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.slots import Slots
+from gateway.airbyte.timings import KEEPALIVE_SECONDS, USER_TIMEOUT_MILLISECONDS
 from gateway.airbyte.tls import verifying_tls
-from gateway.errors import (
-    UpstreamInvalid,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 from gateway.times import Clock
-
-KEEPALIVE_SECONDS = 15.0
-"""Below the idle time of every proxy on the way, so that we close first."""
-USER_TIMEOUT_MILLISECONDS = 10_000
-"""TCP_USER_TIMEOUT: a peer that is gone without a word is noticed after this long."""
 
 Value = TypeVar("Value")
 Transport = httpx2.AsyncBaseTransport
 
 
 def network_transports() -> Callable[[], Transport]:
-    """What makes transports of one connection each: verified TLS, no proxy, nothing from the environment."""
+    """Return what makes transports of one socket connection each: verified TLS, no proxy, no environment."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS))
@@ -46,10 +38,10 @@ def network_transports() -> Callable[[], Transport]:
 
 
 class NetworkTransport(httpx2.AsyncHTTPTransport):
-    """One connection to Airbyte."""
+    """One socket connection to Airbyte."""
 
     def has_leftovers(self) -> bool:
-        """Whether bytes came after the answer's end.
+        """Return whether bytes came after the answer's end.
 
         httpx2 would take them for the answer to the next request, which may be another client's. It offers no way
         to ask, so this reaches into the pinned version; the fault suite notices if a newer one moved it.
@@ -62,7 +54,7 @@ class NetworkTransport(httpx2.AsyncHTTPTransport):
 
 
 def in_process_transport(app: Any) -> Transport:
-    """For an Airbyte that is an ASGI application in this very process: the demo's sandbox."""
+    """Return a transport to an Airbyte that is an ASGI application in this very process: the demo's sandbox."""
     return InProcessTransport(app=app)
 
 
@@ -101,11 +93,12 @@ class AirbyteClient:
         """When that date was first seen, in monotonic seconds."""
 
     async def close(self) -> None:
+        """Close the socket connections."""
         for transport in self._slots.all:
             await transport.aclose()
 
     async def exchange(self, call: Call[Value], header: str | None) -> Answer:
-        """Bytes out, bytes in; httpx2's exceptions become Faults here and nowhere else."""
+        """Send one request and return its answer. Raises Fault, for each exception of httpx2's."""
         answering = False
         transport = self._slots.take()
         try:
@@ -141,7 +134,7 @@ class AirbyteClient:
             self.dated_at = self._clock.monotonic()
 
     def _headers_with(self, header: str | None) -> httpx2.Headers:
-        """Kept from call to call: they change with the token only."""
+        """Return the header fields, kept from call to call: they change with the token only."""
         headers = [
             ("Host", self._base.netloc.decode("ascii")),
             ("Accept", "application/json"),
@@ -178,7 +171,7 @@ class AirbyteClient:
 
 
 def _fields(response: httpx2.Response) -> dict[bytes, str]:
-    """The header fields by name in lower case. httpx2 finds out the encoding of all of them before it tells one."""
+    """Return the header fields by name in lower case. httpx2's own look-up decodes all of them first."""
     fields: dict[bytes, str] = {}
     for name, value in response.headers.raw:
         key, text = name.lower(), value.decode("latin-1")
@@ -187,7 +180,7 @@ def _fields(response: httpx2.Response) -> dict[bytes, str]:
 
 
 async def _read_body(response: httpx2.Response, fields: dict[bytes, str], max_bytes: int) -> bytes:
-    """The body, unless it is compressed (a bomb could be) or larger than `max_bytes`."""
+    """Return the body. Raises Fault if it is compressed (a bomb could be) or larger than `max_bytes`."""
     if fields.get(b"content-encoding", "identity") != "identity":
         raise Fault(UpstreamInvalid(detail="a compressed answer, though we asked for none"), transient=False)
     chunks: list[bytes] = []
@@ -213,7 +206,7 @@ def _require_size(size: int, max_bytes: int) -> None:
 
 
 def _fault(error: httpx2.TransportError | OSError, *, answering: bool) -> Fault:
-    """What a failure of httpx2's means. Only a failed connect is certain to have sent nothing.
+    """Return what a failure of httpx2's means. Only a failed connect is certain to have sent nothing.
 
     TLS that breaks after its handshake comes through as an SSLError, which is an OSError, of Python's own.
     """
@@ -240,7 +233,7 @@ def _is_tls(error: BaseException) -> bool:
 
 
 def is_disconnect(error: Exception) -> bool:
-    """A connection closed before the answer. Answers that break HTTP have the parser's complaint as their root."""
+    """Return whether the other end closed before its answer; else the parser complained of what it sent."""
     cause = error.__cause__
     parser_complaint = cause and (cause.__cause__ or cause.__context__)
     return isinstance(error, httpx2.RemoteProtocolError) and parser_complaint is None

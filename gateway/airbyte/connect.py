@@ -1,24 +1,26 @@
-"""Puts the border together: transport, bulkhead, breaker, authorization."""
+"""Put together what calls to Airbyte need: transport, bulkhead, breaker, authorization."""
 
 from collections.abc import Callable
 from typing import Literal
 
-from gateway.airbyte.airbyte import Airbyte, token_call
+from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead
-from gateway.airbyte.call import Deadlines
 from gateway.airbyte.client import AirbyteClient, Transport, network_transports
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.resilience import Breaker
 from gateway.airbyte.slots import Slots
-from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization
+from gateway.airbyte.timings import Deadlines
+from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
 from gateway.settings.secret import Secret
 from gateway.times import Clock
+
+Auth = Literal["client_credentials", "basic", "none"]
 
 
 def connect_airbyte(
     *,
     base_url: str,
-    auth: Literal["client_credentials", "basic", "none"],
+    auth: Auth,
     identity: str,
     secret: Secret,
     bulkhead: Bulkhead,
@@ -28,7 +30,10 @@ def connect_airbyte(
     transport: Transport | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
-    """Nothing is sent yet. `identity` is a client id or a user name; `transport` replaces the network."""
+    """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if no authority can be read.
+
+    `identity` is a client id or a user name; `transport` replaces the network.
+    """
     client = AirbyteClient(
         base_url=base_url,
         slots=Slots(network_transports() if transport is None else lambda: transport),
@@ -38,19 +43,22 @@ def connect_airbyte(
     )
     executor = CallExecutor(client, bulkhead=bulkhead, breaker=Breaker(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
-    authorization: Authorization = FixedAuthorization()
-    if auth == "client_credentials":
-        authorization = ClientCredentials(
-            lambda: executor.fetch(token_call(credential.identity, credential.secret, deadlines)), clock
-        )
-    elif auth == "basic":
-        authorization = FixedAuthorization(credential)
     return Airbyte(
         executor,
-        authorization,
+        _authorization(auth, credential, executor, clock, deadlines),
         clock,
         count_mismatch,
         deadlines,
         credential=credential,
         is_remote=transport is None,
     )
+
+
+def _authorization(
+    auth: Auth, credential: Credential, executor: CallExecutor, clock: Clock, deadlines: Deadlines
+) -> Authorization:
+    if auth == "client_credentials":
+        return ClientCredentials(
+            lambda: executor.fetch(token_call(credential.identity, credential.secret, deadlines)), clock
+        )
+    return FixedAuthorization(credential if auth == "basic" else None)

@@ -1,4 +1,4 @@
-"""Executes calls to Airbyte: authorization, place, deadline, retry, and what the breaker learns. No HTTP here."""
+"""Execute calls to Airbyte: authorization, permit, deadline, retry, and what the breaker learns. No HTTP here."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,13 +35,13 @@ class CallExecutor:
         return self._bulkhead.in_flight
 
     def state(self) -> dict[str, object]:
-        """Whether calls are let through, and how many seconds ago Airbyte last answered well."""
+        """Return whether calls are allowed, and how many seconds ago Airbyte last answered well."""
         answered = self._answered_at
         age = None if answered is None else round(self._clock.monotonic() - answered, 1)
         return {"breaker": self._breaker.state, "last_answer_seconds_ago": age}
 
     async def send(self, call: Call[Value], authorization: Authorization) -> Value:
-        """The typed answer. Raises UpstreamError; UpstreamRefused for a 4xx that is Airbyte's considered answer.
+        """Return the typed answer. Raises UpstreamError; UpstreamRefused for a 4xx, which Airbyte means.
 
         A read is tried twice at most. A trigger is repeated only when nothing of it was sent, or after a 401,
         which Airbyte answers before it does any work.
@@ -57,9 +57,9 @@ class CallExecutor:
             raise fault.error from fault.__cause__
 
     async def fetch(self, call: Call[Value]) -> Value:
-        """One anonymous try, which tells the breaker nothing: how tokens are fetched.
+        """Try once, without authorization and without telling the breaker: tokens are fetched so. Raises UpstreamError.
 
-        It takes no place: there is one such call at a time, and others hold their breath until it is over.
+        It takes no permit: there is one such call at a time, and all other calls wait for its token.
         """
         try:
             async with asyncio.timeout(call.deadline_seconds):
@@ -92,7 +92,7 @@ class CallExecutor:
                 await asyncio.sleep(self._jitter())
 
     async def _attempt(self, call: Call[Value], header: str | None) -> Value:
-        """One exchange, its outcome told to the breaker."""
+        """Make one exchange and tell the breaker its outcome."""
         self._breaker.admit(self._clock.monotonic())
         try:
             async with self._bulkhead.permit(call.kind, call.caller):
@@ -110,7 +110,7 @@ class CallExecutor:
         return value
 
     def _require_service(self, answer: Answer) -> None:
-        """Raises UpstreamBusy for a 429, whose pause holds for the whole credential, and a Fault for a 5xx."""
+        """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
         if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
             seconds = pause_seconds(answer.retry_after)
             self._breaker.pause(self._clock.monotonic(), seconds)
@@ -120,6 +120,6 @@ class CallExecutor:
 
 
 def _untouched(error: UpstreamError) -> UpstreamError:
-    """The failure came before Airbyte did any work."""
+    """Mark a failure that came before Airbyte did any work."""
     error.reached = False
     return error

@@ -1,12 +1,13 @@
-"""From Airbyte's records to ours: times normalised, words checked, rows of another connection dropped."""
+"""Turn Airbyte's records into ours: times normalised, words and ids checked."""
 
 import re
 from functools import lru_cache
 
-from gateway.airbyte.schema import JobRecord
+from gateway.airbyte.schema import ConnectionRecord, JobRecord
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job, TriggeredJob
 from gateway.times import normalise_time
+from gateway.validation import is_uuid
 
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
@@ -15,7 +16,7 @@ DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
 
 
 def job_from(record: JobRecord) -> Job:
-    """Raises UpstreamInvalid."""
+    """Return our record of a job. Raises UpstreamInvalid if a field has an unexpected form."""
     try:
         return Job(
             job_id=record.job_id,
@@ -31,12 +32,22 @@ def job_from(record: JobRecord) -> Job:
         raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
 
 
+def checked_connection(record: ConnectionRecord) -> ConnectionRecord:
+    """Return the record. Raises UpstreamInvalid if its status is no word or one of its ids is no UUID."""
+    ids = (record.connection_id, record.source_id, record.workspace_id)
+    if WORD.fullmatch(record.status) is None or not all(map(is_uuid, ids)):
+        raise UpstreamInvalid(detail="a field of a connection has an unexpected form")
+    return record
+
+
 def triggered_job_from(job: Job) -> TriggeredJob:
+    """Return what the answer to a trigger shows of a job."""
     return TriggeredJob(job_id=job.job_id, connection_id=job.connection_id, status=job.status, job_type=job.job_type)
 
 
 @lru_cache(KEPT_WORDS)
 def word(text: str) -> str:
+    """Return a status or a job type as it is; ValueError if it has other characters than words have."""
     if WORD.fullmatch(text) is None:
         raise ValueError("a word has unexpected characters")
     return text

@@ -1,28 +1,28 @@
-"""Stop asking an Airbyte that fails (`Breaker`) and keep retries a small share of calls (`RetryBudget`). Pure."""
+"""Stop calling an Airbyte that fails (`Breaker`); keep retries a small share of calls (`RetryBudget`). No I/O."""
 
 import math
 from typing import Literal
 
+from gateway.airbyte.timings import BREAKER_FIRST_SECONDS, BREAKER_LONGEST_SECONDS
 from gateway.errors import UpstreamBusy
 
 FAULTS_TO_OPEN = 5
-FIRST_PAUSE_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 60.0
 RETRY_RATIO = 0.1
 """Google SRE's retry budget: retries at most 10 % of calls (sre.google/sre-book/handling-overload)."""
 RETRY_RESERVE = 10.0
 
 
 class Breaker:
-    """Closed, it lets calls pass. After five faults in a row it opens: 5 s at first, up to 60 s; then one probe.
+    """A circuit breaker. Closed, it allows calls; after five faults in a row it is open for 5 s, then allows one probe.
 
-    `pause` closes the door for everybody as Airbyte asked by a 429, which counts against the whole credential.
+    Each failed probe doubles the time, up to 60 s. `pause` stops every call as long as Airbyte asked in a 429, which
+    counts against the whole credential.
     """
 
     def __init__(self) -> None:
         self._faults = 0
-        self._pause_seconds = FIRST_PAUSE_SECONDS
-        self._closed_until = 0.0
+        self._open_seconds = BREAKER_FIRST_SECONDS
+        self._paused_until = 0.0
         self._probing = False
 
     @property
@@ -30,46 +30,50 @@ class Breaker:
         return "open" if self._faults >= FAULTS_TO_OPEN else "closed"
 
     def admit(self, now: float) -> None:
-        """Raises UpstreamBusy while no call may be made. A call admitted must end in `succeed`, `fail` or `abandon`."""
-        if now < self._closed_until:
-            raise UpstreamBusy(retry_after=math.ceil(self._closed_until - now), detail="paused after faults")
+        """Allow a call, which must end in `succeed`, `fail`, `abandon` or `pause`. Raises UpstreamBusy to stop it."""
+        if now < self._paused_until:
+            raise UpstreamBusy(retry_after=math.ceil(self._paused_until - now), detail="paused after faults")
         if self.state == "open":
             if self._probing:
                 raise UpstreamBusy(detail="a probe is under way")
             self._probing = True
 
     def succeed(self) -> None:
+        """Close: Airbyte answered."""
         self._faults = 0
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._open_seconds = BREAKER_FIRST_SECONDS
         self._probing = False
 
     def fail(self, now: float) -> None:
+        """Count a fault, and open after the fifth in a row."""
         self._faults += 1
         self._probing = False
         if self.state == "open":
-            self._closed_until = max(self._closed_until, now + self._pause_seconds)
-            self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+            self._paused_until = max(self._paused_until, now + self._open_seconds)
+            self._open_seconds = min(2 * self._open_seconds, BREAKER_LONGEST_SECONDS)
 
     def abandon(self) -> None:
-        """The call was given up without telling anything about Airbyte."""
+        """End a call that was given up and told nothing about Airbyte."""
         self._probing = False
 
     def pause(self, now: float, seconds: float) -> None:
+        """Stop all calls for `seconds`."""
         self._probing = False
-        self._closed_until = max(self._closed_until, now + seconds)
+        self._paused_until = max(self._paused_until, now + seconds)
 
 
 class RetryBudget:
-    """Every call earns a tenth of a retry; a retry costs one. Counted before the call, so a storm cannot borrow."""
+    """Every call earns a tenth of a retry; a retry costs one. Counted before the call, so a retry never goes unpaid."""
 
     def __init__(self) -> None:
         self._credit = RETRY_RESERVE
 
     def earn(self) -> None:
+        """Add what a call earns."""
         self._credit = min(self._credit + RETRY_RATIO, RETRY_RESERVE)
 
     def spend(self) -> bool:
-        """Whether a retry may be made."""
+        """Return whether a retry may be made, and count it."""
         if self._credit < 1:
             return False
         self._credit -= 1

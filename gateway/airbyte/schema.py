@@ -1,4 +1,4 @@
-"""The shape of Airbyte's answers: only the fields we use, typed. Anything else in them is never even parsed.
+"""The shape of Airbyte's answers: only the fields we use, typed. Anything else in them is never parsed.
 
 Success bodies leave out fields that have no value; they are None here.
 """
@@ -71,6 +71,7 @@ class TokenRecord(msgspec.Struct, frozen=True):
     expires_in: object = None
 
     def __repr__(self) -> str:
+        """Leave out the token."""
         return "TokenRecord(…)"
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import base64
-import binascii
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
+from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
 from gateway.airbyte.schema import TokenRecord
+from gateway.airbyte.timings import TOKEN_PAUSE_SECONDS, Deadlines
+from gateway.airbyte.token_life import token_life
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused, UpstreamUnreachable
 from gateway.settings.secret import Secret
 from gateway.single_flight import SingleFlight
@@ -20,14 +22,10 @@ B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*")
 """RFC 6750 §2.1: what may stand in a header; anything else could inject one."""
 REFRESH_AT = 0.8
 """Share of a token's life after which the next one is fetched, in the background, while this one still works."""
-SHORTEST_LIFE_SECONDS = 30.0
-LONGEST_LIFE_SECONDS = 86_400.0
-UNSTATED_LIFE_SECONDS = 180.0
-"""Airbyte's shortest real life of a token, taken when an answer states none."""
 RETIRED_TOKENS = 8
-"""Of former credentials, still in use by calls under way: their refusal says nothing about the present one."""
-REFUSAL_SECONDS = 5.0
-"""After a failed or useless token, nobody asks for another this long."""
+"""Tokens of former credentials, which calls under way still use: a 401 to one says nothing about the present ones."""
+
+_TOKEN = msgspec.json.Decoder(TokenRecord)
 
 
 class Credential:
@@ -44,15 +42,18 @@ class Authorization(Protocol):
     """Where the `Authorization` header of a call comes from."""
 
     async def header(self) -> str | None:
-        """Raises UpstreamError."""
+        """Return the header's value, or None for no header. Raises UpstreamError."""
         ...
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:
-        """Airbyte answered 401 to `header`; `renewed` if that was the second try. Whether another try may help."""
+        """Note that Airbyte answered 401 to `header`, and return whether another try may help.
+
+        `renewed`: that was the second try.
+        """
         ...
 
     def forget(self) -> None:
-        """The credential is another one now: what is known of the old one does not count."""
+        """Forget what is known of the credential, for it is another one now."""
         ...
 
 
@@ -72,7 +73,7 @@ class FixedAuthorization:
         return False
 
     def forget(self) -> None:
-        """Each header is made anew."""
+        """Do nothing: each header is made anew."""
 
 
 class ClientCredentials:
@@ -81,27 +82,28 @@ class ClientCredentials:
     def __init__(self, fetch: Callable[[], Awaitable[TokenRecord]], clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._flight: SingleFlight[int, str] = SingleFlight()
+        self._renewals: SingleFlight[int, str] = SingleFlight()
         self._generation = 0
-        """Of the credential. A token fetched with an older one serves who waited for it and nobody else."""
+        """Counts changes of the credential. A token fetched with an older one serves only those who waited for it."""
         self._header: str | None = None
         self._renew_at = 0.0
         self._expires_at = 0.0
-        self._refused_until = 0.0
+        self._paused_until = 0.0
         self._trusted_from = 0.0
         self._retired: deque[str] = deque(maxlen=RETIRED_TOKENS)
 
     async def header(self) -> str | None:
+        """Return the header of a token that is good, fetched first if need be. Raises UpstreamError."""
         now = self._clock.monotonic()
         if self._header is not None and now < self._expires_at:
-            if now >= self._renew_at and now >= self._refused_until:
-                self._fly()
+            if now >= self._renew_at and now >= self._paused_until:
+                self._start_renewal()
             return self._header
-        if now < self._refused_until:
+        if now < self._paused_until:
             raise UpstreamUnreachable(detail="no token: the last try failed moments ago")
         generation = self._generation
         try:
-            return await asyncio.shield(self._fly())
+            return await asyncio.shield(self._start_renewal())
         except UpstreamError:
             if generation == self._generation:
                 raise
@@ -113,15 +115,15 @@ class ClientCredentials:
         now = self._clock.monotonic()
         is_current = header == self._header
         if renewed or (is_current and now < self._trusted_from):
-            # A token that replaced a refused one is refused as well: not a matter of age. Rest, so that no storm
-            # hits the token route, however many requests learn of it.
+            # A token that replaced a refused one is refused as well, so age is not the reason. Pause, so that the
+            # token route is not flooded, however many requests are answered 401.
             self._header = None
-            self._refused_until = now + REFUSAL_SECONDS
-            self._trusted_from = self._refused_until + REFUSAL_SECONDS
+            self._paused_until = now + TOKEN_PAUSE_SECONDS
+            self._trusted_from = self._paused_until + TOKEN_PAUSE_SECONDS
             return False
         if is_current:
             self._header = None
-            self._trusted_from = now + REFUSAL_SECONDS
+            self._trusted_from = now + TOKEN_PAUSE_SECONDS
         return True
 
     def forget(self) -> None:
@@ -129,14 +131,14 @@ class ClientCredentials:
             self._retired.append(self._header)
         self._generation += 1
         self._header = None
-        self._refused_until = self._trusted_from = 0.0
+        self._paused_until = self._trusted_from = 0.0
 
     async def close(self) -> None:
-        await self._flight.close(cancel=True)
+        await self._renewals.close(cancel=True)
 
-    def _fly(self) -> asyncio.Task[str]:
+    def _start_renewal(self) -> asyncio.Task[str]:
         generation = self._generation
-        return self._flight.start(generation, lambda: self._renew(generation))
+        return self._renewals.start(generation, lambda: self._renew(generation))
 
     async def _renew(self, generation: int) -> str:
         try:
@@ -145,7 +147,7 @@ class ClientCredentials:
                 raise UpstreamInvalid(detail="the token has characters no header may hold")
         except UpstreamError as error:
             if generation == self._generation:
-                self._refused_until = self._clock.monotonic() + REFUSAL_SECONDS
+                self._paused_until = self._clock.monotonic() + TOKEN_PAUSE_SECONDS
             # Whatever the token route did, the customer's own request was fine.
             raise UpstreamUnreachable(detail=f"no token: {error.detail}{_hint(error)}") from error
         header = f"Bearer {record.access_token}"
@@ -160,41 +162,29 @@ class ClientCredentials:
         return header
 
 
+def token_call(client_id: str, client_secret: Secret, deadlines: Deadlines) -> Call[TokenRecord]:
+    """Ask for a token, in both spellings of the grant.
+
+    Airbyte's schema names one of them and requires the other; its server reads neither.
+    """
+    body = {
+        "client_id": client_id,
+        "client_secret": client_secret.reveal(),
+        "grant_type": "client_credentials",
+        "grant-type": "client_credentials",
+    }
+    return Call(
+        _TOKEN,
+        b"/applications/token",
+        OWN_CALLS,
+        body=msgspec.json.encode(body),
+        deadline_seconds=deadlines.token,
+        max_bytes=MAX_OBJECT_BYTES,
+    )
+
+
 def _hint(error: UpstreamError) -> str:
-    """Wrong credentials are answered 400, 401 or 500, depending on Airbyte's edition and build."""
+    """Return where to look, if the credentials may be wrong: 400, 401 or 500, by Airbyte's edition and build."""
     if isinstance(error, UpstreamRefused) or error.detail.startswith("500"):
         return "; check airbyte.client_id and airbyte.client_secret"
     return ""
-
-
-def token_life(record: TokenRecord) -> float:
-    """Seconds the token may be used: the smaller of `expires_in` and the JWT's own `exp - iat`.
-
-    `expires_in` comes from today's configuration, the JWT from the application's creation; either may be wrong,
-    missing or of the wrong type. Neither needs our wall clock to be right.
-    """
-    stated = [life for life in (_number(record.expires_in), _jwt_life(record.access_token)) if life is not None]
-    return min(max(min(stated, default=UNSTATED_LIFE_SECONDS), SHORTEST_LIFE_SECONDS), LONGEST_LIFE_SECONDS)
-
-
-def _jwt_life(token: str) -> float | None:
-    parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature (RFC 7519)
-        return None
-    try:
-        claims: Any = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(claims, dict):
-        return None
-    issued, expires = _number(claims.get("iat")), _number(claims.get("exp"))
-    return None if issued is None or expires is None else expires - issued
-
-
-def _number(value: object) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.cli.options import users_of
 from gateway.models import COMMAND_LINE

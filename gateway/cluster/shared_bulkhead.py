@@ -5,7 +5,8 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from gateway.airbyte import PERMIT_WAIT_SECONDS, Bulkhead, Kind
+from gateway.airbyte import Bulkhead, Kind
+from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
 from gateway.cluster.timings import PermitTimings

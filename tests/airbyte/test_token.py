@@ -7,7 +7,8 @@ import json
 import pytest
 
 from gateway.airbyte.schema import TokenRecord
-from gateway.airbyte.token import ClientCredentials, Credential, FixedAuthorization, token_life
+from gateway.airbyte.token import ClientCredentials, Credential, FixedAuthorization
+from gateway.airbyte.token_life import token_life
 from gateway.errors import UpstreamBusy, UpstreamUnreachable
 from gateway.settings.secret import Secret
 from tests.support import HandClock

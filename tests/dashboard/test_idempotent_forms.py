@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx2
 import pytest
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.auth.keys import PATTERN
 from gateway.dashboard.idempotent_forms import FIELD

@@ -6,9 +6,9 @@ import io
 import pytest
 
 from gateway.airbyte import Deadlines
-from gateway.airbyte.airbyte import token_call
 from gateway.airbyte.call import Answer
 from gateway.airbyte.schema import TokenRecord
+from gateway.airbyte.token import token_call
 from gateway.settings.secret import Secret
 from gateway.telemetry.log import configure_log
 from tests.faults.conftest import CLIENT_SECRET, Front

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.models import ApiKey
 from gateway.provisioning.provisioning import Provisioning

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.services import build_services
 from gateway.store.database import Transaction
 from gateway.store.retention import Retention

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.sandbox import Answer
 from gateway.services import Services, build_services

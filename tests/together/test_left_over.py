@@ -9,7 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
-from gateway.airbyte import in_process_transport
+from gateway.airbyte.client import in_process_transport
 from gateway.provisioning.provisioning import NewKey
 from gateway.services import build_services
 from gateway.settings.secret import SecretUrl
