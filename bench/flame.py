@@ -25,7 +25,7 @@ from bench.run import missing
 SECONDS = 8
 RATE = 1_000
 TOLERATED = 0.01
-"""py-spy holds the gateway up, which then may turn away a few requests."""
+"""py-spy delays the gateway, which then may refuse a few requests."""
 SPY = PYTHON.with_name("py-spy")
 _TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*<')
 

@@ -76,7 +76,7 @@ def measure(target: Target, *, seconds: int = 1, connections: int = CONNECTIONS,
     percentiles = {share: float(value) * _UNITS[unit] for share, value, unit in _PERCENTILE.findall(report)}
     refused = int(refusals[1]) if refusals else 0
     expected = int(requests[1]) if requests and target.refused else 0
-    if rate is None or requests is None or _SOCKET_ERRORS.search(report):
+    if rate is None or requests is None or percentiles.keys() != {"50", "99"} or _SOCKET_ERRORS.search(report):
         raise RuntimeError(f"{target.name}: no figures:\n{report}")
     if abs(refused - expected) > tolerated * int(requests[1]):
         raise RuntimeError(f"{target.name}: not the answers expected:\n{report}")

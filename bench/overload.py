@@ -52,7 +52,7 @@ class Workload:
     arena: Callable[[Cores], AbstractContextManager[Arena]]
     patience_seconds: float = 1.0
     longest_good_p99: float = 0.3
-    """The gateway lets a request wait 0.1 s for its turn; the rest is the connection's and the generator's."""
+    """The gateway lets a request wait 0.1 s; the rest is the connection's and the generator's."""
 
 
 WORKLOADS = (

@@ -62,7 +62,7 @@ def milliseconds(values: Sequence[float], share: float) -> str:
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns as wide as what stands in them, figures to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[place]) for row in (headings, *cells)) for place in range(len(headings))]
+    widths = [max(len(row[column]) for row in (headings, *cells)) for column in range(len(headings))]
     for row in (headings, *cells):
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)), flush=True)
 

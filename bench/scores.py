@@ -76,7 +76,7 @@ HEADINGS = ("Row", "What", "Figure", "Target", "", "Lowest to highest", "Of")
 def as_text(lines: Sequence[Line]) -> str:
     """For a terminal: the first two columns to the left."""
     rows = [HEADINGS, *(line.cells() for line in lines)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

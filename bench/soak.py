@@ -107,7 +107,7 @@ class Caller:
         self._tally = tally
 
     async def run(self, end: float) -> None:
-        calls = (self.status, self.connections, self.jobs, self.trigger, self.stranger, self.bad_key)
+        calls = (self.status, self.connections, self.jobs, self.trigger, self.foreign_connection, self.bad_key)
         while time.monotonic() < end:
             await asyncio.sleep(self._chance.expovariate(self._rate))
             call = self._chance.choices(calls, (30, 30, 25, 3, 7, 5))[0]
@@ -152,7 +152,7 @@ class Caller:
             return answer.status_code in EXPLAINED
         return bool(answer.json()["job"]["connectionId"] == theirs)
 
-    async def stranger(self) -> bool:
+    async def foreign_connection(self) -> bool:
         return (await self._ask("GET", f"/connections/{self._foreign}/jobs")).status_code == 404
 
     async def bad_key(self) -> bool:

@@ -1,4 +1,4 @@
-"""What strangers can do to a caller with a good key: `python -m bench.strangers`. Two tables:
+"""What unauthenticated clients can do to a caller with a good key: `python -m bench.unauthenticated`. Two tables:
 
 - `guesses`: 100,000 distinct well-formed keys that nobody has, 2,000 a second, from the good key's own address;
 - `slow`: 1,000 silent connections, 1,000 that drip a head, 500 that drip a body, 200 that read no answer.
@@ -43,7 +43,7 @@ FILL_SECONDS = 12.0
 ASKED_AT_ONCE = 12
 """To fill the kernel's buffers first, which take some megabytes."""
 ESTABLISHED = 1
-"""Of Linux's states of a connection."""
+"""One of Linux's states of a socket connection."""
 DEAF_EACH_SECOND = 12.0
 """What they ask for is work like any other's; this is no overload. They come first and are there still when all are."""
 DRIP_SECONDS = 1.0
@@ -58,7 +58,7 @@ BODY = b"POST /api/v1/connections/x/sync HTTP/1.1\r\nHost: gateway\r\nContent-Le
 
 
 @dataclass(frozen=True)
-class House:
+class RunningGateway:
     """A gateway that listens on `port`, its process, its log."""
 
     port: int
@@ -72,19 +72,19 @@ class House:
 
 
 @contextmanager
-def house(cores: Cores) -> Iterator[House]:
-    with tempfile.TemporaryDirectory(prefix="strangers-") as name:
+def running_gateway(cores: Cores) -> Iterator[RunningGateway]:
+    with tempfile.TemporaryDirectory(prefix="unauthenticated-") as name:
         folder, port = Path(name), free_port()
         os.sched_setaffinity(0, cores.load)
         world = build_world(folder, port=port, upstream_port=free_port())
         log, reads = folder / "gateway.log", folder / "reads"
         command = [sys.executable, "-m", "bench.counted", str(reads), "--settings", str(world.settings)]
         with running(command, port, log, core=cores.server) as process:
-            yield House(port, process.pid, world, log, reads)
+            yield RunningGateway(port, process.pid, world, log, reads)
 
 
 class Probe:
-    """A caller with a good key, who asks again and again at his own pace."""
+    """A caller with a good key, that asks again and again at its own pace."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port = port
@@ -132,14 +132,14 @@ async def guess(port: int, number: int) -> tuple[Counter[int], float]:
     return statuses, time.monotonic() - began
 
 
-async def guesses(place: House, number: int) -> list[str]:
+async def guesses(gateway: RunningGateway, number: int) -> list[str]:
     """The promises broken, but for the number of reads, which is told at the end."""
-    probe = Probe(place.port, place.world.key)
+    probe = Probe(gateway.port, gateway.world.key)
     asking = asyncio.create_task(probe.run())
     await asyncio.sleep(BASELINE_SECONDS)
-    calm, before, log_before = probe.take(), place.reading(), place.log.stat().st_size
-    statuses, seconds = await guess(place.port, number)
-    pressed, after, log_after = probe.take(), place.reading(), place.log.stat().st_size
+    calm, before, log_before = probe.take(), gateway.reading(), gateway.log.stat().st_size
+    statuses, seconds = await guess(gateway.port, number)
+    pressed, after, log_after = probe.take(), gateway.reading(), gateway.log.stat().st_size
     asking.cancel()
     more_mb = after.rss_mb - before.rss_mb
     print("guesses:")
@@ -226,13 +226,13 @@ async def open_slow(port: int, slow: Slow) -> Slow:
     return slow
 
 
-async def slow(place: House, scale: float) -> list[str]:
+async def slow(gateway: RunningGateway, scale: float) -> list[str]:
     """The promises broken."""
-    probe = Probe(place.port, place.world.key)
+    probe = Probe(gateway.port, gateway.world.key)
     asking = asyncio.create_task(probe.run())
     await asyncio.sleep(BASELINE_SECONDS)
-    calm, before = probe.take(), place.reading()
-    ask = request_for(LIST, place.world.key_of_many)
+    calm, before = probe.take(), gateway.reading()
+    ask = request_for(LIST, gateway.world.key_of_many)
     kinds = {
         "do not read": (DEAF, ask * ASKED_AT_ONCE, ask * ASKED_AT_ONCE, False),
         "silent": (SILENT, b"", b"", True),
@@ -243,13 +243,13 @@ async def slow(place: House, scale: float) -> list[str]:
     for name, (number, first, drop, reads) in kinds.items():
         connections[name] = []
         for _ in range(max(1, round(number * scale))):
-            connections[name].append(await open_slow(place.port, Slow(first, drop, reads)))
+            connections[name].append(await open_slow(gateway.port, Slow(first, drop, reads)))
             await asyncio.sleep(0 if reads else 1 / DEAF_EACH_SECOND)
     most_mb, end = 0.0, time.monotonic() + LONGEST_DEAF + SLACK_SECONDS
     while time.monotonic() < end:
-        most_mb = max(most_mb, place.reading().rss_mb)
+        most_mb = max(most_mb, gateway.reading().rss_mb)
         await asyncio.sleep(0.25)
-    pressed, after = probe.take(), place.reading()
+    pressed, after = probe.take(), gateway.reading()
     asking.cancel()
     table, broken = [], []
     for name, some in connections.items():
@@ -283,16 +283,16 @@ async def slow(place: House, scale: float) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.strangers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.unauthenticated", description=__doc__)
     parser.add_argument("--guesses", type=int, default=100_000)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of slow connections")
     options = parser.parse_args()
     cores, broken = Cores(), []
-    with house(cores) as place:
-        broken += uvloop.run(guesses(place, options.guesses))
-        reads = place.reads
-        broken += uvloop.run(slow(place, options.scale))
-        os.kill(place.pid, 2)
+    with running_gateway(cores) as gateway:
+        broken += uvloop.run(guesses(gateway, options.guesses))
+        reads = gateway.reads
+        broken += uvloop.run(slow(gateway, options.scale))
+        os.kill(gateway.pid, 2)
         while not reads.exists():
             time.sleep(0.05)
         number = int(reads.read_text())

@@ -28,7 +28,7 @@ url = "sqlite:///gateway.db"
 base_url = "http://127.0.0.1:{upstream_port}/api/public/v1"
 client_id = "id"
 client_secret = "secret"
-# The pass-through has no cap. One caller gets half of the places, so 64 let all 32 requests at once through.
+# The pass-through has no cap. One caller gets half of the permits, so 64 let all 32 requests at once through.
 max_in_flight = 64
 [rate_limit]
 # Raised, not removed: every request takes its token.

@@ -30,7 +30,7 @@ ADDRESS, AGENT = "203.0.113.17", "python-requests/2.32.3"
 
 @dataclass(frozen=True)
 class Writes:
-    """What one takes, by itself, of the one turn to write. Times are milliseconds."""
+    """How long each write, by itself, holds the write lock. Times are milliseconds."""
 
     trigger_ms: float
     trigger_cpu_ms: float

@@ -22,7 +22,7 @@ MOST_ATTEMPTS = 3
 SHED = 0.01
 """Of the answers may be a refusal: the cores are full."""
 SETTLE_SECONDS = 7.0
-"""In which Valkey is found again, and places at Airbyte that were not given back end."""
+"""Time for gateways to find Valkey again, and for permits that were not released to end."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Side:
         return [log.stat().st_size for log in self.logs]
 
     def counted_locally(self, since: Sequence[int]) -> bool:
-        """Whether a gateway has found Valkey away since its log had this size."""
+        """Return whether a gateway has found Valkey unavailable since its log had this size."""
         for log, size in zip(self.logs, since, strict=True):
             with log.open("rb") as file:
                 file.seek(size)

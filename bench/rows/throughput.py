@@ -64,8 +64,8 @@ def _compare(
 ) -> list[Line]:
     measured = interleaved([ours, *theirs.values()], rounds)
     return [
-        _ratio(row, f"{what} / {target.name}", [(each[0], each[place]) for each in measured], aim)
-        for place, (name, target) in enumerate(theirs.items(), 1)
+        _ratio(row, f"{what} / {target.name}", [(each[0], each[index]) for each in measured], aim)
+        for index, (name, target) in enumerate(theirs.items(), 1)
         for aim in aims[name]
     ]
 

@@ -1,4 +1,4 @@
-"""A stand-in Airbyte, so faithful that real clients cannot tell it from Airbyte. Imports nothing of ours."""
+"""A stand-in Airbyte that answers as the real one does, byte for byte where clients look. Imports nothing of ours."""
 
 from gateway.sandbox.app import PUBLIC_API, Sandbox
 from gateway.sandbox.faults import Answer, Faults

@@ -1,4 +1,4 @@
-"""Who may come in: the token routes, and the middleware that asks for a token."""
+"""Authenticate callers: the token routes, and the middleware that asks for a token."""
 
 import hmac
 from urllib.parse import parse_qsl
@@ -19,7 +19,7 @@ JSON = "application/json"
 
 
 class Applications:
-    """Hands out tokens to the one application there is. The grant is optional and ignored."""
+    """The token routes, for the one application there is. The grant is optional and ignored."""
 
     def __init__(self, *, tokens: Tokens, faults: Faults, client_id: str, client_secret: str) -> None:
         self.tokens = tokens
@@ -28,7 +28,7 @@ class Applications:
         self.client_secret = client_secret
 
     async def public_token(self, request: Request) -> Response:
-        """The public API's route takes JSON and forms."""
+        """Answer the public API's token route, which takes JSON and forms."""
         if self.faults.token_endpoint_down:
             return Answer.html(502).response()
         access_token = self._issue(await _read_fields(request, (JSON, FORM)))
@@ -40,7 +40,7 @@ class Applications:
         return json_answer(without_nulls({**body, **self.faults.token_overrides}))
 
     async def internal_token(self, request: Request) -> Response:
-        """The internal API's route takes JSON only, and answers the token only."""
+        """Answer the internal API's token route, which takes JSON only and answers the token only."""
         if self.faults.token_endpoint_down:
             return Answer.html(502).response()
         return json_answer({"access_token": self._issue(await _read_fields(request, (JSON,)))})
@@ -72,7 +72,7 @@ class AuthenticationMiddleware:
 
 
 async def _read_fields(request: Request, accepted: tuple[str, ...]) -> dict[str, str]:
-    """The fields of a JSON object or a form. A content type without a route is 401, as any unknown route."""
+    """Return the fields of a JSON object or a form. A content type without a route is 401, as any unknown route."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in accepted:
         raise Hal(401)

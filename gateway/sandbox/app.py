@@ -1,4 +1,4 @@
-"""Puts the sandbox together: one world, one switchboard, one ASGI application."""
+"""Put the sandbox together: one world, one set of faults, one ASGI application."""
 
 import time
 from collections import deque
@@ -79,7 +79,7 @@ class Sandbox:
         self._tokens.revoke()
 
     def _routes(self, applications: Applications | None, base: str) -> list[BaseRoute]:
-        """The whole map. Without applications there is no authentication, and no token route either."""
+        """Return all routes. Without applications there is no authentication, and no token route either."""
         interference = Middleware(InterferenceMiddleware, faults=self.faults)
         unknown = Mount("", app=rejected if applications else nowhere())
         configuration = instance_configuration("simple" if applications else "none")

@@ -20,7 +20,7 @@ Record = TypeVar("Record", Actor, Connection, Workspace)
 
 
 class Catalog:
-    """Serves what one world consists of, besides its jobs."""
+    """Serves what a world has besides its jobs."""
 
     def __init__(self, *, world: World, faults: Faults, base: str) -> None:
         self.world = world
@@ -96,7 +96,7 @@ class Catalog:
 
 
 def connection_body(connection: Connection) -> dict[str, object]:
-    """A connection on the wire; `createdAt` is in epoch seconds, where jobs have ISO text."""
+    """Return a connection as JSON shows it; `createdAt` is in epoch seconds, where jobs have ISO text."""
     stream = {
         "name": "orders",
         "syncMode": "incremental_deduped_history",

@@ -1,4 +1,4 @@
-"""The switchboard: everything Airbyte, its proxies and its operators are known to do to a client."""
+"""Faults to switch on: everything Airbyte, its proxies and its operators are known to do to a client."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class Answer:
 
     @classmethod
     def html(cls, status: int) -> Self:
-        """What nginx or a load balancer says."""
+        """Return an error page as nginx or a load balancer sends it."""
         title = f"{status} {HTTPStatus(status).phrase}"
         page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
         return cls(status, (("content-type", "text/html"),), page.encode())
@@ -67,15 +67,15 @@ class Faults:
         self._canned += [(when, answer)] * times
 
     def take_canned(self, method: str, path: str) -> Answer | None:
-        """The canned answer for this request; it will not be given again."""
-        for place, (when, answer) in enumerate(self._canned):
+        """Return the canned answer for this request, if there is one, and forget it."""
+        for index, (when, answer) in enumerate(self._canned):
             if when(method, path):
-                del self._canned[place]
+                del self._canned[index]
                 return answer
         return None
 
     def take_unauthorized(self) -> bool:
-        """Whether this request is to be refused in spite of its token."""
+        """Return whether to refuse this request in spite of its token, and count it."""
         if self.unauthorized <= 0:
             return False
         self.unauthorized -= 1

@@ -51,7 +51,7 @@ class History:
         self._open: dict[str, set[int]] = {}
 
     def put(self, job: Job) -> None:
-        """Add a job, or give a known one another life."""
+        """Add a job, or replace the steps of a known one."""
         if job.job_id in self._jobs:
             self._settled.discard({job.job_id})
         else:
@@ -76,7 +76,7 @@ class History:
         return next(self._existing([job_id], self._clock()), None)
 
     def active(self, connection_id: str) -> tuple[Job, JobState] | None:
-        """The connection's job that has not ended yet."""
+        """Return the connection's job that has not ended yet."""
         now = self._clock()
         waiting = self._open.get(connection_id, set())
         for job, state in self._existing(sorted(waiting), now):
@@ -86,7 +86,7 @@ class History:
         return None
 
     def is_expected(self, connection_id: str) -> bool:
-        """Whether a job has been signalled that does not exist yet."""
+        """Return whether a job has been signalled that does not exist yet."""
         now = self._clock()
         return any(self._jobs[job_id].created_at > now for job_id in self._open.get(connection_id, ()))
 
@@ -104,7 +104,7 @@ class History:
                 yield job, state
 
     def _candidates(self, query: JobQuery, now: float) -> Iterator[int]:
-        """A superset of the answer, in its order, from the index that cuts off most."""
+        """Yield the answer's jobs and perhaps more, in its order, from the index that leaves out most."""
         rows: Iterator[Row]
         if query.connection_id is not None:
             index = self._created_by_connection.get(query.connection_id, TimeIndex())

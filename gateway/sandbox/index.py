@@ -39,11 +39,11 @@ class TimeIndex:
         self._rows = [row for row in self._rows if row[1] not in job_ids]
 
     def walk(self, span: Span, *, descending: bool) -> Iterator[Row]:
-        """The rows within the span, lazily."""
+        """Yield the rows within the span."""
         if not self._is_sorted:
             self._rows.sort()
             self._is_sorted = True
         low = bisect_left(self._rows, (span.start, -1))
         high = bisect_right(self._rows, (span.end, inf))
-        places = range(low, high)
-        return (self._rows[place] for place in (reversed(places) if descending else places))
+        numbers = range(low, high)
+        return (self._rows[number] for number in (reversed(numbers) if descending else numbers))

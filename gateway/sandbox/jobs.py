@@ -139,7 +139,7 @@ class Jobs:
 
 
 def job_body(job: Job, state: JobState, *, hydrated: bool) -> dict[str, object]:
-    """A job on the wire. Only reading hydrates the counts; triggering and cancelling do not."""
+    """Return a job as JSON shows it. Only reading fills in the counts; triggering and cancelling do not."""
     started, updated = floor(job.created_at), floor(state.updated_at)
     return without_nulls(
         {

@@ -63,7 +63,7 @@ class DateMiddleware:
 
 
 class CannedAnswerMiddleware:
-    """Answers in place of the routes when a test has asked for it."""
+    """Answers instead of the routes when a test has asked for it."""
 
     def __init__(self, app: ASGIApp, *, faults: Faults) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Reads query parameters the way Micronaut binds them, traps included."""
+"""Read query parameters as Micronaut binds them, also where that is surprising."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ JOB_TYPES: dict[str, JobType] = {job_type: job_type for job_type in get_args(Job
 
 
 def read_job_query(params: QueryParams, connection_id: str | None) -> JobQuery:
-    """The listing asked for. With a connection the workspaces are ignored; unknown names are always."""
+    """Return the listing asked for. With a connection the workspaces are ignored; unknown names are always ignored."""
     limit, offset = read_page(params)
     order, descending = _order(params.get("orderBy"))
     return JobQuery(
@@ -56,7 +56,7 @@ def read_page(params: QueryParams) -> tuple[int, int]:
 
 
 def read_ids(params: QueryParams, name: str) -> list[str]:
-    """A comma list and repeated keys both bind; entries that are no UUIDs are skipped."""
+    """Return the UUIDs of a comma list or of repeated keys; entries that are no UUIDs are skipped."""
     texts = [text for value in params.getlist(name) for text in value.split(",")]
     return [identifier for text in texts if (identifier := parse_uuid(text.strip()))]
 
@@ -66,7 +66,7 @@ def read_flag(params: QueryParams, name: str) -> bool:
 
 
 def page_links(base: str, carried: dict[str, str | None], *, limit: int, offset: int, rows: int) -> dict[str, str]:
-    """`next` and `previous` as Airbyte writes them.
+    """Return `next` and `previous` as Airbyte writes them.
 
     `next` is there on every page with a row, the last one included, and forgets order, status and dates.
     `previous` repeats `limit`, because the builder that made `next` is used again.

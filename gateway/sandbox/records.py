@@ -1,4 +1,4 @@
-"""The rows of the sandbox's world. Records are frozen: a change puts a new record in place of the old one."""
+"""The rows of the sandbox's world. Records are frozen: a change replaces the record."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ JobType = Literal["sync", "reset", "refresh", "clear"]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One customer's corner of Airbyte."""
+    """A workspace: usually one customer's part of Airbyte."""
 
     workspace_id: str
     name: str
@@ -97,7 +97,7 @@ class Job:
         return self.steps[-1].at
 
     def state_at(self, now: float) -> JobState | None:
-        """None when the job does not exist yet."""
+        """Return how the job looks at `now`; None when it does not exist yet."""
         step = step_at(self.steps, now)
         if step is None:
             return None

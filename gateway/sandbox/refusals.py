@@ -1,4 +1,4 @@
-"""Every way the sandbox says no, in Airbyte's three dialects.
+"""Error answers in the three shapes that Airbyte has.
 
 Refusal
 ├── Problem   most of the public API; nulls are present
@@ -19,13 +19,13 @@ ERRORS_PAGE = "https://reference.airbyte.com/reference/errors"
 
 
 class Refusal(Exception):
-    """An answer that is not a success. `place` is the path and query that was asked for."""
+    """An answer that is not a success. `target` is the path and query that was asked for."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
-    def body(self, place: str) -> object:
+    def body(self, target: str) -> object:
         raise NotImplementedError
 
 
@@ -41,7 +41,7 @@ class Problem(Refusal):
         self.detail = detail
         self.data = data
 
-    def body(self, place: str) -> object:  # noqa: ARG002 - only HAL bodies name the place
+    def body(self, target: str) -> object:  # noqa: ARG002 - only HAL bodies name the target
         return {
             "status": self.status,
             "type": f"{ERRORS_PAGE}{self.kind}",
@@ -55,8 +55,8 @@ class Problem(Refusal):
 class Opaque(Refusal):
     """Uncaught errors, broken constraints and unreadable JSON: the reason is only in the server's log."""
 
-    def body(self, place: str) -> object:
-        return {"errorId": str(uuid5(NAMESPACE_URL, f"{self.status} {place}"))}
+    def body(self, target: str) -> object:
+        return {"errorId": str(uuid5(NAMESPACE_URL, f"{self.status} {target}"))}
 
 
 class Hal(Refusal):
@@ -66,12 +66,12 @@ class Hal(Refusal):
         super().__init__(status)
         self.reason = reason
 
-    def body(self, place: str) -> object:
+    def body(self, target: str) -> object:
         phrase = HTTPStatus(self.status).phrase
         error = {"message": self.reason or phrase, "_links": {}, "_embedded": {}}
         return {
             "message": phrase,
-            "_links": {"self": {"href": place, "templated": False}},
+            "_links": {"self": {"href": target, "templated": False}},
             "_embedded": {"errors": [error]},
         }
 

@@ -1,4 +1,4 @@
-"""A small believable world: two customers, ten connections, thirty days of history."""
+"""A small world for the demo: two customers, ten connections, thirty days of history."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def _past_jobs(plan: Plan, connection: Connection, now: float, random: Random) -
 
 
 def _retry_under_way(now: float) -> tuple[Step, ...]:
-    """A first attempt has failed five minutes ago; the second begins in ten."""
+    """Add a job whose first attempt failed five minutes ago and whose second begins in ten."""
     return (
         Step(now - 20 * MINUTE, "pending"),
         Step(now - 19 * MINUTE, "running"),

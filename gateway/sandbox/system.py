@@ -36,16 +36,16 @@ def instance_configuration(auth_mode: str) -> Response:
 
 
 def nowhere() -> Response:
-    """Without authentication an unknown route is a 404 whose body is not the JSON it claims to be."""
+    """Answer an unknown route without authentication: a 404 whose body is not the JSON it claims to be."""
     return Response("Object not found.", status_code=404, media_type="application/json")
 
 
 async def rejected(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-    """With authentication an unknown route is forbidden even to a good token."""
+    """Answer an unknown route with authentication: 403, even to a good token."""
     raise Hal(403)
 
 
 async def webapp(scope: Scope, receive: Receive, send: Send) -> None:
-    """Any path the server does not know itself shows the web application: 200, whatever was meant."""
+    """Answer any path that the server does not know with the web application: 200, whatever was meant."""
     answer = nowhere() if scope["path"].startswith(SERVER_PATHS) else HTMLResponse(WEBAPP)
     await answer(scope, receive, send)

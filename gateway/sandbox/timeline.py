@@ -1,4 +1,4 @@
-"""The life of a job as a pure function of time: given its steps and an instant, what would Airbyte say?"""
+"""The steps of a job, and what Airbyte tells of it at an instant. No I/O, no clock."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,7 +30,7 @@ class Pace:
 
 
 def triggered_run(outcome: Outcome, start: float, pace: Pace) -> tuple[Step, ...]:
-    """The steps of a job that somebody triggers at `start`."""
+    """Return the steps of a job that somebody triggers at `start`."""
     begun = start + pace.pending_seconds
     ended = begun + pace.running_seconds
     opening = (Step(start, "pending"), Step(begun, "running"))
@@ -44,29 +44,29 @@ def triggered_run(outcome: Outcome, start: float, pace: Pace) -> tuple[Step, ...
 
 
 def queued_run(start: float, pace: Pace) -> tuple[Step, ...]:
-    """The steps of a job triggered while there is no capacity."""
+    """Return the steps of a job triggered while there is no capacity."""
     return (Step(start, "queued"), Step(start + pace.queued_seconds, "cancelled"))
 
 
 def past_run(status: Status, start: float, duration_seconds: float) -> tuple[Step, ...]:
-    """The steps of a job that is made up: `status` is reached after `duration_seconds` and stays."""
+    """Return the steps of an invented job: `status` is reached after `duration_seconds` and stays."""
     if status in WAITING:
         return (Step(start, status),)
     return (Step(start, "running"), Step(start + duration_seconds, status))
 
 
 def cancelled_run(steps: tuple[Step, ...], now: float) -> tuple[Step, ...]:
-    """The same life, cut short at `now`."""
+    """Return the same steps, ended at `now`."""
     return (*(step for step in steps if step.at <= now), Step(now, "cancelled"))
 
 
 def step_at(steps: tuple[Step, ...], now: float) -> Step | None:
-    """The step the job is in, or None when it does not exist yet."""
+    """Return the step the job is in, or None when it does not exist yet."""
     return next((step for step in reversed(steps) if step.at <= now), None)
 
 
 def progress_at(steps: tuple[Step, ...], now: float) -> float:
-    """The share of rows committed so far, between 0 and 1."""
+    """Return the share of rows committed so far, between 0 and 1."""
     start = next((step.at for step in steps if step.status not in WAITING), None)
     if start is None or now < start:
         return 0.0

@@ -17,13 +17,13 @@ JAVA_UUID = re.compile(r"([0-9a-f]{1,8})-([0-9a-f]{1,4})-([0-9a-f]{1,4})-([0-9a-
 
 
 def timestamp(at: float) -> str:
-    """Java's `OffsetDateTime.toString()`: never a fraction, and no seconds at all when they are zero."""
+    """Write as Java's `OffsetDateTime.toString()`: never a fraction, and no seconds at all when they are zero."""
     moment = datetime.fromtimestamp(floor(at), UTC)
     return moment.strftime("%Y-%m-%dT%H:%MZ" if moment.second == 0 else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(seconds: int) -> str:
-    """Java's `Duration.toString()`: hours are the largest unit, and each part carries the sign."""
+    """Write as Java's `Duration.toString()`: hours are the largest unit, and each part carries the sign."""
     sign = -1 if seconds < 0 else 1
     hours, rest = divmod(abs(seconds), 3600)
     parts = ((hours, "H"), (rest // 60, "M"), (rest % 60, "S"))
@@ -40,7 +40,7 @@ def parse_timestamp(text: str) -> float:
 
 
 def parse_uuid(text: str) -> str | None:
-    """Java's `UUID.fromString` is lenient: `1-1-1-1-1` is a UUID, short groups are padded."""
+    """Read as Java's `UUID.fromString`, which is lenient: `1-1-1-1-1` is a UUID, short groups are padded."""
     match = JAVA_UUID.fullmatch(text.lower())
     if match is None:
         return None
@@ -52,5 +52,5 @@ def json_answer(body: object, *, status: int = 200) -> Response:
 
 
 def without_nulls(body: Mapping[str, object]) -> dict[str, object]:
-    """Success bodies omit what is null; problem bodies do not."""
+    """Leave out what is null, as success bodies do and problem bodies do not."""
     return {key: value for key, value in body.items() if value is not None}

@@ -87,7 +87,7 @@ class World:
         self.set_connection_status(connection_id, "deprecated")
 
     def forget_connection(self, connection_id: str) -> None:
-        """Leave no trace, as if the connection had never existed."""
+        """Remove a connection and its jobs, as if they had never existed."""
         del self.connections[connection_id]
         self.history.forget(connection_id)
 
@@ -102,7 +102,7 @@ class World:
         bytes: int = 512_000,  # noqa: A002 - Airbyte counts bytes and rows, so do we
         rows: int = 1_000,
     ) -> Job:
-        """Make up a job; without `created_at` it ends now, or starts now when it has no end."""
+        """Invent a job; without `created_at` it ends now, or starts now when it has no end."""
         if created_at is None:
             created_at = self._clock() - (duration_seconds if status in TERMINAL else 0.0)
             duration_seconds = duration_seconds if status in TERMINAL else 0.0
@@ -110,7 +110,7 @@ class World:
         return self.put_job(connection_id, steps, job_type=job_type, rows=rows, size=bytes)
 
     def put_job(self, connection_id: str, steps: tuple[Step, ...], *, job_type: JobType, rows: int, size: int) -> Job:
-        """Add a job with the life it is given."""
+        """Add a job with the given steps."""
         workspace_id = self.connections[connection_id].workspace_id
         job = Job(next(self._job_ids), connection_id, workspace_id, job_type, steps, rows, size)
         self.history.put(job)
