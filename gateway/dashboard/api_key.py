@@ -6,13 +6,12 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.api_keys import check_room, shown_before, shown_once, was_created
-from gateway.dashboard.docs import base_url
+from gateway.dashboard.api_keys import check_room
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by
+from gateway.dashboard.idempotent_forms import SUBMITTED_BEFORE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.reveal import take_reveal
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Invalid, NotFound, Unknown
@@ -23,7 +22,6 @@ from gateway.times import format_time
 
 NOTICES = {
     "revoked": "The key is revoked: it is refused from now on.",
-    "before": "The form was sent more than once. It made one key, this one.",
 }
 AT_ONCE = "0s"
 OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}
@@ -40,7 +38,7 @@ async def show_key(request: Request) -> Response:
 async def rotate_key(request: Request) -> Response:
     """Raises NotFound, as `show_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
-    new_id = id_made_by(request, form, "key")
+    new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
@@ -55,10 +53,10 @@ async def rotate_key(request: Request) -> Response:
     except Unknown:
         raise NotFound from None
     except Invalid as error:
-        if await was_created(request, owner, new_id):
-            return shown_before(request, owner, new_id)
+        if await is_key_created(request, owner, new_id):
+            return lead_to_key(request, owner, new_id)
         return await _key_page(request, owner, status=400, problem=str(error), overlap=form["overlap"])
-    return await shown_once(request, owner, new)
+    return show_new_key(request, owner, new, replaced_id=request.path_params["key"], replaced_works=overlap != AT_ONCE)
 
 
 async def revoke_key(request: Request) -> Response:
@@ -108,9 +106,7 @@ async def _key_page(
         predecessor_works=predecessor is not None and works(predecessor, now),
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
-        is_new="new" in request.query_params,
-        reveal=await take_reveal(request, key.id),
-        base_url=base_url(request),
+        is_submitted_before=request.query_params.get("done") == SUBMITTED_BEFORE,
     )
 
 

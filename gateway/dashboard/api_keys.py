@@ -1,23 +1,21 @@
 """/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and making a new one."""
 
 from datetime import timedelta
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.paging import paged
-from gateway.dashboard.reveal import put_reveal
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import actor_of, redirect, visitor_of
+from gateway.dashboard.visitor import actor_of, visitor_of
 from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning.provisioning import NewKey
 from gateway.services import services_of
 
 MOST_KEYS = 100
@@ -36,7 +34,7 @@ async def show_keys(request: Request) -> Response:
 
 async def create_key(request: Request) -> Response:
     owner, form = await key_owner_of(request), await read_form(request)
-    key_id = id_made_by(request, form, "key")
+    key_id = derived_id(request, form, "key")
     try:
         await check_room(request, owner)
         new = await services_of(request).provisioning.create_key(
@@ -50,26 +48,10 @@ async def create_key(request: Request) -> Response:
             by=actor_of(request),
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if await was_created(request, owner, key_id):
-            return shown_before(request, owner, key_id)
+        if await is_key_created(request, owner, key_id):
+            return lead_to_key(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
-    return await shown_once(request, owner, new)
-
-
-async def shown_once(request: Request, owner: KeyOwner, new: NewKey) -> Response:
-    """To the page of the new key, which this once says what it is."""
-    await put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
-    return redirect(request, f"{owner.path}/{new.record.id}?new=1")
-
-
-def shown_before(request: Request, owner: KeyOwner, key_id: str | None) -> Response:
-    """As `shown_once`, for a form that came again: if nobody has looked yet, the page still says what the key is."""
-    return redirect(request, f"{owner.path}/{key_id}?new=1&done=before")
-
-
-async def was_created(request: Request, owner: KeyOwner, key_id: str | None) -> bool:
-    """Whether this very form, sent before, has made the key."""
-    return await is_made(partial(services_of(request).store.api_keys.by_id, owner.client.id), key_id)
+    return show_new_key(request, owner, new)
 
 
 async def check_room(request: Request, owner: KeyOwner) -> None:

@@ -26,7 +26,6 @@ from gateway.dashboard import (
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
-from gateway.dashboard.reveal import RevealMiddleware
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
 
@@ -35,7 +34,6 @@ def create_pages(services: Services) -> ASGIApp:
     """What answers at `/`, below `/docs` and below `/dashboard`."""
     users = Users(services.store, Passwords(), services.clock, secrets.choice)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
-    app = RevealMiddleware(app, monotonic=services.clock.monotonic, shared=services.cluster.runner)
     app = VisitorMiddleware(app, users=users)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.key_states import works
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
@@ -71,7 +71,7 @@ async def remove_client(request: Request) -> Response:
 async def add_connection(request: Request) -> Response:
     """One that leads nowhere until it is mapped, on its own page. Raises NotFound."""
     client, form = await _client(request), await read_form(request)
-    services, connection_id = services_of(request), id_made_by(request, form, "conn")
+    services, connection_id = services_of(request), derived_id(request, form, "conn")
     try:
         connection, _ = await services.provisioning.add_connection(
             client.slug,
@@ -82,7 +82,7 @@ async def add_connection(request: Request) -> Response:
             by=actor_of(request),
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if not await is_made(services.store.connections.any_by_id, connection_id):
+        if not await is_created(services.store.connections.any_by_id, connection_id):
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
         return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
     return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")

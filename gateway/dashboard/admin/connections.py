@@ -10,7 +10,7 @@ from gateway import validation
 from gateway.dashboard.admin.connections_of_clients import Owned, leading_nowhere, owned_connections
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
@@ -63,11 +63,11 @@ async def give_connections(request: Request) -> Response:
 async def _give(request: Request, form: Form) -> list[str]:
     """The warnings. What the same form has given before is not given again. Raises Invalid, Unknown, Duplicate."""
     services, picks = services_of(request), _picks(form)
-    ids = {pick.airbyte_id: id_made_by(request, form, "conn", pick.airbyte_id) for pick in picks}
+    ids = {pick.airbyte_id: derived_id(request, form, "conn", pick.airbyte_id) for pick in picks}
     taken = await services.store.connections.mapped_airbyte_ids()
     find = services.store.connections.any_by_id
     for pick in picks:
-        if pick.airbyte_id in taken and not await is_made(find, ids[pick.airbyte_id]):
+        if pick.airbyte_id in taken and not await is_created(find, ids[pick.airbyte_id]):
             raise Duplicate(f"{pick.label} belongs to a client already; nothing was changed")
     warnings = []
     for number, pick in enumerate(picks):
@@ -81,7 +81,7 @@ async def _give(request: Request, form: Form) -> list[str]:
                 by=actor_of(request),
             )
         except OperatorError as error:
-            if await is_made(find, ids[pick.airbyte_id]):
+            if await is_created(find, ids[pick.airbyte_id]):
                 continue
             raise Invalid(f"{pick.label}: {error}. Given before that: {number}") from error
         warnings.append(warning)

@@ -1,13 +1,14 @@
 """/dashboard/admin/users: the people who may sign in; inviting them, new links for them, removing them."""
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import SUBMITTED_BEFORE, derived_id, is_created
 from gateway.dashboard.paging import paged
-from gateway.dashboard.reveal import put_reveal, take_reveal
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, users_of
 from gateway.errors import Duplicate, Invalid, NotFound, Unknown
@@ -15,11 +16,11 @@ from gateway.models import Client, User
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
-LINK = "link"
 ADMIN = "*"
 """Stands for no client in the form; no slug looks like it."""
 NOTICES = {
-    "link": "The link was made and shown once. If it got lost, make a new one; the lost one ends then.",
+    SUBMITTED_BEFORE: "You submitted this form before. The user is invited, and the link was shown once. "
+    "If you did not copy it, make a new link below.",
     "removed": "The user is removed and signed out everywhere. Keys he made stay.",
 }
 
@@ -30,22 +31,22 @@ async def show_users(request: Request) -> Response:
 
 async def invite(request: Request) -> Response:
     form = await read_form(request)
-    user_id = id_made_by(request, form, "user")
+    user_id = derived_id(request, form, "user")
     try:
         user, secret = await users_of(request).invite(
             form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if await is_made(services_of(request).store.users.by_id, user_id):
-            return redirect(request, f"{USERS}?done=link")
+        if await is_created(services_of(request).store.users.by_id, user_id):
+            return redirect(request, f"{USERS}?{urlencode({'q': form['email'], 'done': SUBMITTED_BEFORE})}")
         return await _users_page(request, status=400, problem=str(error), form=form)
-    return await _show_link(request, user, secret)
+    return _show_link(request, user, secret)
 
 
 async def make_link(request: Request) -> Response:
     """A link to set a new password with; the old one holds until then. Raises NotFound."""
     user = await _user(request)
-    return await _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
+    return _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
 
 
 async def remove_user(request: Request) -> Response:
@@ -65,9 +66,13 @@ def _slug(form: Form) -> str | None:
     return None if form["client"] == ADMIN else form["client"]
 
 
-async def _show_link(request: Request, user: User, secret: str) -> Response:
-    await put_reveal(request, LINK, subject=user.email, secret=f"{base_url(request)}/dashboard/link/{secret}")
-    return redirect(request, f"{USERS}?done=link")
+def _show_link(request: Request, user: User, secret: str) -> Response:
+    """Return the page with the link: the answer to the form itself, because nothing stores the link.
+
+    Nothing is read for it, because a read that fails would lose the link.
+    """
+    link = f"{base_url(request)}/dashboard/link/{secret}"
+    return page(request, "admin/new-link.html", user=user, link=link, users_path=USERS)
 
 
 async def _user(request: Request) -> User:
@@ -89,7 +94,6 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        reveal=await take_reveal(request, LINK),
         page=paged(request, users, lambda user: _text_of(user, clients)),
         last_admin=able_admins[0] if len(able_admins) == 1 else None,
         clients=clients,

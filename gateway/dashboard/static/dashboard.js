@@ -11,9 +11,24 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
-// What is shown once is not shown again by going back: browsers keep pages in memory, whatever their headers say.
+// A form is submitted once: of a double click only the last answer is shown, and what is shown once is in the first.
+// Not by disabling the button: then its own name and value would not be sent, and the keyboard would lose its place.
+const RESUBMIT_MILLISECONDS = 10_000;
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.submitted) return event.preventDefault();
+  form.dataset.submitted = "yes";
+  setTimeout(() => { delete form.dataset.submitted; }, RESUBMIT_MILLISECONDS);
+});
+
 addEventListener("pageshow", (event) => {
-  if (event.persisted && document.querySelector("[data-once]")) location.reload();
+  if (!event.persisted) return;
+  for (const form of document.querySelectorAll("form[data-submitted]")) delete form.dataset.submitted;
+  // <div data-once="ADDRESS">: going back does not show it again, it leads to the address. Browsers keep pages in
+  // memory, whatever their headers say.
+  const once = document.querySelector("[data-once]");
+  if (once) location.replace(once.dataset.once);
 });
 
 // <section id="ID" data-live="SECONDS">: replaced by its newest form while somebody looks, until it has no data-live.
