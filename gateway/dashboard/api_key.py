@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.api_keys import check_room
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import SUBMITTED_BEFORE, derived_id
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
 from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
@@ -106,7 +106,7 @@ async def _key_page(
         predecessor_works=predecessor is not None and works(predecessor, now),
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
-        is_submitted_before=request.query_params.get("done") == SUBMITTED_BEFORE,
+        was_shown=request.query_params.get("done") == SHOWN_ONCE,
     )
 
 

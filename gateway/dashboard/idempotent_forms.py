@@ -16,8 +16,8 @@ from gateway.dashboard.visitor import visitor_of
 from gateway.errors import Unknown
 
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a field
-SUBMITTED_BEFORE = "submitted-before"
-"""What the address says of the page that a second submission leads to."""
+SHOWN_ONCE = "shown-once"
+"""The `done` of the page that a second submission, or a reload of the first answer, leads to."""
 
 
 def new_token() -> str:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.docs import base_url
-from gateway.dashboard.idempotent_forms import SUBMITTED_BEFORE, is_created
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
 from gateway.dashboard.key_owner import KeyOwner
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import redirect
@@ -26,6 +26,7 @@ def show_new_key(
         "new-key.html",
         client=owner.client,
         keys_path=owner.path,
+        next_path=_path_after_key(owner, new.record.id),
         key=new.record,
         secret=new.text,
         base_url=base_url(request),
@@ -36,9 +37,14 @@ def show_new_key(
 
 def lead_to_key(request: Request, owner: KeyOwner, key_id: str | None) -> Response:
     """Redirect to the key that the same form created before; its page says that it is not shown again."""
-    return redirect(request, f"{owner.path}/{key_id}?done={SUBMITTED_BEFORE}")
+    return redirect(request, _path_after_key(owner, key_id))
 
 
 async def is_key_created(request: Request, owner: KeyOwner, key_id: str | None) -> bool:
     """Return whether this very form, submitted before, created the key."""
     return await is_created(partial(services_of(request).store.api_keys.by_id, owner.client.id), key_id)
+
+
+def _path_after_key(owner: KeyOwner, key_id: str | None) -> str:
+    """Return the address of the key's page that says that the key was shown once."""
+    return f"{owner.path}/{key_id}?done={SHOWN_ONCE}"

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import SUBMITTED_BEFORE, derived_id, is_created
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, users_of
@@ -19,8 +19,8 @@ USERS = "dashboard/admin/users"
 ADMIN = "*"
 """Stands for no client in the form; no slug looks like it."""
 NOTICES = {
-    SUBMITTED_BEFORE: "You submitted this form before. The user is invited, and the link was shown once. "
-    "If you did not copy it, make a new link below.",
+    SHOWN_ONCE: "The link was made already. It was shown once and cannot be shown again. "
+    "If you did not copy it, make a new one below.",
     "removed": "The user is removed and signed out everywhere. Keys he made stay.",
 }
 
@@ -38,7 +38,7 @@ async def invite(request: Request) -> Response:
         )
     except (Duplicate, Invalid, Unknown) as error:
         if await is_created(services_of(request).store.users.by_id, user_id):
-            return redirect(request, f"{USERS}?{urlencode({'q': form['email'], 'done': SUBMITTED_BEFORE})}")
+            return redirect(request, _path_after_link(form["email"]))
         return await _users_page(request, status=400, problem=str(error), form=form)
     return _show_link(request, user, secret)
 
@@ -72,7 +72,14 @@ def _show_link(request: Request, user: User, secret: str) -> Response:
     Nothing is read for it, because a read that fails would lose the link.
     """
     link = f"{base_url(request)}/dashboard/link/{secret}"
-    return page(request, "admin/new-link.html", user=user, link=link, users_path=USERS)
+    return page(
+        request, "admin/new-link.html", user=user, link=link, users_path=USERS, next_path=_path_after_link(user.email)
+    )
+
+
+def _path_after_link(email: str) -> str:
+    """Return where the person can get a new link."""
+    return f"{USERS}?{urlencode({'q': email, 'done': SHOWN_ONCE})}"
 
 
 async def _user(request: Request) -> User:

@@ -22,13 +22,20 @@ addEventListener("submit", (event) => {
   setTimeout(() => { delete form.dataset.submitted; }, RESUBMIT_MILLISECONDS);
 });
 
+// <div data-once="ADDRESS">: shown once, in the answer to a form. To reload it or to come back to it leads to the
+// address and submits nothing again. Links are relative to the present address: they are resolved first.
+const once = document.querySelector("[data-once]");
+if (once) {
+  for (const link of document.querySelectorAll('a:not([href^="#"])')) link.href = link.href;
+  for (const form of document.forms) form.action = form.action;
+  history.replaceState(null, "", once.dataset.once);
+}
+
+// Browsers keep pages in memory, whatever their headers say.
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  for (const form of document.querySelectorAll("form[data-submitted]")) delete form.dataset.submitted;
-  // <div data-once="ADDRESS">: going back does not show it again, it leads to the address. Browsers keep pages in
-  // memory, whatever their headers say.
-  const once = document.querySelector("[data-once]");
-  if (once) location.replace(once.dataset.once);
+  if (once) location.reload();
+  for (const form of document.forms) delete form.dataset.submitted;
 });
 
 // <section id="ID" data-live="SECONDS">: replaced by its newest form while somebody looks, until it has no data-live.
