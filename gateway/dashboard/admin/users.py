@@ -18,7 +18,12 @@ from gateway.services import services_of
 USERS = "dashboard/admin/users"
 ADMIN = "*"
 """Stands for no client in the form; no slug looks like it."""
+INSTEAD_OF = "instead_of"
+"""The field that names the link which the new one replaces."""
+CHANGED = "changed"
 NOTICES = {
+    CHANGED: "No link was made, because the user's link was made, used or replaced after you opened the page. "
+    "If you need a link, make a new one below.",
     SHOWN_ONCE: "The link was made already. It was shown once and cannot be shown again. "
     "If you did not copy it, make a new one below.",
     "removed": "The user is removed and signed out everywhere. Keys he made stay.",
@@ -44,9 +49,16 @@ async def invite(request: Request) -> Response:
 
 
 async def make_link(request: Request) -> Response:
-    """A link to set a new password with; the old one holds until then. Raises NotFound."""
-    user = await _user(request)
-    return _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
+    """Make a link to set a new password with, unless the user's link changed after the form was shown.
+
+    So a form that is submitted again ends no link that was handed over already. Raises NotFound.
+    """
+    user, form = await _user(request), await read_form(request)
+    try:
+        secret = await users_of(request).reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
+    except Duplicate:
+        return redirect(request, _path_after_link(user.email, CHANGED))
+    return _show_link(request, user, secret)
 
 
 async def remove_user(request: Request) -> Response:
@@ -77,9 +89,9 @@ def _show_link(request: Request, user: User, secret: str) -> Response:
     )
 
 
-def _path_after_link(email: str) -> str:
+def _path_after_link(email: str, done: str = SHOWN_ONCE) -> str:
     """Return where the person can get a new link."""
-    return f"{USERS}?{urlencode({'q': email, 'done': SHOWN_ONCE})}"
+    return f"{USERS}?{urlencode({'q': email, 'done': done})}"
 
 
 async def _user(request: Request) -> User:
@@ -105,6 +117,8 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         last_admin=able_admins[0] if len(able_admins) == 1 else None,
         clients=clients,
         admin=ADMIN,
+        links=await store.links.names(),
+        instead_of=INSTEAD_OF,
     )
 
 

@@ -1,12 +1,13 @@
 """The operator's page about users: invitations, links shown once, removal."""
 
+import asyncio
 import re
 
 import httpx2
 import pytest
 
 from gateway.models import COMMAND_LINE
-from tests.dashboard.support import HOST, accept_invitation, browser, signed_in, users_of, words
+from tests.dashboard.support import HOST, accept_invitation, browser, followed, signed_in, users_of, words
 from tests.support import World
 
 USERS = "/dashboard/admin/users"
@@ -94,10 +95,27 @@ async def test_a_new_link_ends_the_one_before(world: World) -> None:
     admin, ann = await signed_in(world, None), browser(world)
     lost = link_in(await invite(admin, "ann@acme.example", "acme"))
 
-    found = link_in(await admin.post(f"{USERS}/{await id_of(world, 'ann@acme.example')}/link", data={}))
+    found = link_in(await admin.post(f"{USERS}/{await id_of(world, 'ann@acme.example')}/link", data={"any": ""}))
 
     assert (await accept_invitation(ann, lost)).status_code == 400
     assert (await accept_invitation(ann, found)).status_code == 303
+
+
+async def test_a_form_for_a_new_link_that_comes_twice_makes_one_link(world: World) -> None:
+    await world.client_with_key("acme")
+    admin, ann = await signed_in(world, None), browser(world)
+    await invite(admin, "ann@acme.example", "acme")
+    page = (await admin.get(f"{USERS}?q=ann")).text
+    (replaced,) = re.findall(r'name="instead_of" value="([0-9a-f]+)"', page)
+    form = {"instead_of": replaced}
+    path = f"{USERS}/{await id_of(world, 'ann@acme.example')}/link"
+
+    answers = await asyncio.gather(*(admin.post(path, data=form) for _ in range(2)))
+
+    shown, repeated = sorted(answers, key=lambda answer: answer.status_code)
+    assert "No link was made" in words(await followed(admin, repeated))
+    assert (await accept_invitation(ann, link_in(shown))).status_code == 303
+    assert (await admin.post(path, data=form)).status_code == 303
 
 
 async def test_a_removed_user_is_signed_out_everywhere(world: World) -> None:
