@@ -20,7 +20,7 @@ from gateway.errors import Invalid, RetryableError, SignInRefused
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {
     "password": "Your password is changed. You are signed out everywhere else.",
-    "session": "That session is ended.",
+    "session": "The session is ended.",
 }
 
 

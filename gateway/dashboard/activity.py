@@ -22,7 +22,7 @@ WORDS = {
     "client.enable": "enabled the client",
     "client.remove": "removed the client",
     "connection.create": "created the connection",
-    "connection.import": "took over the connection",
+    "connection.import": "imported the connection",
     "connection.map": "mapped the connection",
     "connection.rename": "renamed the connection",
     "connection.update": "changed the connection",

@@ -21,7 +21,7 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 NOTICES = {
-    "revoked": "The key is revoked: it is refused from now on.",
+    "revoked": "The key is revoked. It gets 401 from now on.",
 }
 AT_ONCE = "0s"
 OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}

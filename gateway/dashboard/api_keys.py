@@ -25,7 +25,7 @@ ON_DATE = "date"
 LIVES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
 """What the form offers, besides ON_DATE, and what `create_key` calls it."""
 NEW_KEY = Form(scope="full", expires="never")
-TOO_MANY = f"there are {MOST_KEYS} keys that work already; revoke one that nobody uses first"
+TOO_MANY = f"there are {MOST_KEYS} working keys already; first revoke one that is not used"
 
 
 async def show_keys(request: Request) -> Response:

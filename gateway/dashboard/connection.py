@@ -36,7 +36,7 @@ WAIT_SECONDS = 5.0
 """How long a page waits for Airbyte's job list; the list goes on being read for whoever comes next."""
 RUNNING_SECONDS = 5
 RETRY_SECONDS = 30
-NOTICES = {"started": "Sync job {job} is started.", "joined": "A sync was under way already: this is job {job}."}
+NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
 UPSTREAM_PROBLEMS: dict[type[UpstreamError], str] = {
     UpstreamUnreachable: "Airbyte cannot be reached",
     UpstreamInvalid: "Airbyte gave an answer that cannot be used",
@@ -190,7 +190,7 @@ def _notice(request: Request) -> str:
 
 def _trigger_problem(error: ApiError) -> str:
     if isinstance(error, OutcomeUnknown):
-        return "Airbyte did not say whether a sync has started: look at the job history before you try again."
+        return "Airbyte did not say whether a sync has started. Look at the job history before you try again."
     reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
     return f"{reason}. No sync was started."
 

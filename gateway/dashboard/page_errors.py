@@ -20,8 +20,8 @@ TITLES = {
     503: "Not available now",
 }
 MESSAGES = {
-    NotFound.message: "There is nothing at this address.",
-    InternalError.message: "This is our fault. Try again; if it stays, give your operator the request's id.",
+    NotFound.message: "There is no page at this address.",
+    InternalError.message: "This is our fault. Try again. If it happens again, give the request's id to your operator.",
 }
 """Where a caller of the API reads less than a person would."""
 

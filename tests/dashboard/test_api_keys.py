@@ -187,7 +187,7 @@ async def test_there_are_only_so_many_keys_that_work(world: World, ann: httpx2.A
 
     for answer in (refused, overlapping):
         assert answer.status_code == 400
-        assert f"There are {MOST_KEYS} keys that work already" in answer.text
+        assert f"There are {MOST_KEYS} working keys already" in answer.text
     assert len(await keys(world)) == MOST_KEYS
 
     replaced = await ann.post(f"{KEYS}/{first.id}/rotate", data={"overlap": "0s"})

@@ -108,7 +108,7 @@ async def test_one_unmapped_connection_is_added(world: World) -> None:
     assert (connection.label, connection.mapping) == ("Shop", "unmapped")
     for answer in answers:
         assert answer.headers["location"].endswith(f"{CONNECTIONS[1:]}/{connection.id}?done=added")
-    assert "It leads nowhere yet" in (await followed(admin, answers[1])).text
+    assert "This connection is not mapped yet" in (await followed(admin, answers[1])).text
     entries = await world.services.store.activity.of_client(1, limit=9)
     assert [entry.actor for entry in entries if entry.action == "connection.create"] == ["admin@example.com"]
 

@@ -25,7 +25,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
     status = bad(f"status must be one of {', '.join(JOB_STATUSES)}")
     cursor = bad("Invalid cursor: pass the one from the Link header unchanged")
     exceeded = errors.RateLimitExceeded(f"Rate limit exceeded — {in_words(rate)} per API key")
-    operator = "Mapping a connection and switching it on is your operator's work."
+    operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
@@ -47,7 +47,7 @@ def _service_failures() -> Failures:
     own: list[errors.ApiError] = [errors.Overloaded(), errors.StorageUnavailable()]
     timeout = errors.UpstreamTimeout()
     later = "Try again after the seconds of Retry-After."
-    trouble = "Airbyte is in trouble: try again in a minute."
+    trouble = "Airbyte has a problem: try again in a minute."
     unknown = "If the outcome is unknown, a sync may have started: list the jobs first."
     return {
         "InternalError": ("Tell your operator the X-Request-Id.", [errors.InternalError()]),

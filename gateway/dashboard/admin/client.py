@@ -19,11 +19,11 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 NOTICES = {
-    "created": "The client is created. Next, give it connections and invite its people.",
-    "updated": "Saved. It holds from the next request on.",
-    "disabled": "The client is disabled: its keys are refused and its people are signed out.",
-    "enabled": "The client is enabled: its keys work again.",
-    "known": "This client was there already, with the same name and plan; nothing was changed.",
+    "created": "The client is created. Next, give it connections and invite its users.",
+    "updated": "Saved. The change applies from the next request on.",
+    "disabled": "The client is disabled. Its keys get 401 and its users are signed out.",
+    "enabled": "The client is enabled. Its keys work again.",
+    "known": "This client exists already, with the same name and plan. Nothing was changed.",
 }
 
 

@@ -14,7 +14,7 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 CLIENTS = "dashboard/admin/clients"
-NOTICES = {"removed": "The client is removed. Airbyte keeps everything it has."}
+NOTICES = {"removed": "The client is removed. Airbyte keeps its connections and their syncs."}
 NEW_CLIENT = Form(plan="free")
 
 

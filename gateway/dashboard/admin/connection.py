@@ -18,10 +18,10 @@ from gateway.provisioning.discovery import UpstreamConnection
 from gateway.services import services_of
 
 NOTICES = {
-    "added": "Added. The client sees it from now on.",
+    "added": "Added. The client sees the connection from now on.",
     "renamed": "Renamed. The client sees the new label from now on.",
-    "mapped": "Mapped. Its history is what Airbyte has of the new one.",
-    "unchecked": "Mapped, but Airbyte did not answer; it is looked at as soon as it does.",
+    "mapped": "Mapped. Its history is now the history of the new connection.",
+    "unchecked": "Mapped. Airbyte did not answer. The state is read as soon as it answers.",
 }
 
 

@@ -22,8 +22,9 @@ from gateway.services import services_of
 
 CONNECTIONS = "dashboard/admin/connections"
 NOTICES = {
-    "given": "Given. The client sees them from now on.",
-    "unchecked": "Given, but Airbyte did not answer for all of them; those are looked at as soon as it does.",
+    "given": "The client sees the connections from now on.",
+    "unchecked": "The client sees the connections from now on. Airbyte did not answer for all of them. "
+    "Their state is read as soon as it answers.",
 }
 TICK = "tick-"
 

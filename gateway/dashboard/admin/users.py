@@ -26,7 +26,7 @@ NOTICES = {
     "If you need a link, make a new one below.",
     SHOWN_ONCE: "The link was made already. It was shown once and cannot be shown again. "
     "If you did not copy it, make a new one below.",
-    "removed": "The user is removed and signed out everywhere. Keys he made stay.",
+    "removed": "The user is removed and signed out everywhere. API keys that the user created keep working.",
 }
 
 

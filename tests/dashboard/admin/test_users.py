@@ -138,7 +138,7 @@ async def test_the_last_admin_who_can_sign_in_stays(world: World) -> None:
     page = await admin.get(USERS)
     answer = await admin.post(f"{USERS}/{await id_of(world, 'admin@example.com')}/remove", data={})
 
-    assert "The last admin stays" in page.text
+    assert "The last admin cannot be removed." in page.text
     assert answer.status_code == 400
     assert "is the last admin who can sign in" in answer.text
     assert (await admin.get(USERS)).status_code == 200
