@@ -14,7 +14,15 @@ from gateway import validation
 from gateway.auth import keys
 from gateway.auth.guess_throttle import block_of
 from gateway.auth.passwords import BUSY_SECONDS, Passwords
-from gateway.errors import Duplicate, Invalid, LinkEnded, Overloaded, RateLimitExceeded, SignInRefused, StorageUnavailable
+from gateway.errors import (
+    Duplicate,
+    Invalid,
+    LinkEnded,
+    Overloaded,
+    RateLimitExceeded,
+    SignInRefused,
+    StorageUnavailable,
+)
 from gateway.limiter import Limiter
 from gateway.models import ActivityEntry, Actor, RatePolicy, Session, User, Visitor
 from gateway.store import Credentials, Link, Purpose, Store

@@ -60,7 +60,7 @@ class Links:
 
     async def names(self) -> dict[str, str]:
         """Return a name for each user's link, its digest in hexadecimal: `{user id: name}`."""
-        rows = await self._database.fetch_all("SELECT user_id, digest FROM links WHERE user_id IS NOT NULL", {})
+        rows = await self._database.fetch_all("SELECT user_id, digest FROM links WHERE user_id IS NOT NULL")
         return {row["user_id"]: row["digest"].hex() for row in rows}
 
     async def by_digest(self, digest: bytes) -> Link | None:
