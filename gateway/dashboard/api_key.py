@@ -1,4 +1,4 @@
-"""/dashboard/settings/api-keys/ID, and below a client's page: one API key, shown in full once; its rotation and end."""
+"""/dashboard/settings/api-keys/ID, and below a client's page: one API key; rotating and revoking it."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.api_keys import check_room
+from gateway.dashboard.api_keys import check_key_count
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
@@ -25,24 +25,24 @@ NOTICES = {
 }
 AT_ONCE = "0s"
 OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}
-"""When the old key ends, as `rotate_key` takes it and in words."""
-LIKELY_OVERLAP = "24h"
+"""When the old key ends: as `rotate_key` takes it, and in words."""
+DEFAULT_OVERLAP = "24h"
 CALLS_SHOWN = timedelta(hours=24)
 
 
 async def show_key(request: Request) -> Response:
-    """Raises NotFound, for another client's key as for none."""
+    """Show one key. Raises NotFound, for another client's key as for none."""
     return await _key_page(request, await key_owner_of(request))
 
 
 async def rotate_key(request: Request) -> Response:
-    """Raises NotFound, as `show_key`."""
+    """Rotate the key and show the new one. Raises NotFound as `show_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
     new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
-            await check_room(request, owner)
+            await check_key_count(request, owner)
         new = await services_of(request).provisioning.rotate_key(
             request.path_params["key"],
             overlap=overlap,
@@ -60,7 +60,7 @@ async def rotate_key(request: Request) -> Response:
 
 
 async def revoke_key(request: Request) -> Response:
-    """Raises NotFound, as `show_key`."""
+    """Revoke the key. Raises NotFound as `show_key`."""
     owner = await key_owner_of(request)
     try:
         key = await services_of(request).provisioning.revoke_key(
@@ -78,7 +78,7 @@ def _overlap(form: Form) -> str:
 
 
 async def _key_page(
-    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", overlap: str = LIKELY_OVERLAP
+    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", overlap: str = DEFAULT_OVERLAP
 ) -> Response:
     services, client = services_of(request), owner.client
     now = services.clock.now()

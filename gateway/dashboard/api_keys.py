@@ -1,4 +1,4 @@
-"""/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and making a new one."""
+"""/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and creating one."""
 
 from datetime import timedelta
 
@@ -19,24 +19,26 @@ from gateway.models import SCOPES, ApiKey, Scope
 from gateway.services import services_of
 
 MOST_KEYS = 100
-"""Of a client's that work, as far as its members make them."""
+"""How many working keys of a client its members may create; admins may create more."""
 MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
-LIVES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
-"""What the form offers, besides ON_DATE, and what `create_key` calls it."""
+LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
+"""What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
 NEW_KEY = Form(scope="full", expires="never")
 TOO_MANY = f"there are {MOST_KEYS} working keys already; first revoke one that is not used"
 
 
 async def show_keys(request: Request) -> Response:
+    """Show the client's keys."""
     return await _keys_page(request, await key_owner_of(request))
 
 
 async def create_key(request: Request) -> Response:
+    """Create a key and show it."""
     owner, form = await key_owner_of(request), await read_form(request)
     key_id = derived_id(request, form, "key")
     try:
-        await check_room(request, owner)
+        await check_key_count(request, owner)
         new = await services_of(request).provisioning.create_key(
             owner.client.slug,
             name=form["name"],
@@ -54,8 +56,8 @@ async def create_key(request: Request) -> Response:
     return show_new_key(request, owner, new)
 
 
-async def check_room(request: Request, owner: KeyOwner) -> None:
-    """Raises Invalid when the client has as many keys as its members may make; admins may make more."""
+async def check_key_count(request: Request, owner: KeyOwner) -> None:
+    """Check that the visitor may create another key. Raises Invalid if the client has MOST_KEYS; admins may always."""
     if visitor_of(request).user.is_admin:
         return
     services = services_of(request)
@@ -72,18 +74,18 @@ def _scope(form: Form) -> Scope:
 
 
 def _expiry(form: Form) -> str | None:
-    """As `create_key` takes it. Raises Invalid."""
+    """Return when the key ends, as `create_key` takes it. Raises Invalid."""
     if form["expires"] == ON_DATE:
         if not form["date"]:
             raise Invalid("choose the date on which the key ends")
         return form["date"]
-    if form["expires"] not in LIVES:
+    if form["expires"] not in LIFETIMES:
         raise Invalid("choose when the key ends")
-    return LIVES[form["expires"]]
+    return LIFETIMES[form["expires"]]
 
 
 def _rate(request: Request, form: Form) -> str | None:
-    """A key's own rate is the operator's to give."""
+    """Return the key's own rate, which only admins may give."""
     return form["rate"] or None if visitor_of(request).user.is_admin else None
 
 

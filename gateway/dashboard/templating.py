@@ -1,4 +1,4 @@
-"""Leadership templates into pages: escaped, under a policy that forbids everything foreign.
+"""Render templates as pages: escaped, under a policy that forbids content of other sites.
 
 Templates are read when this module is imported, so that no request waits for a disk.
 """
@@ -55,7 +55,7 @@ _ENVIRONMENT = _environment()
 def page(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **content: object
 ) -> HTMLResponse:
-    """The template filled in.
+    """Render the template.
 
     Every template knows `root`, the way from the page to the gateway's own root; `here`, the page's path from there;
     `visitor`, None when nobody is signed in; and `now`, a datetime.

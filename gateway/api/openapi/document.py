@@ -1,4 +1,4 @@
-"""The public API as an OpenAPI 3.1 document. The reference page is made from it; failures are those of `errors`."""
+"""Build the OpenAPI 3.1 document of the public API. The reference page is made from it; its failures are `errors`."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Answers = Callable[..., Json]
 
 CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
 BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
-"""Statuses of answers that do not know yet whose limit to state."""
+"""Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
@@ -27,7 +27,7 @@ RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "ConnectionNotFound", 
 
 
 def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
-    """The document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
+    """Return the document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
     failures = build_failures(rate)
     schemas = build_schemas(connection_id)
     answers = _answers(schemas, failures)
@@ -72,7 +72,7 @@ def _description(rate: RatePolicy) -> str:
 
 
 def _answers(schemas: Json, failures: Failures) -> Answers:
-    """What makes an operation's answers: a schema's name, the failures' names, and a header of its own, if any."""
+    """Return a function that makes an operation's answers from the names of a schema, of failures and of a header."""
 
     def answers(answer: str, names: tuple[str, ...], header: str = "") -> Json:
         by_status = {str(failures[name][1][0].status): reference("responses", name) for name in names}

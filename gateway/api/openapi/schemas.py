@@ -1,4 +1,4 @@
-"""What the bodies of answers hold, and an example of each, made from the same lines."""
+"""The schemas of answers' bodies, with an example of every field."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KEY_ID = "key_8sQd0fWq2LzR5tYx"
 
 
 def build_schemas(connection_id: str) -> Json:
-    """Name → schema; examples use `connection_id`."""
+    """Return `{name: schema}`; examples use `connection_id`."""
     return {**_client_schemas(connection_id), **_job_schemas(), **_key_schemas()}
 
 
@@ -104,11 +104,12 @@ def _nullable(schema: Json) -> Json:
 
 
 def reference(kind: str, name: str) -> Json:
+    """Return a reference to one of the document's components."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def example_of(schemas: Json, schema: Json) -> Any:
-    """What the schema's own examples add up to."""
+    """Return an example of the whole schema, put together from those of its fields."""
     if "$ref" in schema:
         return example_of(schemas, schemas[schema["$ref"].rpartition("/")[2]])
     if "properties" in schema:

@@ -1,8 +1,9 @@
-"""/dashboard/admin/clients/SLUG: one client, its connections, keys and users, and everything done to it."""
+"""/dashboard/admin/clients/SLUG: one client with its connections, keys and users; changing, disabling, removing it."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS
 from gateway.dashboard.forms import Form, read_form
@@ -28,13 +29,13 @@ NOTICES = {
 
 
 async def show_client(request: Request) -> Response:
-    """Raises NotFound."""
-    return await _client_page(request, await _client(request))
+    """Show one client. Raises NotFound."""
+    return await _client_page(request, await addressed_client(request))
 
 
 async def update_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
+    """Change the client's name, plan and rate. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
     try:
         await services_of(request).provisioning.update_client(
             client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
@@ -45,22 +46,22 @@ async def update_client(request: Request) -> Response:
 
 
 async def disable_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client = await _client(request)
+    """Disable the client. Raises NotFound."""
+    client = await addressed_client(request)
     await services_of(request).provisioning.disable_client(client.slug, by=actor_of(request))
     return _back(request, client, "disabled")
 
 
 async def enable_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client = await _client(request)
+    """Enable the client. Raises NotFound."""
+    client = await addressed_client(request)
     await services_of(request).provisioning.enable_client(client.slug, by=actor_of(request))
     return _back(request, client, "enabled")
 
 
 async def remove_client(request: Request) -> Response:
-    """Only if its slug was typed as well. Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
+    """Remove the client if its slug was typed to confirm. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
     if form.text("slug") != client.slug:
         problem = f"Nothing was removed: type {client.slug} to confirm"
         return await _client_page(request, client, status=400, problem=problem)
@@ -69,8 +70,8 @@ async def remove_client(request: Request) -> Response:
 
 
 async def add_connection(request: Request) -> Response:
-    """One that leads nowhere until it is mapped, on its own page. Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
+    """Add a connection without a mapping. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
     services, connection_id = services_of(request), derived_id(request, form, "conn")
     try:
         connection, _ = await services.provisioning.add_connection(
@@ -86,13 +87,6 @@ async def add_connection(request: Request) -> Response:
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
         return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
     return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")
-
-
-async def _client(request: Request) -> Client:
-    try:
-        return await services_of(request).store.clients.by_slug(request.path_params["slug"])
-    except Unknown:
-        raise NotFound from None
 
 
 def _back(request: Request, client: Client, done: str) -> Response:

@@ -1,23 +1,24 @@
-"""/dashboard/admin/users: the people who may sign in; inviting them, new links for them, removing them."""
+"""/dashboard/admin/users: the people who can sign in; inviting them, new links for them, removing them."""
 
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_user
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, users_of
-from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import Client, User
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
 ADMIN = "*"
-"""Stands for no client in the form; no slug looks like it."""
+"""What the form sends for no client; no slug looks like it."""
 INSTEAD_OF = "instead_of"
 """The field that names the link which the new one replaces."""
 CHANGED = "changed"
@@ -31,10 +32,12 @@ NOTICES = {
 
 
 async def show_users(request: Request) -> Response:
+    """Show everybody who can sign in."""
     return await _users_page(request, form=Form(client=request.query_params.get("client", "")))
 
 
 async def invite(request: Request) -> Response:
+    """Create a user and show the link that sets the first password."""
     form = await read_form(request)
     user_id = derived_id(request, form, "user")
     try:
@@ -53,7 +56,7 @@ async def make_link(request: Request) -> Response:
 
     So a form that is submitted again ends no link that was handed over already. Raises NotFound.
     """
-    user, form = await _user(request), await read_form(request)
+    user, form = await addressed_user(request), await read_form(request)
     try:
         secret = await users_of(request).reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
     except Duplicate:
@@ -62,8 +65,8 @@ async def make_link(request: Request) -> Response:
 
 
 async def remove_user(request: Request) -> Response:
-    """Raises NotFound."""
-    user = await _user(request)
+    """Remove a user, who is signed out everywhere. Raises NotFound."""
+    user = await addressed_user(request)
     try:
         await users_of(request).remove(user, by=actor_of(request))
     except Invalid as error:
@@ -72,7 +75,7 @@ async def remove_user(request: Request) -> Response:
 
 
 def _slug(form: Form) -> str | None:
-    """Of the client whose member the person is to be; None for an admin."""
+    """Return the slug of the client whose member the person becomes; None for an admin. Raises Invalid."""
     if not form["client"]:
         raise Invalid("Choose whose member the person is to be")
     return None if form["client"] == ADMIN else form["client"]
@@ -92,13 +95,6 @@ def _show_link(request: Request, user: User, secret: str) -> Response:
 def _path_after_link(email: str, done: str = SHOWN_ONCE) -> str:
     """Return where the person can get a new link."""
     return f"{USERS}?{urlencode({'q': email, 'done': done})}"
-
-
-async def _user(request: Request) -> User:
-    try:
-        return await services_of(request).store.users.by_id(request.path_params["id"])
-    except Unknown:
-        raise NotFound from None
 
 
 async def _users_page(request: Request, *, status: int = 200, problem: str = "", form: Form) -> Response:

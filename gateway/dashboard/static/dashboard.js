@@ -1,4 +1,4 @@
-// Comfort only: every page does everything without it.
+// For convenience only: every page works without it.
 
 // <button data-copy="ID" hidden>: copies the text of the element with that id.
 for (const button of document.querySelectorAll("button[data-copy]")) {
@@ -12,7 +12,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 }
 
 // A form is submitted once: of a double click only the last answer is shown, and what is shown once is in the first.
-// Not by disabling the button: then its own name and value would not be sent, and the keyboard would lose its place.
+// Not by disabling the button: then its own name and value would not be sent, and the keyboard focus would be lost.
 const RESUBMIT_MILLISECONDS = 10_000;
 addEventListener("submit", (event) => {
   const form = event.target;
@@ -38,8 +38,8 @@ addEventListener("pageshow", (event) => {
   for (const form of document.forms) delete form.dataset.submitted;
 });
 
-// <section id="ID" data-live="SECONDS">: replaced by its newest form while somebody looks, until it has no data-live.
-// One look at the page serves all of its sections.
+// <section id="ID" data-live="SECONDS">: replaced by its newest form while the page is visible, until it has no
+// data-live. One request serves all sections of the page.
 function liveSections() {
   return [...document.querySelectorAll("[data-live]")];
 }
@@ -62,7 +62,7 @@ async function refresh() {
       section.replaceWith(newer);
     }
   } catch {
-    // the network is away; the next try may find it back
+    // The network is unavailable: the next try may succeed.
   }
   keepLive();
 }
