@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out: one module for each kind of thing asked for."""
+"""The public API: a module of handlers for each kind of resource, and `openapi/`, the document about them."""

@@ -11,7 +11,7 @@ from gateway.web.responses import JSONAnswer
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
-    """Exactly the keys a client sees, in their order."""
+    """A connection as the API shows it: exactly these keys, in this order."""
 
     id: str
     connector_type: str
@@ -23,6 +23,7 @@ class ConnectionView(msgspec.Struct, frozen=True):
 
 
 async def list_connections(request: Request) -> JSONAnswer:
+    """Answer with all of the client's connections, oldest first."""
     services = services_of(request)
     headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh())
     connections = await services.store.connections.of_client(principal_of(request).client.id)

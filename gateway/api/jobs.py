@@ -20,20 +20,22 @@ _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 async def trigger_sync(request: Request) -> JSONAnswer:
+    """Start a sync, or join the one that is pending or running. Raises ReadOnlyKey, BadRequest and as `trigger`."""
     services = services_of(request)
     principal = principal_of(request)
     if principal.scope != "full":
         raise ReadOnlyKey
     await require_no_content(request)
-    record: RequestContext = request.scope[SCOPE_KEY]
+    context: RequestContext = request.scope[SCOPE_KEY]
     with upstream_timing(request.scope):
         job = await services.syncs.trigger.start_or_join(
-            principal.client, request.path_params["id"], caller=principal.key_id, request_id=record.request_id
+            principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
         )
     return JSONAnswer({"job": job})
 
 
 async def list_jobs(request: Request) -> JSONAnswer:
+    """Answer with a page of the connection's sync jobs, newest first. Raises BadRequest and as `jobs`."""
     services = services_of(request)
     connection_id: str = request.path_params["id"]
     query = request.query_params

@@ -1,4 +1,4 @@
-"""POST /api/v1/keys/revoke: a key ends itself, in whoever's hands it is."""
+"""POST /api/v1/keys/revoke: revoke the key that the call is made with, whoever has it."""
 
 from starlette.requests import Request
 
@@ -12,18 +12,18 @@ from gateway.web.request_context import SCOPE_KEY, RequestContext
 from gateway.web.responses import JSONAnswer
 
 ITSELF = "the key itself"
-"""Who the activity log says it was: whoever held the key, of whom nothing else is known."""
+"""The actor in the activity log: nothing else is known of who held the key."""
 
 
 async def revoke_key(request: Request) -> JSONAnswer:
-    """Whoever found the key learns no name, neither of it nor of its client."""
+    """Revoke the key of the call. The answer names neither the key nor its client. Raises BadRequest, Unauthorized."""
     await require_no_content(request)
     principal = principal_of(request)
-    record: RequestContext = request.scope[SCOPE_KEY]
-    by = Actor(ITSELF, client_address(request.scope) or None, record.request_id)
+    context: RequestContext = request.scope[SCOPE_KEY]
+    by = Actor(ITSELF, client_address(request.scope) or None, context.request_id)
     try:
         key = await services_of(request).provisioning.revoke_key(principal.key_id, client_id=principal.client.id, by=by)
     except Unknown:
-        # It was removed with its client after it was let in.
+        # The key was removed with its client after it was authenticated.
         raise Unauthorized(credentials_sent=True) from None
     return JSONAnswer({"key": {"id": key.id, "revoked_at": key.revoked_at}})

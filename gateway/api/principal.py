@@ -1,4 +1,4 @@
-"""Who is calling, as authentication found out."""
+"""The principal of a request: the key and the client that authentication found."""
 
 from starlette.requests import Request
 
@@ -7,5 +7,6 @@ from gateway.web.middleware.authentication import PRINCIPAL_KEY
 
 
 def principal_of(request: Request) -> Principal:
+    """Return the key and the client of an authenticated request."""
     principal: Principal = request.scope[PRINCIPAL_KEY]
     return principal

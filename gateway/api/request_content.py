@@ -1,4 +1,4 @@
-"""What stands in a request beside its URL: for every call of this API, nothing."""
+"""The body of a request: no call of this API takes one."""
 
 import msgspec
 from starlette.requests import Request
@@ -7,7 +7,7 @@ from gateway.errors import BadRequest
 
 
 async def require_no_content(request: Request) -> None:
-    """Raises BadRequest. An empty object is what some HTTP libraries send for nothing."""
+    """Read the body, which must be empty; some HTTP libraries send an empty object for nothing. Raises BadRequest."""
     body = await request.body()
     if not body:
         return

@@ -9,6 +9,7 @@ from gateway.web.responses import JSONAnswer
 
 
 async def show_status(request: Request) -> JSONAnswer:
+    """Answer with the client, the number of its connections and the start of its newest sync."""
     services = services_of(request)
     client = principal_of(request).client
     headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh())

@@ -14,7 +14,15 @@ from gateway import validation
 from gateway.auth import keys
 from gateway.auth.guess_throttle import block_of
 from gateway.auth.passwords import BUSY_SECONDS, Passwords
-from gateway.errors import Invalid, LinkEnded, Overloaded, RateLimitExceeded, SignInRefused, StorageUnavailable
+from gateway.errors import (
+    Duplicate,
+    Invalid,
+    LinkEnded,
+    Overloaded,
+    RateLimitExceeded,
+    SignInRefused,
+    StorageUnavailable,
+)
 from gateway.limiter import Limiter
 from gateway.models import ActivityEntry, Actor, RatePolicy, Session, User, Visitor
 from gateway.store import Credentials, Link, Purpose, Store
@@ -66,9 +74,12 @@ class Users:
         await self._users.add(user, entry=self._deed(by, "user.invite", user))
         return user, await self._new_link("password", user.id)
 
-    async def reset(self, user: User, *, by: Actor) -> str:
-        """The secret of a link to set a new password with; until then the old one holds."""
-        secret = await self._new_link("password", user.id)
+    async def reset(self, user: User, *, by: Actor, instead_of: str | None = None) -> str:
+        """Return the secret of a link to set a new password with; until then the old password works.
+
+        `instead_of` is the name of the user's link, empty for none. Raises Duplicate if that has changed since.
+        """
+        secret = await self._new_link("password", user.id, instead_of)
         await self._store.activity.record(self._deed(by, "user.reset", user))
         return secret
 
@@ -234,10 +245,12 @@ class Users:
             raise SignInRefused
         return secret
 
-    async def _new_link(self, purpose: Purpose, user_id: str | None) -> str:
+    async def _new_link(self, purpose: Purpose, user_id: str | None, instead_of: str | None = None) -> str:
         secret = keys.mint_secret(self._choice)
         expires_at = format_time(self._clock.now() + LINK_LIFE)
-        await self._links.put(Link(keys.digest(secret), purpose, user_id, expires_at))
+        link = Link(keys.digest(secret), purpose, user_id, expires_at)
+        if not await self._links.put(link, instead_of=instead_of):
+            raise Duplicate("the user's link was made, used or replaced meanwhile")
         return secret
 
     def _new_user(self, email: str, client_id: int | None, user_id: str | None = None) -> User:

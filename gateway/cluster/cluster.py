@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.airbyte import Bulkhead
 from gateway.background import Background
 from gateway.cluster.membership import Membership
-from gateway.cluster.scripts import Runner, ServerFacts
+from gateway.cluster.scripts import ServerFacts
 from gateway.cluster.shared_bulkhead import SharedBulkhead
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ClusterTimings
@@ -55,11 +55,6 @@ class Cluster:
         self._valkey = self._connect() if rate_limit.is_shared else None
         self._monotonic = monotonic
         self._bulkhead: SharedBulkhead | None = None
-
-    @property
-    def runner(self) -> Runner | None:
-        """What runs scripts for all gateways, if something does."""
-        return self._valkey
 
     def limiter(self) -> Limiter | SharedLimiter:
         rate = RatePolicy(self._rate_limit.requests, self._rate_limit.per_seconds)

@@ -63,17 +63,6 @@ RELEASE_TEXT = """
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
-PUT_TEXT = """
-return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-"""
-
-TAKE_AWAY_TEXT = """
-local text = redis.call('GET', KEYS[1])
-redis.call('DEL', KEYS[1])
-return text
-"""
-"""Not GETDEL, which Redis before 6.2 does not have."""
-
 
 @dataclass(frozen=True)
 class Script:
@@ -90,8 +79,6 @@ TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION)
 ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT)
 RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT)
 RELEASE_PERMIT = Script(RELEASE_TEXT)
-PUT = Script(PUT_TEXT)
-TAKE_AWAY = Script(TAKE_AWAY_TEXT)
 
 Argument = str | int | float | bytes
 

@@ -1,1 +1,1 @@
-"""The pages people look at: documentation, dashboard, operator's pages. Imported when one is first asked for."""
+"""The pages people look at: documentation, dashboard, operator's pages. Imported at the first request for a page."""

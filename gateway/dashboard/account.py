@@ -20,15 +20,17 @@ from gateway.errors import Invalid, RetryableError, SignInRefused
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {
     "password": "Your password is changed. You are signed out everywhere else.",
-    "session": "That session is ended.",
+    "session": "The session is ended.",
 }
 
 
 async def show_account(request: Request) -> Response:
+    """Show the visitor's sessions and the form for a new password."""
     return await _account_page(request)
 
 
 async def change_password(request: Request) -> Response:
+    """Set a new password, end every session and start a new one for this browser."""
     form = await read_form(request)
     visitor = visitor_of(request)
     try:
@@ -45,6 +47,7 @@ async def change_password(request: Request) -> Response:
 
 
 async def end_session(request: Request) -> Response:
+    """End one of the visitor's sessions."""
     form = await read_form(request)
     visitor = visitor_of(request)
     await users_of(request).end_session(visitor.user, form["session"])
@@ -52,6 +55,7 @@ async def end_session(request: Request) -> Response:
 
 
 async def sign_out_everywhere(request: Request) -> Response:
+    """End all of the visitor's sessions."""
     await users_of(request).end_all_sessions(visitor_of(request).user)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
     forget_signed_in(answer)

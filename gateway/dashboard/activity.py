@@ -1,4 +1,4 @@
-"""/dashboard/activity: who did what of the client's, as its members may know it."""
+"""/dashboard/activity: what was done with the client's records, as its members may know it."""
 
 import re
 
@@ -22,7 +22,7 @@ WORDS = {
     "client.enable": "enabled the client",
     "client.remove": "removed the client",
     "connection.create": "created the connection",
-    "connection.import": "took over the connection",
+    "connection.import": "imported the connection",
     "connection.map": "mapped the connection",
     "connection.rename": "renamed the connection",
     "connection.update": "changed the connection",
@@ -39,13 +39,13 @@ WORDS = {
     "user.password": "set a new password",
     "user.sign-in": "signed in",
 }
-"""What an action reads like between who did it and to what."""
-TO_ONESELF = frozenset({"user.password", "user.sign-in"})
-"""Actions whose subject is who did it."""
+"""The words for an action, between who did it and what it was done to."""
+WITHOUT_SUBJECT = frozenset({"user.password", "user.sign-in"})
+"""Actions whose subject is the actor: it is not repeated."""
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """A page of the log, newest first; `older` is the number of the entry from which the next one goes on."""
+    """A page of the log, newest first; `older` is the number of its last entry if there are more, else None."""
 
     rows: list[ActivityEntry]
     older: int | None
@@ -53,6 +53,7 @@ class Entries(msgspec.Struct, frozen=True):
 
 
 async def show_activity(request: Request) -> Response:
+    """Show a page of the client's activity, newest first."""
     services, client = services_of(request), client_of(request)
     before = before_of(request)
     rows = await services.store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)
@@ -61,23 +62,23 @@ async def show_activity(request: Request) -> Response:
         "activity.html",
         entries=cut([as_members_see(entry) for entry in rows], before),
         words=WORDS,
-        to_oneself=TO_ONESELF,
+        without_subject=WITHOUT_SUBJECT,
         kept_days=ACTIVITY_KEPT.days,
     )
 
 
 def before_of(request: Request) -> int | None:
-    """The number that entries of the page asked for come before; None for the newest."""
+    """Return the number that limits the page: its entries come before it. None for the newest page."""
     text = request.query_params.get("before", "")
     return int(text) if NUMBER.fullmatch(text) else None
 
 
 def cut(rows: list[ActivityEntry], before: int | None) -> Entries:
-    """One page of what may be one entry more."""
+    """Make a page of `rows`, which hold one entry more than a page if there are more."""
     shown = rows[:PAGE_ROWS]
     return Entries(shown, shown[-1].number if len(rows) > len(shown) else None, is_newest=before is None)
 
 
 def as_members_see(entry: ActivityEntry) -> ActivityEntry:
-    """Who of the operator's did something, and from where, is not a client's to know."""
+    """Return the entry without the operator's name and address, which clients do not see."""
     return msgspec.structs.replace(entry, actor=OPERATOR, address=None) if entry.by_operator else entry

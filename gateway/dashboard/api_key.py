@@ -1,4 +1,4 @@
-"""/dashboard/settings/api-keys/ID, and below a client's page: one API key, shown in full once; its rotation and end."""
+"""/dashboard/settings/api-keys/ID, and below a client's page: one API key; rotating and revoking it."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,13 +6,12 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.api_keys import check_room, shown_before, shown_once, was_created
-from gateway.dashboard.docs import base_url
+from gateway.dashboard.api_keys import check_key_count
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.reveal import take_reveal
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Invalid, NotFound, Unknown
@@ -22,29 +21,28 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 NOTICES = {
-    "revoked": "The key is revoked: it is refused from now on.",
-    "before": "The form was sent more than once. It made one key, this one.",
+    "revoked": "The key is revoked. It gets 401 from now on.",
 }
 AT_ONCE = "0s"
 OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7 days"}
-"""When the old key ends, as `rotate_key` takes it and in words."""
-LIKELY_OVERLAP = "24h"
+"""When the old key ends: as `rotate_key` takes it, and in words."""
+DEFAULT_OVERLAP = "24h"
 CALLS_SHOWN = timedelta(hours=24)
 
 
 async def show_key(request: Request) -> Response:
-    """Raises NotFound, for another client's key as for none."""
+    """Show one key. Raises NotFound, for another client's key as for none."""
     return await _key_page(request, await key_owner_of(request))
 
 
 async def rotate_key(request: Request) -> Response:
-    """Raises NotFound, as `show_key`."""
+    """Rotate the key and show the new one. Raises NotFound as `show_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
-    new_id = id_made_by(request, form, "key")
+    new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
-            await check_room(request, owner)
+            await check_key_count(request, owner)
         new = await services_of(request).provisioning.rotate_key(
             request.path_params["key"],
             overlap=overlap,
@@ -55,14 +53,14 @@ async def rotate_key(request: Request) -> Response:
     except Unknown:
         raise NotFound from None
     except Invalid as error:
-        if await was_created(request, owner, new_id):
-            return shown_before(request, owner, new_id)
+        if await is_key_created(request, owner, new_id):
+            return lead_to_key(request, owner, new_id)
         return await _key_page(request, owner, status=400, problem=str(error), overlap=form["overlap"])
-    return await shown_once(request, owner, new)
+    return show_new_key(request, owner, new, replaced_id=request.path_params["key"], replaced_works=overlap != AT_ONCE)
 
 
 async def revoke_key(request: Request) -> Response:
-    """Raises NotFound, as `show_key`."""
+    """Revoke the key. Raises NotFound as `show_key`."""
     owner = await key_owner_of(request)
     try:
         key = await services_of(request).provisioning.revoke_key(
@@ -80,7 +78,7 @@ def _overlap(form: Form) -> str:
 
 
 async def _key_page(
-    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", overlap: str = LIKELY_OVERLAP
+    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", overlap: str = DEFAULT_OVERLAP
 ) -> Response:
     services, client = services_of(request), owner.client
     now = services.clock.now()
@@ -108,9 +106,7 @@ async def _key_page(
         predecessor_works=predecessor is not None and works(predecessor, now),
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
-        is_new="new" in request.query_params,
-        reveal=await take_reveal(request, key.id),
-        base_url=base_url(request),
+        was_shown=request.query_params.get("done") == SHOWN_ONCE,
     )
 
 

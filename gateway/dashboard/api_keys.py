@@ -1,44 +1,44 @@
-"""/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and making a new one."""
+"""/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and creating one."""
 
 from datetime import timedelta
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.paging import paged
-from gateway.dashboard.reveal import put_reveal
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import actor_of, redirect, visitor_of
+from gateway.dashboard.visitor import actor_of, visitor_of
 from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning.provisioning import NewKey
 from gateway.services import services_of
 
 MOST_KEYS = 100
-"""Of a client's that work, as far as its members make them."""
+"""How many working keys of a client its members may create; admins may create more."""
 MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
-LIVES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
-"""What the form offers, besides ON_DATE, and what `create_key` calls it."""
+LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
+"""What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
 NEW_KEY = Form(scope="full", expires="never")
-TOO_MANY = f"there are {MOST_KEYS} keys that work already; revoke one that nobody uses first"
+TOO_MANY = f"there are {MOST_KEYS} working keys already; first revoke one that is not used"
 
 
 async def show_keys(request: Request) -> Response:
+    """Show the client's keys."""
     return await _keys_page(request, await key_owner_of(request))
 
 
 async def create_key(request: Request) -> Response:
+    """Create a key and show it."""
     owner, form = await key_owner_of(request), await read_form(request)
-    key_id = id_made_by(request, form, "key")
+    key_id = derived_id(request, form, "key")
     try:
-        await check_room(request, owner)
+        await check_key_count(request, owner)
         new = await services_of(request).provisioning.create_key(
             owner.client.slug,
             name=form["name"],
@@ -50,30 +50,14 @@ async def create_key(request: Request) -> Response:
             by=actor_of(request),
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if await was_created(request, owner, key_id):
-            return shown_before(request, owner, key_id)
+        if await is_key_created(request, owner, key_id):
+            return lead_to_key(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
-    return await shown_once(request, owner, new)
+    return show_new_key(request, owner, new)
 
 
-async def shown_once(request: Request, owner: KeyOwner, new: NewKey) -> Response:
-    """To the page of the new key, which this once says what it is."""
-    await put_reveal(request, new.record.id, subject=new.record.start, secret=new.text)
-    return redirect(request, f"{owner.path}/{new.record.id}?new=1")
-
-
-def shown_before(request: Request, owner: KeyOwner, key_id: str | None) -> Response:
-    """As `shown_once`, for a form that came again: if nobody has looked yet, the page still says what the key is."""
-    return redirect(request, f"{owner.path}/{key_id}?new=1&done=before")
-
-
-async def was_created(request: Request, owner: KeyOwner, key_id: str | None) -> bool:
-    """Whether this very form, sent before, has made the key."""
-    return await is_made(partial(services_of(request).store.api_keys.by_id, owner.client.id), key_id)
-
-
-async def check_room(request: Request, owner: KeyOwner) -> None:
-    """Raises Invalid when the client has as many keys as its members may make; admins may make more."""
+async def check_key_count(request: Request, owner: KeyOwner) -> None:
+    """Check that the visitor may create another key. Raises Invalid if the client has MOST_KEYS; admins may always."""
     if visitor_of(request).user.is_admin:
         return
     services = services_of(request)
@@ -90,18 +74,18 @@ def _scope(form: Form) -> Scope:
 
 
 def _expiry(form: Form) -> str | None:
-    """As `create_key` takes it. Raises Invalid."""
+    """Return when the key ends, as `create_key` takes it. Raises Invalid."""
     if form["expires"] == ON_DATE:
         if not form["date"]:
             raise Invalid("choose the date on which the key ends")
         return form["date"]
-    if form["expires"] not in LIVES:
+    if form["expires"] not in LIFETIMES:
         raise Invalid("choose when the key ends")
-    return LIVES[form["expires"]]
+    return LIFETIMES[form["expires"]]
 
 
 def _rate(request: Request, form: Form) -> str | None:
-    """A key's own rate is the operator's to give."""
+    """Return the key's own rate, which only admins may give."""
     return form["rate"] or None if visitor_of(request).user.is_admin else None
 
 

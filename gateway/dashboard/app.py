@@ -1,4 +1,4 @@
-"""The pages as one ASGI application: their routes, and who may see which."""
+"""Build the pages as one ASGI application: their routes, and who may see which."""
 
 import secrets
 from collections.abc import Callable
@@ -26,22 +26,21 @@ from gateway.dashboard import (
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
-from gateway.dashboard.reveal import RevealMiddleware
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
 
 
 def create_pages(services: Services) -> ASGIApp:
-    """What answers at `/`, below `/docs` and below `/dashboard`."""
+    """Build the application that answers at `/`, below `/docs` and below `/dashboard`."""
     users = Users(services.store, Passwords(), services.clock, secrets.choice)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
-    app = RevealMiddleware(app, monotonic=services.clock.monotonic, shared=services.cluster.runner)
     app = VisitorMiddleware(app, users=users)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 
 
 def routes() -> list[Route]:
+    """Return the routes of all pages."""
     return [*_for_everybody(), *_for_users(), *_for_members(), *_for_admins()]
 
 
@@ -82,7 +81,7 @@ def _for_members() -> list[Route]:
 
 
 def _about_keys(keys: str, only_for: Callable[[Handler], Handler]) -> list[Route]:
-    """The same pages for members and admins, who find them in different places."""
+    """Return the routes of API keys below `keys`: members and admins have the same pages at different addresses."""
     return [
         _get(keys, only_for(api_keys.show_keys)),
         _post(keys, only_for(api_keys.create_key)),
@@ -123,7 +122,7 @@ def _for_admins() -> list[Route]:
 
 
 def _one_for_each_path(routes: list[Route]) -> list[Route]:
-    """Joined, so that a 405 names in `Allow` all methods of the path."""
+    """Join the routes of a path, so that the `Allow` of a 405 names all its methods."""
     methods_of: dict[str, dict[str, Handler]] = {}
     for route in routes:
         methods_of.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))

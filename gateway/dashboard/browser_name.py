@@ -1,4 +1,4 @@
-"""What people call the browser that a User-Agent header describes at length. Pure."""
+"""The short name of the browser that a User-Agent header describes. Pure."""
 
 BROWSERS = (
     ("Edg", "Edge"),
@@ -18,11 +18,11 @@ SYSTEMS = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
-"""Each pair's first part is in the header of those and of none before: they all claim to be each other."""
+"""Mark in the header → name. The order matters: Edge's header also has Chrome's mark, and Chrome's has Safari's."""
 
 
 def browser_name(agent: str) -> str:
-    """`Firefox on Linux`; the header itself when it tells neither."""
+    """Return `Firefox on Linux`, or the header itself when it names neither a browser nor a system."""
     browser, system = (next((name for mark, name in pairs if mark in agent), "") for pairs in (BROWSERS, SYSTEMS))
     if browser and system:
         return f"{browser} on {system}"

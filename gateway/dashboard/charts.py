@@ -1,6 +1,6 @@
-"""Charts of a connection's syncs over time: where points, lines and labels go, and the same in words. Pure.
+"""Charts of a connection's syncs over time: the places of points, lines and labels, and the same in words. Pure.
 
-Lengths are units of the drawing, 400 by 170, which templates/charts.html makes of it and browsers scale.
+Lengths are units of the drawing, 400 by 170, in templates/charts.html; browsers scale it.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ from gateway.models import Job
 from gateway.times import parse_time
 
 LEFT, RIGHT, TOP, BOTTOM = 48, 392, 12, 146
-"""The edges of the field in which points lie."""
+"""The edges of the area in which points lie."""
 SPAN_OF_DATES_SECONDS = 2 * DAY
-"""Over more than this the labels below are dates, over less they are times of day."""
+"""Charts of a longer time have dates on the axis, shorter ones dates with times of day."""
 ROUND_SECONDS = (
     *(10, 20, 30, MINUTE),
     *(2 * MINUTE, 4 * MINUTE, 6 * MINUTE, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE, 40 * MINUTE, HOUR),
     *(2 * HOUR, 4 * HOUR, 6 * HOUR, 8 * HOUR, 12 * HOUR, DAY),
 )
-"""Tops of the axis whose halves are round as well."""
+"""Maxima of the axis, chosen so that their halves are round as well."""
 ROUND_LEADS = (2, 4, 6, 8, 10)
 LARGE_UNITS = ((1_000_000_000, "bn"), (1_000_000, "M"), (1_000, "k"))
 
@@ -31,7 +31,7 @@ Kind = Literal["succeeded", "failed", "other"]
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A job: where it lies, what it looks like and what it says to whoever points at it."""
+    """A job in the chart: its position, its kind and the words of its tooltip."""
 
     x: float
     y: float
@@ -65,7 +65,7 @@ class _Measured(msgspec.Struct, frozen=True):
 
 
 def duration_chart(jobs: Sequence[Job]) -> Chart | None:
-    """How long each of the jobs took; None if it is known of none."""
+    """Return the chart of how long each job took; None if no duration is known."""
     measured = _measured(jobs, lambda job: seconds_of(job.duration))
     if not measured:
         return None
@@ -75,7 +75,7 @@ def duration_chart(jobs: Sequence[Job]) -> Chart | None:
 
 
 def rows_chart(jobs: Sequence[Job]) -> Chart | None:
-    """How many rows each of the jobs moved; None if it is known of none."""
+    """Return the chart of how many rows each job moved; None if no count is known."""
     measured = _measured(jobs, lambda job: job.rows_synced)
     if not measured:
         return None
@@ -87,12 +87,12 @@ def rows_chart(jobs: Sequence[Job]) -> Chart | None:
 
 
 def round_seconds(most: int) -> int:
-    """The top of an axis of durations that reaches `most`."""
+    """Return the maximum of an axis of durations that reaches `most`."""
     return next((top for top in ROUND_SECONDS if top >= most), -(-most // (2 * DAY)) * 2 * DAY)
 
 
 def round_count(most: int) -> int:
-    """The top of an axis of counts that reaches `most`."""
+    """Return the maximum of an axis of counts that reaches `most`."""
     power = 1
     while most > ROUND_LEADS[-1] * power:
         power *= 10
@@ -100,7 +100,7 @@ def round_count(most: int) -> int:
 
 
 def short_span(seconds: int) -> str:
-    """`0`, `30 s`, `5 min`, `2 h`, `3 d`: for round lengths."""
+    """Return `0`, `30 s`, `5 min`, `2 h` or `3 d`, for round durations."""
     for length, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= length and seconds % length == 0:
             return f"{seconds // length} {unit}"
@@ -108,7 +108,7 @@ def short_span(seconds: int) -> str:
 
 
 def short_count(number: int) -> str:
-    """`0`, `500`, `5k`, `20M`: for round numbers."""
+    """Return `0`, `500`, `5k` or `20M`, for round numbers."""
     for size, unit in LARGE_UNITS:
         if number >= size:
             return f"{number // size}{unit}"
@@ -116,7 +116,7 @@ def short_count(number: int) -> str:
 
 
 def _measured(jobs: Sequence[Job], value_of: Callable[[Job], int | None]) -> list[_Measured]:
-    """Oldest first. A value below nothing is a mistake of Airbyte's and counts as none."""
+    """Return the jobs that have a value, oldest first. A value below zero counts as none."""
     found = [
         _Measured(parse_time(job.start_time), value, _kind(job))
         for job in jobs
@@ -170,7 +170,7 @@ def _dates(first: datetime, last: datetime) -> list[Label]:
 
 
 def _summary(measured: list[_Measured], verdict: str) -> str:
-    """`The last 100 finished syncs took 40 s to 25 min 3 s, typically 12 min 1 s; 3 failed.`"""
+    """Return `The last 100 finished syncs took 40 s to 25 min 3 s, typically 12 min 1 s; 3 failed.`"""
     number, failed = len(measured), sum(each.kind == "failed" for each in measured)
     subject = "The last finished sync" if number == 1 else f"The last {number} finished syncs"
     ending = ("it failed" if number == 1 else f"{failed} failed") if failed else "none failed" if number > 1 else ""

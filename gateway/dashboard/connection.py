@@ -34,10 +34,10 @@ from gateway.web.request_context import upstream_timing
 
 PAGE_ROWS = 20
 WAIT_SECONDS = 5.0
-"""How long a page waits for Airbyte's job list; the list goes on being read for whoever comes next."""
+"""How long a page waits for Airbyte's job list. The reading continues, for the next request."""
 RUNNING_SECONDS = 5
 RETRY_SECONDS = 30
-NOTICES = {"started": "Sync job {job} is started.", "joined": "A sync was under way already: this is job {job}."}
+NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
 UPSTREAM_PROBLEMS: dict[type[UpstreamError], str] = {
     UpstreamUnreachable: "Airbyte cannot be reached",
     UpstreamInvalid: "Airbyte gave an answer that cannot be used",
@@ -62,12 +62,12 @@ class JobHistory(msgspec.Struct, frozen=True):
 
 
 async def show_connection(request: Request) -> Response:
-    """Raises ConnectionNotFound, BadRequest."""
+    """Show one connection with its job history. Raises ConnectionNotFound, BadRequest."""
     return await _connection_page(request, await _connection(request))
 
 
 async def trigger_sync(request: Request) -> Response:
-    """The job that is under way already counts as started. Raises ConnectionNotFound."""
+    """Start a sync, or join the one under way; then show the connection. Raises ConnectionNotFound."""
     connection = await _connection(request)
     try:
         with upstream_timing(request.scope):
@@ -83,13 +83,13 @@ async def trigger_sync(request: Request) -> Response:
         log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
         return await _connection_page(request, connection, failure=error)
     await _record_trigger(request, connection)
-    # Ids grow with time: one that is not above the last known is not of a new job.
+    # Job ids increase: an id that is not above the last known one is not of a new job.
     done = "joined" if job.job_id <= (connection.last_job_id or 0) else "started"
     return redirect(request, f"dashboard/connections/{connection.id}?done={done}&job={job.job_id}")
 
 
 async def _connection(request: Request) -> Connection:
-    """As fresh as can be had. Raises ConnectionNotFound, the same for another client's and for one that never was."""
+    """Return the connection, refreshed if Airbyte answers. Raises ConnectionNotFound, also for another client's."""
     await _owned(request)
     await services_of(request).syncs.last_sync.ensure_fresh()
     return await _owned(request)
@@ -100,7 +100,7 @@ async def _owned(request: Request) -> Connection:
 
 
 async def _record_trigger(request: Request, connection: Connection) -> None:
-    """A sync that has started must be told of, whatever becomes of the log."""
+    """Write the trigger into the activity log. A failed write is only logged: the sync has started anyway."""
     services = services_of(request)
     entry = actor_of(request).did(
         "sync.trigger",
@@ -115,7 +115,7 @@ async def _record_trigger(request: Request, connection: Connection) -> None:
 
 
 async def _connection_page(request: Request, connection: Connection, *, failure: ApiError | None = None) -> Response:
-    """`failure` is why a sync could not be started."""
+    """Return the page; `failure` is why a sync could not be started."""
     job_status = request.query_params.get("status", "")
     if job_status and job_status not in JOB_STATUSES:
         raise BadRequest("There is no such status")
@@ -137,7 +137,7 @@ async def _connection_page(request: Request, connection: Connection, *, failure:
 
 
 async def _history(request: Request, connection: Connection, status: str | None) -> JobHistory:
-    """Raises BadRequest for a cursor that never was ours."""
+    """Return the job history, or the reason why there is none. Raises BadRequest for a malformed cursor."""
     if connection.airbyte_id is None:
         return JobHistory()
     text = request.query_params.get("cursor")
@@ -173,7 +173,7 @@ async def _jobs(
 
 
 def _first_page(recent: list[Job]) -> JobPage:
-    """What the charts are drawn from begins with it: no need to ask twice."""
+    """Return the first page of the jobs that were read for the charts, which saves a second call."""
     jobs = recent[:PAGE_ROWS]
     has_more = len(recent) > PAGE_ROWS
     return JobPage(jobs, Cursor(PAGE_ROWS, jobs[-1].job_id) if has_more else None)
@@ -187,11 +187,11 @@ def _notice(request: Request) -> str:
 
 def _trigger_problem(error: ApiError) -> str:
     if isinstance(error, OutcomeUnknown):
-        return "Airbyte did not say whether a sync has started: look at the job history before you try again."
+        return "Airbyte did not say whether a sync has started. Look at the job history before you try again."
     reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
     return f"{reason}. No sync was started."
 
 
 def _upstream_problem(error: ApiError) -> str:
-    """Why Airbyte did not do what was asked; of a connection that is ours, `not found` means Airbyte has lost it."""
+    """Return why Airbyte did not do what was asked; `not found` means that Airbyte deleted the connection."""
     return next((text for kind, text in UPSTREAM_PROBLEMS.items() if isinstance(error, kind)), VANISHED)

@@ -1,4 +1,4 @@
-"""Refuses what another site's page makes a visitor's browser send: no token in any form is needed.
+"""Refuse requests that another site makes a visitor's browser send, without a token in any form.
 
 Browsers say where a request comes from in `Sec-Fetch-Site`, older ones and plain HTTP in `Origin`. A request that
 changes something must say that it comes from these pages (the method of Go's http.CrossOriginProtection).
@@ -11,11 +11,11 @@ from gateway.errors import CrossOrigin
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})
-"""`none` is the visitor himself, who typed an address or reloaded."""
+"""`none`: the visitor typed an address or reloaded."""
 
 
 class CrossOriginMiddleware:
-    """Raises CrossOrigin."""
+    """Raises CrossOrigin for a request that changes something and does not come from these pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,6 +30,6 @@ def _is_own(headers: Headers) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in OWN_SITES
-    # The scheme is left out: before a proxy that ends TLS it is another one here than there.
+    # Without the scheme: behind a proxy that ends TLS, it differs from the browser's.
     origin = headers.get("origin", "").partition("://")[2]
     return bool(origin) and origin == headers.get("host")

@@ -1,4 +1,4 @@
-"""The picture of a connection's last thirty days: a cell for each day, and the same in words. Pure."""
+"""The strip of a connection's last thirty days: a cell for each day, and the same in words. Pure."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -10,7 +10,7 @@ from gateway.models import SyncDay
 from gateway.syncs.history import DAYS
 
 STEP = 10
-"""From one cell to the next; templates/charts.html draws them."""
+"""Distance from one cell to the next in templates/charts.html."""
 OUTCOMES = {
     "succeeded": "all succeeded",
     "partly": "some failed",
@@ -18,11 +18,11 @@ OUTCOMES = {
     "other": "cancelled or not finished",
     "none": "no sync",
 }
-"""What a cell may say, in the order of the legend."""
+"""The outcomes of a day and their words, in the order of the legend."""
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A day: its place from the left, its outcome and what it says to whoever points at it."""
+    """A day: its position from the left, its outcome and the words of its tooltip."""
 
     x: int
     outcome: str
@@ -30,7 +30,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class DayStrip(msgspec.Struct, frozen=True):
-    """`totals` are short, to be read beside the picture; `words` say all of it."""
+    """`totals` is a short text beside the strip; `words` describe all of it."""
 
     cells: list[Cell]
     totals: str
@@ -38,19 +38,19 @@ class DayStrip(msgspec.Struct, frozen=True):
 
 
 def day_strip(days: Mapping[str, SyncDay], today: date) -> DayStrip:
-    """The days up to `today`, oldest first; `days` has those with syncs."""
+    """Return the strip of the days up to `today`, oldest first; `days` has those with syncs."""
     dates = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     known = [days.get(date.isoformat()) for date in dates]
     cells = [
-        Cell(place * STEP, outcome(day), f"{date.day} {date:%b}: {_counts(day)}")
-        for place, (date, day) in enumerate(zip(dates, known, strict=True))
+        Cell(position * STEP, outcome(day), f"{date.day} {date:%b}: {_counts(day)}")
+        for position, (date, day) in enumerate(zip(dates, known, strict=True))
     ]
     totals = _totals([day for day in known if day])
     return DayStrip(cells, totals, f"Last {DAYS} days: {totals}. {_by_outcome(cells)}")
 
 
 def outcome(day: SyncDay | None) -> str:
-    """One of OUTCOMES. What has not ended, or was cancelled, tells nothing where other syncs do."""
+    """Return one of OUTCOMES; syncs that were cancelled or not finished count only if there are no others."""
     if day is None:
         return "none"
     if day.failed:
@@ -69,7 +69,7 @@ def _totals(days: list[SyncDay]) -> str:
 
 
 def _by_outcome(cells: list[Cell]) -> str:
-    """`All succeeded on 27 days, some failed on 1 day, no sync on 2 days.`"""
+    """Return `All succeeded on 27 days, some failed on 1 day, no sync on 2 days.`"""
     numbers = {name: sum(cell.outcome == name for cell in cells) for name in OUTCOMES}
     parts = [f"{OUTCOMES[name]} on {number} {_days(number)}" for name, number in numbers.items() if number]
     return ", ".join(parts).capitalize() + "."

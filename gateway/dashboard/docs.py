@@ -1,4 +1,4 @@
-"""/, /docs/getting-started and /docs/api: made from the OpenAPI document, so that they cannot disagree with it."""
+"""/, /docs/getting-started and /docs/api: made from the OpenAPI document, so that they agree with it."""
 
 import functools
 import json
@@ -25,11 +25,11 @@ SUCCESS = "200"
 MOST_OWN_SHOWN = 5
 
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
-"""All of a Host header that a page repeats. Anything else could say what we never said."""
+"""The only form of a Host header that a page repeats: anything else could put foreign text into it."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A line of the table of errors. Dicts for the want of ordered sets."""
+    """A row of the table of errors. The dicts serve as ordered sets."""
 
     status: str
     messages: dict[str, None]
@@ -53,11 +53,12 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 async def show_root(request: Request) -> Response:
+    """Redirect to the getting-started guide."""
     return redirect(request, "docs/getting-started")
 
 
 async def show_page(request: Request) -> Response:
-    """Raises NotFound."""
+    """Show a page of the documentation. Raises NotFound."""
     name = request.path_params["page"]
     if name not in PAGES:
         raise NotFound
@@ -81,7 +82,7 @@ async def show_page(request: Request) -> Response:
 
 
 def base_url(request: Request) -> str:
-    """Where examples send their requests: the public URL, else the origin this page was asked from."""
+    """Return where examples send their requests: the public URL, else the origin of this request."""
     public_url = services_of(request).settings.server.public_url
     if public_url:
         return public_url.rstrip("/")
@@ -90,7 +91,7 @@ def base_url(request: Request) -> str:
 
 
 async def _own_connections(request: Request) -> list[Connection]:
-    """The signed-in member's, those that can be synced first; nobody else has any."""
+    """Return the signed-in member's connections, active ones first; none for anybody else."""
     visitor = visitor_or_none(request)
     if visitor is None or visitor.client is None:
         return []
@@ -130,7 +131,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
 
 
 def _fields(document: Json, schema: Json, name: str = "") -> dict[str, Json]:
-    """Dotted name → schema of everything that holds a value, as deep as it lies."""
+    """Return `{dotted name: schema}` of every field that holds a value, at any depth."""
     schema = _resolved(document, schema)
     if "items" in schema:
         return _fields(document, schema["items"], name)
@@ -143,7 +144,7 @@ def _fields(document: Json, schema: Json, name: str = "") -> dict[str, Json]:
 
 
 def _failures(document: Json) -> list[Failure]:
-    """What may go wrong, by status; each message and each advice once."""
+    """Return the failures of all calls by status; each message and each advice once."""
     found: dict[str, Failure] = {}
     for path in document["paths"].values():
         for operation in path.values():
@@ -162,7 +163,7 @@ def _messages(response: Json) -> list[str]:
 
 
 def _resolved(document: Json, node: Json) -> Any:
-    """The node itself, or what its `$ref` points to."""
+    """Return the node itself, or what its `$ref` points to."""
     if "$ref" not in node:
         return node
     return functools.reduce(operator.getitem, node["$ref"].removeprefix("#/").split("/"), document)

@@ -1,4 +1,4 @@
-"""Reads what a form sent: `application/x-www-form-urlencoded`, small, each field once."""
+"""Read submitted forms: `application/x-www-form-urlencoded`, small, each field once."""
 
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,7 @@ MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
 FORM_TYPE = "application/x-www-form-urlencoded"
 PASSWORDS = frozenset({"password", "again", "current"})
-"""Fields that are taken exactly as typed (ASVS V6.2.8)."""
+"""Fields whose value is kept exactly as typed (ASVS V6.2.8)."""
 
 
 class Form(dict[str, str]):
@@ -20,12 +20,12 @@ class Form(dict[str, str]):
         return ""
 
     def text(self, name: str) -> str:
-        """Without the space at both ends, which is never meant but in passwords."""
+        """Return a field without space at its ends, also if it is a password's."""
         return self[name].strip()
 
 
 async def read_form(request: Request) -> Form:
-    """Raises BadRequest, ContentTooLarge. Space at either end of a value is not meant, but in a password."""
+    """Return the fields, without space at their ends except in passwords. Raises BadRequest, ContentTooLarge."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise BadRequest(f"A form is sent as {FORM_TYPE}")
     body = bytearray()
@@ -44,7 +44,7 @@ async def read_form(request: Request) -> Form:
 
 
 def new_password(form: Form) -> str:
-    """What was typed twice. Raises Invalid."""
+    """Return the new password, which was typed twice. Raises Invalid if the two differ."""
     if form["password"] != form["again"]:
         raise Invalid("the two passwords differ")
     return form["password"]

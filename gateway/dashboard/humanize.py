@@ -17,7 +17,7 @@ _DURATION = re.compile(
 
 
 def moment(text: str | None) -> str:
-    """`23 Nov 2026, 03:00 UTC`; a dash for none."""
+    """Return `23 Nov 2026, 03:00 UTC`, or a dash for None."""
     if text is None:
         return NONE
     time = parse_time(text)
@@ -25,7 +25,7 @@ def moment(text: str | None) -> str:
 
 
 def ago(text: str | None, now: datetime) -> str:
-    """`5 minutes ago`, `in 3 days`; `never` for none."""
+    """Return `5 minutes ago`, `in 3 days`, or `never` for None."""
     if text is None:
         return "never"
     seconds = round((now - parse_time(text)).total_seconds())
@@ -36,12 +36,12 @@ def ago(text: str | None, now: datetime) -> str:
 
 
 def count(number: int | None) -> str:
-    """`12,345`; a dash for none."""
+    """Return `12,345`, or a dash for None."""
     return NONE if number is None else f"{number:,}"
 
 
 def size(number: int | None) -> str:
-    """`1.2 GB`, in powers of a thousand as Airbyte counts; a dash for none."""
+    """Return `1.2 GB`, in powers of a thousand as Airbyte counts, or a dash for None."""
     if number is None:
         return NONE
     amount, unit = float(number), 0
@@ -51,7 +51,7 @@ def size(number: int | None) -> str:
 
 
 def seconds_of(duration_text: str | None) -> int | None:
-    """Whole seconds of Airbyte's ISO 8601 duration; None for none, or one that is not understood."""
+    """Return the whole seconds of Airbyte's ISO 8601 duration; None for None or an unknown form."""
     match = _DURATION.fullmatch(duration_text or "")
     if match is None:
         return None
@@ -60,13 +60,13 @@ def seconds_of(duration_text: str | None) -> int | None:
 
 
 def duration(text: str | None) -> str:
-    """`PT1H2M3S` as `1 h 2 min`; a dash for none."""
+    """Return `PT1H2M3S` as `1 h 2 min`, or a dash for None."""
     seconds = seconds_of(text)
     return NONE if seconds is None else span(seconds)
 
 
 def span(seconds: int) -> str:
-    """`40 s`, `12 min 5 s`, `1 h 2 min`."""
+    """Return `40 s`, `12 min 5 s` or `1 h 2 min`."""
     hours, rest = divmod(seconds, HOUR)
     minutes, seconds = divmod(rest, MINUTE)
     if hours:
@@ -75,7 +75,7 @@ def span(seconds: int) -> str:
 
 
 def _in_units(seconds: int) -> str:
-    """A minute or more."""
+    """Return `5 minutes`, for a minute or more."""
     length, name = next(pair for pair in LENGTHS if seconds >= pair[0])
     number = seconds // length
     return f"{number} {name}" if number == 1 else f"{number} {name}s"

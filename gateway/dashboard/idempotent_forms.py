@@ -1,8 +1,8 @@
-"""A form that makes something makes one thing, however often it is sent.
+"""Forms that create one record, however often they are submitted.
 
-Each page gives such a form a word of its own. The id of what the form makes follows from that word, from the rest of
-the form and from who sends it: sent again, by a double click or a reload, it asks for an id that is taken. The database
-refuses that, also after a restart, and the visitor is led to what was made.
+Each page gives such a form a random token. The id of the new record is derived from that token, from the other fields
+and from who submits them. A second submission (a double click, a reload) asks for an id that is taken: the database
+refuses it, also after a restart, and the visitor is led to the record of the first.
 """
 
 import secrets
@@ -15,28 +15,33 @@ from gateway.dashboard.forms import Form
 from gateway.dashboard.visitor import visitor_of
 from gateway.errors import Unknown
 
-FIELD = "once"
+TOKEN_FIELD = "token"  # noqa: S105 - the name of a field
+SHOWN_ONCE = "shown-once"
+"""The `done` of the page that a second submission, or a reload of the first answer, leads to."""
 
 
-def new_word() -> str:
-    """For the field of a form that was never sent."""
+def new_token() -> str:
+    """Return the token of a form that was never submitted."""
     return keys.mint_secret(secrets.choice)
 
 
-def id_made_by(request: Request, form: Form, kind: str, part: str = "") -> str | None:
-    """Of what the form makes; `part` tells several of one form apart. None, any will do, for a form without a word."""
-    if not form[FIELD]:
+def derived_id(request: Request, form: Form, kind: str, part: str = "") -> str | None:
+    """Return the id, `kind_…`, of the record that the form creates; `part` tells several records of one form apart.
+
+    None for a form without a token: any id will do.
+    """
+    if not form[TOKEN_FIELD]:
         return None
     fields = (text for field in sorted(form.items()) for text in field)
     return keys.derived_id(kind, visitor_of(request).user.id, request.scope["path"], part, *fields)
 
 
-async def is_made(find: Callable[[str], Awaitable[object]], made_id: str | None) -> bool:
-    """Whether the form was sent before and worked; `find` raises Unknown."""
-    if made_id is None:
+async def is_created(find: Callable[[str], Awaitable[object]], record_id: str | None) -> bool:
+    """Return whether an earlier submission of the form created its record; `find` raises Unknown if not."""
+    if record_id is None:
         return False
     try:
-        await find(made_id)
+        await find(record_id)
     except Unknown:
         return False
     return True

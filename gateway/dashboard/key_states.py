@@ -1,4 +1,4 @@
-"""Which state an API key is in, in the words of the pages. Pure."""
+"""The state of an API key, in the words of the pages. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -9,12 +9,12 @@ SOON = timedelta(days=7)
 
 
 def works(key: ApiKey, now: datetime) -> bool:
-    """Neither revoked nor expired."""
+    """Return whether the key is neither revoked nor expired."""
     return key.revoked_at is None and (key.expires_at is None or key.expires_at > format_time(now))
 
 
 def state_of(key: ApiKey, now: datetime) -> str:
-    """One of `revoked`, `expired`, `being replaced`, `expires soon`, `active`."""
+    """Return `revoked`, `expired`, `being replaced`, `expires soon` or `active`."""
     if key.revoked_at is not None:
         return "revoked"
     if not works(key, now):

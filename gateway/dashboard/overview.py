@@ -1,4 +1,4 @@
-"""/dashboard: the member's connections at a glance, and how their syncs of the last thirty days went."""
+"""/dashboard: the client's connections, with the outcomes of their syncs in the last thirty days."""
 
 import functools
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from gateway.times import parse_time
 PAGE_ROWS = 25
 ATTENTION = "attention"
 WEAK_STATUSES = frozenset({"locked", "deprecated", "pending"})
-"""Of a connection that will not sync, which nobody chose as they choose `inactive`."""
+"""Statuses of a connection that does not sync although nobody switched it off."""
 READING_SECONDS = 5
 RUNNING_SECONDS = 15
 
@@ -29,7 +29,7 @@ Freshness = Literal["today", "week", "older", "never"]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A connection as the list shows it; `strip` is None when nothing is known of its past."""
+    """A connection as the list shows it; `strip` is None when its history is not known."""
 
     connection: Connection
     freshness: Freshness
@@ -37,7 +37,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The line on top."""
+    """The figures at the top of the page."""
 
     connections: int
     failed: int
@@ -47,6 +47,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 async def show_overview(request: Request) -> Response:
+    """Show the client's connections, searched and paged."""
     services, client = services_of(request), client_of(request)
     is_fresh = await services.syncs.last_sync.ensure_fresh()
     connections = await services.store.connections.of_client(client.id)
@@ -71,6 +72,7 @@ async def show_overview(request: Request) -> Response:
 
 
 def summary_of(connections: tuple[Connection, ...]) -> Summary:
+    """Count the connections for the top of the page."""
     return Summary(
         connections=len(connections),
         failed=sum(row.last_sync_status == "failed" for row in connections),
@@ -81,14 +83,17 @@ def summary_of(connections: tuple[Connection, ...]) -> Summary:
 
 
 def needs_attention(connection: Connection) -> bool:
+    """Return whether the last sync failed, or the connection does not sync although nobody switched it off."""
     return connection.last_sync_status == "failed" or connection.status in WEAK_STATUSES
 
 
 def is_running(connection: Connection) -> bool:
+    """Return whether the last sync has not ended."""
     return connection.last_sync_status is not None and connection.last_sync_status not in TERMINAL_STATUSES
 
 
 def freshness(last_sync_at: str | None, now: datetime) -> Freshness:
+    """Return how long ago the last sync was."""
     if last_sync_at is None:
         return "never"
     age = now - parse_time(last_sync_at)
@@ -105,7 +110,7 @@ def _row(connection: Connection, history: History, now: datetime) -> Row:
 
 
 def _live_seconds(summary: Summary, history: History, timings: HistoryTimings, *, is_fresh: bool) -> int | None:
-    """How long the page stays as it is; None when nothing is about to change."""
+    """Return after how many seconds the page is refreshed; None when nothing is about to change."""
     if history.is_reading:
         return READING_SECONDS
     if history.is_stale:

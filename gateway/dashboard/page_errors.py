@@ -1,4 +1,4 @@
-"""Leadership failures into pages for whoever asked for a page; everybody else gets the gateway's JSON."""
+"""Turn failures into pages for clients that accept HTML; all others get the gateway's JSON."""
 
 from http import HTTPStatus
 
@@ -20,33 +20,33 @@ TITLES = {
     503: "Not available now",
 }
 MESSAGES = {
-    NotFound.message: "There is nothing at this address.",
-    InternalError.message: "This is our fault. Try again; if it stays, give your operator the request's id.",
+    NotFound.message: "There is no page at this address.",
+    InternalError.message: "This is our fault. Try again. If it happens again, give the request's id to your operator.",
 }
-"""Where a caller of the API reads less than a person would."""
+"""Words for people, in place of the API's messages."""
 
 
 class PageErrorMiddleware:
-    """Outermost of the pages."""
+    """Answers failures of the pages. It is the outermost layer of their application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        record: RequestContext = scope[SCOPE_KEY]
+        context: RequestContext = scope[SCOPE_KEY]
         try:
-            await self._ask(scope, receive, send)
+            await self._run_app(scope, receive, send)
         except ClientDisconnect:
             raise
         except SignInNeeded as error:
             await redirect(Request(scope), error.path)(scope, receive, send)
         except Exception as error:
-            if record.status or not _wants_page(scope):
+            if context.status or not _wants_page(scope):
                 raise
             await _error_page(scope, api_error(error))(scope, receive, send)
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What an operator would read as one line gets a status: it is the visitor's mistake."""
+    async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application. Mistakes of the visitor, which have no status, become NotFound and BadRequest."""
         try:
             await self._app(scope, receive, send)
         except Unknown as error:
@@ -60,7 +60,7 @@ def _wants_page(scope: Scope) -> bool:
 
 
 def _error_page(scope: Scope, failure: ApiError) -> ASGIApp:
-    record: RequestContext = scope[SCOPE_KEY]
+    context: RequestContext = scope[SCOPE_KEY]
     return page(
         Request(scope),
         "error.html",
@@ -69,5 +69,5 @@ def _error_page(scope: Scope, failure: ApiError) -> ASGIApp:
         code=failure.status,
         title=TITLES.get(failure.status) or HTTPStatus(failure.status).phrase,
         message=MESSAGES.get(failure.message, failure.message),
-        request_id=record.request_id,
+        request_id=context.request_id,
     )

@@ -12,13 +12,13 @@ PAGE_ROWS = 50
 LONGEST_QUERY = 200
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 PASSING = frozenset({"done", "again"})
-"""Parameters of the address that are meant once."""
+"""Parameters of the address that no link carries on."""
 
 Row = TypeVar("Row")
 
 
 class Page(msgspec.Struct, Generic[Row], frozen=True):
-    """Some of the rows that were found. `total` counts all found; `first` and `last` count from 1."""
+    """A page of the rows that were found. `total` counts all of them; `first` and `last` count from 1."""
 
     rows: list[Row]
     query: str
@@ -30,7 +30,7 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
 
 
 def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], *, size: int = PAGE_ROWS) -> Page[Row]:
-    """The page asked for of the rows whose text contains what is searched for, whatever the case.
+    """Return the page in the address of the rows whose text contains the query, in upper or lower case.
 
     A page beyond the last is the last one.
     """
@@ -57,7 +57,7 @@ def _number(text: str) -> int:
 
 
 def query_with(request: Request, **parameters: object) -> str:
-    """The query of the address with `parameters` in place of those of the same name; None leaves one out."""
+    """Return the query of the address with `parameters` in place of those of the same name; None leaves one out."""
     kept = [
         (name, value)
         for name, value in request.query_params.multi_items()

@@ -1,4 +1,4 @@
-"""/dashboard/sign-in, /dashboard/sign-out and the links of invitations."""
+"""/dashboard/sign-in, /dashboard/sign-out and /dashboard/link/SECRET, the address of an invitation."""
 
 import ipaddress
 import re
@@ -25,12 +25,14 @@ OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
 
 
 async def show_sign_in(request: Request) -> Response:
+    """Show the form; redirect who is signed in to the dashboard."""
     if visitor_or_none(request) is not None:
         return redirect(request, HOME)
     return _sign_in_page(request, following=request.query_params.get("next", ""))
 
 
 async def sign_in(request: Request) -> Response:
+    """Check the password and start a session."""
     form = await read_form(request)
     try:
         session = await users_of(request).sign_in(form["email"], form["password"], browser_of(request))
@@ -49,6 +51,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
+    """End the present session."""
     await _end_present_session(request)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
     forget_signed_in(answer)
@@ -56,7 +59,7 @@ async def sign_out(request: Request) -> Response:
 
 
 async def show_link(request: Request) -> Response:
-    """A link to look around signs in at once; the others ask for a password. Raises LinkEnded."""
+    """Ask for a password, or sign in at once by a `visit` link. Raises LinkEnded."""
     users, secret = users_of(request), request.path_params["secret"]
     link, user = await users.link(secret)
     if link.purpose != "visit":
@@ -66,7 +69,7 @@ async def show_link(request: Request) -> Response:
 
 
 async def accept_link(request: Request) -> Response:
-    """Raises LinkEnded."""
+    """Set the password and start a session. Raises LinkEnded."""
     users, secret = users_of(request), request.path_params["secret"]
     form = await read_form(request)
     _, user = await users.link(secret)
@@ -91,14 +94,14 @@ async def _signed_in(request: Request, session: str, following: str = HOME) -> R
 
 
 async def _end_present_session(request: Request) -> None:
-    """Whoever signs in anew leaves nothing of the old session behind."""
+    """End the session that the browser has already, if any."""
     visitor = visitor_or_none(request)
     if visitor is not None:
         await users_of(request).end_session(visitor.user, visitor.session.id)
 
 
 def _own_path(following: str) -> str:
-    """A page of the dashboard's, whatever stands in the address that led to the sign-in."""
+    """Return `following` if it is a page of the dashboard, else the dashboard: nobody is led to another site."""
     return following if OWN_PATH.fullmatch(following) else HOME
 
 
@@ -148,7 +151,7 @@ def _link_page(
 
 
 def _is_insecure(request: Request) -> bool:
-    """Whether the browser will refuse our cookie: it keeps a Secure one only over HTTPS, or of its own machine."""
+    """Return whether the browser refuses our cookie: it keeps a Secure one only over HTTPS or from its own machine."""
     host = request.base_url.hostname or ""
     try:
         is_own_machine = ipaddress.ip_address(host).is_loopback

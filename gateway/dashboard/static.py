@@ -1,4 +1,4 @@
-"""The style sheet and the script: read once, small, cached by browsers for a while."""
+"""The style sheet and the script: read at start, cached by browsers for five minutes."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _FILES = {name: (FOLDER / name).read_bytes() for name in MEDIA_TYPES}
 
 
 async def show_static(request: Request) -> Response:
-    """Raises NotFound."""
+    """Send one of the two files. Raises NotFound."""
     name = request.path_params["name"]
     if name not in _FILES:
         raise NotFound

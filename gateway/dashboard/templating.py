@@ -1,4 +1,4 @@
-"""Leadership templates into pages: escaped, under a policy that forbids everything foreign.
+"""Render templates as pages: escaped, under a policy that forbids content of other sites.
 
 Templates are read when this module is imported, so that no request waits for a disk.
 """
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from gateway import __version__
 from gateway.dashboard import humanize
 from gateway.dashboard.browser_name import browser_name
-from gateway.dashboard.idempotent_forms import FIELD, new_word
+from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
 from gateway.dashboard.visitor import root_of, visitor_or_none
 from gateway.services import services_of
 
@@ -37,7 +37,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=DictLoader(_SOURCES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"version": __version__, "new_word": new_word, "word_field": FIELD}
+    environment.globals |= {"version": __version__, "new_token": new_token, "token_field": TOKEN_FIELD}
     environment.filters |= {
         "ago": humanize.ago,
         "browser": browser_name,
@@ -55,7 +55,7 @@ _ENVIRONMENT = _environment()
 def page(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **content: object
 ) -> HTMLResponse:
-    """The template filled in.
+    """Render the template.
 
     Every template knows `root`, the way from the page to the gateway's own root; `here`, the page's path from there;
     `visitor`, None when nobody is signed in; and `now`, a datetime.

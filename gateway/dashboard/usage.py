@@ -1,4 +1,4 @@
-"""/dashboard/usage: how the client's keys are used."""
+"""/dashboard/usage: the calls made with the client's keys."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 async def show_usage(request: Request) -> Response:
+    """Show the calls of a day or a month, in total and by key."""
     services, client = services_of(request), client_of(request)
     now = services.clock.now()
     period = _period(request)

@@ -1,6 +1,6 @@
 """The chart of a client's calls: a stacked bar for each hour or day, and the same in words. Pure.
 
-Lengths are units of the drawing, which is stretched to its place on the page; the labels around it are text.
+Lengths are units of the drawing, which the page stretches; the labels around it are text.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ STEP = 10
 BAR = 8
 HEIGHT = 100
 ROOM = 4
-"""Above the highest bar, for parts that are drawn higher than they are."""
+"""Space above the highest bar, for parts that are drawn higher than their value."""
 LEAST = 2.0
-"""The height of a part that would be too low to be seen."""
+"""The least height of a part, so that it can be seen."""
 
 Kind = Literal["answered", "limited", "errors"]
 
 
 class Period(msgspec.Struct, frozen=True):
-    """So many hours or days, the present one the last."""
+    """A number of hours or days, the last of which is the present one."""
 
     name: str
     words: str
@@ -34,11 +34,11 @@ class Period(msgspec.Struct, frozen=True):
     number: int
 
     def begin(self, now: datetime) -> datetime:
-        """When the first of them began."""
+        """Return when the first of them began."""
         return self._current(now) - (self.number - 1) * self.step
 
     def slots(self, now: datetime) -> list[datetime]:
-        """When each of them began."""
+        """Return when each of them began."""
         return [self.begin(now) + index * self.step for index in range(self.number)]
 
     def _current(self, now: datetime) -> datetime:
@@ -46,6 +46,7 @@ class Period(msgspec.Struct, frozen=True):
         return hour if self.step < timedelta(days=1) else hour.replace(hour=0)
 
     def label(self, begin: datetime) -> str:
+        """Return `03:00` for an hour, `23 Nov` for a day."""
         return f"{begin:%H:%M}" if self.step < timedelta(days=1) else f"{begin.day} {begin:%b}"
 
 
@@ -63,7 +64,7 @@ class Bar(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """`03:00: 12 calls, 2 limited, 1 error`."""
+        """The tooltip: `03:00: 12 calls, 2 limited, 1 error`."""
         parts = [f"{count(self.calls)} {'call' if self.calls == 1 else 'calls'}"]
         if self.limited:
             parts.append(f"{count(self.limited)} limited")
@@ -106,7 +107,7 @@ class UsageChart(msgspec.Struct, frozen=True):
 
 
 def usage_chart(period: Period, hours: Sequence[HourUsage], now: datetime) -> UsageChart:
-    """Of the hours that lie in the period."""
+    """Return the chart of the hours that lie in the period."""
     bars = _bars(period, hours, now)
     top = round_count(max(bar.calls for bar in bars))
     return UsageChart(
@@ -139,7 +140,7 @@ def _bars(period: Period, hours: Sequence[HourUsage], now: datetime) -> list[Bar
 
 
 def _parts(bar: Bar, x: int, top: int) -> list[Part]:
-    """From the bottom up. Errors and limited calls lie apart, so that place as well as colour tells which is which."""
+    """Return the parts of a bar, from the bottom up. Errors and limited calls differ in position and colour."""
     numbers: tuple[tuple[Kind, int], ...] = (
         ("errors", bar.errors),
         ("answered", bar.calls - bar.limited - bar.errors),
@@ -156,7 +157,7 @@ def _parts(bar: Bar, x: int, top: int) -> list[Part]:
 
 
 def _summary(period: Period, bars: Sequence[Bar]) -> str:
-    """`Calls by hour over the last 24 hours, most at 03:00 with 12.`"""
+    """Return `Calls by hour over the last 24 hours, most at 03:00 with 12.`"""
     unit = "hour" if period.step < timedelta(days=1) else "day"
     most = max(bars, key=lambda bar: bar.calls)
     highest = f", most in the {unit} of {most.begin} with {count(most.calls)}" if most.calls else ": none"

@@ -1,4 +1,4 @@
-"""Who looks at a page: from the cookie to the Visitor, and back."""
+"""The visitor of a page: found by the session's cookie, which is set and deleted here too."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class SignInNeeded(Exception):
-    """Whoever asks must sign in first; `path`, relative to the root, is where."""
+    """The visitor must sign in first, at `path`, relative to the root."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -32,7 +32,7 @@ class SignInNeeded(Exception):
 
 
 class VisitorMiddleware:
-    """Looks the cookie up, if there is one, and puts the Visitor and the Users into the scope."""
+    """Finds the visitor by the cookie and puts him and `users` into the scope."""
 
     def __init__(self, app: ASGIApp, *, users: Users) -> None:
         self._app = app
@@ -46,18 +46,19 @@ class VisitorMiddleware:
 
 
 def users_of(request: Request) -> Users:
+    """Return what people do about signing in, as the middleware put it into the scope."""
     users: Users = request.scope[USERS_KEY]
     return users
 
 
 def visitor_or_none(request: Request) -> Visitor | None:
-    """On pages that are for everybody."""
+    """Return who is signed in; None for nobody, on pages that are for everybody."""
     visitor: Visitor | None = request.scope.get(VISITOR_KEY)
     return visitor
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Raises SignInNeeded."""
+    """Return who is signed in. Raises SignInNeeded."""
     visitor = visitor_or_none(request)
     if visitor is None:
         raise SignInNeeded(_sign_in_path(request))
@@ -65,7 +66,7 @@ def visitor_of(request: Request) -> Visitor:
 
 
 def client_of(request: Request) -> Client:
-    """The member's client. Raises SignInNeeded, NotFound."""
+    """Return the member's client. Raises SignInNeeded; NotFound for an admin."""
     client = visitor_of(request).client
     if client is None:
         raise NotFound
@@ -73,19 +74,20 @@ def client_of(request: Request) -> Client:
 
 
 def actor_of(request: Request) -> Actor:
-    """Who the activity log says did it."""
+    """Return the visitor as the activity log names him. Raises SignInNeeded."""
     browser = browser_of(request)
     user = visitor_of(request).user
     return Actor(user.email, browser.address, browser.request_id, user.is_admin)
 
 
 def browser_of(request: Request) -> Browser:
-    record: RequestContext = request.scope[SCOPE_KEY]
-    return Browser(client_address(request.scope), user_agent(request.scope) or "", record.request_id)
+    """Return where the request comes from."""
+    context: RequestContext = request.scope[SCOPE_KEY]
+    return Browser(client_address(request.scope), user_agent(request.scope) or "", context.request_id)
 
 
 def for_members(handler: Handler) -> Handler:
-    """An admin is led to his own pages; whoever is not signed in, to the sign-in."""
+    """Let members in. Admins are redirected to their own pages, everybody else to the sign-in."""
 
     async def show(request: Request) -> Response:
         if visitor_of(request).client is None:
@@ -96,7 +98,7 @@ def for_members(handler: Handler) -> Handler:
 
 
 def for_admins(handler: Handler) -> Handler:
-    """To members there is no such page."""
+    """Let admins in. The handler raises NotFound for members, who must not learn of the page."""
 
     async def show(request: Request) -> Response:
         if not visitor_of(request).user.is_admin:
@@ -107,6 +109,8 @@ def for_admins(handler: Handler) -> Handler:
 
 
 def for_users(handler: Handler) -> Handler:
+    """Let everybody in who is signed in. Others are redirected to the sign-in."""
+
     async def show(request: Request) -> Response:
         visitor_of(request)
         return await handler(request)
@@ -115,27 +119,29 @@ def for_users(handler: Handler) -> Handler:
 
 
 def root_of(request: Request) -> str:
-    """The way from the page to the gateway's own root, also behind a path prefix that a proxy takes off."""
+    """Return the relative path from the page to the gateway's root, right also behind a proxy's path prefix."""
     return "../" * (request.scope["path"].count("/") - 1) or "./"
 
 
 def redirect(request: Request, path: str) -> RedirectResponse:
-    """To a page of ours, `path` from the root, to be read with GET."""
+    """Redirect to one of our pages, `path` from the root, to be read with GET."""
     return RedirectResponse(root_of(request) + path, status_code=303, headers={"Cache-Control": "no-store"})
 
 
 def keep_signed_in(response: Response, secret: str) -> None:
+    """Set the session's cookie."""
     response.set_cookie(
         COOKIE, secret, max_age=int(LONGEST_LIFE.total_seconds()), secure=True, httponly=True, samesite="lax"
     )
 
 
 def forget_signed_in(response: Response) -> None:
+    """Delete the session's cookie."""
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
 
 
 def _sign_in_path(request: Request) -> str:
-    """With the way back to what was asked for."""
+    """Return the sign-in's address, with the page that was asked for."""
     here = request.scope["path"].lstrip("/")
     if request.method != "GET" or here == "dashboard" or len(here) > LONGEST_NEXT:
         return SIGN_IN

@@ -68,7 +68,7 @@ class Watched:
         """Set a password by the link, and be signed in."""
         self.page.goto(link)
         self.page.get_by_label("Password", exact=True).fill(PASSWORD)
-        self.page.get_by_label("The same again").fill(PASSWORD)
+        self.page.get_by_label("Repeat the password").fill(PASSWORD)
         self.page.get_by_role("button", name="Set password and sign in").click()
         self.page.wait_for_url("**/dashboard**")
 

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 
 from gateway.background import Background
-from gateway.cluster.scripts import PUT, TAKE_AWAY, BackendUnavailable, Script
+from gateway.cluster.scripts import BackendUnavailable, Script
 from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import CONNECTIONS, Valkey
 from gateway.settings.secret import SecretUrl
@@ -72,16 +72,6 @@ async def test_all_connections_are_made_before_they_are_needed(server: ValkeySer
     async with reached(server):
         with operator(server) as redis:
             assert len(redis.client_list()) == CONNECTIONS + 1
-
-
-async def test_what_waits_to_be_taken_away_needs_no_new_server(server: ValkeyServer, valkey: Valkey) -> None:
-    """GETDEL came with Redis 6.2."""
-    with operator(server) as redis:
-        redis.execute_command("ACL", "SETUSER", "default", "-getdel")  # type: ignore[no-untyped-call]  # redis-py's own
-    await valkey.run(PUT, ["secret"], ["text", 60])
-
-    assert await valkey.run(TAKE_AWAY, ["secret"], []) == b"text"
-    assert await valkey.run(TAKE_AWAY, ["secret"], []) is None
 
 
 async def test_an_asker_who_is_gone_hurts_nobody(valkey: Valkey) -> None:

@@ -115,7 +115,7 @@ async def test_sessions_are_listed_with_browser_and_address(world: World, member
     assert "Firefox 150 &lt;b&gt;&amp;" in page.text
     assert "2001:db8::7" in words(page)
     assert "2 hours ago" in words(page)
-    assert words(page).count("this one") == 1
+    assert words(page).count("this browser") == 1
     assert page.text.count('name="session"') == 1
 
 
@@ -126,7 +126,7 @@ async def test_ending_a_session_signs_that_browser_out(world: World, member: htt
 
     answer = await member.post(f"{ACCOUNT}/session", data={"session": (await session_ids(world))[1]})
 
-    assert "That session is ended." in words(await followed(member, answer))
+    assert "The session is ended." in words(await followed(member, answer))
     assert not await is_signed_in(other)
     assert await is_signed_in(member)
 

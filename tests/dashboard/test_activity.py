@@ -191,7 +191,7 @@ async def test_a_page_that_cannot_be_is_the_newest(member: httpx2.AsyncClient, b
 async def test_nothing_older_says_so(member: httpx2.AsyncClient) -> None:
     page = await member.get(f"{ACTIVITY}?before=1")
 
-    assert "Nothing older than this" in page.text
+    assert "There are no older entries" in page.text
     assert "← Newest" in page.text
 
 

@@ -258,7 +258,7 @@ async def test_a_sync_is_started_and_told_of(world: World, member: httpx2.AsyncC
 
     (number,) = world.jobs_of(theirs)
     page = await landed(member, answer)
-    assert notice(page) == f"Sync job {number} is started."
+    assert notice(page) == f"Sync job {number} has started."
     assert jobs(page) == [number]
     assert await activity(world) == [("acme@example.com", "sync.trigger", f"Shop ({ours})")]
 
@@ -282,7 +282,7 @@ async def test_a_sync_that_is_under_way_is_joined(world: World, member: httpx2.A
     page = await landed(member, await trigger(member, ours))
 
     (number,) = world.jobs_of(theirs)
-    assert notice(page) == f"A sync was under way already: this is job {number}."
+    assert notice(page) == f"A sync was already pending or running: job {number}."
 
 
 async def test_a_sync_that_airbyte_started_itself_is_joined(world: World, member: httpx2.AsyncClient) -> None:
@@ -294,14 +294,14 @@ async def test_a_sync_that_airbyte_started_itself_is_joined(world: World, member
 
     page = await landed(member, await trigger(member, ours))
 
-    assert notice(page) == f"A sync was under way already: this is job {job.job_id}."
+    assert notice(page) == f"A sync was already pending or running: job {job.job_id}."
     assert world.jobs_of(theirs) == [job.job_id]
 
 
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
-        ("done=started&job=12", "Sync job 12 is started."),
+        ("done=started&job=12", "Sync job 12 has started."),
         ("done=started&job=%3Cb%3E", ""),
         ("done=started&job=", ""),
         ("done=started", ""),
@@ -415,7 +415,7 @@ async def test_a_log_that_cannot_be_written_takes_no_started_sync_away(
 
     page = await landed(member, await trigger(member, ours))
 
-    assert notice(page) == f"Sync job {world.jobs_of(theirs)[0]} is started."
+    assert notice(page) == f"Sync job {world.jobs_of(theirs)[0]} has started."
 
 
 async def test_whatever_a_label_holds_stays_text(world: World, member: httpx2.AsyncClient) -> None:

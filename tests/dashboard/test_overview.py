@@ -198,7 +198,7 @@ async def test_what_needs_attention_can_be_picked(world: World, member: httpx2.A
 async def test_nothing_that_needs_attention_is_good_news(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
 
-    assert "Nothing needs attention" in await settled(world, member, "/dashboard?show=attention")
+    assert "No connection needs attention" in await settled(world, member, "/dashboard?show=attention")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_search_finds_labels_types_and_ids(
 
     assert labels(page) == found
     assert f'value="{query}"' in page
-    assert ("No connection has that" in page) == (not found)
+    assert ("No connection has this text" in page) == (not found)
 
 
 async def test_hundreds_of_connections_come_in_pages(world: World, member: httpx2.AsyncClient) -> None:
@@ -281,7 +281,7 @@ async def test_without_airbyte_the_last_known_is_shown(world: World, member: htt
 
     page = await settled(world, member)
 
-    assert "Airbyte could not be asked; these are the last known figures." in page
+    assert "Airbyte did not answer. These are the last known figures." in page
     assert '<span class="badge succeeded">succeeded</span>' in page
     assert "1 sync, none failed" in page
     assert page.count('data-live="60"') == 2

@@ -120,7 +120,7 @@ async def test_every_unknown_page_says_the_same(world: World, path: str) -> None
     page = await browser(world).get(path)
 
     assert page.status_code == 404
-    assert "Not found There is nothing at this address." in words(page)
+    assert "Not found There is no page at this address." in words(page)
     assert page.text.count("<h1") == 1
     assert (await world.http.get(path)).json() == {"error": "Not found"}
 

@@ -430,7 +430,7 @@ async def test_without_https_the_page_says_why_signing_in_will_fail(
     visitor.base_url = httpx2.URL(origin)
 
     for path in (SIGN_IN, link):
-        assert ("did not come over HTTPS" in words(await visitor.get(path))) == is_warned
+        assert ("was not sent over HTTPS" in words(await visitor.get(path))) == is_warned
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_each_key_is_listed_with_its_figures_and_its_limit(world: World) -
     ]
     assert totals(page) == ["7", "2", "1"]
     assert theirs.record.start not in page.text
-    assert "figures lag up to 30 seconds" in page.text
+    assert "Figures can be up to 30 seconds late" in page.text
 
 
 async def test_a_client_s_own_limit_holds_for_its_keys(world: World) -> None:

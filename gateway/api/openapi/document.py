@@ -1,4 +1,4 @@
-"""The public API as an OpenAPI 3.1 document. The reference page is made from it; failures are those of `errors`."""
+"""Build the OpenAPI 3.1 document of the public API. The reference page is made from it; its failures are `errors`."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Answers = Callable[..., Json]
 
 CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
 BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
-"""Statuses of answers that do not know yet whose limit to state."""
+"""Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
@@ -27,7 +27,7 @@ RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "ConnectionNotFound", 
 
 
 def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
-    """The document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
+    """Return the document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
     failures = build_failures(rate)
     schemas = build_schemas(connection_id)
     answers = _answers(schemas, failures)
@@ -72,7 +72,7 @@ def _description(rate: RatePolicy) -> str:
 
 
 def _answers(schemas: Json, failures: Failures) -> Answers:
-    """What makes an operation's answers: a schema's name, the failures' names, and a header of its own, if any."""
+    """Return a function that makes an operation's answers from the names of a schema, of failures and of a header."""
 
     def answers(answer: str, names: tuple[str, ...], header: str = "") -> Json:
         by_status = {str(failures[name][1][0].status): reference("responses", name) for name in names}
@@ -98,7 +98,7 @@ def _connection_paths(answers: Answers) -> Json:
         "operationId": "triggerSync",
         "summary": "Start a sync",
         "description": "Answers with the job. If a sync is already pending or running, the answer is that job: "
-        "calling twice never starts two. Send no body.",
+        "calling twice never starts two syncs. Send no body.",
         "parameters": [reference("parameters", "ConnectionId")],
         "responses": answers("TriggeredSync", (*RELAYS, "BadTrigger", "ReadOnlyKey", "TriggerTimeout")),
     }
@@ -121,9 +121,9 @@ def _key_paths(answers: Answers) -> Json:
     revocation = {
         "operationId": "revokeKey",
         "summary": "Revoke a leaked key",
-        "description": "Ends the key that the call carries, at once and for good, without asking back: whoever finds a "
-        "leaked key can stop it. A read-only key may do so too. From the next call on it is answered 401. No other key "
-        "ends with it, not even its successor. Send no body.",
+        "description": "Revokes the key that the call is made with, at once and for good, so that anybody who finds a "
+        "leaked key can end it. A read-only key can be revoked too. From the next call on it gets 401. No other key is "
+        "revoked, not even its successor. Send no body.",
         "responses": answers("Revocation", REVOCATIONS),
     }
     return {"/api/v1/keys/revoke": {"post": revocation}}
@@ -156,7 +156,7 @@ def _parameters(connection_id: str) -> Json:
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
-        ("Cursor", "cursor", "query", "Where to go on; part of the Link header's address.", {"type": "string"}),
+        ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", {"type": "string"}),
     ]
     return {
         key: {"name": name, "in": place, "required": place == "path", "description": text, "schema": schema}
@@ -179,7 +179,7 @@ def _headers(rate: RatePolicy, connection_id: str) -> Json:
         "WWW-Authenticate": ("How to authenticate.", authenticate),
         "Allow": ("The methods of this path.", "GET"),
         "Link": ("The next page, if there is one.", page),
-        "Warning": ("Sent when Airbyte is away: these are the last known syncs.", '110 - "Response is Stale"'),
+        "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
     }
     return {
         name: {"description": text, "required": name not in SOMETIMES, "schema": {"type": "string"}, "example": example}

@@ -1,4 +1,4 @@
-"""What may go wrong with a call, in the words of `errors`, and what the caller may do about it."""
+"""The failures of each call in the words of `errors`, and what the caller can do about them."""
 
 from collections.abc import Mapping
 
@@ -8,10 +8,11 @@ from gateway.models import JOB_STATUSES, RatePolicy
 from gateway.syncs.jobs import MOST_JOBS
 
 Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
-"""Name → what the caller may do about it, and the errors of one status that it stands for."""
+"""Name → what the caller can do, and the errors of one status that the name stands for."""
 
 
 def build_failures(rate: RatePolicy) -> Failures:
+    """Return every failure that the document names, for keys with the limit `rate`."""
     return {**_request_failures(rate), **_service_failures()}
 
 
@@ -25,7 +26,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
     status = bad(f"status must be one of {', '.join(JOB_STATUSES)}")
     cursor = bad("Invalid cursor: pass the one from the Link header unchanged")
     exceeded = errors.RateLimitExceeded(f"Rate limit exceeded — {in_words(rate)} per API key")
-    operator = "Mapping a connection and switching it on is your operator's work."
+    operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
@@ -47,13 +48,13 @@ def _service_failures() -> Failures:
     own: list[errors.ApiError] = [errors.Overloaded(), errors.StorageUnavailable()]
     timeout = errors.UpstreamTimeout()
     later = "Try again after the seconds of Retry-After."
-    trouble = "Airbyte is in trouble: try again in a minute."
+    problem = "Airbyte has a problem: try again in a minute."
     unknown = "If the outcome is unknown, a sync may have started: list the jobs first."
     return {
         "InternalError": ("Tell your operator the X-Request-Id.", [errors.InternalError()]),
-        "UpstreamFailed": (trouble, [errors.UpstreamUnreachable(), errors.UpstreamInvalid()]),
+        "UpstreamFailed": (problem, [errors.UpstreamUnreachable(), errors.UpstreamInvalid()]),
         "Unavailable": (later, own),
         "UpstreamBusy": (later, [*own, errors.UpstreamBusy()]),
-        "UpstreamTimeout": (trouble, [timeout]),
+        "UpstreamTimeout": (problem, [timeout]),
         "TriggerTimeout": (unknown, [timeout, errors.OutcomeUnknown()]),
     }

@@ -1,4 +1,4 @@
-"""/openapi.json."""
+"""GET /openapi.json."""
 
 from starlette.requests import Request
 
@@ -8,6 +8,7 @@ from gateway.web.responses import JSONAnswer
 
 
 async def show_openapi(request: Request) -> JSONAnswer:
+    """Answer with the document, for this gateway's public URL and default limit."""
     services = services_of(request)
     public_url = services.settings.server.public_url
     return JSONAnswer(build_openapi(server_url=public_url.rstrip("/") or "/", rate=services.limiter.default))

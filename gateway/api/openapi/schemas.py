@@ -1,4 +1,4 @@
-"""What the bodies of answers hold, and an example of each, made from the same lines."""
+"""The schemas of answers' bodies, with an example of every field."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KEY_ID = "key_8sQd0fWq2LzR5tYx"
 
 
 def build_schemas(connection_id: str) -> Json:
-    """Name → schema; examples use `connection_id`."""
+    """Return `{name: schema}`; examples use `connection_id`."""
     return {**_client_schemas(connection_id), **_job_schemas(), **_key_schemas()}
 
 
@@ -21,7 +21,7 @@ def _client_schemas(connection_id: str) -> Json:
     client = {
         "name": _text("The client's name.", "Acme Inc"),
         "slug": _text("Its short name.", "acme"),
-        "plan": _text("The operator's word for what it pays for.", "free"),
+        "plan": _text("The client's plan, in the operator's words.", "free"),
         "created_at": created,
     }
     status = {
@@ -39,9 +39,9 @@ def _client_schemas(connection_id: str) -> Json:
         "created_at": created,
     }
     return {
-        "Client": _record("Whom the key belongs to.", client),
-        "Status": _record("The client and its connections in short.", status),
-        "Connection": _record("A connection of the client's.", connection),
+        "Client": _record("The client that the key belongs to.", client),
+        "Status": _record("The client, with a summary of its connections.", status),
+        "Connection": _record("A connection of the client.", connection),
         "ConnectionList": _list("All connections, oldest first.", "Connection"),
         "Error": _record("Any error.", {"error": _text("What went wrong.", errors.NotFound.message)}),
     }
@@ -73,11 +73,11 @@ def _job_schemas() -> Json:
 def _key_schemas() -> Json:
     revoked = {
         "id": _text("The key's id.", KEY_ID),
-        "revoked_at": _text("Since when it is refused.", TIME, form="date-time"),
+        "revoked_at": _text("When it was revoked.", TIME, form="date-time"),
     }
     return {
-        "RevokedKey": _record("A key that is refused from now on.", revoked),
-        "Revocation": _record("The key that the call carried.", {"key": reference("schemas", "RevokedKey")}),
+        "RevokedKey": _record("The revoked key.", revoked),
+        "Revocation": _record("The key that the call was made with.", {"key": reference("schemas", "RevokedKey")}),
     }
 
 
@@ -104,11 +104,12 @@ def _nullable(schema: Json) -> Json:
 
 
 def reference(kind: str, name: str) -> Json:
+    """Return a reference to one of the document's components."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def example_of(schemas: Json, schema: Json) -> Any:
-    """What the schema's own examples add up to."""
+    """Return an example of the whole schema, put together from those of its fields."""
     if "$ref" in schema:
         return example_of(schemas, schemas[schema["$ref"].rpartition("/")[2]])
     if "properties" in schema:

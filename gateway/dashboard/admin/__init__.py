@@ -1,4 +1,4 @@
-"""The pages of operators, a module for each."""
+"""The pages of operators: a module for each page."""
 
 from gateway.dashboard.admin import (
     activity,

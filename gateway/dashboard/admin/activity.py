@@ -1,9 +1,9 @@
-"""/dashboard/admin/activity: who did what, of every client or of one."""
+"""/dashboard/admin/activity: what was done, for every client or for one."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.activity import PAGE_ROWS, TO_ONESELF, WORDS, before_of, cut
+from gateway.dashboard.activity import PAGE_ROWS, WITHOUT_SUBJECT, WORDS, before_of, cut
 from gateway.dashboard.templating import page
 from gateway.errors import Unknown
 from gateway.models import Client
@@ -12,6 +12,7 @@ from gateway.store.retention import ACTIVITY_KEPT
 
 
 async def show_activity(request: Request) -> Response:
+    """Show a page of the activity log, newest first, of the client in the address or of all."""
     store = services_of(request).store
     slug = request.query_params.get("client", "").strip()
     before = before_of(request)
@@ -33,7 +34,7 @@ async def show_activity(request: Request) -> Response:
         slug=slug,
         entries=cut(rows, before),
         words=WORDS,
-        to_oneself=TO_ONESELF,
+        without_subject=WITHOUT_SUBJECT,
         kept_days=ACTIVITY_KEPT.days,
         clients=_by_id(await store.clients.all()),
     )

@@ -1,12 +1,13 @@
-"""/dashboard/admin/clients/SLUG: one client, its connections, keys and users, and everything done to it."""
+"""/dashboard/admin/clients/SLUG: one client with its connections, keys and users; changing, disabling, removing it."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.key_states import works
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
@@ -19,22 +20,22 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 NOTICES = {
-    "created": "The client is created. Next, give it connections and invite its people.",
-    "updated": "Saved. It holds from the next request on.",
-    "disabled": "The client is disabled: its keys are refused and its people are signed out.",
-    "enabled": "The client is enabled: its keys work again.",
-    "known": "This client was there already, with the same name and plan; nothing was changed.",
+    "created": "The client is created. Next, give it connections and invite its users.",
+    "updated": "Saved. The change applies from the next request on.",
+    "disabled": "The client is disabled. Its keys get 401 and its users are signed out.",
+    "enabled": "The client is enabled. Its keys work again.",
+    "known": "This client exists already, with the same name and plan. Nothing was changed.",
 }
 
 
 async def show_client(request: Request) -> Response:
-    """Raises NotFound."""
-    return await _client_page(request, await _client(request))
+    """Show one client. Raises NotFound."""
+    return await _client_page(request, await addressed_client(request))
 
 
 async def update_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
+    """Change the client's name, plan and rate. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
     try:
         await services_of(request).provisioning.update_client(
             client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
@@ -45,22 +46,22 @@ async def update_client(request: Request) -> Response:
 
 
 async def disable_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client = await _client(request)
+    """Disable the client. Raises NotFound."""
+    client = await addressed_client(request)
     await services_of(request).provisioning.disable_client(client.slug, by=actor_of(request))
     return _back(request, client, "disabled")
 
 
 async def enable_client(request: Request) -> Response:
-    """Raises NotFound."""
-    client = await _client(request)
+    """Enable the client. Raises NotFound."""
+    client = await addressed_client(request)
     await services_of(request).provisioning.enable_client(client.slug, by=actor_of(request))
     return _back(request, client, "enabled")
 
 
 async def remove_client(request: Request) -> Response:
-    """Only if its slug was typed as well. Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
+    """Remove the client if its slug was typed to confirm. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
     if form.text("slug") != client.slug:
         problem = f"Nothing was removed: type {client.slug} to confirm"
         return await _client_page(request, client, status=400, problem=problem)
@@ -69,9 +70,9 @@ async def remove_client(request: Request) -> Response:
 
 
 async def add_connection(request: Request) -> Response:
-    """One that leads nowhere until it is mapped, on its own page. Raises NotFound."""
-    client, form = await _client(request), await read_form(request)
-    services, connection_id = services_of(request), id_made_by(request, form, "conn")
+    """Add a connection without a mapping. Raises NotFound."""
+    client, form = await addressed_client(request), await read_form(request)
+    services, connection_id = services_of(request), derived_id(request, form, "conn")
     try:
         connection, _ = await services.provisioning.add_connection(
             client.slug,
@@ -82,17 +83,10 @@ async def add_connection(request: Request) -> Response:
             by=actor_of(request),
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if not await is_made(services.store.connections.any_by_id, connection_id):
+        if not await is_created(services.store.connections.any_by_id, connection_id):
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
         return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
     return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")
-
-
-async def _client(request: Request) -> Client:
-    try:
-        return await services_of(request).store.clients.by_slug(request.path_params["slug"])
-    except Unknown:
-        raise NotFound from None
 
 
 def _back(request: Request, client: Client, done: str) -> Response:

@@ -1,4 +1,4 @@
-"""/dashboard/admin/clients: every client at a glance, and making a new one."""
+"""/dashboard/admin/clients: the list of clients, and creating one."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,15 +14,17 @@ from gateway.services import services_of
 from gateway.times import format_time
 
 CLIENTS = "dashboard/admin/clients"
-NOTICES = {"removed": "The client is removed. Airbyte keeps everything it has."}
+NOTICES = {"removed": "The client is removed. Airbyte keeps its connections and their syncs."}
 NEW_CLIENT = Form(plan="free")
 
 
 async def show_clients(request: Request) -> Response:
+    """Show the clients with their figures."""
     return await _clients_page(request)
 
 
 async def create_client(request: Request) -> Response:
+    """Create a client; the same form submitted again leads to it."""
     form = await read_form(request)
     try:
         client = await services_of(request).provisioning.add_client(
@@ -36,7 +38,7 @@ async def create_client(request: Request) -> Response:
 
 
 async def _is_known(request: Request, form: Form) -> bool:
-    """Whether there is the very client that is asked for: the form came twice, or somebody else was quicker."""
+    """Return whether just this client exists already: the form was submitted twice, or somebody else was faster."""
     try:
         client = await services_of(request).store.clients.by_slug(form["slug"])
     except Unknown:

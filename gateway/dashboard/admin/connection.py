@@ -1,10 +1,11 @@
-"""/dashboard/admin/connections/ID: one connection of a client's: its label, what it is mapped to, its end."""
+"""/dashboard/admin/connections/ID: one connection of a client; renaming, mapping and removing it."""
 
 import functools
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_connection
 from gateway.dashboard.admin.connections import CONNECTIONS
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
@@ -12,27 +13,27 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import NotFound, OperatorError, Unknown
+from gateway.errors import NotFound, OperatorError
 from gateway.models import Connection
 from gateway.provisioning.discovery import UpstreamConnection
 from gateway.services import services_of
 
 NOTICES = {
-    "added": "Added. The client sees it from now on.",
+    "added": "Added. The client sees the connection from now on.",
     "renamed": "Renamed. The client sees the new label from now on.",
-    "mapped": "Mapped. Its history is what Airbyte has of the new one.",
-    "unchecked": "Mapped, but Airbyte did not answer; it is looked at as soon as it does.",
+    "mapped": "Mapped. Its history is now the history of the new connection.",
+    "unchecked": "Mapped. Airbyte did not answer. The state is read as soon as it answers.",
 }
 
 
 async def show_connection(request: Request) -> Response:
-    """Raises NotFound."""
-    return await _connection_page(request, await _connection(request))
+    """Show one connection. Raises NotFound."""
+    return await _connection_page(request, await addressed_connection(request))
 
 
 async def rename_connection(request: Request) -> Response:
-    """Raises NotFound."""
-    connection, form = await _connection(request), await read_form(request)
+    """Give the connection another label. Raises NotFound."""
+    connection, form = await addressed_connection(request), await read_form(request)
     try:
         await services_of(request).provisioning.rename_connection(
             connection.id, label=form.text("label"), by=actor_of(request)
@@ -43,8 +44,8 @@ async def rename_connection(request: Request) -> Response:
 
 
 async def map_connection(request: Request) -> Response:
-    """To one of the list, or to an id that was typed. Raises NotFound."""
-    connection, form = await _connection(request), await read_form(request)
+    """Map the connection to one of the list, or to an id that was typed. Raises NotFound."""
+    connection, form = await addressed_connection(request), await read_form(request)
     try:
         _, warning = await services_of(request).provisioning.map_connection(
             connection.id, form.text("airbyte_id"), by=actor_of(request)
@@ -55,17 +56,10 @@ async def map_connection(request: Request) -> Response:
 
 
 async def remove_connection(request: Request) -> Response:
-    """Raises NotFound."""
-    connection = await _connection(request)
+    """Remove the connection from its client. Raises NotFound."""
+    connection = await addressed_connection(request)
     await services_of(request).provisioning.remove_connection(connection.id, by=actor_of(request))
     return redirect(request, f"{OF_CLIENTS}?done=removed")
-
-
-async def _connection(request: Request) -> Connection:
-    try:
-        return await services_of(request).store.connections.any_by_id(request.path_params["id"])
-    except Unknown:
-        raise NotFound from None
 
 
 def _back(request: Request, connection: Connection, done: str) -> Response:

@@ -1,4 +1,4 @@
-"""/dashboard/admin/connections: Airbyte's connections, whose they are, and giving them to clients."""
+"""/dashboard/admin/connections: Airbyte's connections with their clients, and giving them to clients."""
 
 import functools
 
@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import validation
-from gateway.dashboard.admin.connections_of_clients import Owned, leading_nowhere, owned_connections
+from gateway.dashboard.admin.connections_of_clients import Owned, owned_connections, unusable_counts
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
@@ -22,14 +22,15 @@ from gateway.services import services_of
 
 CONNECTIONS = "dashboard/admin/connections"
 NOTICES = {
-    "given": "Given. The client sees them from now on.",
-    "unchecked": "Given, but Airbyte did not answer for all of them; those are looked at as soon as it does.",
+    "given": "The client sees the connections from now on.",
+    "unchecked": "The client sees the connections from now on. Airbyte did not answer for all of them. "
+    "Their state is read as soon as it answers.",
 }
 TICK = "tick-"
 
 
-class Pick(msgspec.Struct, frozen=True):
-    """What is to become of one of Airbyte's connections."""
+class Choice(msgspec.Struct, frozen=True):
+    """One of Airbyte's connections that was ticked, and what the client is to see of it."""
 
     airbyte_id: str
     label: str
@@ -37,7 +38,7 @@ class Pick(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A connection of Airbyte's beside whose it is; `label` is what it would be called. None while nobody has it."""
+    """A connection in Airbyte, the label it would get, and our connection and its client, None while it has none."""
 
     upstream: UpstreamConnection
     label: str
@@ -46,11 +47,12 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 async def show_connections(request: Request) -> Response:
+    """Show the connections of an Airbyte workspace."""
     return await _connections_page(request)
 
 
 async def give_connections(request: Request) -> Response:
-    """Several at once. What was given before something went wrong stays given."""
+    """Give the ticked connections to a client. Those given before a failure stay given."""
     form = await read_form(request)
     try:
         warnings = await _give(request, form)
@@ -61,45 +63,45 @@ async def give_connections(request: Request) -> Response:
 
 
 async def _give(request: Request, form: Form) -> list[str]:
-    """The warnings. What the same form has given before is not given again. Raises Invalid, Unknown, Duplicate."""
-    services, picks = services_of(request), _picks(form)
-    ids = {pick.airbyte_id: id_made_by(request, form, "conn", pick.airbyte_id) for pick in picks}
+    """Give each, unless the same form did so before; return the warnings. Raises Invalid, Unknown, Duplicate."""
+    services, choices = services_of(request), _choices(form)
+    ids = {choice.airbyte_id: derived_id(request, form, "conn", choice.airbyte_id) for choice in choices}
     taken = await services.store.connections.mapped_airbyte_ids()
     find = services.store.connections.any_by_id
-    for pick in picks:
-        if pick.airbyte_id in taken and not await is_made(find, ids[pick.airbyte_id]):
-            raise Duplicate(f"{pick.label} belongs to a client already; nothing was changed")
+    for choice in choices:
+        if choice.airbyte_id in taken and not await is_created(find, ids[choice.airbyte_id]):
+            raise Duplicate(f"{choice.label} belongs to a client already; nothing was changed")
     warnings = []
-    for number, pick in enumerate(picks):
+    for number, choice in enumerate(choices):
         try:
             _, warning = await services.provisioning.add_connection(
                 form["client"],
-                connector_type=pick.connector_type,
-                label=pick.label,
-                airbyte_id=pick.airbyte_id,
-                connection_id=ids[pick.airbyte_id],
+                connector_type=choice.connector_type,
+                label=choice.label,
+                airbyte_id=choice.airbyte_id,
+                connection_id=ids[choice.airbyte_id],
                 by=actor_of(request),
             )
         except OperatorError as error:
-            if await is_made(find, ids[pick.airbyte_id]):
+            if await is_created(find, ids[choice.airbyte_id]):
                 continue
-            raise Invalid(f"{pick.label}: {error}. Given before that: {number}") from error
+            raise Invalid(f"{choice.label}: {error}. Given before that: {number}") from error
         warnings.append(warning)
     return warnings
 
 
-def _picks(form: Form) -> list[Pick]:
-    """All that is ticked. Raises Invalid unless each can be given as it is."""
+def _choices(form: Form) -> list[Choice]:
+    """Return all that is ticked. Raises Invalid unless each can be given as it is."""
     ticked = [name.removeprefix(TICK) for name in form if name.startswith(TICK)]
     if not ticked:
         raise Invalid("Tick the connections to give")
     if not form["client"]:
         raise Invalid("Choose the client to give them to")
-    picks = [Pick(each, form.text(f"label-{each}"), form.text(f"type-{each}")) for each in ticked]
-    for pick in picks:
-        validation.text("each label", pick.label)
-        validation.slug(f"the connector type of {pick.label}", pick.connector_type)
-    return picks
+    choices = [Choice(each, form.text(f"label-{each}"), form.text(f"type-{each}")) for each in ticked]
+    for choice in choices:
+        validation.text("each label", choice.label)
+        validation.slug(f"the connector type of {choice.label}", choice.connector_type)
+    return choices
 
 
 async def _connections_page(
@@ -126,7 +128,7 @@ async def _connections_page(
         page=paged(request, free if only_free else offers, _text_of_offer),
         only_free=only_free,
         counts=(len(offers), len(free)),
-        leading_nowhere=leading_nowhere(owned),
+        unusable_counts=unusable_counts(owned),
         clients=await services.store.clients.all(),
     )
 

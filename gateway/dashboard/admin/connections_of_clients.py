@@ -1,4 +1,4 @@
-"""/dashboard/admin/connections/of-clients: all that clients have, and what of it leads nowhere."""
+"""/dashboard/admin/connections/of-clients: the connections of all clients, and which of them cannot be synced."""
 
 import functools
 from collections.abc import Sequence
@@ -17,13 +17,14 @@ NOTICES = {"removed": "The connection is removed from its client. Airbyte keeps 
 
 
 class Owned(msgspec.Struct, frozen=True):
-    """A connection and whose it is."""
+    """A connection and its client."""
 
     connection: Connection
     client: Client
 
 
 async def show_connections_of_clients(request: Request) -> Response:
+    """Show the connections of all clients, or only the unmapped or the vanished ones."""
     owned = await owned_connections(services_of(request))
     mapping = request.query_params.get("mapping", "")
     return page(
@@ -34,19 +35,19 @@ async def show_connections_of_clients(request: Request) -> Response:
         mapping=mapping,
         query=functools.partial(query_with, request),
         total=len(owned),
-        leading_nowhere=leading_nowhere(owned),
+        unusable_counts=unusable_counts(owned),
     )
 
 
 async def owned_connections(services: Services) -> list[Owned]:
-    """Every client's, client by client."""
+    """Return the connections of all clients."""
     clients = {client.id: client for client in await services.store.clients.all()}
     connections = await services.store.connections.all()
     return [Owned(row, clients[row.client_id]) for row in connections if row.client_id in clients]
 
 
-def leading_nowhere(owned: Sequence[Owned]) -> dict[str, int]:
-    """How many are unmapped, and how many have vanished from Airbyte."""
+def unusable_counts(owned: Sequence[Owned]) -> dict[str, int]:
+    """Count those that cannot be synced: `{"unmapped": …, "vanished": …}`."""
     mappings = [each.connection.mapping for each in owned]
     return {"unmapped": mappings.count("unmapped"), "vanished": mappings.count("vanished")}
 

@@ -1,4 +1,4 @@
-"""/dashboard/admin/system: versions, how much there is, how Airbyte does, and on request what the doctor finds."""
+"""/dashboard/admin/system: versions, totals, the state of Airbyte and, on request, the findings of the doctor."""
 
 import asyncio
 from contextlib import aclosing
@@ -15,18 +15,18 @@ from gateway.services import Services, services_of
 from gateway.times import format_time
 
 CHECK_SECONDS = 20.0
-"""The doctor alone would take half a minute when things hang; nobody waits longer than this for a page."""
+"""The longest that a page waits for the doctor, who takes half a minute when something hangs."""
 
 
 class Examination(msgspec.Struct, frozen=True):
-    """What the doctor found, in the time there was."""
+    """The findings of the doctor within CHECK_SECONDS."""
 
     findings: list[Finding]
     is_complete: bool
 
 
 async def show_system(request: Request) -> Response:
-    """With `check` in the address the doctor is called."""
+    """Show the state of the installation; with `check` in the address, examine it."""
     services = services_of(request)
     examination = await _examined(services) if "check" in request.query_params else None
     now, state = services.clock.now(), services.airbyte.state()

@@ -1,4 +1,4 @@
-"""What the operator's pages show of Airbyte's live list: the workspaces, one of them chosen, its connections."""
+"""Airbyte's live list on the operator's pages: the workspaces, and the connections of the chosen one."""
 
 import msgspec
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from gateway.services import services_of
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """`chosen` is a workspace's id; empty, and `connections` None, while Airbyte has told of no workspace."""
+    """`chosen` is a workspace's id; empty, with `connections` None, while no workspace is known."""
 
     workspaces: Listing[UpstreamWorkspace]
     chosen: str
@@ -16,7 +16,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 async def read_upstream(request: Request, usual: str | None = None) -> Upstream:
-    """The workspace asked for in the address, else `usual`, else the first."""
+    """Read the workspace in the address, else `usual`, else the first."""
     discovery = services_of(request).discovery
     again = "again" in request.query_params
     workspaces = await discovery.workspaces(again=again)

@@ -1,56 +1,72 @@
-"""/dashboard/admin/users: the people who may sign in; inviting them, new links for them, removing them."""
+"""/dashboard/admin/users: the people who can sign in; inviting them, new links for them, removing them."""
+
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_user
 from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.idempotent_forms import id_made_by, is_made
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.paging import paged
-from gateway.dashboard.reveal import put_reveal, take_reveal
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, users_of
-from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.errors import Duplicate, Invalid, Unknown
 from gateway.models import Client, User
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
-LINK = "link"
 ADMIN = "*"
-"""Stands for no client in the form; no slug looks like it."""
+"""What the form sends for no client; no slug looks like it."""
+INSTEAD_OF = "instead_of"
+"""The field that names the link which the new one replaces."""
+CHANGED = "changed"
 NOTICES = {
-    "link": "The link was made and shown once. If it got lost, make a new one; the lost one ends then.",
-    "removed": "The user is removed and signed out everywhere. Keys he made stay.",
+    CHANGED: "No link was made, because the user's link was made, used or replaced after you opened the page. "
+    "If you need a link, make a new one below.",
+    SHOWN_ONCE: "The link was made already. It was shown once and cannot be shown again. "
+    "If you did not copy it, make a new one below.",
+    "removed": "The user is removed and signed out everywhere. API keys that the user created keep working.",
 }
 
 
 async def show_users(request: Request) -> Response:
+    """Show everybody who can sign in."""
     return await _users_page(request, form=Form(client=request.query_params.get("client", "")))
 
 
 async def invite(request: Request) -> Response:
+    """Create a user and show the link that sets the first password."""
     form = await read_form(request)
-    user_id = id_made_by(request, form, "user")
+    user_id = derived_id(request, form, "user")
     try:
         user, secret = await users_of(request).invite(
             form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
         )
     except (Duplicate, Invalid, Unknown) as error:
-        if await is_made(services_of(request).store.users.by_id, user_id):
-            return redirect(request, f"{USERS}?done=link")
+        if await is_created(services_of(request).store.users.by_id, user_id):
+            return redirect(request, _path_after_link(form["email"]))
         return await _users_page(request, status=400, problem=str(error), form=form)
-    return await _show_link(request, user, secret)
+    return _show_link(request, user, secret)
 
 
 async def make_link(request: Request) -> Response:
-    """A link to set a new password with; the old one holds until then. Raises NotFound."""
-    user = await _user(request)
-    return await _show_link(request, user, await users_of(request).reset(user, by=actor_of(request)))
+    """Make a link to set a new password with, unless the user's link changed after the form was shown.
+
+    So a form that is submitted again ends no link that was handed over already. Raises NotFound.
+    """
+    user, form = await addressed_user(request), await read_form(request)
+    try:
+        secret = await users_of(request).reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
+    except Duplicate:
+        return redirect(request, _path_after_link(user.email, CHANGED))
+    return _show_link(request, user, secret)
 
 
 async def remove_user(request: Request) -> Response:
-    """Raises NotFound."""
-    user = await _user(request)
+    """Remove a user, who is signed out everywhere. Raises NotFound."""
+    user = await addressed_user(request)
     try:
         await users_of(request).remove(user, by=actor_of(request))
     except Invalid as error:
@@ -59,22 +75,26 @@ async def remove_user(request: Request) -> Response:
 
 
 def _slug(form: Form) -> str | None:
-    """Of the client whose member the person is to be; None for an admin."""
+    """Return the slug of the client whose member the person becomes; None for an admin. Raises Invalid."""
     if not form["client"]:
         raise Invalid("Choose whose member the person is to be")
     return None if form["client"] == ADMIN else form["client"]
 
 
-async def _show_link(request: Request, user: User, secret: str) -> Response:
-    await put_reveal(request, LINK, subject=user.email, secret=f"{base_url(request)}/dashboard/link/{secret}")
-    return redirect(request, f"{USERS}?done=link")
+def _show_link(request: Request, user: User, secret: str) -> Response:
+    """Return the page with the link: the answer to the form itself, because nothing stores the link.
+
+    Nothing is read for it, because a read that fails would lose the link.
+    """
+    link = f"{base_url(request)}/dashboard/link/{secret}"
+    return page(
+        request, "admin/new-link.html", user=user, link=link, users_path=USERS, next_path=_path_after_link(user.email)
+    )
 
 
-async def _user(request: Request) -> User:
-    try:
-        return await services_of(request).store.users.by_id(request.path_params["id"])
-    except Unknown:
-        raise NotFound from None
+def _path_after_link(email: str, done: str = SHOWN_ONCE) -> str:
+    """Return where the person can get a new link."""
+    return f"{USERS}?{urlencode({'q': email, 'done': done})}"
 
 
 async def _users_page(request: Request, *, status: int = 200, problem: str = "", form: Form) -> Response:
@@ -89,11 +109,12 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        reveal=await take_reveal(request, LINK),
         page=paged(request, users, lambda user: _text_of(user, clients)),
         last_admin=able_admins[0] if len(able_admins) == 1 else None,
         clients=clients,
         admin=ADMIN,
+        links=await store.links.names(),
+        instead_of=INSTEAD_OF,
     )
 
 

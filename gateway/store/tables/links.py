@@ -30,10 +30,19 @@ class Links:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, link: Link) -> None:
-        """Keep the link; an older one of the same user, or for the first admin, ends."""
+    async def put(self, link: Link, *, instead_of: str | None = None) -> bool:
+        """Keep the link; an older one of the same user, or for the first admin, ends.
 
-        async def replace(connection: Transaction) -> None:
+        `instead_of`: only while this is the user's link, as `names` has it, empty for none. Return whether it is kept.
+        """
+
+        async def replace(connection: Transaction) -> bool:
+            if instead_of is not None:
+                rows = await connection.execute_fetchall(
+                    "SELECT digest FROM links WHERE user_id = :user_id", {"user_id": link.user_id}
+                )
+                if instead_of != "".join(row["digest"].hex() for row in rows):
+                    return False
             # SQL's equality knows no NULL; no user has an empty id.
             await connection.execute_fetchall(
                 "DELETE FROM links WHERE coalesce(user_id, '') = :user_id", {"user_id": link.user_id or ""}
@@ -45,8 +54,14 @@ class Links:
                 """,
                 msgspec.structs.asdict(link),
             )
+            return True
 
-        await self._database.write(replace, housekeeping=True)
+        return await self._database.write(replace, housekeeping=True)
+
+    async def names(self) -> dict[str, str]:
+        """Return a name for each user's link, its digest in hexadecimal: `{user id: name}`."""
+        rows = await self._database.fetch_all("SELECT user_id, digest FROM links WHERE user_id IS NOT NULL")
+        return {row["user_id"]: row["digest"].hex() for row in rows}
 
     async def by_digest(self, digest: bytes) -> Link | None:
         """Return the link, if it may be used; the caller checks whether it has expired.

@@ -36,11 +36,11 @@ async def called(world: World, secret: str) -> httpx2.Response:
 
 
 async def test_a_key_for_the_client_is_shown_once_and_works(world: World, admin: httpx2.AsyncClient) -> None:
-    created = await create(admin, rate="7/60", expires="30d", scope="read")
-    shown, again = await followed(admin, created), await followed(admin, created)
+    shown = await create(admin, rate="7/60", expires="30d", scope="read")
+    (key,) = await world.services.store.api_keys.of_client(ACME)
+    again = await admin.get(f"{KEYS}/{key.id}")
 
     answer = await called(world, secret_in(shown))
-    (key,) = await world.services.store.api_keys.of_client(ACME)
     assert (answer.status_code, answer.json()["client"]["slug"]) == (200, "acme")
     assert answer.headers["RateLimit-Policy"] == '"default";q=7;w=60'
     assert (key.name, key.scope, key.expires_at) == ("loader", "read", "2026-05-01T03:00:00.000Z")
@@ -49,10 +49,10 @@ async def test_a_key_for_the_client_is_shown_once_and_works(world: World, admin:
 
 
 async def test_a_key_is_rotated_and_revoked(world: World, admin: httpx2.AsyncClient) -> None:
-    old = secret_in(await followed(admin, await create(admin)))
+    old = secret_in(await create(admin))
     (key,) = await world.services.store.api_keys.of_client(ACME)
 
-    new = secret_in(await followed(admin, await admin.post(f"{KEYS}/{key.id}/rotate", data={"overlap": "1h"})))
+    new = secret_in(await admin.post(f"{KEYS}/{key.id}/rotate", data={"overlap": "1h"}))
     both = [(await called(world, secret)).status_code for secret in (old, new)]
     revoked = await followed(admin, await admin.post(f"{KEYS}/{key.id}/revoke", data={}))
 
@@ -114,5 +114,5 @@ async def test_the_operator_may_make_more_keys_than_members(world: World, admin:
     for _ in range(MOST_KEYS):
         await world.key()
 
-    assert (await create(admin)).status_code == 303
+    assert (await create(admin)).status_code == 200
     assert len(await world.services.store.api_keys.of_client(ACME)) == MOST_KEYS + 1

@@ -154,11 +154,11 @@ async def test_disabling_silences_keys_and_sessions_at_once(world: World) -> Non
     refused = await world.http.get("/api/v1/status", headers=bearer(key))
     led_away = await member.get("/dashboard/settings/account")
     page = await admin.get(f"{CLIENTS}/acme?done=disabled")
-    assert "From the next request on its key is answered 401, and its people" in " ".join(asked.text.split())
+    assert "From the next request on, its key gets 401. Its users are" in " ".join(asked.text.split())
     assert (before.status_code, refused.status_code) == (200, 401)
     assert led_away.status_code == 303
     assert "sign-in" in led_away.headers["location"]
-    assert "nobody of it can sign in" in page.text
+    assert "its users cannot sign in" in page.text
 
 
 async def test_enabling_gives_the_keys_back(world: World) -> None:

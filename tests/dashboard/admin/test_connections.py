@@ -169,7 +169,7 @@ async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
     given = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(kept)})
 
     assert "cannot be read" in words(answer)
-    assert "Shown is what it was 10 minutes ago." in words(answer)
+    assert "The list shown was read 10 minutes ago." in words(answer)
     assert "Known → Warehouse" in words(answer)
     assert given.headers["location"].endswith("?done=unchecked")
 
@@ -187,7 +187,7 @@ async def test_airbyte_that_hangs_holds_no_page_up(world: World, monkeypatch: py
     there = await admin.get(CONNECTIONS)
 
     assert waiting.status_code == 200
-    assert "Airbyte’s list is being read, 0 so far" in words(waiting)
+    assert "Airbyte’s list is being read: 0 connections so far" in words(waiting)
     assert 'data-live="2"' in waiting.text
     assert "Late → Warehouse" in words(there)
     assert "data-live" not in there.text
@@ -238,7 +238,7 @@ async def test_only_what_nobody_has_may_be_shown(world: World) -> None:
 
     answer = await admin.get(f"{CONNECTIONS}?show=free")
 
-    assert "Everything in this workspace is given to a client." in words(answer)
+    assert "Every connection of this workspace belongs to a client." in words(answer)
 
 
 async def test_what_airbyte_deleted_is_flagged(world: World) -> None:
@@ -253,7 +253,7 @@ async def test_what_airbyte_deleted_is_flagged(world: World) -> None:
     answer = await admin.get(f"{OF_CLIENTS}?mapping=vanished")
 
     listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
-    assert "2 mapped to what Airbyte has deleted" in words(answer)
+    assert "Deleted in Airbyte: 2." in words(answer)
     assert deleted in answer.text
     assert forgotten in answer.text
     assert sound not in answer.text
@@ -284,7 +284,7 @@ async def test_what_is_unmapped_is_flagged(world: World) -> None:
 
     everything, unmapped = await admin.get(OF_CLIENTS), await admin.get(f"{OF_CLIENTS}?mapping=unmapped")
 
-    assert "1 not mapped to anything in Airbyte yet." in words(everything)
+    assert "Not mapped to Airbyte yet: 1." in words(everything)
     assert "Later" in words(unmapped)
     assert "Shop" not in words(unmapped).replace("shopify", "")
 
@@ -344,7 +344,7 @@ async def test_it_says_that_what_it_is_mapped_to_is_gone(world: World) -> None:
 
     answer = await admin.get(f"{CONNECTIONS}/{connection}")
 
-    assert "Airbyte has deleted what it is mapped to" in words(answer)
+    assert "This connection was deleted in Airbyte" in words(answer)
 
 
 async def test_a_mapping_that_is_taken_is_refused(world: World) -> None:
@@ -387,7 +387,7 @@ async def test_a_connection_is_removed(world: World) -> None:
     answer = await admin.post(f"{CONNECTIONS}/{connection}/remove", data={})
 
     gone = await world.http.post(f"/api/v1/connections/{connection}/sync", headers=bearer(key))
-    assert "its id answers 404 from the next request on" in words(asked)
+    assert "From the next request on, its id gets 404" in words(asked)
     assert answer.headers["location"].endswith("of-clients?done=removed")
     assert gone.status_code == 404
 

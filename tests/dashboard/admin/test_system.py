@@ -50,8 +50,8 @@ async def test_a_sound_installation_is_well(world: World) -> None:
 
     before, after = words(await admin.get(SYSTEM)), words(await admin.get(CHECKED))
 
-    assert "All is well." not in before
-    assert "All is well." in after
+    assert "All checks passed." not in before
+    assert "All checks passed." in after
     assert "1 mapped connections looked for in Airbyte" in after
 
 
@@ -63,8 +63,8 @@ async def test_what_is_wrong_comes_first_and_leads_to_where_it_is_mended(world: 
 
     answer = await admin.get(CHECKED)
 
-    assert "1 thing is not as it should be." in words(answer)
-    assert words(answer).index(f"wrong {connection}") < words(answer).index("ok settings")
+    assert "1 check failed." in words(answer)
+    assert words(answer).index(f"fail {connection}") < words(answer).index("ok settings")
     assert f'dashboard/admin/connections/{connection}"' in answer.text
 
 
@@ -75,8 +75,8 @@ async def test_a_warning_is_shown_as_one_and_nothing_is_called_wrong(world: Worl
 
     text = words(await admin.get(CHECKED))
 
-    assert "Nothing is wrong, but there is something to look at." in text
-    assert "All is well." not in text
+    assert "No check failed, but there are warnings." in text
+    assert "All checks passed." not in text
     assert text.index("warn connections 1 without mapping") < text.index("ok settings")
 
 
@@ -94,7 +94,7 @@ async def test_airbyte_down_is_a_finding(world: World) -> None:
     answer = await admin.get(CHECKED)
 
     assert answer.status_code == 200
-    assert "wrong airbyte Upstream service unreachable" in words(answer)
+    assert "fail airbyte Upstream service unreachable" in words(answer)
     assert "ok database" in words(answer)
 
 
@@ -109,8 +109,8 @@ async def test_calls_that_are_held_back_are_shown(world: World) -> None:
     after = words(await admin.get(SYSTEM))
 
     assert "none since the start" in before
-    assert "let through" in before
-    assert "held back after failures in a row" in after
+    assert "Calls to Airbyte allowed" in before
+    assert "Calls to Airbyte paused after failures in a row" in after
 
 
 async def test_nobody_waits_longer_than_the_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +122,6 @@ async def test_nobody_waits_longer_than_the_bound(world: World, monkeypatch: pyt
     world.sandbox.faults.get_hang.set()
 
     assert answer.status_code == 200
-    assert "what is not listed was not looked at" in words(answer)
+    assert "What is not listed was not checked" in words(answer)
     assert "ok database" in words(answer)
-    assert "All is well." not in words(answer)
+    assert "All checks passed." not in words(answer)

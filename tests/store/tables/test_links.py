@@ -36,6 +36,19 @@ async def test_a_newer_link_ends_the_older_of_the_same_user_only(store: Store, a
     assert await store.links.by_digest(b"newer")
 
 
+async def test_a_link_meant_to_replace_another_is_kept_only_while_that_is_the_user_s(
+    store: Store, acme: Client
+) -> None:
+    user = await a_member(store, acme)
+    first, second = (Link(digest, "password", user.id, TOMORROW) for digest in (b"first", b"second"))
+
+    of_none = [await store.links.put(first, instead_of=name) for name in (b"first".hex(), "")]
+    of_the_first = [await store.links.put(second, instead_of=name) for name in ("", b"first".hex(), b"first".hex())]
+
+    assert (of_none, of_the_first) == ([False, True], [False, True, False])
+    assert await store.links.names() == {user.id: b"second".hex()}
+
+
 async def test_a_link_sets_a_password_once_and_ends_every_session(store: Store, acme: Client) -> None:
     user = await a_member(store, acme)
     await sign_in(store, user)

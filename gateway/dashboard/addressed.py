@@ -1,0 +1,34 @@
+"""The records that the address of an operator's page names. Raises NotFound where the store knows none."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from gateway.errors import NotFound, Unknown
+from gateway.models import Client, Connection, User
+from gateway.services import services_of
+
+Record = TypeVar("Record")
+
+
+async def addressed_client(request: Request) -> Client:
+    """Return the client whose slug is in the address. Raises NotFound."""
+    return await _found(services_of(request).store.clients.by_slug(request.path_params["slug"]))
+
+
+async def addressed_connection(request: Request) -> Connection:
+    """Return the connection, any client's, whose id is in the address. Raises NotFound."""
+    return await _found(services_of(request).store.connections.any_by_id(request.path_params["id"]))
+
+
+async def addressed_user(request: Request) -> User:
+    """Return the user whose id is in the address. Raises NotFound."""
+    return await _found(services_of(request).store.users.by_id(request.path_params["id"]))
+
+
+async def _found(record: Awaitable[Record]) -> Record:
+    try:
+        return await record
+    except Unknown:
+        raise NotFound from None

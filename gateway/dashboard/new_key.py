@@ -1,0 +1,50 @@
+"""The answer to a form that created an API key: the key in full, once, and never again."""
+
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.docs import base_url
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
+from gateway.dashboard.key_owner import KeyOwner
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import redirect
+from gateway.provisioning.provisioning import NewKey
+from gateway.services import services_of
+
+
+def show_new_key(
+    request: Request, owner: KeyOwner, new: NewKey, *, replaced_id: str = "", replaced_works: bool = False
+) -> Response:
+    """Return the page with the key in full: the answer to the form itself, because nothing stores the key.
+
+    Nothing is read for it, because a read that fails would lose the key.
+    """
+    return page(
+        request,
+        "new-key.html",
+        client=owner.client,
+        keys_path=owner.path,
+        next_path=_path_after_key(owner, new.record.id),
+        key=new.record,
+        secret=new.text,
+        base_url=base_url(request),
+        replaced_id=replaced_id,
+        replaced_works=replaced_works,
+    )
+
+
+def lead_to_key(request: Request, owner: KeyOwner, key_id: str | None) -> Response:
+    """Redirect to the key that the same form created before; its page says that it is not shown again."""
+    return redirect(request, _path_after_key(owner, key_id))
+
+
+async def is_key_created(request: Request, owner: KeyOwner, key_id: str | None) -> bool:
+    """Return whether this very form, submitted before, created the key."""
+    return await is_created(partial(services_of(request).store.api_keys.by_id, owner.client.id), key_id)
+
+
+def _path_after_key(owner: KeyOwner, key_id: str | None) -> str:
+    """Return the address of the key's page that says that the key was shown once."""
+    return f"{owner.path}/{key_id}?done={SHOWN_ONCE}"
