@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Writing:
-    """Of one database of one process. For one event loop."""
+    """The work of one process on one database, which ends whole. For one event loop."""
 
     def __init__(self, lock_seconds: float) -> None:
         """`lock_seconds` is the longest wait for the write lock."""

@@ -104,7 +104,7 @@ class Links:
             raise Duplicate(f"there already is a user with the address {user.email}") from None
 
     async def set_password(self, user_id: str, *, password_hash: str, link: bytes, entry: ActivityEntry) -> bool:
-        """Use the link up to set it, and end the user's sessions; False if the link was used meanwhile."""
+        """Use the link up to set the password, and end the user's sessions; False if it was used meanwhile."""
         use = "DELETE FROM links WHERE digest = :digest AND user_id = :id AND purpose = 'password' RETURNING 1"
 
         async def write(connection: Transaction) -> bool:

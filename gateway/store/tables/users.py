@@ -77,7 +77,7 @@ class Users:
         return None if row is None else Credentials(user_from(row), row["password_hash"])
 
     async def change_password(self, user_id: str, *, password_hash: str, instead_of: str, entry: ActivityEntry) -> bool:
-        """Set it, and end the user's sessions and link; False if he has another than `instead_of` meanwhile."""
+        """Set the password, and end the user's sessions and link; False if it is no longer `instead_of`."""
         update = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old RETURNING 1"
         values = {"new": password_hash, "id": user_id, "old": instead_of}
 
