@@ -4,7 +4,7 @@ import tracemalloc
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.limiter import Decision, Limiter, TokenBucket
@@ -13,6 +13,9 @@ from gateway.models import RatePolicy
 SHIPPED = RatePolicy(100, 60)
 FLOAT_DUST = 1e-5
 """Tokens: what sums of floats may be wrong by."""
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""The time an example takes is the machine's affair and decides nothing."""
 
 policies = st.builds(RatePolicy, st.integers(1, 300), st.integers(1, 5000))
 pauses = st.lists(st.floats(0, 200) | st.just(0.0), min_size=1, max_size=120)
@@ -120,6 +123,7 @@ def test_a_decision_names_the_policy_it_was_made_under() -> None:
     assert limiter.take("key_2", RatePolicy(5, 1), 0).policy == RatePolicy(5, 1)
 
 
+@unhurried
 @given(policies, pauses)
 def test_no_window_admits_more_than_the_capacity_and_its_refill(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -134,6 +138,7 @@ def test_no_window_admits_more_than_the_capacity_and_its_refill(policy: RatePoli
             assert count <= policy.requests + refill + FLOAT_DUST
 
 
+@unhurried
 @given(policies, pauses)
 def test_what_remains_is_never_negative_and_never_above_the_capacity(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -145,6 +150,7 @@ def test_what_remains_is_never_negative_and_never_above_the_capacity(policy: Rat
         assert decision.next_token_seconds >= (0 if decision.allowed else 1)
 
 
+@unhurried
 @given(policies, pauses)
 def test_coming_back_when_told_always_succeeds(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -157,6 +163,7 @@ def test_coming_back_when_told_always_succeeds(policy: RatePolicy, pauses: list[
         assert bucket.take(policy, now).allowed
 
 
+@unhurried
 @given(policies, pauses)
 def test_a_caller_is_told_to_wait_less_than_a_second_too_long(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -178,6 +185,7 @@ calls = st.lists(
 )
 
 
+@unhurried
 @given(policies, calls)
 def test_forgetting_buckets_changes_no_decision(policy: RatePolicy, calls: list[tuple[str, float]]) -> None:
     limiter = Limiter(policy)
@@ -227,6 +235,7 @@ def test_100_000_active_keys_fit_in_40_megabytes() -> None:
     assert used <= 40_000_000
 
 
+@unhurried
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=20).map(sorted))
 def test_a_bucket_is_called_full_only_when_a_new_one_would_be_no_better(moments: list[float]) -> None:
     bucket = TokenBucket(SHIPPED, moments[0])
