@@ -20,7 +20,7 @@ _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 async def trigger_sync(request: Request) -> JSONAnswer:
-    """Start a sync, or join the one that is pending or running. Raises ReadOnlyKey, BadRequest and as `trigger`."""
+    """Start a sync, or join the one under way. Raises ReadOnlyKey, BadRequest and what `start_or_join` raises."""
     services = services_of(request)
     principal = principal_of(request)
     if principal.scope != "full":
@@ -35,7 +35,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
 
 
 async def list_jobs(request: Request) -> JSONAnswer:
-    """Answer with a page of the connection's sync jobs, newest first. Raises BadRequest and as `jobs`."""
+    """Answer with a page of the connection's sync jobs, newest first. Raises BadRequest and what `jobs` raises."""
     services = services_of(request)
     connection_id: str = request.path_params["id"]
     query = request.query_params
