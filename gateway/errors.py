@@ -29,8 +29,8 @@ GatewayError
     ├── SettingsError
     ├── DatabaseRefused
     ├── Duplicate
-    ├── Unknown
-    ├── Invalid
+    ├── UnknownRecord
+    ├── InvalidInput
     ├── LinkEnded
     └── SignInRefused
 """
@@ -240,11 +240,11 @@ class Duplicate(OperatorError):
     """The slug or the Airbyte connection is taken."""
 
 
-class Unknown(OperatorError):
+class UnknownRecord(OperatorError):
     """There is no such client, connection or key."""
 
 
-class Invalid(OperatorError):
+class InvalidInput(OperatorError):
     """A value given on the command line or in a form cannot be used."""
 
 

@@ -145,7 +145,7 @@ def test_a_refusal_of_airbytes_keeps_its_status_for_us_and_not_for_the_caller() 
 
 
 def test_what_operators_are_told_has_no_http_status() -> None:
-    for name in ("SettingsError", "DatabaseRefused", "Duplicate", "Unknown", "Invalid"):
+    for name in ("SettingsError", "DatabaseRefused", "Duplicate", "UnknownRecord", "InvalidInput"):
         kind = getattr(errors, name)
         assert issubclass(kind, OperatorError)
         assert not issubclass(kind, ApiError)

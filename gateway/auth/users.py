@@ -16,7 +16,7 @@ from gateway.auth.guess_throttle import block_of
 from gateway.auth.passwords import BUSY_SECONDS, Passwords
 from gateway.errors import (
     Duplicate,
-    Invalid,
+    InvalidInput,
     LinkEnded,
     Overloaded,
     RateLimitExceeded,
@@ -67,7 +67,7 @@ class Users:
     ) -> tuple[User, str]:
         """A new member of the client, or admin, and the secret of the link to give him.
 
-        Raises Invalid, Unknown, Duplicate, that also if `user_id` is given and taken.
+        Raises InvalidInput, UnknownRecord, Duplicate, that also if `user_id` is given and taken.
         """
         client = None if client_slug is None else await self._store.clients.by_slug(client_slug)
         user = self._new_user(email, None if client is None else client.id, user_id)
@@ -92,10 +92,10 @@ class Users:
         return None if await self._users.has_admin() else await self._new_link("first-admin", None)
 
     async def remove(self, user: User, *, by: Actor) -> None:
-        """His sessions end with the next click. Raises Invalid for the last admin who can sign in."""
+        """His sessions end with the next click. Raises InvalidInput for the last admin who can sign in."""
         is_removed = await self._users.remove(user.id, entry=self._deed(by, "user.remove", user))
         if not is_removed and user.is_admin:
-            raise Invalid(f"{user.email} is the last admin who can sign in; invite another admin first")
+            raise InvalidInput(f"{user.email} is the last admin who can sign in; invite another admin first")
 
     async def link(self, secret: str) -> tuple[Link, User | None]:
         """What the link is for, and for whom. Raises LinkEnded."""
@@ -107,7 +107,7 @@ class Users:
     async def accept(self, secret: str, password: str, browser: Browser, *, email: str = "") -> str:
         """Set the password the link is for and sign in: the new session's secret. All other sessions end.
 
-        `email` is the first admin's, whose link names nobody. Raises LinkEnded, Invalid, Duplicate.
+        `email` is the first admin's, whose link names nobody. Raises LinkEnded, InvalidInput, Duplicate.
         """
         link, user = await self.link(secret)
         if user is None:
@@ -147,7 +147,7 @@ class Users:
         return await self._start_session(credentials.user, browser, credentials.password_hash)
 
     async def change_password(self, visitor: Visitor, current: str, new: str, browser: Browser) -> str:
-        """Every session ends; the secret is of a new one for this browser. Raises Invalid, and as `sign_in` does."""
+        """End every session; the secret is of a new one. Raises InvalidInput, and as `sign_in` does."""
         user, wrong = visitor.user, SignInRefused("The current password is wrong")
         credentials = await self._check(user.email, current, browser, wrong)
         password_hash = await self._passwords.hash(new, personal=[user.email])

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.cli.options import json_option, opened_services, run, settings_option
 from gateway.cli.output import print_json
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
 from gateway.settings import Settings
 
@@ -49,9 +49,9 @@ def _write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and not path.read_bytes().startswith(FORMAT_LINE.encode()):
-            raise Invalid(f"{path}: not written by gateway export; nothing was changed")
+            raise InvalidInput(f"{path}: not written by gateway export; nothing was changed")
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise Invalid(f"{path}: cannot be written: {error.strerror}") from None
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from None

@@ -15,7 +15,7 @@ from gateway.dashboard.visitor import (
     users_of,
     visitor_of,
 )
-from gateway.errors import Invalid, RetryableError, SignInRefused
+from gateway.errors import InvalidInput, RetryableError, SignInRefused
 
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {
@@ -37,7 +37,7 @@ async def change_password(request: Request) -> Response:
         secret = await users_of(request).change_password(
             visitor, form["current"], new_password(form), browser_of(request)
         )
-    except (Invalid, SignInRefused) as error:
+    except (InvalidInput, SignInRefused) as error:
         return await _account_page(request, status=400, problem=str(error))
     except RetryableError as error:
         return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)

@@ -18,7 +18,7 @@ from gateway.dashboard.visitor import (
     users_of,
     visitor_or_none,
 )
-from gateway.errors import Duplicate, Invalid, RetryableError, SignInRefused
+from gateway.errors import Duplicate, InvalidInput, RetryableError, SignInRefused
 
 HOME = "dashboard"
 OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
@@ -76,7 +76,7 @@ async def accept_link(request: Request) -> Response:
     email = user.email if user else form["email"]
     try:
         session = await users.accept(secret, new_password(form), browser_of(request), email=email)
-    except (Invalid, Duplicate) as error:
+    except (InvalidInput, Duplicate) as error:
         return _link_page(request, status=400, problem=str(error), email=email, is_new=user is None)
     except RetryableError as error:
         headers = dict(error.headers)

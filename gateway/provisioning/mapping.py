@@ -4,7 +4,7 @@ import msgspec
 
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
-from gateway.errors import Duplicate, Unknown, UpstreamError, UpstreamRefused
+from gateway.errors import Duplicate, UnknownRecord, UpstreamError, UpstreamRefused
 from gateway.models import PENDING, Connection
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -28,8 +28,8 @@ class ConnectionMapping:
     async def mapped(self, connection: Connection, airbyte_id: str) -> tuple[Connection, str]:
         """The connection as mapped to `airbyte_id`, and a warning, empty if there is nothing to warn of.
 
-        Raises Invalid, Unknown, Duplicate. An Airbyte that cannot be asked right now hinders nobody: the mapping
-        is to be kept and looked at as soon as it can be.
+        Raises InvalidInput, UnknownRecord, Duplicate. An Airbyte that cannot be asked right now hinders nobody: the
+        mapping is to be kept and looked at as soon as it can be.
         """
         airbyte_id = validation.uuid("the Airbyte id", airbyte_id)
         if airbyte_id in await self._store.connections.mapped_airbyte_ids() - {connection.airbyte_id}:
@@ -37,7 +37,7 @@ class ConnectionMapping:
         try:
             record = await self._airbyte.connection(airbyte_id)
         except UpstreamRefused as refusal:
-            raise Unknown(f"Airbyte has no connection {airbyte_id} ({refusal.detail})") from refusal
+            raise UnknownRecord(f"Airbyte has no connection {airbyte_id} ({refusal.detail})") from refusal
         except UpstreamError as error:
             warning = f"Airbyte could not be asked ({error.message}: {error.detail}); mapped unchecked"
             return _with_mapping(connection, airbyte_id), warning

@@ -7,7 +7,7 @@ import msgspec
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.auth import keys
-from gateway.errors import Invalid, Unknown
+from gateway.errors import InvalidInput, UnknownRecord
 from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, ApiKey, Client, Connection, RatePolicy, Scope
 from gateway.provisioning.mapping import ConnectionMapping
 from gateway.store import Store
@@ -50,7 +50,7 @@ class Provisioning:
         self._choice = choice
 
     async def add_client(self, *, slug: str, name: str, plan: str, by: Actor = COMMAND_LINE) -> Client:
-        """Raises Invalid, Duplicate."""
+        """Raises InvalidInput, Duplicate."""
         slug = validation.slug("the slug", slug)
         name = validation.text("the name", name)
         return await self._store.clients.add(
@@ -64,7 +64,7 @@ class Provisioning:
     async def update_client(
         self, slug: str, *, name: str, plan: str, rate: str | None, by: Actor = COMMAND_LINE
     ) -> Client:
-        """`rate` None or empty: what the settings say. Raises Invalid, Unknown."""
+        """`rate` None or empty: what the settings say. Raises InvalidInput, UnknownRecord."""
         client = await self._store.clients.by_slug(slug)
         changed = msgspec.structs.replace(
             client,
@@ -82,20 +82,20 @@ class Provisioning:
         return await self._store.clients.by_slug(slug)
 
     async def disable_client(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
-        """From the next request on its keys are refused. Raises Unknown."""
+        """From the next request on its keys are refused. Raises UnknownRecord."""
         client = await self._store.clients.by_slug(slug)
         entry = self._about_client(by, "client.disable", client)
         await self._store.clients.disable(client.id, at=self._now(), entry=entry)
         return await self._store.clients.by_slug(slug)
 
     async def enable_client(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
-        """From the next request on its keys are accepted again. Raises Unknown."""
+        """From the next request on its keys are accepted again. Raises UnknownRecord."""
         client = await self._store.clients.by_slug(slug)
         await self._store.clients.enable(client.id, entry=self._about_client(by, "client.enable", client))
         return await self._store.clients.by_slug(slug)
 
     async def remove_client(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
-        """With its connections and keys; Airbyte keeps what it has. Raises Unknown."""
+        """With its connections and keys; Airbyte keeps what it has. Raises UnknownRecord."""
         client = await self._store.clients.by_slug(slug)
         await self._store.clients.remove(client.id, entry=self._about_client(by, "client.remove", client))
         return client
@@ -112,7 +112,7 @@ class Provisioning:
     ) -> tuple[Connection, str]:
         """A connection, mapped if `airbyte_id` is given, and a warning, empty if there is nothing to warn of.
 
-        Raises Invalid, Unknown, Duplicate, that also if `connection_id` is given and taken.
+        Raises InvalidInput, UnknownRecord, Duplicate, that also if `connection_id` is given and taken.
         """
         client = await self._store.clients.by_slug(client_slug)
         connection = Connection(
@@ -140,7 +140,7 @@ class Provisioning:
         return connection, warning
 
     async def rename_connection(self, connection_id: str, *, label: str, by: Actor = COMMAND_LINE) -> Connection:
-        """Raises Invalid, Unknown."""
+        """Raises InvalidInput, UnknownRecord."""
         known = await self._store.connections.any_by_id(connection_id)
         connection = msgspec.structs.replace(known, label=validation.text("the label", label))
         await self._store.connections.rename(
@@ -152,7 +152,7 @@ class Provisioning:
         return await self._store.connections.any_by_id(connection_id)
 
     async def remove_connection(self, connection_id: str, *, by: Actor = COMMAND_LINE) -> Connection:
-        """Airbyte keeps the connection and its syncs. Raises Unknown."""
+        """Airbyte keeps the connection and its syncs. Raises UnknownRecord."""
         connection = await self._store.connections.any_by_id(connection_id)
         await self._store.connections.remove(
             connection.client_id,
@@ -166,7 +166,7 @@ class Provisioning:
     ) -> AsyncIterator[Imported]:
         """Make a connection of each of the workspace's that nobody has, telling of each as it is done.
 
-        Raises Invalid, Unknown, UpstreamError; what was imported before that stays.
+        Raises InvalidInput, UnknownRecord, UpstreamError; what was imported before that stays.
         """
         client = await self._store.clients.by_slug(client_slug)
         workspace_id = validation.uuid("the workspace", workspace_id)
@@ -197,13 +197,13 @@ class Provisioning:
         key_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """Raises Invalid, Unknown, also if `client_id` is given and the slug is no longer that client's.
+        """Raises InvalidInput, UnknownRecord, also if `client_id` is given and the slug is no longer that client's.
 
         Duplicate if `key_id` is given and taken.
         """
         client = await self._store.clients.by_slug(client_slug)
         if client_id not in {None, client.id}:
-            raise Unknown(f"the client {client_slug!r} was removed")
+            raise UnknownRecord(f"the client {client_slug!r} was removed")
         new = self._mint(
             key_id,
             client.id,
@@ -225,16 +225,16 @@ class Provisioning:
         new_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """A new key like the old one, which ends after `overlap`. Raises Invalid, and Unknown as `revoke_key` does.
+        """A new key like the old one, which ends after `overlap`. Raises InvalidInput, UnknownRecord.
 
         A key that had an end gets a successor that lives as long from now.
         """
         old = await self._key(key_id, client_id)
         now = self._clock.now()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= format_time(now)):
-            raise Invalid(f"the key {key_id} is revoked or expired; create a new one")
+            raise InvalidInput(f"the key {key_id} is revoked or expired; create a new one")
         if old.successor_id is not None:
-            raise Invalid(f"the key {key_id} was rotated already; its successor is {old.successor_id}")
+            raise InvalidInput(f"the key {key_id} was rotated already; its successor is {old.successor_id}")
         life = None if old.expires_at is None else parse_time(old.expires_at) - parse_time(old.created_at)
         expires_at = None if life is None else format_time(now + life)
         new = self._mint(new_id, old.client_id, name=old.name, scope=old.scope, rate=old.rate, expires_at=expires_at)
@@ -248,7 +248,7 @@ class Provisioning:
         return new
 
     async def revoke_key(self, key_id: str, *, client_id: int | None = None, by: Actor = COMMAND_LINE) -> ApiKey:
-        """From the next request on it is refused. Raises Unknown, of any other client's key if `client_id` is given."""
+        """From the next request on it is refused. Raises UnknownRecord, also of another client's than `client_id`."""
         key = await self._key(key_id, client_id)
         entry = self._about_key(by, "key.revoke", key)
         await self._store.api_keys.revoke(key.client_id, key.id, at=self._now(), entry=entry)

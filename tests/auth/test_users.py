@@ -15,12 +15,12 @@ from gateway.auth.passwords import MOST_WAITING, Passwords
 from gateway.auth.users import TRIES, TRIES_OF_ADDRESS, Browser, Users
 from gateway.errors import (
     Duplicate,
-    Invalid,
+    InvalidInput,
     LinkEnded,
     Overloaded,
     RateLimitExceeded,
     SignInRefused,
-    Unknown,
+    UnknownRecord,
 )
 from gateway.models import COMMAND_LINE, User
 from gateway.telemetry.log import configure_log
@@ -90,11 +90,11 @@ async def test_an_invitation_leads_to_a_password_and_a_session(world: World, use
 @pytest.mark.parametrize(
     ("email", "slug", "error"),
     [
-        (ANN, "nobody", Unknown),
-        ("ann", "acme", Invalid),
-        ("ann @acme.example", "acme", Invalid),
-        ("ann@acme.example\n", "acme", Invalid),
-        (f"{'a' * 250}@x.example", "acme", Invalid),
+        (ANN, "nobody", UnknownRecord),
+        ("ann", "acme", InvalidInput),
+        ("ann @acme.example", "acme", InvalidInput),
+        ("ann@acme.example\n", "acme", InvalidInput),
+        (f"{'a' * 250}@x.example", "acme", InvalidInput),
         (ANN.upper(), "acme", Duplicate),
         (ANN, None, Duplicate),
     ],
@@ -155,7 +155,7 @@ async def test_a_refused_password_leaves_the_link(users: Users) -> None:
     _, link = await invited(users)
 
     for password in ("short", "passwordpassword", ANN):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidInput):
             await users.accept(link, password, HERE)
 
     assert await users.accept(link, PASSWORD, HERE)
@@ -250,7 +250,7 @@ async def test_of_two_who_want_to_be_the_first_admin_one_is(world: World, users:
     assert len(await world.services.store.users.all()) == 1
 
 
-@pytest.mark.parametrize(("email", "error"), [("", Invalid), ("olga", Invalid), (ANN, Duplicate)])
+@pytest.mark.parametrize(("email", "error"), [("", InvalidInput), ("olga", InvalidInput), (ANN, Duplicate)])
 async def test_a_bad_address_leaves_the_first_admins_link(users: Users, email: str, error: type[Exception]) -> None:
     await invited(users)
     link = await users.first_admin_link()
@@ -541,7 +541,7 @@ async def test_a_changed_password_ends_every_session_and_begins_one(users: Users
 
 
 @pytest.mark.parametrize(
-    ("current", "new", "error"), [(WRONG, OTHER_PASSWORD, SignInRefused), (PASSWORD, "passwordpassword", Invalid)]
+    ("current", "new", "error"), [(WRONG, OTHER_PASSWORD, SignInRefused), (PASSWORD, "passwordpassword", InvalidInput)]
 )
 async def test_a_refused_change_changes_nothing(users: Users, current: str, new: str, error: type[Exception]) -> None:
     _, secret = await accepted(users)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from gateway.errors import Duplicate, Invalid, OperatorError, Unknown
+from gateway.errors import Duplicate, InvalidInput, OperatorError, UnknownRecord
 from gateway.models import JOB_STATUSES, Scope
 from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Outcome
@@ -148,14 +148,14 @@ class Lives(RuleBasedStateMachine):
 
     @rule(key=any_of("keys"))
     def revoke_key(self, key: Key) -> None:
-        self.agrees(None if key.owner.exists else Unknown, self.world.provisioning.revoke_key(key.new.record.id))
+        self.agrees(None if key.owner.exists else UnknownRecord, self.world.provisioning.revoke_key(key.new.record.id))
         key.is_revoked = True
 
     @rule(key=any_of("keys"), overlap=st.sampled_from(list(LENGTHS)))
     def rotate_key(self, key: Key, overlap: str) -> None:
-        refusal = Invalid if key.has_ended(self.now) or key.is_rotated else None
+        refusal = InvalidInput if key.has_ended(self.now) or key.is_rotated else None
         work = self.world.provisioning.rotate_key(key.new.record.id, overlap=overlap)
-        new = self.agrees(refusal if key.owner.exists else Unknown, work)
+        new = self.agrees(refusal if key.owner.exists else UnknownRecord, work)
         if new is not None:
             ends = None if key.ends is None else self.now + key.ends - key.created
             self.keys.append(Key(new, key.owner, key.scope, self.now, ends, key.requests, key.seconds))
@@ -182,13 +182,13 @@ class Lives(RuleBasedStateMachine):
     def map_connection(self, ours: Ours, theirs: Theirs) -> None:
         refusal = Duplicate if self.is_taken(theirs, ours) else None
         if self.agrees(
-            refusal if ours.is_alive() else Unknown, self.world.provisioning.map_connection(ours.id, theirs.id)
+            refusal if ours.is_alive() else UnknownRecord, self.world.provisioning.map_connection(ours.id, theirs.id)
         ):
             ours.theirs, ours.status = theirs, theirs.status
 
     @rule(ours=any_of("connections"))
     def map_to_what_airbyte_does_not_have(self, ours: Ours) -> None:
-        self.agrees(Unknown, self.world.provisioning.map_connection(ours.id, NEVER_MAPPED))
+        self.agrees(UnknownRecord, self.world.provisioning.map_connection(ours.id, NEVER_MAPPED))
 
     @rule(ours=any_of("connections"))
     def remove_connection(self, ours: Ours) -> None:

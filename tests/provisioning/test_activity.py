@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import COMMAND_LINE, ActivityEntry, Actor, RatePolicy
 from gateway.provisioning.provisioning import NewKey
 from tests.support import NEVER_MAPPED, World, bearer
@@ -61,7 +61,7 @@ async def test_an_update_with_something_wrong_changes_nothing(world: World, bad:
 
     told_to = {"name": "New", "plan": "new", "rate": "7/60", **bad}
 
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInput):
         await world.provisioning.update_client("acme", name=told_to["name"], plan=told_to["plan"], rate=told_to["rate"])
 
     assert await world.services.store.clients.by_slug("acme") == client
@@ -123,9 +123,9 @@ async def test_a_key_of_another_client_is_as_unknown_as_none(world: World) -> No
     refusals = set()
 
     for key_id in (theirs.record.id, "key_0000000000000000"):
-        with pytest.raises(Unknown) as rotation:
+        with pytest.raises(UnknownRecord) as rotation:
             await world.provisioning.rotate_key(key_id, overlap="24h", client_id=client_id)
-        with pytest.raises(Unknown) as revocation:
+        with pytest.raises(UnknownRecord) as revocation:
             await world.provisioning.revoke_key(key_id, client_id=client_id)
         refusals |= {str(refusal.value).replace(key_id, "key") for refusal in (rotation, revocation)}
 
@@ -203,19 +203,19 @@ async def test_a_refused_deed_is_not_told(world: World) -> None:
 
     for error, deed in (
         (Duplicate, hands.add_client(slug="acme", name="Acme", plan="free")),
-        (Invalid, hands.add_client(slug="Acme", name="Acme", plan="free")),
-        (Unknown, hands.update_client("nobody", name="Nobody", plan="free", rate=None)),
-        (Unknown, hands.disable_client("nobody")),
-        (Unknown, hands.enable_client("nobody")),
-        (Unknown, hands.remove_client("nobody")),
-        (Unknown, hands.map_connection(connection_id, NEVER_MAPPED)),
-        (Unknown, hands.map_connection("conn_none", NEVER_MAPPED)),
-        (Invalid, hands.rename_connection(connection_id, label="")),
-        (Unknown, hands.rename_connection("conn_none", label="New")),
-        (Unknown, hands.remove_connection("conn_none")),
-        (Invalid, hands.create_key("acme", name="", scope="full", expires=None, rate=None)),
-        (Invalid, hands.rotate_key(key.record.id, overlap="soon")),
-        (Unknown, hands.revoke_key("key_none")),
+        (InvalidInput, hands.add_client(slug="Acme", name="Acme", plan="free")),
+        (UnknownRecord, hands.update_client("nobody", name="Nobody", plan="free", rate=None)),
+        (UnknownRecord, hands.disable_client("nobody")),
+        (UnknownRecord, hands.enable_client("nobody")),
+        (UnknownRecord, hands.remove_client("nobody")),
+        (UnknownRecord, hands.map_connection(connection_id, NEVER_MAPPED)),
+        (UnknownRecord, hands.map_connection("conn_none", NEVER_MAPPED)),
+        (InvalidInput, hands.rename_connection(connection_id, label="")),
+        (UnknownRecord, hands.rename_connection("conn_none", label="New")),
+        (UnknownRecord, hands.remove_connection("conn_none")),
+        (InvalidInput, hands.create_key("acme", name="", scope="full", expires=None, rate=None)),
+        (InvalidInput, hands.rotate_key(key.record.id, overlap="soon")),
+        (UnknownRecord, hands.revoke_key("key_none")),
     ):
         with pytest.raises(error):
             await deed

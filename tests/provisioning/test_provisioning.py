@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Duplicate, GatewayError, Invalid, Unknown, UpstreamUnreachable
+from gateway.errors import Duplicate, GatewayError, InvalidInput, UnknownRecord, UpstreamUnreachable
 from gateway.provisioning.mapping import label_from
 from gateway.provisioning.provisioning import NewKey
 from gateway.sandbox import Answer
@@ -90,7 +90,7 @@ async def test_what_airbyte_does_not_know_or_show_is_not_mapped(world: World, us
     await world.client_with_key()
     world.sandbox.faults.user_mode = user_mode
 
-    with pytest.raises(Unknown, match=f"Airbyte has no connection {NEVER_MAPPED}"):
+    with pytest.raises(UnknownRecord, match=f"Airbyte has no connection {NEVER_MAPPED}"):
         await add(world, airbyte_id=NEVER_MAPPED)
 
     assert await world.services.store.connections.all() == []
@@ -171,7 +171,7 @@ async def test_a_refused_mapping_leaves_the_old_one_in_force(world: World) -> No
     mine, _ = await add(world, airbyte_id=first)
     before = await world.services.store.connections.any_by_id(mine.id)
 
-    with pytest.raises(Unknown):
+    with pytest.raises(UnknownRecord):
         await world.provisioning.map_connection(mine.id, NEVER_MAPPED)
 
     assert await world.services.store.connections.any_by_id(mine.id) == before
@@ -193,10 +193,10 @@ async def test_mapping_to_another_forgets_the_first_ones_syncs(world: World) -> 
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"label": "Sh\x1bop"}, Invalid),
-        ({"connector_type": "Shopify"}, Invalid),
-        ({"airbyte_id": "nonsense"}, Invalid),
-        ({"slug": "nobody"}, Unknown),
+        ({"label": "Sh\x1bop"}, InvalidInput),
+        ({"connector_type": "Shopify"}, InvalidInput),
+        ({"airbyte_id": "nonsense"}, InvalidInput),
+        ({"slug": "nobody"}, UnknownRecord),
     ],
 )
 async def test_what_cannot_be_stored_is_refused_before_airbyte_is_asked(
@@ -358,7 +358,7 @@ async def test_a_key_that_is_over_has_no_successor(world: World, ending: str) ->
     else:
         world.clock.advance(DAY)
 
-    with pytest.raises(Invalid, match="revoked or expired"):
+    with pytest.raises(InvalidInput, match="revoked or expired"):
         await world.provisioning.rotate_key(old.record.id, overlap="24h")
 
     assert len(await world.services.store.api_keys.all()) == 1
@@ -367,7 +367,7 @@ async def test_a_key_that_is_over_has_no_successor(world: World, ending: str) ->
 async def test_a_refused_overlap_leaves_no_successor_behind(world: World) -> None:
     old = await world.client_with_key()
 
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInput):
         await world.provisioning.rotate_key(old.record.id, overlap="soon")
 
     assert await world.services.store.api_keys.all() == [old.record]
@@ -399,7 +399,7 @@ async def test_a_slug_given_to_another_client_makes_no_key_of_the_other(world: W
     await world.provisioning.remove_client("again")
     second = await world.provisioning.add_client(slug="again", name="Second", plan="free")
 
-    with pytest.raises(Unknown, match="removed"):
+    with pytest.raises(UnknownRecord, match="removed"):
         await world.provisioning.create_key(
             "again", name="late", scope="full", expires=None, rate=None, client_id=first.id
         )

@@ -13,7 +13,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.errors import Duplicate, InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import Client, Connection, RatePolicy
 from gateway.services import services_of
@@ -40,7 +40,7 @@ async def update_client(request: Request) -> Response:
         await services_of(request).provisioning.update_client(
             client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
         )
-    except Invalid as error:
+    except InvalidInput as error:
         return await _client_page(request, client, status=400, problem=str(error), form=form)
     return _back(request, client, "updated")
 
@@ -82,7 +82,7 @@ async def add_connection(request: Request) -> Response:
             connection_id=connection_id,
             by=actor_of(request),
         )
-    except (Duplicate, Invalid, Unknown) as error:
+    except (Duplicate, InvalidInput, UnknownRecord) as error:
         if not await is_created(services.store.connections.any_by_id, connection_id):
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
         return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")

@@ -12,7 +12,7 @@ from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_create
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, users_of
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client, User
 from gateway.services import services_of
 
@@ -44,7 +44,7 @@ async def invite(request: Request) -> Response:
         user, secret = await users_of(request).invite(
             form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
         )
-    except (Duplicate, Invalid, Unknown) as error:
+    except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_created(services_of(request).store.users.by_id, user_id):
             return redirect(request, _path_after_link(form["email"]))
         return await _users_page(request, status=400, problem=str(error), form=form)
@@ -69,15 +69,15 @@ async def remove_user(request: Request) -> Response:
     user = await addressed_user(request)
     try:
         await users_of(request).remove(user, by=actor_of(request))
-    except Invalid as error:
+    except InvalidInput as error:
         return await _users_page(request, status=400, problem=str(error), form=Form())
     return redirect(request, f"{USERS}?done=removed")
 
 
 def _slug(form: Form) -> str | None:
-    """Return the slug of the client whose member the person becomes; None for an admin. Raises Invalid."""
+    """Return the slug of the client whose member the person becomes; None for an admin. Raises InvalidInput."""
     if not form["client"]:
-        raise Invalid("Choose whose member the person is to be")
+        raise InvalidInput("Choose whose member the person is to be")
     return None if form["client"] == ADMIN else form["client"]
 
 

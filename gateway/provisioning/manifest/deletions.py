@@ -1,6 +1,6 @@
 """What there is and a manifest does not have: removed when it is to be pruned, otherwise kept and told of."""
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import ApiKey, Client, Connection, User
 from gateway.provisioning.manifest.document import folded, place
 from gateway.provisioning.manifest.plan import Comparison, Make, connection_name, key_name, user_name
@@ -15,7 +15,7 @@ class Deletions:
         self._gone = {slug for slug in comparison.clients if slug not in comparison.file.clients}
 
     def plan(self) -> None:
-        """Raises Invalid."""
+        """Raises InvalidInput."""
         comparison = self._comparison
         file = comparison.file
         addresses = {folded(email) for email in file.users}
@@ -53,7 +53,7 @@ class Deletions:
         """One Airbyte connection is one client's."""
         for name, entry in self._comparison.file.connections.items():
             if entry.airbyte_id is not None and entry.airbyte_id == kept.airbyte_id:
-                raise Invalid(
+                raise InvalidInput(
                     f"{place('connections', name)}.airbyte_id: is mapped to {kept.id} here, which is not in this file"
                 )
 

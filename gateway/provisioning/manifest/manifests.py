@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.auth import keys
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import COMMAND_LINE, Actor
 from gateway.provisioning.manifest.deletions import Deletions
 from gateway.provisioning.manifest.plan import Comparison, Plan, check_owners
@@ -28,19 +28,19 @@ class Manifests:
         return manifest_of(await self._bulk.snapshot())
 
     async def plan(self, file: Manifest, *, prune: bool, by: Actor = COMMAND_LINE) -> Plan:
-        """What `apply` would do now. Raises Invalid, StorageUnavailable."""
+        """What `apply` would do now. Raises InvalidInput, StorageUnavailable."""
         return self._plan(file, await self._bulk.snapshot(), prune=prune, by=by)
 
     async def apply(self, file: Manifest, agreed: Plan, *, prune: bool, by: Actor = COMMAND_LINE) -> None:
         """Do what was agreed on, all of it or nothing.
 
-        Raises Invalid, also when it is no longer what would have to be done; Duplicate, StorageUnavailable.
+        Raises InvalidInput, also when it is no longer what would have to be done; Duplicate, StorageUnavailable.
         """
 
         async def work(here: Snapshot, changes: Changes) -> None:
             plan = self._plan(file, here, prune=prune, by=by)
             if [change.line for change in plan.changes] != [change.line for change in agreed.changes]:
-                raise Invalid("the database was changed meanwhile; nothing was done: look again")
+                raise InvalidInput("the database was changed meanwhile; nothing was done: look again")
             for make in [*plan.preparations, *(change.make for change in plan.changes)]:
                 await make(changes)
 

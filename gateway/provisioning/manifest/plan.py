@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User
 from gateway.provisioning.manifest.document import folded, place
 from gateway.provisioning.manifest.schema import Manifest
@@ -93,7 +93,7 @@ def user_name(email: str, slug: str | None) -> str:
 
 
 def check_owners(comparison: Comparison) -> None:
-    """Raises Invalid. Nothing changes hands: what was one client's secret would be another's."""
+    """Raises InvalidInput. Nothing changes hands: what was one client's secret would be another's."""
     file = comparison.file
     for name, connection in file.connections.items():
         row = comparison.connections.get(name)
@@ -108,10 +108,10 @@ def check_owners(comparison: Comparison) -> None:
         if known is not None:
             _check_owner("keys", name, comparison.slug_of(known), key.client)
             if key.start not in {None, known.start}:
-                raise Invalid(f"{place('keys', name)}.start: the key of this id begins with {known.start} here")
+                raise InvalidInput(f"{place('keys', name)}.start: the key of this id begins with {known.start} here")
 
 
 def _check_owner(table: str, name: str, here: str | None, there: str | None) -> None:
     if here != there:
         owner = "an admin" if here is None else f"of {here}"
-        raise Invalid(f"{place(table, name)}.client: is {owner} here, and nothing changes hands: remove it first")
+        raise InvalidInput(f"{place(table, name)}.client: is {owner} here, and nothing changes hands: remove it first")

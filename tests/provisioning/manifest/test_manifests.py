@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import Manifests, format_manifest, parse_manifest
 from tests.support import World
 
@@ -19,7 +19,7 @@ async def test_what_was_agreed_on_is_not_done_to_another_state(world: World, tmp
     agreed = await manifests.plan(file, prune=True)
     await world.provisioning.add_client(slug="globex", name="Globex", plan="free")
 
-    with pytest.raises(Invalid, match="changed meanwhile; nothing was done"):
+    with pytest.raises(InvalidInput, match="changed meanwhile; nothing was done"):
         await manifests.apply(file, agreed, prune=True)
 
     assert [(row.slug, row.plan) for row in await world.services.store.clients.all()] == [
