@@ -19,8 +19,10 @@ from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import Limiter
 from gateway.models import RatePolicy
+from gateway.provisioning.clients import ClientService
+from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
-from gateway.provisioning.provisioning import Provisioning
+from gateway.provisioning.keys import KeyService
 from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
@@ -55,7 +57,9 @@ class Services:
     airbyte: Airbyte
     retention: Retention
     syncs: Syncs
-    provisioning: Provisioning
+    clients: ClientService
+    connections: ConnectionService
+    keys: KeyService
     discovery: Discovery
     limiter: Limiter | SharedLimiter
     cluster: Cluster
@@ -144,7 +148,9 @@ def build_services(
         airbyte=airbyte,
         retention=Retention(store, clock, leadership=cluster.leadership),
         syncs=syncs,
-        provisioning=Provisioning(store, airbyte, syncs.backfill, clock, secrets.choice),
+        clients=ClientService(store, clock),
+        connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
+        keys=KeyService(store, clock, secrets.choice),
         discovery=Discovery(store, airbyte, clock),
         limiter=cluster.limiter(),
         cluster=cluster,

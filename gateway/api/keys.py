@@ -22,7 +22,7 @@ async def revoke_key(request: Request) -> JSONAnswer:
     context: RequestContext = request.scope[SCOPE_KEY]
     by = Actor(ITSELF, client_address(request.scope) or None, context.request_id)
     try:
-        key = await services_of(request).provisioning.revoke_key(principal.key_id, client_id=principal.client.id, by=by)
+        key = await services_of(request).keys.revoke(principal.key_id, client_id=principal.client.id, by=by)
     except UnknownRecord:
         # The key was removed with its client after it was authenticated.
         raise Unauthorized(credentials_sent=True) from None

@@ -24,7 +24,7 @@ from gateway.errors import (
     StorageUnavailable,
 )
 from gateway.limiter import Limiter
-from gateway.models import ActivityEntry, Actor, RatePolicy, Session, User, Visitor
+from gateway.models import ActivityEntry, Actor, RatePolicy, Session, User, Visitor, activity_entry
 from gateway.store import Credentials, Link, Purpose, Store
 from gateway.times import Clock, format_time, parse_time
 
@@ -262,7 +262,7 @@ class Users:
         )
 
     def _deed(self, by: Actor, action: str, user: User) -> ActivityEntry:
-        return by.did(action, user.email, client_id=user.client_id, at=self._now())
+        return activity_entry(by, action, user, at=self._now())
 
     def _now(self) -> str:
         return format_time(self._clock.now())

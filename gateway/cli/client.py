@@ -50,7 +50,7 @@ def add(*, settings: Settings, name: str, slug: str, plan: str, as_json: bool) -
 
     async def work() -> Client:
         async with opened_services(settings) as services:
-            return await services.provisioning.add_client(slug=slug, name=name, plan=plan)
+            return await services.clients.add(slug=slug, name=name, plan=plan)
 
     record = run(work())
     print_record(client_row(record), as_json=as_json, sentence=f"Added client {record.slug}.")
@@ -93,7 +93,7 @@ def update(
     async def work() -> Client:
         async with opened_services(settings) as services:
             known = await services.store.clients.by_slug(slug)
-            return await services.provisioning.update_client(
+            return await services.clients.update(
                 slug,
                 name=known.name if name is None else name,
                 plan=known.plan if plan is None else plan,
@@ -119,7 +119,7 @@ def disable(*, settings: Settings, slug: str, yes: bool, as_json: bool) -> None:
         async with opened_services(settings) as services:
             record = await services.store.clients.by_slug(slug)
             confirm(f"Refuse all keys of {record.name}?", yes=yes)
-            return await services.provisioning.disable_client(slug)
+            return await services.clients.disable(slug)
 
     record = run(work())
     print_record(client_row(record), as_json=as_json, sentence=f"Disabled client {record.slug}.")
@@ -137,7 +137,7 @@ def enable(*, settings: Settings, slug: str, as_json: bool) -> None:
 
     async def work() -> Client:
         async with opened_services(settings) as services:
-            return await services.provisioning.enable_client(slug)
+            return await services.clients.enable(slug)
 
     record = run(work())
     print_record(client_row(record), as_json=as_json, sentence=f"Enabled client {record.slug}.")
@@ -160,7 +160,7 @@ def remove(*, settings: Settings, slug: str, yes: bool, as_json: bool) -> None:
             connections = len((await services.store.connections.of_client(record.id)).rows)
             count = len(await services.store.api_keys.of_client(record.id))
             confirm(f"Remove {record.name}, its connections ({connections}) and its keys ({count})?", yes=yes)
-            return await services.provisioning.remove_client(slug)
+            return await services.clients.remove(slug)
 
     record = run(work())
     print_record(client_row(record), as_json=as_json, sentence=f"Removed client {record.slug}.")

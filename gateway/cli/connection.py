@@ -12,7 +12,8 @@ from gateway.cli.options import (
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.models import Connection
-from gateway.provisioning.provisioning import Imported
+from gateway.provisioning.connections import Imported
+from gateway.provisioning.mapping import Mapped
 from gateway.settings import Settings
 
 
@@ -34,8 +35,8 @@ def connection_row(record: Connection, slug: str) -> Row:
     }
 
 
-def _warn(warning: str) -> None:
-    if warning:
+def _warn(warning: str | None) -> None:
+    if warning is not None:
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -55,15 +56,16 @@ def add(
     --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
 
-    async def work() -> tuple[Connection, str]:
+    async def work() -> Mapped:
         async with opened_services(settings) as services:
-            return await services.provisioning.add_connection(
+            return await services.connections.add(
                 slug, connector_type=connector_type, label=label, airbyte_id=airbyte_id
             )
 
-    record, warning = run(work())
-    _warn(warning)
-    print_record(connection_row(record, slug), as_json=as_json, sentence=f"Added connection {record.id}.")
+    new = run(work())
+    _warn(new.warning)
+    row = connection_row(new.connection, slug)
+    print_record(row, as_json=as_json, sentence=f"Added connection {row['id']}.")
 
 
 @connection.command("list")
@@ -99,11 +101,11 @@ def map_connection(*, settings: Settings, connection_id: str, airbyte_id: str, a
     Example: gateway connection map conn_8sQd0fWq2LzR5tYx --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
 
-    async def work() -> tuple[Row, str]:
+    async def work() -> tuple[Row, str | None]:
         async with opened_services(settings) as services:
-            record, warning = await services.provisioning.map_connection(connection_id, airbyte_id)
+            mapped = await services.connections.map(connection_id, airbyte_id)
             slugs = {client.id: client.slug for client in await services.store.clients.all()}
-            return connection_row(record, slugs[record.client_id]), warning
+            return connection_row(mapped.connection, slugs[mapped.connection.client_id]), mapped.warning
 
     row, warning = run(work())
     _warn(warning)
@@ -123,7 +125,7 @@ def rename(*, settings: Settings, connection_id: str, label: str, as_json: bool)
 
     async def work() -> Row:
         async with opened_services(settings) as services:
-            record = await services.provisioning.rename_connection(connection_id, label=label)
+            record = await services.connections.rename(connection_id, label=label)
             slugs = {client.id: client.slug for client in await services.store.clients.all()}
             return connection_row(record, slugs[record.client_id])
 
@@ -149,7 +151,7 @@ def remove(*, settings: Settings, connection_id: str, yes: bool, as_json: bool) 
             slugs = {client.id: client.slug for client in await store.clients.all()}
             slug = slugs[record.client_id]
             confirm(f"Remove {record.label} ({record.id}) from {slug}?", yes=yes)
-            return connection_row(await services.provisioning.remove_connection(record.id), slug)
+            return connection_row(await services.connections.remove(record.id), slug)
 
     row = run(work())
     print_record(row, as_json=as_json, sentence=f"Removed connection {row['id']}.")
@@ -169,7 +171,7 @@ def import_connections(*, settings: Settings, slug: str, workspace: str, as_json
     async def work() -> list[Imported]:
         done = []
         async with opened_services(settings) as services:
-            async for each in services.provisioning.import_connections(slug, workspace):
+            async for each in services.connections.import_workspace(slug, workspace):
                 done.append(each)
                 if each.connection is not None:
                     label = f"{each.connection.connector_type}  {each.connection.label}"

@@ -78,10 +78,9 @@ def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
 async def _provision(services: Services, workspace: str) -> Demonstrated:
     await create_database(services.settings.database_path)
     async with services.opened():
-        provisioning = services.provisioning
-        await provisioning.add_client(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
-        imported = [each async for each in provisioning.import_connections(CLIENT_SLUG, workspace)]
-        key = await provisioning.create_key(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
+        await services.clients.add(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
+        imported = [each async for each in services.connections.import_workspace(CLIENT_SLUG, workspace)]
+        key = await services.keys.create(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
         user, _ = await users_of(services).invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
         link = await users_of(services).visit_link(user)
     active = (each.connection for each in imported if each.connection and each.connection.status == "active")

@@ -16,7 +16,7 @@ from gateway.cli.options import (
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.deployment.secret_scanning import github_pattern, gitleaks_rules
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -83,7 +83,7 @@ def create(
 
     async def work() -> NewKey:
         async with opened_services(settings) as services:
-            return await services.provisioning.create_key(slug, name=name, scope=scope, expires=expires, rate=rate)
+            return await services.keys.create(slug, name=name, scope=scope, expires=expires, rate=rate)
 
     _print_new(run(work()), slug, as_json=as_json)
 
@@ -126,7 +126,7 @@ def revoke(*, settings: Settings, key_id: str, yes: bool, as_json: bool) -> None
             record = await services.store.api_keys.any_by_id(key_id)
             slug = await _slug_of(services, record.client_id)
             confirm(f"Revoke {record.start} ({record.name}) of {slug}?", yes=yes)
-            return key_row(await services.provisioning.revoke_key(key_id), slug)
+            return key_row(await services.keys.revoke(key_id), slug)
 
     row = run(work())
     print_record(row, as_json=as_json, sentence=f"Revoked {row['id']}.")
@@ -145,7 +145,7 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
 
     async def work() -> tuple[NewKey, str]:
         async with opened_services(settings) as services:
-            new = await services.provisioning.rotate_key(key_id, overlap=overlap)
+            new = await services.keys.rotate(key_id, overlap=overlap)
             return new, await _slug_of(services, new.record.client_id)
 
     new, slug = run(work())

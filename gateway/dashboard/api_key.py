@@ -43,7 +43,7 @@ async def rotate_key(request: Request) -> Response:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
             await check_key_count(request, owner)
-        new = await services_of(request).provisioning.rotate_key(
+        new = await services_of(request).keys.rotate(
             request.path_params["key"],
             overlap=overlap,
             client_id=owner.client.id,
@@ -63,7 +63,7 @@ async def revoke_key(request: Request) -> Response:
     """Revoke the key. Raises NotFound as `show_key`."""
     owner = await key_owner_of(request)
     try:
-        key = await services_of(request).provisioning.revoke_key(
+        key = await services_of(request).keys.revoke(
             request.path_params["key"], client_id=owner.client.id, by=actor_of(request)
         )
     except UnknownRecord:

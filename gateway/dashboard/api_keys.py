@@ -39,7 +39,7 @@ async def create_key(request: Request) -> Response:
     key_id = derived_id(request, form, "key")
     try:
         await check_key_count(request, owner)
-        new = await services_of(request).provisioning.create_key(
+        new = await services_of(request).keys.create(
             owner.client.slug,
             name=form["name"],
             scope=_scope(form),

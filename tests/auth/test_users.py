@@ -163,7 +163,7 @@ async def test_a_refused_password_leaves_the_link(users: Users) -> None:
 
 async def test_a_link_of_a_disabled_client_is_ended(world: World, users: Users) -> None:
     _, link = await invited(users)
-    await world.provisioning.disable_client("acme")
+    await world.services.clients.disable("acme")
 
     with pytest.raises(LinkEnded):
         await users.link(link)
@@ -284,9 +284,9 @@ async def test_an_address_is_known_in_whatever_case(users: Users, email: str) ->
 async def test_every_wrong_sign_in_says_the_same(world: World, users: Users) -> None:
     await accepted(users)
     await invited(users, BOB)
-    await world.provisioning.add_client(slug="gone", name="Gone", plan="free")
+    await world.services.clients.add(slug="gone", name="Gone", plan="free")
     await accepted(users, "carl@gone.example", "gone")
-    await world.provisioning.disable_client("gone")
+    await world.services.clients.disable("gone")
     cases = [
         (ANN, WRONG),
         (ANN, ""),
@@ -514,9 +514,9 @@ async def test_a_removed_user_is_out_at_once(users: Users) -> None:
 async def test_a_disabled_clients_members_are_out_until_it_is_enabled(world: World, users: Users) -> None:
     _, secret = await accepted(users)
 
-    await world.provisioning.disable_client("acme")
+    await world.services.clients.disable("acme")
     assert not await is_signed_in(users, secret)
-    await world.provisioning.enable_client("acme")
+    await world.services.clients.enable("acme")
     assert await is_signed_in(users, secret)
 
 

@@ -316,7 +316,7 @@ async def test_every_link_that_leads_nowhere_says_the_same(world: World) -> None
     await users_of(world).visit_link(user)
     await world.client_with_key("gone")
     _, disabled = await invited(world, "gone", "carl@gone.example")
-    await world.provisioning.disable_client("gone")
+    await world.services.clients.disable("gone")
     visitor = browser(world)
 
     pages = [words(await visitor.get(link)) for link in (used, replaced, disabled, "/dashboard/link/unknown")]

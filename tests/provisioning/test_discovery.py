@@ -64,16 +64,14 @@ async def test_what_was_mapped_unchecked_is_known_from_then_on(world: World) -> 
     place = world.sandbox.world.add_workspace("Work").workspace_id
     theirs = world.sandbox.world.add_connection(place, status="inactive").connection_id
     world.sandbox.faults.answer_with(Answer.html(502))
-    connection, warning = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Shop", airbyte_id=theirs
-    )
-    assert warning
+    mapped = await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+    assert mapped.warning
     world.clock.advance(60)  # a failed sign-in is not tried again at once
 
     await world.services.discovery.connections(place)
 
-    known = await world.services.store.connections.any_by_id(connection.id)
-    assert (connection.status, connection.workspace_id) == ("pending", None)
+    known = await world.services.store.connections.any_by_id(mapped.connection.id)
+    assert (mapped.connection.status, mapped.connection.workspace_id) == ("pending", None)
     assert (known.status, known.workspace_id) == ("inactive", place)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import Duplicate, GatewayError, InvalidInput, UnknownRecord, UpstreamUnreachable
-from gateway.provisioning.mapping import label_from
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
+from gateway.provisioning.mapping import Mapped, label_from
 from gateway.sandbox import Answer
 from tests.support import NEVER_MAPPED, World, bearer
 
@@ -20,9 +20,9 @@ async def status_with(world: World, key: NewKey) -> int:
     return (await world.http.get("/api/v1/status", headers=bearer(key))).status_code
 
 
-async def add(world: World, slug: str = "acme", **options: str | None) -> tuple[Any, str]:
+async def add(world: World, slug: str = "acme", **options: str | None) -> Mapped:
     chosen: dict[str, Any] = {"connector_type": "shopify", "label": "Shop", "airbyte_id": None, **options}
-    return await world.provisioning.add_connection(slug, **chosen)
+    return await world.services.connections.add(slug, **chosen)
 
 
 def their_connection(world: World, **options: Any) -> str:
@@ -65,7 +65,7 @@ def test_a_label_is_always_one_that_could_be_given_by_hand(length: int) -> None:
 
 
 async def test_a_new_client_can_do_nothing_yet(world: World) -> None:
-    client = await world.provisioning.add_client(slug="acme", name="Acme Inc", plan="free")
+    client = await world.services.clients.add(slug="acme", name="Acme Inc", plan="free")
 
     assert (client.slug, client.name, client.plan) == ("acme", "Acme Inc", "free")
     assert client.created_at == "2026-04-01T03:00:00.000Z"
@@ -77,9 +77,10 @@ async def test_a_mapping_takes_airbytes_status_and_workspace(world: World, statu
     await world.client_with_key()
     airbyte_id = their_connection(world, status=status)
 
-    connection, warning = await add(world, airbyte_id=airbyte_id)
+    mapped = await add(world, airbyte_id=airbyte_id)
+    connection = mapped.connection
 
-    assert warning == ""
+    assert mapped.warning is None
     assert (connection.airbyte_id, connection.status) == (airbyte_id, status)
     assert connection.workspace_id == next(iter(world.sandbox.world.workspaces))
     assert connection.status_checked_at == "2026-04-01T03:00:00.000Z"
@@ -102,10 +103,11 @@ async def test_an_airbyte_that_cannot_answer_leaves_the_mapping_pending_until_it
     world.sandbox.world.add_job(airbyte_id, created_at=world.clock.now().timestamp() - 60)
     world.sandbox.faults.token_endpoint_down = True
 
-    connection, warning = await add(world, airbyte_id=airbyte_id)
+    mapped = await add(world, airbyte_id=airbyte_id)
+    connection = mapped.connection
 
     assert (connection.airbyte_id, connection.status, connection.workspace_id) == (airbyte_id, "pending", None)
-    assert warning.startswith("Airbyte could not be asked (Upstream service unreachable: ")
+    assert (mapped.warning or "").startswith("Airbyte could not be asked (Upstream service unreachable: ")
 
     world.sandbox.faults.token_endpoint_down = False
     world.clock.advance(3600)
@@ -118,7 +120,7 @@ async def test_a_new_mapping_knows_its_last_sync_without_being_read(world: World
     airbyte_id = their_connection(world)
     world.sandbox.world.add_job(airbyte_id, status="failed", created_at=world.clock.now().timestamp() - 60)
 
-    connection, _ = await add(world, airbyte_id=airbyte_id)
+    connection = (await add(world, airbyte_id=airbyte_id)).connection
 
     stored = await world.services.store.connections.any_by_id(connection.id)
     assert (stored.last_sync_at, stored.last_sync_status) == ("2026-04-01T02:59:00.000Z", "failed")
@@ -129,9 +131,10 @@ async def test_a_mapping_whose_last_sync_cannot_be_had_is_kept(world: World) -> 
     airbyte_id = their_connection(world)
     world.sandbox.faults.answer_with(Answer.html(404), when=lambda method, path: path.endswith("/jobs"))
 
-    connection, warning = await add(world, airbyte_id=airbyte_id)
+    mapped = await add(world, airbyte_id=airbyte_id)
+    connection = mapped.connection
 
-    assert warning == ""
+    assert mapped.warning is None
     assert (await world.services.store.connections.any_by_id(connection.id)).status == "active"
 
 
@@ -155,11 +158,11 @@ async def test_a_mapping_to_another_clients_connection_is_refused_unasked(world:
     await world.client_with_key("globex")
     airbyte_id = their_connection(world)
     await add(world, "acme", airbyte_id=airbyte_id)
-    mine, _ = await add(world, "globex")
+    mine = (await add(world, "globex")).connection
     world.sandbox.requests.clear()
 
     with pytest.raises(Duplicate, match="already mapped"):
-        await world.provisioning.map_connection(mine.id, airbyte_id)
+        await world.services.connections.map(mine.id, airbyte_id)
 
     assert not world.sandbox.requests
     assert (await world.services.store.connections.any_by_id(mine.id)).airbyte_id is None
@@ -168,11 +171,11 @@ async def test_a_mapping_to_another_clients_connection_is_refused_unasked(world:
 async def test_a_refused_mapping_leaves_the_old_one_in_force(world: World) -> None:
     await world.client_with_key()
     first = their_connection(world)
-    mine, _ = await add(world, airbyte_id=first)
+    mine = (await add(world, airbyte_id=first)).connection
     before = await world.services.store.connections.any_by_id(mine.id)
 
     with pytest.raises(UnknownRecord):
-        await world.provisioning.map_connection(mine.id, NEVER_MAPPED)
+        await world.services.connections.map(mine.id, NEVER_MAPPED)
 
     assert await world.services.store.connections.any_by_id(mine.id) == before
 
@@ -181,9 +184,9 @@ async def test_mapping_to_another_forgets_the_first_ones_syncs(world: World) -> 
     await world.client_with_key()
     first, second = their_connection(world), their_connection(world, status="inactive")
     world.sandbox.world.add_job(first)
-    mine, _ = await add(world, airbyte_id=first)
+    mine = (await add(world, airbyte_id=first)).connection
 
-    await world.provisioning.map_connection(mine.id, second)
+    await world.services.connections.map(mine.id, second)
 
     stored = await world.services.store.connections.any_by_id(mine.id)
     assert (stored.airbyte_id, stored.status, stored.last_sync_at) == (second, "inactive", None)
@@ -217,7 +220,7 @@ async def test_an_import_tells_of_each_connection_once_it_is_stored(world: World
         their_connection(world)
     stored: list[int] = []
 
-    async for each in world.provisioning.import_connections("acme", next(iter(world.sandbox.world.workspaces))):
+    async for each in world.services.connections.import_workspace("acme", next(iter(world.sandbox.world.workspaces))):
         assert each.connection is not None
         assert each.connection.airbyte_id == each.airbyte_id
         stored.append(len(await world.services.store.connections.all()))
@@ -231,13 +234,13 @@ async def test_what_an_interrupted_import_told_of_stays(world: World) -> None:
         their_connection(world)
     workspace = next(iter(world.sandbox.world.workspaces))
 
-    progress = world.provisioning.import_connections("acme", workspace)
+    progress = world.services.connections.import_workspace("acme", workspace)
     assert isinstance(progress, AsyncGenerator)
     first = await anext(progress)
     await progress.aclose()
 
     assert [row.airbyte_id for row in await world.services.store.connections.all()] == [first.airbyte_id]
-    rest = [each async for each in world.provisioning.import_connections("acme", workspace)]
+    rest = [each async for each in world.services.connections.import_workspace("acme", workspace)]
     assert sorted(each.connection is None for each in rest) == [False, False, True]
 
 
@@ -247,7 +250,7 @@ async def test_connections_that_share_a_source_are_all_imported_with_its_type(wo
     other = their_connection(world)
     world.sandbox.world.connections[other] = replace(world.sandbox.world.connections[other], source_id=shared.source_id)
 
-    done = [each async for each in world.provisioning.import_connections("acme", shared.workspace_id)]
+    done = [each async for each in world.services.connections.import_workspace("acme", shared.workspace_id)]
 
     assert [each.connection.connector_type for each in done if each.connection] == ["stripe", "stripe"]
 
@@ -261,7 +264,10 @@ async def test_a_source_whose_type_is_no_name_is_custom(world: World, source_typ
     their_connection(world, source_type=source_type)
 
     done = [
-        each async for each in world.provisioning.import_connections("acme", next(iter(world.sandbox.world.workspaces)))
+        each
+        async for each in world.services.connections.import_workspace(
+            "acme", next(iter(world.sandbox.world.workspaces))
+        )
     ]
 
     assert [each.connection.connector_type for each in done if each.connection] == [connector_type]
@@ -275,7 +281,7 @@ async def test_an_import_is_complete_in_whatever_order_airbyte_tells(world: Worl
     expected = sorted(world.sandbox.world.add_connection(workspace).connection_id for _ in range(count))
     world.sandbox.faults.unordered = unordered
 
-    done = [each async for each in world.provisioning.import_connections("acme", workspace)]
+    done = [each async for each in world.services.connections.import_workspace("acme", workspace)]
 
     assert sorted(each.airbyte_id for each in done) == expected
 
@@ -285,7 +291,7 @@ async def test_an_import_that_airbyte_refuses_says_so(world: World) -> None:
     world.sandbox.faults.token_endpoint_down = True
 
     with pytest.raises(UpstreamUnreachable):
-        await anext(world.provisioning.import_connections("acme", NEVER_MAPPED))
+        await anext(world.services.connections.import_workspace("acme", NEVER_MAPPED))
 
 
 async def test_a_keys_text_is_in_no_representation_of_it(world: World) -> None:
@@ -299,7 +305,7 @@ async def test_a_keys_text_is_in_no_representation_of_it(world: World) -> None:
 async def test_both_keys_of_a_rotation_work_until_the_overlap_is_over(world: World) -> None:
     old = await world.client_with_key()
 
-    new = await world.provisioning.rotate_key(old.record.id, overlap="24h")
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
 
     world.clock.advance(DAY - 1)
     assert [await status_with(world, key) for key in (old, new)] == [200, 200]
@@ -311,7 +317,7 @@ async def test_a_rotation_without_overlap_ends_the_old_key_at_once(world: World)
     old = await world.client_with_key()
     assert await status_with(world, old) == 200
 
-    new = await world.provisioning.rotate_key(old.record.id, overlap="0s")
+    new = await world.services.keys.rotate(old.record.id, overlap="0s")
 
     assert [await status_with(world, key) for key in (old, new)] == [401, 200]
 
@@ -333,7 +339,7 @@ async def test_the_lives_of_a_rotated_key_and_its_successor(
     old = await world.client_with_key(expires=expires)
     world.clock.advance(rotated_after * DAY)
 
-    new = await world.provisioning.rotate_key(old.record.id, overlap=overlap)
+    new = await world.services.keys.rotate(old.record.id, overlap=overlap)
 
     assert (await world.services.store.api_keys.any_by_id(old.record.id)).expires_at == old_ends
     assert new.record.expires_at == new_ends
@@ -343,7 +349,7 @@ async def test_the_lives_of_a_rotated_key_and_its_successor(
 async def test_a_successor_has_the_old_keys_name_scope_and_rate(world: World) -> None:
     old = await world.client_with_key(scope="read", rate="600/60")
 
-    new = await world.provisioning.rotate_key(old.record.id, overlap="24h")
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
 
     assert (new.record.name, new.record.scope, new.record.rate) == ("test", "read", old.record.rate)
     assert new.record.id != old.record.id
@@ -354,12 +360,12 @@ async def test_a_successor_has_the_old_keys_name_scope_and_rate(world: World) ->
 async def test_a_key_that_is_over_has_no_successor(world: World, ending: str) -> None:
     old = await world.client_with_key(expires="1d")
     if ending == "revoked":
-        await world.provisioning.revoke_key(old.record.id)
+        await world.services.keys.revoke(old.record.id)
     else:
         world.clock.advance(DAY)
 
     with pytest.raises(InvalidInput, match="revoked or expired"):
-        await world.provisioning.rotate_key(old.record.id, overlap="24h")
+        await world.services.keys.rotate(old.record.id, overlap="24h")
 
     assert len(await world.services.store.api_keys.all()) == 1
 
@@ -368,7 +374,7 @@ async def test_a_refused_overlap_leaves_no_successor_behind(world: World) -> Non
     old = await world.client_with_key()
 
     with pytest.raises(InvalidInput):
-        await world.provisioning.rotate_key(old.record.id, overlap="soon")
+        await world.services.keys.rotate(old.record.id, overlap="soon")
 
     assert await world.services.store.api_keys.all() == [old.record]
 
@@ -377,9 +383,9 @@ async def test_a_revoked_key_is_refused_on_the_next_request_and_keeps_its_time(w
     key = await world.client_with_key()
     assert await status_with(world, key) == 200
 
-    revoked = await world.provisioning.revoke_key(key.record.id)
+    revoked = await world.services.keys.revoke(key.record.id)
     world.clock.advance(60)
-    again = await world.provisioning.revoke_key(key.record.id)
+    again = await world.services.keys.revoke(key.record.id)
 
     assert await status_with(world, key) == 401
     assert revoked.revoked_at == again.revoked_at == "2026-04-01T03:00:00.000Z"
@@ -395,12 +401,12 @@ async def test_a_key_ends_at_its_moment(world: World) -> None:
 
 
 async def test_a_slug_given_to_another_client_makes_no_key_of_the_other(world: World) -> None:
-    first = await world.provisioning.add_client(slug="again", name="First", plan="free")
-    await world.provisioning.remove_client("again")
-    second = await world.provisioning.add_client(slug="again", name="Second", plan="free")
+    first = await world.services.clients.add(slug="again", name="First", plan="free")
+    await world.services.clients.remove("again")
+    second = await world.services.clients.add(slug="again", name="Second", plan="free")
 
     with pytest.raises(UnknownRecord, match="removed"):
-        await world.provisioning.create_key(
+        await world.services.keys.create(
             "again", name="late", scope="full", expires=None, rate=None, client_id=first.id
         )
 

@@ -27,7 +27,7 @@ async def create_client(request: Request) -> Response:
     """Create a client; the same form submitted again leads to it."""
     form = await read_form(request)
     try:
-        client = await services_of(request).provisioning.add_client(
+        client = await services_of(request).clients.add(
             slug=form.text("slug"), name=form.text("name"), plan=form.text("plan"), by=actor_of(request)
         )
     except (InvalidInput, Duplicate) as error:

@@ -77,7 +77,7 @@ async def _give(request: Request, form: Form) -> list[str]:
     warnings = []
     for number, choice in enumerate(choices):
         try:
-            _, warning = await services.provisioning.add_connection(
+            mapped = await services.connections.add(
                 form["client"],
                 connector_type=choice.connector_type,
                 label=choice.label,
@@ -89,7 +89,8 @@ async def _give(request: Request, form: Form) -> list[str]:
             if await is_created(find, ids[choice.airbyte_id]):
                 continue
             raise InvalidInput(f"{choice.label}: {error}. Given before that: {number}") from error
-        warnings.append(warning)
+        if mapped.warning:
+            warnings.append(mapped.warning)
     return warnings
 
 

@@ -33,12 +33,12 @@ class Deletions:
 
     def _user(self, user: User) -> None:
         slug = self._comparison.slug_of_user(user)
-        entry = self._comparison.about_user("user.remove", user)
+        entry = self._comparison.entry("user.remove", user)
         self._remove(user_name(user.email, slug), lambda changes: changes.remove_user(slug, user, entry))
 
     def _key(self, key: ApiKey) -> None:
         slug = self._comparison.slug_of(key)
-        entry = self._comparison.about_key("key.revoke", key)
+        entry = self._comparison.entry("key.revoke", key)
         self._remove(key_name(key.id, key.name, slug), lambda changes: changes.revoke_key(slug, key, entry))
 
     def _connection(self, row: Connection) -> None:
@@ -46,7 +46,7 @@ class Deletions:
         if not self._prune:
             self._check_mapping(row)
         if slug not in self._gone:
-            entry = self._comparison.about_connection("connection.remove", row)
+            entry = self._comparison.entry("connection.remove", row)
             self._remove(connection_name(row, slug), lambda changes: changes.remove_connection(slug, row.id, entry))
 
     def _check_mapping(self, kept: Connection) -> None:
@@ -65,7 +65,7 @@ class Deletions:
             "users": sum(row.client_id == client.id for row in comparison.users.values()),
         }
         extent = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        entry = comparison.about_client("client.remove", client)
+        entry = comparison.entry("client.remove", client)
         self._remove(
             f"client {client.slug} with its {extent}", lambda changes: changes.remove_client(client.slug, entry)
         )

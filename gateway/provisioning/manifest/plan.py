@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.errors import InvalidInput
-from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User
+from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User, activity_entry
 from gateway.provisioning.manifest.document import folded, place
 from gateway.provisioning.manifest.schema import Manifest
 from gateway.store.bulk import Snapshot
@@ -63,21 +63,9 @@ class Comparison:
         """None for an admin."""
         return None if user.client_id is None else self._slugs[user.client_id]
 
-    def about_client(self, action: str, client: Client) -> ActivityEntry:
-        return self._did(action, f"{client.name} ({client.slug})")
-
-    def about_connection(self, action: str, connection: Connection) -> ActivityEntry:
-        return self._did(action, f"{connection.label} ({connection.id})")
-
-    def about_user(self, action: str, user: User) -> ActivityEntry:
-        return self._did(action, user.email)
-
-    def about_key(self, action: str, key: ApiKey) -> ActivityEntry:
-        return self._did(action, f"{key.start} ({key.name})")
-
-    def _did(self, action: str, subject: str) -> ActivityEntry:
-        """The client's number is filled in when the entry is written: a new client has none yet."""
-        return self._by.did(action, subject, client_id=None, at=self.now)
+    def entry(self, action: str, record: Client | Connection | ApiKey | User) -> ActivityEntry:
+        """Return the entry of the activity log. The store files it under the client, which may have no number yet."""
+        return activity_entry(self._by, action, record, at=self.now)
 
 
 def connection_name(connection: Connection, slug: str) -> str:

@@ -54,10 +54,10 @@ class Upserts:
             disabled_at=disabled_at,
         )
         if known is None:
-            told = comparison.about_client("client.create", client)
+            told = comparison.entry("client.create", client)
             comparison.change(f"+ client {slug}", lambda changes: changes.add_client(client, told))
         elif client != known:
-            told = comparison.about_client(_client_action(known, client), client)
+            told = comparison.entry(_client_action(known, client), client)
             line = f"~ client {slug}: {_difference(client_entry(known), entry)}"
             comparison.change(line, lambda changes: changes.update_client(client, told))
 
@@ -82,7 +82,7 @@ class Upserts:
         )
         name = connection_name(wanted, entry.client)
         if known is None:
-            told = comparison.about_connection("connection.create", wanted)
+            told = comparison.entry("connection.create", wanted)
             comparison.change(f"+ {name}", lambda changes: changes.add_connection(entry.client, wanted, told))
             return
         is_mapped_anew = entry.airbyte_id != known.airbyte_id
@@ -91,7 +91,7 @@ class Upserts:
             wanted = msgspec.structs.replace(wanted, workspace_id=known.workspace_id)
         here, there = connection_entry(known, entry.client), connection_entry(wanted, entry.client)
         if here != there:
-            told = comparison.about_connection("connection.map" if is_mapped_anew else "connection.update", wanted)
+            told = comparison.entry("connection.map" if is_mapped_anew else "connection.update", wanted)
             comparison.change(
                 f"~ {name}: {_difference(here, there)}",
                 lambda changes: changes.update_connection(entry.client, wanted, told, anew=is_mapped_anew),
@@ -102,7 +102,7 @@ class Upserts:
         if folded(email) in comparison.users:
             return
         user = User(id=self._mint_user_id(), client_id=None, email=email, created_at=comparison.now)
-        told = comparison.about_user("user.create", user)
+        told = comparison.entry("user.create", user)
         comparison.change(f"+ {user_name(email, slug)}", lambda changes: changes.add_user(slug, user, told))
         comparison.note(f"{email} cannot sign in yet; make a link with: gateway user reset {shlex.quote(email)}")
 
@@ -130,7 +130,7 @@ class Upserts:
     def _change_key(self, known: ApiKey, changed: ApiKey, slug: str) -> None:
         difference = _difference(key_entry(known, slug), key_entry(changed, slug))
         line = f"~ {key_name(known.id, changed.name, slug)}: {difference}"
-        told = self._comparison.about_key("key.update", changed)
+        told = self._comparison.entry("key.update", changed)
         self._comparison.change(line, lambda changes: changes.update_key(slug, changed, told))
 
 

@@ -11,13 +11,13 @@ from tests.support import World
 
 
 async def test_what_was_agreed_on_is_not_done_to_another_state(world: World, tmp_path: Path) -> None:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     manifests = Manifests(world.services.store, world.clock, secrets.choice)
     path = tmp_path / "map.toml"
     path.write_text(format_manifest(await manifests.export()).replace("free", "pro"))
     file = parse_manifest(path)
     agreed = await manifests.plan(file, prune=True)
-    await world.provisioning.add_client(slug="globex", name="Globex", plan="free")
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
 
     with pytest.raises(InvalidInput, match="changed meanwhile; nothing was done"):
         await manifests.apply(file, agreed, prune=True)
