@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
-from gateway.cli.options import users_of
+from gateway.cli.options import accounts_of
 from gateway.models import COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.services import Services, build_services
@@ -81,8 +81,8 @@ async def _provision(services: Services, workspace: str) -> Demonstrated:
         await services.clients.add(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
         imported = [each async for each in services.connections.import_workspace(CLIENT_SLUG, workspace)]
         key = await services.keys.create(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
-        user, _ = await users_of(services).invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
-        link = await users_of(services).visit_link(user)
+        user, _ = await accounts_of(services).users.invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
+        link = await accounts_of(services).links.to_visit(user)
     active = (each.connection for each in imported if each.connection and each.connection.status == "active")
     return Demonstrated(key.text, next(active).id, link)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
+from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.auth.users import Users
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings, read_settings
 from gateway.telemetry.log import configure_log
@@ -91,8 +91,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         yield services
 
 
-def users_of(services: Services) -> Users:
-    return Users(services.store, Passwords(), services.clock, secrets.choice)
+def accounts_of(services: Services) -> Accounts:
+    return build_accounts(services.store, Passwords(), services.clock, secrets.choice)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -3,12 +3,12 @@
 import click
 
 from gateway.cli.options import (
+    accounts_of,
     confirm,
     json_option,
     opened_services,
     run,
     settings_option,
-    users_of,
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
@@ -67,7 +67,7 @@ def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_
 
     async def work() -> tuple[Row, str]:
         async with opened_services(settings) as services:
-            record, secret = await users_of(services).invite(email, slug, by=COMMAND_LINE)
+            record, secret = await accounts_of(services).users.invite(email, slug, by=COMMAND_LINE)
             return user_row(record, await _slugs(services)), secret
 
     row, secret = run(work())
@@ -87,7 +87,7 @@ def reset(*, settings: Settings, email: str, as_json: bool) -> None:
     async def work() -> tuple[Row, str]:
         async with opened_services(settings) as services:
             record = await services.store.users.by_email(email)
-            secret = await users_of(services).reset(record, by=COMMAND_LINE)
+            secret = await accounts_of(services).users.reset(record, by=COMMAND_LINE)
             return user_row(record, await _slugs(services)), secret
 
     row, secret = run(work())
@@ -126,7 +126,7 @@ def remove(*, settings: Settings, email: str, yes: bool, as_json: bool) -> None:
         async with opened_services(settings) as services:
             record = await services.store.users.by_email(email)
             confirm(f"Remove {record.email}?", yes=yes)
-            await users_of(services).remove(record, by=COMMAND_LINE)
+            await accounts_of(services).users.remove(record, by=COMMAND_LINE)
             return user_row(record, await _slugs(services))
 
     row = run(work())
