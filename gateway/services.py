@@ -23,6 +23,7 @@ from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
@@ -130,15 +131,14 @@ def build_services(
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
+    discovery_timings: DiscoveryTimings | None = None,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(_log_failure)
     store = Store(settings.database_location, background)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
-    airbyte = _connect(
-        settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()
-    )
+    airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
     syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=sync_timings)
     return Services(
@@ -151,7 +151,7 @@ def build_services(
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice),
-        discovery=Discovery(store, airbyte, clock),
+        discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
         limiter=cluster.limiter(),
         cluster=cluster,
         metrics=metrics,
@@ -167,7 +167,7 @@ def _connect(
     *,
     metrics: Metrics,
     transport: Transport | None,
-    deadlines: Deadlines,
+    deadlines: Deadlines | None,
 ) -> Airbyte:
     identity, secret = options.credential
     return connect_airbyte(
@@ -180,7 +180,7 @@ def _connect(
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         transport=transport,
-        deadlines=deadlines,
+        deadlines=deadlines or Deadlines(),
     )
 
 

@@ -19,6 +19,7 @@ from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
 from gateway.models import Scope
 from gateway.provisioning.keys import NewKey
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
 from gateway.services import Services, build_services
@@ -161,6 +162,7 @@ async def running_gateway(
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
+    discovery_timings: DiscoveryTimings | None = None,
     **settings: object,
 ) -> AsyncIterator[World]:
     """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
@@ -182,6 +184,7 @@ async def running_gateway(
         background=background,
         cluster_timings=cluster_timings,
         sync_timings=sync_timings,
+        discovery_timings=discovery_timings,
     )
     app = create_app(services)
     transport = httpx2.ASGITransport(app=app)

@@ -35,10 +35,10 @@ class Demonstrated(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Listen at this port.")
 def demo(host: str, port: int) -> None:
-    """Try it: a gateway, a sandbox Airbyte and one client with a key, in one process that keeps nothing.
+    """Try the gateway, with a sandbox Airbyte and one client with a key, in one process that keeps nothing.
 
     Example: gateway demo --port 8080
     """
@@ -61,7 +61,7 @@ def demo(host: str, port: int) -> None:
 
 
 def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
-    """The defaults, whatever this folder's settings.toml says: a demo touches nobody's installation."""
+    """Return the defaults, whatever this folder's settings.toml says: a demo touches no installation."""
     settings = load_settings(None, {}, working_directory=folder)
     return msgspec.structs.replace(
         settings,

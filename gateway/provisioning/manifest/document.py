@@ -1,4 +1,4 @@
-"""A manifest as TOML: written in a stable order, read by the rules that hold for commands too."""
+"""Write a manifest as TOML in a stable order, and read one by the rules that hold for commands too."""
 
 import re
 import tomllib
@@ -24,12 +24,13 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 def format_manifest(manifest: Manifest) -> str:
+    """Return the TOML text. Empty tables are left out."""
     tables = {name: entries for name, entries in msgspec.to_builtins(manifest).items() if entries}
     return f"{FORMAT_LINE}\n{tomli_w.dumps({'format': FORMAT, **tables})}"
 
 
 def parse_manifest(path: Path) -> Manifest:
-    """Raises InvalidInput with one line that names the file, the table, the key and what is wrong."""
+    """Read a manifest. Raises InvalidInput with one line that names the file, the table, the key and what is wrong."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -75,13 +76,14 @@ def _entries(
         except msgspec.ValidationError as error:
             text, _, location = str(error).partition(" - at `$.")
             key = f".{location.rstrip('`')}" if location else ""
-            raise InvalidInput(f"{place(table, name)}{key}: {text[:1].lower()}{text[1:]}") from None
+            raise InvalidInput(f"{toml_path(table, name)}{key}: {text[:1].lower()}{text[1:]}") from None
         except InvalidInput as error:
-            raise InvalidInput(f"{place(table, name)}: {error}") from None
+            raise InvalidInput(f"{toml_path(table, name)}: {error}") from None
     return entries
 
 
-def place(table: str, name: str) -> str:
+def toml_path(table: str, name: str) -> str:
+    """Return where an entry stands in the file, as TOML writes it: `users."ann@example.com"`."""
     return f"{table}.{name}" if BARE_KEY.fullmatch(name) else f'{table}."{name}"'
 
 
@@ -141,18 +143,18 @@ def _check_clients_exist(manifest: Manifest) -> None:
     ]
     for table, name, slug in owned:
         if slug is not None and slug not in manifest.clients:
-            raise InvalidInput(f"{place(table, name)}.client: there is no [clients.{slug}] in this file")
+            raise InvalidInput(f"{toml_path(table, name)}.client: there is no [clients.{slug}] in this file")
 
 
 def _check_unique(table: str, key: str, pairs: Iterable[tuple[str, str | None]]) -> None:
     seen: dict[str, str] = {}
     for name, value in pairs:
         if value is not None and value in seen:
-            raise InvalidInput(f"{place(table, name)}: has the {key} of {place(table, seen[value])}")
+            raise InvalidInput(f"{toml_path(table, name)}: has the {key} of {toml_path(table, seen[value])}")
         if value is not None:
             seen[value] = name
 
 
 def folded(email: str) -> str:
-    """As the database compares addresses: without regard to the case of ASCII letters."""
+    """Return the address with its ASCII letters in lower case, as the database compares addresses."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in email)

@@ -1,13 +1,14 @@
 """The operator's pages about connections: Airbyte's live list, giving, mapping, renaming, removing."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from gateway.provisioning import discovery
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox.faults import Answer
 from tests.dashboard.support import signed_in, words
-from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
 CONNECTIONS = "/dashboard/admin/connections"
 OF_CLIENTS = f"{CONNECTIONS}/of-clients"
@@ -174,17 +175,20 @@ async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
     assert given.headers["location"].endswith("?done=unchecked")
 
 
-async def test_airbyte_that_hangs_holds_no_page_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "WAIT_SECONDS", 0.05)
-    await world.client_with_key("acme")
-    theirs(world, workspace(world), "Late → Warehouse")
-    admin = await signed_in(world, None)
-    world.sandbox.faults.get_hang = asyncio.Event()
+async def test_airbyte_that_hangs_holds_no_page_up(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, discovery_timings=DiscoveryTimings(page_wait=0.05)) as world:
+        await world.client_with_key("acme")
+        theirs(world, workspace(world), "Late → Warehouse")
+        admin = await signed_in(world, None)
+        world.sandbox.faults.get_hang = asyncio.Event()
 
-    waiting = await admin.get(CONNECTIONS)
-    world.sandbox.faults.get_hang.set()
-    world.sandbox.faults.get_hang = None
-    there = await admin.get(CONNECTIONS)
+        waiting = await admin.get(CONNECTIONS)
+        world.sandbox.faults.get_hang.set()
+        world.sandbox.faults.get_hang = None
+        there = await admin.get(CONNECTIONS)
+        async with asyncio.timeout(BOUND_SECONDS):
+            while "list is being read" in words(there):
+                there = await admin.get(CONNECTIONS)
 
     assert waiting.status_code == 200
     assert "Airbyte’s list is being read: 0 connections so far" in words(waiting)

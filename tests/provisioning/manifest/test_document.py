@@ -47,7 +47,7 @@ CONNECTION = f'[connections.{ID}]\nclient = "acme"\nconnector_type = "x"\nlabel 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "map.toml"
+    return tmp_path / "manifest.toml"
 
 
 def test_what_is_read_is_written_again_in_one_way(path: Path) -> None:

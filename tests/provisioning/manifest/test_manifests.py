@@ -13,7 +13,7 @@ from tests.support import World
 async def test_what_was_agreed_on_is_not_done_to_another_state(world: World, tmp_path: Path) -> None:
     await world.services.clients.add(slug="acme", name="Acme", plan="free")
     manifests = Manifests(world.services.store, world.clock, secrets.choice)
-    path = tmp_path / "map.toml"
+    path = tmp_path / "manifest.toml"
     path.write_text(format_manifest(await manifests.export()).replace("free", "pro"))
     file = parse_manifest(path)
     agreed = await manifests.plan(file, prune=True)
@@ -33,7 +33,7 @@ async def test_a_running_gateway_learns_of_it_with_the_next_request(world: World
     headers = {"Authorization": f"Bearer {key.text}"}
     assert (await world.http.get("/api/v1/status", headers=headers)).json()["client"]["plan"] == "free"
     manifests = Manifests(world.services.store, world.clock, secrets.choice)
-    path = tmp_path / "map.toml"
+    path = tmp_path / "manifest.toml"
     path.write_text(format_manifest(await manifests.export()).replace("free", "pro"))
     file = parse_manifest(path)
 

@@ -19,7 +19,7 @@ def guess(number: int) -> dict[str, str]:
     return {"Authorization": f"Bearer {keys.mint(lambda _: next(digits))}"}
 
 
-async def test_guesses_beyond_the_brake_are_answered_like_any_other(world: World) -> None:
+async def test_guesses_beyond_the_throttle_are_answered_like_any_other(world: World) -> None:
     answers = [await world.http.get("/api/v1/status", headers=guess(number)) for number in range(FREE_FAILURES + 1)]
     answers += await asyncio.gather(
         *(world.http.get("/api/v1/status", headers=guess(1000 + number)) for number in range(40))
