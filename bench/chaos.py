@@ -1,13 +1,12 @@
 """kill -9 of `gateway serve`, again and again, while others write: `python -m bench.chaos`.
 
-A second process creates and revokes keys through `Provisioning` and is killed now and then itself; a third
+A second process creates and revokes keys through the services and is killed now and then itself; a third
 triggers syncs. Afterwards everything they were told is done must be so. Exit status 1 when it is not.
 """
 
 import argparse
 import asyncio
 import json
-import secrets
 import sqlite3
 import subprocess
 import sys
@@ -28,7 +27,6 @@ from bench.processes import free_port, running
 from bench.report import percentile, print_table, verdict
 from gateway.auth import keys
 from gateway.errors import StorageUnavailable
-from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
 from gateway.sandbox.history import JobQuery
 from gateway.services import build_services
@@ -95,16 +93,15 @@ class Told:
 async def write_keys(settings: Path) -> None:
     """The second process: two keys, of which one is revoked, for ever."""
     services = build_services(load_settings(settings, {}), SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     async with services.opened():
         while True:
             try:
                 kept, ended = [
-                    await hands.create_key(CLIENT, name="chaos", scope="full", expires=None, rate=None)
+                    await services.keys.create(CLIENT, name="chaos", scope="full", expires=None, rate=None)
                     for _ in range(2)
                 ]
                 print(f"created {kept.text}\ncreated {ended.text}\nrevoking {ended.text}", flush=True)
-                await hands.revoke_key(ended.record.id)
+                await services.keys.revoke(ended.record.id)
                 print(f"revoked {ended.text}", flush=True)
             except StorageUnavailable:
                 continue
@@ -129,15 +126,16 @@ async def prepare(settings: Path, port: int, sandbox: Sandbox) -> Place:
     loaded = load_settings(settings, {})
     await create_database(loaded.database_path)
     services = build_services(loaded, SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     workspace = sandbox.world.add_workspace("Chaos").workspace_id
     async with services.opened():
-        await hands.add_client(slug=CLIENT, name="Acme Inc", plan="free")
-        key = await hands.create_key(CLIENT, name="triggers", scope="full", expires=None, rate=None)
+        await services.clients.add(slug=CLIENT, name="Acme Inc", plan="free")
+        key = await services.keys.create(CLIENT, name="triggers", scope="full", expires=None, rate=None)
         pairs = []
         for _ in range(CONNECTIONS):
             theirs = sandbox.world.add_connection(workspace).connection_id
-            ours, _ = await hands.add_connection(CLIENT, connector_type="shopify", label="Shop", airbyte_id=theirs)
+            ours = (
+                await services.connections.add(CLIENT, connector_type="shopify", label="Shop", airbyte_id=theirs)
+            ).connection
             pairs.append((ours.id, theirs))
     return Place(settings, port, key.text, pairs)
 

@@ -6,7 +6,6 @@ a failure that no fault explains. Exit status 1 when a promise is broken.
 
 import argparse
 import asyncio
-import secrets
 import sys
 import tempfile
 import time
@@ -30,7 +29,6 @@ from bench.report import (
     verdict,
 )
 from gateway.auth import keys
-from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
 from gateway.services import build_services
 from gateway.settings import load_settings
@@ -78,18 +76,19 @@ async def build_tenants(settings_file: Path, sandbox: Sandbox) -> list[Tenant]:
     settings = load_settings(settings_file, {})
     await create_database(settings.database_path)
     services = build_services(settings, SystemClock())
-    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
     workspace = sandbox.world.add_workspace("Soak").workspace_id
     tenants = []
     async with services.opened():
         for number in range(CLIENTS):
             slug = f"client-{number}"
-            await hands.add_client(slug=slug, name=slug, plan="free")
-            key = await hands.create_key(slug, name="soak", scope="full", expires=None, rate=None)
+            await services.clients.add(slug=slug, name=slug, plan="free")
+            key = await services.keys.create(slug, name="soak", scope="full", expires=None, rate=None)
             connections = {}
             for _ in range(CONNECTIONS_EACH):
                 theirs = sandbox.world.add_connection(workspace).connection_id
-                ours, _ = await hands.add_connection(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
+                ours = (
+                    await services.connections.add(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
+                ).connection
                 connections[ours.id] = theirs
             tenants.append(Tenant(slug, key.text, connections))
     return tenants

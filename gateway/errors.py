@@ -22,17 +22,26 @@ GatewayError
 │       ├── UpstreamUnreachable  502
 │       ├── UpstreamInvalid      502
 │       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
-│       ├── UpstreamBusy         503
+│       ├── UpstreamBusy         503   also RetryableError
 │       ├── UpstreamTimeout      504
 │       └── OutcomeUnknown       504
 └── OperatorError                 one line on the command line, exit status 1; one line on a page
     ├── SettingsError
     ├── DatabaseRefused
     ├── Duplicate
-    ├── Unknown
-    ├── Invalid
+    ├── UnknownRecord             no such client, connection, key or user
+    ├── InvalidInput
     ├── LinkEnded
     └── SignInRefused
+
+Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
+
+Fault                 airbyte     a call to Airbyte failed, and whether another try may succeed
+BackendUnavailable    cluster     Valkey does not answer: decide without it
+NoAnswer              doctor      an address that is examined does not answer
+SignInNeeded          dashboard   lead the visitor to the sign-in
+ConstraintViolated    store       a statement met what a constraint forbids
+TriggerUnderWay       store       another gateway is triggering the same connection
 """
 
 from collections.abc import Mapping
@@ -52,7 +61,7 @@ class ApiError(GatewayError):
     def __init__(self, message: str | None = None, *, detail: str = "") -> None:
         if message is not None:
             self.message = message
-        Exception.__init__(self, self.message)
+        super().__init__(self.message)
         self.detail = detail
 
     @property
@@ -137,10 +146,10 @@ class HeadersTooLarge(ApiError):
 
 
 class RetryableError(ApiError):
-    """A refusal that says when to come back: `retry_after` in whole seconds, at least 1 (RFC 9110 §10.2.3)."""
+    """A failure that says when to come back: `retry_after` in whole seconds, at least 1 (RFC 9110 §10.2.3)."""
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1, detail: str = "") -> None:
-        ApiError.__init__(self, message, detail=detail)
+        super().__init__(message, detail=detail)
         self.retry_after = max(1, retry_after)
 
     @property
@@ -202,7 +211,7 @@ class UpstreamRefused(UpstreamInvalid):
 
 
 class UpstreamBusy(UpstreamError, RetryableError):
-    """No place, a pause or a 429: Airbyte did no work for this request."""
+    """No permit, a pause or a 429: Airbyte did no work for this request."""
 
     status = 503
     message = "Upstream service is busy"
@@ -225,7 +234,7 @@ class OutcomeUnknown(UpstreamError):
 
 
 class OperatorError(GatewayError):
-    """A refusal an operator reads as one line on the command line."""
+    """A failure that an operator reads as one line, on the command line or on a page."""
 
 
 class SettingsError(OperatorError):
@@ -240,11 +249,11 @@ class Duplicate(OperatorError):
     """The slug or the Airbyte connection is taken."""
 
 
-class Unknown(OperatorError):
-    """There is no such client, connection or key."""
+class UnknownRecord(OperatorError):
+    """There is no such client, connection, key or user."""
 
 
-class Invalid(OperatorError):
+class InvalidInput(OperatorError):
     """A value given on the command line or in a form cannot be used."""
 
 

@@ -219,6 +219,29 @@ class Actor(msgspec.Struct, frozen=True):
 COMMAND_LINE = Actor("command line", is_operator=True)
 
 
+def activity_entry(
+    by: Actor, action: str, record: Client | Connection | ApiKey | User, *, at: str, successor: ApiKey | None = None
+) -> ActivityEntry:
+    """Return the entry that says that `by` did `action`, such as `client.create`, to `record` at `at`.
+
+    `successor` is the new key of a rotation.
+    """
+    client_id = record.id if isinstance(record, Client) else record.client_id
+    return by.did(action, _subject(record, successor), client_id=client_id, at=at)
+
+
+def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | None) -> str:
+    """Name the record for people, never by a secret."""
+    if isinstance(record, Client):
+        return f"{record.name} ({record.slug})"
+    if isinstance(record, Connection):
+        return f"{record.label} ({record.id})"
+    if isinstance(record, User):
+        return record.email
+    start = record.start if successor is None else f"{record.start} → {successor.start}"
+    return f"{start} ({record.name})"
+
+
 class Job(msgspec.Struct, frozen=True, rename="camel"):
     """A sync as the API shows it; `duration` is ISO 8601 text."""
 

@@ -19,8 +19,11 @@ from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import Limiter
 from gateway.models import RatePolicy
+from gateway.provisioning.clients import ClientService
+from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
-from gateway.provisioning.provisioning import Provisioning
+from gateway.provisioning.keys import KeyService
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
@@ -55,7 +58,9 @@ class Services:
     airbyte: Airbyte
     retention: Retention
     syncs: Syncs
-    provisioning: Provisioning
+    clients: ClientService
+    connections: ConnectionService
+    keys: KeyService
     discovery: Discovery
     limiter: Limiter | SharedLimiter
     cluster: Cluster
@@ -126,15 +131,14 @@ def build_services(
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
+    discovery_timings: DiscoveryTimings | None = None,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(_log_failure)
     store = Store(settings.database_location, background)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
-    airbyte = _connect(
-        settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines or Deadlines()
-    )
+    airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
     syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=sync_timings)
     return Services(
@@ -144,8 +148,10 @@ def build_services(
         airbyte=airbyte,
         retention=Retention(store, clock, leadership=cluster.leadership),
         syncs=syncs,
-        provisioning=Provisioning(store, airbyte, syncs.backfill, clock, secrets.choice),
-        discovery=Discovery(store, airbyte, clock),
+        clients=ClientService(store, clock),
+        connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
+        keys=KeyService(store, clock, secrets.choice),
+        discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
         limiter=cluster.limiter(),
         cluster=cluster,
         metrics=metrics,
@@ -161,7 +167,7 @@ def _connect(
     *,
     metrics: Metrics,
     transport: Transport | None,
-    deadlines: Deadlines,
+    deadlines: Deadlines | None,
 ) -> Airbyte:
     identity, secret = options.credential
     return connect_airbyte(
@@ -174,7 +180,7 @@ def _connect(
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         transport=transport,
-        deadlines=deadlines,
+        deadlines=deadlines or Deadlines(),
     )
 
 

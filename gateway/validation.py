@@ -1,9 +1,9 @@
-"""What names, labels and other words of the operator's may look like. Each function gives the value or says no."""
+"""Check what operators type: names, slugs, addresses, ids, rates, durations. `what` names the value in the error."""
 
 import re
 from datetime import UTC, datetime
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import RatePolicy
 from gateway.times import format_time, parse_duration, parse_time
 
@@ -17,56 +17,62 @@ RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})")
 
 
 def text(what: str, value: str) -> str:
-    """1 to 200 printable characters, without space at either end."""
+    """Return the value if it is 1 to 200 printable characters without space at either end. Raises InvalidInput."""
     if not 1 <= len(value) <= LONGEST_TEXT or not value.isprintable() or value != value.strip():
-        raise Invalid(f"{what} must be 1 to {LONGEST_TEXT} printable characters, without space at either end")
+        raise InvalidInput(f"{what} must be 1 to {LONGEST_TEXT} printable characters, without space at either end")
     return value
 
 
 def slug(what: str, value: str) -> str:
-    """Lower-case letters, digits and inner hyphens."""
+    """Return the value if it is lower-case letters, digits and inner hyphens. Raises InvalidInput."""
     if SLUG.fullmatch(value) is None:
-        raise Invalid(f"{what} must be 1 to 63 lower-case letters, digits or inner hyphens, for example acme-inc")
+        raise InvalidInput(f"{what} must be 1 to 63 lower-case letters, digits or inner hyphens, for example acme-inc")
     return value
 
 
 def email(what: str, value: str) -> str:
-    """Something before one @ and something behind it, which is all that holds everywhere (RFC 5321 §4.5.3.1)."""
+    """Return the value if it has something before one @ and something behind it. Raises InvalidInput.
+
+    More does not hold everywhere (RFC 5321 §4.5.3.1).
+    """
     if len(value) > LONGEST_EMAIL or EMAIL.fullmatch(value) is None or not value.isprintable():
-        raise Invalid(f"{what} must look like ann@example.com")
+        raise InvalidInput(f"{what} must look like ann@example.com")
     return value
 
 
 def is_uuid(text: str) -> bool:
-    """Tell whether it is a UUID in the canonical form, in lower case."""
+    """Tell whether the text is a UUID in the canonical form, in lower case."""
     return UUID.fullmatch(text) is not None
 
 
 def uuid(what: str, value: str) -> str:
-    """A canonical UUID, in lower case."""
+    """Return a canonical UUID in lower case. Raises InvalidInput."""
     if not is_uuid(value.lower()):
-        raise Invalid(f"{what} must be a UUID such as 9924bcd0-99be-453d-ba47-c2c9766f7da5")
+        raise InvalidInput(f"{what} must be a UUID such as 9924bcd0-99be-453d-ba47-c2c9766f7da5")
     return value.lower()
 
 
 def rate(value: str) -> RatePolicy:
-    """`100/60`: requests per seconds."""
+    """Return the policy of `100/60`, requests per seconds. Raises InvalidInput."""
     match = RATE.fullmatch(value)
     if match is None:
-        raise Invalid("a rate is REQUESTS/SECONDS, for example 100/60")
+        raise InvalidInput("a rate is REQUESTS/SECONDS, for example 100/60")
     return RatePolicy(int(match[1]), int(match[2]))
 
 
 def expiry(value: str, now: datetime) -> str:
-    """When a key ends: a duration from now (`90d`) or a moment to come (`2030-01-31`, `2030-01-31T12:00:00Z`)."""
+    """Return when a key ends: a duration from now (`90d`) or a moment to come. Raises InvalidInput.
+
+    A moment is `2030-01-31` or `2030-01-31T12:00:00Z`.
+    """
     try:
         moment = now + parse_duration(value)
     except ValueError:
         moment = _moment(value)
     except OverflowError:
-        raise Invalid(f"{value} is too far away") from None
+        raise InvalidInput(f"{value} is too far away") from None
     if moment <= now:
-        raise Invalid(f"{value} is in the past")
+        raise InvalidInput(f"{value} is in the past")
     return format_time(moment)
 
 
@@ -76,16 +82,16 @@ def _moment(value: str) -> datetime:
             return datetime.fromisoformat(value).replace(tzinfo=UTC)
         return parse_time(value)
     except ValueError:
-        raise Invalid(
+        raise InvalidInput(
             f"{value!r} is neither a duration such as 90d nor a date such as 2030-01-31 or 2030-01-31T12:00:00Z"
         ) from None
 
 
 def overlap(value: str, now: datetime) -> str:
-    """When the old key of a rotation ends: a duration from now; `0s` is at once."""
+    """Return when the old key of a rotation ends: a duration from now; `0s` is at once. Raises InvalidInput."""
     if value == "0s":
         return format_time(now)
     try:
         return format_time(now + parse_duration(value))
     except (ValueError, OverflowError):
-        raise Invalid(f"{value!r} is no duration such as 24h, 7d or 0s") from None
+        raise InvalidInput(f"{value!r} is no duration such as 24h, 7d or 0s") from None

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +18,8 @@ from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
 from gateway.models import Scope
-from gateway.provisioning.provisioning import NewKey, Provisioning
+from gateway.provisioning.keys import NewKey
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
 from gateway.services import Services, build_services
@@ -95,13 +95,12 @@ def counters() -> Usage:
 
 @dataclass
 class World:
-    """One running gateway in front of one sandbox Airbyte, and the operator's hands."""
+    """One running gateway in front of one sandbox Airbyte."""
 
     clock: HandClock
     sandbox: Sandbox
     services: Services
     app: Starlette
-    provisioning: Provisioning
     http: httpx2.AsyncClient
 
     async def client_with_key(
@@ -113,7 +112,7 @@ class World:
         rate: str | None = None,
     ) -> NewKey:
         """A new client and its key."""
-        await self.provisioning.add_client(slug=slug, name=slug.title(), plan="free")
+        await self.services.clients.add(slug=slug, name=slug.title(), plan="free")
         return await self.key(slug, scope=scope, expires=expires, rate=rate)
 
     async def key(
@@ -124,18 +123,18 @@ class World:
         expires: str | None = None,
         rate: str | None = None,
     ) -> NewKey:
-        return await self.provisioning.create_key(slug, name="test", scope=scope, expires=expires, rate=rate)
+        return await self.services.keys.create(slug, name="test", scope=scope, expires=expires, rate=rate)
 
     async def mapped_connection(self, slug: str = "acme") -> tuple[str, str]:
         """A connection of the client's, mapped to a new one of the sandbox's: our id and Airbyte's."""
         workspaces = self.sandbox.world.workspaces
         workspace = next(iter(workspaces), None) or self.sandbox.world.add_workspace("Work").workspace_id
         theirs = self.sandbox.world.add_connection(workspace)
-        connection, warning = await self.provisioning.add_connection(
+        mapped = await self.services.connections.add(
             slug, connector_type="shopify", label="Shop", airbyte_id=theirs.connection_id
         )
-        assert not warning
-        return connection.id, theirs.connection_id
+        assert not mapped.warning
+        return mapped.connection.id, theirs.connection_id
 
     async def simultaneously(self, method: str, path: str, keys: Sequence[NewKey]) -> list[httpx2.Response]:
         """Answers to one request with each of `keys`, all under way before Airbyte answers the first."""
@@ -163,6 +162,7 @@ async def running_gateway(
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
+    discovery_timings: DiscoveryTimings | None = None,
     **settings: object,
 ) -> AsyncIterator[World]:
     """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
@@ -184,15 +184,15 @@ async def running_gateway(
         background=background,
         cluster_timings=cluster_timings,
         sync_timings=sync_timings,
+        discovery_timings=discovery_timings,
     )
     app = create_app(services)
-    provisioning = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     transport = httpx2.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
     ):
-        yield World(clock, sandbox, services, app, provisioning, http)
+        yield World(clock, sandbox, services, app, http)
 
 
 def bearer(key: NewKey) -> dict[str, str]:

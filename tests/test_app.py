@@ -142,7 +142,7 @@ async def test_a_key_s_own_rate_replaces_the_default(world: World) -> None:
 async def test_a_revoked_key_is_refused_on_the_next_request(world: World) -> None:
     key = await world.client_with_key()
     before = await world.http.get("/api/v1/status", headers=bearer(key))
-    await world.provisioning.revoke_key(key.record.id)
+    await world.services.keys.revoke(key.record.id)
     after = await world.http.get("/api/v1/status", headers=bearer(key))
 
     assert (before.status_code, after.status_code) == (200, 401)
@@ -160,7 +160,7 @@ async def test_a_key_works_until_it_expires(world: World) -> None:
 
 async def test_both_keys_of_a_rotation_work_while_they_overlap(world: World) -> None:
     old = await world.client_with_key()
-    new = await world.provisioning.rotate_key(old.record.id, overlap="24h")
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
     statuses = []
     for pause in (timedelta(0), timedelta(hours=24)):
         world.clock.advance(pause.total_seconds())

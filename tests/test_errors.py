@@ -1,6 +1,8 @@
 """Every failure: the tree as drawn, its statuses, its public words and its headers."""
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,11 @@ import pytest
 from gateway import errors
 from gateway.errors import ApiError, GatewayError, OperatorError
 
-DRAWN = re.compile(r"^(?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)(?: +(?P<status>\d{3}))?", re.MULTILINE)
+PACKAGE = Path(errors.__file__).parent
+DRAWN = re.compile(
+    r"^(?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)(?: +(?P<status>\d{3}))?(?:.* also (?P<second>[A-Z]\w+))?", re.MULTILINE
+)
+LISTED = re.compile(r"^(?P<name>[A-Z]\w+) +(?P<room>[a-z_]+)  ", re.MULTILINE)
 REQUIRED_ARGUMENTS: dict[str, dict[str, Any]] = {
     "Unauthorized": {"credentials_sent": True},
     "MethodNotAllowed": {"allowed": frozenset({"GET"})},
@@ -16,24 +22,36 @@ REQUIRED_ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def drawn_tree() -> dict[str, tuple[str | None, int | None]]:
-    """Name → parent and status, as the module's docstring draws them."""
-    tree: dict[str, tuple[str | None, int | None]] = {}
+def drawn_tree() -> dict[str, tuple[list[str], int | None]]:
+    """Name → parents and status, as the module's docstring draws them."""
+    tree: dict[str, tuple[list[str], int | None]] = {}
     line_of_ancestors: list[str] = []
-    drawing = (errors.__doc__ or "").split("\n\n", 1)[1]
+    drawing = (errors.__doc__ or "").split("\n\n")[1]
     for match in DRAWN.finditer(drawing):
         depth = len(match["indent"]) // 4
         del line_of_ancestors[depth:]
-        parent = line_of_ancestors[-1] if line_of_ancestors else None
-        tree[match["name"]] = parent, int(match["status"]) if match["status"] else None
+        parents = [*line_of_ancestors[-1:], *filter(None, [match["second"]])]
+        tree[match["name"]] = parents, int(match["status"]) if match["status"] else None
         line_of_ancestors.append(match["name"])
     return tree
 
 
-def real_tree() -> dict[str, str | None]:
-    """Name → first base, of every failure in the module."""
+def real_tree() -> dict[str, list[str]]:
+    """Name → bases, of every failure in the module."""
     classes = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)]
-    return {kind.__name__: kind.__bases__[0].__name__ if kind is not GatewayError else None for kind in classes}
+    return {kind.__name__: [base.__name__ for base in kind.__bases__ if base is not Exception] for kind in classes}
+
+
+def exceptions_of_rooms() -> set[tuple[str, str]]:
+    """Name and room of each public exception outside the tree. The sandbox is no part of the gateway."""
+    return {
+        (node.name, path.relative_to(PACKAGE).with_suffix("").parts[0])
+        for path in PACKAGE.rglob("*.py")
+        if "sandbox" not in path.parts and path.name != "errors.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if any(isinstance(base, ast.Name) and base.id == "Exception" for base in node.bases)
+    }
 
 
 def api_errors() -> list[ApiError]:
@@ -42,7 +60,13 @@ def api_errors() -> list[ApiError]:
 
 
 def test_the_tree_drawn_on_top_is_the_tree_of_classes() -> None:
-    assert {name: parent for name, (parent, _) in drawn_tree().items()} == real_tree()
+    assert {name: parents for name, (parents, _) in drawn_tree().items()} == real_tree()
+
+
+def test_every_exception_outside_the_tree_is_listed_with_its_room() -> None:
+    listing = (errors.__doc__ or "").split("\n\n")[-1]
+
+    assert {(match["name"], match["room"]) for match in LISTED.finditer(listing)} == exceptions_of_rooms()
 
 
 def test_the_statuses_drawn_on_top_are_those_of_the_classes() -> None:
@@ -145,7 +169,7 @@ def test_a_refusal_of_airbytes_keeps_its_status_for_us_and_not_for_the_caller() 
 
 
 def test_what_operators_are_told_has_no_http_status() -> None:
-    for name in ("SettingsError", "DatabaseRefused", "Duplicate", "Unknown", "Invalid"):
+    for name in ("SettingsError", "DatabaseRefused", "Duplicate", "UnknownRecord", "InvalidInput"):
         kind = getattr(errors, name)
         assert issubclass(kind, OperatorError)
         assert not issubclass(kind, ApiError)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway import validation
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import RatePolicy
 
 NOW = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ def test_a_name_is_any_printable_text(value: str) -> None:
     "value", ["", " ", " Acme", "Acme ", "a\nb", "a\tb", "a\x00b", "a\u202eb", "a\u200bb", "\udc80", "a" * 201]
 )
 def test_a_name_that_hides_something_is_refused(value: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         validation.text("the name", value)
 
     assert str(refusal.value) == "the name must be 1 to 200 printable characters, without space at either end"
@@ -33,7 +33,7 @@ def test_a_slug_is_lower_case_letters_digits_and_inner_hyphens(value: str) -> No
 
 @pytest.mark.parametrize("value", ["", "-", "a-", "-a", "Acme", "acme inc", "acme_inc", "a/b", "acmé", "a\n", "a" * 64])
 def test_anything_else_is_no_slug(value: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         validation.slug("the slug", value)
 
     assert str(refusal.value) == (
@@ -59,7 +59,9 @@ def test_a_uuid_is_kept_in_lower_case(value: str) -> None:
     ],
 )
 def test_anything_else_is_no_uuid(value: str) -> None:
-    with pytest.raises(Invalid, match="the Airbyte id must be a UUID such as 9924bcd0-99be-453d-ba47-c2c9766f7da5"):
+    with pytest.raises(
+        InvalidInput, match="the Airbyte id must be a UUID such as 9924bcd0-99be-453d-ba47-c2c9766f7da5"
+    ):
         validation.uuid("the Airbyte id", value)
 
 
@@ -69,7 +71,7 @@ def test_a_rate_is_requests_per_seconds() -> None:
 
 @pytest.mark.parametrize("value", ["", "100", "100/", "/60", "0/60", "100/0", "-1/60", "1.5/60", "100/60 ", "1e9/1"])
 def test_anything_else_is_no_rate(value: str) -> None:
-    with pytest.raises(Invalid, match="a rate is REQUESTS/SECONDS, for example 100/60"):
+    with pytest.raises(InvalidInput, match="a rate is REQUESTS/SECONDS, for example 100/60"):
         validation.rate(value)
 
 
@@ -104,7 +106,7 @@ def test_a_key_ends_after_a_duration_or_at_a_moment_to_come(value: str, moment: 
     ],
 )
 def test_an_expiry_that_is_past_or_no_time_at_all_is_refused(value: str, message: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         validation.expiry(value, NOW)
 
     assert str(refusal.value) == message
@@ -117,7 +119,7 @@ def test_the_old_key_of_a_rotation_ends_after_the_overlap(value: str, moment: st
 
 @pytest.mark.parametrize("value", ["", "0d", "-1h", "tomorrow", "2030-01-31", "999999w"])
 def test_an_overlap_that_is_no_duration_is_refused(value: str) -> None:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         validation.overlap(value, NOW)
 
     assert str(refusal.value) == f"{value!r} is no duration such as 24h, 7d or 0s"

@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from gateway.api.principal import principal_of
 from gateway.api.request_content import require_no_content
-from gateway.errors import Unauthorized, Unknown
+from gateway.errors import Unauthorized, UnknownRecord
 from gateway.models import Actor
 from gateway.services import services_of
 from gateway.web.middleware.authentication import client_address
@@ -22,8 +22,8 @@ async def revoke_key(request: Request) -> JSONAnswer:
     context: RequestContext = request.scope[SCOPE_KEY]
     by = Actor(ITSELF, client_address(request.scope) or None, context.request_id)
     try:
-        key = await services_of(request).provisioning.revoke_key(principal.key_id, client_id=principal.client.id, by=by)
-    except Unknown:
+        key = await services_of(request).keys.revoke(principal.key_id, client_id=principal.client.id, by=by)
+    except UnknownRecord:
         # The key was removed with its client after it was authenticated.
         raise Unauthorized(credentials_sent=True) from None
     return JSONAnswer({"key": {"id": key.id, "revoked_at": key.revoked_at}})

@@ -1,88 +1,90 @@
-"""A throttle on guessing keys: bounds what guesses cost, per address. Pure arithmetic; the time is an argument.
+"""Throttle failed authentication per address, so that guessed keys cannot overload the database.
 
-Only a guess with a right checksum, of a key not seen to be good, costs a read of the database. An address that made
-many of them shares two lookup queues with all others like it, so guesses cost at most 20 reads a second. Why a good
-key still gets in, from that very address:
-- one that was accepted once since the start is remembered and never looks at the throttle;
-- one not seen yet waits its turn, under a second; if too many wait it is refused like a guess, but remembered, and at
-  its next try has the second lookup queue, where guesses are not: the same guess twice tells nobody anything.
+Only a key with a right checksum that is not known to be good costs a look-up. Addresses with many failures share a
+queue of ten look-ups a second. A good key gets in from such an address too: accepted once since the start, it skips the
+queue; refused by a full one, it retries in a second queue, where new guesses are not. No I/O; `now` is an argument.
 """
 
 import ipaddress
 from collections.abc import MutableMapping
 from typing import TypeVar
 
+from gateway.auth.timings import LONGEST_LOOKUP_WAIT_SECONDS
+
 FREE_FAILURES = 30
 """For each address, regained over a minute: a wrong key in a script is no attack."""
 FAILURES_PER_SECOND = FREE_FAILURES / 60
-READS_PER_SECOND = 10.0
-"""Of each lookup queue: half a per cent of 2000 guesses a second."""
-LONGEST_WAIT_SECONDS = 0.8
-ADDRESSES = 10_000
-KNOWN_KEYS = 10_000
-TURNED_AWAY = 10_000
+LOOKUPS_PER_SECOND = 10.0
+"""Of each queue: half a per cent of 2000 guesses a second."""
+MOST_ADDRESSES = 10_000
+MOST_GOOD_KEYS = 10_000
+MOST_REFUSED_KEYS = 10_000
+"""Bounds of memory: what was noted longest ago is forgotten first."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 class LookupQueue:
-    """One read after another, at a pace."""
+    """Look-ups one after another, ten a second."""
 
     __slots__ = ("_free_at",)
 
     def __init__(self) -> None:
         self._free_at = float("-inf")
 
-    def take(self, now: float) -> float | None:
-        """Seconds until the turn taken; None when too many wait."""
+    def join(self, now: float) -> float | None:
+        """Join the queue and return the seconds to wait; None when it is full."""
         wait = max(0.0, self._free_at - now)
-        if wait > LONGEST_WAIT_SECONDS:
+        if wait > LONGEST_LOOKUP_WAIT_SECONDS:
             return None
-        self._free_at = now + wait + 1 / READS_PER_SECOND
+        self._free_at = now + wait + 1 / LOOKUPS_PER_SECOND
         return wait
 
 
 class AuthThrottle:
-    """Who guesses, which keys are good, and whose turn it is. For one event loop."""
+    """Failures by address, and which keys are good. For one event loop."""
 
     def __init__(self) -> None:
         self._failures: dict[str, tuple[float, float]] = {}
-        self._known: dict[bytes, None] = {}
-        self._turned_away: dict[bytes, None] = {}
+        self._good: dict[bytes, None] = {}
+        self._refused: dict[bytes, None] = {}
         self._first_queue = LookupQueue()
         self._second_queue = LookupQueue()
 
     def wait_seconds(self, address: str, digest: bytes, now: float) -> float | None:
-        """How long to wait before looking the key up; None to refuse it without looking."""
-        if digest in self._known or not self._failures or not self._is_pressed(block_of(address), now):
+        """Return how long to wait before looking the key up; None to refuse it without looking."""
+        if digest in self._good or not self._failures or not self._is_throttled(block_of(address), now):
             return 0.0
-        if digest in self._turned_away:
-            return self._second_queue.take(now)
-        wait = self._first_queue.take(now)
+        if digest in self._refused:
+            return self._second_queue.join(now)
+        wait = self._first_queue.join(now)
         if wait is None:
-            _put(self._turned_away, digest, None, most=TURNED_AWAY)
+            _put(self._refused, digest, None, most=MOST_REFUSED_KEYS)
         return wait
 
     def note_good(self, digest: bytes) -> None:
-        if digest not in self._known:
-            _put(self._known, digest, None, most=KNOWN_KEYS)
+        """Remember that the key was accepted."""
+        if digest not in self._good:
+            _put(self._good, digest, None, most=MOST_GOOD_KEYS)
 
     def note_bad(self, address: str, digest: bytes, now: float) -> None:
-        self._known.pop(digest, None)
+        """Count a failure of the address, and forget that the key was ever good."""
+        self._good.pop(digest, None)
         block = block_of(address)
-        _put(self._failures, block, (self._level(block, now) + 1, now), most=ADDRESSES)
+        _put(self._failures, block, (self._failures_left(block, now) + 1, now), most=MOST_ADDRESSES)
 
-    def _is_pressed(self, block: str, now: float) -> bool:
-        return self._level(block, now) >= FREE_FAILURES
+    def _is_throttled(self, block: str, now: float) -> bool:
+        return self._failures_left(block, now) >= FREE_FAILURES
 
-    def _level(self, block: str, now: float) -> float:
-        level, updated = self._failures.get(block, (0.0, now))
-        return max(0.0, level - max(0.0, now - updated) * FAILURES_PER_SECOND)
+    def _failures_left(self, block: str, now: float) -> float:
+        """Return the failures that count at `now`: they wear off evenly."""
+        failures, updated = self._failures.get(block, (0.0, now))
+        return max(0.0, failures - max(0.0, now - updated) * FAILURES_PER_SECOND)
 
 
 def _put(mapping: MutableMapping[Key, Value], key: Key, value: Value, *, most: int) -> None:
-    """Put it last; the one put longest ago goes when there are too many."""
+    """Put it last, and delete the one put longest ago when there are too many."""
     mapping.pop(key, None)
     mapping[key] = value
     if len(mapping) > most:
@@ -90,7 +92,7 @@ def _put(mapping: MutableMapping[Key, Value], key: Key, value: Value, *, most: i
 
 
 def block_of(address: str) -> str:
-    """What one person has: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return what one person has: an IPv4 address, or the /64 of an IPv6 one in hexadecimal."""
     if ":" not in address:
         return address
     try:

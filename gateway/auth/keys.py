@@ -1,6 +1,6 @@
 """API keys: `smrt_`, 30 random base62 characters, 6 base62 characters of CRC32 over all before. Pure.
 
-The checksum spares a look-up for typos and lets scanners tell a key from a word; it is never trusted.
+The checksum saves a look-up for typos and lets scanners tell a key from a word; it is never trusted.
 """
 
 import hashlib
@@ -29,49 +29,51 @@ _KEY = re.compile(PATTERN)
 
 
 def mint(choice: Callable[[str], str]) -> str:
-    """A new key. `choice` picks one character at random; production passes `secrets.choice`."""
+    """Return a new key. `choice` picks one character at random; production passes `secrets.choice`."""
     body = PREFIX + "".join(choice(ALPHABET) for _ in range(SECRET_LENGTH))
     return body + checksum(body)
 
 
 def mint_id(prefix: str, choice: Callable[[str], str]) -> str:
-    """A public identifier such as `conn_…` or `key_…`: not secret, not guessable either."""
+    """Return a public identifier such as `conn_…` or `key_…`: not secret, not guessable either."""
     return f"{prefix}_" + "".join(choice(ALPHABET) for _ in range(ID_LENGTH))
 
 
 def derived_id(prefix: str, *parts: str) -> str:
-    """As `mint_id`, but always the same for the same `parts`. Not guessable if one of them is not."""
+    """Return an identifier like `mint_id`'s, the same for the same `parts`. Guessable only if all of them are."""
     number = int.from_bytes(hashlib.sha256(repr(parts).encode()).digest())
     return f"{prefix}_" + "".join(
-        ALPHABET[number // len(ALPHABET) ** place % len(ALPHABET)] for place in range(ID_LENGTH)
+        ALPHABET[number // len(ALPHABET) ** digit % len(ALPHABET)] for digit in range(ID_LENGTH)
     )
 
 
 def mint_secret(choice: Callable[[str], str]) -> str:
-    """What a link or a session's cookie consists of: 256 random bits."""
+    """Return the secret of a link or of a session's cookie: 256 random bits."""
     return "".join(choice(ALPHABET) for _ in range(COOKIE_LENGTH))
 
 
 def checksum(body: str) -> str:
-    """CRC32 of `body` in base62, padded to six characters."""
+    """Return the CRC32 of `body` in base62, padded to six characters."""
     rest, low = divmod(zlib.crc32(body.encode("ascii")), len(_PAIRS))
     high, middle = divmod(rest, len(_PAIRS))
     return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def is_well_formed(key: str) -> bool:
-    """Whether `key` has the shape and the checksum of a key; says nothing about its being known."""
+    """Tell whether `key` has the shape and the checksum of a key; it may still be unknown."""
     return _KEY.fullmatch(key) is not None and checksum(key[:-CHECKSUM_LENGTH]) == key[-CHECKSUM_LENGTH:]
 
 
 def digest(key: str) -> bytes:
-    """The 32 bytes that are stored. A key has 178 random bits, so one SHA-256 suffices: no slow hash."""
+    """Return the 32 bytes that are stored. A key has 178 random bits, so one SHA-256 suffices: no slow hash."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def display_start(key: str) -> str:
+    """Return what is shown of a key: `smrt_ab12…`."""
     return key[:START_LENGTH] + "…"
 
 
 def is_expired(principal: Principal, now: datetime) -> bool:
+    """Tell whether the principal's key has ended."""
     return principal.expires_at is not None and principal.expires_at <= now

@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and hashing them without holding anybody else up.
+"""Judge passwords, and hash and compare them without blocking the event loop.
 
 A hash costs some 20 MB and 30 ms on purpose (OWASP's argon2id parameters): one at a time, in a thread of its own, and
 whoever finds a queue before it is told to come back. The API goes on meanwhile.
@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gateway.errors import Invalid, Overloaded
+from gateway.auth.timings import BUSY_RETRY_SECONDS
+from gateway.errors import InvalidInput, Overloaded
 
 SHORTEST = 12
 LONGEST = 200
@@ -22,14 +23,13 @@ LEAST_SCORE = 3
 """Of zxcvbn's 0 to 4: more than 10^8 guesses, beyond lists of common passwords and their variations."""
 MOST_WAITING = 8
 """A quarter of a second's work."""
-BUSY_SECONDS = 2
 PART = re.compile(r"[^.@]+")
 
 Value = TypeVar("Value")
 
 
 class Passwords:
-    """Hashes and compares."""
+    """Hashes and compares passwords, one at a time in a thread."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
@@ -41,14 +41,20 @@ class Passwords:
         return self._waiting >= MOST_WAITING
 
     async def hash(self, password: str, *, personal: Iterable[str]) -> str:
-        """An argon2id hash. Raises Invalid for a password that is too short, too common or made of `personal` words."""
+        """Return an argon2id hash.
+
+        Raises InvalidInput for a password that is too short, too common or made of `personal` words; Overloaded.
+        """
         if not SHORTEST <= len(password) <= LONGEST:
-            raise Invalid(f"a password has {SHORTEST} to {LONGEST} characters")
+            raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters")
         words = [word[:JUDGED] for text in personal for word in (text, *text.split("@"), *PART.findall(text))]
         return await self._run(lambda: self._hash_judged(password, words))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
-        """Whether it is the password. Nobody's hash, None, takes the same work and is never matched."""
+        """Tell whether the password has this hash. None, nobody's, takes the same work and never matches.
+
+        Raises Overloaded.
+        """
         if len(password) > LONGEST:
             password, password_hash = password[:LONGEST], None
         return await self._run(lambda: self._matches(password, password_hash))
@@ -64,7 +70,7 @@ class Passwords:
 
         verdict = zxcvbn(password[:JUDGED], user_inputs=words)
         if verdict["score"] < LEAST_SCORE:
-            raise Invalid("this password is too easy to guess: take a few words that do not belong together")
+            raise InvalidInput("this password is too easy to guess: take a few words that do not belong together")
         return str(self._hasher.hash(password))
 
     def _matches(self, password: str, password_hash: str | None) -> bool:
@@ -79,9 +85,9 @@ class Passwords:
         return password_hash is not None
 
     async def _run(self, work: Callable[[], Value]) -> Value:
-        """Raises Overloaded when too many wait already."""
+        """Do the work in the thread. Raises Overloaded when too many wait already."""
         if self.is_busy:
-            raise Overloaded(retry_after=BUSY_SECONDS)
+            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -5,40 +5,40 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import confirm, json_option, opened_services, run, settings_option, yes_option
+from gateway.cli.options import confirm, json_option, settings_option, with_services, yes_option
 from gateway.cli.output import print_json
 from gateway.provisioning.manifest import Manifests, Plan, parse_manifest
+from gateway.services import Services
 from gateway.settings import Settings
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--prune", is_flag=True, help="Remove what is not in the file; revoke such keys.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+@click.option("--prune", is_flag=True, help="Remove what is not in the file, and revoke such keys. Default: keep it.")
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @yes_option
 @json_option
 @settings_option
 def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Change the database to what the file PATH says, which gateway export wrote. Tells what will change, and asks.
+    """Make the database match the manifest PATH, which gateway export wrote. Print what will change, and ask.
 
-    Keys are not made by it, nor given more than they have. Mappings are taken as they are; see: gateway doctor
+    No key is created or allowed more than it has. Mappings are not checked with Airbyte; see: gateway doctor
 
     Example: gateway apply clients.toml --dry-run
     """
     file = parse_manifest(path)
 
-    async def work() -> Plan:
-        async with opened_services(settings) as services:
-            manifests = Manifests(services.store, services.clock, secrets.choice)
-            plan = await manifests.plan(file, prune=prune)
-            if not as_json:
-                _print(plan)
-            if plan.changes and not dry_run:
-                confirm(f"Make these changes ({len(plan.changes)}) to {settings.database_location}?", yes=yes)
-                await manifests.apply(file, plan, prune=prune)
-            return plan
+    async def work(services: Services) -> Plan:
+        manifests = Manifests(services.store, services.clock, secrets.choice)
+        plan = await manifests.plan(file, prune=prune)
+        if not as_json:
+            _print(plan)
+        if plan.changes and not dry_run:
+            confirm(f"Make these changes ({len(plan.changes)}) to {settings.database_location}?", yes=yes)
+            await manifests.apply(file, plan, prune=prune)
+        return plan
 
-    plan = run(work())
+    plan = with_services(settings, work)
     applied = bool(plan.changes) and not dry_run
     if as_json:
         lines = [change.line for change in plan.changes]

@@ -15,12 +15,16 @@ from gateway.store.sqlite.online_copy import Contents
 from gateway.times import SystemClock
 
 LARGE_PAGES = 10_000
-"""What takes less is done before anybody wonders."""
+"""A copy of fewer pages ends before anybody waits for it."""
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--keep", type=click.IntRange(min=1), help="In a folder: delete the oldest backups beyond so many.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    help="Keep so many in the folder PATH; delete older ones. Default: all.",
+)
 @json_option
 @settings_option
 def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -> None:
@@ -33,7 +37,7 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
     """
     if keep is not None and not path.is_dir():
         raise click.UsageError("--keep needs PATH to be a folder")
-    made = _made(settings, path, keep)
+    made = _back_up(settings, path, keep)
     if as_json:
         removed = [str(old) for old in made.removed]
         print_json({"path": str(made.path), **contents_row(made.contents), "removed": removed})
@@ -44,7 +48,7 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
         click.echo(f"Removed {old}.")
 
 
-def _made(settings: Settings, path: Path, keep: int | None) -> Backup:
+def _back_up(settings: Settings, path: Path, keep: int | None) -> Backup:
     now = SystemClock().now()
     if settings.database.is_file:
         return back_up(settings.database_path, path, now=now, keep=keep, progress=_show_progress)
@@ -52,11 +56,12 @@ def _made(settings: Settings, path: Path, keep: int | None) -> Backup:
 
 
 def contents_row(contents: Contents) -> Row:
+    """Return what a backup holds, as JSON shows it."""
     return {"bytes": contents.bytes, "version": contents.version, "rows": contents.rows}
 
 
 def print_contents(contents: Contents, *, on_stderr: bool = False) -> None:
-    """How many rows each table has."""
+    """Print how many rows each table has."""
     rows = [{"table": table, "rows": count} for table, count in contents.rows.items()]
     print_rows(rows, as_json=False, empty="", on_stderr=on_stderr)
 

@@ -5,19 +5,20 @@ import click
 from gateway.cli.options import (
     confirm,
     json_option,
-    opened_services,
-    run,
     settings_option,
+    slug_argument,
+    with_services,
     yes_option,
 )
 from gateway.cli.output import Row, print_record, print_rows
 from gateway.models import Client
+from gateway.services import Services
 from gateway.settings import Settings
 
 
 @click.group()
 def client() -> None:
-    """Clients: your customers."""
+    """Manage clients, your customers."""
 
 
 def client_row(record: Client) -> Row:
@@ -37,9 +38,9 @@ def _rate(record: Client) -> str | None:
 
 
 @client.command()
-@click.option("--name", required=True, help='The name the client reads, for example "Acme Inc".')
-@click.option("--slug", required=True, help="The short name you use in commands, for example acme.")
-@click.option("--plan", default="free", show_default=True, help="Free text of yours.")
+@click.option("--name", required=True, help='Set the name the client reads, for example "Acme Inc".')
+@click.option("--slug", required=True, help="Set the short name you use in commands, for example acme.")
+@click.option("--plan", default="free", show_default=True, help="Set the plan, in your own words.")
 @json_option
 @settings_option
 def add(*, settings: Settings, name: str, slug: str, plan: str, as_json: bool) -> None:
@@ -47,12 +48,7 @@ def add(*, settings: Settings, name: str, slug: str, plan: str, as_json: bool) -
 
     Example: gateway client add --name "Acme Inc" --slug acme --plan starter
     """
-
-    async def work() -> Client:
-        async with opened_services(settings) as services:
-            return await services.provisioning.add_client(slug=slug, name=name, plan=plan)
-
-    record = run(work())
+    record = with_services(settings, lambda services: services.clients.add(slug=slug, name=name, plan=plan))
     print_record(client_row(record), as_json=as_json, sentence=f"Added client {record.slug}.")
 
 
@@ -64,48 +60,45 @@ def list_clients(*, settings: Settings, as_json: bool) -> None:
 
     Example: gateway client list --json
     """
-
-    async def work() -> list[Client]:
-        async with opened_services(settings) as services:
-            return await services.store.clients.all()
-
-    rows = [client_row(record) for record in run(work())]
+    rows = [client_row(record) for record in with_services(settings, lambda services: services.store.clients.all())]
     print_rows(rows, as_json=as_json, empty="No clients yet; see: gateway client add --help")
 
 
 @client.command()
-@click.argument("slug")
-@click.option("--name", help="The name the client reads.")
-@click.option("--plan", help="Free text of yours.")
-@click.option("--rate", help="REQUESTS/SECONDS for each of its keys, for example 600/60; default for the settings'.")
+@slug_argument
+@click.option("--name", help="Set the name the client reads.")
+@click.option("--plan", help="Set the plan, in your own words.")
+@click.option(
+    "--rate",
+    help="Set the rate of each of its keys, REQUESTS/SECONDS such as 600/60. default: the settings' rate.",
+)
 @json_option
 @settings_option
 def update(
     *, settings: Settings, slug: str, name: str | None, plan: str | None, rate: str | None, as_json: bool
 ) -> None:
-    """Change what is told, and leave the rest as it is.
+    """Change the name, plan or rate of a client; what is not given stays as it is.
 
     Example: gateway client update acme --plan pro --rate 600/60
     """
     if name is None and plan is None and rate is None:
         raise click.UsageError("tell at least one of --name, --plan and --rate")
 
-    async def work() -> Client:
-        async with opened_services(settings) as services:
-            known = await services.store.clients.by_slug(slug)
-            return await services.provisioning.update_client(
-                slug,
-                name=known.name if name is None else name,
-                plan=known.plan if plan is None else plan,
-                rate=_rate(known) if rate is None else None if rate == "default" else rate,
-            )
+    async def work(services: Services) -> Client:
+        known = await services.store.clients.by_slug(slug)
+        return await services.clients.update(
+            slug,
+            name=known.name if name is None else name,
+            plan=known.plan if plan is None else plan,
+            rate=_rate(known) if rate is None else None if rate == "default" else rate,
+        )
 
-    record = run(work())
+    record = with_services(settings, work)
     print_record(client_row(record), as_json=as_json, sentence=f"Updated client {record.slug}.")
 
 
 @client.command()
-@click.argument("slug")
+@slug_argument
 @yes_option
 @json_option
 @settings_option
@@ -115,18 +108,17 @@ def disable(*, settings: Settings, slug: str, yes: bool, as_json: bool) -> None:
     Example: gateway client disable acme
     """
 
-    async def work() -> Client:
-        async with opened_services(settings) as services:
-            record = await services.store.clients.by_slug(slug)
-            confirm(f"Refuse all keys of {record.name}?", yes=yes)
-            return await services.provisioning.disable_client(slug)
+    async def work(services: Services) -> Client:
+        record = await services.store.clients.by_slug(slug)
+        confirm(f"Refuse all keys of {record.name}?", yes=yes)
+        return await services.clients.disable(slug)
 
-    record = run(work())
+    record = with_services(settings, work)
     print_record(client_row(record), as_json=as_json, sentence=f"Disabled client {record.slug}.")
 
 
 @client.command()
-@click.argument("slug")
+@slug_argument
 @json_option
 @settings_option
 def enable(*, settings: Settings, slug: str, as_json: bool) -> None:
@@ -134,17 +126,12 @@ def enable(*, settings: Settings, slug: str, as_json: bool) -> None:
 
     Example: gateway client enable acme
     """
-
-    async def work() -> Client:
-        async with opened_services(settings) as services:
-            return await services.provisioning.enable_client(slug)
-
-    record = run(work())
+    record = with_services(settings, lambda services: services.clients.enable(slug))
     print_record(client_row(record), as_json=as_json, sentence=f"Enabled client {record.slug}.")
 
 
 @client.command()
-@click.argument("slug")
+@slug_argument
 @yes_option
 @json_option
 @settings_option
@@ -154,13 +141,12 @@ def remove(*, settings: Settings, slug: str, yes: bool, as_json: bool) -> None:
     Example: gateway client remove acme
     """
 
-    async def work() -> Client:
-        async with opened_services(settings) as services:
-            record = await services.store.clients.by_slug(slug)
-            connections = len((await services.store.connections.of_client(record.id)).rows)
-            count = len(await services.store.api_keys.of_client(record.id))
-            confirm(f"Remove {record.name}, its connections ({connections}) and its keys ({count})?", yes=yes)
-            return await services.provisioning.remove_client(slug)
+    async def work(services: Services) -> Client:
+        record = await services.store.clients.by_slug(slug)
+        connections = len((await services.store.connections.of_client(record.id)).rows)
+        count = len(await services.store.api_keys.of_client(record.id))
+        confirm(f"Remove {record.name}, its connections ({connections}) and its keys ({count})?", yes=yes)
+        return await services.clients.remove(slug)
 
-    record = run(work())
+    record = with_services(settings, work)
     print_record(client_row(record), as_json=as_json, sentence=f"Removed client {record.slug}.")

@@ -15,7 +15,7 @@ from gateway.settings.secret import Secret, SecretUrl
 @json_option
 @settings_reader_option
 def config(*, read_settings: Callable[[], ReadSettings], as_json: bool) -> None:
-    """Show the settings that hold here, and where each comes from. Of a secret only whether it is set.
+    """Show the settings in force here, and where each comes from. Of a secret only whether it is set.
 
     Example: gateway config --settings /etc/gateway/settings.toml
     """

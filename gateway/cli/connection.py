@@ -3,22 +3,26 @@
 import click
 
 from gateway.cli.options import (
+    client_option,
     confirm,
+    id_argument,
     json_option,
-    opened_services,
-    run,
+    only_client_option,
     settings_option,
+    slugs_of,
+    with_services,
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.models import Connection
-from gateway.provisioning.provisioning import Imported
+from gateway.provisioning.connections import Imported
+from gateway.services import Services
 from gateway.settings import Settings
 
 
 @click.group()
 def connection() -> None:
-    """Connections of clients, mapped to Airbyte's."""
+    """Manage connections of clients, mapped to Airbyte's."""
 
 
 def connection_row(record: Connection, slug: str) -> Row:
@@ -34,16 +38,16 @@ def connection_row(record: Connection, slug: str) -> Row:
     }
 
 
-def _warn(warning: str) -> None:
-    if warning:
+def _warn(warning: str | None) -> None:
+    if warning is not None:
         click.echo(f"Warning: {warning}", err=True)
 
 
 @connection.command()
-@click.option("--client", "slug", required=True, help="The client's slug.")
-@click.option("--connector-type", required=True, help="For example shopify.")
-@click.option("--label", required=True, help="What the client reads.")
-@click.option("--airbyte-id", help="The UUID of the Airbyte connection. Can be mapped later.")
+@client_option
+@click.option("--connector-type", required=True, help="Set the type the client reads, for example shopify.")
+@click.option("--label", required=True, help="Set the label the client reads.")
+@click.option("--airbyte-id", help="Map to this Airbyte connection, by its UUID. Default: map it later.")
 @json_option
 @settings_option
 def add(
@@ -54,20 +58,19 @@ def add(
     Example: gateway connection add --client acme --connector-type shopify --label "Web shop"
     --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
-
-    async def work() -> tuple[Connection, str]:
-        async with opened_services(settings) as services:
-            return await services.provisioning.add_connection(
-                slug, connector_type=connector_type, label=label, airbyte_id=airbyte_id
-            )
-
-    record, warning = run(work())
-    _warn(warning)
-    print_record(connection_row(record, slug), as_json=as_json, sentence=f"Added connection {record.id}.")
+    new = with_services(
+        settings,
+        lambda services: services.connections.add(
+            slug, connector_type=connector_type, label=label, airbyte_id=airbyte_id
+        ),
+    )
+    _warn(new.warning)
+    row = connection_row(new.connection, slug)
+    print_record(row, as_json=as_json, sentence=f"Added connection {row['id']}.")
 
 
 @connection.command("list")
-@click.option("--client", "slug", help="Only this client's.")
+@only_client_option
 @json_option
 @settings_option
 def list_connections(*, settings: Settings, slug: str | None, as_json: bool) -> None:
@@ -76,21 +79,22 @@ def list_connections(*, settings: Settings, slug: str | None, as_json: bool) -> 
     Example: gateway connection list --client acme
     """
 
-    async def work() -> list[Row]:
-        async with opened_services(settings) as services:
-            store = services.store
-            if slug is not None:
-                client = await store.clients.by_slug(slug)
-                return [connection_row(row, slug) for row in (await store.connections.of_client(client.id)).rows]
-            slugs = {client.id: client.slug for client in await store.clients.all()}
-            return [connection_row(row, slugs[row.client_id]) for row in await store.connections.all()]
+    async def work(services: Services) -> list[Row]:
+        store = services.store
+        if slug is not None:
+            client = await store.clients.by_slug(slug)
+            return [connection_row(row, slug) for row in (await store.connections.of_client(client.id)).rows]
+        slugs = await slugs_of(services)
+        return [connection_row(row, slugs[row.client_id]) for row in await store.connections.all()]
 
-    print_rows(run(work()), as_json=as_json, empty="No connections yet; see: gateway connection add --help")
+    print_rows(
+        with_services(settings, work), as_json=as_json, empty="No connections yet; see: gateway connection add --help"
+    )
 
 
 @connection.command("map")
-@click.argument("connection_id", metavar="ID")
-@click.option("--airbyte-id", required=True, help="The UUID of the Airbyte connection.")
+@id_argument("connection_id")
+@click.option("--airbyte-id", required=True, help="Map to this Airbyte connection, by its UUID.")
 @json_option
 @settings_option
 def map_connection(*, settings: Settings, connection_id: str, airbyte_id: str, as_json: bool) -> None:
@@ -99,20 +103,19 @@ def map_connection(*, settings: Settings, connection_id: str, airbyte_id: str, a
     Example: gateway connection map conn_8sQd0fWq2LzR5tYx --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
 
-    async def work() -> tuple[Row, str]:
-        async with opened_services(settings) as services:
-            record, warning = await services.provisioning.map_connection(connection_id, airbyte_id)
-            slugs = {client.id: client.slug for client in await services.store.clients.all()}
-            return connection_row(record, slugs[record.client_id]), warning
+    async def work(services: Services) -> tuple[Row, str | None]:
+        mapped = await services.connections.map(connection_id, airbyte_id)
+        slugs = await slugs_of(services)
+        return connection_row(mapped.connection, slugs[mapped.connection.client_id]), mapped.warning
 
-    row, warning = run(work())
+    row, warning = with_services(settings, work)
     _warn(warning)
     print_record(row, as_json=as_json, sentence=f"Mapped {row['id']} to {row['airbyte_id']}.")
 
 
 @connection.command()
-@click.argument("connection_id", metavar="ID")
-@click.option("--label", required=True, help="What the client calls it from now on.")
+@id_argument("connection_id")
+@click.option("--label", required=True, help="Set the label the client reads from now on.")
 @json_option
 @settings_option
 def rename(*, settings: Settings, connection_id: str, label: str, as_json: bool) -> None:
@@ -121,18 +124,16 @@ def rename(*, settings: Settings, connection_id: str, label: str, as_json: bool)
     Example: gateway connection rename conn_8sQd0fWq2LzR5tYx --label "Web shop"
     """
 
-    async def work() -> Row:
-        async with opened_services(settings) as services:
-            record = await services.provisioning.rename_connection(connection_id, label=label)
-            slugs = {client.id: client.slug for client in await services.store.clients.all()}
-            return connection_row(record, slugs[record.client_id])
+    async def work(services: Services) -> Row:
+        record = await services.connections.rename(connection_id, label=label)
+        return connection_row(record, (await slugs_of(services))[record.client_id])
 
-    row = run(work())
+    row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Renamed {row['id']} to {row['label']}.")
 
 
 @connection.command()
-@click.argument("connection_id", metavar="ID")
+@id_argument("connection_id")
 @yes_option
 @json_option
 @settings_option
@@ -142,43 +143,39 @@ def remove(*, settings: Settings, connection_id: str, yes: bool, as_json: bool) 
     Example: gateway connection remove conn_8sQd0fWq2LzR5tYx
     """
 
-    async def work() -> Row:
-        async with opened_services(settings) as services:
-            store = services.store
-            record = await store.connections.any_by_id(connection_id)
-            slugs = {client.id: client.slug for client in await store.clients.all()}
-            slug = slugs[record.client_id]
-            confirm(f"Remove {record.label} ({record.id}) from {slug}?", yes=yes)
-            return connection_row(await services.provisioning.remove_connection(record.id), slug)
+    async def work(services: Services) -> Row:
+        record = await services.store.connections.any_by_id(connection_id)
+        slug = (await slugs_of(services))[record.client_id]
+        confirm(f"Remove {record.label} ({record.id}) from {slug}?", yes=yes)
+        return connection_row(await services.connections.remove(record.id), slug)
 
-    row = run(work())
+    row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Removed connection {row['id']}.")
 
 
 @connection.command("import")
-@click.option("--client", "slug", required=True, help="The client's slug.")
-@click.option("--workspace", required=True, help="The UUID of the Airbyte workspace.")
+@client_option
+@click.option("--workspace", required=True, help="Import from this Airbyte workspace, by its UUID.")
 @json_option
 @settings_option
 def import_connections(*, settings: Settings, slug: str, workspace: str, as_json: bool) -> None:
-    """Make a connection of each one in an Airbyte workspace that is not mapped to anyone yet.
+    """Add a connection for each one in an Airbyte workspace that is not mapped yet.
 
     Example: gateway connection import --client acme --workspace 18dccc91-0ab1-4f72-9ed7-0b8fc27c5826
     """
 
-    async def work() -> list[Imported]:
+    async def work(services: Services) -> list[Imported]:
         done = []
-        async with opened_services(settings) as services:
-            async for each in services.provisioning.import_connections(slug, workspace):
-                done.append(each)
-                if each.connection is not None:
-                    label = f"{each.connection.connector_type}  {each.connection.label}"
-                    click.echo(f"imported {each.connection.id}  {label}", err=True)
-                else:
-                    click.echo(f"skipped  {each.airbyte_id}: already mapped", err=True)
+        async for each in services.connections.import_workspace(slug, workspace):
+            done.append(each)
+            if each.connection is not None:
+                label = f"{each.connection.connector_type}  {each.connection.label}"
+                click.echo(f"imported {each.connection.id}  {label}", err=True)
+            else:
+                click.echo(f"skipped  {each.airbyte_id}: already mapped", err=True)
         return done
 
-    done = run(work())
+    done = with_services(settings, work)
     if not done:
         click.echo(f"Airbyte shows no connection in workspace {workspace}: is it the right one?", err=True)
     imported = [connection_row(each.connection, slug) for each in done if each.connection is not None]

@@ -29,19 +29,25 @@ class PostgresAddress(click.ParamType[SecretUrl]):
 
 @click.group()
 def database() -> None:
-    """The database itself."""
+    """Copy the database."""
 
 
 @database.command()
-@click.option("--to", "target", type=PostgresAddress(), required=True, help="Of an empty PostgreSQL database.")
+@click.option(
+    "--to",
+    "target",
+    type=PostgresAddress(),
+    required=True,
+    help="Copy to this empty PostgreSQL database.",
+)
 @yes_option
 @json_option
 @settings_option
 def copy(*, settings: Settings, target: SecretUrl, yes: bool, as_json: bool) -> None:
     """Copy an SQLite database to PostgreSQL, and compare every row. Stop the gateway first.
 
-    The file stays as it is. A copy that was broken off goes on where it was when the command is given again. The
-    password comes from PGPASSWORD or PGPASSFILE.
+    The file stays as it is. After an interruption, give the command again: it continues where it was. The password
+    comes from PGPASSWORD or PGPASSFILE.
 
     Example: gateway database copy --to postgresql://gateway@db.example.com/gateway
     """

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
-from gateway.cli.options import users_of
+from gateway.cli.options import accounts_of
 from gateway.models import COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.services import Services, build_services
@@ -35,10 +35,10 @@ class Demonstrated(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Listen at this port.")
 def demo(host: str, port: int) -> None:
-    """Try it: a gateway, a sandbox Airbyte and one client with a key, in one process that keeps nothing.
+    """Try the gateway, with a sandbox Airbyte and one client with a key, in one process that keeps nothing.
 
     Example: gateway demo --port 8080
     """
@@ -61,7 +61,7 @@ def demo(host: str, port: int) -> None:
 
 
 def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
-    """The defaults, whatever this folder's settings.toml says: a demo touches nobody's installation."""
+    """Return the defaults, whatever this folder's settings.toml says: a demo touches no installation."""
     settings = load_settings(None, {}, working_directory=folder)
     return msgspec.structs.replace(
         settings,
@@ -78,12 +78,11 @@ def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
 async def _provision(services: Services, workspace: str) -> Demonstrated:
     await create_database(services.settings.database_path)
     async with services.opened():
-        provisioning = services.provisioning
-        await provisioning.add_client(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
-        imported = [each async for each in provisioning.import_connections(CLIENT_SLUG, workspace)]
-        key = await provisioning.create_key(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
-        user, _ = await users_of(services).invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
-        link = await users_of(services).visit_link(user)
+        await services.clients.add(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
+        imported = [each async for each in services.connections.import_workspace(CLIENT_SLUG, workspace)]
+        key = await services.keys.create(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
+        user, _ = await accounts_of(services).users.invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
+        link = await accounts_of(services).links.to_visit(user)
     active = (each.connection for each in imported if each.connection and each.connection.status == "active")
     return Demonstrated(key.text, next(active).id, link)
 

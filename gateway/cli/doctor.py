@@ -47,7 +47,7 @@ def doctor(*, settings: Settings, as_json: bool) -> None:
 
 @asynccontextmanager
 async def _services(settings: Settings) -> AsyncIterator[tuple[Services, DatabaseRefused | None]]:
-    """Open, or as far as they are of use when the database was refused."""
+    """Open the services; if the database is refused, pass the refusal and what works without a database."""
     async with AsyncExitStack() as stack:
         try:
             services = await stack.enter_async_context(opened_services(settings))

@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.cli.options import json_option, opened_services, run, settings_option
+from gateway.cli.options import json_option, settings_option, with_services
 from gateway.cli.output import print_json
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
+from gateway.services import Services
 from gateway.settings import Settings
 
 
@@ -18,7 +19,7 @@ from gateway.settings import Settings
 @json_option
 @settings_option
 def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
-    """Print all clients, connections, users and keys as TOML without secrets, or write it to PATH.
+    """Print a manifest, all clients, connections, users and keys as TOML without secrets, or write it to PATH.
 
     The order is stable, so that the file can live in version control. A file that an export wrote is replaced.
     JSON is for other programs: gateway apply reads TOML.
@@ -28,11 +29,10 @@ def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
     if as_json and path is not None:
         raise click.UsageError("--json prints and takes no PATH")
 
-    async def work() -> Manifest:
-        async with opened_services(settings) as services:
-            return await Manifests(services.store, services.clock, secrets.choice).export()
+    async def work(services: Services) -> Manifest:
+        return await Manifests(services.store, services.clock, secrets.choice).export()
 
-    manifest = run(work())
+    manifest = with_services(settings, work)
     if as_json:
         print_json({"format": FORMAT, **msgspec.to_builtins(manifest)})
         return
@@ -45,13 +45,13 @@ def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and never over a file of another kind."""
+    """Write the file whole or not at all, and never over a file of another kind. Raises InvalidInput."""
     part = path.with_name(f".{path.name}.part")
     try:
         if path.exists() and not path.read_bytes().startswith(FORMAT_LINE.encode()):
-            raise Invalid(f"{path}: not written by gateway export; nothing was changed")
+            raise InvalidInput(f"{path}: not written by gateway export; nothing was changed")
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise Invalid(f"{path}: cannot be written: {error.strerror}") from None
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from None

@@ -12,13 +12,13 @@ from gateway.store import create_database
 @json_option
 @settings_option
 def init(*, settings: Settings, as_json: bool) -> None:
-    """Create the database that the settings name. An existing file is left alone.
+    """Create the database that the settings name. An existing file is not changed.
 
-    A PostgreSQL database must be there and empty; its tables are made.
+    A PostgreSQL database must exist and be empty; its tables are created.
 
     Example: gateway init --settings /etc/gateway/settings.toml
     """
-    place = settings.database_location
-    run(create_database(place))
+    location = settings.database_location
+    run(create_database(location))
     done = "Created" if settings.database.is_file else "Made the tables in"
-    print_record({"database": str(place)}, as_json=as_json, sentence=f"{done} {place}.")
+    print_record({"database": str(location)}, as_json=as_json, sentence=f"{done} {location}.")

@@ -6,24 +6,27 @@ import click
 
 from gateway.auth.keys import TEXT_PATTERN
 from gateway.cli.options import (
+    client_option,
     confirm,
+    id_argument,
     json_option,
-    opened_services,
-    run,
+    only_client_option,
     settings_option,
+    slugs_of,
+    with_services,
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.deployment.secret_scanning import github_pattern, gitleaks_rules
 from gateway.models import SCOPES, ApiKey, Scope
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.services import Services
 from gateway.settings import Settings
 
 
 @click.group()
 def key() -> None:
-    """API keys of clients."""
+    """Manage API keys of clients."""
 
 
 def key_row(record: ApiKey, slug: str) -> Row:
@@ -44,12 +47,8 @@ def key_row(record: ApiKey, slug: str) -> Row:
     }
 
 
-async def _slug_of(services: Services, client_id: int) -> str:
-    return next(client.slug for client in await services.store.clients.all() if client.id == client_id)
-
-
 def _print_new(new: NewKey, slug: str, *, as_json: bool) -> None:
-    """The key alone on stdout, so that it can be piped into a secret store."""
+    """Print the key alone on stdout, so that it can be piped into a secret store."""
     if as_json:
         row = key_row(new.record, slug)
         print_json({"id": row["id"], "key": new.text, **row})
@@ -59,11 +58,17 @@ def _print_new(new: NewKey, slug: str, *, as_json: bool) -> None:
 
 
 @key.command()
-@click.option("--client", "slug", required=True, help="The client's slug.")
-@click.option("--name", required=True, help="What the key is for.")
-@click.option("--scope", type=click.Choice(SCOPES), default="full", show_default=True, help="read cannot trigger.")
-@click.option("--expires", help="90d, 24h, 2030-01-31 or 2030-01-31T12:00:00Z. Without it: never.")
-@click.option("--rate", help="REQUESTS/SECONDS for this key alone, for example 600/60.")
+@client_option
+@click.option("--name", required=True, help="Say what the key is for.")
+@click.option(
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="full",
+    show_default=True,
+    help="full: read and start syncs. read: only read.",
+)
+@click.option("--expires", help="End the key: after 90d or 24h, at 2030-01-31 or 2030-01-31T12:00:00Z. Default: never.")
+@click.option("--rate", help="Set the rate of this key, REQUESTS/SECONDS such as 600/60. Default: its client's rate.")
 @json_option
 @settings_option
 def create(
@@ -80,16 +85,14 @@ def create(
 
     Example: gateway key create --client acme --name "nightly report" --scope read --expires 90d
     """
-
-    async def work() -> NewKey:
-        async with opened_services(settings) as services:
-            return await services.provisioning.create_key(slug, name=name, scope=scope, expires=expires, rate=rate)
-
-    _print_new(run(work()), slug, as_json=as_json)
+    new = with_services(
+        settings, lambda services: services.keys.create(slug, name=name, scope=scope, expires=expires, rate=rate)
+    )
+    _print_new(new, slug, as_json=as_json)
 
 
 @key.command("list")
-@click.option("--client", "slug", help="Only this client's.")
+@only_client_option
 @json_option
 @settings_option
 def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
@@ -98,20 +101,19 @@ def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
     Example: gateway key list --client acme
     """
 
-    async def work() -> list[Row]:
-        async with opened_services(settings) as services:
-            store = services.store
-            if slug is not None:
-                client = await store.clients.by_slug(slug)
-                return [key_row(record, slug) for record in await store.api_keys.of_client(client.id)]
-            slugs = {client.id: client.slug for client in await store.clients.all()}
-            return [key_row(record, slugs[record.client_id]) for record in await store.api_keys.all()]
+    async def work(services: Services) -> list[Row]:
+        store = services.store
+        if slug is not None:
+            client = await store.clients.by_slug(slug)
+            return [key_row(record, slug) for record in await store.api_keys.of_client(client.id)]
+        slugs = await slugs_of(services)
+        return [key_row(record, slugs[record.client_id]) for record in await store.api_keys.all()]
 
-    print_rows(run(work()), as_json=as_json, empty="No keys yet; see: gateway key create --help")
+    print_rows(with_services(settings, work), as_json=as_json, empty="No keys yet; see: gateway key create --help")
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@id_argument("key_id")
 @yes_option
 @json_option
 @settings_option
@@ -121,20 +123,19 @@ def revoke(*, settings: Settings, key_id: str, yes: bool, as_json: bool) -> None
     Example: gateway key revoke key_8sQd0fWq2LzR5tYx
     """
 
-    async def work() -> Row:
-        async with opened_services(settings) as services:
-            record = await services.store.api_keys.any_by_id(key_id)
-            slug = await _slug_of(services, record.client_id)
-            confirm(f"Revoke {record.start} ({record.name}) of {slug}?", yes=yes)
-            return key_row(await services.provisioning.revoke_key(key_id), slug)
+    async def work(services: Services) -> Row:
+        record = await services.store.api_keys.any_by_id(key_id)
+        slug = (await slugs_of(services))[record.client_id]
+        confirm(f"Revoke {record.start} ({record.name}) of {slug}?", yes=yes)
+        return key_row(await services.keys.revoke(key_id), slug)
 
-    row = run(work())
+    row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Revoked {row['id']}.")
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
-@click.option("--overlap", default="24h", show_default=True, help="How long the old key still works; 0s for not.")
+@id_argument("key_id")
+@click.option("--overlap", default="24h", show_default=True, help="How long the old key keeps working. 0s: end it now.")
 @json_option
 @settings_option
 def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> None:
@@ -143,12 +144,11 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
     Example: gateway key rotate key_8sQd0fWq2LzR5tYx --overlap 7d
     """
 
-    async def work() -> tuple[NewKey, str]:
-        async with opened_services(settings) as services:
-            new = await services.provisioning.rotate_key(key_id, overlap=overlap)
-            return new, await _slug_of(services, new.record.client_id)
+    async def work(services: Services) -> tuple[NewKey, str]:
+        new = await services.keys.rotate(key_id, overlap=overlap)
+        return new, (await slugs_of(services))[new.record.client_id]
 
-    new, slug = run(work())
+    new, slug = with_services(settings, work)
     _print_new(new, slug, as_json=as_json)
 
 
@@ -159,7 +159,7 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
     type=click.Choice(["regex", "gitleaks", "github"]),
     default="regex",
     show_default=True,
-    help="The expression alone, a rule file for gitleaks, or the fields of a custom pattern on GitHub.",
+    help="Print the expression alone, a rule file for gitleaks, or the fields of a custom pattern on GitHub.",
 )
 def pattern(*, form: Literal["regex", "gitleaks", "github"]) -> None:
     """Print what a secret scanner needs to find leaked keys.

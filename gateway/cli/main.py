@@ -10,25 +10,32 @@ import click
 from gateway.errors import ApiError, GatewayError
 
 COMMANDS = {
-    "demo": "Try it: a gateway, a sandbox Airbyte and a key, in one process.",
+    "demo": "Try the gateway, a sandbox Airbyte and a key in one process.",
     "serve": "Run the gateway.",
     "sandbox": "Run only the sandbox Airbyte.",
     "init": "Create the database.",
     "migrate": "Bring a database of an older gateway up to date.",
     "database": "Copy an SQLite database to PostgreSQL.",
     "backup": "Copy the database, also while it is served.",
-    "restore": "Put a backup in the place of the database.",
-    "export": "Print clients and what they have as TOML, without secrets.",
-    "apply": "Change the database to what such a map says.",
-    "client": "Clients: your customers.",
-    "connection": "Connections of clients, mapped to Airbyte's.",
-    "key": "API keys of clients.",
-    "user": "People who sign in to the dashboard.",
-    "config": "Show the settings that hold, and where each comes from.",
+    "restore": "Replace the database with a backup.",
+    "export": "Print a manifest: what is set up, as TOML without secrets.",
+    "apply": "Make the database match a manifest.",
+    "client": "Manage clients, your customers.",
+    "connection": "Manage connections of clients, mapped to Airbyte's.",
+    "key": "Manage API keys of clients.",
+    "user": "Manage people who sign in to the dashboard.",
+    "config": "Show the settings in force, and where each comes from.",
     "install": "Write the files by which systemd runs this gateway.",
     "doctor": "Check settings, database and Airbyte, and say what to do.",
     "nginx-config": "Print an nginx configuration for these settings.",
 }
+
+
+settings_path_option = click.option(
+    "--settings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read settings from this file. Default: settings.toml of this folder, else the built-in defaults.",
+)
 
 
 class Commands(click.Group):
@@ -51,7 +58,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Failures that have a sentence are that sentence, not a traceback."""
+        """Run the command; a failure that has a sentence is that sentence, not a traceback."""
         try:
             return super().invoke(ctx)
         except ApiError as error:
@@ -79,13 +86,9 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     expose_value=False,
     is_eager=True,
     callback=_print_version,
-    help="Show the version, and of what it is made.",
+    help="Show the version of the gateway and of its parts.",
 )
-@click.option(
-    "--settings",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings file. Without it: settings.toml of this folder, else the defaults.",
-)
+@settings_path_option
 @click.pass_context
 def gateway(context: click.Context, settings: Path | None) -> None:
     """Let one Airbyte safely serve many customers."""
@@ -93,6 +96,7 @@ def gateway(context: click.Context, settings: Path | None) -> None:
 
 
 def main() -> None:
+    """Run the command line of this process."""
     # A supervisor's SIGTERM ends every command as Ctrl-C does: what was opened is closed, no folder stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     gateway(prog_name="gateway")

@@ -22,41 +22,40 @@ from gateway.times import SystemClock
 def migrate(*, settings: Settings, as_json: bool) -> None:
     """Bring a database of an older gateway up to date, as serve does at its start.
 
-    Of an SQLite file a verified copy is made first. A PostgreSQL database is changed in one transaction; back it up
-    before, if an older gateway is to use it again.
+    An SQLite file is copied first, and the copy verified. A PostgreSQL database is changed in one transaction; back it
+    up first if an older gateway is to use it again.
 
     Example: gateway migrate --settings /etc/gateway/settings.toml
     """
-    place = settings.database_location
-    done = _migrated(place)
+    location = settings.database_location
+    done = _migrated(location)
     record = {
-        "database": str(place),
+        "database": str(location),
         "before": done.before if done else SCHEMA_VERSION,
         "after": done.after if done else SCHEMA_VERSION,
         "copy": str(done.copy) if done and done.copy else None,
     }
-    sentence = _sentence(place, done) if done else f"{place} is up to date."
+    sentence = _sentence(location, done) if done else f"{location} is up to date."
     print_record(record, as_json=as_json, sentence=sentence)
 
 
-def migrate_at_start(place: DatabaseLocation) -> None:
-    """What `serve` does before it opens the database: nothing, when it is up to date. Raises DatabaseRefused."""
-    done = _migrated(place)
+def migrate_at_start(location: DatabaseLocation) -> None:
+    """Migrate the database before `serve` opens it, unless it is up to date. Raises DatabaseRefused."""
+    done = _migrated(location)
     if done is not None:
-        click.echo(_sentence(place, done), err=True)
+        click.echo(_sentence(location, done), err=True)
 
 
-def _migrated(place: DatabaseLocation) -> Migrated | None:
+def _migrated(location: DatabaseLocation) -> Migrated | None:
     steps = read_steps()
-    if not isinstance(place, Path):
-        migrated: Migrated | None = run(migrate_server(place, steps))
-        return migrated
-    if not is_outdated(place, steps):
+    if not isinstance(location, Path):
+        return run(migrate_server(location, steps))
+    if not is_outdated(location, steps):
         return None
-    with instance_lock(place):
-        return migrate_database(place, steps, now=SystemClock().now())
+    with instance_lock(location):
+        return migrate_database(location, steps, now=SystemClock().now())
 
 
-def _sentence(place: DatabaseLocation, done: Migrated) -> str:
+def _sentence(location: DatabaseLocation, done: Migrated) -> str:
     kept = f"; as it was it is kept as {done.copy}" if done.copy else ""
-    return f"Migrated {place} from version {done.before} to {done.after}{kept}."
+    return f"Migrated {location} from version {done.before} to {done.after}{kept}."

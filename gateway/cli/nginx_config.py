@@ -5,28 +5,28 @@ import click
 from gateway.cli.options import settings_option
 from gateway.deployment.nginx import Tls, checked_name, checked_path, checked_upstream, missing_settings
 from gateway.deployment.nginx import nginx_config as config_text
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.settings import Settings
 
 
 def _name(_context: click.Context, _option: click.Parameter, name: str) -> str:
     try:
         return checked_name(name)
-    except Invalid as error:
+    except InvalidInput as error:
         raise click.BadParameter(str(error)) from None
 
 
 def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, str] | None) -> Tls | None:
     try:
         return Tls(*map(checked_path, paths)) if paths else None
-    except Invalid as error:
+    except InvalidInput as error:
         raise click.BadParameter(str(error)) from None
 
 
 def _upstreams(_context: click.Context, _option: click.Parameter, places: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return tuple(map(checked_upstream, places))
-    except Invalid as error:
+    except InvalidInput as error:
         raise click.BadParameter(str(error)) from None
 
 

@@ -1,19 +1,20 @@
-"""What several commands share: options, the settings they lead to, and the services opened from them."""
+"""What several commands share: options, arguments, the settings they lead to, and the services opened from them."""
 
 import asyncio
 import functools
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.auth.users import Users
+from gateway.cli.main import settings_path_option
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings, read_settings
 from gateway.telemetry.log import configure_log
@@ -21,40 +22,43 @@ from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision, take_supervision
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+client_option = click.option("--client", "slug", required=True, help="Choose the client by its slug.")
+only_client_option = click.option("--client", "slug", help="List only this client's, by its slug. Default: all.")
+slug_argument = click.argument("slug")
+
+Value = TypeVar("Value")
 
 
-_settings_path_option = click.option(
-    "--settings",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings file. Without it: settings.toml of this folder, else the defaults.",
-)
+def id_argument(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the argument ID, passed as `name`."""
+    return click.argument(name, metavar="ID")
 
 
 def settings_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Adds `--settings` and passes the Settings it leads to."""
+    """Add `--settings`, and pass the Settings it leads to."""
 
     @functools.wraps(function)
     def with_settings(*args: Any, settings: Path | None, **options: Any) -> None:
         path = settings or click.get_current_context().find_root().obj
         function(*args, settings=load_settings(path, os.environ), **options)
 
-    return _settings_path_option(with_settings)
+    return settings_path_option(with_settings)
 
 
 def settings_reader_option(function: Callable[..., None]) -> Callable[..., None]:
-    """As `settings_option`, but passes what reads them: `read_settings()` may be called again."""
+    """Add `--settings`, and pass `read_settings()`, which may be called again."""
 
     @functools.wraps(function)
     def with_reader(*args: Any, settings: Path | None, **options: Any) -> None:
         path = settings or click.get_current_context().find_root().obj
         function(*args, read_settings=functools.partial(read_settings, path, os.environ), **options)
 
-    return _settings_path_option(with_reader)
+    return settings_path_option(with_reader)
 
 
 def supervision_of_this_process() -> Supervision:
-    """Taken out of the environment."""
+    """Take what a supervisor left in the environment for this process."""
     ours = {os.getpid()}
     if getattr(sys, "frozen", False):
         # The one-file binary runs as a child of the process that unpacked it, and the supervisor knows only that one.
@@ -63,13 +67,13 @@ def supervision_of_this_process() -> Supervision:
 
 
 def this_command(*more: str) -> list[str]:
-    """What starts this program with the arguments it was started with, and more."""
+    """Return what starts this program with the arguments it was started with, and `more`."""
     before = [] if getattr(sys, "frozen", False) else sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
     return [sys.executable, *before, *sys.argv[1:], *more]
 
 
 def environment_of_programs() -> Mapping[str, str]:
-    """What this process hands to those that it starts: their libraries are the machine's, not the binary's."""
+    """Return the environment for programs this process starts: their libraries are the machine's, not the binary's."""
     ours = dict(os.environ)
     if getattr(sys, "frozen", False):
         before = ours.pop("LD_LIBRARY_PATH_ORIG", None)
@@ -78,24 +82,41 @@ def environment_of_programs() -> Mapping[str, str]:
     return ours
 
 
-def run(work: Coroutine[Any, Any, Any]) -> Any:
+def run(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run the coroutine to its end and return its result."""
     return asyncio.run(work)
+
+
+def with_services(settings: Settings, work: Callable[[Services], Awaitable[Value]]) -> Value:
+    """Open the services, do the work of one command with them, and return its result."""
+
+    async def opened() -> Value:
+        async with opened_services(settings) as services:
+            return await work(services)
+
+    return asyncio.run(opened())
 
 
 @asynccontextmanager
 async def opened_services(settings: Settings) -> AsyncIterator[Services]:
-    """The same collaborators the server has, for one command."""
+    """Open the collaborators that the server has too, for one command."""
     configure_log(level="error", style="console")
     services = build_services(settings, SystemClock())
     async with services.opened():
         yield services
 
 
-def users_of(services: Services) -> Users:
-    return Users(services.store, Passwords(), services.clock, secrets.choice)
+async def slugs_of(services: Services) -> dict[int, str]:
+    """Return the slug of each client by its number."""
+    return {client.id: client.slug for client in await services.store.clients.all()}
+
+
+def accounts_of(services: Services) -> Accounts:
+    """Build what commands about people who sign in need."""
+    return build_accounts(services.store, Passwords(), services.clock, secrets.choice)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is destroyed; a plain `no` changes nothing and exits 1."""
+    """Ask before something is destroyed; `no` changes nothing and exits 1."""
     if not yes and not click.confirm(question, err=True):
         raise click.ClickException("nothing was changed")

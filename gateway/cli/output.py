@@ -1,4 +1,4 @@
-"""How listings and records look, as JSON or as a table."""
+"""Print listings and records, as JSON or as a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,12 @@ Row = Mapping[str, Any]
 
 
 def print_json(content: Any) -> None:
+    """Print the content as indented JSON."""
     click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 
 def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, on_stderr: bool = False) -> None:
-    """All of `rows` as a JSON array, or as a table of their columns; `empty` is said on stderr."""
+    """Print all `rows` as a JSON array, or as a table of their columns; without rows, print `empty` on stderr."""
     if as_json:
         print_json(rows)
         return
@@ -31,7 +32,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, on_stderr: boo
 
 
 def print_record(record: Row, *, as_json: bool, sentence: str) -> None:
-    """One record as JSON, or a sentence about it."""
+    """Print one record as JSON, or a sentence about it."""
     if as_json:
         print_json(record)
     else:

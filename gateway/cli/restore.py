@@ -23,9 +23,9 @@ from gateway.times import SystemClock
 @json_option
 @settings_option
 def restore(*, settings: Settings, path: Path, yes: bool, as_json: bool) -> None:
-    """Put a copy of the backup PATH in the place of the database, which is kept beside it. Stop the gateway first.
+    """Replace the database with a copy of the backup PATH. Stop the gateway first.
 
-    What a PostgreSQL database had is kept in a dump beside PATH.
+    The old database file is kept beside the new one; what a PostgreSQL database had is kept in a dump beside PATH.
 
     Whatever was done after the backup is undone: keys that were revoked since then work again.
 
@@ -41,22 +41,24 @@ def restore(*, settings: Settings, path: Path, yes: bool, as_json: bool) -> None
             print_contents(prepared.contents, on_stderr=True)
         confirm(f"Put it in the place of {database}? Keys revoked since the backup will work again.", yes=yes)
         kept = prepared.install(SystemClock().now())
-    _tell(database, path, prepared.contents, kept, as_json=as_json)
+    _print_result(database, path, prepared.contents, kept, as_json=as_json)
 
 
 def _restore_server(settings: Settings, path: Path, *, yes: bool, as_json: bool) -> None:
     url = settings.database.url
     confirm(f"Put {path} in the place of all in {url}? Keys revoked since the backup will work again.", yes=yes)
     contents, kept = restore_server(url, path, now=SystemClock().now(), environment=environment_of_programs())
-    _tell(url, path, contents, kept, as_json=as_json)
+    _print_result(url, path, contents, kept, as_json=as_json)
 
 
-def _tell(place: DatabaseLocation, path: Path, contents: Contents, kept: Path | None, *, as_json: bool) -> None:
+def _print_result(
+    location: DatabaseLocation, path: Path, contents: Contents, kept: Path | None, *, as_json: bool
+) -> None:
     if as_json:
         replaced = None if kept is None else str(kept)
-        print_json({"database": str(place), **contents_row(contents), "replaced": replaced})
+        print_json({"database": str(location), **contents_row(contents), "replaced": replaced})
         return
-    click.echo(f"Restored {place} from {path}.")
+    click.echo(f"Restored {location} from {path}.")
     print_contents(contents)
     if kept is not None:
         click.echo(f"The database that was there is kept as {kept}.")

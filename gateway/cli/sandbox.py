@@ -12,10 +12,10 @@ CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - printed on purpose, opens nothi
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="Listen at this port.")
 def sandbox(host: str, port: int) -> None:
-    """Run a stand-in Airbyte with two workspaces and a month of history, for trying and testing.
+    """Run a stand-in Airbyte with two workspaces and a month of history, to try and test with.
 
     Example: gateway sandbox --port 8001
     """

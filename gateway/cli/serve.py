@@ -11,8 +11,7 @@ import click
 import msgspec
 
 from gateway.app import create_app
-from gateway.auth.passwords import Passwords
-from gateway.auth.users import Users
+from gateway.auth.links import Links
 from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import (
@@ -126,7 +125,7 @@ async def _first_admin_link(settings: Settings) -> str | None:
     """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
     async with Store(settings.database_location) as store:
         with suppress(StorageUnavailable):  # The API can do without.
-            return await Users(store, Passwords(), SystemClock(), secrets.choice).first_admin_link()
+            return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()
     return None
 
 

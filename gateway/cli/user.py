@@ -3,12 +3,12 @@
 import click
 
 from gateway.cli.options import (
+    accounts_of,
     confirm,
     json_option,
-    opened_services,
-    run,
     settings_option,
-    users_of,
+    slugs_of,
+    with_services,
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
@@ -19,7 +19,7 @@ from gateway.settings import Settings
 
 @click.group()
 def user() -> None:
-    """People who sign in to the dashboard."""
+    """Manage people who sign in to the dashboard."""
 
 
 def user_row(record: User, slugs: dict[int, str]) -> Row:
@@ -34,12 +34,8 @@ def user_row(record: User, slugs: dict[int, str]) -> Row:
     }
 
 
-async def _slugs(services: Services) -> dict[int, str]:
-    return {client.id: client.slug for client in await services.store.clients.all()}
-
-
 def _print_link(row: Row, link: str, *, as_json: bool) -> None:
-    """The link alone on stdout, so that it can be piped into a mail."""
+    """Print the link alone on stdout, so that it can be piped into a mail."""
     if as_json:
         print_json({**row, "link": link})
     else:
@@ -52,25 +48,24 @@ def _link(settings: Settings, secret: str) -> str:
 
 
 @user.command()
-@click.option("--email", required=True, help="The person's e-mail address, which is the name to sign in with.")
-@click.option("--client", "slug", help="The client whose member this is.")
-@click.option("--admin", is_flag=True, help="An admin sees and changes everything of every client.")
+@click.option("--email", required=True, help="Set the e-mail address to sign in with.")
+@click.option("--client", "slug", help="Make this a member of the client, by its slug.")
+@click.option("--admin", is_flag=True, help="Make this an admin, who sees and changes everything of every client.")
 @json_option
 @settings_option
 def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_json: bool) -> None:
-    """Let a person sign in: prints a link to set a password with, once.
+    """Invite a person to sign in: print a link to set a password with, once.
 
     Example: gateway user invite --client acme --email ann@acme.example
     """
     if admin == (slug is not None):
         raise click.UsageError("give either --client or --admin")
 
-    async def work() -> tuple[Row, str]:
-        async with opened_services(settings) as services:
-            record, secret = await users_of(services).invite(email, slug, by=COMMAND_LINE)
-            return user_row(record, await _slugs(services)), secret
+    async def work(services: Services) -> tuple[Row, str]:
+        record, secret = await accounts_of(services).users.invite(email, slug, by=COMMAND_LINE)
+        return user_row(record, await slugs_of(services)), secret
 
-    row, secret = run(work())
+    row, secret = with_services(settings, work)
     _print_link(row, _link(settings, secret), as_json=as_json)
 
 
@@ -84,13 +79,12 @@ def reset(*, settings: Settings, email: str, as_json: bool) -> None:
     Example: gateway user reset ann@acme.example
     """
 
-    async def work() -> tuple[Row, str]:
-        async with opened_services(settings) as services:
-            record = await services.store.users.by_email(email)
-            secret = await users_of(services).reset(record, by=COMMAND_LINE)
-            return user_row(record, await _slugs(services)), secret
+    async def work(services: Services) -> tuple[Row, str]:
+        record = await services.store.users.by_email(email)
+        secret = await accounts_of(services).users.reset(record, by=COMMAND_LINE)
+        return user_row(record, await slugs_of(services)), secret
 
-    row, secret = run(work())
+    row, secret = with_services(settings, work)
     _print_link(row, _link(settings, secret), as_json=as_json)
 
 
@@ -103,12 +97,11 @@ def list_users(*, settings: Settings, as_json: bool) -> None:
     Example: gateway user list --json
     """
 
-    async def work() -> list[Row]:
-        async with opened_services(settings) as services:
-            slugs = await _slugs(services)
-            return [user_row(record, slugs) for record in await services.store.users.all()]
+    async def work(services: Services) -> list[Row]:
+        slugs = await slugs_of(services)
+        return [user_row(record, slugs) for record in await services.store.users.all()]
 
-    print_rows(run(work()), as_json=as_json, empty="No users yet; see: gateway user invite --help")
+    print_rows(with_services(settings, work), as_json=as_json, empty="No users yet; see: gateway user invite --help")
 
 
 @user.command()
@@ -122,12 +115,11 @@ def remove(*, settings: Settings, email: str, yes: bool, as_json: bool) -> None:
     Example: gateway user remove ann@acme.example
     """
 
-    async def work() -> Row:
-        async with opened_services(settings) as services:
-            record = await services.store.users.by_email(email)
-            confirm(f"Remove {record.email}?", yes=yes)
-            await users_of(services).remove(record, by=COMMAND_LINE)
-            return user_row(record, await _slugs(services))
+    async def work(services: Services) -> Row:
+        record = await services.store.users.by_email(email)
+        confirm(f"Remove {record.email}?", yes=yes)
+        await accounts_of(services).users.remove(record, by=COMMAND_LINE)
+        return user_row(record, await slugs_of(services))
 
-    row = run(work())
+    row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Removed {row['email']}.")

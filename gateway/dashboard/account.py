@@ -8,14 +8,14 @@ from gateway.dashboard.forms import new_password, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
     SIGN_IN,
+    accounts_of,
     browser_of,
     forget_signed_in,
     keep_signed_in,
     redirect,
-    users_of,
     visitor_of,
 )
-from gateway.errors import Invalid, RetryableError, SignInRefused
+from gateway.errors import InvalidInput, RetryableError, SignInRefused
 
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {
@@ -34,10 +34,10 @@ async def change_password(request: Request) -> Response:
     form = await read_form(request)
     visitor = visitor_of(request)
     try:
-        secret = await users_of(request).change_password(
+        secret = await accounts_of(request).sign_in.change_password(
             visitor, form["current"], new_password(form), browser_of(request)
         )
-    except (Invalid, SignInRefused) as error:
+    except (InvalidInput, SignInRefused) as error:
         return await _account_page(request, status=400, problem=str(error))
     except RetryableError as error:
         return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)
@@ -50,13 +50,13 @@ async def end_session(request: Request) -> Response:
     """End one of the visitor's sessions."""
     form = await read_form(request)
     visitor = visitor_of(request)
-    await users_of(request).end_session(visitor.user, form["session"])
+    await accounts_of(request).sessions.end(visitor.user, form["session"])
     return redirect(request, f"{ACCOUNT}?done=session")
 
 
 async def sign_out_everywhere(request: Request) -> Response:
     """End all of the visitor's sessions."""
-    await users_of(request).end_all_sessions(visitor_of(request).user)
+    await accounts_of(request).sessions.end_all(visitor_of(request).user)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
     forget_signed_in(answer)
     return answer
@@ -73,7 +73,7 @@ async def _account_page(
         headers=headers,
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
-        sessions=await users_of(request).sessions(visitor.user),
+        sessions=await accounts_of(request).sessions.of_user(visitor.user),
         shortest=SHORTEST,
         longest=LONGEST,
     )

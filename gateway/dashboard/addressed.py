@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from gateway.errors import NotFound, Unknown
+from gateway.errors import NotFound, UnknownRecord
 from gateway.models import Client, Connection, User
 from gateway.services import services_of
 
@@ -30,5 +30,5 @@ async def addressed_user(request: Request) -> User:
 async def _found(record: Awaitable[Record]) -> Record:
     try:
         return await record
-    except Unknown:
+    except UnknownRecord:
         raise NotFound from None

@@ -14,7 +14,7 @@ from gateway.dashboard.key_states import state_of, works
 from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Invalid, NotFound, Unknown
+from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import ApiKey
 from gateway.services import services_of
@@ -43,16 +43,16 @@ async def rotate_key(request: Request) -> Response:
         overlap = _overlap(form)
         if overlap != AT_ONCE:
             await check_key_count(request, owner)
-        new = await services_of(request).provisioning.rotate_key(
+        new = await services_of(request).keys.rotate(
             request.path_params["key"],
             overlap=overlap,
             client_id=owner.client.id,
             new_id=new_id,
             by=actor_of(request),
         )
-    except Unknown:
+    except UnknownRecord:
         raise NotFound from None
-    except Invalid as error:
+    except InvalidInput as error:
         if await is_key_created(request, owner, new_id):
             return lead_to_key(request, owner, new_id)
         return await _key_page(request, owner, status=400, problem=str(error), overlap=form["overlap"])
@@ -63,17 +63,17 @@ async def revoke_key(request: Request) -> Response:
     """Revoke the key. Raises NotFound as `show_key`."""
     owner = await key_owner_of(request)
     try:
-        key = await services_of(request).provisioning.revoke_key(
+        key = await services_of(request).keys.revoke(
             request.path_params["key"], client_id=owner.client.id, by=actor_of(request)
         )
-    except Unknown:
+    except UnknownRecord:
         raise NotFound from None
     return redirect(request, f"{owner.path}/{key.id}?done=revoked")
 
 
 def _overlap(form: Form) -> str:
     if form["overlap"] not in OVERLAPS:
-        raise Invalid("choose when the old key ends")
+        raise InvalidInput("choose when the old key ends")
     return form["overlap"]
 
 

@@ -13,7 +13,7 @@ from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.services import services_of
@@ -39,7 +39,7 @@ async def create_key(request: Request) -> Response:
     key_id = derived_id(request, form, "key")
     try:
         await check_key_count(request, owner)
-        new = await services_of(request).provisioning.create_key(
+        new = await services_of(request).keys.create(
             owner.client.slug,
             name=form["name"],
             scope=_scope(form),
@@ -49,7 +49,7 @@ async def create_key(request: Request) -> Response:
             key_id=key_id,
             by=actor_of(request),
         )
-    except (Duplicate, Invalid, Unknown) as error:
+    except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_key_created(request, owner, key_id):
             return lead_to_key(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
@@ -57,30 +57,33 @@ async def create_key(request: Request) -> Response:
 
 
 async def check_key_count(request: Request, owner: KeyOwner) -> None:
-    """Check that the visitor may create another key. Raises Invalid if the client has MOST_KEYS; admins may always."""
+    """Check that the visitor may create another key, as admins always may.
+
+    Raises InvalidInput if the client has MOST_KEYS.
+    """
     if visitor_of(request).user.is_admin:
         return
     services = services_of(request)
     keys = await services.store.api_keys.of_client(owner.client.id)
     if sum(works(key, services.clock.now()) for key in keys) >= MOST_KEYS:
-        raise Invalid(TOO_MANY)
+        raise InvalidInput(TOO_MANY)
 
 
 def _scope(form: Form) -> Scope:
     for scope in SCOPES:
         if form["scope"] == scope:
             return scope
-    raise Invalid("the scope must be full or read")
+    raise InvalidInput("the scope must be full or read")
 
 
 def _expiry(form: Form) -> str | None:
-    """Return when the key ends, as `create_key` takes it. Raises Invalid."""
+    """Return when the key ends, as `create_key` takes it. Raises InvalidInput."""
     if form["expires"] == ON_DATE:
         if not form["date"]:
-            raise Invalid("choose the date on which the key ends")
+            raise InvalidInput("choose the date on which the key ends")
         return form["date"]
     if form["expires"] not in LIFETIMES:
-        raise Invalid("choose when the key ends")
+        raise InvalidInput("choose when the key ends")
     return LIFETIMES[form["expires"]]
 
 

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from gateway.auth.accounts import build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.auth.users import Users
 from gateway.dashboard import (
     account,
     activity,
@@ -32,9 +32,9 @@ from gateway.services import Services
 
 def create_pages(services: Services) -> ASGIApp:
     """Build the application that answers at `/`, below `/docs` and below `/dashboard`."""
-    users = Users(services.store, Passwords(), services.clock, secrets.choice)
+    accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
-    app = VisitorMiddleware(app, users=users)
+    app = VisitorMiddleware(app, accounts=accounts)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 

@@ -24,7 +24,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.models import JOB_STATUSES, Connection, Job
+from gateway.models import JOB_STATUSES, Connection, Job, activity_entry
 from gateway.services import services_of
 from gateway.syncs.connections import connection_of
 from gateway.syncs.cursor import Cursor, decode_cursor
@@ -102,12 +102,8 @@ async def _owned(request: Request) -> Connection:
 async def _record_trigger(request: Request, connection: Connection) -> None:
     """Write the trigger into the activity log. A failed write is only logged: the sync has started anyway."""
     services = services_of(request)
-    entry = actor_of(request).did(
-        "sync.trigger",
-        f"{connection.label} ({connection.id})",
-        client_id=connection.client_id,
-        at=format_time(services.clock.now()),
-    )
+    at = format_time(services.clock.now())
+    entry = activity_entry(actor_of(request), "sync.trigger", connection, at=at)
     try:
         await services.store.activity.record(entry)
     except StorageUnavailable as error:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from gateway.auth import keys
 from gateway.dashboard.forms import Form
 from gateway.dashboard.visitor import visitor_of
-from gateway.errors import Unknown
+from gateway.errors import UnknownRecord
 
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a field
 SHOWN_ONCE = "shown-once"
@@ -37,11 +37,11 @@ def derived_id(request: Request, form: Form, kind: str, part: str = "") -> str |
 
 
 async def is_created(find: Callable[[str], Awaitable[object]], record_id: str | None) -> bool:
-    """Return whether an earlier submission of the form created its record; `find` raises Unknown if not."""
+    """Return whether an earlier submission of the form created its record; `find` raises UnknownRecord if not."""
     if record_id is None:
         return False
     try:
         await find(record_id)
-    except Unknown:
+    except UnknownRecord:
         return False
     return True

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SignInNeeded, redirect
-from gateway.errors import ApiError, BadRequest, InternalError, NotFound, OperatorError, Unknown
+from gateway.errors import ApiError, BadRequest, InternalError, NotFound, OperatorError, UnknownRecord
 from gateway.web.middleware.errors import api_error
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -49,7 +49,7 @@ class PageErrorMiddleware:
         """Run the application. Mistakes of the visitor, which have no status, become NotFound and BadRequest."""
         try:
             await self._app(scope, receive, send)
-        except Unknown as error:
+        except UnknownRecord as error:
             raise NotFound(str(error)) from None
         except OperatorError as error:
             raise BadRequest(str(error)) from None

@@ -11,14 +11,14 @@ from gateway.dashboard.forms import new_password, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
     SIGN_IN,
+    accounts_of,
     browser_of,
     forget_signed_in,
     keep_signed_in,
     redirect,
-    users_of,
     visitor_or_none,
 )
-from gateway.errors import Duplicate, Invalid, RetryableError, SignInRefused
+from gateway.errors import Duplicate, InvalidInput, RetryableError, SignInRefused
 
 HOME = "dashboard"
 OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
@@ -35,7 +35,7 @@ async def sign_in(request: Request) -> Response:
     """Check the password and start a session."""
     form = await read_form(request)
     try:
-        session = await users_of(request).sign_in(form["email"], form["password"], browser_of(request))
+        session = await accounts_of(request).sign_in.by_password(form["email"], form["password"], browser_of(request))
     except SignInRefused as error:
         return _sign_in_page(request, status=400, problem=str(error), email=form["email"], following=form["next"])
     except RetryableError as error:
@@ -60,23 +60,23 @@ async def sign_out(request: Request) -> Response:
 
 async def show_link(request: Request) -> Response:
     """Ask for a password, or sign in at once by a `visit` link. Raises LinkEnded."""
-    users, secret = users_of(request), request.path_params["secret"]
-    link, user = await users.link(secret)
+    accounts, secret = accounts_of(request), request.path_params["secret"]
+    link, user = await accounts.links.find(secret)
     if link.purpose != "visit":
         return _link_page(request, email=user.email if user else "", is_new=user is None)
-    session = await users.visit(secret, browser_of(request))
+    session = await accounts.sign_in.by_link(secret, browser_of(request))
     return await _signed_in(request, session)
 
 
 async def accept_link(request: Request) -> Response:
     """Set the password and start a session. Raises LinkEnded."""
-    users, secret = users_of(request), request.path_params["secret"]
+    accounts, secret = accounts_of(request), request.path_params["secret"]
     form = await read_form(request)
-    _, user = await users.link(secret)
+    _, user = await accounts.links.find(secret)
     email = user.email if user else form["email"]
     try:
-        session = await users.accept(secret, new_password(form), browser_of(request), email=email)
-    except (Invalid, Duplicate) as error:
+        session = await accounts.sign_in.set_password(secret, new_password(form), browser_of(request), email=email)
+    except (InvalidInput, Duplicate) as error:
         return _link_page(request, status=400, problem=str(error), email=email, is_new=user is None)
     except RetryableError as error:
         headers = dict(error.headers)
@@ -97,7 +97,7 @@ async def _end_present_session(request: Request) -> None:
     """End the session that the browser has already, if any."""
     visitor = visitor_or_none(request)
     if visitor is not None:
-        await users_of(request).end_session(visitor.user, visitor.session.id)
+        await accounts_of(request).sessions.end(visitor.user, visitor.session.id)
 
 
 def _own_path(following: str) -> str:

@@ -7,7 +7,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.auth.users import LONGEST_LIFE, Browser, Users
+from gateway.auth.accounts import Accounts
+from gateway.auth.sessions import Browser
+from gateway.auth.timings import SESSION_LIFE
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, Visitor
 from gateway.web.middleware.authentication import client_address, user_agent
@@ -17,7 +19,7 @@ COOKIE = "__Host-session"
 """The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
 SIGN_IN = "dashboard/sign-in"
 VISITOR_KEY = "gateway.visitor"
-USERS_KEY = "gateway.users"
+ACCOUNTS_KEY = "gateway.accounts"
 LONGEST_NEXT = 500
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -32,23 +34,23 @@ class SignInNeeded(Exception):
 
 
 class VisitorMiddleware:
-    """Finds the visitor by the cookie and puts him and `users` into the scope."""
+    """Finds the visitor by the cookie and puts him and `accounts` into the scope."""
 
-    def __init__(self, app: ASGIApp, *, users: Users) -> None:
+    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
         self._app = app
-        self._users = users
+        self._accounts = accounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         secret = HTTPConnection(scope).cookies.get(COOKIE)
-        scope[USERS_KEY] = self._users
-        scope[VISITOR_KEY] = await self._users.visitor(secret) if secret else None
+        scope[ACCOUNTS_KEY] = self._accounts
+        scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
         await self._app(scope, receive, send)
 
 
-def users_of(request: Request) -> Users:
+def accounts_of(request: Request) -> Accounts:
     """Return what people do about signing in, as the middleware put it into the scope."""
-    users: Users = request.scope[USERS_KEY]
-    return users
+    accounts: Accounts = request.scope[ACCOUNTS_KEY]
+    return accounts
 
 
 def visitor_or_none(request: Request) -> Visitor | None:
@@ -75,9 +77,7 @@ def client_of(request: Request) -> Client:
 
 def actor_of(request: Request) -> Actor:
     """Return the visitor as the activity log names him. Raises SignInNeeded."""
-    browser = browser_of(request)
-    user = visitor_of(request).user
-    return Actor(user.email, browser.address, browser.request_id, user.is_admin)
+    return browser_of(request).actor(visitor_of(request).user)
 
 
 def browser_of(request: Request) -> Browser:
@@ -131,7 +131,7 @@ def redirect(request: Request, path: str) -> RedirectResponse:
 def keep_signed_in(response: Response, secret: str) -> None:
     """Set the session's cookie."""
     response.set_cookie(
-        COOKIE, secret, max_age=int(LONGEST_LIFE.total_seconds()), secure=True, httponly=True, samesite="lax"
+        COOKIE, secret, max_age=int(SESSION_LIFE.total_seconds()), secure=True, httponly=True, samesite="lax"
     )
 
 

@@ -17,7 +17,7 @@ from gateway.errors import (
     ContentTooLarge,
     HeadersTooLarge,
     InternalError,
-    Invalid,
+    InvalidInput,
     MethodNotAllowed,
     NotFound,
     OutcomeUnknown,
@@ -86,7 +86,7 @@ class Tls(NamedTuple):
 
 
 def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
-    """What goes into nginx's `conf.d`. Raises Invalid and SettingsError.
+    """What goes into nginx's `conf.d`. Raises InvalidInput and SettingsError.
 
     `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
     """
@@ -139,26 +139,26 @@ def missing_settings(
 
 
 def checked_name(name: str) -> str:
-    """In small letters. Raises Invalid."""
+    """In small letters. Raises InvalidInput."""
     if len(name) <= LONGEST_NAME and NAME.fullmatch(name.lower()):
         return name.lower()
-    raise Invalid(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
+    raise InvalidInput(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
 
 
 def checked_path(path: str) -> str:
-    """Raises Invalid."""
+    """Raises InvalidInput."""
     if PATH.fullmatch(path):
         return path
-    raise Invalid(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
+    raise InvalidInput(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
 
 
 def checked_upstream(upstream: str) -> str:
-    """An address and a port, IPv6 in brackets. Raises Invalid."""
+    """An address and a port, IPv6 in brackets. Raises InvalidInput."""
     host, _, port = upstream.rpartition(":")
     is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
     if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
         return upstream
-    raise Invalid(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
+    raise InvalidInput(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
 
 
 def _is_ipv6(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 
 STATE_FOLDER = "/var/lib/gateway"
 UNIT_FOLDER = "/etc/systemd/system"
@@ -124,12 +124,12 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unit_files(installation: Installation) -> dict[str, str]:
-    """Text by path. Raises Invalid for a user or path that no unit can name."""
+    """Text by path. Raises InvalidInput for a user or path that no unit can name."""
     if USER_NAME.fullmatch(installation.user) is None:
-        raise Invalid(f"{installation.user!r} is no name of a system user")
+        raise InvalidInput(f"{installation.user!r} is no name of a system user")
     for text in (*installation.program, installation.settings, installation.database_folder):
         if not text.isprintable():
-            raise Invalid(f"{text!r} cannot stand in a unit file")
+            raise InvalidInput(f"{text!r} cannot stand in a unit file")
     return {
         f"{UNIT_FOLDER}/{SERVICE}": service_unit(installation),
         f"{UNIT_FOLDER}/{SOCKET}": socket_unit(installation),

@@ -1,7 +1,7 @@
-"""Airbyte's live list of workspaces and connections, for the operator who maps them.
+"""Discover the workspaces and connections that Airbyte has, for the operator who maps them.
 
-Reading it takes a call for every twenty connections, so it is done in the background, at most once a minute, and a
-page shows what is known. What it tells of mapped connections is remembered: their status, and that one has vanished.
+Reading a list takes a call for every twenty connections, so it is done in the background, at most once a minute, and a
+page shows what is known. What it says about mapped connections is stored: their status, and that one has vanished.
 """
 
 import asyncio
@@ -15,16 +15,15 @@ from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.errors import UpstreamError, UpstreamRefused
 from gateway.models import DEPRECATED
 from gateway.provisioning.mapping import connector_type_from
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.refusals import NOT_FOUND
 from gateway.times import Clock, format_time
 from gateway.validation import is_uuid
 
-FRESH_SECONDS = 60.0
-WAIT_SECONDS = 2.0
-"""How long a page waits for a reading; then it shows what is known."""
 MOST_LISTINGS = 32
+"""Lists kept, of workspaces that were looked at last."""
 MOST_MISSING = 100
 """How many mapped connections that are missing from a list are asked for one by one."""
 WORKSPACES = "workspaces"
@@ -40,7 +39,7 @@ class UpstreamWorkspace(msgspec.Struct, frozen=True):
 
 
 class UpstreamConnection(msgspec.Struct, frozen=True):
-    """A connection of Airbyte's. `connector_type` is empty while it is not known."""
+    """A connection of Airbyte's. `connector_type` is empty while it is unknown."""
 
     id: str
     name: str
@@ -49,7 +48,10 @@ class UpstreamConnection(msgspec.Struct, frozen=True):
 
 
 class Listing(Generic[Row]):
-    """What Airbyte has, as far as it has told: all of it, as it was at `read_at`, or a part when that is None."""
+    """What Airbyte has, by name, as it was at `read_at`. Before the first reading has ended that is None.
+
+    `problem` is why the last reading failed, or empty.
+    """
 
     def __init__(self) -> None:
         self.rows: Sequence[Row] = ()
@@ -61,40 +63,48 @@ class Listing(Generic[Row]):
 
 
 class Discovery:
-    """Nothing is read when nobody looks."""
+    """Lists of Airbyte's workspaces and connections. Nothing is read unless somebody asks."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, airbyte: Airbyte, clock: Clock, *, timings: DiscoveryTimings | None = None
+    ) -> None:
         self._connections = store.connections
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
+        self._timings = timings or DiscoveryTimings()
         self._flights: SingleFlight[str, None] = SingleFlight()
         self._workspaces: Listing[UpstreamWorkspace] = Listing()
         self._listings: LRUCache[str, Listing[UpstreamConnection]] = LRUCache(MOST_LISTINGS)
 
-    async def workspaces(self, *, again: bool = False) -> Listing[UpstreamWorkspace]:
-        """By name. `again`: even if they were read just now."""
+    async def workspaces(self, *, force: bool = False) -> Listing[UpstreamWorkspace]:
+        """Return the workspaces by name. `force` reads them again."""
         listing = self._workspaces
-        await self._refresh(WORKSPACES, listing, lambda: self._read_workspaces(listing), again=again)
+        await self._refresh(WORKSPACES, listing, lambda: self._read_workspaces(listing), force=force)
         return listing
 
-    async def connections(self, workspace_id: str, *, again: bool = False) -> Listing[UpstreamConnection]:
-        """Those of one workspace that Airbyte has not deleted, by name. `workspace_id` is one that Airbyte told."""
+    async def connections(self, workspace_id: str, *, force: bool = False) -> Listing[UpstreamConnection]:
+        """Return the workspace's connections that Airbyte has not deleted, by name. `force` reads them again.
+
+        `workspace_id` must be one that Airbyte named: it becomes a part of an address.
+        """
         listing = self._listings.get(workspace_id) or Listing()
         self._listings[workspace_id] = listing
-        await self._refresh(workspace_id, listing, lambda: self._read_connections(workspace_id, listing), again=again)
+        await self._refresh(workspace_id, listing, lambda: self._read_connections(workspace_id, listing), force=force)
         return listing
 
     async def close(self) -> None:
+        """Cancel readings that are under way."""
         await self._flights.close(cancel=True)
 
     async def _refresh(
-        self, key: str, listing: Listing[Row], read: Callable[[], Awaitable[Sequence[Row]]], *, again: bool
+        self, key: str, listing: Listing[Row], read: Callable[[], Awaitable[Sequence[Row]]], *, force: bool
     ) -> None:
-        if not again and self._clock.monotonic() < listing.fresh_until:
+        """Start a reading unless the list is fresh, or join the one under way, and wait as long as a page may."""
+        if not force and self._clock.monotonic() < listing.fresh_until:
             return
         flight = self._flights.start(key, lambda: self._read(listing, read))
-        await asyncio.wait({flight}, timeout=WAIT_SECONDS)
+        await asyncio.wait({flight}, timeout=self._timings.page_wait)
         if flight.done() and not flight.cancelled():
             flight.result()
 
@@ -103,7 +113,7 @@ class Discovery:
         try:
             listing.rows = await read()
             listing.read_at = format_time(self._clock.now())
-            listing.fresh_until = self._clock.monotonic() + FRESH_SECONDS
+            listing.fresh_until = self._clock.monotonic() + self._timings.fresh
             listing.problem = ""
         except UpstreamError as error:
             listing.problem = error.message
@@ -130,7 +140,7 @@ class Discovery:
         async for record in self._airbyte.all_connections(workspace_id):
             records.append(record)
             listing.read_so_far = len(records)
-        await self._remember(workspace_id, records)
+        await self._store_statuses(workspace_id, records)
         types = await self._connector_types(workspace_id)
         records.sort(key=lambda record: (record.name.casefold(), record.connection_id))
         return [
@@ -139,7 +149,7 @@ class Discovery:
         ]
 
     async def _connector_types(self, workspace_id: str) -> dict[str, str]:
-        """By source. What Airbyte does not tell now, the operator fills in."""
+        """Return `{source id: connector type}`. What Airbyte does not say now, the operator fills in."""
         types: dict[str, str] = {}
         offset = 0
         try:
@@ -150,19 +160,19 @@ class Discovery:
             return types
         return types
 
-    async def _remember(self, workspace_id: str, records: Sequence[ConnectionRecord]) -> None:
-        """The status of each mapped connection of the workspace, whether it is in the list or not."""
-        told = {record.connection_id: record.status for record in records}
+    async def _store_statuses(self, workspace_id: str, records: Sequence[ConnectionRecord]) -> None:
+        """Store the status of each mapped connection of the workspace, whether it is in the list or not."""
+        listed = {record.connection_id: record.status for record in records}
         mapped = {row.airbyte_id: row for row in await self._connections.all() if row.airbyte_id is not None}
-        missing = [key for key, row in mapped.items() if key not in told and row.workspace_id == workspace_id]
-        statuses = [(key, told[key]) for key in mapped if key in told]
+        missing = [key for key, row in mapped.items() if key not in listed and row.workspace_id == workspace_id]
+        statuses = [(key, listed[key]) for key in mapped if key in listed]
         statuses += [(key, await self._status_of(key, mapped[key].status)) for key in missing[:MOST_MISSING]]
         await self._last_syncs.record_statuses(
             statuses, checked_at=format_time(self._clock.now()), workspace_id=workspace_id
         )
 
     async def _status_of(self, airbyte_id: str, known: str) -> str:
-        """Of a connection that was missing from a list, which proves nothing; `known` when Airbyte does not tell."""
+        """Ask for a connection that was missing from a list, which proves nothing; `known` if Airbyte does not say."""
         try:
             return (await self._airbyte.connection(airbyte_id)).status
         except UpstreamRefused as refusal:

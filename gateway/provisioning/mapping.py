@@ -4,7 +4,7 @@ import msgspec
 
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
-from gateway.errors import Duplicate, Unknown, UpstreamError, UpstreamRefused
+from gateway.errors import Duplicate, UnknownRecord, UpstreamError, UpstreamRefused
 from gateway.models import PENDING, Connection
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -16,6 +16,13 @@ ARROWS = (" → ", " -> ", " <> ")
 """Airbyte names connections `source → destination`; a client should not read the second half."""
 
 
+class Mapped(msgspec.Struct, frozen=True):
+    """A connection as it was mapped, and a warning if Airbyte could not be asked about it."""
+
+    connection: Connection
+    warning: str | None = None
+
+
 class ConnectionMapping:
     """Asks Airbyte about connections that are to be mapped, or just were. Writes nothing but last syncs."""
 
@@ -25,11 +32,10 @@ class ConnectionMapping:
         self._backfill = backfill
         self._clock = clock
 
-    async def mapped(self, connection: Connection, airbyte_id: str) -> tuple[Connection, str]:
-        """The connection as mapped to `airbyte_id`, and a warning, empty if there is nothing to warn of.
+    async def map(self, connection: Connection, airbyte_id: str) -> Mapped:
+        """Return the connection as mapped to `airbyte_id`. Raises InvalidInput, UnknownRecord, Duplicate.
 
-        Raises Invalid, Unknown, Duplicate. An Airbyte that cannot be asked right now hinders nobody: the mapping
-        is to be kept and looked at as soon as it can be.
+        An Airbyte that cannot be asked now is only a warning: the mapping is checked as soon as it answers.
         """
         airbyte_id = validation.uuid("the Airbyte id", airbyte_id)
         if airbyte_id in await self._store.connections.mapped_airbyte_ids() - {connection.airbyte_id}:
@@ -37,14 +43,14 @@ class ConnectionMapping:
         try:
             record = await self._airbyte.connection(airbyte_id)
         except UpstreamRefused as refusal:
-            raise Unknown(f"Airbyte has no connection {airbyte_id} ({refusal.detail})") from refusal
+            raise UnknownRecord(f"Airbyte has no connection {airbyte_id} ({refusal.detail})") from refusal
         except UpstreamError as error:
             warning = f"Airbyte could not be asked ({error.message}: {error.detail}); mapped unchecked"
-            return _with_mapping(connection, airbyte_id), warning
-        return _with_mapping(connection, airbyte_id, record, checked_at=self._now()), ""
+            return Mapped(_with_mapping(connection, airbyte_id), warning)
+        return Mapped(_with_mapping(connection, airbyte_id, record, checked_at=self._now()))
 
-    async def taken_over(self, record: ConnectionRecord, *, connection_id: str, client_id: int) -> Connection:
-        """A connection of the client's that is mapped to Airbyte's and named after it. Raises UpstreamError."""
+    async def connection_for(self, record: ConnectionRecord, *, connection_id: str, client_id: int) -> Connection:
+        """Return a new connection of the client's, mapped to Airbyte's and named after it. Raises UpstreamError."""
         source_type = await self._airbyte.source_type(record.source_id)
         connection = Connection(
             id=connection_id,
@@ -57,7 +63,7 @@ class ConnectionMapping:
         return _with_mapping(connection, record.connection_id, record, checked_at=self._now())
 
     async def backfill(self, connection: Connection) -> None:
-        """The newest sync, if Airbyte can tell it now; otherwise the gateway asks when somebody reads."""
+        """Store the newest sync, if Airbyte can tell it now; otherwise the gateway asks when somebody reads."""
         if connection.workspace_id is not None:
             try:
                 await self._backfill.run_one(connection)
@@ -85,12 +91,12 @@ def _with_mapping(
 
 
 def connector_type_from(source_type: str) -> str:
-    """Airbyte's word for the source, if it is fit for a connector type."""
+    """Return Airbyte's word for the source if it is fit for a connector type, else CUSTOM."""
     return source_type if validation.SLUG.fullmatch(source_type) else CUSTOM
 
 
 def label_from(name: str) -> str:
-    """The source's half of an Airbyte connection's name, fit for a label."""
+    """Return the source's half of an Airbyte connection's name, fit for a label."""
     for arrow in ARROWS:
         name = name.partition(arrow)[0]
     printable = "".join(character if character.isprintable() else " " for character in name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection, User
 from gateway.store.database import Row, Transaction
 from gateway.store.tables import activity
@@ -107,14 +107,14 @@ class Changes:
         await self._record(slug, entry)
 
     async def remove_user(self, slug: str | None, user: User, entry: ActivityEntry) -> None:
-        """Remove the user. Raises Invalid when nobody would be left who can sign in as an admin."""
+        """Remove the user. Raises InvalidInput when nobody would be left who can sign in as an admin."""
         await self._run("DELETE FROM users WHERE id = :id", id=user.id)
         if (
             user.is_admin
             and user.has_password
             and not await self._run("SELECT 1 FROM users WHERE client_id IS NULL AND password_hash IS NOT NULL LIMIT 1")
         ):
-            raise Invalid(f"{user.email} is the last admin who can sign in: nothing was changed")
+            raise InvalidInput(f"{user.email} is the last admin who can sign in: nothing was changed")
         await self._record(slug, entry)
 
     async def update_key(self, slug: str, key: ApiKey, entry: ActivityEntry) -> None:

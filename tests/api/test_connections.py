@@ -31,7 +31,7 @@ async def test_lists_all_of_the_client_s_own_oldest_first(world: World) -> None:
 
 async def test_a_connection_without_mapping_is_pending(world: World) -> None:
     key = await world.client_with_key()
-    await world.provisioning.add_connection("acme", connector_type="stripe", label="Later", airbyte_id=None)
+    await world.services.connections.add("acme", connector_type="stripe", label="Later", airbyte_id=None)
 
     answer = await world.http.get("/api/v1/connections", headers=bearer(key))
 

@@ -137,9 +137,9 @@ async def test_a_bad_parameter_is_named_and_airbyte_is_not_asked(world: World, q
 
 async def test_a_connection_without_mapping_says_so(world: World) -> None:
     key = await world.client_with_key()
-    connection, _ = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Later", airbyte_id=None
-    )
+    connection = (
+        await world.services.connections.add("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    ).connection
 
     answer = await world.http.get(f"/api/v1/connections/{connection.id}/jobs", headers=bearer(key))
 

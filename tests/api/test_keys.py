@@ -40,7 +40,7 @@ async def test_a_key_of_either_scope_ends_itself_and_the_next_request_is_refused
 async def test_only_this_key_ends_and_its_successor_lives_on(world: World) -> None:
     key = await world.client_with_key()
     other = await world.key()
-    successor = await world.provisioning.rotate_key(key.record.id, overlap="24h")
+    successor = await world.services.keys.rotate(key.record.id, overlap="24h")
 
     await world.http.post(REVOKE, headers=bearer(key))
 
@@ -108,7 +108,7 @@ async def test_many_at_once_end_it_once_and_are_told_the_same(world: World) -> N
 async def test_a_key_that_was_removed_meanwhile_is_unknown(world: World) -> None:
     key = await world.client_with_key()
     principal = await world.services.store.api_keys.principal(digest(key.text))
-    await world.provisioning.remove_client("acme")
+    await world.services.clients.remove("acme")
     scope = {"type": "http", "headers": [], "app": world.app, "client": ("127.0.0.1", 1)}
     scope |= {PRINCIPAL_KEY: principal, SCOPE_KEY: RequestContext("0" * 16)}
 

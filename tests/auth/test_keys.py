@@ -4,7 +4,6 @@ import hashlib
 import re
 from itertools import cycle
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,25 +81,26 @@ def test_every_minted_key_is_well_formed_and_matches_the_published_pattern(body:
     assert len(key) == 41
 
 
-@pytest.mark.parametrize("position", range(5, 41))
-def test_a_key_with_one_wrong_character_is_refused_by_its_checksum(position: int) -> None:
-    typos = {KEY[:position] + character + KEY[position + 1 :] for character in BASE62} - {KEY}
+def test_a_key_with_one_wrong_character_is_refused_by_its_checksum() -> None:
+    typos = {KEY[:position] + character + KEY[position + 1 :] for position in range(5, 41) for character in BASE62} - {
+        KEY
+    }
 
-    assert len(typos) == 61
+    assert len(typos) == 36 * 61
     assert [typo for typo in typos if keys.is_well_formed(typo)] == []
 
 
-@pytest.mark.parametrize("position", range(5, 40))
-def test_a_key_with_two_neighbours_swapped_is_refused_by_its_checksum(position: int) -> None:
-    swapped = KEY[:position] + KEY[position + 1] + KEY[position] + KEY[position + 2 :]
+def test_a_key_with_two_neighbours_swapped_is_refused_by_its_checksum() -> None:
+    swapped = {
+        KEY[:position] + KEY[position + 1] + KEY[position] + KEY[position + 2 :] for position in range(5, 40)
+    } - {KEY}
 
-    assert swapped != KEY
-    assert not keys.is_well_formed(swapped)
+    assert len(swapped) == 35
+    assert [key for key in swapped if keys.is_well_formed(key)] == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_what_has_not_the_shape_of_a_key_is_refused() -> None:
+    shapes = [
         "",
         "smrt_",
         KEY[:-1],
@@ -114,10 +114,9 @@ def test_a_key_with_two_neighbours_swapped_is_refused_by_its_checksum(position: 
         KEY.replace("1", "١"),
         KEY.replace("N", "\x00"),
         "smrt_" + "0" * 10_000,
-    ],
-)
-def test_what_has_not_the_shape_of_a_key_is_refused(text: str) -> None:
-    assert not keys.is_well_formed(text)
+    ]
+
+    assert [shape for shape in shapes if keys.is_well_formed(shape)] == []
 
 
 def test_scanners_find_a_key_inside_other_text() -> None:
@@ -133,18 +132,18 @@ def test_what_is_shown_of_a_key_is_its_prefix_and_four_characters() -> None:
     assert keys.display_start(KEY) == "smrt_abcd…"
 
 
-@pytest.mark.parametrize(
-    ("expires_at", "is_expired"),
-    [
-        (None, False),
-        ("2026-04-01T03:00:00.001Z", False),
-        ("2026-04-01T03:00:00.000Z", True),
-        ("2026-04-01T02:59:59.999Z", True),
-    ],
-)
-def test_a_key_is_expired_from_the_moment_it_names(expires_at: str | None, is_expired: bool) -> None:
-    principal = Principal(
-        client=CLIENT, key_id="key_1", scope="full", expires_at=None if expires_at is None else parse_time(expires_at)
-    )
+def test_a_key_is_expired_from_the_moment_it_names() -> None:
+    moments = {
+        None: False,
+        "2026-04-01T03:00:00.001Z": False,
+        "2026-04-01T03:00:00.000Z": True,
+        "2026-04-01T02:59:59.999Z": True,
+    }
+    now = parse_time("2026-04-01T03:00:00.000Z")
 
-    assert keys.is_expired(principal, parse_time("2026-04-01T03:00:00.000Z")) is is_expired
+    assert {moment: keys.is_expired(principal_until(moment), now) for moment in moments} == moments
+
+
+def principal_until(expires_at: str | None) -> Principal:
+    ends = None if expires_at is None else parse_time(expires_at)
+    return Principal(client=CLIENT, key_id="key_1", scope="full", expires_at=ends)

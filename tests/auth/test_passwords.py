@@ -8,7 +8,7 @@ from time import process_time
 import pytest
 
 from gateway.auth.passwords import JUDGED, LONGEST, MOST_WAITING, SHORTEST, Passwords
-from gateway.errors import Invalid, Overloaded
+from gateway.errors import InvalidInput, Overloaded
 
 GOOD = "seven quiet herons under granite"
 PERSONAL = ["ann.summer@acme.example"]
@@ -59,7 +59,7 @@ async def test_a_hash_is_argon2id_of_the_recommended_cost_and_never_the_same(pas
     ],
 )
 async def test_short_long_common_and_personal_passwords_are_refused(passwords: Passwords, password: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInput):
         await passwords.hash(password, personal=PERSONAL)
 
 
@@ -95,7 +95,7 @@ async def test_judging_the_most_laborious_password_is_soon_over(passwords: Passw
         repeated = islice(symbols * 20, offset, offset + LONGEST)
         try:
             await passwords.hash("".join(repeated), personal=["@".join([LETTER_LIKE] * 5)])
-        except Invalid:
+        except InvalidInput:
             continue
 
     # Some ten estimates; of the whole password, one alone would take longer.

@@ -49,7 +49,7 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def file(filled: Cli) -> Path:
-    path = filled.folder / "map.toml"
+    path = filled.folder / "manifest.toml"
     filled.ok("export", str(path))
     return path
 
@@ -288,4 +288,4 @@ def test_an_export_replaces_only_exports(filled: Cli, file: Path) -> None:
 
     assert refusal == f"{filled.settings}: not written by gateway export; nothing was changed"
     assert filled.settings.read_text() == settings
-    assert {path.name for path in filled.folder.iterdir()} == {"settings.toml", "gateway.db", "map.toml"}
+    assert {path.name for path in filled.folder.iterdir()} == {"settings.toml", "gateway.db", "manifest.toml"}

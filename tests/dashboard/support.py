@@ -6,8 +6,8 @@ import secrets
 
 import httpx2
 
+from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.auth.users import Users
 from gateway.dashboard.visitor import COOKIE
 from gateway.models import COMMAND_LINE, User
 from tests.support import World
@@ -17,9 +17,9 @@ HEADERS = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 HOST = "gateway.example"
 
 
-def users_of(world: World) -> Users:
+def accounts_of(world: World) -> Accounts:
     """As the command line has them."""
-    return Users(world.services.store, Passwords(), world.clock, secrets.choice)
+    return build_accounts(world.services.store, Passwords(), world.clock, secrets.choice)
 
 
 def browser(world: World, address: str = "127.0.0.1") -> httpx2.AsyncClient:
@@ -30,7 +30,7 @@ def browser(world: World, address: str = "127.0.0.1") -> httpx2.AsyncClient:
 
 async def invited(world: World, client_slug: str | None, email: str) -> tuple[User, str]:
     """A new member of the client, or admin, and the path of the link to set a password with."""
-    user, secret = await users_of(world).invite(email, client_slug, by=COMMAND_LINE)
+    user, secret = await accounts_of(world).users.invite(email, client_slug, by=COMMAND_LINE)
     return user, f"/dashboard/link/{secret}"
 
 

@@ -6,12 +6,12 @@ import pytest
 from tests.dashboard.support import (
     HOST,
     PASSWORD,
+    accounts_of,
     browser,
     followed,
     give_session,
     session_of,
     signed_in,
-    users_of,
     words,
 )
 from tests.support import World
@@ -51,7 +51,7 @@ async def change(
 async def session_ids(world: World, email: str = MEMBER) -> list[str]:
     """Last seen first."""
     user = await world.services.store.users.by_email(email)
-    return [session.id for session in await users_of(world).sessions(user)]
+    return [session.id for session in await accounts_of(world).sessions.of_user(user)]
 
 
 async def test_a_changed_password_signs_out_everywhere_else(world: World, member: httpx2.AsyncClient) -> None:

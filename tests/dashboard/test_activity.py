@@ -24,7 +24,7 @@ ACTION = re.compile(r'"((?:client|connection|key|sync|user)\.(?!html")[a-z-]+)"'
 
 @pytest.fixture
 async def member(world: World) -> httpx2.AsyncClient:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     return await signed_in(world, "acme", ANN.name)
 
 
@@ -112,7 +112,7 @@ async def test_a_member_who_was_removed_is_still_named(world: World, member: htt
 
 
 async def test_a_client_is_told_nothing_of_others(world: World, member: httpx2.AsyncClient) -> None:
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     await record(world, Actor("eve@other.example"), "key.create", "smrt_eeee… (theirs)", client_id=2)
     await record(world, ROOT, "user.invite", "nobody's", client_id=None)
 
@@ -123,10 +123,10 @@ async def test_a_client_is_told_nothing_of_others(world: World, member: httpx2.A
 
 
 async def test_the_operator_sees_every_client_or_one(world: World, member: httpx2.AsyncClient) -> None:
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
-    await world.provisioning.add_client(slug="gone", name="Gone", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="gone", name="Gone", plan="free")
     await record(world, Actor("eve@other.example", "192.0.2.2"), "key.create", "smrt_eeee… (theirs)", client_id=2)
-    await world.provisioning.remove_client("gone")
+    await world.services.clients.remove("gone")
     admin = await signed_in(world, None, ROOT.name)
 
     everything = await admin.get(ADMIN_ACTIVITY)

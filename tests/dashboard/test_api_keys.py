@@ -26,7 +26,7 @@ XSS = '<script>alert("1")</script>'
 @pytest.fixture
 async def ann(world: World) -> httpx2.AsyncClient:
     """The browser of a member of acme."""
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     return await signed_in(world, "acme", "ann@acme.example")
 
 
@@ -89,7 +89,7 @@ async def test_the_secret_is_in_no_log_no_table_and_no_address(tmp_path: Path) -
     log = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     configure_log(level="debug", style="json", stream=log)
     async with running_gateway(tmp_path) as world:
-        await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+        await world.services.clients.add(slug="acme", name="Acme", plan="free")
         ann = await signed_in(world, "acme")
         created = await create(ann)
         (key,) = await keys(world)
@@ -330,7 +330,7 @@ async def test_many_keys_are_paged_and_searched(world: World, ann: httpx2.AsyncC
 async def test_only_the_newest_of_many_ended_keys_are_shown(world: World, ann: httpx2.AsyncClient) -> None:
     await world.key()
     for _ in range(MOST_ENDED_SHOWN + 1):
-        await world.provisioning.revoke_key((await world.key()).record.id)
+        await world.services.keys.revoke((await world.key()).record.id)
 
     page = await ann.get(KEYS)
 
@@ -359,7 +359,7 @@ async def test_another_client_s_key_is_answered_like_one_that_never_was(
 
 
 async def test_a_member_makes_keys_for_his_own_client_only(world: World, ann: httpx2.AsyncClient) -> None:
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
 
     await create(ann, client="other", client_id="2", slug="other")
 

@@ -19,7 +19,7 @@ NASTY = "<script>alert(1)</script> \u202eevil\u200b " + "long" * 30
 
 @pytest.fixture
 async def member(world: World) -> httpx2.AsyncClient:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     return await signed_in(world, "acme")
 
 
@@ -81,7 +81,7 @@ async def activity(world: World) -> list[tuple[str, str, str]]:
 async def test_another_client_s_connection_is_answered_like_one_that_never_was(
     world: World, member: httpx2.AsyncClient, method: str
 ) -> None:
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     ours, _ = await world.mapped_connection("other")
     world.sandbox.requests.clear()
     suffix = "/sync" if method == "POST" else ""
@@ -362,9 +362,9 @@ async def test_a_connection_that_airbyte_has_lost_is_explained(world: World, mem
 
 
 async def test_without_mapping_there_is_nothing_to_start(world: World, member: httpx2.AsyncClient) -> None:
-    connection, _ = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Shop", airbyte_id=None
-    )
+    connection = (
+        await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None)
+    ).connection
 
     page = await seen(member, path_of(connection.id))
     refused = await trigger(member, connection.id)

@@ -5,7 +5,7 @@ import pytest
 from gateway.dashboard.app import routes
 from gateway.dashboard.visitor import COOKIE
 from gateway.models import COMMAND_LINE
-from tests.dashboard.support import HOST, browser, session_of, signed_in, users_of
+from tests.dashboard.support import HOST, accounts_of, browser, session_of, signed_in
 from tests.support import World
 
 OWN = f"https://{HOST}"
@@ -99,13 +99,13 @@ async def test_nobody_is_signed_out_or_in_from_outside(world: World) -> None:
     visitor = await signed_in(world, "acme")
     foreign = {"Sec-Fetch-Site": "cross-site"}
     await visitor.post("/dashboard/sign-out", headers=foreign)
-    assert await users_of(world).visitor(session_of(visitor))
+    assert await accounts_of(world).sessions.visitor(session_of(visitor))
 
     user = await world.services.store.users.by_email(MEMBER)
-    link = await users_of(world).reset(user, by=COMMAND_LINE)
+    link = await accounts_of(world).users.reset(user, by=COMMAND_LINE)
     refused = await browser(world).post(f"/dashboard/link/{link}", headers=foreign)
     assert refused.status_code == 403
-    assert await users_of(world).link(link)
+    assert await accounts_of(world).links.find(link)
 
 
 async def test_the_api_takes_its_calls_from_anywhere(world: World) -> None:

@@ -10,7 +10,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from gateway.dashboard.forms import FORM_TYPE, MAX_FIELDS, MAX_FORM_BYTES, Form, new_password, read_form
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -124,5 +124,5 @@ def test_a_field_that_was_not_sent_is_empty() -> None:
 
 def test_a_new_password_is_typed_twice() -> None:
     assert new_password(Form(password=" a ", again=" a ")) == " a "
-    with pytest.raises(Invalid, match="the two passwords differ"):
+    with pytest.raises(InvalidInput, match="the two passwords differ"):
         new_password(Form(password="a", again="a "))

@@ -28,7 +28,7 @@ SHOWN_ONCE = "It was shown once and cannot be shown again"
 
 @pytest.fixture(autouse=True)
 async def acme(world: World) -> None:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
 
 
 async def token_in(visitor: httpx2.AsyncClient, page: str) -> str:
@@ -173,7 +173,7 @@ async def test_a_restart_between_changes_nothing(world: World) -> None:
     transport = in_process_transport(world.sandbox.app)
     services = build_services(world.services.settings, world.clock, transport=transport)
     app = create_app(services)
-    next_process = World(world.clock, world.sandbox, services, app, services.provisioning, world.http)
+    next_process = World(world.clock, world.sandbox, services, app, world.http)
 
     async with app.router.lifespan_context(app):
         same_visitor = browser(next_process)

@@ -19,7 +19,7 @@ NASTY = "<script>alert(1)</script> \u202eevil\u200b " + "long" * 30
 
 @pytest.fixture
 async def member(world: World) -> httpx2.AsyncClient:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     return await signed_in(world, "acme")
 
 
@@ -253,7 +253,7 @@ async def test_only_what_is_shown_is_asked_about(world: World, member: httpx2.As
 
 
 async def test_another_client_s_connections_are_nowhere(world: World, member: httpx2.AsyncClient) -> None:
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     ours, theirs = await a_connection(world, "other")
 
     page = await seen(member, f"/dashboard?q={ours}")

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.dashboard.page_errors import MESSAGES, PageErrorMiddleware
 from gateway.dashboard.visitor import SignInNeeded
-from gateway.errors import Invalid, LinkEnded, NotFound, Overloaded, StorageUnavailable, Unknown
+from gateway.errors import InvalidInput, LinkEnded, NotFound, Overloaded, StorageUnavailable, UnknownRecord
 from gateway.telemetry.log import configure_log
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
@@ -45,8 +45,8 @@ def serving(world: World, pages: PageErrorMiddleware) -> httpx2.AsyncClient:
 
 CASES = [
     (NotFound(), 404, "Not found"),
-    (Unknown("there is no user 'x'"), 404, "there is no user 'x'"),
-    (Invalid("a rate is REQUESTS/SECONDS"), 400, "a rate is REQUESTS/SECONDS"),
+    (UnknownRecord("there is no user 'x'"), 404, "there is no user 'x'"),
+    (InvalidInput("a rate is REQUESTS/SECONDS"), 400, "a rate is REQUESTS/SECONDS"),
     (LinkEnded(), 400, "This link has been used or has expired. Ask for a new one."),
     (StorageUnavailable(detail="disk full"), 503, "Storage is unavailable"),
     (Overloaded(retry_after=7), 503, "Service is busy"),

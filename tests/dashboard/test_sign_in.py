@@ -14,13 +14,13 @@ from tests.dashboard.support import (
     HOST,
     PASSWORD,
     accept_invitation,
+    accounts_of,
     browser,
     followed,
     give_session,
     invited,
     session_of,
     signed_in,
-    users_of,
     words,
 )
 from tests.support import World
@@ -313,10 +313,10 @@ async def test_every_link_that_leads_nowhere_says_the_same(world: World) -> None
     _, used = await invited(world, "acme", MEMBER)
     await accept_invitation(browser(world), used)
     user, replaced = await invited(world, "acme", "bob@acme.example")
-    await users_of(world).visit_link(user)
+    await accounts_of(world).links.to_visit(user)
     await world.client_with_key("gone")
     _, disabled = await invited(world, "gone", "carl@gone.example")
-    await world.provisioning.disable_client("gone")
+    await world.services.clients.disable("gone")
     visitor = browser(world)
 
     pages = [words(await visitor.get(link)) for link in (used, replaced, disabled, "/dashboard/link/unknown")]
@@ -366,14 +366,14 @@ async def test_a_password_set_by_a_link_ends_the_session_of_whoever_used_the_bro
     _, link = await invited(world, "acme", "bob@acme.example")
     await accept_invitation(visitor, link)
 
-    assert await users_of(world).visitor(old) is None
-    now = await users_of(world).visitor(session_of(visitor))
+    assert await accounts_of(world).sessions.visitor(old) is None
+    now = await accounts_of(world).sessions.visitor(session_of(visitor))
     assert now
     assert now.user.email == "bob@acme.example"
 
 
 async def test_the_first_admin_gives_his_address(world: World) -> None:
-    secret = await users_of(world).first_admin_link()
+    secret = await accounts_of(world).links.to_become_first_admin()
     link = f"/dashboard/link/{secret}"
     visitor = browser(world)
     assert "Set up the first admin" in words(await visitor.get(link))
@@ -388,7 +388,7 @@ async def test_the_first_admin_gives_his_address(world: World) -> None:
 
 
 async def test_the_first_admins_link_is_over_once_an_admin_is_invited(world: World) -> None:
-    secret = await users_of(world).first_admin_link()
+    secret = await accounts_of(world).links.to_become_first_admin()
     await invited(world, None, ADMIN)
 
     assert (await browser(world).get(f"/dashboard/link/{secret}")).status_code == 400
@@ -398,12 +398,12 @@ async def test_a_link_to_look_around_signs_in_at_once(world: World) -> None:
     visitor = await a_member(world)
     old = session_of(visitor)
     user, _ = await invited(world, "acme", "bob@acme.example")
-    link = await users_of(world).visit_link(user)
+    link = await accounts_of(world).links.to_visit(user)
 
     await visitor.get(f"/dashboard/link/{link}")
 
     assert "bob@acme.example" in words(await visitor.get(ACCOUNT))
-    assert await users_of(world).visitor(old) is None
+    assert await accounts_of(world).sessions.visitor(old) is None
     set_one = await browser(world).post(f"/dashboard/link/{link}", data={"password": PASSWORD, "again": PASSWORD})
     assert set_one.status_code == 400
 

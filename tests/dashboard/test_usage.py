@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from gateway.models import ApiKey
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from tests.dashboard.support import rows_of, signed_in
 from tests.support import NEVER_OURS, World, bearer
 
@@ -60,7 +60,7 @@ async def test_each_key_is_listed_with_its_figures_and_its_limit(world: World) -
 
 async def test_a_client_s_own_limit_holds_for_its_keys(world: World) -> None:
     await world.client_with_key()
-    await world.provisioning.update_client("acme", name="Acme", plan="free", rate="600/3600")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="600/3600")
 
     page = await usage_page(world, await signed_in(world, "acme"))
 
@@ -104,7 +104,7 @@ async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) 
     await call(world, used)
     await world.services.store.usage.flush()
     for key in (used, unused):
-        await world.provisioning.revoke_key(key.record.id)
+        await world.services.keys.revoke(key.record.id)
     ann = await signed_in(world, "acme")
 
     page = await usage_page(world, ann)
@@ -120,7 +120,7 @@ async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) 
     ],
 )
 async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool, sentences: list[str]) -> None:
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     if has_key:
         await world.key()
 

@@ -8,7 +8,7 @@ from gateway.airbyte import Deadlines
 from gateway.app import MAX_BODY_BYTES
 from gateway.auth.keys import PREFIX
 from gateway.deployment.nginx import Tls, missing_settings, nginx_config
-from gateway.errors import Invalid, SettingsError
+from gateway.errors import InvalidInput, SettingsError
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
@@ -174,7 +174,7 @@ def test_any_free_port_is_refused() -> None:
     ],
 )
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(Invalid, match=r"^['\"].*['\"] is no host name such as .*$"):
+    with pytest.raises(InvalidInput, match=r"^['\"].*['\"] is no host name such as .*$"):
         nginx_config(server_settings(), name)
 
 
@@ -192,7 +192,7 @@ def test_names_are_in_small_letters() -> None:
 )
 def test_a_path_that_nginx_would_read_differently_is_refused(path: str) -> None:
     for tls in (Tls(path, TLS.key), Tls(TLS.certificate, path)):
-        with pytest.raises(Invalid, match=r"^['\"].*['\"] is no absolute path"):
+        with pytest.raises(InvalidInput, match=r"^['\"].*['\"] is no absolute path"):
             nginx_config(server_settings(), NAME, tls)
 
 
@@ -255,7 +255,7 @@ def test_one_gateway_elsewhere_is_never_left_out() -> None:
     ["", "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "::1:8080", "[::1", "a b:1", "a;b:1", "a:٣"],
 )
 def test_what_is_no_place_of_a_gateway_is_refused(upstream: str) -> None:
-    with pytest.raises(Invalid, match="HOST:PORT"):
+    with pytest.raises(InvalidInput, match="HOST:PORT"):
         nginx_config(server_settings(), NAME, None, [upstream])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.deployment.systemd import Credential, Installation, service_unit, socket_unit, unit_files
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.web.server.server import (
     DRAIN_SECONDS,
     GRACE_SECONDS,
@@ -130,5 +130,5 @@ def test_the_socket_listens_where_the_settings_say() -> None:
     ],
 )
 def test_what_no_unit_can_name_is_refused(installation: Installation) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInput):
         unit_files(installation)

@@ -15,7 +15,9 @@ async def findings(world: World) -> list[Finding]:
 async def test_connections_without_mapping_are_a_warning_with_the_command_that_mends_it(world: World) -> None:
     await world.client_with_key()
     ids = [
-        (await world.provisioning.add_connection("acme", connector_type="shopify", label="Shop", airbyte_id=None))[0].id
+        (
+            await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None)
+        ).connection.id
         for _ in range(6)
     ]
 

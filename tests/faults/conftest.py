@@ -1,7 +1,6 @@
 """The real gateway with its real network transport, in front of a fault server on 127.0.0.1."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import uvloop
 
 from gateway.airbyte import Deadlines
 from gateway.app import create_app
-from gateway.provisioning.provisioning import NewKey, Provisioning
+from gateway.provisioning.keys import NewKey
 from gateway.services import Services, build_services
 from gateway.settings.secret import Secret
 from gateway.store import create_database
@@ -47,22 +46,21 @@ class Tenant:
 
 @dataclass
 class Front:
-    """One running gateway, the fault server behind it, and a client's hands."""
+    """One running gateway, the fault server behind it, and a client of it."""
 
     clock: HandClock
     airbyte: FaultServer
     services: Services
     http: httpx2.AsyncClient
-    provisioning: Provisioning
     app: Any
     tenant: Tenant
 
     async def add_tenant(self, slug: str, theirs: str) -> Tenant:
-        await self.provisioning.add_client(slug=slug, name=slug.title(), plan="free")
-        key = await self.provisioning.create_key(slug, name="test", scope="full", expires=None, rate="1000000/60")
-        connection, _ = await self.provisioning.add_connection(
-            slug, connector_type="shopify", label="Shop", airbyte_id=theirs
-        )
+        await self.services.clients.add(slug=slug, name=slug.title(), plan="free")
+        key = await self.services.keys.create(slug, name="test", scope="full", expires=None, rate="1000000/60")
+        connection = (
+            await self.services.connections.add(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
+        ).connection
         return Tenant(key, connection.id, theirs)
 
     async def jobs(self, tenant: Tenant | None = None, *, limit: int = 20) -> httpx2.Response:
@@ -120,13 +118,12 @@ async def front_of(
     await create_database(settings.database_path)
     services = build_services(settings, clock, deadlines=deadlines)
     app = create_app(services)
-    provisioning = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     try:
         async with (
             app.router.lifespan_context(app),
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://gateway") as http,
         ):
-            front = Front(clock, airbyte, services, http, provisioning, app, None)  # type: ignore[arg-type]
+            front = Front(clock, airbyte, services, http, app, None)  # type: ignore[arg-type]
             front.tenant = await front.add_tenant("acme", theirs(1))
             if warm:
                 await front.http.get("/api/v1/connections", headers=bearer(front.tenant.key))

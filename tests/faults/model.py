@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from gateway.models import Scope
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Outcome
 from gateway.times import format_time

@@ -26,7 +26,7 @@ async def write():
     services = build_services(load_settings(None, {}), SystemClock())
     async with services.opened():
         for number in itertools.count(1):
-            await services.provisioning.create_key("acme", name=f"n{number}", scope="full", expires=None, rate=None)
+            await services.keys.create("acme", name=f"n{number}", scope="full", expires=None, rate=None)
             print(number, flush=True)
 
 asyncio.run(write())

@@ -34,7 +34,6 @@ WRITER = """
 import asyncio, secrets, sys
 from pathlib import Path
 from gateway.times import SystemClock
-from gateway.provisioning.provisioning import Provisioning
 from gateway.services import build_services
 from gateway.settings import load_settings
 
@@ -46,13 +45,12 @@ def say(line):
 async def write():
     services = build_services(load_settings(None, {}), SystemClock())
     async with services.opened():
-        hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, services.clock, secrets.choice)
         while True:
-            kept = await hands.create_key("acme", name="kept", scope="full", expires=None, rate=None)
+            kept = await services.keys.create("acme", name="kept", scope="full", expires=None, rate=None)
             say("created " + kept.text)
-            ended = await hands.create_key("acme", name="ended", scope="full", expires=None, rate=None)
+            ended = await services.keys.create("acme", name="ended", scope="full", expires=None, rate=None)
             say("revoking " + ended.text)
-            await hands.revoke_key(ended.record.id)
+            await services.keys.revoke(ended.record.id)
             say("revoked " + ended.text)
 
 asyncio.run(write())

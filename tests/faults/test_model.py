@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from gateway.errors import Duplicate, Invalid, OperatorError, Unknown
+from gateway.errors import Duplicate, InvalidInput, OperatorError, UnknownRecord
 from gateway.models import JOB_STATUSES, Scope
 from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Outcome
@@ -118,7 +118,7 @@ class Lives(RuleBasedStateMachine):
     @rule(slug=st.sampled_from(["acme", "globex", "initech"]))
     def add_client(self, slug: str) -> None:
         taken = any(owner.exists and owner.slug == slug for owner in self.owners)
-        work = self.world.provisioning.add_client(slug=slug, name=slug.title(), plan="free")
+        work = self.world.services.clients.add(slug=slug, name=slug.title(), plan="free")
         if self.agrees(Duplicate if taken else None, work):
             self.owners.append(Owner(slug, self.now))
 
@@ -148,14 +148,14 @@ class Lives(RuleBasedStateMachine):
 
     @rule(key=any_of("keys"))
     def revoke_key(self, key: Key) -> None:
-        self.agrees(None if key.owner.exists else Unknown, self.world.provisioning.revoke_key(key.new.record.id))
+        self.agrees(None if key.owner.exists else UnknownRecord, self.world.services.keys.revoke(key.new.record.id))
         key.is_revoked = True
 
     @rule(key=any_of("keys"), overlap=st.sampled_from(list(LENGTHS)))
     def rotate_key(self, key: Key, overlap: str) -> None:
-        refusal = Invalid if key.has_ended(self.now) or key.is_rotated else None
-        work = self.world.provisioning.rotate_key(key.new.record.id, overlap=overlap)
-        new = self.agrees(refusal if key.owner.exists else Unknown, work)
+        refusal = InvalidInput if key.has_ended(self.now) or key.is_rotated else None
+        work = self.world.services.keys.rotate(key.new.record.id, overlap=overlap)
+        new = self.agrees(refusal if key.owner.exists else UnknownRecord, work)
         if new is not None:
             ends = None if key.ends is None else self.now + key.ends - key.created
             self.keys.append(Key(new, key.owner, key.scope, self.now, ends, key.requests, key.seconds))
@@ -170,25 +170,25 @@ class Lives(RuleBasedStateMachine):
     def add_connection(self, owner: Owner, theirs: Theirs | None) -> None:
         if not owner.exists:
             return
-        work = self.world.provisioning.add_connection(
+        work = self.world.services.connections.add(
             owner.slug, connector_type="shopify", label="Shop", airbyte_id=theirs.id if theirs else None
         )
         added = self.agrees(Duplicate if self.is_taken(theirs) else None, work)
         if added:
             status = theirs.status if theirs else "pending"
-            self.connections.append(Ours(added[0].id, owner, self.now, status, theirs))
+            self.connections.append(Ours(added.connection.id, owner, self.now, status, theirs))
 
     @rule(ours=any_of("connections"), theirs=any_of("airbytes"))
     def map_connection(self, ours: Ours, theirs: Theirs) -> None:
         refusal = Duplicate if self.is_taken(theirs, ours) else None
         if self.agrees(
-            refusal if ours.is_alive() else Unknown, self.world.provisioning.map_connection(ours.id, theirs.id)
+            refusal if ours.is_alive() else UnknownRecord, self.world.services.connections.map(ours.id, theirs.id)
         ):
             ours.theirs, ours.status = theirs, theirs.status
 
     @rule(ours=any_of("connections"))
     def map_to_what_airbyte_does_not_have(self, ours: Ours) -> None:
-        self.agrees(Unknown, self.world.provisioning.map_connection(ours.id, NEVER_MAPPED))
+        self.agrees(UnknownRecord, self.world.services.connections.map(ours.id, NEVER_MAPPED))
 
     @rule(ours=any_of("connections"))
     def remove_connection(self, ours: Ours) -> None:
@@ -381,7 +381,7 @@ async def test_a_request_of_a_removed_client_never_shows_the_client_added_after_
         await asyncio.sleep(0)
     await world.services.store.clients.remove(client.id)
     await world.client_with_key("globex")
-    await world.provisioning.add_connection("globex", connector_type="shopify", label="Secret", airbyte_id=None)
+    await world.services.connections.add("globex", connector_type="shopify", label="Secret", airbyte_id=None)
     held_up.set()
 
     assert "Secret" not in (await listing).text

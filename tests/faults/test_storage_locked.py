@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from gateway.provisioning.provisioning import Provisioning
 from gateway.services import build_services
 from gateway.store import create_database
 from gateway.telemetry.log import configure_log
@@ -101,9 +99,8 @@ async def test_last_uses_that_could_not_be_written_are_written_later(tmp_path: P
     configure_log(level="warning", style="json", stream=stream)
     with closing(sqlite3.connect(settings.database_path, isolation_level=None)) as other:
         async with services.opened(), asyncio.timeout(BOUND_SECONDS):
-            hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
-            await hands.add_client(slug="acme", name="Acme", plan="free")
-            new = await hands.create_key("acme", name="test", scope="full", expires=None, rate=None)
+            await services.clients.add(slug="acme", name="Acme", plan="free")
+            new = await services.keys.create("acme", name="test", scope="full", expires=None, rate=None)
             other.execute("BEGIN IMMEDIATE")
             moment = clock.now().timestamp()
             services.store.usage.count_first(new.record.id, moment, address=None, agent=None)

@@ -1,7 +1,6 @@
 """Writes whose callers leave, revocations under load, and clocks that jump."""
 
 import asyncio
-import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
@@ -17,9 +16,8 @@ import pytest
 from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.models import ApiKey
-from gateway.provisioning.provisioning import Provisioning
 from gateway.sandbox import Sandbox
-from gateway.services import build_services
+from gateway.services import Services, build_services
 from gateway.store import create_database
 from tests.cli.conftest import wait_until
 from tests.faults.installation import Installation, Served, key_header
@@ -30,11 +28,11 @@ LOOKERS = 6
 
 
 async def test_a_thousand_cancelled_writes_leave_each_row_whole_or_absent_and_no_lock(world: World) -> None:
-    hands, path = world.provisioning, world.services.settings.database_path
+    services, path = world.services, world.services.settings.database_path
     await world.client_with_key()
     keys = [(await world.key()).record for _ in range(CANCELLED_WRITES // 4)]
     for number in range(CANCELLED_WRITES):
-        caller = asyncio.create_task(a_write(hands, keys, number))
+        caller = asyncio.create_task(a_write(services, keys, number))
         # From before its first step to after its last; some stay to the end whatever the machine's pace.
         for _ in range(number * 7 % 400):
             await asyncio.sleep(0)
@@ -56,13 +54,13 @@ async def test_a_thousand_cancelled_writes_leave_each_row_whole_or_absent_and_no
     assert 0 < len(successors) < len(keys)
 
 
-def a_write(hands: Provisioning, keys: list[ApiKey], number: int) -> Coroutine[Any, Any, Any]:
+def a_write(services: Services, keys: list[ApiKey], number: int) -> Coroutine[Any, Any, Any]:
     key = keys[number // 4]
     writes: list[Callable[[], Coroutine[Any, Any, Any]]] = [
-        lambda: hands.rotate_key(key.id, overlap="24h"),
-        lambda: hands.add_client(slug=f"client-{number}", name="Client", plan="free"),
-        lambda: hands.create_key("acme", name="new", scope="full", expires=None, rate=None),
-        lambda: hands.revoke_key(key.id),
+        lambda: services.keys.rotate(key.id, overlap="24h"),
+        lambda: services.clients.add(slug=f"client-{number}", name="Client", plan="free"),
+        lambda: services.keys.create("acme", name="new", scope="full", expires=None, rate=None),
+        lambda: services.keys.revoke(key.id),
     ]
     return writes[number % 4]()
 
@@ -102,8 +100,7 @@ async def revoke(installation: Installation, key_id: str) -> None:
     clock = HandClock()
     services = build_services(settings, clock)
     async with services.opened():
-        hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
-        await hands.revoke_key(key_id)
+        await services.keys.revoke(key_id)
 
 
 class JumpingClock(HandClock):
@@ -124,13 +121,12 @@ async def gateway_with(clock: JumpingClock, folder: Path) -> AsyncIterator[World
     await create_database(settings.database_path)
     services = build_services(settings, clock, transport=in_process_transport(sandbox.app))
     app = create_app(services)
-    hands = Provisioning(services.store, services.airbyte, services.syncs.backfill, clock, secrets.choice)
     transport = httpx2.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http,
     ):
-        yield World(clock, sandbox, services, app, hands, http)
+        yield World(clock, sandbox, services, app, http)
 
 
 jumps = pytest.mark.parametrize("hours", [1, -1, 24 * 365, -24 * 365], ids=["1 h", "-1 h", "a year", "minus a year"])

@@ -1,13 +1,11 @@
-"""Airbyte's live list: read once for all who look, and what it tells of mapped connections."""
+"""Discovery of what Airbyte has: read once for all who look, and what it says about mapped connections."""
 
 import asyncio
 from pathlib import Path
 
-import pytest
-
-from gateway.provisioning import discovery
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox.faults import Answer
-from tests.support import World, running_gateway
+from tests.support import BOUND_SECONDS, World, running_gateway
 
 
 def reads(world: World, noun: str) -> int:
@@ -15,21 +13,21 @@ def reads(world: World, noun: str) -> int:
 
 
 async def test_whoever_looks_meanwhile_shares_one_reading(world: World) -> None:
-    place = world.sandbox.world.add_workspace("Work").workspace_id
-    world.sandbox.world.add_connection(place)
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    world.sandbox.world.add_connection(workspace)
 
-    listings = await asyncio.gather(*(world.services.discovery.connections(place) for _ in range(5)))
+    listings = await asyncio.gather(*(world.services.discovery.connections(workspace) for _ in range(5)))
 
     assert [len(listing.rows) for listing in listings] == [1] * 5
     assert reads(world, "connections") == 2  # the last page is empty
 
 
 async def test_connections_are_told_by_name_with_their_types(world: World) -> None:
-    place = world.sandbox.world.add_workspace("Work").workspace_id
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
     for name, source_type in (("beta", "postgres"), ("Alpha", ""), ("gamma", "Not A Slug")):
-        world.sandbox.world.add_connection(place, source_type, name=name)
+        world.sandbox.world.add_connection(workspace, source_type, name=name)
 
-    rows = (await world.services.discovery.connections(place)).rows
+    rows = (await world.services.discovery.connections(workspace)).rows
 
     assert [(row.name, row.connector_type) for row in rows] == [
         ("Alpha", "custom"),
@@ -39,19 +37,19 @@ async def test_connections_are_told_by_name_with_their_types(world: World) -> No
 
 
 async def test_types_that_cannot_be_read_are_left_open(world: World) -> None:
-    place = world.sandbox.world.add_workspace("Work").workspace_id
-    world.sandbox.world.add_connection(place, name="Shop")
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    world.sandbox.world.add_connection(workspace, name="Shop")
     world.sandbox.faults.answer_with(Answer.html(500), times=9, when=lambda _, path: path.endswith("/sources"))
 
-    listing = await world.services.discovery.connections(place)
+    listing = await world.services.discovery.connections(workspace)
 
     assert [(row.name, row.connector_type) for row in listing.rows] == [("Shop", "")]
     assert listing.problem == ""
 
 
 async def test_a_workspace_without_a_proper_id_is_passed_over(world: World) -> None:
-    place = world.sandbox.world.add_workspace("Work").workspace_id
-    body = b'{"data":[{"workspaceId":"../x","name":"Odd"},{"workspaceId":"%s","name":"Work"}]}' % place.encode()
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    body = b'{"data":[{"workspaceId":"../x","name":"Odd"},{"workspaceId":"%s","name":"Work"}]}' % workspace.encode()
     world.sandbox.faults.answer_with(Answer(200, body=body), when=lambda _, path: path.endswith("/workspaces"))
 
     listing = await world.services.discovery.workspaces()
@@ -61,20 +59,18 @@ async def test_a_workspace_without_a_proper_id_is_passed_over(world: World) -> N
 
 async def test_what_was_mapped_unchecked_is_known_from_then_on(world: World) -> None:
     await world.client_with_key("acme")
-    place = world.sandbox.world.add_workspace("Work").workspace_id
-    theirs = world.sandbox.world.add_connection(place, status="inactive").connection_id
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(workspace, status="inactive").connection_id
     world.sandbox.faults.answer_with(Answer.html(502))
-    connection, warning = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Shop", airbyte_id=theirs
-    )
-    assert warning
+    mapped = await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+    assert mapped.warning
     world.clock.advance(60)  # a failed sign-in is not tried again at once
 
-    await world.services.discovery.connections(place)
+    await world.services.discovery.connections(workspace)
 
-    known = await world.services.store.connections.any_by_id(connection.id)
-    assert (connection.status, connection.workspace_id) == ("pending", None)
-    assert (known.status, known.workspace_id) == ("inactive", place)
+    known = await world.services.store.connections.any_by_id(mapped.connection.id)
+    assert (mapped.connection.status, mapped.connection.workspace_id) == ("pending", None)
+    assert (known.status, known.workspace_id) == ("inactive", workspace)
 
 
 async def test_a_forbidden_connection_is_not_taken_for_a_vanished_one(world: World) -> None:
@@ -88,10 +84,9 @@ async def test_a_forbidden_connection_is_not_taken_for_a_vanished_one(world: Wor
     assert [row.mapping for row in await world.services.store.connections.all()] == ["mapped"]
 
 
-async def test_a_reading_under_way_ends_with_the_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "WAIT_SECONDS", 0.01)
-    async with asyncio.timeout(10):
-        async with running_gateway(tmp_path) as world:
+async def test_a_reading_under_way_ends_with_the_gateway(tmp_path: Path) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        async with running_gateway(tmp_path, discovery_timings=DiscoveryTimings(page_wait=0)) as world:
             world.sandbox.faults.get_hang = asyncio.Event()
             listing = await world.services.discovery.workspaces()
             assert listing.is_under_way

@@ -66,7 +66,7 @@ async def often(world: World) -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 async def _acme(world: World) -> None:
     """A client for the rows to belong to."""
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
 
 
 @every_table

@@ -35,7 +35,7 @@ async def world(tmp_path: Path, wait_seconds: float) -> AsyncIterator[World]:
     """A gateway with one client, `acme`."""
     timings = SyncTimings(history=HistoryTimings(wait=wait_seconds))
     async with running_gateway(tmp_path, sync_timings=timings) as running:
-        await running.provisioning.add_client(slug="acme", name="Acme", plan="free")
+        await running.services.clients.add(slug="acme", name="Acme", plan="free")
         yield running
 
 
@@ -103,7 +103,7 @@ async def test_only_syncs_count(world: World) -> None:
 
 
 async def test_a_connection_without_mapping_is_no_reason_to_ask(world: World) -> None:
-    await world.provisioning.add_connection("acme", connector_type="shopify", label="Shop", airbyte_id=None)
+    await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None)
 
     history = await look(world)
 
@@ -346,7 +346,7 @@ async def test_a_connection_that_is_no_longer_mapped_is_forgotten(world: World) 
     add_job(world, theirs, MINUTE)
     await settled(world)
     (connection,) = (await acme(world))[1]
-    await world.provisioning.remove_connection(connection.id)
+    await world.services.connections.remove(connection.id)
 
     await world.services.retention.prune()
 
@@ -359,7 +359,7 @@ async def test_a_gateway_that_is_reading_stops_at_once(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     (tmp_path / "other").mkdir()
     async with asyncio.timeout(BOUND_SECONDS), running_gateway(tmp_path / "other") as world:
-        await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+        await world.services.clients.add(slug="acme", name="Acme", plan="free")
         await a_connection(world)
         world.sandbox.faults.get_hang = asyncio.Event()
         assert (await look(world)).is_reading

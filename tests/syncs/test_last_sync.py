@@ -26,7 +26,7 @@ async def test_a_new_mapping_knows_its_newest_sync_at_once(world: World) -> None
     world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 7200, status="failed")
     world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 3600, job_type="reset")
 
-    await world.provisioning.add_connection("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+    await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
     answer = await world.http.get("/api/v1/connections", headers=bearer(key))
 
     assert answer.json()["data"][0]["last_sync_at"] == "2026-04-01T01:00:00.000Z"
@@ -167,13 +167,11 @@ async def test_a_connection_mapped_while_airbyte_was_unavailable_is_filled_in_la
     theirs = world.sandbox.world.add_connection(workspace, status="inactive").connection_id
     world.sandbox.world.add_job(theirs, status="succeeded")
     world.sandbox.faults.answer_with(Answer.html(502), times=2, when=lambda _, path: "/connections/" in path)
-    _, warning = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Shop", airbyte_id=theirs
-    )
+    mapped = await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
 
     answer = await world.http.get("/api/v1/connections", headers=bearer(key))
 
-    assert "mapped unchecked" in warning
+    assert "mapped unchecked" in (mapped.warning or "")
     (row,) = answer.json()["data"]
     assert (row["status"], row["last_sync_status"]) == ("inactive", "succeeded")
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from gateway.errors import ConnectionNotFound
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.sandbox.app import Sandbox
 from gateway.syncs.trigger_request import TriggerRequest
@@ -115,9 +115,9 @@ async def test_what_never_goes_to_airbyte_leaves_no_row(world: World, case: str)
     if case == "unknown":
         ours = "conn_unknown"
     elif case == "unmapped":
-        connection, _ = await world.provisioning.add_connection(
-            "acme", connector_type="shopify", label="Shop", airbyte_id=None
-        )
+        connection = (
+            await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None)
+        ).connection
         ours = connection.id
     body = b"[]" if case == "body" else b""
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from gateway.airbyte.client import in_process_transport
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.services import build_services
 from gateway.settings.secret import SecretUrl
 from gateway.store.sqlite.file_format import APPLICATION_ID

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.activity import PAGE_ROWS, WITHOUT_SUBJECT, WORDS, before_of, cut
 from gateway.dashboard.templating import page
-from gateway.errors import Unknown
+from gateway.errors import UnknownRecord
 from gateway.models import Client
 from gateway.services import services_of
 from gateway.store.retention import ACTIVITY_KEPT
@@ -20,7 +20,7 @@ async def show_activity(request: Request) -> Response:
     if slug:
         try:
             client = await store.clients.by_slug(slug)
-        except Unknown:
+        except UnknownRecord:
             problem = f"There is no client {slug!r}"
     if client is not None:
         rows = await store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)

@@ -13,7 +13,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Duplicate, Invalid, NotFound, Unknown
+from gateway.errors import Duplicate, InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import Client, Connection, RatePolicy
 from gateway.services import services_of
@@ -37,10 +37,10 @@ async def update_client(request: Request) -> Response:
     """Change the client's name, plan and rate. Raises NotFound."""
     client, form = await addressed_client(request), await read_form(request)
     try:
-        await services_of(request).provisioning.update_client(
+        await services_of(request).clients.update(
             client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
         )
-    except Invalid as error:
+    except InvalidInput as error:
         return await _client_page(request, client, status=400, problem=str(error), form=form)
     return _back(request, client, "updated")
 
@@ -48,14 +48,14 @@ async def update_client(request: Request) -> Response:
 async def disable_client(request: Request) -> Response:
     """Disable the client. Raises NotFound."""
     client = await addressed_client(request)
-    await services_of(request).provisioning.disable_client(client.slug, by=actor_of(request))
+    await services_of(request).clients.disable(client.slug, by=actor_of(request))
     return _back(request, client, "disabled")
 
 
 async def enable_client(request: Request) -> Response:
     """Enable the client. Raises NotFound."""
     client = await addressed_client(request)
-    await services_of(request).provisioning.enable_client(client.slug, by=actor_of(request))
+    await services_of(request).clients.enable(client.slug, by=actor_of(request))
     return _back(request, client, "enabled")
 
 
@@ -65,7 +65,7 @@ async def remove_client(request: Request) -> Response:
     if form.text("slug") != client.slug:
         problem = f"Nothing was removed: type {client.slug} to confirm"
         return await _client_page(request, client, status=400, problem=problem)
-    await services_of(request).provisioning.remove_client(client.slug, by=actor_of(request))
+    await services_of(request).clients.remove(client.slug, by=actor_of(request))
     return redirect(request, f"{CLIENTS}?done=removed")
 
 
@@ -74,15 +74,17 @@ async def add_connection(request: Request) -> Response:
     client, form = await addressed_client(request), await read_form(request)
     services, connection_id = services_of(request), derived_id(request, form, "conn")
     try:
-        connection, _ = await services.provisioning.add_connection(
-            client.slug,
-            connector_type=form["connector_type"],
-            label=form["label"],
-            airbyte_id=None,
-            connection_id=connection_id,
-            by=actor_of(request),
-        )
-    except (Duplicate, Invalid, Unknown) as error:
+        connection = (
+            await services.connections.add(
+                client.slug,
+                connector_type=form["connector_type"],
+                label=form["label"],
+                airbyte_id=None,
+                connection_id=connection_id,
+                by=actor_of(request),
+            )
+        ).connection
+    except (Duplicate, InvalidInput, UnknownRecord) as error:
         if not await is_created(services.store.connections.any_by_id, connection_id):
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
         return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")

@@ -8,7 +8,7 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client
 from gateway.services import services_of
 from gateway.times import format_time
@@ -27,10 +27,10 @@ async def create_client(request: Request) -> Response:
     """Create a client; the same form submitted again leads to it."""
     form = await read_form(request)
     try:
-        client = await services_of(request).provisioning.add_client(
+        client = await services_of(request).clients.add(
             slug=form.text("slug"), name=form.text("name"), plan=form.text("plan"), by=actor_of(request)
         )
-    except (Invalid, Duplicate) as error:
+    except (InvalidInput, Duplicate) as error:
         if await _is_known(request, form):
             return redirect(request, f"{CLIENTS}/{form['slug']}?done=known")
         return await _clients_page(request, status=400, problem=str(error), form=form)
@@ -41,7 +41,7 @@ async def _is_known(request: Request, form: Form) -> bool:
     """Return whether just this client exists already: the form was submitted twice, or somebody else was faster."""
     try:
         client = await services_of(request).store.clients.by_slug(form["slug"])
-    except Unknown:
+    except UnknownRecord:
         return False
     return (client.name, client.plan) == (form["name"], form["plan"])
 

@@ -35,9 +35,7 @@ async def rename_connection(request: Request) -> Response:
     """Give the connection another label. Raises NotFound."""
     connection, form = await addressed_connection(request), await read_form(request)
     try:
-        await services_of(request).provisioning.rename_connection(
-            connection.id, label=form.text("label"), by=actor_of(request)
-        )
+        await services_of(request).connections.rename(connection.id, label=form.text("label"), by=actor_of(request))
     except OperatorError as error:
         return await _connection_page(request, connection, status=400, problem=str(error), form=form)
     return _back(request, connection, "renamed")
@@ -47,18 +45,18 @@ async def map_connection(request: Request) -> Response:
     """Map the connection to one of the list, or to an id that was typed. Raises NotFound."""
     connection, form = await addressed_connection(request), await read_form(request)
     try:
-        _, warning = await services_of(request).provisioning.map_connection(
+        mapped = await services_of(request).connections.map(
             connection.id, form.text("airbyte_id"), by=actor_of(request)
         )
     except OperatorError as error:
         return await _connection_page(request, connection, status=400, problem=str(error), form=form)
-    return _back(request, connection, "unchecked" if warning else "mapped")
+    return _back(request, connection, "unchecked" if mapped.warning else "mapped")
 
 
 async def remove_connection(request: Request) -> Response:
     """Remove the connection from its client. Raises NotFound."""
     connection = await addressed_connection(request)
-    await services_of(request).provisioning.remove_connection(connection.id, by=actor_of(request))
+    await services_of(request).connections.remove(connection.id, by=actor_of(request))
     return redirect(request, f"{OF_CLIENTS}?done=removed")
 
 

@@ -14,7 +14,7 @@ from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import Duplicate, Invalid, OperatorError
+from gateway.errors import Duplicate, InvalidInput, OperatorError
 from gateway.models import Client, Connection
 from gateway.provisioning.discovery import UpstreamConnection
 from gateway.provisioning.mapping import label_from
@@ -63,7 +63,10 @@ async def give_connections(request: Request) -> Response:
 
 
 async def _give(request: Request, form: Form) -> list[str]:
-    """Give each, unless the same form did so before; return the warnings. Raises Invalid, Unknown, Duplicate."""
+    """Give each, unless the same form did so before; return the warnings.
+
+    Raises InvalidInput, UnknownRecord, Duplicate.
+    """
     services, choices = services_of(request), _choices(form)
     ids = {choice.airbyte_id: derived_id(request, form, "conn", choice.airbyte_id) for choice in choices}
     taken = await services.store.connections.mapped_airbyte_ids()
@@ -74,7 +77,7 @@ async def _give(request: Request, form: Form) -> list[str]:
     warnings = []
     for number, choice in enumerate(choices):
         try:
-            _, warning = await services.provisioning.add_connection(
+            mapped = await services.connections.add(
                 form["client"],
                 connector_type=choice.connector_type,
                 label=choice.label,
@@ -85,18 +88,19 @@ async def _give(request: Request, form: Form) -> list[str]:
         except OperatorError as error:
             if await is_created(find, ids[choice.airbyte_id]):
                 continue
-            raise Invalid(f"{choice.label}: {error}. Given before that: {number}") from error
-        warnings.append(warning)
+            raise InvalidInput(f"{choice.label}: {error}. Given before that: {number}") from error
+        if mapped.warning:
+            warnings.append(mapped.warning)
     return warnings
 
 
 def _choices(form: Form) -> list[Choice]:
-    """Return all that is ticked. Raises Invalid unless each can be given as it is."""
+    """Return all that is ticked. Raises InvalidInput unless each can be given as it is."""
     ticked = [name.removeprefix(TICK) for name in form if name.startswith(TICK)]
     if not ticked:
-        raise Invalid("Tick the connections to give")
+        raise InvalidInput("Tick the connections to give")
     if not form["client"]:
-        raise Invalid("Choose the client to give them to")
+        raise InvalidInput("Choose the client to give them to")
     choices = [Choice(each, form.text(f"label-{each}"), form.text(f"type-{each}")) for each in ticked]
     for choice in choices:
         validation.text("each label", choice.label)

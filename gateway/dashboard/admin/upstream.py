@@ -19,10 +19,10 @@ async def read_upstream(request: Request, usual: str | None = None) -> Upstream:
     """Read the workspace in the address, else `usual`, else the first."""
     discovery = services_of(request).discovery
     again = "again" in request.query_params
-    workspaces = await discovery.workspaces(again=again)
+    workspaces = await discovery.workspaces(force=again)
     known = [workspace.id for workspace in workspaces.rows]
     wanted = (request.query_params.get("workspace"), usual, *known)
     chosen = next((each for each in wanted if each in known), None)
     if chosen is None:
         return Upstream(workspaces, "", None)
-    return Upstream(workspaces, chosen, await discovery.connections(chosen, again=again))
+    return Upstream(workspaces, chosen, await discovery.connections(chosen, force=again))

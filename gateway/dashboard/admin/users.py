@@ -11,8 +11,8 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import actor_of, redirect, users_of
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.dashboard.visitor import accounts_of, actor_of, redirect
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client, User
 from gateway.services import services_of
 
@@ -41,10 +41,10 @@ async def invite(request: Request) -> Response:
     form = await read_form(request)
     user_id = derived_id(request, form, "user")
     try:
-        user, secret = await users_of(request).invite(
+        user, secret = await accounts_of(request).users.invite(
             form.text("email"), _slug(form), by=actor_of(request), user_id=user_id
         )
-    except (Duplicate, Invalid, Unknown) as error:
+    except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_created(services_of(request).store.users.by_id, user_id):
             return redirect(request, _path_after_link(form["email"]))
         return await _users_page(request, status=400, problem=str(error), form=form)
@@ -58,7 +58,7 @@ async def make_link(request: Request) -> Response:
     """
     user, form = await addressed_user(request), await read_form(request)
     try:
-        secret = await users_of(request).reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
+        secret = await accounts_of(request).users.reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
     except Duplicate:
         return redirect(request, _path_after_link(user.email, CHANGED))
     return _show_link(request, user, secret)
@@ -68,16 +68,16 @@ async def remove_user(request: Request) -> Response:
     """Remove a user, who is signed out everywhere. Raises NotFound."""
     user = await addressed_user(request)
     try:
-        await users_of(request).remove(user, by=actor_of(request))
-    except Invalid as error:
+        await accounts_of(request).users.remove(user, by=actor_of(request))
+    except InvalidInput as error:
         return await _users_page(request, status=400, problem=str(error), form=Form())
     return redirect(request, f"{USERS}?done=removed")
 
 
 def _slug(form: Form) -> str | None:
-    """Return the slug of the client whose member the person becomes; None for an admin. Raises Invalid."""
+    """Return the slug of the client whose member the person becomes; None for an admin. Raises InvalidInput."""
     if not form["client"]:
-        raise Invalid("Choose whose member the person is to be")
+        raise InvalidInput("Choose whose member the person is to be")
     return None if form["client"] == ADMIN else form["client"]
 
 

@@ -1,4 +1,4 @@
-"""A manifest as TOML: written in a stable order, read by the rules that hold for commands too."""
+"""Write a manifest as TOML in a stable order, and read one by the rules that hold for commands too."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ import tomli_w
 
 from gateway import validation
 from gateway.auth.keys import ALPHABET, ID_LENGTH
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.provisioning.manifest.schema import ClientEntry, ConnectionEntry, Entry, KeyEntry, Manifest, UserEntry
 from gateway.times import normalise_time
 
@@ -24,32 +24,33 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 def format_manifest(manifest: Manifest) -> str:
+    """Return the TOML text. Empty tables are left out."""
     tables = {name: entries for name, entries in msgspec.to_builtins(manifest).items() if entries}
     return f"{FORMAT_LINE}\n{tomli_w.dumps({'format': FORMAT, **tables})}"
 
 
 def parse_manifest(path: Path) -> Manifest:
-    """Raises Invalid with one line that names the file, the table, the key and what is wrong."""
+    """Read a manifest. Raises InvalidInput with one line that names the file, the table, the key and what is wrong."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Invalid(f"{path}: no such file") from None
+        raise InvalidInput(f"{path}: no such file") from None
     except OSError as error:
-        raise Invalid(f"{path}: cannot be read: {error.strerror}") from None
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path}: not valid TOML: {error}") from None
+        raise InvalidInput(f"{path}: not valid TOML: {error}") from None
     try:
         return _manifest(values)
-    except Invalid as error:
-        raise Invalid(f"{path}: {error}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
 
 
 def _manifest(values: dict[str, Any]) -> Manifest:
     if values.pop("format", None) != FORMAT:
-        raise Invalid(f"format: expected {FORMAT}; what gateway export writes is a manifest")
+        raise InvalidInput(f"format: expected {FORMAT}; what gateway export writes is a manifest")
     for table in values:
         if table not in TABLES:
-            raise Invalid(f"unknown table [{table}]; known are {', '.join(TABLES)}")
+            raise InvalidInput(f"unknown table [{table}]; known are {', '.join(TABLES)}")
     manifest = Manifest(
         clients=_entries(values, "clients", ClientEntry, _client),
         connections=_entries(values, "connections", ConnectionEntry, _connection),
@@ -67,7 +68,7 @@ def _entries(
 ) -> dict[str, AnyEntry]:
     rows = values.get(table, {})
     if not isinstance(rows, dict):
-        raise Invalid(f"{table}: expected a table, [{table}.NAME]")
+        raise InvalidInput(f"{table}: expected a table, [{table}.NAME]")
     entries = {}
     for name, row in rows.items():
         try:
@@ -75,13 +76,14 @@ def _entries(
         except msgspec.ValidationError as error:
             text, _, location = str(error).partition(" - at `$.")
             key = f".{location.rstrip('`')}" if location else ""
-            raise Invalid(f"{place(table, name)}{key}: {text[:1].lower()}{text[1:]}") from None
-        except Invalid as error:
-            raise Invalid(f"{place(table, name)}: {error}") from None
+            raise InvalidInput(f"{toml_path(table, name)}{key}: {text[:1].lower()}{text[1:]}") from None
+        except InvalidInput as error:
+            raise InvalidInput(f"{toml_path(table, name)}: {error}") from None
     return entries
 
 
-def place(table: str, name: str) -> str:
+def toml_path(table: str, name: str) -> str:
+    """Return where an entry stands in the file, as TOML writes it: `users."ann@example.com"`."""
     return f"{table}.{name}" if BARE_KEY.fullmatch(name) else f'{table}."{name}"'
 
 
@@ -97,7 +99,7 @@ def _connection(connection_id: str, entry: ConnectionEntry) -> ConnectionEntry:
     validation.slug("connector_type", entry.connector_type)
     validation.text("label", entry.label)
     if entry.workspace_id is not None and entry.airbyte_id is None:
-        raise Invalid("workspace_id needs an airbyte_id")
+        raise InvalidInput("workspace_id needs an airbyte_id")
     return msgspec.structs.replace(
         entry,
         airbyte_id=None if entry.airbyte_id is None else validation.uuid("airbyte_id", entry.airbyte_id),
@@ -108,7 +110,7 @@ def _connection(connection_id: str, entry: ConnectionEntry) -> ConnectionEntry:
 def _user(email: str, entry: UserEntry) -> UserEntry:
     validation.email("the address", email)
     if entry.admin == (entry.client is not None):
-        raise Invalid("expected either a client or admin = true")
+        raise InvalidInput("expected either a client or admin = true")
     return entry
 
 
@@ -118,7 +120,7 @@ def _key(key_id: str, entry: KeyEntry) -> KeyEntry:
     try:
         expires_at = None if entry.expires_at is None else normalise_time(entry.expires_at)
     except ValueError:
-        raise Invalid("expires_at must be a time such as 2030-01-31T12:00:00.000Z") from None
+        raise InvalidInput("expires_at must be a time such as 2030-01-31T12:00:00.000Z") from None
     return msgspec.structs.replace(entry, rate=_rate(entry.rate), expires_at=expires_at)
 
 
@@ -130,7 +132,7 @@ def _rate(text: str | None) -> str | None:
 
 def _check_id(prefix: str, text: str) -> None:
     if re.fullmatch(rf"{prefix}_[{ALPHABET}]{{{ID_LENGTH}}}", text) is None:
-        raise Invalid(f"an id is {prefix}_ and {ID_LENGTH} letters or digits")
+        raise InvalidInput(f"an id is {prefix}_ and {ID_LENGTH} letters or digits")
 
 
 def _check_clients_exist(manifest: Manifest) -> None:
@@ -141,18 +143,18 @@ def _check_clients_exist(manifest: Manifest) -> None:
     ]
     for table, name, slug in owned:
         if slug is not None and slug not in manifest.clients:
-            raise Invalid(f"{place(table, name)}.client: there is no [clients.{slug}] in this file")
+            raise InvalidInput(f"{toml_path(table, name)}.client: there is no [clients.{slug}] in this file")
 
 
 def _check_unique(table: str, key: str, pairs: Iterable[tuple[str, str | None]]) -> None:
     seen: dict[str, str] = {}
     for name, value in pairs:
         if value is not None and value in seen:
-            raise Invalid(f"{place(table, name)}: has the {key} of {place(table, seen[value])}")
+            raise InvalidInput(f"{toml_path(table, name)}: has the {key} of {toml_path(table, seen[value])}")
         if value is not None:
             seen[value] = name
 
 
 def folded(email: str) -> str:
-    """As the database compares addresses: without regard to the case of ASCII letters."""
+    """Return the address with its ASCII letters in lower case, as the database compares addresses."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in email)

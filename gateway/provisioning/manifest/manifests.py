@@ -1,9 +1,9 @@
-"""Exporting a manifest, and making the database say what one says."""
+"""Export a manifest, and make the database match one."""
 
 from collections.abc import Callable
 
 from gateway.auth import keys
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.models import COMMAND_LINE, Actor
 from gateway.provisioning.manifest.deletions import Deletions
 from gateway.provisioning.manifest.plan import Comparison, Plan, check_owners
@@ -16,7 +16,7 @@ from gateway.times import Clock, format_time
 
 
 class Manifests:
-    """`choice` picks a random character."""
+    """What export and apply do. `choice` picks a random character."""
 
     def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
         self._bulk = store.bulk
@@ -24,30 +24,30 @@ class Manifests:
         self._choice = choice
 
     async def export(self) -> Manifest:
-        """Raises StorageUnavailable."""
+        """Return the manifest of what the database has now. Raises StorageUnavailable."""
         return manifest_of(await self._bulk.snapshot())
 
     async def plan(self, file: Manifest, *, prune: bool, by: Actor = COMMAND_LINE) -> Plan:
-        """What `apply` would do now. Raises Invalid, StorageUnavailable."""
+        """Return what `apply` would do now. Raises InvalidInput, StorageUnavailable."""
         return self._plan(file, await self._bulk.snapshot(), prune=prune, by=by)
 
     async def apply(self, file: Manifest, agreed: Plan, *, prune: bool, by: Actor = COMMAND_LINE) -> None:
-        """Do what was agreed on, all of it or nothing.
+        """Make the changes of the `agreed` plan, all or none.
 
-        Raises Invalid, also when it is no longer what would have to be done; Duplicate, StorageUnavailable.
+        Raises InvalidInput, also when the plan would be another by now; Duplicate, StorageUnavailable.
         """
 
         async def work(here: Snapshot, changes: Changes) -> None:
             plan = self._plan(file, here, prune=prune, by=by)
             if [change.line for change in plan.changes] != [change.line for change in agreed.changes]:
-                raise Invalid("the database was changed meanwhile; nothing was done: look again")
+                raise InvalidInput("the database was changed meanwhile; nothing was done: look again")
             for make in [*plan.preparations, *(change.make for change in plan.changes)]:
                 await make(changes)
 
         await self._bulk.change(work)
 
     def _plan(self, file: Manifest, here: Snapshot, *, prune: bool, by: Actor) -> Plan:
-        """What goes, goes first: the Airbyte connection it was mapped to may be another's from then on."""
+        """Plan deletions first: what a deleted connection was mapped to may be mapped anew."""
         comparison = Comparison(file, here, by=by, now=format_time(self._clock.now()))
         check_owners(comparison)
         Deletions(comparison, prune=prune).plan()

@@ -1,12 +1,12 @@
-"""What it takes to make the database say what a manifest says: the changes in their order, each with its line."""
+"""The plan that makes the database match a manifest: the changes in their order, each with its line."""
 
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from gateway.errors import Invalid
-from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User
-from gateway.provisioning.manifest.document import folded, place
+from gateway.errors import InvalidInput
+from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User, activity_entry
+from gateway.provisioning.manifest.document import folded, toml_path
 from gateway.provisioning.manifest.schema import Manifest
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
@@ -15,16 +15,17 @@ Make = Callable[[Changes], Awaitable[None]]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One thing to do. `line` begins with what it is: + made, ~ changed, - removed."""
+    """One change of the database. `line` tells of it: + added, ~ updated, - removed."""
 
     line: str
     make: Make
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`kept` is what the file does not have; `notes` tell what a file cannot do, and what is left to do.
+    """All changes, and what is not changed.
 
-    `preparations` come before all changes, of which they are a part.
+    `kept` is what the file does not have; `notes` tell what a file cannot do, and what is left to do. `preparations`
+    come before all changes, of which they are a part.
     """
 
     preparations: list[Make]
@@ -34,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """A manifest beside what there is, by the same names, and the plan that grows out of it."""
+    """A manifest beside what the database has, by the same names, and the plan that is being made."""
 
     def __init__(self, file: Manifest, here: Snapshot, *, by: Actor, now: str) -> None:
         self.file = file
@@ -60,24 +61,12 @@ class Comparison:
         return self._slugs[row.client_id]
 
     def slug_of_user(self, user: User) -> str | None:
-        """None for an admin."""
+        """Return the slug of the user's client; None for an admin."""
         return None if user.client_id is None else self._slugs[user.client_id]
 
-    def about_client(self, action: str, client: Client) -> ActivityEntry:
-        return self._did(action, f"{client.name} ({client.slug})")
-
-    def about_connection(self, action: str, connection: Connection) -> ActivityEntry:
-        return self._did(action, f"{connection.label} ({connection.id})")
-
-    def about_user(self, action: str, user: User) -> ActivityEntry:
-        return self._did(action, user.email)
-
-    def about_key(self, action: str, key: ApiKey) -> ActivityEntry:
-        return self._did(action, f"{key.start} ({key.name})")
-
-    def _did(self, action: str, subject: str) -> ActivityEntry:
-        """The client's number is filled in when the entry is written: a new client has none yet."""
-        return self._by.did(action, subject, client_id=None, at=self.now)
+    def entry(self, action: str, record: Client | Connection | ApiKey | User) -> ActivityEntry:
+        """Return the entry of the activity log. The store files it under the client, which may have no number yet."""
+        return activity_entry(self._by, action, record, at=self.now)
 
 
 def connection_name(connection: Connection, slug: str) -> str:
@@ -93,7 +82,7 @@ def user_name(email: str, slug: str | None) -> str:
 
 
 def check_owners(comparison: Comparison) -> None:
-    """Raises Invalid. Nothing changes hands: what was one client's secret would be another's."""
+    """Check that nothing changes its owner: one client's secret would become another's. Raises InvalidInput."""
     file = comparison.file
     for name, connection in file.connections.items():
         row = comparison.connections.get(name)
@@ -108,10 +97,14 @@ def check_owners(comparison: Comparison) -> None:
         if known is not None:
             _check_owner("keys", name, comparison.slug_of(known), key.client)
             if key.start not in {None, known.start}:
-                raise Invalid(f"{place('keys', name)}.start: the key of this id begins with {known.start} here")
+                raise InvalidInput(
+                    f"{toml_path('keys', name)}.start: the key of this id begins with {known.start} here"
+                )
 
 
 def _check_owner(table: str, name: str, here: str | None, there: str | None) -> None:
     if here != there:
         owner = "an admin" if here is None else f"of {here}"
-        raise Invalid(f"{place(table, name)}.client: is {owner} here, and nothing changes hands: remove it first")
+        raise InvalidInput(
+            f"{toml_path(table, name)}.client: is {owner} here, and nothing changes hands: remove it first"
+        )

@@ -1,4 +1,4 @@
-"""What stands in a manifest: a table for each client, connection, user and key, named by slug, id or address."""
+"""The entries of a manifest: a table for each client, connection, user and key, named by slug, id or address."""
 
 import msgspec
 
@@ -51,6 +51,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def rate_text(rate: RatePolicy | None) -> str | None:
+    """Return a rate as commands take it, `600/60`."""
     return f"{rate.requests}/{rate.per_seconds}" if rate else None
 
 
@@ -86,7 +87,7 @@ def key_entry(key: ApiKey, slug: str) -> KeyEntry:
 
 
 def manifest_of(snapshot: Snapshot) -> Manifest:
-    """By client, oldest first, so that new things come at the end of their client's."""
+    """Return the manifest of what the database has: by client, oldest first, so that new entries come last."""
     slugs = {client.id: client.slug for client in snapshot.clients}
     connections = sorted(snapshot.connections, key=lambda row: slugs[row.client_id])
     users = sorted(snapshot.users, key=lambda row: "" if row.client_id is None else slugs[row.client_id])

@@ -1,4 +1,4 @@
-"""What a manifest has and there is not, or not so: made or changed."""
+"""Plan the upserts: what a manifest has and the database has not, or has otherwise."""
 
 import shlex
 from collections.abc import Callable
@@ -21,13 +21,14 @@ from gateway.provisioning.manifest.schema import (
 
 
 class Upserts:
-    """By kind, in the order of the file. `mint_user_id` gives new users theirs."""
+    """Plans what is to be added or updated, by kind, in the order of the file. `mint_user_id` makes ids for users."""
 
     def __init__(self, comparison: Comparison, mint_user_id: Callable[[], str]) -> None:
         self._comparison = comparison
         self._mint_user_id = mint_user_id
 
     def plan(self) -> None:
+        """Add each upsert to the plan."""
         file = self._comparison.file
         for slug, client in file.clients.items():
             self._client(slug, client)
@@ -54,15 +55,15 @@ class Upserts:
             disabled_at=disabled_at,
         )
         if known is None:
-            told = comparison.about_client("client.create", client)
-            comparison.change(f"+ client {slug}", lambda changes: changes.add_client(client, told))
+            activity = comparison.entry("client.create", client)
+            comparison.change(f"+ client {slug}", lambda changes: changes.add_client(client, activity))
         elif client != known:
-            told = comparison.about_client(_client_action(known, client), client)
+            activity = comparison.entry(_client_action(known, client), client)
             line = f"~ client {slug}: {_difference(client_entry(known), entry)}"
-            comparison.change(line, lambda changes: changes.update_client(client, told))
+            comparison.change(line, lambda changes: changes.update_client(client, activity))
 
     def _unmap(self, connection_id: str, entry: ConnectionEntry) -> None:
-        """First of all those that change: two may change places. What is written has its line with the mapping."""
+        """Unmap what will be mapped anew, before any mapping: two may swap. The line comes with the mapping."""
         known = self._comparison.connections.get(connection_id)
         if known is not None and known.airbyte_id not in {None, entry.airbyte_id}:
             self._comparison.prepare(lambda changes: changes.unmap(known.id))
@@ -82,19 +83,19 @@ class Upserts:
         )
         name = connection_name(wanted, entry.client)
         if known is None:
-            told = comparison.about_connection("connection.create", wanted)
-            comparison.change(f"+ {name}", lambda changes: changes.add_connection(entry.client, wanted, told))
+            activity = comparison.entry("connection.create", wanted)
+            comparison.change(f"+ {name}", lambda changes: changes.add_connection(entry.client, wanted, activity))
             return
         is_mapped_anew = entry.airbyte_id != known.airbyte_id
         if entry.workspace_id is None and not is_mapped_anew:
-            # The gateway finds it out by itself.
+            # The gateway finds the workspace out by itself.
             wanted = msgspec.structs.replace(wanted, workspace_id=known.workspace_id)
         here, there = connection_entry(known, entry.client), connection_entry(wanted, entry.client)
         if here != there:
-            told = comparison.about_connection("connection.map" if is_mapped_anew else "connection.update", wanted)
+            activity = comparison.entry("connection.map" if is_mapped_anew else "connection.update", wanted)
             comparison.change(
                 f"~ {name}: {_difference(here, there)}",
-                lambda changes: changes.update_connection(entry.client, wanted, told, anew=is_mapped_anew),
+                lambda changes: changes.update_connection(entry.client, wanted, activity, anew=is_mapped_anew),
             )
 
     def _user(self, email: str, slug: str | None) -> None:
@@ -102,12 +103,12 @@ class Upserts:
         if folded(email) in comparison.users:
             return
         user = User(id=self._mint_user_id(), client_id=None, email=email, created_at=comparison.now)
-        told = comparison.about_user("user.create", user)
-        comparison.change(f"+ {user_name(email, slug)}", lambda changes: changes.add_user(slug, user, told))
+        activity = comparison.entry("user.create", user)
+        comparison.change(f"+ {user_name(email, slug)}", lambda changes: changes.add_user(slug, user, activity))
         comparison.note(f"{email} cannot sign in yet; make a link with: gateway user reset {shlex.quote(email)}")
 
     def _key(self, key_id: str, entry: KeyEntry) -> None:
-        """A file has no key in it: it makes none, and gives an existing one no more than it has."""
+        """Update a key, never to allow more. A manifest holds no key's text, so it cannot create one."""
         comparison = self._comparison
         known = comparison.keys.get(key_id)
         name = key_name(key_id, entry.name, entry.client)
@@ -130,8 +131,8 @@ class Upserts:
     def _change_key(self, known: ApiKey, changed: ApiKey, slug: str) -> None:
         difference = _difference(key_entry(known, slug), key_entry(changed, slug))
         line = f"~ {key_name(known.id, changed.name, slug)}: {difference}"
-        told = self._comparison.about_key("key.update", changed)
-        self._comparison.change(line, lambda changes: changes.update_key(slug, changed, told))
+        activity = self._comparison.entry("key.update", changed)
+        self._comparison.change(line, lambda changes: changes.update_key(slug, changed, activity))
 
 
 def _client_action(known: Client, client: Client) -> str:
@@ -149,12 +150,12 @@ def _sooner(here: str | None, there: str | None) -> str | None:
 
 
 def _difference(here: Entry, there: Entry) -> str:
-    """`plan free -> pro, rate none -> 600/60`."""
+    """Return the differences as `plan free -> pro, rate none -> 600/60`."""
     names = [field.name for field in msgspec.structs.fields(here)]
     pairs = [(name, getattr(here, name), getattr(there, name)) for name in names]
     return ", ".join(f"{name} {_word(old)} -> {_word(new)}" for name, old, new in pairs if old != new)
 
 
 def _word(value: object) -> str:
-    """As TOML has it, which has no word for none."""
+    """Return the value as TOML writes it, and `none`, for which TOML has no word."""
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,7 +5,7 @@ Whatever changes a key takes the `entry` that tells of it and writes both or nei
 
 import msgspec
 
-from gateway.errors import Duplicate, Invalid, Unknown
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import ActivityEntry, ApiKey, Principal
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
@@ -66,7 +66,7 @@ class ApiKeys:
     ) -> None:
         """Add `new` and end `old` at `old_expires_at`, or sooner if it ends sooner, in one transaction.
 
-        Raises Invalid if `old` has been replaced, revoked or removed since it was read.
+        Raises InvalidInput if `old` has been replaced, revoked or removed since it was read.
         """
 
         async def write(connection: Transaction) -> None:
@@ -79,7 +79,7 @@ class ApiKeys:
                 {"at": old_expires_at, "successor_id": new.id, "client_id": old.client_id, "id": old.id},
             )
             if not list(ended):
-                raise Invalid(f"the key {old.id} was rotated or revoked just now")
+                raise InvalidInput(f"the key {old.id} was rotated or revoked just now")
             await _insert(connection, new, digest, entry)
 
         await self._database.write(write)
@@ -93,12 +93,12 @@ class ApiKeys:
         return await self._select("ORDER BY client_id, number", {})
 
     async def by_id(self, client_id: int, key_id: str) -> ApiKey:
-        """Return the key. Raises Unknown, for another client's key as for none."""
+        """Return the key. Raises UnknownRecord, for another client's key as for none."""
         values = {"client_id": client_id, "id": key_id}
         return _only(await self._select("WHERE client_id = :client_id AND id = :id", values), key_id)
 
     async def any_by_id(self, key_id: str) -> ApiKey:
-        """Return the key, whosever it is, for the operator. Raises Unknown."""
+        """Return the key, whosever it is, for the operator. Raises UnknownRecord."""
         return _only(await self._select("WHERE id = :id", {"id": key_id}), key_id)
 
     async def revoke(self, client_id: int, key_id: str, *, at: str, entry: ActivityEntry | None = None) -> None:
@@ -121,7 +121,7 @@ class ApiKeys:
 
 def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     if not keys:
-        raise Unknown(f"there is no key {key_id!r}; see: gateway key list")
+        raise UnknownRecord(f"there is no key {key_id!r}; see: gateway key list")
     return keys[0]
 
 

@@ -5,7 +5,7 @@ Whatever changes a client takes the `entry` that tells of it and writes both or 
 
 import msgspec
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ActivityEntry, Client, RatePolicy
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.tables import activity
@@ -46,10 +46,10 @@ class Clients:
         return [client_from(row) for row in rows]
 
     async def by_slug(self, slug: str) -> Client:
-        """Return the client. Raises Unknown."""
+        """Return the client. Raises UnknownRecord."""
         row = await self._database.fetch_one("SELECT * FROM clients WHERE slug = :slug", {"slug": slug})
         if row is None:
-            raise Unknown(f"there is no client with the slug {slug!r}; see: gateway client list")
+            raise UnknownRecord(f"there is no client with the slug {slug!r}; see: gateway client list")
         return client_from(row)
 
     async def update(

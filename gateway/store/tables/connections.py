@@ -5,7 +5,7 @@ What an operator changes takes the `entry` that tells of it and writes both or n
 
 import msgspec
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ActivityEntry, Connection
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row
 from gateway.store.read_cache import ReadCache
@@ -113,10 +113,10 @@ class Connections:
         await self._database.write(lambda connection: activity.change(connection, sql, parameters, entry))
 
     async def any_by_id(self, connection_id: str) -> Connection:
-        """Return the connection, whosever it is, for the operator. Raises Unknown."""
+        """Return the connection, whosever it is, for the operator. Raises UnknownRecord."""
         row = await self._database.fetch_one("SELECT * FROM connections WHERE id = :id", {"id": connection_id})
         if row is None:
-            raise Unknown(f"there is no connection {connection_id!r}; see: gateway connection list")
+            raise UnknownRecord(f"there is no connection {connection_id!r}; see: gateway connection list")
         return connection_from(row)
 
     async def all(self) -> list[Connection]:

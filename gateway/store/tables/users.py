@@ -5,7 +5,7 @@ No API request reads any of it, so each write is housekeeping: the keys read so 
 
 import msgspec
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ActivityEntry, User
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.tables import activity
@@ -48,17 +48,17 @@ class Users:
         return await self._select("WHERE client_id = :client_id ORDER BY number", {"client_id": client_id})
 
     async def by_id(self, user_id: str) -> User:
-        """Return the user. Raises Unknown."""
+        """Return the user. Raises UnknownRecord."""
         users = await self._select("WHERE id = :id", {"id": user_id})
         if not users:
-            raise Unknown(f"there is no user {user_id!r}")
+            raise UnknownRecord(f"there is no user {user_id!r}")
         return users[0]
 
     async def by_email(self, email: str) -> User:
-        """Return the user with this address, in whatever case. Raises Unknown."""
+        """Return the user with this address, in whatever case. Raises UnknownRecord."""
         users = await self._select("WHERE lower(email) = :email", {"email": _lower(email)})
         if not users:
-            raise Unknown(f"there is no user with the address {email!r}; see: gateway user list")
+            raise UnknownRecord(f"there is no user with the address {email!r}; see: gateway user list")
         return users[0]
 
     async def has_admin(self) -> bool:

@@ -17,7 +17,7 @@ ACME = 1
 @pytest.fixture
 async def admin(world: World) -> httpx2.AsyncClient:
     """The operator's browser; there is a client `acme`."""
-    await world.provisioning.add_client(slug="acme", name="Acme", plan="free")
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
     return await signed_in(world, None, "op@agency.example")
 
 

@@ -69,7 +69,7 @@ async def test_bad_input_keeps_what_was_typed(world: World, field: str, value: s
 async def test_the_list_counts_what_a_client_has(world: World) -> None:
     key = await world.client_with_key("acme")
     await world.key("acme", expires="1h")
-    await world.provisioning.revoke_key((await world.key("acme")).record.id)
+    await world.services.keys.revoke((await world.key("acme")).record.id)
     await world.mapped_connection("acme")
     await signed_in(world, "acme")
     admin = await signed_in(world, None)
@@ -95,7 +95,7 @@ def cells(text: str) -> list[str]:
 
 async def test_many_clients_are_paged_and_searched(world: World) -> None:
     for number in range(120):
-        await world.provisioning.add_client(slug=f"c{number}", name=f"Müller {number:03}", plan="free")
+        await world.services.clients.add(slug=f"c{number}", name=f"Müller {number:03}", plan="free")
     admin = await signed_in(world, None)
 
     first, last = await admin.get(CLIENTS), await admin.get(f"{CLIENTS}?page=3")
@@ -189,7 +189,7 @@ async def test_removing_wants_the_slug(world: World) -> None:
 async def test_the_page_leads_to_each_key(world: World) -> None:
     key = await world.client_with_key("acme")
     ended = await world.key("acme")
-    await world.provisioning.revoke_key(ended.record.id)
+    await world.services.keys.revoke(ended.record.id)
     admin = await signed_in(world, None)
 
     page = await admin.get(f"{CLIENTS}/acme")
@@ -210,9 +210,9 @@ async def test_an_unknown_client_is_not_found(world: World, path: str) -> None:
 
 
 async def test_what_people_typed_is_never_markup(world: World) -> None:
-    await world.provisioning.add_client(slug="evil", name=XSS, plan=XSS)
-    await world.provisioning.create_key("evil", name=XSS, scope="full", expires=None, rate=None)
-    await world.provisioning.add_connection("evil", connector_type="shopify", label=XSS, airbyte_id=None)
+    await world.services.clients.add(slug="evil", name=XSS, plan=XSS)
+    await world.services.keys.create("evil", name=XSS, scope="full", expires=None, rate=None)
+    await world.services.connections.add("evil", connector_type="shopify", label=XSS, airbyte_id=None)
     admin = await signed_in(world, None)
 
     answers = [await admin.get(path) for path in (CLIENTS, f"{CLIENTS}/evil", f"{CLIENTS}?q=%3Cscript%3E")]
@@ -224,9 +224,9 @@ async def test_what_people_typed_is_never_markup(world: World) -> None:
 
 async def test_a_clients_page_shows_what_leads_nowhere(world: World) -> None:
     await world.client_with_key("acme")
-    connection, _ = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Shop", airbyte_id=None
-    )
+    connection = (
+        await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None)
+    ).connection
     admin = await signed_in(world, None)
 
     answer = await admin.get(f"{CLIENTS}/acme")
@@ -238,7 +238,7 @@ async def test_a_clients_page_shows_what_leads_nowhere(world: World) -> None:
 async def test_500_connections_of_a_client_are_paged(world: World) -> None:
     await world.client_with_key("acme")
     for number in range(500):
-        await world.provisioning.add_connection(
+        await world.services.connections.add(
             "acme", connector_type="shopify", label=f"Shop {number:03}", airbyte_id=None
         )
     admin = await signed_in(world, None)

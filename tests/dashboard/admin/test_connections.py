@@ -1,13 +1,14 @@
 """The operator's pages about connections: Airbyte's live list, giving, mapping, renaming, removing."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from gateway.provisioning import discovery
+from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox.faults import Answer
 from tests.dashboard.support import signed_in, words
-from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
 CONNECTIONS = "/dashboard/admin/connections"
 OF_CLIENTS = f"{CONNECTIONS}/of-clients"
@@ -40,7 +41,7 @@ async def test_airbytes_list_shows_names_workspaces_types_and_whose_they_are(wor
     theirs(world, first, "Orders → Warehouse", "postgres")
     theirs(world, second, "Other → Warehouse")
     mapped = theirs(world, first, "Ads → Warehouse", "")
-    await world.provisioning.add_connection("acme", connector_type="ads", label="Our ads", airbyte_id=mapped)
+    await world.services.connections.add("acme", connector_type="ads", label="Our ads", airbyte_id=mapped)
     admin = await signed_in(world, None)
 
     alpha, beta = await admin.get(CONNECTIONS), await admin.get(f"{CONNECTIONS}?workspace={second}")
@@ -174,17 +175,20 @@ async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
     assert given.headers["location"].endswith("?done=unchecked")
 
 
-async def test_airbyte_that_hangs_holds_no_page_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "WAIT_SECONDS", 0.05)
-    await world.client_with_key("acme")
-    theirs(world, workspace(world), "Late → Warehouse")
-    admin = await signed_in(world, None)
-    world.sandbox.faults.get_hang = asyncio.Event()
+async def test_airbyte_that_hangs_holds_no_page_up(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, discovery_timings=DiscoveryTimings(page_wait=0.05)) as world:
+        await world.client_with_key("acme")
+        theirs(world, workspace(world), "Late → Warehouse")
+        admin = await signed_in(world, None)
+        world.sandbox.faults.get_hang = asyncio.Event()
 
-    waiting = await admin.get(CONNECTIONS)
-    world.sandbox.faults.get_hang.set()
-    world.sandbox.faults.get_hang = None
-    there = await admin.get(CONNECTIONS)
+        waiting = await admin.get(CONNECTIONS)
+        world.sandbox.faults.get_hang.set()
+        world.sandbox.faults.get_hang = None
+        there = await admin.get(CONNECTIONS)
+        async with asyncio.timeout(BOUND_SECONDS):
+            while "list is being read" in words(there):
+                there = await admin.get(CONNECTIONS)
 
     assert waiting.status_code == 200
     assert "Airbyte’s list is being read: 0 connections so far" in words(waiting)
@@ -278,7 +282,7 @@ async def test_what_is_merely_missing_from_the_list_is_not_flagged(world: World)
 
 async def test_what_is_unmapped_is_flagged(world: World) -> None:
     await world.client_with_key("acme")
-    await world.provisioning.add_connection("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    await world.services.connections.add("acme", connector_type="shopify", label="Later", airbyte_id=None)
     await world.mapped_connection()
     admin = await signed_in(world, None)
 
@@ -363,9 +367,9 @@ async def test_a_mapping_that_is_taken_is_refused(world: World) -> None:
 
 async def test_mapping_needs_no_airbyte(world: World) -> None:
     await world.client_with_key("acme")
-    connection, _ = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label="Later", airbyte_id=None
-    )
+    connection = (
+        await world.services.connections.add("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    ).connection
     new = theirs(world, workspace(world), "New")
     admin = await signed_in(world, None)
     airbyte_down(world)
@@ -401,14 +405,14 @@ async def test_an_unknown_connection_is_not_found(world: World, action: str) -> 
 
 
 async def test_what_airbyte_calls_things_is_never_markup(world: World) -> None:
-    await world.provisioning.add_client(slug="acme", name=XSS, plan="free")
+    await world.services.clients.add(slug="acme", name=XSS, plan="free")
     place = workspace(world, XSS)
     workspace(world, "Other")
     theirs(world, place, XSS)
     mapped = theirs(world, place, "Mapped")
-    connection, _ = await world.provisioning.add_connection(
-        "acme", connector_type="shopify", label=XSS, airbyte_id=mapped
-    )
+    connection = (
+        await world.services.connections.add("acme", connector_type="shopify", label=XSS, airbyte_id=mapped)
+    ).connection
     admin = await signed_in(world, None)
 
     paths = (CONNECTIONS, OF_CLIENTS, f"{CONNECTIONS}/{connection.id}", f"{CONNECTIONS}?q=%22%3E%3Cscript%3E")

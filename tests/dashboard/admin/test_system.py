@@ -20,9 +20,9 @@ CHECKED = f"{SYSTEM}?check=1"
 async def test_it_shows_versions_and_what_it_holds_without_asking_airbyte(world: World, tmp_path: Path) -> None:
     await world.client_with_key("acme")
     await world.client_with_key("globex")
-    await world.provisioning.disable_client("globex")
+    await world.services.clients.disable("globex")
     await world.mapped_connection("acme")
-    await world.provisioning.add_connection("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    await world.services.connections.add("acme", connector_type="shopify", label="Later", airbyte_id=None)
     admin = await signed_in(world, None)
     asked = len(world.sandbox.requests)
 
@@ -70,7 +70,7 @@ async def test_what_is_wrong_comes_first_and_leads_to_where_it_is_mended(world: 
 
 async def test_a_warning_is_shown_as_one_and_nothing_is_called_wrong(world: World) -> None:
     await world.client_with_key("acme")
-    await world.provisioning.add_connection("acme", connector_type="shopify", label="Later", airbyte_id=None)
+    await world.services.connections.add("acme", connector_type="shopify", label="Later", airbyte_id=None)
     admin = await signed_in(world, None)
 
     text = words(await admin.get(CHECKED))

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from gateway.models import COMMAND_LINE
-from tests.dashboard.support import HOST, accept_invitation, browser, followed, signed_in, users_of, words
+from tests.dashboard.support import HOST, accept_invitation, accounts_of, browser, followed, signed_in, words
 from tests.support import World
 
 USERS = "/dashboard/admin/users"
@@ -133,7 +133,7 @@ async def test_a_removed_user_is_signed_out_everywhere(world: World) -> None:
 
 async def test_the_last_admin_who_can_sign_in_stays(world: World) -> None:
     admin = await signed_in(world, None)
-    await users_of(world).invite("invited@agency.example", None, by=COMMAND_LINE)
+    await accounts_of(world).users.invite("invited@agency.example", None, by=COMMAND_LINE)
 
     page = await admin.get(USERS)
     answer = await admin.post(f"{USERS}/{await id_of(world, 'admin@example.com')}/remove", data={})

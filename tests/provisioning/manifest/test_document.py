@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Invalid
+from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import format_manifest, parse_manifest
 
 ID = "conn_8sQd0fWq2LzR5tYx"
@@ -47,7 +47,7 @@ CONNECTION = f'[connections.{ID}]\nclient = "acme"\nconnector_type = "x"\nlabel 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "map.toml"
+    return tmp_path / "manifest.toml"
 
 
 def test_what_is_read_is_written_again_in_one_way(path: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_is_read_is_written_again_in_one_way(path: Path) -> None:
 def test_what_is_wrong_is_one_line_that_names_file_table_and_key(path: Path, text: str, words: str) -> None:
     path.write_text(text)
 
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         parse_manifest(path)
 
     assert str(refusal.value).startswith(f"{path}: {words}")
@@ -136,8 +136,8 @@ def test_what_is_wrong_is_one_line_that_names_file_table_and_key(path: Path, tex
 
 
 def test_a_file_that_cannot_be_read_is_one_line(path: Path) -> None:
-    with pytest.raises(Invalid, match="no such file"):
+    with pytest.raises(InvalidInput, match="no such file"):
         parse_manifest(path)
     path.mkdir()
-    with pytest.raises(Invalid, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot be read"):
         parse_manifest(path)

@@ -7,7 +7,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gateway.errors import Duplicate, Invalid
+from gateway.errors import Duplicate, InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
@@ -140,7 +140,7 @@ REFUSED: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
 async def test_a_refused_change_leaves_no_entry(store: Store, acme: Client, change: Change) -> None:
-    with pytest.raises((Duplicate, Invalid, ConstraintViolated)):
+    with pytest.raises((Duplicate, InvalidInput, ConstraintViolated)):
         await change(store, acme, an_entry(acme))
 
     assert await subjects(store) == []

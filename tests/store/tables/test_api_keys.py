@@ -8,7 +8,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gateway.errors import Invalid, Unknown
+from gateway.errors import InvalidInput, UnknownRecord
 from gateway.models import ApiKey, Client, Principal, RatePolicy, Scope
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
@@ -249,7 +249,7 @@ async def test_a_key_comes_back_as_it_was_added(store: Store, acme: Client) -> N
 
 
 async def test_an_unknown_key_id_is_answered_with_the_way_to_the_known_ones(store: Store) -> None:
-    with pytest.raises(Unknown) as refusal:
+    with pytest.raises(UnknownRecord) as refusal:
         await store.api_keys.any_by_id("key_1")
 
     assert str(refusal.value) == "there is no key 'key_1'; see: gateway key list"
@@ -295,7 +295,7 @@ async def test_a_key_is_replaced_once_even_when_two_ask_at_once(store: Store, ac
         return_exceptions=True,
     )
 
-    assert [isinstance(outcome, Invalid) for outcome in outcomes] == [False, True]
+    assert [isinstance(outcome, InvalidInput) for outcome in outcomes] == [False, True]
     assert [key.id for key in await store.api_keys.all()] == ["key_1", "key_2"]
     assert (await store.api_keys.any_by_id("key_1")).successor_id == "key_2"
 
@@ -305,7 +305,7 @@ async def test_a_key_that_was_revoked_meanwhile_is_not_replaced(store: Store, ac
     await store.api_keys.add(old, digest=DIGEST)
     await store.api_keys.revoke(acme.id, "key_1", at=NOW)
 
-    with pytest.raises(Invalid, match="the key key_1 was rotated or revoked just now"):
+    with pytest.raises(InvalidInput, match="the key key_1 was rotated or revoked just now"):
         await store.api_keys.replace(old, a_key(acme, "key_2"), digest=b"2", old_expires_at=LATER)
 
     assert [key.id for key in await store.api_keys.all()] == ["key_1"]
@@ -317,7 +317,7 @@ async def test_another_clients_key_is_as_unknown_as_none(store: Store, acme: Cli
     assert await store.api_keys.by_id(acme.id, "key_1") == a_key(acme)
     refusals = []
     for client, key_id in ((other, "key_1"), (acme, "key_2")):
-        with pytest.raises(Unknown) as refusal:
+        with pytest.raises(UnknownRecord) as refusal:
             await store.api_keys.by_id(client.id, key_id)
         refusals.append(str(refusal.value).replace(key_id, "key"))
     assert set(refusals) == {"there is no key 'key'; see: gateway key list"}

@@ -6,7 +6,7 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ApiKey, Client, Connection, RatePolicy
 from gateway.store import Store
 from tests.support import sqlite_of
@@ -46,7 +46,7 @@ async def test_a_slug_is_taken_once(store: Store) -> None:
 
 
 async def test_an_unknown_slug_is_answered_with_the_way_to_the_known_ones(store: Store) -> None:
-    with pytest.raises(Unknown) as refusal:
+    with pytest.raises(UnknownRecord) as refusal:
         await store.clients.by_slug("acme' OR '1'='1")
 
     assert str(refusal.value) == ("there is no client with the slug \"acme' OR '1'='1\"; see: gateway client list")

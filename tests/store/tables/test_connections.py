@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import Client
 from gateway.store import LastSync, Store
 from gateway.store.database import ConstraintViolated, Transaction
@@ -145,7 +145,7 @@ async def test_a_removed_connection_is_gone_and_its_airbyte_connection_free(stor
 
 
 async def test_an_unknown_connection_id_is_answered_with_the_way_to_the_known_ones(store: Store) -> None:
-    with pytest.raises(Unknown) as refusal:
+    with pytest.raises(UnknownRecord) as refusal:
         await store.connections.any_by_id("conn_1")
 
     assert str(refusal.value) == "there is no connection 'conn_1'; see: gateway connection list"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.models import HourUsage, KeyUsage
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.store import Store
 from tests.support import NEVER_OURS, World, bearer, running_gateway
 
@@ -55,7 +55,7 @@ async def test_whoever_is_nobody_counts_for_nobody(world: World, headers: dict[s
 async def test_a_key_that_is_refused_counts_no_more(world: World) -> None:
     key = await world.client_with_key()
     await get(world, key)
-    await world.provisioning.revoke_key(key.record.id)
+    await world.services.keys.revoke(key.record.id)
 
     assert await get(world, key) == 401
     assert await usage(world) == {key.record.id: (1, 0, 0)}
@@ -104,7 +104,7 @@ async def test_a_client_that_is_removed_before_the_flush_hinders_nobody(world: W
     removed, key = await world.client_with_key("globex"), await world.client_with_key("acme")
     for each in (removed, key):
         await get(world, each)
-    await world.provisioning.remove_client("globex")
+    await world.services.clients.remove("globex")
 
     assert await usage(world, client_id=2) == {key.record.id: (1, 0, 0)}
     assert await usage(world, client_id=1) == {}

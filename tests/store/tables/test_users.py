@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import Duplicate, Unknown
+from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ApiKey, Client
 from gateway.store import Link, Store
 from tests.store.tables.records import ANN, NOW, TOMORROW, a_member, a_user, actions, an_entry, sign_in
@@ -44,12 +44,12 @@ async def test_another_address_is_nobodys(store: Store, acme: Client, email: str
     await a_member(store, acme, password_hash="hash")
 
     assert await store.users.credentials(email) is None
-    with pytest.raises(Unknown):
+    with pytest.raises(UnknownRecord):
         await store.users.by_email(email)
 
 
 async def test_nobody_has_an_id_that_was_not_given(store: Store) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(UnknownRecord):
         await store.users.by_id("user_1")
 
 

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.auth import keys
-from gateway.auth.guess_throttle import FREE_FAILURES, READS_PER_SECOND
+from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -19,7 +19,7 @@ def guess(number: int) -> dict[str, str]:
     return {"Authorization": f"Bearer {keys.mint(lambda _: next(digits))}"}
 
 
-async def test_guesses_beyond_the_brake_are_answered_like_any_other(world: World) -> None:
+async def test_guesses_beyond_the_throttle_are_answered_like_any_other(world: World) -> None:
     answers = [await world.http.get("/api/v1/status", headers=guess(number)) for number in range(FREE_FAILURES + 1)]
     answers += await asyncio.gather(
         *(world.http.get("/api/v1/status", headers=guess(1000 + number)) for number in range(40))
@@ -82,7 +82,7 @@ async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
         await one(number)
     await asyncio.gather(*(one(1000 + number) for number in range(2000)))
 
-    assert directory.reads <= FREE_FAILURES + READS_PER_SECOND
+    assert directory.reads <= FREE_FAILURES + LOOKUPS_PER_SECOND
 
 
 async def _unreachable(*_: object) -> None:

@@ -1,0 +1,92 @@
+"""Sessions of browsers: started by a sign-in, found again by their secret, listed and ended."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from gateway.auth import keys
+from gateway.auth.timings import LAST_SEEN_LAG, SESSION_IDLE_LIFE, SESSION_LIFE
+from gateway.errors import SignInRefused, StorageUnavailable
+from gateway.models import Actor, Session, User, Visitor, activity_entry
+from gateway.store import Store
+from gateway.times import Clock, format_time, parse_time
+
+
+class Browser(msgspec.Struct, frozen=True):
+    """Where a request comes from."""
+
+    address: str
+    agent: str
+    request_id: str
+
+    def actor(self, user: User) -> Actor:
+        """Return who the activity log names when `user` does something in this browser."""
+        return Actor(user.email, self.address, self.request_id, user.is_admin)
+
+
+class Sessions:
+    """Browsers that are signed in. `choice` picks a random character."""
+
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+        self._sessions = store.sessions
+        self._clock = clock
+        self._choice = choice
+
+    async def start(self, user: User, browser: Browser, *, password_hash: str | None = None) -> str:
+        """Start a session and return its secret.
+
+        Raises SignInRefused if the user was removed or, where a hash is given, has another password meanwhile.
+        """
+        secret = keys.mint_secret(self._choice)
+        now = self._clock.now()
+        session = Session(
+            id=keys.mint_id("session", self._choice),
+            user_id=user.id,
+            created_at=format_time(now),
+            last_seen_at=format_time(now),
+            address=browser.address,
+            agent=browser.agent,
+        )
+        is_started = await self._sessions.add(
+            session,
+            digest=keys.digest(secret),
+            password_hash=password_hash,
+            ended_before=format_time(now - SESSION_IDLE_LIFE),
+            entry=activity_entry(browser.actor(user), "user.sign-in", user, at=format_time(now)),
+        )
+        if not is_started:
+            raise SignInRefused
+        return secret
+
+    async def visitor(self, secret: str) -> Visitor | None:
+        """Return who is signed in with this secret; None when nobody is, or no longer."""
+        visitor = await self._sessions.visitor(keys.digest(secret))
+        if visitor is None:
+            return None
+        now = self._clock.now()
+        session = visitor.session
+        idle = now - parse_time(session.last_seen_at)
+        if idle > SESSION_IDLE_LIFE or now - parse_time(session.created_at) > SESSION_LIFE:
+            return None
+        if idle > LAST_SEEN_LAG:
+            with suppress(StorageUnavailable):  # A full disk must not hide the page that says so.
+                await self._sessions.touch(session.user_id, session.id, format_time(now))
+        return visitor
+
+    async def of_user(self, user: User) -> list[Session]:
+        """Return the user's sessions that have not ended, last seen first."""
+        now = self._clock.now()
+        return [
+            session
+            for session in await self._sessions.of_user(user.id)
+            if session.last_seen_at > format_time(now - SESSION_IDLE_LIFE)
+            and session.created_at > format_time(now - SESSION_LIFE)
+        ]
+
+    async def end(self, user: User, session_id: str) -> None:
+        """End one of the user's sessions; another user's is not touched."""
+        await self._sessions.remove(user.id, session_id)
+
+    async def end_all(self, user: User) -> None:
+        await self._sessions.remove_all(user.id)

@@ -1,0 +1,73 @@
+"""What operators do with clients: add, update, disable, enable, remove. Each writes its entry of the activity log."""
+
+import msgspec
+
+from gateway import validation
+from gateway.models import COMMAND_LINE, Actor, Client, activity_entry
+from gateway.store import Store
+from gateway.times import Clock, format_time
+
+
+class ClientService:
+    """Clients, by slug. `by` is who the activity log says it was."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._clients = store.clients
+        self._clock = clock
+
+    async def add(self, *, slug: str, name: str, plan: str, by: Actor = COMMAND_LINE) -> Client:
+        """Add a client without connections and keys. Raises InvalidInput, Duplicate."""
+        new = Client(
+            id=0,  # The store chooses it, for the client and its entry.
+            slug=validation.slug("the slug", slug),
+            name=validation.text("the name", name),
+            plan=validation.text("the plan", plan),
+            created_at=self._now(),
+        )
+        return await self._clients.add(
+            slug=new.slug,
+            name=new.name,
+            plan=new.plan,
+            created_at=new.created_at,
+            entry=activity_entry(by, "client.create", new, at=self._now()),
+        )
+
+    async def update(self, slug: str, *, name: str, plan: str, rate: str | None, by: Actor = COMMAND_LINE) -> Client:
+        """Change name, plan and rate. `rate` None or empty: the settings' rate. Raises InvalidInput, UnknownRecord."""
+        known = await self._clients.by_slug(slug)
+        changed = msgspec.structs.replace(
+            known,
+            name=validation.text("the name", name),
+            plan=validation.text("the plan", plan),
+            rate=validation.rate(rate) if rate else None,
+        )
+        await self._clients.update(
+            changed.id,
+            name=changed.name,
+            plan=changed.plan,
+            rate=changed.rate,
+            entry=activity_entry(by, "client.update", changed, at=self._now()),
+        )
+        return await self._clients.by_slug(slug)
+
+    async def disable(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
+        """Refuse the client's keys from the next request on. Raises UnknownRecord."""
+        client = await self._clients.by_slug(slug)
+        entry = activity_entry(by, "client.disable", client, at=self._now())
+        await self._clients.disable(client.id, at=self._now(), entry=entry)
+        return await self._clients.by_slug(slug)
+
+    async def enable(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
+        """Accept the client's keys again from the next request on. Raises UnknownRecord."""
+        client = await self._clients.by_slug(slug)
+        await self._clients.enable(client.id, entry=activity_entry(by, "client.enable", client, at=self._now()))
+        return await self._clients.by_slug(slug)
+
+    async def remove(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
+        """Remove the client with its connections and keys; Airbyte keeps what it has. Raises UnknownRecord."""
+        client = await self._clients.by_slug(slug)
+        await self._clients.remove(client.id, entry=activity_entry(by, "client.remove", client, at=self._now()))
+        return client
+
+    def _now(self) -> str:
+        return format_time(self._clock.now())

@@ -1,0 +1,156 @@
+"""API keys: made, rotated, revoked, ended."""
+
+import pytest
+
+from gateway.errors import InvalidInput, UnknownRecord
+from tests.provisioning.support import DAY, NOW, log, status_with
+from tests.support import World
+
+
+async def test_a_keys_text_is_in_no_representation_of_it(world: World) -> None:
+    key = await world.client_with_key()
+
+    assert key.text not in repr(key)
+    assert key.text not in repr(key.record)
+    assert key.text[9:] not in repr(key)
+
+
+async def test_both_keys_of_a_rotation_work_until_the_overlap_is_over(world: World) -> None:
+    old = await world.client_with_key()
+
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
+
+    world.clock.advance(DAY - 1)
+    assert [await status_with(world, key) for key in (old, new)] == [200, 200]
+    world.clock.advance(1)
+    assert [await status_with(world, key) for key in (old, new)] == [401, 200]
+
+
+async def test_a_rotation_without_overlap_ends_the_old_key_at_once(world: World) -> None:
+    old = await world.client_with_key()
+    assert await status_with(world, old) == 200
+
+    new = await world.services.keys.rotate(old.record.id, overlap="0s")
+
+    assert [await status_with(world, key) for key in (old, new)] == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("expires", "rotated_after", "overlap", "old_ends", "new_ends"),
+    [
+        (None, 10, "24h", "2026-04-12T03:00:00.000Z", None),
+        ("90d", 0, "24h", "2026-04-02T03:00:00.000Z", "2026-06-30T03:00:00.000Z"),
+        ("90d", 80, "24h", "2026-06-21T03:00:00.000Z", "2026-09-18T03:00:00.000Z"),
+        ("90d", 89, "7d", "2026-06-30T03:00:00.000Z", "2026-09-27T03:00:00.000Z"),
+        ("1d", 0, "0s", "2026-04-01T03:00:00.000Z", "2026-04-02T03:00:00.000Z"),
+    ],
+    ids=["never", "at once", "late", "the old end comes first", "no overlap"],
+)
+async def test_the_lives_of_a_rotated_key_and_its_successor(
+    world: World, expires: str | None, rotated_after: int, overlap: str, old_ends: str, new_ends: str | None
+) -> None:
+    old = await world.client_with_key(expires=expires)
+    world.clock.advance(rotated_after * DAY)
+
+    new = await world.services.keys.rotate(old.record.id, overlap=overlap)
+
+    assert (await world.services.store.api_keys.any_by_id(old.record.id)).expires_at == old_ends
+    assert new.record.expires_at == new_ends
+    assert await world.services.store.api_keys.any_by_id(new.record.id) == new.record
+
+
+async def test_a_successor_has_the_old_keys_name_scope_and_rate(world: World) -> None:
+    old = await world.client_with_key(scope="read", rate="600/60")
+
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
+
+    assert (new.record.name, new.record.scope, new.record.rate) == ("test", "read", old.record.rate)
+    assert new.record.id != old.record.id
+    assert new.text != old.text
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_key_that_is_over_has_no_successor(world: World, ending: str) -> None:
+    old = await world.client_with_key(expires="1d")
+    if ending == "revoked":
+        await world.services.keys.revoke(old.record.id)
+    else:
+        world.clock.advance(DAY)
+
+    with pytest.raises(InvalidInput, match="revoked or expired"):
+        await world.services.keys.rotate(old.record.id, overlap="24h")
+
+    assert len(await world.services.store.api_keys.all()) == 1
+
+
+async def test_a_refused_overlap_leaves_no_successor_behind(world: World) -> None:
+    old = await world.client_with_key()
+
+    with pytest.raises(InvalidInput):
+        await world.services.keys.rotate(old.record.id, overlap="soon")
+
+    assert await world.services.store.api_keys.all() == [old.record]
+
+
+async def test_a_revoked_key_is_refused_on_the_next_request_and_keeps_its_time(world: World) -> None:
+    key = await world.client_with_key()
+    assert await status_with(world, key) == 200
+
+    revoked = await world.services.keys.revoke(key.record.id)
+    world.clock.advance(60)
+    again = await world.services.keys.revoke(key.record.id)
+
+    assert await status_with(world, key) == 401
+    assert revoked.revoked_at == again.revoked_at == "2026-04-01T03:00:00.000Z"
+
+
+async def test_a_key_ends_at_its_moment(world: World) -> None:
+    key = await world.client_with_key(expires="90d")
+
+    world.clock.advance(90 * DAY - 1)
+    assert await status_with(world, key) == 200
+    world.clock.advance(1)
+    assert await status_with(world, key) == 401
+
+
+async def test_a_slug_given_to_another_client_makes_no_key_of_the_other(world: World) -> None:
+    first = await world.services.clients.add(slug="again", name="First", plan="free")
+    await world.services.clients.remove("again")
+    second = await world.services.clients.add(slug="again", name="Second", plan="free")
+
+    with pytest.raises(UnknownRecord, match="removed"):
+        await world.services.keys.create(
+            "again", name="late", scope="full", expires=None, rate=None, client_id=first.id
+        )
+
+    assert await world.services.store.api_keys.of_client(second.id) == []
+
+
+async def test_a_key_of_another_client_is_as_unknown_as_none(world: World) -> None:
+    mine = await world.client_with_key("acme")
+    theirs = await world.client_with_key("globex")
+    client_id = mine.record.client_id
+    refusals = set()
+
+    for key_id in (theirs.record.id, "key_0000000000000000"):
+        with pytest.raises(UnknownRecord) as rotation:
+            await world.services.keys.rotate(key_id, overlap="24h", client_id=client_id)
+        with pytest.raises(UnknownRecord) as revocation:
+            await world.services.keys.revoke(key_id, client_id=client_id)
+        refusals |= {str(refusal.value).replace(key_id, "key") for refusal in (rotation, revocation)}
+
+    assert len(refusals) == 1
+    assert await status_with(world, theirs) == 200
+    assert await world.services.store.api_keys.any_by_id(theirs.record.id) == theirs.record
+    assert {entry.action for entry in await log(world)} == {"client.create", "key.create"}
+
+
+async def test_a_client_rotates_and_revokes_its_own_keys(world: World) -> None:
+    old = await world.client_with_key()
+    client_id = old.record.client_id
+
+    new = await world.services.keys.rotate(old.record.id, overlap="24h", client_id=client_id)
+    revoked = await world.services.keys.revoke(old.record.id, client_id=client_id)
+
+    assert revoked.revoked_at == NOW
+    assert [await status_with(world, key) for key in (old, new)] == [401, 200]
