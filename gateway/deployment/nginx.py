@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
+from gateway.settings.addresses import host_and_port, reachable_host
 
 TEMPLATE = "deployment/nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -42,8 +43,6 @@ LONGEST_HASHED_NAME = 46
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
 """No character that means anything to nginx."""
 HOST = re.compile(r"[A-Za-z0-9._-]+")
-NEAREST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - nothing is bound to it
-"""Where nginx finds a gateway that listens on every address; `localhost` may also mean `::1`, where it does not."""
 
 OURS = (
     BadRequest,
@@ -172,8 +171,7 @@ def _is_ipv6(text: str) -> bool:
 def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
     if upstreams:
         return [checked_upstream(upstream) for upstream in upstreams]
-    host = _host(server)
-    return [f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"]
+    return [host_and_port(_host(server), server.port)]
 
 
 def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
@@ -188,7 +186,7 @@ def _host(server: ServerSettings) -> str:
     """Where nginx, on the same machine, reaches the gateway, and whence it then comes. Raises SettingsError."""
     if server.port == 0:
         raise SettingsError("server.port is 0, any free one: nginx has to be told which")
-    host = NEAREST.get(server.host, server.host)
+    host = reachable_host(server.host)
     if HOST.fullmatch(host):
         return host
     try:

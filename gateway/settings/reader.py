@@ -14,6 +14,7 @@ import msgspec
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
 from gateway.settings.checks import check_backend, check_database, check_networks, check_url
+from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
 
@@ -89,11 +90,14 @@ def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
         if not isinstance(keys, dict):
             raise SettingsError(f"{path}: {table}: expected a table, [{table}]")
         for key, value in keys.items():
+            origin = Origin("file", f"{table}.{key}", str(path))
+            if origin.key in REMOVED:
+                check_removed(origin, origin.key, value)
+                continue
             if key not in values[table]:
                 raise SettingsError(f"{path}: unknown key {key!r} in [{table}]; known are {', '.join(values[table])}")
             values[table][key] = value
-            name = f"{table}.{key}"
-            origins[name] = Origin("file", name, str(path))
+            origins[origin.key] = origin
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -115,7 +119,10 @@ def _merge_environment(values: dict[str, Any], origins: Origins, environment: Ma
     for variable in sorted(environment):
         for table, structure in tables().items():
             prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
-            if variable.startswith(prefix):
+            removed = f"{table}.{variable.removeprefix(prefix).lower()}"
+            if variable.startswith(prefix) and removed in REMOVED:
+                check_removed(Origin("environment", removed, variable), removed, environment[variable])
+            elif variable.startswith(prefix):
                 key, value = _override(variable, prefix, structure, environment[variable])
                 values[table][key] = value
                 name = f"{table}.{key}"
@@ -189,11 +196,5 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
-    is_shared = settings.rate_limit.is_shared
-    if is_shared:
+    if settings.rate_limit.is_shared:
         check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())
-    if server.workers > 1 and (settings.database.is_file or not is_shared):
-        raise SettingsError(
-            f"{origins['server.workers']}: {server.workers} processes need a database and a limit that they share: "
-            "set database.url to postgresql://… and rate_limit.backend to redis://…"
-        )

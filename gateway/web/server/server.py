@@ -13,6 +13,7 @@ import uvicorn
 
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
+from gateway.settings.addresses import host_and_port
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining
 from gateway.web.early_responses import EarlyResponses
@@ -228,8 +229,8 @@ def serve_app(
     address cannot be listened on, or the application does not start.
     """
     is_inherited = supervision.listeners > 0
-    listener = bound_listener(settings, supervision)
-    address = address_of(listener, settings, supervision)
+    listener = _listener(settings, supervision)
+    address = _address_of(listener, settings, supervision)
     server = Server(
         build_config(app, settings, date_header=date_header),
         lambda: started(address),
@@ -246,14 +247,14 @@ def serve_app(
         raise OperatorError("the gateway did not start; the log says why")
 
 
-def bound_listener(settings: ServerSettings, supervision: Supervision) -> socket.socket:
+def _listener(settings: ServerSettings, supervision: Supervision) -> socket.socket:
     """The inherited one if there is one. Raises OperatorError if it is unfit or the address cannot be listened on."""
     if supervision.listeners:
         return inherited_listener(supervision.listeners)
     return listen(settings.host, settings.port)
 
 
-def address_of(listener: socket.socket, settings: ServerSettings, supervision: Supervision) -> str:
+def _address_of(listener: socket.socket, settings: ServerSettings, supervision: Supervision) -> str:
     bound, port, *_ = listener.getsockname()
     host = bound if supervision.listeners else settings.host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{host_and_port(host, port)}"
