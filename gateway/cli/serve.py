@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.app import create_app
+from gateway.app import build_gate, create_app
 from gateway.auth.passwords import Passwords
 from gateway.auth.users import Users
 from gateway.background import Background
@@ -24,7 +24,8 @@ from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.telemetry.log import configure_log
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision
-from gateway.web.server.server import HangUps, note_hang_ups, serve_app
+from gateway.web.server.server import serve_app
+from gateway.web.server.signals import HangUps, note_hang_ups
 
 
 @click.command()
@@ -59,9 +60,11 @@ def _serve(
 ) -> None:
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
     services = build_services(settings, SystemClock())
+    gate = build_gate(services)
     serve_app(
-        create_app(services, write_request_line),
+        create_app(services, gate, write_request_line),
         server,
+        gate=gate,
         started=_announcer(settings),
         supervision=supervision,
         hang_ups=hang_ups,

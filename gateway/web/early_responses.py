@@ -24,7 +24,7 @@ Headers = list[tuple[bytes, bytes]]
 log = structlog.get_logger()
 
 
-class RefusalObserver(Protocol):
+class ResponseObserver(Protocol):
     """Counts requests."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
@@ -56,7 +56,7 @@ class Ids:
 class EarlyResponses:
     """All of one process. For one event loop."""
 
-    def __init__(self, observer: RefusalObserver | None = None) -> None:
+    def __init__(self, observer: ResponseObserver | None = None) -> None:
         self._observer = observer
         self._refused = Ids()
         self._shed = Ids()

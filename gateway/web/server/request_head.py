@@ -13,13 +13,6 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
-PLAIN_GET = re.compile(
-    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
-    rb"(?:(?i:(?!connection|content-length|expect|transfer-encoding|upgrade))"
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)+\r\n"
-)
-"""A whole request after which, whoever reads it, the next begins. Whether it is a good one is not asked."""
-
 KEPT_HOSTS = 256
 """A gateway has few names."""
 

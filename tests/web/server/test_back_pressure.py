@@ -1,13 +1,11 @@
-"""Back-pressure by a clock in the hand, and which requests are told to be whole without being parsed."""
+"""Back-pressure by a clock in the hand."""
 
 from collections.abc import Callable
 from typing import Any
 
-import httptools
 import pytest
 
-from gateway.web.server.request_head import PLAIN_GET
-from gateway.web.server.shedding import LONGEST_PAUSE_SECONDS, REFUSALS_EACH_TICK, TICK_SECONDS, BackPressure
+from gateway.web.server.back_pressure import LONGEST_PAUSE_SECONDS, REFUSALS_EACH_TICK, TICK_SECONDS, BackPressure
 
 A_TICK = TICK_SECONDS * 1.001
 """Not a rounding error less."""
@@ -125,69 +123,3 @@ def test_after_a_flood_few_refusals_hold_nobody_again(house: House) -> None:
         house.loop.advance(A_TICK)
 
     assert house.refuse(REFUSALS_EACH_TICK) == 0
-
-
-WHOLE = [
-    b"GET /api/v1/status HTTP/1.1\r\nHost: gateway\r\n\r\n",
-    b"GET /api/v1/connections?limit=1 HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer x\r\nX-Request-Id: \r\n\r\n",
-    b"GET / HTTP/1.1\r\nhost:gateway\r\nAccept: a, b\r\nX-Long: " + b"y" * 4000 + b"\r\n\r\n",
-]
-
-
-class Messages:
-    """What the parser sees in some bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.complete = 0
-        parser = httptools.HttpRequestParser(self)
-        parser.feed_data(data)
-        self.is_kept = parser.should_keep_alive() and not parser.should_upgrade()
-
-    def on_message_complete(self) -> None:
-        self.complete += 1
-
-
-@pytest.mark.parametrize("data", WHOLE)
-def test_what_is_told_without_parsing_is_one_message_and_the_connection_stays(data: bytes) -> None:
-    assert PLAIN_GET.fullmatch(data)
-    messages = Messages(data)
-    assert (messages.complete, messages.is_kept) == (1, True)
-
-
-def with_field(field: bytes) -> bytes:
-    return b"GET /api/v1/status HTTP/1.1\r\nHost: gateway\r\n" + field + b"\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        with_field(b"Content-Length: 5"),
-        with_field(b"content-length: 0"),
-        with_field(b"CONTENT-LENGTH : 5"),
-        with_field(b"Transfer-Encoding: chunked"),
-        with_field(b"tRANSFER-eNCODING: chunked"),
-        with_field(b"Transfer-Encoding\t: chunked"),
-        with_field(b"Connection: close"),
-        with_field(b"Connection: Upgrade"),
-        with_field(b"Upgrade: h2c"),
-        with_field(b"Expect: 100-continue"),
-        with_field(b"X: y\r\n Content-Length: 5"),
-        with_field(b"X: y\nContent-Length: 5"),
-        with_field(b"X: y\rContent-Length: 5"),
-        with_field(b"X: \0"),
-        with_field(b"X y"),
-        WHOLE[0] + b"G",
-        WHOLE[0] + WHOLE[0],
-        b"\r\n" + WHOLE[0],
-        WHOLE[0][:-2],
-        WHOLE[0].replace(b"GET", b"POST"),
-        WHOLE[0].replace(b"GET", b"HEAD"),
-        WHOLE[0].replace(b"1.1", b"1.0"),
-        WHOLE[0].replace(b" HTTP/1.1", b""),
-        WHOLE[0].replace(b"/api", b"http://gateway/api"),
-        WHOLE[0].replace(b"/status", b"/sta tus"),
-        WHOLE[0].replace(b"\r\n", b"\n"),
-    ],
-)
-def test_whatever_may_mean_more_or_less_is_left_to_the_parser(data: bytes) -> None:
-    assert PLAIN_GET.fullmatch(data) is None
