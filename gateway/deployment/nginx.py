@@ -85,7 +85,7 @@ class Tls(NamedTuple):
 
 
 def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
-    """What goes into nginx's `conf.d`. Raises Invalid and SettingsError.
+    """Return what goes into nginx's `conf.d`. Raises Invalid and SettingsError.
 
     `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
     """
@@ -119,7 +119,7 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upst
 def missing_settings(
     server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()
 ) -> Iterator[str]:
-    """What the gateway's settings lack for this nginx, and what comes of it."""
+    """Say what the gateway's settings lack for this nginx, and what comes of it."""
     source = _source(server, upstreams)
     if source == ELSEWHERE:
         if not server.trusted_proxies:
@@ -138,21 +138,21 @@ def missing_settings(
 
 
 def checked_name(name: str) -> str:
-    """In small letters. Raises Invalid."""
+    """Return a host name in small letters. Raises Invalid."""
     if len(name) <= LONGEST_NAME and NAME.fullmatch(name.lower()):
         return name.lower()
     raise Invalid(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
 
 
 def checked_path(path: str) -> str:
-    """Raises Invalid."""
+    """Return a path that means nothing else to nginx. Raises Invalid."""
     if PATH.fullmatch(path):
         return path
     raise Invalid(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
 
 
 def checked_upstream(upstream: str) -> str:
-    """An address and a port, IPv6 in brackets. Raises Invalid."""
+    """Return an address and a port, IPv6 in brackets. Raises Invalid."""
     host, _, port = upstream.rpartition(":")
     is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
     if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
@@ -175,7 +175,7 @@ def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
 
 
 def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
-    """Whence nginx comes to the gateway: from this machine, or from an address that only its operator knows."""
+    """Return whence nginx comes to the gateway: this machine, or an address that only its operator knows."""
     if not upstreams:
         return _host(server)
     hosts = {upstream.rpartition(":")[0] for upstream in upstreams}
@@ -183,7 +183,7 @@ def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
 
 
 def _host(server: ServerSettings) -> str:
-    """Where nginx, on the same machine, reaches the gateway, and whence it then comes. Raises SettingsError."""
+    """Return where nginx, on the same machine, reaches the gateway and whence it comes. Raises SettingsError."""
     if server.port == 0:
         raise SettingsError("server.port is 0, any free one: nginx has to be told which")
     host = reachable_host(server.host)
@@ -210,5 +210,5 @@ def _public_url(name: str, tls: Tls | None) -> str:
 
 
 def _command(name: str, tls: Tls | None, upstreams: Sequence[str]) -> str:
-    places = [word for upstream in upstreams for word in ("--upstream", upstream)]
-    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *places])
+    options = [word for upstream in upstreams for word in ("--upstream", upstream)]
+    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *options])

@@ -26,19 +26,19 @@ SECRETS = (Secret, SecretUrl)
 class Origin(msgspec.Struct, frozen=True):
     """Where the value of a dotted key came from.
 
-    `place` is a file's path or a variable's name; `secret_file` the path that this variable holds.
+    `source` is a file's path or a variable's name; `secret_file` the path that this variable holds.
     """
 
     kind: Literal["default", "file", "environment", "secret_file"]
     key: str
-    place: str = ""
+    source: str = ""
     secret_file: str = ""
 
     def __str__(self) -> str:
-        """The beginning of an error line about the value."""
+        """Return the beginning of an error line about the value."""
         if self.kind == "default":
             return f"defaults: {self.key}"
-        return f"{self.place}: {self.key}" if self.kind == "file" else f"environment: {self.place}"
+        return f"{self.source}: {self.key}" if self.kind == "file" else f"environment: {self.source}"
 
 
 Origins = dict[str, Origin]
@@ -54,14 +54,14 @@ class ReadSettings(msgspec.Struct, frozen=True):
 def load_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> Settings:
-    """`read_settings`, for who need not know whence."""
+    """Return what `read_settings` reads, for who need not know whence. Raises SettingsError."""
     return read_settings(path, environment, working_directory=working_directory).settings
 
 
 def read_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> ReadSettings:
-    """Defaults, then `path` (or `settings.toml` of the working directory if there is one), then the environment.
+    """Read the defaults, `path` (or `settings.toml` of the working directory if there is one), then the environment.
 
     Raises SettingsError with one line that names where the value came from, its key and what was expected.
     """
@@ -162,7 +162,7 @@ def _secret_files(values: Mapping[str, Any], origins: Origins) -> tuple[Path, ..
         for key, kind in types_of(structure).items()
         if kind in SECRETS and kind(values[table][key]).has_secret
     )
-    files = {Path(origin.secret_file or origin.place) for origin in found if origin.kind in {"file", "secret_file"}}
+    files = {Path(origin.secret_file or origin.source) for origin in found if origin.kind in {"file", "secret_file"}}
     return tuple(sorted(files))
 
 

@@ -13,7 +13,7 @@ from gateway.errors import Overloaded
 from gateway.web.admission import Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.router import ApiRoutes
-from gateway.web.server.back_pressure import REFUSALS_EACH_TICK
+from gateway.web.server.back_pressure import SHED_EACH_TICK
 from gateway.web.server.limits import ConnectionLimits
 from tests.faults.wire import (
     LAST,
@@ -124,7 +124,7 @@ def full(house: Recorder) -> Iterator[Running]:
 
 def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(full: Running, house: Recorder) -> None:
     """More often than refusals are given without holding the connection."""
-    at_once = REFUSALS_EACH_TICK + 10
+    at_once = SHED_EACH_TICK + 10
     with socket.create_connection(full.address, BOUND_SECONDS) as connection:
         for _ in range(5):
             send(connection, request("/api/v1/status") * at_once)

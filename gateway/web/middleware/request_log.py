@@ -105,7 +105,7 @@ class RequestLogMiddleware:
 
 
 def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
-    """The server takes the caller's address out of the header when a trusted proxy sent it, and only then."""
+    """Return whether a trusted proxy sent it: then, and only then, the server took the caller's address out of it."""
     client = scope.get("client")
     return client is None or client[0].encode() in forwarded_for
 

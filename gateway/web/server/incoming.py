@@ -36,9 +36,9 @@ class IncomingMessage:
         self._bytes = self._piece_bytes
 
     def check_unfinished(self, target: bytes) -> None:
-        """Raise UriTooLong, HeadersTooLarge or ContentTooLarge if what has come in is too much without an end.
+        """Check what has come in without an end: the parser hands out no header before it is whole.
 
-        The parser hands out no header before it is whole.
+        Raises UriTooLong, HeadersTooLarge and ContentTooLarge.
         """
         if self.phase is Phase.HEAD and self._bytes > MAX_UNFINISHED_HEAD_BYTES:
             check_size(target, [])
@@ -47,6 +47,6 @@ class IncomingMessage:
             raise ContentTooLarge
 
     def check_head_size(self, target: bytes, headers: Headers) -> None:
-        """Raise UriTooLong or HeadersTooLarge. A short message need not be measured."""
+        """Measure the head, unless the whole message is short. Raises UriTooLong and HeadersTooLarge."""
         if self._bytes > MAX_TARGET_BYTES:
             check_size(target, headers)

@@ -34,7 +34,7 @@ class GatewayProtocol(AnsweringProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
-            # Fewer than there are descriptors: at none left, the server could not even refuse.
+            # Fewer than there are descriptors: at none left, the server could not even answer.
             self._ignores_input = True
             transport.abort()
             return
@@ -88,6 +88,7 @@ class GatewayProtocol(AnsweringProtocol):
         self._message.begin()
 
     def on_headers_complete(self) -> None:
+        """Check the head and take the request. Raises an ApiError, which the caller of the parser answers."""
         parser, version = self.parser, self.parser.get_http_version()
         self._message.check_head_size(self.url, self.headers)
         check_head(version, self.url, self.headers)
@@ -142,5 +143,5 @@ class GatewayProtocol(AnsweringProtocol):
         method = self.parser.get_method().decode("ascii") if phase is not Phase.BETWEEN and self.url else "-"
         has_begun = phase is Phase.BODY and self._withdraw()
         if not has_begun:
-            self._early_response = self._early_responses.refuse(error, method, self.server_state.default_headers)
+            self._early_response = self._early_responses.final_answer(error, method, self.server_state.default_headers)
         self._stop_reading()

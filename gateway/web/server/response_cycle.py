@@ -22,7 +22,7 @@ PLAIN = frozenset(
         *(b"warning", b"www-authenticate", b"x-request-id"),
     )
 )
-"""Names that are well formed and say nothing about the connection, so that no more need be looked at."""
+"""Names that are well formed and say nothing about the socket connection, so that no more need be looked at."""
 BODILESS = frozenset({204, 304})
 
 
@@ -88,7 +88,7 @@ class ResponseCycle(RequestResponseCycle):
             raise RuntimeError(f"{kind} is out of its turn")
 
     def _render(self, status: int, headers: Any) -> bytes:
-        """The head. Raises RuntimeError if one of `headers` could forge another."""
+        """Return the head. Raises RuntimeError if one of `headers` could forge another."""
         made = []
         for name, value in headers:
             if name not in PLAIN:
@@ -138,7 +138,7 @@ class ResponseCycle(RequestResponseCycle):
 
 
 def scope_of(connection: HttpToolsProtocol, version: str) -> "HTTPScope":
-    """Of the request whose head has come in. Raises BadRequest."""
+    """Return the scope of the request whose head has come in. Raises BadRequest."""
     path, raw_path, query = split_target(connection.url)
     return {
         "type": "http",

@@ -59,6 +59,7 @@ class SheddingProtocol(GatewayProtocol):
         return is_plain and self.parser.should_keep_alive() and not (self._unanswered or self._is_stopping)
 
     def on_message_complete(self) -> None:
+        """Be ready for the next message. Raises Overloaded if too many came at once."""
         if not self._has_shed:
             super().on_message_complete()
             return

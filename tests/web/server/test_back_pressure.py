@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.web.server.back_pressure import LONGEST_PAUSE_SECONDS, REFUSALS_EACH_TICK, TICK_SECONDS, BackPressure
+from gateway.web.server.back_pressure import LONGEST_PAUSE_SECONDS, SHED_EACH_TICK, TICK_SECONDS, BackPressure
 
 A_TICK = TICK_SECONDS * 1.001
 """Not a rounding error less."""
@@ -72,38 +72,38 @@ def house() -> House:
 
 def test_few_refusals_hold_nobody(house: House) -> None:
     for _ in range(100):
-        assert house.refuse(REFUSALS_EACH_TICK) == 0
+        assert house.refuse(SHED_EACH_TICK) == 0
         house.loop.advance(A_TICK)
 
     assert house.loop.is_idle
 
 
 def test_more_than_a_tick_s_worth_are_held_and_released_in_their_order_at_a_pace(house: House) -> None:
-    assert house.refuse(3 * REFUSALS_EACH_TICK) == 2 * REFUSALS_EACH_TICK
+    assert house.refuse(3 * SHED_EACH_TICK) == 2 * SHED_EACH_TICK
 
     house.loop.advance(A_TICK)
-    assert house.released == list(range(REFUSALS_EACH_TICK, 2 * REFUSALS_EACH_TICK))
+    assert house.released == list(range(SHED_EACH_TICK, 2 * SHED_EACH_TICK))
 
     house.loop.advance(A_TICK)
-    assert house.released == list(range(REFUSALS_EACH_TICK, 3 * REFUSALS_EACH_TICK))
+    assert house.released == list(range(SHED_EACH_TICK, 3 * SHED_EACH_TICK))
     assert house.loop.is_idle
 
 
 def test_while_anybody_is_held_nobody_passes_him(house: House) -> None:
-    house.refuse(3 * REFUSALS_EACH_TICK)
+    house.refuse(3 * SHED_EACH_TICK)
     house.loop.advance(A_TICK)
 
     assert house.refuse(1) == 1
     house.loop.advance(2 * A_TICK)
-    assert house.released[-1] == 3 * REFUSALS_EACH_TICK
+    assert house.released[-1] == 3 * SHED_EACH_TICK
 
 
 def test_ticks_that_come_late_do_not_slow_the_pace(house: House) -> None:
-    house.refuse(5 * REFUSALS_EACH_TICK)
+    house.refuse(5 * SHED_EACH_TICK)
 
     house.loop.advance(3 * A_TICK)
 
-    assert len(house.released) == 3 * REFUSALS_EACH_TICK
+    assert len(house.released) == 3 * SHED_EACH_TICK
 
 
 def test_nobody_is_held_longer_than_the_longest_pause_however_many_there_are(house: House) -> None:
@@ -118,8 +118,8 @@ def test_nobody_is_held_longer_than_the_longest_pause_however_many_there_are(hou
 
 
 def test_after_a_flood_few_refusals_hold_nobody_again(house: House) -> None:
-    house.refuse(2 * REFUSALS_EACH_TICK)
+    house.refuse(2 * SHED_EACH_TICK)
     for _ in range(2):
         house.loop.advance(A_TICK)
 
-    assert house.refuse(REFUSALS_EACH_TICK) == 0
+    assert house.refuse(SHED_EACH_TICK) == 0
