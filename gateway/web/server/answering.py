@@ -4,14 +4,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gateway.web.draining import is_draining
 from gateway.web.server.idle_timeout import IdleTimeout
 from gateway.web.server.incoming import IncomingMessage, Phase
 from gateway.web.server.limits import ConnectionLimits
-from gateway.web.server.response_cycle import ResponseCycle, ServerLines
 from gateway.web.server.transport import WatchedTransport
 
 if TYPE_CHECKING:
@@ -23,8 +22,7 @@ class AnsweringProtocol(HttpToolsProtocol):
 
     # There are thousands: with more attributes than Python keeps in the object itself, each would take 1.5 KB more.
     __slots__ = (
-        *("_early_response", "_idle_timeout", "_ignores_input", "_is_stopping", "_limits", "_message"),
-        *("_server_lines", "_unanswered"),
+        *("_early_response", "_idle_timeout", "_ignores_input", "_is_stopping", "_limits", "_message", "_unanswered"),
     )
 
     def __init__(
@@ -43,7 +41,6 @@ class AnsweringProtocol(HttpToolsProtocol):
         self._message = IncomingMessage()
         self._unanswered = 0
         """Requests that the application has, or will have."""
-        self._server_lines = ServerLines()
         self._early_response = b""
         """Written after all other answers, as the last one."""
         self._ignores_input = False
@@ -74,9 +71,19 @@ class AnsweringProtocol(HttpToolsProtocol):
         # A client that is answered instead of told to continue may or may not send its body: no next request could be
         # told from it.
         may_stay = scope["http_version"] != "1.0" and not self._is_stopping and not self.expect_100_continue
-        stays = may_stay and self.parser.should_keep_alive()
-        server_lines = self._server_lines.of(self.server_state.default_headers)
-        self.cycle = ResponseCycle(self, scope, server_lines, stays=stays)
+        self.cycle = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=may_stay and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
         if not (self._unanswered or self.flow.write_paused):
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -141,7 +148,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
-        return cast("ResponseCycle", cycle).has_sent
+        return cycle.response_started
 
     def _stop_reading(self) -> None:
         """Ignore what still comes in, and close when all requests so far are answered."""

@@ -14,7 +14,7 @@ from gateway.web.server.answering import AnsweringProtocol
 from gateway.web.server.incoming import Phase
 from gateway.web.server.limits import PIECE_BYTES
 from gateway.web.server.request_head import check_head, check_no_body
-from gateway.web.server.response_cycle import scope_of
+from gateway.web.server.scope import scope_of
 from gateway.web.server.timer import Timer
 
 if TYPE_CHECKING:

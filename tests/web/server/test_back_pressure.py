@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.web.server.back_pressure import LONGEST_PAUSE_SECONDS, SHED_EACH_TICK, TICK_SECONDS, BackPressure
+from gateway.web.server.back_pressure import LONGEST_HOLD_SECONDS, SHED_EACH_TICK, TICK_SECONDS, BackPressure
 
 A_TICK = TICK_SECONDS * 1.001
 """Not a rounding error less."""
@@ -110,7 +110,7 @@ def test_nobody_is_held_longer_than_the_longest_pause_however_many_there_are(hou
     held = house.refuse(10_000)
 
     elapsed = 0.0
-    while elapsed < LONGEST_PAUSE_SECONDS + TICK_SECONDS:
+    while elapsed < LONGEST_HOLD_SECONDS + TICK_SECONDS:
         house.loop.advance(A_TICK)
         elapsed += TICK_SECONDS
 
