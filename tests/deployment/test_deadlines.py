@@ -7,7 +7,7 @@ import pytest
 
 from gateway.airbyte import Deadlines
 from gateway.deployment.systemd import Installation, service_unit
-from gateway.syncs.syncs import LONGEST_ANSWER_SECONDS, LONGEST_FOLLOW_SECONDS
+from gateway.syncs.timings import TriggerTimings
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.timings import ServerTimings
 
@@ -26,18 +26,19 @@ def seconds(text: str, pattern: str) -> float:
 def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: str, ports: tuple[int, ...]) -> None:
     configuration = (DEPLOY / nginx).read_text(encoding="utf-8")
     unit = service_unit(Installation(ports=ports))
+    airbyte, trigger = Deadlines(), TriggerTimings()
 
     order = [
-        Deadlines().trigger,
-        LONGEST_ANSWER_SECONDS,
+        airbyte.trigger,
+        trigger.answer,
         SERVER.grace,
         seconds(configuration, r"^ *proxy_read_timeout (\d+)s;$"),
         seconds(unit, r"^TimeoutStopSec=(\d+)s$"),
     ]
 
     assert order == sorted(set(order))
-    assert Deadlines().trigger + Deadlines().reconcile <= LONGEST_ANSWER_SECONDS
-    assert LONGEST_FOLLOW_SECONDS <= LONGEST_ANSWER_SECONDS
+    assert airbyte.trigger + airbyte.reconcile <= trigger.answer
+    assert trigger.claim <= trigger.answer
     assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
 
 
