@@ -6,13 +6,17 @@ Each API request takes so many milliseconds of the one core, so that an overload
 import argparse
 import time
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.settings import ServerSettings
 from gateway.telemetry.metrics import Metrics
-from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.admission import Gate
+from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.responses import JSONAnswer
+from gateway.web.router import ApiRoutes
 from gateway.web.server.server import serve_app
+
+ROUTES = ApiRoutes("/api/v1", [])
 
 
 async def answer_lifespan(receive: Receive, send: Send) -> None:
@@ -25,29 +29,20 @@ async def answer_lifespan(receive: Receive, send: Send) -> None:
 
 
 class Costly:
-    """Burns time for whatever the gate guards."""
+    """Burns time for whatever is the API's."""
 
-    def __init__(self, gate: Gate, seconds: float) -> None:
-        self._gate = gate
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await answer_lifespan(receive, send)
             return
-        if self._gate.guards(scope["path"]):
+        if ROUTES.covers(scope["path"]):
             end = time.perf_counter() + self._seconds
             while time.perf_counter() < end:
                 pass
         await JSONAnswer({"status": "ok"})(scope, receive, send)
-
-
-class Guarded(AdmissionMiddleware):
-    """As the gateway's application: its server finds the gate."""
-
-    def __init__(self, app: ASGIApp, *, gate: Gate) -> None:
-        super().__init__(app, gate=gate)
-        self.gate = gate
 
 
 def main() -> None:
@@ -55,12 +50,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--milliseconds", type=float, default=2.0)
     options = parser.parse_args()
-    gate = Gate(prefix="/api/v1", monotonic=time.monotonic, observer=Metrics())
+    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Metrics())
     settings = ServerSettings(
         host="127.0.0.1", port=options.port, trusted_proxies=(), public_url="", metrics_networks=()
     )
-    app = Guarded(Costly(gate, options.milliseconds / 1000), gate=gate)
-    serve_app(app, settings, started=lambda address: print(f"Listening on {address}"))
+    app = AdmissionMiddleware(Costly(options.milliseconds / 1000), gate=gate, routes=ROUTES)
+    serve_app(app, settings, gate=gate, started=lambda address: print(f"Listening on {address}"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.settings import ServerSettings
-from gateway.web.server.server import Server, build_config, listen
+from gateway.web.server.listener import listen
+from gateway.web.server.server import Server, build_config
 
 LATE_SECONDS = 1.5
 

@@ -18,17 +18,28 @@ from gateway.api.status import show_status
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
+from gateway.web.admission import Gate
 from gateway.web.lazy_mount import LazyMount
-from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.authentication import AuthenticationMiddleware
 from gateway.web.middleware.body_limit import BodyLimitMiddleware
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
 from gateway.web.middleware.request_log import RequestLogMiddleware
 from gateway.web.middleware.shared_rate_limit import SharedRateLimitMiddleware
-from gateway.web.router import ApiMount, ApiRoute, ApiRouter
+from gateway.web.router import ApiMount, ApiRoute, ApiRouter, ApiRoutes
 
 API = "/api/v1"
+ROUTES = ApiRoutes(
+    API,
+    [
+        ApiRoute("/status", show_status),
+        ApiRoute("/connections", list_connections),
+        ApiRoute("/connections/{id}/sync", trigger_sync, method="POST", asks_airbyte=True),
+        ApiRoute("/connections/{id}/jobs", list_jobs, asks_airbyte=True),
+        ApiRoute("/keys/revoke", revoke_key, method="POST"),
+    ],
+)
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -36,29 +47,35 @@ class Application(Starlette):
     """Starlette with our error middleware alone: each of its own two would wrap every message of every answer."""
 
     services: Services
-    gate: Gate
-    """For the connections: they shed at less cost than the application can."""
 
     def build_middleware_stack(self) -> ASGIApp:
         return _wrapped(self.router, self.user_middleware)
 
 
-def create_app(services: Services, write_request_line: WriteLine = write_line) -> Application:
-    """The ASGI application; its lifespan opens and closes `services`."""
+def build_gate(services: Services) -> Gate:
+    """Return what the server asks which requests are shed, and the application lets the others begin by."""
+    return Gate(routes=ROUTES, monotonic=services.clock.monotonic, observer=services.metrics)
+
+
+def create_app(services: Services, gate: Gate | None = None, write_request_line: WriteLine = write_line) -> Application:
+    """Return the ASGI application, whose lifespan opens and closes `services`.
+
+    `gate` is the server's; without one nothing is shed.
+    """
+    admitting = gate or build_gate(services)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with services.serving():
             yield
-        gate.refusals.tell()
+        admitting.early_responses.tell()
 
     # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
     numbers = random.Random()  # noqa: S311 - see above
-    gate = Gate(prefix=API, monotonic=services.clock.monotonic, observer=services.metrics)
     app = Application(
         lifespan=lifespan,
         middleware=[
-            Middleware(AdmissionMiddleware, gate=gate),
+            Middleware(AdmissionMiddleware, gate=admitting, routes=ROUTES),
             Middleware(
                 RequestLogMiddleware,
                 new_id=lambda: f"{numbers.getrandbits(64):016x}",
@@ -67,7 +84,7 @@ def create_app(services: Services, write_request_line: WriteLine = write_line) -
                 write_line=write_request_line,
             ),
             Middleware(ErrorMiddleware),
-            Middleware(ApiMount, prefix=API, api=_api(services)),
+            Middleware(ApiMount, routes=ROUTES, api=_api(services)),
         ],
         routes=[
             Route("/openapi.json", show_openapi),
@@ -79,7 +96,6 @@ def create_app(services: Services, write_request_line: WriteLine = write_line) -
     )
     app.router.redirect_slashes = False
     app.services = services
-    app.gate = gate
     return app
 
 
@@ -90,25 +106,15 @@ def _pages(services: Services) -> ASGIApp:
 
 
 def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
-    """The first of `layers` is outermost."""
+    """Wrap `app` in `layers`, of which the first is outermost."""
     for layer, args, options in reversed(layers):
         app = layer(app, *args, **options)
     return app
 
 
 def _api(services: Services) -> ASGIApp:
-    router = ApiRouter(
-        API,
-        [
-            ApiRoute("/status", show_status),
-            ApiRoute("/connections", list_connections),
-            ApiRoute("/connections/{id}/sync", trigger_sync, method="POST"),
-            ApiRoute("/connections/{id}/jobs", list_jobs),
-            ApiRoute("/keys/revoke", revoke_key, method="POST"),
-        ],
-    )
     return _wrapped(
-        router,
+        ApiRouter(ROUTES),
         [
             Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES),
             Middleware(

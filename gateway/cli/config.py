@@ -32,7 +32,7 @@ def _row(read: ReadSettings, name: str) -> Row:
         "setting": name,
         "value": _shown(value),
         "origin": origin.kind,
-        "place": origin.place or None,
+        "place": origin.source or None,
         "secret_file": origin.secret_file or None,
     }
 

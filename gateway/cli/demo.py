@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from gateway.airbyte.client import in_process_transport
-from gateway.app import create_app
+from gateway.app import build_gate, create_app
 from gateway.cli.options import accounts_of
 from gateway.models import COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
@@ -53,9 +53,12 @@ def demo(host: str, port: int) -> None:
 
         workspace = next(iter(airbyte.world.workspaces))
         demonstrated = asyncio.run(_provision(services(), workspace))
+        served = services()
+        gate = build_gate(served)
         serve_app(
-            create_app(services()),
+            create_app(served, gate),
             settings.server,
+            gate=gate,
             started=lambda address: _announce(address, demonstrated),
         )
 

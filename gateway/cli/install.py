@@ -9,15 +9,40 @@ import click
 
 from gateway.cli.options import confirm, json_option, yes_option
 from gateway.cli.output import print_json
-from gateway.deployment.systemd import SERVICE, SOCKET, STATE_FOLDER, Credential, Installation, unit_files
+from gateway.deployment.systemd import (
+    SERVICE,
+    SOCKET,
+    STATE_FOLDER,
+    Credential,
+    Installation,
+    instance_name,
+    unit_files,
+)
 from gateway.errors import OperatorError
-from gateway.settings import ReadSettings, ServerSettings, read_settings
+from gateway.settings import ReadSettings, ServerSettings, Settings, read_settings
+from gateway.settings.addresses import host_and_port, reachable_host
 
 DEFAULTS = Installation()
+DEFAULT_PORT = 8080
+SHARED_NEEDED = (
+    "several gateways need a database and a limit that they share: "
+    "set database.url to postgresql://… and rate_limit.backend to redis://…"
+)
+MOST_INSTANCES = 64
+SOCKET_IN_THE_WAY = f"Where {SOCKET} was in use, it holds the first port: systemctl disable --now {SOCKET} {SERVICE}"
+LEAST_PORT = 1024
+"""Below it an instance may not listen: it has no capabilities, and no socket of systemd's."""
+LARGEST_PORT = 65535
 
 
 @click.command()
 @click.option("--systemd", is_flag=True, help="Unit files: a service, and a socket that outlives it.")
+@click.option(
+    "--instances",
+    type=click.IntRange(1, MOST_INSTANCES),
+    metavar="N",
+    help="Several gateways instead: a template unit, and a port each from server.port on.",
+)
 @click.option("--settings", type=click.Path(path_type=Path, dir_okay=False), help=f"Default: {DEFAULTS.settings}.")
 @click.option("--user", default=DEFAULTS.user, show_default=True, help="System user to run as.")
 @click.option("--program", type=click.Path(path_type=Path), help="Instead of the program that runs now.")
@@ -34,6 +59,7 @@ DEFAULTS = Installation()
 def install(
     *,
     systemd: bool,
+    instances: int | None,
     settings: Path | None,
     user: str,
     program: Path | None,
@@ -49,7 +75,8 @@ def install(
     if not systemd:
         raise click.UsageError("say what to install: --systemd")
     path = (Path.cwd() / (settings or click.get_current_context().find_root().obj or DEFAULTS.settings)).absolute()
-    installation = _installation(path, root.resolve(), (str(program),) if program else _this_program(), user)
+    command = (str(program),) if program else _this_program()
+    installation = _installation(path, root.resolve(), command, user, instances)
     files = {_below(root, path): text for path, text in unit_files(installation).items()}
     before = {path: _text_of(path) for path in files}
     if as_json:
@@ -66,13 +93,14 @@ def install(
     _say_what_is_next(installation)
 
 
-def _installation(path: Path, root: Path, program: tuple[str, ...], user: str) -> Installation:
+def _installation(path: Path, root: Path, program: tuple[str, ...], user: str, instances: int | None) -> Installation:
     on_disk = _below(root, str(path))
     if not on_disk.exists():
         click.echo(f"{path} is not there yet: the defaults are assumed, and a database in {STATE_FOLDER}.", err=True)
-        return Installation(program=program, settings=str(path), user=user)
+        return Installation(program=program, settings=str(path), user=user, ports=_ports(DEFAULT_PORT, instances))
     read = read_settings(on_disk, {})
     server = read.settings.server
+    _require_shared(read.settings, instances)
     folder = read.settings.database_path.parent if read.settings.database.is_file else Path(STATE_FOLDER)
     return Installation(
         program=program,
@@ -81,7 +109,22 @@ def _installation(path: Path, root: Path, program: tuple[str, ...], user: str) -
         listen=_listen(server),
         database_folder=str(Path("/") / folder.relative_to(root) if folder.is_relative_to(root) else folder),
         credential=_credential(read),
+        ports=_ports(server.port, instances),
     )
+
+
+def _require_shared(settings: Settings, instances: int | None) -> None:
+    """Raise OperatorError where several gateways would not count, or not store, together."""
+    if instances is not None and instances > 1 and (settings.database.is_file or not settings.rate_limit.is_shared):
+        raise OperatorError(SHARED_NEEDED)
+
+
+def _ports(first: int, instances: int | None) -> tuple[int, ...]:
+    """Return the port of each instance. Raises OperatorError where one may not listen."""
+    ports = tuple(range(first, first + (instances or 0)))
+    if ports and (first < LEAST_PORT or ports[-1] > LARGEST_PORT):
+        raise OperatorError(f"server.port: the instances' ports must be from {LEAST_PORT} to {LARGEST_PORT}")
+    return ports
 
 
 def _listen(server: ServerSettings) -> str:
@@ -161,6 +204,19 @@ def _say_what_is_next(installation: Installation) -> None:
     ]
     if installation.credential:
         once.append(f"install -m 600 /dev/stdin {installation.secret_file}   # then type the secret, and Ctrl-D")
-    each = ["systemctl daemon-reload", f"systemctl enable --now {SOCKET} {SERVICE}"]
+    units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
+    each = ["systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
+    if installation.ports:
+        each.append(
+            f"{command} nginx-config --server-name NAME --settings {installation.settings} {_upstreams(installation)}"
+        )
     lines = ["Once:", *(f"  {line}" for line in once), "Then:", *(f"  {line}" for line in each)]
+    if installation.ports:
+        lines.append(SOCKET_IN_THE_WAY)
     click.echo("\n".join(lines), err=True)
+
+
+def _upstreams(installation: Installation) -> str:
+    """Return the options by which nginx finds each instance."""
+    host = reachable_host(installation.listen.rpartition(":")[0].strip("[]"))
+    return " ".join(f"--upstream {host_and_port(host, port)}" for port in installation.ports)

@@ -23,9 +23,9 @@ def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, st
         raise click.BadParameter(str(error)) from None
 
 
-def _upstreams(_context: click.Context, _option: click.Parameter, places: tuple[str, ...]) -> tuple[str, ...]:
+def _upstreams(_context: click.Context, _option: click.Parameter, addresses: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return tuple(map(checked_upstream, places))
+        return tuple(map(checked_upstream, addresses))
     except InvalidInput as error:
         raise click.BadParameter(str(error)) from None
 

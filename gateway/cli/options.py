@@ -66,12 +66,6 @@ def supervision_of_this_process() -> Supervision:
     return take_supervision(os.environ, frozenset(ours))
 
 
-def this_command(*more: str) -> list[str]:
-    """Return what starts this program with the arguments it was started with, and `more`."""
-    before = [] if getattr(sys, "frozen", False) else sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
-    return [sys.executable, *before, *sys.argv[1:], *more]
-
-
 def environment_of_programs() -> Mapping[str, str]:
     """Return the environment for programs this process starts: their libraries are the machine's, not the binary's."""
     ours = dict(os.environ)

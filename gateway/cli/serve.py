@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -10,16 +9,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.app import create_app
+from gateway.app import build_gate, create_app
 from gateway.auth.links import Links
 from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
-from gateway.cli.options import (
-    environment_of_programs,
-    settings_reader_option,
-    supervision_of_this_process,
-    this_command,
-)
+from gateway.cli.options import settings_reader_option, supervision_of_this_process
 from gateway.cluster.membership import Membership
 from gateway.errors import StorageUnavailable
 from gateway.services import Reloader, build_services
@@ -29,16 +23,15 @@ from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.telemetry.log import configure_log
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision
-from gateway.web.server.server import HangUps, address_of, bound_listener, note_hang_ups, serve_app
-from gateway.web.server.workers import Workers
+from gateway.web.server.server import serve_app
+from gateway.web.server.signals import HangUps, note_hang_ups
 
 
 @click.command()
 @click.option("--host", help="Instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
-@click.option("--worker", "is_worker", is_flag=True, hidden=True, help="One of several, started by the first.")
 @settings_reader_option
-def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None, is_worker: bool) -> None:
+def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop. SIGHUP has it read its settings again.
 
     Example: gateway serve --settings /etc/gateway/settings.toml
@@ -51,14 +44,10 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    if not is_worker:
-        migrate_at_start(settings.database_location)
+    migrate_at_start(settings.database_location)
     asyncio.run(_check_database(settings))
-    if server.workers > 1 and not is_worker:
-        _serve_by_workers(settings, server, supervision)
-        return
     with _sole_use(settings.database_location):
-        _serve(settings, server, supervision, hang_ups, lambda: read_settings().settings, is_worker=is_worker)
+        _serve(settings, server, supervision, hang_ups, lambda: read_settings().settings)
 
 
 def _serve(
@@ -67,36 +56,19 @@ def _serve(
     supervision: Supervision,
     hang_ups: HangUps,
     read: Callable[[], Settings],
-    *,
-    is_worker: bool,
 ) -> None:
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
     services = build_services(settings, SystemClock())
-    announce: Callable[[str], None] = _say_nothing if is_worker else _announcer(settings)
+    gate = build_gate(services)
     serve_app(
-        create_app(services, write_request_line),
+        create_app(services, gate, write_request_line),
         server,
-        started=announce,
+        gate=gate,
+        started=_announcer(settings),
         supervision=supervision,
         hang_ups=hang_ups,
         reload=Reloader(read, settings, services).reload,
     )
-
-
-def _serve_by_workers(settings: Settings, server: ServerSettings, supervision: Supervision) -> None:
-    configure_log(level=settings.log.level, style=settings.log.format)
-    announce = _announcer(settings)
-    listener = bound_listener(server, supervision)
-    address = address_of(listener, server, supervision)
-    workers = Workers(
-        command=this_command("--worker"),
-        environment=environment_of_programs(),
-        listener=listener,
-        supervision=supervision,
-        monotonic=SystemClock().monotonic,
-    )
-    with listener, tempfile.TemporaryDirectory(prefix="gateway-") as folder:
-        workers.run(server.workers, Path(folder), lambda: announce(address))
 
 
 def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
@@ -140,7 +112,3 @@ def _announcer(settings: Settings) -> Callable[[str], None]:
             click.echo(f"There is no admin yet. To become the first, open within 24 hours: {link}", err=True)
 
     return announce
-
-
-def _say_nothing(_address: str) -> None:
-    """A worker: who started it speaks for it."""

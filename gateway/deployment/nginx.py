@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
+from gateway.settings.addresses import host_and_port, reachable_host
 
 TEMPLATE = "deployment/nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -42,8 +43,6 @@ LONGEST_HASHED_NAME = 46
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
 """No character that means anything to nginx."""
 HOST = re.compile(r"[A-Za-z0-9._-]+")
-NEAREST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - nothing is bound to it
-"""Where nginx finds a gateway that listens on every address; `localhost` may also mean `::1`, where it does not."""
 
 OURS = (
     BadRequest,
@@ -86,7 +85,7 @@ class Tls(NamedTuple):
 
 
 def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
-    """What goes into nginx's `conf.d`. Raises InvalidInput and SettingsError.
+    """Return what goes into nginx's `conf.d`. Raises InvalidInput and SettingsError.
 
     `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
     """
@@ -120,7 +119,7 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upst
 def missing_settings(
     server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()
 ) -> Iterator[str]:
-    """What the gateway's settings lack for this nginx, and what comes of it."""
+    """Say what the gateway's settings lack for this nginx, and what comes of it."""
     source = _source(server, upstreams)
     if source == ELSEWHERE:
         if not server.trusted_proxies:
@@ -139,21 +138,21 @@ def missing_settings(
 
 
 def checked_name(name: str) -> str:
-    """In small letters. Raises InvalidInput."""
+    """Return a host name in small letters. Raises InvalidInput."""
     if len(name) <= LONGEST_NAME and NAME.fullmatch(name.lower()):
         return name.lower()
     raise InvalidInput(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
 
 
 def checked_path(path: str) -> str:
-    """Raises InvalidInput."""
+    """Return a path that means nothing else to nginx. Raises InvalidInput."""
     if PATH.fullmatch(path):
         return path
     raise InvalidInput(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
 
 
 def checked_upstream(upstream: str) -> str:
-    """An address and a port, IPv6 in brackets. Raises InvalidInput."""
+    """Return an address and a port, IPv6 in brackets. Raises InvalidInput."""
     host, _, port = upstream.rpartition(":")
     is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
     if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
@@ -172,12 +171,11 @@ def _is_ipv6(text: str) -> bool:
 def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
     if upstreams:
         return [checked_upstream(upstream) for upstream in upstreams]
-    host = _host(server)
-    return [f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"]
+    return [host_and_port(_host(server), server.port)]
 
 
 def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
-    """Whence nginx comes to the gateway: from this machine, or from an address that only its operator knows."""
+    """Return whence nginx comes to the gateway: this machine, or an address that only its operator knows."""
     if not upstreams:
         return _host(server)
     hosts = {upstream.rpartition(":")[0] for upstream in upstreams}
@@ -185,10 +183,10 @@ def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
 
 
 def _host(server: ServerSettings) -> str:
-    """Where nginx, on the same machine, reaches the gateway, and whence it then comes. Raises SettingsError."""
+    """Return where nginx, on the same machine, reaches the gateway and whence it comes. Raises SettingsError."""
     if server.port == 0:
         raise SettingsError("server.port is 0, any free one: nginx has to be told which")
-    host = NEAREST.get(server.host, server.host)
+    host = reachable_host(server.host)
     if HOST.fullmatch(host):
         return host
     try:
@@ -212,5 +210,5 @@ def _public_url(name: str, tls: Tls | None) -> str:
 
 
 def _command(name: str, tls: Tls | None, upstreams: Sequence[str]) -> str:
-    places = [word for upstream in upstreams for word in ("--upstream", upstream)]
-    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *places])
+    options = [word for upstream in upstreams for word in ("--upstream", upstream)]
+    return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *options])

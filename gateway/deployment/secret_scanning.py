@@ -14,7 +14,7 @@ EXAMPLE = _BODY + keys.checksum(_BODY)
 
 
 def gitleaks_rules() -> str:
-    """A configuration file for gitleaks, whose own rules stay in force. A keyword is looked for in lower case."""
+    """Return a configuration file for gitleaks, whose own rules stay in force; it looks for keywords in lower case."""
     return f"""\
 [extend]
 useDefault = true
@@ -29,7 +29,7 @@ keywords = ["{keys.PREFIX.lower()}"]
 
 
 def github_pattern() -> Mapping[str, str]:
-    """The fields of a custom pattern for GitHub's secret scanning.
+    """Return the fields of a custom pattern for GitHub's secret scanning.
 
     Its Hyperscan library has no look-around, so what stands before and after has fields of its own.
     """

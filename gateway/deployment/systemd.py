@@ -12,6 +12,7 @@ STATE_FOLDER = "/var/lib/gateway"
 UNIT_FOLDER = "/etc/systemd/system"
 SERVICE = "gateway.service"
 SOCKET = "gateway.socket"
+TEMPLATE = "gateway@.service"
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 Credential = Literal["client_secret", "password", ""]
 HOMES = ("/home", "/root", "/run/user")
@@ -29,12 +30,9 @@ WantedBy=sockets.target
 """
 SERVICE_TEXT = """\
 [Unit]
-Description=Airbyte client gateway
-Requires=gateway.socket
-After=gateway.socket network-online.target
+{unit_lines}\
 Wants=network-online.target
-# Never given up: a stopped service with an open socket would be started at once by the next caller.
-StartLimitIntervalSec=0
+{start_limit_lines}\
 
 [Service]
 # "notify-reload" would need systemd 253; Debian 12 has 252.
@@ -43,7 +41,7 @@ Type=notify
 NotifyAccess=all
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
-Sockets=gateway.socket
+{listener_lines}\
 Restart=on-failure
 RestartSec=1s
 WatchdogSec=30s
@@ -98,10 +96,41 @@ SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
-Also=gateway.socket
+{install_lines}\
 """
+ALONE = {
+    "unit_lines": """\
+Description=Airbyte client gateway
+Requires=gateway.socket
+After=gateway.socket network-online.target
+""",
+    "start_limit_lines": """\
+# Never given up: a stopped service with an open socket would be started at once by the next caller.
+StartLimitIntervalSec=0
+""",
+    "listener_lines": "Sockets=gateway.socket\n",
+    "install_lines": "Also=gateway.socket\n",
+}
+"""What only the service with a socket of systemd's has."""
+INSTANCE = {
+    "unit_lines": """\
+# One of several gateways behind nginx, named for its port: gateway@8080.service, gateway@8081.service
+Description=Airbyte client gateway on port %i
+After=network-online.target
+""",
+    "start_limit_lines": """\
+# Never given up: what they share may be unavailable for longer than a few starts take.
+StartLimitIntervalSec=0
+""",
+    "listener_lines": """\
+# No socket of systemd's: while one instance restarts, nginx asks the others.
+Environment=GATEWAY_SERVER_PORT=%i
+""",
+    "install_lines": "",
+}
+"""What only an instance of the template has."""
 CREDENTIAL_TEXT = """\
-# A copy made at each start: after a change of the secret, restart. With the socket above that loses no request.
+# A copy made at each start: after a change of the secret, restart. {restart} loses no request.
 LoadCredential={name}:{path}
 Environment=GATEWAY_AIRBYTE_{key}_FILE=%d/{name}
 """
@@ -116,6 +145,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
     database_folder: str = STATE_FOLDER
     credential: Credential = "client_secret"
+    ports: tuple[int, ...] = ()
+    """Of several gateways, an instance of the template for each; none for one gateway with a socket."""
 
     @property
     def secret_file(self) -> str:
@@ -124,16 +155,23 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unit_files(installation: Installation) -> dict[str, str]:
-    """Text by path. Raises InvalidInput for a user or path that no unit can name."""
+    """Return the text of each unit file by its path. Raises InvalidInput for a user or path that no unit can name."""
     if USER_NAME.fullmatch(installation.user) is None:
         raise InvalidInput(f"{installation.user!r} is no name of a system user")
     for text in (*installation.program, installation.settings, installation.database_folder):
         if not text.isprintable():
             raise InvalidInput(f"{text!r} cannot stand in a unit file")
+    if installation.ports:
+        return {f"{UNIT_FOLDER}/{TEMPLATE}": service_unit(installation)}
     return {
         f"{UNIT_FOLDER}/{SERVICE}": service_unit(installation),
         f"{UNIT_FOLDER}/{SOCKET}": socket_unit(installation),
     }
+
+
+def instance_name(port: int) -> str:
+    """Return the name of the unit that serves on `port`."""
+    return TEMPLATE.replace("@", f"@{port}")
 
 
 def socket_unit(installation: Installation) -> str:
@@ -143,6 +181,7 @@ def socket_unit(installation: Installation) -> str:
 def service_unit(installation: Installation) -> str:
     words = (*installation.program, "serve", "--settings", installation.settings)
     return SERVICE_TEXT.format(
+        **(INSTANCE if installation.ports else ALONE),
         command=" ".join(_quoted(word) for word in words),
         user=installation.user,
         credential_lines=_credential_lines(installation),
@@ -160,6 +199,7 @@ def _credential_lines(installation: Installation) -> str:
         return ""
     return CREDENTIAL_TEXT.format(
         name=_credential_id(installation),
+        restart="One instance after the other, that" if installation.ports else "With the socket above that",
         path=_escaped(installation.secret_file),
         key=installation.credential.upper(),
     )

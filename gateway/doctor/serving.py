@@ -10,6 +10,7 @@ from gateway.doctor.timings import Timings
 from gateway.errors import Unauthorized
 from gateway.services import Services
 from gateway.settings import ServerSettings
+from gateway.settings.addresses import host_and_port, reachable_host
 from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 UNKNOWN_ROUTE = "/api/v1/doctor"
@@ -18,7 +19,6 @@ SIGN_IN = "/dashboard/sign-in"
 INSECURE = b"did not come over HTTPS"
 """That page's words when the gateway does not know that it was asked over HTTPS."""
 HEALTHY = b'{"status":"ok"}'
-ANY_HOST = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on
 SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
@@ -44,8 +44,7 @@ async def check_served(timings: Timings, services: Services) -> AsyncGenerator[F
 
 
 def _local_url(server: ServerSettings) -> str:
-    host = ANY_HOST.get(server.host, server.host)
-    return f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}"
+    return f"http://{host_and_port(reachable_host(server.host), server.port)}"
 
 
 async def _running(local: str, *, seconds: float) -> tuple[Finding, bool]:

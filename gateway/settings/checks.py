@@ -14,6 +14,7 @@ SECRET_OPTIONS = {"password", "sslpassword"}
 
 
 def check_networks(origin: object, networks: tuple[str, ...]) -> None:
+    """Check that each is an address or a network. Raises SettingsError."""
     for network in networks:
         try:
             ipaddress.ip_network(network, strict=False)
@@ -22,6 +23,7 @@ def check_networks(origin: object, networks: tuple[str, ...]) -> None:
 
 
 def check_url(origin: object, url: str) -> None:
+    """Check that it is an HTTP address without user, query or fragment. Raises SettingsError."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -34,6 +36,7 @@ def check_url(origin: object, url: str) -> None:
 
 
 def check_database(origin: object, url: str, *, file_prefix: str) -> None:
+    """Check that it names a file or a PostgreSQL database. Raises SettingsError, without a word of the address."""
     if url.startswith(file_prefix):
         good = url != file_prefix
     else:
@@ -50,11 +53,12 @@ def check_database(origin: object, url: str, *, file_prefix: str) -> None:
 
 
 def _is_unambiguous(url: str, parts: SplitResult) -> bool:
-    """The driver reads the address as we do: what it cannot read it quotes in its error, be it of the password."""
+    """Return whether the driver reads it as we do: what it cannot read it quotes in its error, password or not."""
     return url.count("@") == parts.netloc.count("@") <= 1 and not UNREADABLE_ESCAPE.search(url)
 
 
 def check_backend(origin: object, url: str) -> None:
+    """Check that it names a Valkey or Redis server. Raises SettingsError, without a word of the address."""
     try:
         parts = urlsplit(url)
         good = _is_server(parts) and url.isascii() and url.isprintable() and " " not in url

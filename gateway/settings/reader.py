@@ -14,6 +14,7 @@ import msgspec
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
 from gateway.settings.checks import check_backend, check_database, check_networks, check_url
+from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
 
@@ -25,19 +26,19 @@ SECRETS = (Secret, SecretUrl)
 class Origin(msgspec.Struct, frozen=True):
     """Where the value of a dotted key came from.
 
-    `place` is a file's path or a variable's name; `secret_file` the path that this variable holds.
+    `source` is a file's path or a variable's name; `secret_file` the path that this variable holds.
     """
 
     kind: Literal["default", "file", "environment", "secret_file"]
     key: str
-    place: str = ""
+    source: str = ""
     secret_file: str = ""
 
     def __str__(self) -> str:
-        """The beginning of an error line about the value."""
+        """Return the beginning of an error line about the value."""
         if self.kind == "default":
             return f"defaults: {self.key}"
-        return f"{self.place}: {self.key}" if self.kind == "file" else f"environment: {self.place}"
+        return f"{self.source}: {self.key}" if self.kind == "file" else f"environment: {self.source}"
 
 
 Origins = dict[str, Origin]
@@ -53,14 +54,14 @@ class ReadSettings(msgspec.Struct, frozen=True):
 def load_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> Settings:
-    """`read_settings`, for who need not know whence."""
+    """Return what `read_settings` reads, for who need not know whence. Raises SettingsError."""
     return read_settings(path, environment, working_directory=working_directory).settings
 
 
 def read_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> ReadSettings:
-    """Defaults, then `path` (or `settings.toml` of the working directory if there is one), then the environment.
+    """Read the defaults, `path` (or `settings.toml` of the working directory if there is one), then the environment.
 
     Raises SettingsError with one line that names where the value came from, its key and what was expected.
     """
@@ -89,11 +90,14 @@ def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
         if not isinstance(keys, dict):
             raise SettingsError(f"{path}: {table}: expected a table, [{table}]")
         for key, value in keys.items():
+            origin = Origin("file", f"{table}.{key}", str(path))
+            if origin.key in REMOVED:
+                check_removed(origin, origin.key, value)
+                continue
             if key not in values[table]:
                 raise SettingsError(f"{path}: unknown key {key!r} in [{table}]; known are {', '.join(values[table])}")
             values[table][key] = value
-            name = f"{table}.{key}"
-            origins[name] = Origin("file", name, str(path))
+            origins[origin.key] = origin
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -115,7 +119,10 @@ def _merge_environment(values: dict[str, Any], origins: Origins, environment: Ma
     for variable in sorted(environment):
         for table, structure in tables().items():
             prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
-            if variable.startswith(prefix):
+            removed = f"{table}.{variable.removeprefix(prefix).lower()}"
+            if variable.startswith(prefix) and removed in REMOVED:
+                check_removed(Origin("environment", removed, variable), removed, environment[variable])
+            elif variable.startswith(prefix):
                 key, value = _override(variable, prefix, structure, environment[variable])
                 values[table][key] = value
                 name = f"{table}.{key}"
@@ -155,7 +162,7 @@ def _secret_files(values: Mapping[str, Any], origins: Origins) -> tuple[Path, ..
         for key, kind in types_of(structure).items()
         if kind in SECRETS and kind(values[table][key]).has_secret
     )
-    files = {Path(origin.secret_file or origin.place) for origin in found if origin.kind in {"file", "secret_file"}}
+    files = {Path(origin.secret_file or origin.source) for origin in found if origin.kind in {"file", "secret_file"}}
     return tuple(sorted(files))
 
 
@@ -189,11 +196,5 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
-    is_shared = settings.rate_limit.is_shared
-    if is_shared:
+    if settings.rate_limit.is_shared:
         check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())
-    if server.workers > 1 and (settings.database.is_file or not is_shared):
-        raise SettingsError(
-            f"{origins['server.workers']}: {server.workers} processes need a database and a limit that they share: "
-            "set database.url to postgresql://… and rate_limit.backend to redis://…"
-        )

@@ -46,7 +46,7 @@ class SecretUrl(Secret):
         return f"{before}{MASK if password else ''}{after}"
 
     def _parts(self) -> tuple[str, str, str]:
-        """The password, and what stands before and after it. Whatever cannot be read is all password."""
+        """Return what is before the password, the password, and what is after. What cannot be read is all password."""
         try:
             location = urlsplit(self._value).netloc
         except ValueError:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.errors import SettingsError
+from gateway.settings.addresses import host_and_port
 from gateway.settings.secret import Secret, SecretUrl
 
 SQLITE_PREFIX = "sqlite:///"
@@ -25,13 +26,11 @@ class ServerSettings(Table, frozen=True):
     trusted_proxies: tuple[str, ...]
     public_url: str
     metrics_networks: tuple[str, ...]
-    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
 
     @property
     def address(self) -> str:
         """Where people and callers find the gateway, without a slash at the end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+        return self.public_url.rstrip("/") or f"http://{host_and_port(self.host, self.port)}"
 
 
 class DatabaseSettings(Table, frozen=True):

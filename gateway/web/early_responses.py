@@ -1,7 +1,7 @@
 """Answers that are given before the application is asked: as bytes, each with a request id and a trace in the log.
 
-Strangers cause them at any rate, so not each has a line: what has none is counted, and one line a second says how
-many there were and between which ids theirs are. Nothing that a caller sent is in any of it.
+Unauthenticated clients cause them at any rate, so not each has a line: what has none is counted, and one line a second
+says how many there were and between which ids theirs are. Nothing that a caller sent is in any of it.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from gateway.web.responses import JSONAnswer, raw_error_answer
 ROUTE = "unparsed"
 LINES_EACH_SECOND = 5
 NAME = b"x-request-id"
-PLACE = b"{number}"
+NUMBER = b"{number}"
 
 Headers = list[tuple[bytes, bytes]]
 
 log = structlog.get_logger()
 
 
-class RefusalObserver(Protocol):
+class ResponseObserver(Protocol):
     """Counts requests."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
@@ -43,7 +43,7 @@ class Ids:
         return self._text(self.given)
 
     def tell(self) -> dict[str, Any]:
-        """The fields of a line about all that the log has not told of; empty if there are none."""
+        """Return the fields of a line about all that the log has not told of; empty if there are none."""
         first, self.told = self.told + 1, self.given
         count = self.given - first + 1
         names = {"first_request_id": self._text(first), "last_request_id": self._text(self.given)}
@@ -56,7 +56,7 @@ class Ids:
 class EarlyResponses:
     """All of one process. For one event loop."""
 
-    def __init__(self, observer: RefusalObserver | None = None) -> None:
+    def __init__(self, observer: ResponseObserver | None = None) -> None:
         self._observer = observer
         self._refused = Ids()
         self._shed = Ids()
@@ -65,8 +65,8 @@ class EarlyResponses:
         self._is_second_begun = False
         self._lines = 0
 
-    def refuse(self, error: ApiError, method: str, default_headers: Headers) -> bytes:
-        """A connection's last answer: to what is no request, or none that is taken. `method` is `-` if not known."""
+    def final_answer(self, error: ApiError, method: str, default_headers: Headers) -> bytes:
+        """Return the last answer of a socket connection; `method` is `-` where there is no request, or not yet."""
         self._begin_second()
         request_id = self._refused.take()
         if self._observer is not None:
@@ -79,15 +79,15 @@ class EarlyResponses:
         return raw_error_answer(error, [*default_headers, (NAME, request_id.encode("ascii"))])
 
     def shed(self, default_headers: Headers) -> bytes:
-        """The answer to a request that is one too many; the connection stays.
+        """Return the answer to a request that is one too many; the socket connection stays.
 
         All but the id's number is made once for each new set of the server's own headers: once a second.
         """
         if default_headers is not self._default_headers:
             self._default_headers = default_headers
-            name = (NAME, self._shed.beginning.encode("ascii") + PLACE)
+            name = (NAME, self._shed.beginning.encode("ascii") + NUMBER)
             whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False)
-            before, _, after = whole.partition(PLACE)
+            before, _, after = whole.partition(NUMBER)
             self._shed_parts = (before, after)
         self._begin_second()
         self._shed.given += 1
@@ -95,7 +95,7 @@ class EarlyResponses:
         return b"%b%08x%b" % (before, self._shed.given, after)
 
     def shed_answer(self) -> JSONAnswer:
-        """The same for a request that came as far as ASGI."""
+        """Return the same for a request that came as far as ASGI."""
         self._begin_second()
         error = Overloaded()
         headers = {**error.headers, "X-Request-Id": self._shed.take()}

@@ -29,7 +29,7 @@ class LazyMount(Mount):
         await app(scope, receive, send)
 
     async def _first(self) -> ASGIApp:
-        """Imports take some tenths of a second: in a thread, so that other requests go on."""
+        """Build the application in a thread: imports take some tenths of a second, and other requests go on."""
         async with self._building:
             if self._built is None:
                 self._built = await asyncio.to_thread(self._build)

@@ -7,13 +7,13 @@ from typing import Any
 
 from gateway.errors import UpstreamError
 
-SCOPE_KEY = "gateway.record"
+SCOPE_KEY = "gateway.request_context"
 
 
 class RequestContext:
     """Filled in by middleware and handlers as they learn."""
 
-    # The values of all new records; where one is learnt, it becomes the record's own.
+    # The values of all new contexts; where one is learnt, it becomes the context's own.
     status = 0
     """0 until an answer begins."""
     route: str | None = None
@@ -30,17 +30,22 @@ class RequestContext:
         self.headers = [(b"x-request-id", request_id.encode("ascii"))]
         """What every answer to this request carries, whoever produces it."""
 
+    @property
+    def has_asked_airbyte(self) -> bool:
+        """Whether the request got as far as waiting for Airbyte, whatever came of it."""
+        return self.upstream_ms is not None
+
 
 @contextmanager
 def upstream_timing(scope: Any) -> Iterator[None]:
     """Note how long the request waited for Airbyte and what came of it."""
-    record: RequestContext = scope[SCOPE_KEY]
+    context: RequestContext = scope[SCOPE_KEY]
     started = perf_counter()
     try:
         yield
-        record.upstream_outcome = "ok"
+        context.upstream_outcome = "ok"
     except UpstreamError as error:
-        record.upstream_outcome = error.outcome
+        context.upstream_outcome = error.outcome
         raise
     finally:
-        record.upstream_ms = round((perf_counter() - started) * 1000, 3)
+        context.upstream_ms = round((perf_counter() - started) * 1000, 3)

@@ -13,7 +13,7 @@ from gateway.errors import ApiError
 CONTENT_TYPE = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"private, no-store")
 
-KEPT_REFUSALS = 256
+KEPT_ERRORS = 256
 """Whoever is refused is often refused again, and in the same words."""
 
 encode = msgspec.json.Encoder().encode
@@ -44,17 +44,17 @@ class JSONAnswer:
 
 
 def error_answer(error: ApiError) -> JSONAnswer:
-    """The one shape of all errors."""
-    return _refusal(error.status, error.message, *error.headers.items())
+    """Return an error as JSON, in the one shape of all errors."""
+    return _error_answer(error.status, error.message, *error.headers.items())
 
 
-@lru_cache(KEPT_REFUSALS)
-def _refusal(status: int, message: str, *headers: tuple[str, str]) -> JSONAnswer:
+@lru_cache(KEPT_ERRORS)
+def _error_answer(status: int, message: str, *headers: tuple[str, str]) -> JSONAnswer:
     return JSONAnswer({"error": message}, status=status, headers=dict(headers))
 
 
 def raw_error_answer(error: ApiError, default_headers: list[tuple[bytes, bytes]], *, ends: bool = True) -> bytes:
-    """A whole answer, as the application would give it; by default the connection's last."""
+    """Return a whole answer, as the application would give it; by default the socket connection's last."""
     body = encode({"error": error.message})
     headers = [
         *default_headers,

@@ -1,10 +1,11 @@
-"""Finds the handler of an API path by comparing text.
+"""The API's routes: a table that says whose a path is, and the router that asks it.
 
-Starlette's router, with its regular expressions for mount and route, costs more than the answer to `/status` itself,
-and stops at a line feed, so that a malformed id with one in it would not look like any unknown id.
+Paths are compared as text. Starlette's router, with its regular expressions for mount and route, costs more than the
+answer to `/status` itself, and stops at a line feed, so that a malformed id with one in it would not look like any
+unknown id.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,59 +17,81 @@ Handler = Callable[[Request], Awaitable[ASGIApp]]
 ID = "{id}"
 
 
-class ApiMount:
-    """Pure ASGI middleware, innermost: hands everything below a prefix to the API, and the rest on to the pages."""
-
-    def __init__(self, app: ASGIApp, *, prefix: str, api: ASGIApp) -> None:
-        self._app = app
-        self._start = f"{prefix}/"
-        self._api = api
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and scope["path"].startswith(self._start):
-            return self._api(scope, receive, send)
-        return self._app(scope, receive, send)
-
-
 class ApiRoute:
     """A path template, with at most one `{id}`, and who answers it. GET includes HEAD (RFC 9110 §9.3.2)."""
 
-    def __init__(self, template: str, handler: Handler, *, method: str = "GET") -> None:
+    def __init__(self, template: str, handler: Handler, *, method: str = "GET", asks_airbyte: bool = False) -> None:
         self.template = template
         self.handler = handler
         self.methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})
+        self.asks_airbyte = asks_airbyte
+        """Whether an answer waits for a call to Airbyte."""
+        self.is_trigger = asks_airbyte and method == "POST"
         self._before, _, self._after = template.partition(ID)
 
     def identifier(self, path: str) -> str | None:
-        """What stands in place of `{id}`, however odd; None when the path is another one."""
+        """Return what stands in place of `{id}`, however odd; None when the path is another one."""
         if not (path.startswith(self._before) and path.endswith(self._after)):
             return None
         end = len(path) - len(self._after)
         return path[len(self._before) : end] if end >= len(self._before) else None
 
 
-class ApiRouter:
-    """The routes below a prefix. Raises NotFound, MethodNotAllowed."""
+class ApiRoutes:
+    """All routes below a prefix."""
 
-    def __init__(self, prefix: str, routes: list[ApiRoute]) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, routes: Sequence[ApiRoute]) -> None:
+        self.prefix = prefix
+        self._start = f"{prefix}/"
         self._plain = {prefix + route.template: route for route in routes if ID not in route.template}
         self._with_id = [route for route in routes if ID in route.template]
 
+    def covers(self, path: str) -> bool:
+        """Return whether a path is the API's, be there a route for it or not."""
+        return path.startswith(self._start)
+
+    def find(self, path: str) -> tuple[ApiRoute | None, str]:
+        """Return the route of a path that is covered, and what stands in place of `{id}`."""
+        route = self._plain.get(path)
+        if route is not None:
+            return route, ""
+        below = path[len(self.prefix) :]
+        for route in self._with_id:
+            identifier = route.identifier(below)
+            if identifier is not None:
+                return route, identifier
+        return None, ""
+
+
+class ApiMount:
+    """Pure ASGI middleware, innermost: hands the API's paths to the API, and the rest on to the pages."""
+
+    def __init__(self, app: ASGIApp, *, routes: ApiRoutes, api: ASGIApp) -> None:
+        self._app = app
+        self._routes = routes
+        self._api = api
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._plain.get(scope["path"]) or self._find(scope)
-        record: RequestContext = scope[SCOPE_KEY]
-        record.route = self._prefix + route.template
+        if scope["type"] == "http" and self._routes.covers(scope["path"]):
+            await self._api(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class ApiRouter:
+    """Calls the handler of a path. Raises NotFound, MethodNotAllowed."""
+
+    def __init__(self, routes: ApiRoutes) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route, identifier = self._routes.find(scope["path"])
+        if route is None:
+            raise NotFound
+        scope["path_params"] = {"id": identifier}
+        context: RequestContext = scope[SCOPE_KEY]
+        context.route = self._routes.prefix + route.template
         if scope["method"] not in route.methods:
             raise MethodNotAllowed(route.methods)
         answer = await route.handler(Request(scope, receive))
         await answer(scope, receive, send)
-
-    def _find(self, scope: Scope) -> ApiRoute:
-        path = scope["path"][len(self._prefix) :]
-        for route in self._with_id:
-            identifier = route.identifier(path)
-            if identifier is not None:
-                scope["path_params"] = {"id": identifier}
-                return route
-        raise NotFound

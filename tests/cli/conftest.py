@@ -24,7 +24,8 @@ from click.testing import CliRunner, Result
 from gateway.cli.main import gateway
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.settings import ServerSettings
-from gateway.web.server.server import Server, build_config, listen
+from gateway.web.server.listener import listen
+from gateway.web.server.server import Server, build_config
 from tests.support import BOUND_SECONDS, PROGRAM
 
 

@@ -121,6 +121,46 @@ def test_systemd_looks_no_names_up(tmp_path: Path) -> None:
     assert message == "server.host: a socket unit needs an address, not 'gateway.example.com'"
 
 
+SHARED = '[database]\nurl = "postgresql://db/gateway"\n[rate_limit]\nbackend = "redis://cache/0"\n'
+
+
+def test_several_gateways_are_a_template_a_unit_each_and_a_line_for_nginx(tmp_path: Path) -> None:
+    with_settings(tmp_path, f'[server]\nhost = "0.0.0.0"\nport = 9000\n{SHARED}')
+
+    said = install(tmp_path, "--instances", "2")
+
+    assert [path.name for path in (tmp_path / "etc/systemd/system").iterdir()] == ["gateway@.service"]
+    assert "systemctl enable --now gateway@9000.service gateway@9001.service\n" in said
+    assert (
+        "/opt/gateway/bin/gateway nginx-config --server-name NAME --settings /etc/gateway/settings.toml "
+        "--upstream 127.0.0.1:9000 --upstream 127.0.0.1:9001\n"
+    ) in said
+
+
+@pytest.mark.parametrize(
+    "toml", ["", SHARED.replace("redis://cache/0", "memory"), SHARED.replace("postgresql://db/", "sqlite:///")]
+)
+def test_without_what_they_share_several_are_refused(tmp_path: Path, toml: str) -> None:
+    with_settings(tmp_path, toml)
+
+    message = refusal_of(invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--instances", "2"))
+
+    assert message == (
+        "several gateways need a database and a limit that they share: "
+        "set database.url to postgresql://… and rate_limit.backend to redis://…"
+    )
+    assert not (tmp_path / "etc/systemd").exists()
+
+
+@pytest.mark.parametrize("port", [0, 1023, 65535])
+def test_a_port_that_an_instance_cannot_have_is_refused(tmp_path: Path, port: int) -> None:
+    with_settings(tmp_path, f"[server]\nport = {port}\n{SHARED}")
+
+    message = refusal_of(invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--instances", "2"))
+
+    assert message == "server.port: the instances' ports must be from 1024 to 65535"
+
+
 def test_a_relative_database_lies_beside_the_settings(tmp_path: Path) -> None:
     with_settings(tmp_path, "")
     install(tmp_path)

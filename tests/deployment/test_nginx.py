@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from gateway.airbyte import Deadlines
 from gateway.app import MAX_BODY_BYTES
 from gateway.auth.keys import PREFIX
 from gateway.deployment.nginx import Tls, missing_settings, nginx_config
@@ -12,7 +11,6 @@ from gateway.errors import InvalidInput, SettingsError
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
-from gateway.web.server.server import GRACE_SECONDS, KEEPALIVE_SECONDS
 from tests.nginx.support import server_settings
 
 NAME = "gateway.example.com"
@@ -46,13 +44,6 @@ def test_the_limits_fit_those_of_the_gateway(tls: Tls | None) -> None:
     assert amount(text, "large_client_header_buffers") > max(MAX_TARGET_BYTES, MAX_HEADER_BYTES) + len(
         "GET  HTTP/1.1\r\n"
     )
-
-
-def test_who_is_nearer_to_airbyte_gives_up_sooner() -> None:
-    text, deadlines = text_of(), Deadlines()
-
-    assert deadlines.trigger + deadlines.reconcile < GRACE_SECONDS < amount(text, "proxy_read_timeout")
-    assert amount(text, "keepalive_timeout") < KEEPALIVE_SECONDS
 
 
 @pytest.mark.parametrize("tls", [TLS, None], ids=["tls", "plain"])

@@ -4,23 +4,20 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from gateway.deployment.systemd import Credential, Installation, service_unit, socket_unit, unit_files
+from gateway.deployment.systemd import Credential, Installation, instance_name, service_unit, socket_unit, unit_files
 from gateway.errors import InvalidInput
-from gateway.web.server.server import (
-    DRAIN_SECONDS,
-    GRACE_SECONDS,
-    HANDOVER_SECONDS,
-    MOST_CONNECTIONS,
-    RESERVED_DESCRIPTORS,
-)
+from gateway.settings import load_settings
+from gateway.web.server.listener import MOST_CONNECTIONS, RESERVED_DESCRIPTORS
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 WORST_EXPOSURE = 2.0
-EXPOSURE = re.compile(r"Overall exposure level for gateway\.service: ([0-9.]+)")
+EXPOSURE = re.compile(r"Overall exposure level for gateway(?:@i)?\.service: ([0-9.]+)")
+SEVERAL = (8080, 8081)
 
 
 def values(unit: str, key: str) -> list[str]:
@@ -35,15 +32,27 @@ def analyze(*arguments: str) -> str:
     return result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("name", ["gateway.service", "gateway.socket"])
-def test_what_is_shipped_is_what_the_defaults_make(name: str) -> None:
-    assert (DEPLOY / name).read_text(encoding="utf-8") == unit_files(Installation())[f"/etc/systemd/system/{name}"]
+@pytest.mark.parametrize(
+    ("name", "ports"), [("gateway.service", ()), ("gateway.socket", ()), ("gateway@.service", SEVERAL)]
+)
+def test_what_is_shipped_is_what_the_defaults_make(name: str, ports: tuple[int, ...]) -> None:
+    text = unit_files(Installation(ports=ports))[f"/etc/systemd/system/{name}"]
+
+    assert (DEPLOY / name).read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("credential", ["client_secret", "password", ""])
-def test_it_exposes_little(tmp_path: Path, credential: Credential) -> None:
-    unit = tmp_path / "gateway.service"
-    unit.write_text(service_unit(Installation(program=("/bin/true",), credential=credential)))
+@pytest.mark.parametrize(
+    ("name", "installation"),
+    [
+        ("gateway.service", Installation(program=("/bin/true",))),
+        ("gateway.service", Installation(program=("/bin/true",), credential="password")),
+        ("gateway.service", Installation(program=("/bin/true",), credential="")),
+        ("gateway@.service", Installation(program=("/bin/true",), ports=SEVERAL)),
+    ],
+)
+def test_it_exposes_little(tmp_path: Path, name: str, installation: Installation) -> None:
+    unit = tmp_path / name
+    unit.write_text(service_unit(installation))
 
     (level,) = EXPOSURE.findall(analyze("security", "--offline=true", str(unit)))
 
@@ -57,18 +66,33 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
         listen="[::1]:8080",
         database_folder="/srv/my data",
     )
-    for path, text in unit_files(odd).items():
+    several = msgspec.structs.replace(odd, ports=SEVERAL)
+    for path, text in {**unit_files(odd), **unit_files(several)}.items():
         (tmp_path / Path(path).name).write_text(text)
 
     assert analyze("verify", *(str(path) for path in tmp_path.iterdir())) == ""
 
 
-def test_a_stop_has_the_time_that_the_server_takes() -> None:
-    unit = service_unit(Installation())
-    (seconds,) = values(unit, "TimeoutStopSec")
+def test_an_instance_listens_on_the_port_it_is_named_for(tmp_path: Path) -> None:
+    unit = service_unit(Installation(ports=SEVERAL))
+    environment = dict(line.replace("%i", "8081").split("=", 1) for line in values(unit, "Environment"))
+    del environment["GATEWAY_AIRBYTE_CLIENT_SECRET_FILE"]
 
-    assert int(seconds.removesuffix("s")) > GRACE_SECONDS + max(DRAIN_SECONDS, HANDOVER_SECONDS)
-    assert int(*values(unit, "LimitNOFILE")) >= MOST_CONNECTIONS + RESERVED_DESCRIPTORS
+    assert instance_name(8081) == "gateway@8081.service"
+    assert load_settings(None, environment, working_directory=tmp_path).server.port == 8081
+    assert "gateway.socket" not in unit
+
+
+def test_an_instance_differs_from_the_service_in_nothing_else() -> None:
+    lines = [set(service_unit(Installation(ports=ports)).splitlines()) for ports in ((), SEVERAL)]
+
+    assert {line.partition("=")[0] for line in lines[0] ^ lines[1] if not line.startswith("#")} == {
+        *("After", "Also", "Description", "Environment", "Requires", "Sockets")
+    }
+
+
+def test_there_are_descriptors_for_all_socket_connections() -> None:
+    assert int(*values(service_unit(Installation()), "LimitNOFILE")) >= MOST_CONNECTIONS + RESERVED_DESCRIPTORS
 
 
 def test_words_with_a_meaning_to_systemd_are_escaped() -> None:

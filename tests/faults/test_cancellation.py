@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from gateway.web.server.server import build_config, listen
+from gateway.web.server.listener import listen
+from gateway.web.server.server import build_config
 from tests.faults.conftest import UNKNOWN, Front, front_of, said, theirs
 from tests.faults.fault import Exchange, answer_right, cut, held
 from tests.support import bearer

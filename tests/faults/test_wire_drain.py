@@ -11,11 +11,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import OutcomeUnknown
 from gateway.web.draining import is_draining
+from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.request_context import upstream_timing
 from gateway.web.server.limits import ConnectionLimits
+from gateway.web.timings import ServerTimings
 from tests.faults.test_wire_limits import Gate, wait_until
-from tests.faults.test_wire_overload import Guarded, cost_much
+from tests.faults.test_wire_overload import Full
 from tests.faults.wire import (
     Recorder,
     Running,
@@ -31,6 +34,7 @@ from tests.faults.wire import (
 from tests.support import BOUND_SECONDS
 
 PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
+PATIENT_STOP = ServerTimings(drain=BOUND_SECONDS * 10, echo=0.0)
 
 
 def tell(running: Running, number: signal.Signals = signal.SIGTERM) -> None:
@@ -50,7 +54,7 @@ def draining(running: Running) -> Iterator[None]:
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    with serving(Recorder(), PATIENT, drain_seconds=BOUND_SECONDS * 10) as server:
+    with serving(Recorder(), PATIENT, timings=PATIENT_STOP) as server:
         yield server
 
 
@@ -76,7 +80,7 @@ def test_an_idle_connection_has_one_more_answer(running: Running) -> None:
 def test_the_last_answer_that_is_owed_says_that_it_is(more: bytes) -> None:
     gate = Gate()
     with (
-        serving(gate, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running,
+        serving(gate, PATIENT, timings=PATIENT_STOP) as running,
         socket.create_connection(running.address, BOUND_SECONDS) as connection,
     ):
         send(connection, request("/held") + more)
@@ -92,7 +96,7 @@ def test_the_last_answer_that_is_owed_says_that_it_is(more: bytes) -> None:
 def test_a_request_that_is_half_received_is_answered_after_the_one_before_it() -> None:
     gate = Gate()
     with (
-        serving(gate, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running,
+        serving(gate, PATIENT, timings=PATIENT_STOP) as running,
         socket.create_connection(running.address, BOUND_SECONDS) as connection,
     ):
         send(connection, request("/held") + request("/half")[:-2])
@@ -107,15 +111,17 @@ def test_a_request_that_is_half_received_is_answered_after_the_one_before_it() -
 
 
 def test_what_is_shed_is_asked_to_go_too() -> None:
-    app = Guarded(cost_much)
-    with serving(app, PATIENT, drain_seconds=BOUND_SECONDS * 10) as running:
-        app.gate.admission.upstream = 1000
-        with socket.create_connection(running.address, BOUND_SECONDS) as connection:
+    gate = Full()
+    app = AdmissionMiddleware(Recorder(), gate=gate, routes=gate.routes)
+    with (
+        serving(app, PATIENT, gate=gate, timings=PATIENT_STOP) as running,
+        socket.create_connection(running.address, BOUND_SECONDS) as connection,
+    ):
+        send(connection, request("/api/v1/jobs"))
+        assert read_answer(connection).status == 503
+        with draining(running):
             send(connection, request("/api/v1/jobs"))
-            assert read_answer(connection).status == 503
-            with draining(running):
-                send(connection, request("/api/v1/jobs"))
-                (answer,) = answers_in(read_to_end(connection))
+            (answer,) = answers_in(read_to_end(connection))
 
     assert (answer.status, answer.headers["connection"]) == (503, "close")
     assert answer.headers["x-request-id"]
@@ -123,7 +129,7 @@ def test_what_is_shed_is_asked_to_go_too() -> None:
 
 @pytest.mark.parametrize(("echo_seconds", "insists"), [(0.0, True), (BOUND_SECONDS * 10, False)])
 def test_a_signal_that_comes_twice_at_once_insists_on_nothing(echo_seconds: float, insists: bool) -> None:
-    with serving(Recorder(), PATIENT, drain_seconds=0, echo_seconds=echo_seconds) as running:
+    with serving(Recorder(), PATIENT, timings=ServerTimings(drain=0, echo=echo_seconds)) as running:
         tell(running)
         tell(running)
 
@@ -132,7 +138,7 @@ def test_a_signal_that_comes_twice_at_once_insists_on_nothing(echo_seconds: floa
 
 
 def test_at_a_keyboard_nobody_waits() -> None:
-    with serving(Recorder(), PATIENT, drain_seconds=BOUND_SECONDS * 10) as running:
+    with serving(Recorder(), PATIENT, timings=PATIENT_STOP) as running:
         tell(running, signal.SIGINT)
         wait_until(lambda: not running.server.servers[0].is_serving())
 
@@ -170,6 +176,9 @@ class Stuck:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
             await send({"type": "http.response.body", "body": b"ab", "more_body": True})
         self.under_way += 1
+        if scope["path"].endswith("/sync"):
+            with upstream_timing(scope):
+                await asyncio.Event().wait()
         await asyncio.Event().wait()
 
 
@@ -200,7 +209,7 @@ def test_what_has_not_ended_when_the_stop_has_waited_long_enough_is_told_so(
         failures=Ignored(),
         write_line=lambda _, fields: statuses.append(fields["status"]),
     )
-    with serving(app, PATIENT, grace_seconds=0) as running, ExitStack() as stack:
+    with serving(app, PATIENT, timings=ServerTimings(grace=0)) as running, ExitStack() as stack:
         waiting, begun = [
             stack.enter_context(socket.create_connection(running.address, BOUND_SECONDS)) for _ in range(2)
         ]

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.web.server.limits import MAX_MESSAGE_BYTES, ConnectionLimits
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
+from gateway.web.timings import ServerTimings
 from tests.faults.wire import (
     HASTE,
     LAST,
@@ -304,7 +305,7 @@ def test_while_an_answer_is_unread_the_next_is_not_begun() -> None:
 
 
 def test_an_idle_connection_is_closed_without_a_word(recorder: Recorder) -> None:
-    with serving(recorder, HASTE, keep_alive_seconds=0) as running:
+    with serving(recorder, HASTE, timings=ServerTimings(keep_alive=0)) as running:
         assert [answer.status for answer in talk(running.address, request("/"))] == [200]
 
 

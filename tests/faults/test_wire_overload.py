@@ -4,15 +4,17 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Overloaded
-from gateway.web.early_responses import EarlyResponses
-from gateway.web.middleware.admission import AdmissionMiddleware, Gate
+from gateway.web.admission import Gate
+from gateway.web.middleware.admission import AdmissionMiddleware
+from gateway.web.router import ApiRoutes
+from gateway.web.server.back_pressure import SHED_EACH_TICK
 from gateway.web.server.limits import ConnectionLimits
-from gateway.web.server.shedding import REFUSALS_EACH_TICK
 from tests.faults.wire import (
     LAST,
     Answer,
@@ -32,6 +34,7 @@ from tests.support import BOUND_SECONDS
 
 PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
 CLIENTS = 60
+ROUTES = ApiRoutes("/api/v1", [])
 
 
 class Ignored:
@@ -47,19 +50,18 @@ async def cost_much(scope: Scope, receive: Receive, send: Send) -> None:
     await answer_ok(send)
 
 
-class Guarded(AdmissionMiddleware):
-    """As the gateway's application is: whoever serves it finds its gate."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.gate = Gate(prefix="/api/v1", monotonic=time.monotonic, observer=Ignored())
-        super().__init__(app, gate=self.gate)
+@contextmanager
+def overloaded() -> Iterator[Running]:
+    """A server whose every request costs much, with the gateway's own gate."""
+    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
+    with serving(AdmissionMiddleware(cost_much, gate=gate, routes=ROUTES), PATIENT, gate=gate) as running:
+        yield running
 
 
 def test_an_overload_is_shed_and_is_over_with_its_cause() -> None:
-    app = Guarded(cost_much)
-    # Sheds by the application, and at less cost by the connection.
+    # Shed by the application, as the connection does not stay.
     last = request("/api/v1/status", "Connection: close")
-    with serving(app, PATIENT) as running, ThreadPoolExecutor(CLIENTS) as pool:
+    with overloaded() as running, ThreadPoolExecutor(CLIENTS) as pool:
 
         def ask(_: int) -> list[Answer]:
             return [answer for _ in range(4) for answer in talk(running.address, last)]
@@ -80,8 +82,7 @@ def test_an_overload_is_shed_and_is_over_with_its_cause() -> None:
 
 def test_what_a_connection_sheds_leaves_it_usable_and_in_order() -> None:
     """Kept connections: refused by the connection itself, answered by the application once there is room."""
-    app = Guarded(cost_much)
-    with serving(app, PATIENT) as running, ThreadPoolExecutor(CLIENTS) as pool:
+    with overloaded() as running, ThreadPoolExecutor(CLIENTS) as pool:
         for _ in range(20):
             talk(running.address, request("/api/v1/status", "Connection: close"))
 
@@ -98,45 +99,32 @@ def test_what_a_connection_sheds_leaves_it_usable_and_in_order() -> None:
         assert len(set(shed)) == len(shed)
 
 
-class Full:
-    """A gate that sheds whatever it guards."""
+class Full(Gate):
+    """A gate that sheds every request of the API."""
 
-    is_pressed = True
+    routes = ROUTES
 
     def __init__(self) -> None:
-        self.refusals = EarlyResponses()
-
-    def guards(self, path: str) -> bool:
-        return path.startswith("/api/v1/")
+        super().__init__(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
 
     def sheds(self, method: str, path: str) -> bool:
-        return True
-
-    def expect(self) -> None: ...
-
-
-class FullHouse(Recorder):
-    """An application whose every request is one too many."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Full()
+        return ROUTES.covers(path)
 
 
 @pytest.fixture
-def house() -> FullHouse:
-    return FullHouse()
+def house() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
-def full(house: FullHouse) -> Iterator[Running]:
-    with serving(house, PATIENT) as running:
+def full(house: Recorder) -> Iterator[Running]:
+    with serving(house, PATIENT, gate=Full()) as running:
         yield running
 
 
-def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(full: Running, house: FullHouse) -> None:
+def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(full: Running, house: Recorder) -> None:
     """More often than refusals are given without holding the connection."""
-    at_once = REFUSALS_EACH_TICK + 10
+    at_once = SHED_EACH_TICK + 10
     with socket.create_connection(full.address, BOUND_SECONDS) as connection:
         for _ in range(5):
             send(connection, request("/api/v1/status") * at_once)
@@ -160,7 +148,7 @@ def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(f
 )
 @pytest.mark.parametrize("size", [1000, 7], ids=["whole", "in pieces"])
 def test_what_has_no_content_is_refused_by_the_connection_which_stays(
-    full: Running, house: FullHouse, vector: bytes, size: int
+    full: Running, house: Recorder, vector: bytes, size: int
 ) -> None:
     with socket.create_connection(full.address, BOUND_SECONDS) as connection:
         for _ in range(3):
@@ -174,7 +162,7 @@ def test_what_has_no_content_is_refused_by_the_connection_which_stays(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_content_is_never_taken_for_the_next_request(full: Running, house: FullHouse, method: str) -> None:
+def test_content_is_never_taken_for_the_next_request(full: Running, house: Recorder, method: str) -> None:
     inner = request("/smuggled")
     vector = request("/api/v1/status", f"Content-Length: {len(inner)}", method=method, body=inner)
 

@@ -14,10 +14,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.settings import ServerSettings
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.server.limits import ConnectionLimits
-from gateway.web.server.server import DRAIN_SECONDS, GRACE_SECONDS, Server, build_config, listen, several
+from gateway.web.server.listener import listen, several
+from gateway.web.server.server import Server, build_config
+from gateway.web.server.shedding import RequestGate
+from gateway.web.timings import ServerTimings
 from tests.support import BOUND_SECONDS
 
 HASTE = ConnectionLimits(receive_seconds=0.3, unread_seconds=0.3, linger_seconds=0.3)
+TIMINGS = ServerTimings(echo=0.0)
+"""Two signals are two, however soon the second comes."""
 LAST = b"GET /last HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
 """Sent after each vector: a connection that is still in order answers it and closes."""
 
@@ -173,10 +178,8 @@ def serving(
     app: ASGIApp,
     limits: ConnectionLimits = HASTE,
     *,
-    keep_alive_seconds: int = 75,
-    drain_seconds: float = DRAIN_SECONDS,
-    echo_seconds: float = 0.0,
-    grace_seconds: int = GRACE_SECONDS,
+    gate: RequestGate | None = None,
+    timings: ServerTimings = TIMINGS,
     **settings: Any,
 ) -> Iterator[Running]:
     """The application behind the very server that production runs, on a port of its own."""
@@ -184,10 +187,8 @@ def serving(
     server_settings = ServerSettings(host="127.0.0.1", port=0, **values)
     started = Event()
     with listen(server_settings.host, server_settings.port) as listener:
-        config = build_config(app, server_settings, limits=limits)
-        config.timeout_keep_alive = keep_alive_seconds
-        config.timeout_graceful_shutdown = grace_seconds
-        server = Server(config, started.set, drain_seconds=drain_seconds, echo_seconds=echo_seconds)
+        config = build_config(app, server_settings, gate=gate, limits=limits, timings=timings)
+        server = Server(config, started.set, timings=timings)
         thread = Thread(target=server.run, kwargs={"sockets": several(listener)})
         running = Running(listener.getsockname(), server)
         thread.start()

@@ -16,7 +16,8 @@ from gateway.settings.secret import Secret, SecretUrl
 
 DATABASE_EXPECTED = "expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME"
 URL_EXPECTED = "expected http(s)://HOST/PATH without user, query or fragment"
-SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks, workers"
+WORKERS_REMOVED = "was removed: run several gateways instead, a port each: gateway install --systemd --instances N"
+SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks"
 BACKEND_EXPECTED = "expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
 
 
@@ -199,14 +200,8 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
             '[rate_limit]\nbackend = "redis://:pass/word@cache/0"\n',
             f"rate_limit.backend: {BACKEND_EXPECTED}",
         ),
-        ("[server]\nworkers = 0\n", "server.workers: expected `int` >= 1"),
-        (
-            "[server]\nworkers = 2\n",
-            (
-                "server.workers: 2 processes need a database and a limit that they share: "
-                "set database.url to postgresql://… and rate_limit.backend to redis://…"
-            ),
-        ),
+        ("[server]\nworkers = 0\n", f"server.workers {WORKERS_REMOVED}"),
+        ("[server]\nworkers = 2\n", f"server.workers {WORKERS_REMOVED}"),
         (
             '[log]\nlevel = "INFO"\n',
             "log.level: invalid enum value 'INFO'; expected one of debug, info, warning, error",
@@ -365,6 +360,19 @@ def test_the_database_lies_beside_the_file_that_names_it(tmp_path: Path, url: st
 
 def test_without_a_file_the_database_lies_in_the_working_directory(tmp_path: Path) -> None:
     assert from_environment(tmp_path).database_path == tmp_path / "gateway.db"
+
+
+def test_one_worker_asks_for_what_there_is(tmp_path: Path) -> None:
+    settings = from_file(tmp_path, "[server]\nworkers = 1\n", GATEWAY_SERVER_WORKERS="1")
+
+    assert settings == from_file(tmp_path, "")
+
+
+def test_several_workers_in_the_environment_are_told_what_came_after_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_environment(tmp_path, GATEWAY_SERVER_WORKERS="4")
+
+    assert str(refusal.value) == f"environment: GATEWAY_SERVER_WORKERS {WORKERS_REMOVED}"
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def id_in(answer: bytes) -> str:
 async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log: Log) -> None:
     observer = Observer()
 
-    answer = EarlyResponses(observer).refuse(BadRequest("Host is missing"), "GET", DATE)
+    answer = EarlyResponses(observer).final_answer(BadRequest("Host is missing"), "GET", DATE)
 
     request_id = id_in(answer)
     assert answer == raw_error_answer(
@@ -77,7 +77,7 @@ async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log
 
 async def test_no_two_answers_share_an_id() -> None:
     one, other = EarlyResponses(), EarlyResponses()
-    ids = [id_in(each.refuse(RequestTimeout(), "-", [])) for each in (one, other) for _ in range(10)]
+    ids = [id_in(each.final_answer(RequestTimeout(), "-", [])) for each in (one, other) for _ in range(10)]
     ids += [id_in(each.shed(DATE)) for each in (one, other) for _ in range(10)]
 
     assert len(set(ids)) == 40
@@ -85,9 +85,9 @@ async def test_no_two_answers_share_an_id() -> None:
 
 
 async def test_a_flood_of_refusals_is_a_few_lines_and_their_number(log: Log) -> None:
-    refusals = EarlyResponses()
+    responses = EarlyResponses()
 
-    ids = [id_in(refusals.refuse(RequestTimeout(), "-", [])) for _ in range(1000)]
+    ids = [id_in(responses.final_answer(RequestTimeout(), "-", [])) for _ in range(1000)]
     await log.holds("requests_refused_unlogged")
 
     *lines, summary = log.events
@@ -97,22 +97,22 @@ async def test_a_flood_of_refusals_is_a_few_lines_and_their_number(log: Log) -> 
 
 
 async def test_after_a_flood_a_refusal_has_its_line_again(log: Log) -> None:
-    refusals = EarlyResponses()
+    responses = EarlyResponses()
     for _ in range(LINES_EACH_SECOND + 1):
-        refusals.refuse(RequestTimeout(), "-", [])
+        responses.final_answer(RequestTimeout(), "-", [])
     await log.holds("requests_refused_unlogged")
 
-    answer = refusals.refuse(RequestTimeout(), "POST", [])
+    answer = responses.final_answer(RequestTimeout(), "POST", [])
 
     assert (log.events[-1]["method"], log.events[-1]["request_id"]) == ("POST", id_in(answer))
 
 
 async def test_what_is_shed_has_one_line_a_second_that_says_how_many(log: Log) -> None:
-    refusals = EarlyResponses()
+    responses = EarlyResponses()
 
-    ids = [id_in(refusals.shed(DATE)) for _ in range(1000)]
+    ids = [id_in(responses.shed(DATE)) for _ in range(1000)]
     await log.holds("requests_shed")
-    more = [id_in(refusals.shed(DATE)) for _ in range(10)]
+    more = [id_in(responses.shed(DATE)) for _ in range(10)]
     await log.holds("requests_shed", 2)
 
     first, second = log.events
@@ -122,18 +122,18 @@ async def test_what_is_shed_has_one_line_a_second_that_says_how_many(log: Log) -
 
 
 async def test_what_is_shed_is_answered_with_the_headers_of_the_moment() -> None:
-    refusals = EarlyResponses()
+    responses = EarlyResponses()
     for headers in (DATE, DATE, [(b"date", b"tomorrow")], []):
-        answer = refusals.shed(headers)
+        answer = responses.shed(headers)
 
         expected = [*headers, (b"x-request-id", id_in(answer).encode("ascii"))]
         assert answer == raw_error_answer(Overloaded(), expected, ends=False)
 
 
 async def test_a_second_without_refusals_has_no_line(log: Log) -> None:
-    refusals = EarlyResponses()
-    refusals.refuse(RequestTimeout(), "-", [])
-    refusals.shed(DATE)
+    responses = EarlyResponses()
+    responses.final_answer(RequestTimeout(), "-", [])
+    responses.shed(DATE)
     await log.holds("requests_shed")
 
     assert [event["event"] for event in log.events] == ["request", "requests_shed"]

@@ -1,7 +1,6 @@
 """Finds out whose key a request carries, or refuses it with one and the same 401."""
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import datetime
 from typing import Protocol
 
@@ -44,33 +43,29 @@ class AuthenticationMiddleware:
         self._clock = clock
         self._throttle = AuthThrottle()
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http":
-            return self._app(scope, receive, send)
-        now = self._clock.now()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            now = self._clock.now()
+            self._accept(scope, await self._principal_of(scope), now)
+        await self._app(scope, receive, send)
+
+    async def _principal_of(self, scope: Scope) -> Principal | None:
         key = bearer_key(scope)
         digest = keys.digest(key)
         principal = self._directory.remembered(digest)
         if principal is None and keys.is_well_formed(key):
-            return self._look_up_and_go_on(scope, receive, send, digest=digest, now=now)
-        self._let_in(scope, principal, now)
-        return self._app(scope, receive, send)
+            return await self._look_up(client_address(scope), digest)
+        return principal
 
-    async def _look_up_and_go_on(
-        self, scope: Scope, receive: Receive, send: Send, *, digest: bytes, now: datetime
-    ) -> None:
-        self._let_in(scope, await self._look_up(client_address(scope), digest), now)
-        await self._app(scope, receive, send)
-
-    def _let_in(self, scope: Scope, principal: Principal | None, now: datetime) -> None:
-        """Or not."""
+    def _accept(self, scope: Scope, principal: Principal | None, now: datetime) -> None:
+        """Record the key's owner and count the call. Raises Unauthorized if the key is unknown or expired."""
         if principal is None or keys.is_expired(principal, now):
             raise Unauthorized(credentials_sent=True)
         scope[PRINCIPAL_KEY] = principal
-        record: RequestContext = scope[SCOPE_KEY]
-        record.client = principal.client.slug
-        record.key_id = principal.key_id
-        record.key_used_at = moment = now.timestamp()
+        context: RequestContext = scope[SCOPE_KEY]
+        context.client = principal.client.slug
+        context.key_id = principal.key_id
+        context.key_used_at = moment = now.timestamp()
         if not self._calls.count_again(principal.key_id, moment):
             self._calls.count_first(
                 principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
@@ -92,20 +87,20 @@ class AuthenticationMiddleware:
 
 
 def client_address(scope: Scope) -> str:
-    """Of the caller, or of the proxy in front if none is trusted."""
+    """Return the caller's address, or that of the proxy in front if none is trusted."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
 def user_agent(scope: Scope) -> str | None:
-    """What the caller calls itself: at most 200 printable characters; None when it is silent or says a key."""
+    """Return what the caller calls itself: at most 200 printable characters; None for nothing, or for a key."""
     said = next((value for name, value in scope["headers"] if name == b"user-agent"), b"").decode("latin-1")
     agent = "".join(character for character in said if character.isprintable())[:LONGEST_AGENT]
     return None if keys.PREFIX in agent else agent or None
 
 
 def bearer_key(scope: Scope) -> str:
-    """The token of the one `Authorization: Bearer` header. Raises Unauthorized when there is none, or are two."""
+    """Return the token of the one `Authorization: Bearer` header. Raises Unauthorized for none, and for two."""
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":

@@ -1,7 +1,5 @@
 """Refuses request bodies over a limit, whether announced or not, before anyone reads them."""
 
-from collections.abc import Awaitable
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BadRequest, ContentTooLarge
@@ -17,9 +15,10 @@ class BodyLimitMiddleware:
         self._app = app
         self._max_body_bytes = max_body_bytes
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         for name, value in scope["headers"]:
             if name == b"content-length":
                 if not value.isdigit():
@@ -36,4 +35,4 @@ class BodyLimitMiddleware:
                 raise ContentTooLarge
             return message
 
-        return self._app(scope, receive_with_limit, send)
+        await self._app(scope, receive_with_limit, send)

@@ -1,4 +1,4 @@
-"""Leadership every failure into its JSON answer: the one place that does."""
+"""Turns every failure into its JSON answer: the one place that does."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record: RequestContext = scope[SCOPE_KEY]
+        context: RequestContext = scope[SCOPE_KEY]
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
@@ -40,25 +40,25 @@ class ErrorMiddleware:
             return
         except asyncio.CancelledError:
             # A stop that has waited long enough ends what is left. What is said here is the task's last word.
-            if record.status:
+            if context.status:
                 raise
-            await error_answer(unfinished(scope))(scope, receive, send)
+            await error_answer(unfinished(scope["method"], context))(scope, receive, send)
         except Exception as error:
             answer = error_answer(api_error(error))
-            if record.status:
+            if context.status:
                 raise
             await answer(scope, receive, send)
 
 
-def unfinished(scope: Scope) -> ApiError:
-    """Of a trigger nobody knows how far it came."""
-    if scope["method"] == "POST" and scope["path"].endswith("/sync"):
+def unfinished(method: str, context: RequestContext) -> ApiError:
+    """Return what a request is told that a stop cut short. Of a trigger nobody knows how far it came."""
+    if method == "POST" and context.has_asked_airbyte:
         return OutcomeUnknown()
     return Overloaded("Service is stopping")
 
 
 def api_error(error: Exception) -> ApiError:
-    """The error a caller reads; what he may not read goes to the log."""
+    """Return the error a caller reads; what the caller may not read goes to the log."""
     if isinstance(error, ApiError):
         if error.detail:
             log.warning("request_failed", status=error.status, error=error.message, detail=error.detail)
@@ -70,7 +70,7 @@ def api_error(error: Exception) -> ApiError:
 
 
 def _translated(error: HTTPException) -> ApiError:
-    """Starlette's router speaks in HTTPExceptions; the same in our words."""
+    """Say in our words what Starlette's router says in HTTPExceptions."""
     if error.status_code == 404:  # noqa: PLR2004 - HTTP's own number
         return NotFound()
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number

@@ -1,6 +1,6 @@
 """Lets each key call as often as its bucket allows and tells it so on every answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,13 +19,14 @@ class RateLimitMiddleware:
         self._limiter = limiter
         self._monotonic = monotonic
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         principal: Principal = scope[PRINCIPAL_KEY]
-        record: RequestContext = scope[SCOPE_KEY]
+        context: RequestContext = scope[SCOPE_KEY]
         decision = self._limiter.take(principal.key_id, principal.rate, self._monotonic())
-        record.headers += rate_limit_headers(decision)
+        context.headers += rate_limit_headers(decision)
         if not decision.allowed:
             raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
-        return self._app(scope, receive, send)
+        await self._app(scope, receive, send)

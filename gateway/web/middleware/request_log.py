@@ -1,7 +1,7 @@
 """Gives each request an id, adds what every answer carries, and writes the request's one line when it is over."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -55,20 +55,20 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestContext(self._request_id(scope))
-        scope[SCOPE_KEY] = record
+        context = RequestContext(self._request_id(scope))
+        scope[SCOPE_KEY] = context
         started = perf_counter()
 
-        def send_with_headers(message: Message) -> Awaitable[None]:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record.status = message["status"]
-                message["headers"] = [*message["headers"], *record.headers]
-            return send(message)
+                context.status = message["status"]
+                message["headers"] = [*message["headers"], *context.headers]
+            await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._finish(scope, record, perf_counter() - started)
+            self._finish(scope, context, perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
         request_id, forwarded_for = "", b""
@@ -82,30 +82,30 @@ class RequestLogMiddleware:
             self._observer.count_forwarded_untrusted()
         return request_id or self._new_id()
 
-    def _finish(self, scope: Scope, record: RequestContext, seconds: float) -> None:
-        route = record.route or page_template(scope)
-        status = record.status or 499
+    def _finish(self, scope: Scope, context: RequestContext, seconds: float) -> None:
+        route = context.route or page_template(scope)
+        status = context.status or 499
         self._observer.observe(scope["method"], route, status, seconds)
         fields: dict[str, Any] = {
-            "request_id": record.request_id,
+            "request_id": context.request_id,
             "method": scope["method"],
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 3),
         }
-        if record.key_id is not None:
+        if context.key_id is not None:
             if status >= FIRST_FAILURE:
-                self._failures.count_failure(record.key_id, record.key_used_at, status)
-            fields["client"] = record.client
-            fields["key"] = record.key_id
-        if record.upstream_outcome is not None:
-            fields["upstream_ms"] = record.upstream_ms
-            fields["upstream"] = record.upstream_outcome
+                self._failures.count_failure(context.key_id, context.key_used_at, status)
+            fields["client"] = context.client
+            fields["key"] = context.key_id
+        if context.upstream_outcome is not None:
+            fields["upstream_ms"] = context.upstream_ms
+            fields["upstream"] = context.upstream_outcome
         self._write_line("request", fields)
 
 
 def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
-    """The server takes the caller's address out of the header when a trusted proxy sent it, and only then."""
+    """Return whether a trusted proxy sent it: then, and only then, the server took the caller's address out of it."""
     client = scope.get("client")
     return client is None or client[0].encode() in forwarded_for
 

@@ -1,4 +1,4 @@
-"""The rate limit where several gateways count together: the same answers, but somebody has to be asked."""
+"""The rate limit where several gateways count together: the same answers, but from a shared backend."""
 
 from typing import Protocol
 
@@ -29,9 +29,9 @@ class SharedRateLimitMiddleware:
             await self._app(scope, receive, send)
             return
         principal: Principal = scope[PRINCIPAL_KEY]
-        record: RequestContext = scope[SCOPE_KEY]
+        context: RequestContext = scope[SCOPE_KEY]
         decision = await self._limiter.take(principal.key_id, principal.rate)
-        record.headers += rate_limit_headers(decision)
+        context.headers += rate_limit_headers(decision)
         if not decision.allowed:
             raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
         await self._app(scope, receive, send)

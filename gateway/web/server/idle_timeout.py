@@ -1,4 +1,4 @@
-"""Ends a connection that nobody uses, or whose client does not read what it is sent."""
+"""Ends a socket connection that nobody uses, or whose client does not read what it is sent."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from gateway.web.server.timer import Timer
 
 
 class IdleTimeout:
-    """One connection's. The timer after an answer is not begun anew for the next: it is asked how late it is."""
+    """One socket connection's. The timer after an answer is not begun anew for the next: it is asked how late it is."""
 
     __slots__ = (
         *("_ending", "_idle", "_idle_seconds", "_idle_since", "_is_busy", "_limits", "_look_seconds", "_loop"),
@@ -41,19 +41,19 @@ class IdleTimeout:
         self._ending.stop()
 
     def note_answer(self, unread_bytes: int) -> None:
-        """An answer was given, of which the client has yet to read `unread_bytes` at most."""
+        """Begin to count after an answer, of which the client has yet to read `unread_bytes` at most."""
         self._idle_since = self._loop.time()
         self._unread_bytes = unread_bytes
         if not self._idle.is_set:
             self._idle.start(self._look_seconds, self._on_idle)
 
     def linger(self) -> None:
-        """The last answer is written: give the client a little time to read it."""
+        """Give the client a little time to read the last answer, then close."""
         self._idle.stop()
         self._ending.start(self._limits.linger_seconds, self._transport.abort)
 
     def expect_reading(self) -> None:
-        """From now on the client has to read."""
+        """Close unless the client reads from now on."""
         self._unread_bytes = self._transport.get_write_buffer_size()
         self._ending.start(self._limits.unread_seconds, self._on_unread)
 
@@ -61,7 +61,7 @@ class IdleTimeout:
         self._ending.stop()
 
     def _on_idle(self) -> None:
-        """Idle, or not reading? An idle connection is no request: it is closed without a word."""
+        """Close what is idle or not read. An idle socket connection is no request: it is closed without an answer."""
         self._idle.stop()
         if self._transport.is_closing() or self._is_busy():
             return

@@ -1,4 +1,4 @@
-"""How long, how large and how many: what one connection may ask of us."""
+"""How long, how large and how many: what one socket connection may ask of us."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Times in seconds and numbers that each connection keeps to."""
+    """Times in seconds and numbers that each socket connection keeps to."""
 
     receive_seconds: float = 10.0
-    """From the opening of a connection, then from a request's first byte, to the end of its body."""
+    """From the opening of a socket connection, then from a request's first byte, to the end of its body."""
     unread_seconds: float = 25.0
     """Without the client reading anything of an answer. With what it takes to notice, half a minute."""
     unread_bytes: int = 16 * 1024
     """Of an answer, beyond what the kernel takes: with more, the next is not begun, for each takes memory."""
     linger_seconds: float = 2.0
-    """After a refusal, for the client to read it: a close on unread bytes would destroy it (RFC 9112 §9.6)."""
+    """After the last answer, for the client to read it: a close on unread bytes would destroy it (RFC 9112 §9.6)."""
     pipelined: int = 16
     connections: int = 10_000

@@ -13,13 +13,6 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
-PLAIN_GET = re.compile(
-    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
-    rb"(?:(?i:(?!connection|content-length|expect|transfer-encoding|upgrade))"
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)+\r\n"
-)
-"""A whole request after which, whoever reads it, the next begins. Whether it is a good one is not asked."""
-
 KEPT_HOSTS = 256
 """A gateway has few names."""
 
@@ -27,7 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def check_size(target: bytes, headers: Headers) -> None:
-    """Raises UriTooLong and HeadersTooLarge. Names and values count, and the four bytes around them."""
+    """Measure a head: names and values count, and the four bytes around them. Raises UriTooLong and HeadersTooLarge."""
     if len(target) > MAX_TARGET_BYTES:
         raise UriTooLong
     if sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEADER_BYTES:
@@ -35,7 +28,7 @@ def check_size(target: bytes, headers: Headers) -> None:
 
 
 def check_head(version: str, target: bytes, headers: Headers) -> None:
-    """Raises BadRequest and HeadersTooLarge. Names are in lower case.
+    """Check a head, its names in lower case. Raises BadRequest and HeadersTooLarge.
 
     Whatever a proxy in front might read differently is refused (RFC 9112 §3.2 and §6.1), not guessed.
     """
@@ -55,7 +48,7 @@ def check_head(version: str, target: bytes, headers: Headers) -> None:
 
 
 def split_target(target: bytes) -> tuple[str, bytes, bytes]:
-    """Path, path as it came and query of a target that `check_head` took. Raises BadRequest."""
+    """Return path, path as it came and query of a target that `check_head` took. Raises BadRequest."""
     if target[:1] == b"/":
         raw_path, _, query = target.partition(b"?")
     else:
@@ -69,23 +62,23 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes]:
 
 
 def check_no_body(headers: Headers) -> None:
-    """Raises BadRequest. After an upgrade offered with a body, the parser takes the body for the new protocol."""
+    """Refuse a body: after an upgrade is offered the parser takes it for the new protocol. Raises BadRequest."""
     if has_body(headers):
         raise BadRequest("A request with a body cannot be upgraded")
 
 
 def has_body(headers: Headers) -> bool:
-    """RFC 9112 §6.3: without either field a request has none."""
+    """Return whether a body follows: without either field a request has none (RFC 9112 §6.3)."""
     return any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
 
 
 def has_content(headers: Headers) -> bool:
-    """Whether something may follow the head: a length of 0 says that nothing does."""
+    """Return whether something may follow the head: a length of 0 says that nothing does."""
     return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
 
 
 def _check_host(version: str, host: bytes | None) -> None:
-    """HTTP/1.0 does without, as some health checks do."""
+    """Check Host; HTTP/1.0 does without, as some health checks do."""
     if version not in {"1.1", "1.0"}:
         raise BadRequest("HTTP version is not supported")
     if host is None:
@@ -109,7 +102,7 @@ def _check_transfer_encoding(version: str, value: bytes, headers: Headers) -> No
 
 
 def _check_absolute(target: bytes, host: bytes | None) -> None:
-    """A whole URL is a request's target too, if it names the same host as Host does (RFC 9112 §3.2.2)."""
+    """Check a whole URL: it is a target too, if it names the same host as Host does (RFC 9112 §3.2.2)."""
     try:
         url = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:

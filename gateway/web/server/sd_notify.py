@@ -60,7 +60,7 @@ def _count(given: MutableMapping[str, str], name: str) -> int:
 
 
 def inherited_listener(count: int, descriptor: int = FIRST_DESCRIPTOR) -> socket.socket:
-    """The one listening TCP socket among `count` inherited ones. Raises OperatorError if it is anything else."""
+    """Return the one listening TCP socket among `count` inherited ones. Raises OperatorError for anything else."""
     if count != 1:
         raise OperatorError(f"inherited {count} sockets instead of one: gateway.socket may have only one ListenStream=")
     try:
@@ -97,7 +97,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     async def stay_alive(self, watchdog_seconds: float) -> None:
-        """Say so twice in the time, from the event loop: one that hangs falls silent."""
+        """Send a sign of life twice in the time, from the event loop: one that hangs falls silent."""
         while watchdog_seconds:
             self.alive()
             await asyncio.sleep(watchdog_seconds / 2)

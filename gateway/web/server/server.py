@@ -1,7 +1,6 @@
 """Runs an application under uvicorn. Every option is given here, so that no environment variable can."""
 
 import asyncio
-import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -10,65 +9,24 @@ from types import FrameType
 from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining
 from gateway.web.early_responses import EarlyResponses
+from gateway.web.server.back_pressure import BackPressure
 from gateway.web.server.limits import ConnectionLimits
+from gateway.web.server.listener import BACKLOG, connection_limit, obtain_listener, several, url_of
 from gateway.web.server.protocol import GatewayProtocol
-from gateway.web.server.sd_notify import Notifier, Supervision, inherited_listener
-from gateway.web.server.shedding import Shedding, SheddingProtocol
+from gateway.web.server.sd_notify import Notifier, Supervision
+from gateway.web.server.shedding import RequestGate, SheddingProtocol
+from gateway.web.server.signals import HangUps
+from gateway.web.timings import ServerTimings
 
-BACKLOG = 2048
-TICK_SECONDS = 0.1
-"""How soon a second signal is noticed; as often as uvicorn looks for the first."""
-HANDOVER_SECONDS = 0.5
-"""`DRAIN_SECONDS` when the listener is inherited. Nobody need go elsewhere: who connects waits for the next process.
-What is left is to ask the connections a proxy keeps to go, each by an answer, and to hear those just accepted: one
-closed at the moment a trigger is written into it fails the trigger, and a new one even a read."""
-KEEPALIVE_SECONDS = 75
-"""Longer than the 60 s a proxy keeps its side, so that it never writes into a closed connection."""
-DRAIN_SECONDS = 2.0
-"""Between SIGTERM and the end of accepting: a load balancer that asks every second or two sees that it is not ready
-and sends its next requests elsewhere. With `GRACE_SECONDS` within the 90 s that systemd gives a stop."""
-GRACE_SECONDS = 85
-"""For requests under way at a stop: longer than the longest call to Airbyte."""
-ECHO_SECONDS = 0.5
-"""A second signal that follows the first this soon is the first: a terminal or a supervisor told us and our parent, and
-the parent (the one-file binary's, say) handed its own on."""
-MOST_CONNECTIONS = 10_000
-ACCEPTED_AT_ONCE = 8
-"""libuv accepts one connection per listener in a round of the event loop. With one listener, callers who connect for
-each request would queue in the kernel, where nothing can be shed."""
-RESERVED_DESCRIPTORS = 128
-"""For the database, the log, Airbyte and the listener."""
 UNSUPERVISED = Supervision()
-
-
-class HangUps:
-    """Counts a SIGHUP as one wish to reload, however many come before it is granted."""
-
-    def __init__(self) -> None:
-        self._is_pending = False
-
-    def note(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_pending = True
-
-    def take(self) -> bool:
-        """Whether there was one since the last time."""
-        was_pending, self._is_pending = self._is_pending, False
-        return was_pending
-
-
-def note_hang_ups() -> HangUps:
-    """From now on SIGHUP ends the process no more. No handler of the event loop's: before it runs, this one works."""
-    hang_ups = HangUps()
-    signal.signal(signal.SIGHUP, hang_ups.note)
-    # The binary holds back those that come while it starts; they are noted now.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    return hang_ups
+TIMINGS = ServerTimings()
 
 
 class Server(uvicorn.Server):
@@ -79,8 +37,7 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         started: Callable[[], None],
         *,
-        drain_seconds: float = DRAIN_SECONDS,
-        echo_seconds: float = ECHO_SECONDS,
+        timings: ServerTimings = TIMINGS,
         supervision: Supervision = UNSUPERVISED,
         hang_ups: HangUps | None = None,
         reload: Callable[[], str] | None = None,
@@ -88,8 +45,7 @@ class Server(uvicorn.Server):
         """`reload` is called after a hang-up and says in a sentence what came of it."""
         super().__init__(config)
         self._announce = started
-        self._drain_seconds = drain_seconds
-        self._echo_seconds = echo_seconds
+        self._timings = timings
         self._clock = SystemClock()
         self._signalled_at = float("-inf")
         self._supervision = supervision
@@ -99,11 +55,11 @@ class Server(uvicorn.Server):
         self._is_terminated = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        beat = asyncio.create_task(self._notifier.stay_alive(self._supervision.watchdog_seconds))
+        watchdog = asyncio.create_task(self._notifier.stay_alive(self._supervision.watchdog_seconds))
         try:
             await super().serve(sockets)
         finally:
-            beat.cancel()
+            watchdog.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -119,7 +75,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
         now = self._clock.monotonic()
-        if now - self._signalled_at < self._echo_seconds:
+        if now - self._signalled_at < self._timings.echo:
             return
         self._signalled_at = now
         # Not kept for raising again, as uvicorn does: ended as asked is no failure.
@@ -146,57 +102,38 @@ class Server(uvicorn.Server):
         begin_draining(self.lifespan.state)
         for connection in list(self.server_state.connections):
             cast("GatewayProtocol", connection).drain()
-        if self._supervision.listeners:
+        is_inherited = self._supervision.listeners > 0
+        if is_inherited:
             for server in self.servers:
                 server.close()
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._drain_seconds
+        end = loop.time() + (self._timings.handover if is_inherited else self._timings.drain)
         while loop.time() < end and not self.force_exit:  # noqa: ASYNC110 - a signal's handler can set no event
-            await asyncio.sleep(TICK_SECONDS)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises OperatorError: the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    return listener
-
-
-def several(listener: socket.socket) -> list[socket.socket]:
-    """The listener and duplicates of it, as many as connections are to be accepted at once."""
-    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
-
-
-def connection_limit() -> int:
-    """As many as leave descriptors for everything else: without one, nothing could be accepted, read or logged."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return min(MOST_CONNECTIONS, max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2))
+            await asyncio.sleep(self._timings.signal_check)
 
 
 def build_config(
-    app: Any, settings: ServerSettings, *, date_header: bool = True, limits: ConnectionLimits | None = None
+    app: ASGIApp,
+    settings: ServerSettings,
+    *,
+    gate: RequestGate | None = None,
+    date_header: bool = True,
+    limits: ConnectionLimits | None = None,
+    timings: ServerTimings = TIMINGS,
 ) -> uvicorn.Config:
-    """One process: more of them would each have their own rate limit."""
-    gate = getattr(app, "gate", None)
-    refusals = gate.refusals if gate else EarlyResponses()
+    """Return uvicorn's configuration for one process. With a `gate`, socket connections shed what it says."""
+    protocol = (
+        partial(SheddingProtocol, gate=gate, back_pressure=BackPressure())
+        if gate
+        else partial(GatewayProtocol, early_responses=EarlyResponses())
+    )
     return uvicorn.Config(
-        app,
+        cast("Any", app),
         loop="uvloop",
-        http=partial(  # type: ignore[arg-type]
-            partial(SheddingProtocol, shedding=Shedding(gate, refusals)) if gate else GatewayProtocol,
-            limits=limits or ConnectionLimits(connections=connection_limit()),
-            refusals=refusals,
+        http=partial(  # type: ignore[arg-type]  # it is called as a class is
+            protocol, limits=limits or ConnectionLimits(connections=connection_limit())
         ),
         ws="none",
-        # Not guessed: middleware that hands on at once is no coroutine function.
         interface="asgi3",
         lifespan="on",
         workers=1,
@@ -207,16 +144,17 @@ def build_config(
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         backlog=BACKLOG,
-        timeout_keep_alive=KEEPALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=timings.keep_alive,
+        timeout_graceful_shutdown=timings.grace,
     )
 
 
 def serve_app(
-    app: Any,
+    app: ASGIApp,
     settings: ServerSettings,
     *,
     started: Callable[[str], None],
+    gate: RequestGate | None = None,
     date_header: bool = True,
     supervision: Supervision = UNSUPERVISED,
     hang_ups: HangUps | None = None,
@@ -227,13 +165,11 @@ def serve_app(
     An inherited listener is taken instead of the settings' host and port. Raises OperatorError if it is unfit, the
     address cannot be listened on, or the application does not start.
     """
-    is_inherited = supervision.listeners > 0
-    listener = bound_listener(settings, supervision)
-    address = address_of(listener, settings, supervision)
+    listener = obtain_listener(settings, supervision)
+    url = url_of(listener, settings, supervision)
     server = Server(
-        build_config(app, settings, date_header=date_header),
-        lambda: started(address),
-        drain_seconds=HANDOVER_SECONDS if is_inherited else DRAIN_SECONDS,
+        build_config(app, settings, gate=gate, date_header=date_header),
+        lambda: started(url),
         supervision=supervision,
         hang_ups=hang_ups,
         reload=reload,
@@ -244,16 +180,3 @@ def serve_app(
         listener.close()
     if not server.started:
         raise OperatorError("the gateway did not start; the log says why")
-
-
-def bound_listener(settings: ServerSettings, supervision: Supervision) -> socket.socket:
-    """The inherited one if there is one. Raises OperatorError if it is unfit or the address cannot be listened on."""
-    if supervision.listeners:
-        return inherited_listener(supervision.listeners)
-    return listen(settings.host, settings.port)
-
-
-def address_of(listener: socket.socket, settings: ServerSettings, supervision: Supervision) -> str:
-    bound, port, *_ = listener.getsockname()
-    host = bound if supervision.listeners else settings.host
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -19,7 +19,7 @@ class Timer:
         return self._handle is not None
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
-        """Instead of what was due before."""
+        """Make `call` after `seconds`, instead of what was due before."""
         self.stop()
         self._handle = self._loop.call_later(seconds, call)
 

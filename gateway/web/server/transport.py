@@ -1,4 +1,4 @@
-"""A connection's transport, to which nothing is written after its end."""
+"""A socket connection's transport, to which nothing is written after its end."""
 
 import array
 import asyncio
@@ -8,8 +8,8 @@ from typing import Any
 
 
 class WatchedTransport:
-    """Writing to a connection that is gone makes uvloop raise, and it tells the protocol only a turn later: a client
-    could fill the log with tracebacks.
+    """Writes nothing to a socket connection that is gone: uvloop would raise, and it tells the protocol only in the
+    next round of the event loop, so a client could fill the log with tracebacks.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -31,7 +31,7 @@ class WatchedTransport:
             self._transport.write_eof()
 
     def has_unread(self) -> bool:
-        """Whether something has come in that the event loop has not read yet."""
+        """Return whether something has come in that the event loop has not read yet."""
         if self.is_closing():
             return False
         size = array.array("i", [0])

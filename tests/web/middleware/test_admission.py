@@ -5,21 +5,38 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.web.middleware.admission import (
+from gateway.web.admission import (
     LONGEST_WAIT_SECONDS,
     SHORT_QUEUE,
     UPSTREAM_ALL,
     UPSTREAM_READS,
-    Admission,
-    AdmissionMiddleware,
+    AdmissionQueue,
     Gate,
+    mark_shed,
 )
+from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.request_log import SAFE_ID
+from gateway.web.router import ApiRoute, ApiRoutes
 from tests.support import HandClock
 
 COST_SECONDS = 0.002
+
+
+async def unused(request: Request) -> ASGIApp:
+    raise NotImplementedError
+
+
+ROUTES = ApiRoutes(
+    "/api/v1",
+    [
+        ApiRoute("/status", unused),
+        ApiRoute("/connections/{id}/sync", unused, method="POST", asks_airbyte=True),
+        ApiRoute("/connections/{id}/jobs", unused, asks_airbyte=True),
+    ],
+)
 
 
 @dataclass
@@ -53,11 +70,14 @@ class Counter:
 
 @dataclass
 class House:
-    """The middleware around the application."""
+    """The middleware around the application, and the gate that a socket connection asks before it."""
 
     costly: Costly
     counter: Counter
+    gate: Gate
     middleware: AdmissionMiddleware
+    gate_said: list[bool] = field(default_factory=list)
+    """Whether each request is shed, as the socket connection heard."""
 
     async def get(self, path: str, method: str = "GET") -> list[Message]:
         messages: list[Message] = []
@@ -68,7 +88,13 @@ class House:
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        await self.middleware({"type": "http", "method": method, "path": path}, receive, send)
+        scope: Scope = {"type": "http", "method": method, "path": path, "state": {}}
+        self.gate_said.append(self.gate.sheds(method, path))
+        if self.gate_said[-1]:
+            mark_shed(scope["state"])
+        # As uvicorn does, which begins in one round of the event loop what came in the round before.
+        await asyncio.sleep(0)
+        await self.middleware(scope, receive, send)
         return messages
 
     async def at_once(self, number: int, path: str = "/api/v1/status") -> list[int]:
@@ -79,8 +105,8 @@ class House:
 @pytest.fixture
 def house(clock: HandClock) -> House:
     costly, counter = Costly(clock), Counter()
-    middleware = AdmissionMiddleware(costly, gate=Gate(prefix="/api/v1", monotonic=clock.monotonic, observer=counter))
-    return House(costly, counter, middleware)
+    gate = Gate(routes=ROUTES, monotonic=clock.monotonic, observer=counter)
+    return House(costly, counter, gate, AdmissionMiddleware(costly, gate=gate, routes=ROUTES))
 
 
 async def learnt(house: House) -> None:
@@ -89,6 +115,7 @@ async def learnt(house: House) -> None:
         await house.at_once(1)
         await asyncio.sleep(0)
     house.costly.paths.clear()
+    house.gate_said.clear()
 
 
 async def test_a_queue_longer_than_the_wait_is_shed_at_once(house: House) -> None:
@@ -122,8 +149,8 @@ async def test_a_short_queue_is_never_shed_however_dear_each_seems(house: House)
     house.costly.seconds = 0.05
     await learnt(house)
 
-    # Its turn comes at once to the first, which is no longer in the queue.
-    assert await house.at_once(SHORT_QUEUE + 10) == [200] * (SHORT_QUEUE + 2) + [503] * 8
+    # One more than that is on its way when the next is judged; none has begun.
+    assert await house.at_once(SHORT_QUEUE + 10) == [200] * (SHORT_QUEUE + 1) + [503] * 9
 
 
 async def test_turns_come_in_the_order_of_the_requests(house: House) -> None:
@@ -210,34 +237,48 @@ async def test_reads_waiting_for_airbyte_are_bounded_and_leave_places_for_trigge
 async def test_what_one_read_of_all_connections_brings_is_counted_before_it_stands_in_the_queue(house: House) -> None:
     """Else there would be room for all of it whenever there is room for one."""
     await learnt(house)
-    gate = house.middleware._gate  # noqa: SLF001 - as the connections have it
-    gate.expect()
-    assert gate.admission.wait_seconds == 0, "nobody waits: whoever comes has his turn at once"
+    gate = house.gate
     load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(30)))
     await asyncio.sleep(0)
-    waiting = gate.admission.wait_seconds
-    assert 0 < waiting < LONGEST_WAIT_SECONDS
-    assert not gate.is_pressed
-
-    for _ in range(60):
-        gate.expect()
-
-    assert gate.is_pressed
     await asyncio.sleep(0)
-    assert gate.admission.wait_seconds <= waiting
-    assert not gate.is_pressed
+    waiting = gate.queue.wait_seconds
+    assert 0 < waiting < LONGEST_WAIT_SECONDS
+
+    assert [gate.sheds("GET", "/api/v1/status") for _ in range(60)][-1]
+
+    await asyncio.sleep(0)
+    assert gate.queue.wait_seconds <= waiting
+    assert not gate.sheds("GET", "/api/v1/status")
     await load
 
 
-async def test_a_caller_who_leaves_the_queue_costs_no_turn(clock: HandClock) -> None:
-    admission = Admission(clock.monotonic)
-    tasks = [asyncio.create_task(admission.turn()) for _ in range(50)]
+async def test_reads_of_airbyte_that_come_at_once_are_bounded_before_any_has_begun(house: House) -> None:
+    decisions = [house.gate.sheds("GET", "/api/v1/connections/conn_1/jobs") for _ in range(UPSTREAM_READS + 10)]
+
+    assert decisions == [False] * UPSTREAM_READS + [True] * 10
     await asyncio.sleep(0)
-    assert admission.wait_seconds > 0
+    assert not house.gate.sheds("GET", "/api/v1/connections/conn_1/jobs")
+
+
+async def test_a_request_that_was_let_in_is_not_judged_again(house: House) -> None:
+    """Those that were let in after it would have it refused."""
+    await learnt(house)
+
+    statuses = await house.at_once(400)
+
+    assert house.gate_said.count(False) == statuses.count(200)
+    assert house.gate_said.count(True) == house.counter.shed
+
+
+async def test_a_caller_who_leaves_the_queue_keeps_nobody_waiting(clock: HandClock) -> None:
+    queue = AdmissionQueue(clock.monotonic)
+    tasks = [asyncio.create_task(queue.wait()) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert queue.wait_seconds > 0
     for task in tasks[10:40]:
         task.cancel()
 
     await asyncio.wait(tasks)
 
-    assert admission.wait_seconds == 0
-    await admission.turn()
+    assert queue.wait_seconds == 0
+    await queue.wait()

@@ -116,7 +116,6 @@ def test_the_application_may_end_the_connection(app: Messages, server: Running) 
         (b"x: y\r\nz", b""),
         (b"x y", b""),
         (b"x:", b""),
-        (b"", b"a"),
     ],
 )
 def test_a_header_that_could_forge_another_is_never_sent(
@@ -124,11 +123,7 @@ def test_a_header_that_could_forge_another_is_never_sent(
 ) -> None:
     app.answer(b"whole", headers=[LENGTH, header])
 
-    head, body = asked(server)
-
-    assert head.startswith(b"HTTP/1.1 500 ")
-    assert b"forged" not in head
-    assert body != b"whole"
+    assert asked(server) == (b"", b""), "closed without an answer"
 
 
 @pytest.mark.parametrize(("bodies", "seen"), [((b"longer",), b""), ((b"1234", b"56"), b"1234"), ((b"1234",), b"1234")])

@@ -1,0 +1,31 @@
+"""SIGHUP: the wish to have the settings read again. What ends the server is in `server.py`."""
+
+import signal
+from types import FrameType
+
+
+class HangUps:
+    """Counts a SIGHUP as one wish to reload, however many come before it is granted."""
+
+    def __init__(self) -> None:
+        self._is_pending = False
+
+    def note(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_pending = True
+
+    def take(self) -> bool:
+        """Return whether there was one since the last time."""
+        was_pending, self._is_pending = self._is_pending, False
+        return was_pending
+
+
+def note_hang_ups() -> HangUps:
+    """From now on have SIGHUP noted; it ends the process no more.
+
+    No handler of the event loop's: before it runs, this one works.
+    """
+    hang_ups = HangUps()
+    signal.signal(signal.SIGHUP, hang_ups.note)
+    # The binary holds back those that come while it starts; they are noted now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    return hang_ups

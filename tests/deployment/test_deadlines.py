@@ -1,0 +1,50 @@
+"""Whoever is nearer to the trouble gives up sooner, and so can say what it is: the order of all deadlines."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.airbyte import Deadlines
+from gateway.deployment.systemd import Installation, service_unit
+from gateway.syncs.timings import TriggerTimings
+from gateway.web.server.limits import ConnectionLimits
+from gateway.web.timings import ServerTimings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SERVER = ServerTimings()
+
+
+def seconds(text: str, pattern: str) -> float:
+    """The one figure of a line, wherever the file has it."""
+    (found,) = set(re.findall(pattern, text, re.MULTILINE))
+    return float(found)
+
+
+@pytest.mark.parametrize("nginx", ["nginx.conf", "nginx-compose.conf"])
+@pytest.mark.parametrize("ports", [(), (8080, 8081)], ids=["one gateway", "several"])
+def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: str, ports: tuple[int, ...]) -> None:
+    configuration = (DEPLOY / nginx).read_text(encoding="utf-8")
+    unit = service_unit(Installation(ports=ports))
+    airbyte, trigger = Deadlines(), TriggerTimings()
+
+    order = [
+        airbyte.trigger,
+        trigger.answer,
+        SERVER.grace,
+        seconds(configuration, r"^ *proxy_read_timeout (\d+)s;$"),
+        seconds(unit, r"^TimeoutStopSec=(\d+)s$"),
+    ]
+
+    assert order == sorted(set(order))
+    assert airbyte.trigger + airbyte.reconcile <= trigger.answer
+    assert trigger.claim <= trigger.answer
+    assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
+
+
+@pytest.mark.parametrize("nginx", ["nginx.conf", "nginx-compose.conf"])
+def test_nginx_lets_a_kept_connection_go_before_the_gateway_closes_it(nginx: str) -> None:
+    configuration = (DEPLOY / nginx).read_text(encoding="utf-8")
+
+    assert seconds(configuration, r"^    keepalive_timeout (\d+)s;$") < SERVER.keep_alive
+    assert ConnectionLimits().receive_seconds < SERVER.keep_alive
