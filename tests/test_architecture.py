@@ -18,7 +18,7 @@ MEDIAN_MODULE = 120
 MOST_ROOMS = 27
 OTHER_TEST_FOLDERS = {"binary", "browser", "deploy", "faults", "nginx", "together"}
 """Tests of several rooms at once, by what they run: real servers, browsers, faults, several gateways."""
-OTHER_TEST_MODULES = {"architecture", "documentation"}
+OTHER_TEST_MODULES = {"architecture", "documentation", "words"}
 
 ANYBODY = {"__init__", "errors", "models"}
 """Importable by all."""
