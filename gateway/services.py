@@ -185,7 +185,7 @@ def _connect(
 
 
 def services_of(connection: HTTPConnection) -> Services:
-    """The typed way to what `create_app` gave the application."""
+    """Return the services that `create_app` gave to the application."""
     services = connection.scope["app"].services
     if not isinstance(services, Services):
         raise TypeError("the application was not built by create_app")
@@ -193,16 +193,16 @@ def services_of(connection: HTTPConnection) -> Services:
 
 
 class Reloader:
-    """Reads the settings again and applies what may change, between two turns of the event loop: all or nothing."""
+    """Reads the settings again and applies what may change, between two rounds of the event loop: all or nothing."""
 
     def __init__(self, read: Callable[[], Settings], settings: Settings, services: Services) -> None:
-        """`settings` are those that hold now."""
+        """Start from `settings`, which hold now; `read` reads those to come."""
         self._read = read
         self._settings = settings
         self._services = services
 
     def reload(self) -> str:
-        """A sentence on what came of it. Settings that cannot be read change nothing."""
+        """Read and apply the settings; return a sentence on what came of it. Unreadable settings change nothing."""
         try:
             # In the event loop: files of a few lines, read faster than a thread is started.
             change = change_between(self._settings, self._read())

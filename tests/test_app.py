@@ -1,4 +1,4 @@
-"""The application as a whole: who gets in, what strangers see, what every answer has."""
+"""The application as a whole: who gets in, what unauthenticated clients see, what every answer has."""
 
 from datetime import timedelta
 

@@ -74,7 +74,7 @@ class Need:
     flush_seconds: float
     database_gb: float
     airbyte_minute: float
-    airbyte_places: float
+    airbyte_permits: float
     refresh_seconds: float
 
 
@@ -106,7 +106,7 @@ def need_of(clients: int, costs: Costs, assumed: Assumptions) -> Need:
         flush_seconds=flush_seconds,
         database_gb=_database_bytes(clients, costs, assumed) / 1e9,
         airbyte_minute=60 * airbyte,
-        airbyte_places=airbyte * assumed.airbyte_ms / 1000,
+        airbyte_permits=airbyte * assumed.airbyte_ms / 1000,
         refresh_seconds=_refresh_calls(clients, assumed) * assumed.airbyte_ms / 1000,
     )
 

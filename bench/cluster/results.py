@@ -171,7 +171,7 @@ def _plan_rows(measured: Measured, which: str, scales: Sequence[int]) -> Iterato
         ),
         ("Database after 90 days, GB", ",.3f", [each.database_gb for each in needs]),
         ("Calls to Airbyte a minute, peak", ",.0f", [each.airbyte_minute for each in needs]),
-        ("Places that they take at Airbyte", ".1f", [each.airbyte_places for each in needs]),
+        ("Permits that they take at Airbyte", ".1f", [each.airbyte_permits for each in needs]),
         ("One refresh of the last syncs, s", ".2f", [each.refresh_seconds for each in needs]),
     ]
     for name, style, values in rows:

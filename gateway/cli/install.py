@@ -128,7 +128,7 @@ def _ports(first: int, instances: int | None) -> tuple[int, ...]:
 
 
 def _listen(server: ServerSettings) -> str:
-    """An address: systemd looks no names up."""
+    """Return the address that a socket unit listens at. Raises OperatorError for a name: systemd looks none up."""
     host = "127.0.0.1" if server.host == "localhost" else server.host
     try:
         address = ipaddress.ip_address(host)
@@ -138,7 +138,7 @@ def _listen(server: ServerSettings) -> str:
 
 
 def _credential(read: ReadSettings) -> Credential:
-    """The secret that the settings file wants and does not hold itself."""
+    """Return which secret the settings file needs and does not hold itself."""
     keys: dict[str, Credential] = {"client_credentials": "client_secret", "basic": "password", "none": ""}
     key = keys[read.settings.airbyte.auth]
     is_in_file = bool(key) and read.origins[f"airbyte.{key}"].kind == "file"

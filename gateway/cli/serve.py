@@ -94,7 +94,7 @@ def _say_that_it_waits(reason: str) -> None:
 
 
 async def _first_admin_link(settings: Settings) -> str | None:
-    """The secret of the link by which somebody becomes the first admin; None when there is one, or no room for it."""
+    """Return the secret of the link that makes the first admin; None if there is an admin, or no room for a link."""
     async with Store(settings.database_location) as store:
         with suppress(StorageUnavailable):  # The API can do without.
             return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()

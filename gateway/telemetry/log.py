@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 LONGEST_VALUE = 500
-"""Characters of any one text in a line; what strangers send must not fill a disk."""
+"""Characters of any one text in a line; what callers send must not fill a disk."""
 LONGEST_TRACEBACK = 20 * LONGEST_VALUE
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 WriteLine = Callable[[str, dict[str, Any]], None]
@@ -84,7 +84,7 @@ class Lines:
     log = debug = info = warning = error = critical = msg
 
     def write_request(self, event: str, fields: dict[str, Any]) -> None:
-        """The very line structlog would write, in a third of its time; one write for a whole turn of the loop."""
+        """Write the line structlog would write, in a third of its time; one system call for a round of the loop."""
         if not self.has_requests:
             return
         fields["event"] = event

@@ -281,7 +281,7 @@ def test_map_to_what_belongs_to_another_is_refused_and_nothing_is_lost(connected
     assert connected.dump() == before
 
 
-def test_map_while_airbyte_is_away_is_kept_with_a_warning(connected: Cli) -> None:
+def test_map_while_airbyte_is_unavailable_is_kept_with_a_warning(connected: Cli) -> None:
     add_client(connected, "acme")
     own = connected.json(*adding())["id"]
 

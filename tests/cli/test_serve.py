@@ -82,7 +82,7 @@ def test_host_and_port_may_come_from_the_settings(cli: Cli, key: str) -> None:
         assert status(address, key).status_code == 200
 
 
-def test_an_empty_secret_or_an_airbyte_that_is_away_hinders_no_start(cli: Cli, key: str) -> None:
+def test_an_empty_secret_or_an_airbyte_that_is_unavailable_hinders_no_start(cli: Cli, key: str) -> None:
     cli.settings.unlink()
 
     with serving_gateway(cli) as (_, address):

@@ -64,7 +64,7 @@ async def test_of_many_calls_over_several_gateways_exactly_the_limit_passes(serv
             passed = await asyncio.gather(*(allowed(limiter, 83, f"key_{attempt}") for limiter in limiters))
             if not any(limiters):
                 break
-            # The machine stood still long enough for the server to count as away: that is another test.
+            # The machine stood still long enough for the server to count as unavailable: that is another test.
             limiters = [limiter_of(valkey, RatePolicy(100, 3600)) for valkey in (one, two, three)]
 
     assert sum(passed) == 100

@@ -163,7 +163,7 @@ async def test_a_server_that_takes_nothing_is_unavailable_until_it_does(
         with pytest.raises(BackendUnavailable, match=reason):
             await valkey.run(COUNT, ["n"], [])
         assert valkey.is_unavailable
-        # It answers, but that is not enough: two probes later it still counts as away.
+        # It answers, but that is not enough: two probes later it still counts as unavailable.
         await asyncio.sleep(3 * PATIENT.first_probe_pause)
         assert valkey.is_unavailable
         redis.execute_command(*heal.split())  # type: ignore[no-untyped-call]  # redis-py's own

@@ -96,7 +96,7 @@ async def test_a_refused_change_says_why_and_changes_nothing(
     assert await is_signed_in(await elsewhere(world))
 
 
-async def test_guessing_the_current_password_is_braked(member: httpx2.AsyncClient) -> None:
+async def test_guessing_the_current_password_is_throttled(member: httpx2.AsyncClient) -> None:
     for _ in range(5):
         assert (await change(member, "wrong")).status_code == 400
 
@@ -175,9 +175,9 @@ async def test_an_unknown_notice_is_none(member: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", ["/password", "/session", "/sign-out-everywhere"])
 async def test_whoever_is_signed_out_changes_nothing(world: World, member: httpx2.AsyncClient, path: str) -> None:
-    stranger = browser(world)
+    anybody = browser(world)
 
-    answer = await stranger.post(f"{ACCOUNT}{path}", data={"session": (await session_ids(world))[0]})
+    answer = await anybody.post(f"{ACCOUNT}{path}", data={"session": (await session_ids(world))[0]})
 
     assert answer.headers["location"].endswith("dashboard/sign-in")
     assert await is_signed_in(member)

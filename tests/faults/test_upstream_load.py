@@ -137,7 +137,7 @@ def resident_megabytes() -> float:
     return peak / 1024
 
 
-async def test_when_all_places_hang_everybody_is_told_to_come_back(tmp_path: Path) -> None:
+async def test_when_all_permits_hang_everybody_is_told_to_come_back(tmp_path: Path) -> None:
     async with front_of(tmp_path, deadlines=HASTY) as front:
         front.airbyte.switch("jobs", hang)
 

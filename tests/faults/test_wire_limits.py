@@ -326,7 +326,7 @@ def test_more_connections_than_the_limit_are_turned_away_until_some_end(recorder
         assert [answer.status for answer in talk(running.address, LAST)] == [200]
 
 
-def test_proxy_headers_of_strangers_change_nothing(patient: Running, recorder: Recorder) -> None:
+def test_proxy_headers_of_unauthenticated_clients_change_nothing(patient: Running, recorder: Recorder) -> None:
     forged = (
         "X-Forwarded-For: 192.0.2.1",
         "X-Forwarded-Proto: https",

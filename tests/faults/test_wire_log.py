@@ -1,4 +1,4 @@
-"""The real program: what it refuses before the application leaves a trace, and nothing a stranger wrote is in it."""
+"""The real program: what it refuses before the application leaves a trace, and nothing a caller wrote is in it."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The gateway goes away, is slow or closes a kept connection: what is sent to it again, and what a caller is told."""
+"""The gateway ends, is slow or closes a kept connection: what is sent to it again, and what a caller is told."""
 
 import socket
 from collections.abc import Iterator

@@ -40,7 +40,7 @@ def test_the_time_of_a_request_falls_into_its_bucket() -> None:
     assert 'gateway_request_seconds_count{route="/api/v1/status"} 1.0' in lines
 
 
-def test_methods_that_strangers_invent_share_one_label() -> None:
+def test_methods_that_callers_invent_share_one_label() -> None:
     metrics = Metrics()
     for number in range(1000):
         metrics.observe(f"INVENTED{number}", "unmatched", 404, 0.001)

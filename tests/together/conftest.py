@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import PostgresServer, postgres_server
-from tests.together.support import Cluster, running_fleet
+from tests.together.support import Cluster, running_cluster
 
 
 @pytest.fixture(scope="module")
@@ -17,5 +17,5 @@ def own_postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, own_postgres: PostgresServer) -> Iterator[Cluster]:
-    with running_fleet(tmp_path_factory.mktemp("cluster"), own_postgres) as running:
+    with running_cluster(tmp_path_factory.mktemp("cluster"), own_postgres) as running:
         yield running

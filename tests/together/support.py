@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class FleetInstallation(Installation):
+class ClusterInstallation(Installation):
     """One client, `acme`, in a database of a server's."""
 
     url: SecretUrl
@@ -66,7 +66,7 @@ class FleetInstallation(Installation):
 class Cluster:
     """Three gateways, and what they share."""
 
-    installation: FleetInstallation
+    installation: ClusterInstallation
     postgres: PostgresServer
     valkey: ValkeyServer
     gateways: list[Served]
@@ -94,7 +94,7 @@ class Cluster:
         found = (re.search(r"^gateway_tasks (.+)$", page, re.MULTILINE) for page in pages)
         return sum(int(float(each[1])) for each in found if each)
 
-    def times_away(self) -> int:
+    def times_unavailable(self) -> int:
         return len(self.lines("shared_backend_unavailable"))
 
     def lines(self, event: str) -> list[dict[str, object]]:
@@ -103,15 +103,15 @@ class Cluster:
         return [found for line in texts if line.startswith("{") and (found := json.loads(line))["event"] == event]
 
 
-def undisturbed(attempt: Callable[[], T], times_away: Callable[[], int]) -> T:
+def undisturbed(attempt: Callable[[], T], times_unavailable: Callable[[], int]) -> T:
     """What comes of it once no gateway finds Valkey away meanwhile, as on a machine that stands still for a moment.
 
     What happens then is other tests' matter; this one is about the count.
     """
     for _ in range(MOST_ATTEMPTS):
-        before = times_away()
+        before = times_unavailable()
         result = attempt()
-        if times_away() == before:
+        if times_unavailable() == before:
             return result
         sleep(PAUSE_SECONDS)
     pytest.fail("the machine never stood still for so long")
@@ -171,8 +171,8 @@ def seconds_until(condition: Callable[[], bool]) -> float:
     return monotonic() - began
 
 
-def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServer) -> FleetInstallation:
-    installation = FleetInstallation(folder, airbyte, url)
+def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServer) -> ClusterInstallation:
+    installation = ClusterInstallation(folder, airbyte, url)
     installation.settings.write_text(
         f'[database]\nurl = "{url.reveal()}"\n[rate_limit]\nbackend = "{valkey.url}"\n'
         f"{airbyte.settings_toml()}freshness_seconds = {FRESHNESS_SECONDS}\n"
@@ -183,7 +183,7 @@ def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServe
 
 
 @contextmanager
-def running_fleet(folder: Path, postgres: PostgresServer, *, is_pooled: bool = False) -> Iterator[Cluster]:
+def running_cluster(folder: Path, postgres: PostgresServer, *, is_pooled: bool = False) -> Iterator[Cluster]:
     """`is_pooled`: with PgBouncer in transaction mode between the gateways and the server."""
     with ExitStack() as stack:
         airbyte = stack.enter_context(sandbox_airbyte())

@@ -111,7 +111,7 @@ def test_a_paused_valkey_leaves_each_gateway_its_share_and_each_call_its_answer(
         key = cluster.installation.key(f"{LIMIT}/86400")
         return key, Counter(answer.status_code for answer in asyncio.run(at_once(urls * 20, key)))
 
-    key, codes = undisturbed(before, cluster.times_away)
+    key, codes = undisturbed(before, cluster.times_unavailable)
     cluster.valkey.pause()
     try:
         paused, slowest = timed(urls * 2 * LIMIT, key)
@@ -123,14 +123,14 @@ def test_a_paused_valkey_leaves_each_gateway_its_share_and_each_call_its_answer(
         cluster.wait_until_together()
         return Counter(answer.status_code for answer in asyncio.run(at_once(urls * LIMIT, key)))
 
-    undisturbed(after, cluster.times_away)
+    undisturbed(after, cluster.times_unavailable)
 
     assert codes == {200: 60}
     assert set(paused) == {200, 429}
     assert slowest < DECISION_SECONDS + SLACK_SECONDS
     assert LIMIT / GATEWAYS <= paused[200] <= LIMIT
     # What was counted together is used up now, and stays so.
-    assert undisturbed(after, cluster.times_away) == {429: GATEWAYS * LIMIT}
+    assert undisturbed(after, cluster.times_unavailable) == {429: GATEWAYS * LIMIT}
 
 
 def timed(urls: list[str], key: str) -> tuple[Counter[int], float]:

@@ -13,7 +13,7 @@ from tests.together.support import (
     all_know,
     assert_simultaneous_triggers_are_one_job,
     at_once,
-    running_fleet,
+    running_cluster,
     seconds_until,
 )
 
@@ -22,7 +22,7 @@ TRIGGERS = 60
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Cluster]:
-    with running_fleet(tmp_path_factory.mktemp("pooled"), postgres, is_pooled=True) as running:
+    with running_cluster(tmp_path_factory.mktemp("pooled"), postgres, is_pooled=True) as running:
         yield running
 
 

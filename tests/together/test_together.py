@@ -34,7 +34,7 @@ HANG_UPS = 1000
 HANG_UPS_AT_ONCE = 100
 LONGEST_MILLISECONDS = 50
 SPARE_TASKS = 5
-"""Heart-beats and the like, which come and go."""
+"""Heartbeats and the like, which come and go."""
 
 
 def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(cluster: Cluster) -> None:
@@ -44,7 +44,7 @@ def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(cluster: Cluste
         urls = [f"{cluster.addresses[number % 3]}/api/v1/status" for number in range(CALLS)]
         return Counter(answer.status_code for answer in asyncio.run(at_once(urls, key)))
 
-    codes = undisturbed(counted, cluster.times_away)
+    codes = undisturbed(counted, cluster.times_unavailable)
 
     assert codes == {200: LIMIT, 429: CALLS - LIMIT}
 
@@ -121,7 +121,7 @@ def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(cluster: Cluster) -> 
 def test_each_gateway_says_how_it_counts(cluster: Cluster) -> None:
     for address in cluster.addresses:
         metrics = httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text
-        assert "\ngateway_fleet_gateways 3.0\n" in metrics
+        assert "\ngateway_cluster_gateways 3.0\n" in metrics
         assert "\ngateway_rate_limit_local 0.0\n" in metrics
 
 

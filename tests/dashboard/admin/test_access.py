@@ -35,9 +35,9 @@ async def test_to_a_member_there_is_no_such_page(world: World) -> None:
 
 async def test_whoever_is_not_signed_in_is_led_to_the_sign_in(world: World) -> None:
     await world.client_with_key("acme")
-    stranger = browser(world)
+    anybody = browser(world)
 
-    answers = {each: (await stranger.request(*each, data={} if each[0] == "POST" else None)) for each in admin_routes()}
+    answers = {each: (await anybody.request(*each, data={} if each[0] == "POST" else None)) for each in admin_routes()}
 
     assert {each: answer.status_code for each, answer in answers.items()} == dict.fromkeys(answers, 303)
     assert all("dashboard/sign-in" in answer.headers["location"] for answer in answers.values())

@@ -154,8 +154,8 @@ async def test_an_unsafe_id_from_outside_is_replaced(lines: Lines, inbound: byte
 
 async def test_what_is_learnt_on_the_way_is_added_to_the_answer() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        record: RequestContext = scope[SCOPE_KEY]
-        record.headers.append((b"ratelimit", b"r"))
+        context: RequestContext = scope[SCOPE_KEY]
+        context.headers.append((b"ratelimit", b"r"))
         await answering(scope, receive, send)
 
     sent = await sent_by(app, a_scope())
@@ -191,9 +191,9 @@ async def test_a_request_is_one_line_with_exactly_these_fields(lines: Lines) -> 
 
 async def test_the_line_names_client_key_and_upstream_where_they_are_known(lines: Lines) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        record: RequestContext = scope[SCOPE_KEY]
-        record.client, record.key_id = "acme", "key_1"
-        record.upstream_ms, record.upstream_outcome = 12.5, "timeout"
+        context: RequestContext = scope[SCOPE_KEY]
+        context.client, context.key_id = "acme", "key_1"
+        context.upstream_ms, context.upstream_outcome = 12.5, "timeout"
         await answering(scope, receive, send)
 
     await sent_by(app, a_scope(), lines)
