@@ -104,7 +104,7 @@ class Cluster:
 
 
 def undisturbed(attempt: Callable[[], T], times_unavailable: Callable[[], int]) -> T:
-    """What comes of it once no gateway finds Valkey away meanwhile, as on a machine that stands still for a moment.
+    """Return what comes of it once no gateway finds Valkey unavailable meanwhile, as on a machine that stands still.
 
     What happens then is other tests' matter; this one is about the count.
     """
