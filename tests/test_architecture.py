@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -316,6 +317,38 @@ def test_a_function_is_short() -> None:
 
 def test_a_module_says_what_it_is() -> None:
     assert all_that(lambda module: not ast.get_docstring(module.tree)) == {}
+
+
+def test_a_public_function_that_raises_says_so() -> None:
+    ours = {node.name for node in ast.walk(ast.parse((PACKAGE / "errors.py").read_text())) if is_class(node)}
+
+    def silent(module: Module) -> set[str]:
+        return {
+            function.name
+            for function in callable_from_outside(module.tree)
+            if raised_in(function) & ours and "aises" not in (ast.get_docstring(function) or "")
+        }
+
+    assert {name: found for name, found in all_that(silent).items() if not name.startswith("sandbox/")} == {}
+
+
+def callable_from_outside(node: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions of a module and methods of its classes, whose names do not begin with an underscore."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef):
+            yield from callable_from_outside(child)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+            yield child
+
+
+def raised_in(function: ast.AST) -> set[str]:
+    """The last part of the name of each exception that a function raises by itself."""
+    raised = (node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc is not None)
+    return {ast.unparse(each.func if isinstance(each, ast.Call) else each).rpartition(".")[2] for each in raised}
+
+
+def is_class(node: ast.AST) -> TypeGuard[ast.ClassDef]:
+    return isinstance(node, ast.ClassDef)
 
 
 def test_nothing_changes_a_variable_of_the_module() -> None:
