@@ -38,6 +38,7 @@ Not in the tree, because each is caught and handled before anybody outside the g
 
 Fault                 airbyte     a call to Airbyte failed, and whether another try may succeed
 BackendUnavailable    cluster     Valkey does not answer: decide without it
+OddAnswer             cluster     Valkey answered what no script of ours returns
 NoAnswer              doctor      an address that is examined does not answer
 SignInNeeded          dashboard   lead the visitor to the sign-in
 ConstraintViolated    store       a statement met what a constraint forbids

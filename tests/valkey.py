@@ -30,6 +30,7 @@ class ValkeyServer:
     folder: Path
     port: int
     password: str = ""
+    primary_port: int = 0
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     @property
@@ -43,6 +44,8 @@ class ValkeyServer:
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         options += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+        if self.primary_port:
+            options += ["--replicaof", f"127.0.0.1 {self.primary_port}"]
         configuration = self.folder / "valkey.conf"
         configuration.write_text(f"requirepass {self.password}\n" if self.password else "")
         self.process = subprocess.Popen([valkey_program(), str(configuration), *options], stdout=subprocess.DEVNULL)
@@ -66,10 +69,11 @@ class ValkeyServer:
 
 
 @contextmanager
-def running_valkey(folder: Path, *, password: str = "") -> Iterator[ValkeyServer]:
+def running_valkey(folder: Path, *, password: str = "", primary_port: int = 0) -> Iterator[ValkeyServer]:
+    """`primary_port`: that of the server whose replica this one is."""
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    server = ValkeyServer(folder, port, password)
+    server = ValkeyServer(folder, port, password, primary_port)
     server.start()
     try:
         yield server

@@ -1,11 +1,21 @@
 """Scripts that run inside Valkey, each in one step. All of them go by the server's clock."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
+from gateway.cluster.answers import (
+    MILLIONTHS,
+    Argument,
+    as_token_taken,
+    as_written,
+    as_yes_or_no,
+)
 from gateway.limiter import ROUNDING
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 SERVER_TIME = """
 local time = redis.call('TIME')
@@ -13,12 +23,13 @@ local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 """
 
 BUCKET = f"""
-local requests, per_seconds, rounding = tonumber(ARGV[1]), tonumber(ARGV[2]), {ROUNDING!r}
+local requests, per_seconds, known = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local rounding = {ROUNDING!r}
 local rate = requests / per_seconds
 local kept = redis.call('HMGET', KEYS[1], 'tokens', 'updated')
 local tokens, updated = tonumber(kept[1]) or requests, tonumber(kept[2]) or now
 if now > updated then tokens = tokens + (now - updated) * rate end
-tokens = math.min(tokens, requests)
+tokens = math.min(tokens, requests, known)
 local allowed = tokens >= 1 - rounding
 if allowed then tokens = tokens - 1 end
 local remaining = math.floor(tokens + rounding)
@@ -26,29 +37,44 @@ local missing = math.min(remaining + 1, requests) - tokens
 local seconds = math.max(math.ceil((missing - rounding / 2) / rate), allowed and 0 or 1)
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'updated', string.format('%.17g', now))
 """
-"""`gateway.limiter.TokenBucket.take`, operation by operation."""
+"""`gateway.limiter.TokenBucket.take`, operation by operation, from no more tokens than the gateway knows of.
+
+A server that lost buckets (restarted, emptied, failed over) so gets them back from the gateways that use them.
+"""
 
 EXPIRY = """
 redis.call('PEXPIRE', KEYS[1], math.ceil((requests - tokens) / rate * 1000) + 1)
 """
 """A bucket that would be full is no longer needed."""
 
-DECISION = """
-return {allowed and 1 or 0, remaining, seconds}
+DECISION = f"""
+return {{allowed and 1 or 0, remaining, seconds, math.max(math.ceil(tokens * {MILLIONTHS}), 0)}}
 """
+"""Valkey returns whole numbers only; rounded down, what is known would fall behind the bucket with each call."""
 
-ACQUIRE_TEXT = """
-local size, of_kind, until_time = tonumber(ARGV[1]), tonumber(ARGV[2]), now + tonumber(ARGV[3])
-local mine, others = 0, 0
+CALLER_FROM = 18
+"""Where in a permit its caller begins, after 16 characters of its own and a separator."""
+
+ACQUIRE_TEXT = f"""
+local size, of_kind, of_caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local hold_seconds, permit = tonumber(ARGV[4]), ARGV[5]
+local caller = string.sub(permit, {CALLER_FROM})
+local mine, all, callers = 0, 0, 0
 for number, key in ipairs(KEYS) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-    if number == 1 then mine = redis.call('ZCARD', key) else others = others + redis.call('ZCARD', key) end
+    for _, held in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+        if held == permit then return 1 end
+        if number == 1 then mine = mine + 1 end
+        all = all + 1
+        if string.sub(held, {CALLER_FROM}) == caller then callers = callers + 1 end
+    end
 end
-if mine >= of_kind or mine + others >= size then return 0 end
-redis.call('ZADD', KEYS[1], until_time, ARGV[4])
-redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[3]) * 1000) + 1)
+if mine >= of_kind or all >= size or callers >= of_caller then return 0 end
+redis.call('ZADD', KEYS[1], now + hold_seconds, permit)
+redis.call('PEXPIRE', KEYS[1], math.ceil(hold_seconds * 1000) + 1)
 return 1
 """
+"""A permit whose answer was late is held by who asks for it again. There are 64 permits at most to look through."""
 
 RENEW_TEXT = """
 for number = 2, #ARGV do
@@ -63,28 +89,38 @@ RELEASE_TEXT = """
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
+PROBE_TEXT = """
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 1000)
+return redis.call('GET', KEYS[1])
+"""
+
 
 @dataclass(frozen=True)
-class Script:
-    """`digest` is what the server knows it by, once it was loaded."""
+class Script(Generic[T_co]):
+    """`read` tells what an answer means, given the arguments; `digest` is what the server knows a loaded script by."""
 
     text: str
+    read: Callable[[object, Sequence[Argument]], T_co] = field(repr=False)
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION)
-ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT)
-RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT)
-RELEASE_PERMIT = Script(RELEASE_TEXT)
-
-Argument = str | int | float | bytes
+TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION, as_token_taken)
+ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT, as_yes_or_no)
+RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT, as_yes_or_no)
+RELEASE_PERMIT = Script(RELEASE_TEXT, as_yes_or_no)
+PROBE = Script(PROBE_TEXT, as_written)
+"""Proves what a decision needs: that a script runs, writes, and that its answer comes back whole."""
 
 
 class BackendUnavailable(Exception):
     """Valkey did not answer in time or not well: decide without it."""
+
+
+class BackendReadOnly(BackendUnavailable):
+    """Valkey takes no writes: it is a replica, or was made one by a failover."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +130,12 @@ class ServerFacts:
     name: str
     eviction: str
     limit_bytes: int
+    is_replica: bool
 
 
 class Runner(Protocol):
     """Runs scripts on the server that all gateways share."""
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run a script and return what it returns. Raises BackendUnavailable, and soon."""
+    async def run(self, script: Script[T], keys: Sequence[str], arguments: Sequence[Argument]) -> T:
+        """Run a script and return what it returned, checked. Raises BackendUnavailable, and soon."""
         ...

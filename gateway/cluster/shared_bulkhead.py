@@ -2,8 +2,10 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from gateway.airbyte import Bulkhead, Kind
 from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
@@ -14,6 +16,18 @@ from gateway.errors import UpstreamBusy
 
 KIND_KEYS = {"read": "gateway:permits:read", "trigger": "gateway:permits:trigger"}
 KEEPER = "permit renewal"
+PERMIT_BYTES = 8
+
+
+@dataclass
+class Permit:
+    """A shared permit, held or asked for. `asked`: the last try; its answer may be that the permit is held."""
+
+    name: str
+    kind: Kind
+    caller: str
+    is_acquired: bool = False
+    asked: "asyncio.Future[bool] | None" = None
 
 
 class SharedBulkhead(Bulkhead):
@@ -35,15 +49,12 @@ class SharedBulkhead(Bulkhead):
         `may_trigger` is false while others may take this gateway for dead, and its triggers for theirs.
         """
         super().__init__(size, monotonic=monotonic)
-        self._cluster_size = size
-        self._cluster_of_kind = size - 1
         self._valkey = valkey
         self._share = share
         self._may_trigger = may_trigger
         self._background = background
         self._timings = timings or PermitTimings()
-        self._held: dict[str, Kind] = {}
-        self._asked: dict[str, asyncio.Future[object]] = {}
+        self._permits: dict[str, Permit] = {}
         self._renewing = asyncio.Lock()
         self._keeper: BackgroundTask | None = None
         self._releases: set[asyncio.Task[None]] = set()
@@ -65,67 +76,76 @@ class SharedBulkhead(Bulkhead):
     async def permit(self, kind: Kind, caller: str) -> AsyncIterator[None]:
         """Hold one permit. Raises UpstreamBusy when none is free in time."""
         async with super().permit(kind, caller):
-            holder = secrets.token_hex(8)
-            await self._acquire(kind, holder)
+            # The caller is part of the name: over all gateways nobody takes more than half of the permits.
+            permit = Permit(f"{secrets.token_hex(PERMIT_BYTES)} {caller}", kind, caller)
+            await self._acquire(permit)
             try:
                 if kind == "trigger" and not self._may_trigger():
                     raise UpstreamBusy(detail="this gateway stood still: another may be at this trigger by now")
                 yield
             finally:
-                self._release(holder)
+                self._release(permit)
 
-    async def _acquire(self, kind: Kind, holder: str) -> None:
-        """Hold a shared permit. It counts as held before it is asked for: a cancelled caller may have got it."""
-        self._held[holder] = kind
+    async def _acquire(self, permit: Permit) -> None:
+        """Hold a shared permit. Until its release it may be held in Valkey: a cancelled caller may have got it."""
+        self._permits[permit.name] = permit
         try:
             async with asyncio.timeout(PERMIT_WAIT_SECONDS):
-                while not await self._has_acquired(kind, holder):  # noqa: ASYNC110 - the event is on another machine
-                    await asyncio.sleep(self._timings.poll)
+                while not permit.is_acquired:
+                    permit.is_acquired = await self._has_acquired(permit)
+                    if not permit.is_acquired:
+                        await asyncio.sleep(self._timings.poll)
         except TimeoutError:
-            self._release(holder)
+            self._release(permit)
             raise UpstreamBusy(
-                detail=f"the cluster has no permit for a {kind} within {PERMIT_WAIT_SECONDS} s"
+                detail=f"the cluster has no permit for a {permit.kind} within {PERMIT_WAIT_SECONDS} s"
             ) from None
         except BaseException:
-            self._release(holder)
+            self._release(permit)
             raise
 
-    async def _has_acquired(self, kind: Kind, holder: str) -> bool:
-        own = KIND_KEYS[kind]
+    async def _has_acquired(self, permit: Permit) -> bool:
+        own = KIND_KEYS[permit.kind]
         keys = (own, *(key for key in KIND_KEYS.values() if key != own))
-        arguments = (self._cluster_size, self._cluster_of_kind, self._timings.hold, holder)
+        arguments = (self._size, self._of_kind, self._of_caller, self._timings.hold, permit.name)
         # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
-        self._asked[holder] = asyncio.ensure_future(self._valkey.run(ACQUIRE_PERMIT, keys, arguments))
+        permit.asked = asyncio.ensure_future(self._valkey.run(ACQUIRE_PERMIT, keys, arguments))
         try:
-            return bool(await asyncio.shield(self._asked[holder]))
+            return await asyncio.shield(permit.asked)
         except BackendUnavailable:
-            share = self._share(self._cluster_size)
-            if not share:
-                raise UpstreamBusy(detail="this gateway has no share of the permits") from None
-            return list(self._held).index(holder) < share
+            return self._is_in_share(permit)
 
-    def _release(self, holder: str) -> None:
+    def _is_in_share(self, permit: Permit) -> bool:
+        """Return whether this gateway may give the permit by itself. Raises UpstreamBusy if it never may."""
+        share = self._share(self._size)
+        if not share:
+            raise UpstreamBusy(detail="this gateway has no share of the permits")
+        callers = Counter(each.caller for each in self._permits.values() if each.is_acquired)
+        return callers.total() < share and callers[permit.caller] < max(1, share // 2)
+
+    def _release(self, permit: Permit) -> None:
         """Give a permit back without waiting: one that cannot be given back ends by itself."""
-        key = KIND_KEYS[self._held.pop(holder)]
-        release = asyncio.create_task(self._give_back(key, holder, self._asked.pop(holder)))
+        del self._permits[permit.name]
+        release = asyncio.create_task(self._give_back(permit))
         self._releases.add(release)
         release.add_done_callback(self._releases.discard)
 
-    async def _give_back(self, key: str, holder: str, asked: asyncio.Future[object]) -> None:
-        with suppress(BackendUnavailable):
-            await asked
+    async def _give_back(self, permit: Permit) -> None:
+        if permit.asked is not None:
+            with suppress(BackendUnavailable):
+                await permit.asked
         # A server that was unavailable for a moment would otherwise count all permits that came free in it as held.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timings.hold):
-                while not await self._has_given_back(key, holder) and not self._is_closing:  # noqa: ASYNC110 - nobody tells
+                while not await self._has_given_back(permit) and not self._is_closing:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(self._timings.release_retry)
 
-    async def _has_given_back(self, key: str, holder: str) -> bool:
+    async def _has_given_back(self, permit: Permit) -> bool:
         try:
             # A renewal that is under way would take the permit again; releases delay each other not.
             async with self._renewing:
                 pass
-            await self._valkey.run(RELEASE_PERMIT, (key,), (holder,))
+            await self._valkey.run(RELEASE_PERMIT, (KIND_KEYS[permit.kind],), (permit.name,))
         except BackendUnavailable:
             return False
         return True
@@ -136,7 +156,7 @@ class SharedBulkhead(Bulkhead):
                 # What is given back meanwhile must not be renewed after that.
                 async with self._renewing:
                     for kind, key in KIND_KEYS.items():
-                        held = [holder for holder, held_kind in self._held.items() if held_kind == kind]
+                        held = [each.name for each in self._permits.values() if each.kind == kind and each.is_acquired]
                         if held:
                             await self._valkey.run(RENEW_PERMITS, (key,), (self._timings.hold, *held))
             progress()

@@ -6,6 +6,7 @@ it: a background task probes from time to time whether it is back.
 
 import asyncio
 import math
+import secrets
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.background import Background, BackgroundTask, Progress
-from gateway.cluster.scripts import Argument, BackendUnavailable, Script, ServerFacts
+from gateway.cluster.answers import Argument, OddAnswer
+from gateway.cluster.scripts import PROBE, BackendReadOnly, BackendUnavailable, Script, ServerFacts
 from gateway.cluster.timings import ValkeyTimings
 from gateway.settings.secret import SecretUrl
 
@@ -41,10 +43,24 @@ log = structlog.get_logger()
 class Question:
     """A script to run, and where its answer goes."""
 
-    script: Script
+    script: Script[Any]
     keys: Sequence[str]
     arguments: Sequence[Argument]
     answer: "asyncio.Future[Any]" = field(repr=False)
+
+    def read(self, answer: object) -> Any:
+        """Return what the server's answer means. Raises BackendUnavailable for an error and for an odd answer."""
+        if isinstance(answer, Exception):
+            raise _unavailable_by(answer)
+        try:
+            return self.script.read(answer, self.arguments)
+        except OddAnswer as odd:
+            raise BackendUnavailable(str(odd)) from None
+
+
+def _unavailable_by(error: Exception) -> BackendUnavailable:
+    kind = BackendReadOnly if isinstance(error, ReadOnlyError) else BackendUnavailable
+    return kind(f"{type(error).__name__}: {error}")
 
 
 class Valkey:
@@ -105,11 +121,14 @@ class Valkey:
             async with asyncio.timeout(self._timings.probe):
                 await self._redis.aclose(close_connection_pool=True)
 
-    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run a script and return what it returns. Raises BackendUnavailable, at the latest after the patience."""
+    async def run(self, script: Script[T], keys: Sequence[str], arguments: Sequence[Argument]) -> T:
+        """Run a script and return what it returned, checked.
+
+        Raises BackendUnavailable, at the latest after the patience.
+        """
         if self._is_unavailable:
             raise BackendUnavailable
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._questions.append(Question(script, keys, arguments, answer))
         self._have_sent()
         return await answer
@@ -151,17 +170,20 @@ class Valkey:
                 question.answer.set_exception(BackendUnavailable())
 
     def _hand_out(self, batch: list[Question], answers: list[Any]) -> None:
+        reason: BackendUnavailable | None = None
         for question, answer in zip(batch, answers, strict=True):
-            if question.answer.done():
-                continue
-            if isinstance(answer, Exception):
-                question.answer.set_exception(BackendUnavailable(str(answer)))
+            try:
+                meaning = question.read(answer)
+            except BackendUnavailable as error:
+                reason = error
+                if not question.answer.done():
+                    question.answer.set_exception(error)
             else:
-                question.answer.set_result(answer)
-        error = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if error is not None:
-            # Full, or a replica that takes no writes: no better for the next one who asks.
-            self._become_unavailable(str(error))
+                if not question.answer.done():
+                    question.answer.set_result(meaning)
+        if reason is not None:
+            # Full, a replica that takes no writes, or no Valkey at all: no better for the next one who asks.
+            self._become_unavailable(str(reason))
 
     async def _exchange(self, batch: list[Question]) -> list[Any]:
         answers = await self._evaluate(batch)
@@ -196,35 +218,49 @@ class Valkey:
                     break
             if not task.done():
                 raise BackendUnavailable(f"no answer within {round(patience * 1000)} ms")
-            return task.result()
-        except (RedisError, OSError) as error:
-            raise BackendUnavailable(f"{type(error).__name__}: {error}") from None
         finally:
             if not task.done():
                 # redis-py closes a connection whose answer was not waited for.
                 task.cancel()
                 await asyncio.wait({task})
+        try:
+            return task.result()
+        except Exception as error:  # noqa: BLE001 - redis-py fails in many ways at bytes that are not of its protocol
+            raise _unavailable_by(error) from None
 
     async def facts(self) -> ServerFacts:
         """Ask the server about itself; works without `open`. Raises BackendUnavailable."""
         await self._probe()
-        found = await self._in_time(self._redis.info(), self._timings.probe)
+        return await self._in_time(self._facts(), self._timings.probe)
+
+    async def _facts(self) -> ServerFacts:
+        found = await self._redis.info()
         kind = "Valkey" if "valkey_version" in found else "Redis"
         version = found.get("valkey_version", found.get("redis_version", ""))
-        return ServerFacts(f"{kind} {version}", found.get("maxmemory_policy", ""), int(found.get("maxmemory", 0)))
+        return ServerFacts(
+            name=f"{kind} {version}",
+            eviction=found.get("maxmemory_policy", ""),
+            limit_bytes=int(found.get("maxmemory", 0)),
+            is_replica=found.get("role") == "slave",
+        )
 
     async def _probe(self) -> None:
+        """Do what a gateway does all the time. Raises BackendUnavailable."""
         # Making a connection may take longer than a batch may: later, the first moment with many callers would find the
         # server slow.
         await self._in_time(self._connected(), self._timings.probe)
         # What counts now is how soon it answers, and whether it takes anything: a full server and a replica do not.
-        await self._in_time(self._redis.set(PROBE_KEY, "", px=1000), self._timings.patience)
+        nonce = secrets.token_hex(8)
+        question = Question(PROBE, (PROBE_KEY,), (nonce,), asyncio.get_running_loop().create_future())
+        (answer,) = await self._in_time(self._exchange([question]), self._timings.patience)
+        question.read(answer)
 
     async def _connected(self) -> None:
         answers = await asyncio.gather(*(self._redis.ping() for _ in range(CONNECTIONS)), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+        await self._redis.script_load(PROBE.text)
 
     def _become_unavailable(self, reason: str) -> None:
         if self._is_closed or self._prober is not None:
@@ -241,6 +277,8 @@ class Valkey:
         while True:
             await asyncio.sleep(self._pause_seconds)
             try:
+                # What failed may be the machines behind these connections: a failover leaves the old one connected.
+                await self._in_time(self._redis.connection_pool.disconnect(), self._timings.probe)
                 await self._probe()
             except BackendUnavailable:
                 continue

@@ -62,7 +62,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
         yield Check("disk", check_disk, timings.machine_check)
         yield Check("connections", check_unmapped, timings.stored_check)
     yield Check("proxies", check_proxies, timings.machine_check)
-    yield Check("rate limit", check_shared_limit, timings.limit_check)
+    yield Check("rate limit", partial(check_shared_limit, timings), timings.limit_check)
     yield Check("gateway", partial(check_served if is_serving else check_serving, timings), timings.serving_check)
     yield Check("dns", partial(check_name, timings), timings.address_check)
     yield Check("tls", partial(check_certificate, timings), timings.address_check)

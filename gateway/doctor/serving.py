@@ -25,7 +25,7 @@ BAD_GATEWAY = frozenset({502, 503, 504})
 
 async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from another process than the one that serves."""
-    local = _local_url(services.settings.server)
+    local = local_url(services.settings.server)
     running, runs = await _running(local, seconds=timings.local_probe)
     yield running
     async for finding in _public(services.settings.server, local, is_running=runs, seconds=timings.public_probe):
@@ -37,13 +37,14 @@ async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[
 async def check_served(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from the process that serves."""
     server = services.settings.server
-    async for finding in _public(server, _local_url(server), is_running=True, seconds=timings.public_probe):
+    async for finding in _public(server, local_url(server), is_running=True, seconds=timings.public_probe):
         yield finding
     # The public address was asked before: if a proxy is there that nobody declared, it has been counted now.
     yield _forwarding(services.metrics.forwarded_untrusted)
 
 
-def _local_url(server: ServerSettings) -> str:
+def local_url(server: ServerSettings) -> str:
+    """Return where the gateway of these settings is asked from its own machine."""
     return f"http://{host_and_port(reachable_host(server.host), server.port)}"
 
 

@@ -84,8 +84,12 @@ def held(server: ValkeyServer) -> int:
 
 
 async def until_given_back(server: ValkeyServer) -> None:
+    await until_held(server, 0)
+
+
+async def until_held(server: ValkeyServer, count: int) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
-        while held(server):
+        while held(server) != count:
             await asyncio.sleep(0.01)
 
 
@@ -117,6 +121,67 @@ async def test_neither_kind_takes_all_permits_of_the_cluster(server: ValkeyServe
         assert held(server) == SIZE
 
 
+async def test_one_caller_takes_half_of_the_permits_however_many_gateways_it_calls(server: ValkeyServer) -> None:
+    async with three_bulkheads(server) as bulkheads, AsyncExitStack() as stack:
+        await stack.enter_async_context(bulkheads[0].permit("read", "acme"))
+        await stack.enter_async_context(bulkheads[1].permit("trigger", "acme"))
+        with pytest.raises(UpstreamBusy):
+            await stack.enter_async_context(bulkheads[2].permit("read", "acme"))
+        with pytest.raises(UpstreamBusy):
+            await stack.enter_async_context(bulkheads[0].permit("trigger", "acme"))
+        # Another name that ends or begins like it is another caller.
+        await stack.enter_async_context(bulkheads[2].permit("read", "my acme"))
+        await stack.enter_async_context(bulkheads[2].permit("trigger", "ache"))
+        assert held(server) == SIZE
+
+
+async def test_one_caller_takes_half_of_the_shares_while_the_server_is_unavailable(server: ValkeyServer) -> None:
+    async with reached(server) as one, reached(server) as two:
+        server.kill()
+        async with (
+            bulkhead_on(one, fair(2, 0)) as first,
+            bulkhead_on(two, fair(2, 1)) as second,
+            first.permit("read", "acme"),
+            second.permit("read", "acme"),
+        ):
+            for bulkhead in (first, second):
+                with pytest.raises(UpstreamBusy):
+                    await bulkhead.permit("read", "acme").__aenter__()
+            async with first.permit("read", "other"), second.permit("read", "other"):
+                pass
+
+
+async def test_who_waits_keeps_no_permit_from_others(server: ValkeyServer) -> None:
+    """Only what is held is renewed: renewing what is asked for would hold it."""
+    async with (
+        reached(server) as one,
+        reached(server) as two,
+        bulkhead_on(one) as first,
+        bulkhead_on(two, timings=PermitTimings(renew=0.01)) as second,
+        first.permit("read", "acme"),
+        first.permit("read", "acme"),
+    ):
+        with pytest.raises(UpstreamBusy):
+            await second.permit("read", "acme").__aenter__()
+        await until_held(server, 2)
+        waiting = asyncio.create_task(second.permit("read", "acme").__aenter__())
+        most = 0
+        while not waiting.done():
+            most = max(most, held(server))
+            await asyncio.sleep(0.01)
+        assert isinstance(waiting.exception(), UpstreamBusy)
+        assert most == 2
+
+
+async def test_who_asks_again_after_a_late_answer_has_one_permit(server: ValkeyServer, valkey: Valkey) -> None:
+    arguments = (SIZE, SIZE - 1, 1, 6.0, "0123456789abcdef acme")
+
+    for _ in range(2):
+        assert await valkey.run(ACQUIRE_PERMIT, tuple(KIND_KEYS.values()), arguments)
+
+    assert held(server) == 1
+
+
 async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(server: ValkeyServer) -> None:
     calls = Calls()
     async with three_bulkheads(server) as bulkheads:
@@ -136,7 +201,7 @@ async def test_the_permits_of_a_killed_gateway_are_free_again(server: ValkeyServ
     """A permit is held for seconds after its last renewal; here for a fraction of one."""
     keys = tuple(KIND_KEYS.values())
     for number in range(3):
-        assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, 0.3, f"dead {number}")) == 1
+        assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, SIZE, 0.3, f"dead {number}"))
     async with bulkhead_on(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", "a"):
         assert bulkhead.in_flight == 1
 

@@ -1,32 +1,51 @@
 """The shared rate limit: the same arithmetic as the one in memory, and what holds while nobody can be asked."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.cluster.answers import MILLIONTHS, as_token_taken
 from gateway.cluster.scripts import BUCKET, DECISION, TAKE_TOKEN
-from gateway.cluster.shared_limiter import BUCKET_PREFIX, SharedLimiter, share_of
+from gateway.cluster.shared_limiter import BUCKET_PREFIX, SharedLimiter
+from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
 from gateway.limiter import TokenBucket
 from gateway.models import RatePolicy
-from tests.cluster.conftest import reached
-from tests.support import HandClock
+from tests.cluster.conftest import PATIENCE_SECONDS, reached
+from tests.support import BOUND_SECONDS, HandClock
 from tests.valkey import ValkeyServer, operator, running_valkey
 
 SHIPPED = RatePolicy(100, 60)
-TAKE_AT = f"local now = tonumber(ARGV[3]) {BUCKET} {DECISION}"
+TAKE_AT = f"local now = tonumber(ARGV[4]) {BUCKET} {DECISION}"
 """The script with the time as an argument, and without an expiry by a time that is not the server's."""
+RESTARTS = 12
 START = 1_780_000_000.0
 
 policies = st.builds(RatePolicy, st.integers(1, 300), st.integers(1, 5000))
 pauses = st.lists(st.floats(-50, 200) | st.just(0.0), min_size=1, max_size=40)
 
 
-def limiter_of(valkey: Valkey, default: RatePolicy = SHIPPED, *, gateways: int = 3) -> SharedLimiter:
-    return SharedLimiter(default, valkey, peers=lambda: gateways, monotonic=HandClock().monotonic)
+@dataclass
+class Peers:
+    """How many gateways there are. A limiter wants to know only where it decides by itself."""
+
+    count: int
+    asked: int = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        return self.count
+
+
+def limiter_of(
+    valkey: Valkey, default: RatePolicy = SHIPPED, *, gateways: int = 3, monotonic: Callable[[], float] | None = None
+) -> SharedLimiter:
+    return SharedLimiter(default, valkey, peers=Peers(gateways), monotonic=monotonic or HandClock().monotonic)
 
 
 async def allowed(limiter: SharedLimiter, calls: int, key: str = "key_1", rate: RatePolicy | None = None) -> int:
@@ -53,19 +72,28 @@ def test_the_script_decides_as_the_bucket_does(
             for wait in waits:
                 now += wait
                 expected = bucket.take(policy, now)
-                told = redis.eval(TAKE_AT, 1, "bucket", policy.requests, policy.per_seconds, repr(now))
-                assert told == [int(expected.allowed), expected.remaining, expected.next_token_seconds]
+                arguments = (policy.requests, policy.per_seconds, policy.requests, repr(now))
+                told = as_token_taken(redis.eval(TAKE_AT, 1, "bucket", *arguments), arguments)
+                assert (told.allowed, told.remaining, told.next_token_seconds) == (
+                    expected.allowed,
+                    expected.remaining,
+                    expected.next_token_seconds,
+                )
+                assert bucket.tokens <= told.tokens < bucket.tokens + 2 / MILLIONTHS
 
 
 async def test_of_many_calls_over_several_gateways_exactly_the_limit_passes(server: ValkeyServer) -> None:
     async with reached(server) as one, reached(server) as two, reached(server) as three:
-        limiters = [limiter_of(valkey, RatePolicy(100, 3600)) for valkey in (one, two, three)]
         for attempt in range(20):
+            peers = Peers(3)
+            limiters = [
+                SharedLimiter(RatePolicy(100, 3600), valkey, peers=peers, monotonic=HandClock().monotonic)
+                for valkey in (one, two, three)
+            ]
             passed = await asyncio.gather(*(allowed(limiter, 83, f"key_{attempt}") for limiter in limiters))
-            if not any(limiters):
+            if not peers.asked:
                 break
             # The machine stood still long enough for the server to count as unavailable: that is another test.
-            limiters = [limiter_of(valkey, RatePolicy(100, 3600)) for valkey in (one, two, three)]
 
     assert sum(passed) == 100
 
@@ -105,18 +133,19 @@ async def test_a_new_default_counts_from_the_next_call(valkey: Valkey) -> None:
     assert await allowed(limiter, 10, "key_2") == 5
 
 
-async def test_while_the_server_is_unavailable_each_gateway_allows_its_share(
+async def test_while_the_server_is_unavailable_each_gateway_allows_its_share_of_what_was_left(
     valkey: Valkey, server: ValkeyServer
 ) -> None:
     limiter = limiter_of(valkey, RatePolicy(100, 3600), gateways=3)
     assert await allowed(limiter, 60) == 60
     server.kill()
 
-    assert await allowed(limiter, 100) == 33
+    assert await allowed(limiter, 100) == 13
+    assert await allowed(limiter, 100, "key_2") == 33
     refused = await limiter.take("key_1", None)
     assert (refused.allowed, refused.policy) == (False, RatePolicy(100, 3600))
     assert refused.next_token_seconds > 36
-    assert len(limiter) == 1
+    assert len(limiter) == 2
 
 
 async def test_going_away_again_and_again_refills_nothing(valkey: Valkey, server: ValkeyServer) -> None:
@@ -126,20 +155,75 @@ async def test_going_away_again_and_again_refills_nothing(valkey: Valkey, server
         server.kill()
         passed += await allowed(limiter, 20)
         server.start()
-        while valkey.is_unavailable:
-            await asyncio.sleep(0.01)
+        await until_back(valkey)
 
     assert passed == 10
 
 
-@pytest.mark.parametrize("gateways", [1, 2, 3, 7, 100, 1000])
-@pytest.mark.parametrize("policy", [SHIPPED, RatePolicy(1, 60), RatePolicy(10, 1)])
-def test_the_shares_are_no_more_than_the_whole_and_never_nothing(policy: RatePolicy, gateways: int) -> None:
-    share = share_of(policy, gateways)
+async def until_back(*valkeys: Valkey) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while any(valkey.is_unavailable for valkey in valkeys):
+            await asyncio.sleep(0.01)
 
-    assert share.requests >= 1
-    assert share.tokens_per_second * gateways <= policy.tokens_per_second * (1 + 1e-9)
-    assert share.requests * gateways <= max(policy.requests, gateways)
+
+async def test_an_emptied_server_learns_what_was_left(valkey: Valkey, server: ValkeyServer) -> None:
+    limiter = limiter_of(valkey, RatePolicy(100, 3600))
+    assert await allowed(limiter, 60) == 60
+    with operator(server) as redis:
+        redis.flushall()
+
+    assert await allowed(limiter, 100) == 40
+
+
+async def test_who_knows_less_of_a_bucket_gives_it_away_to_nobody(server: ValkeyServer) -> None:
+    """A gateway that hardly sees a key still takes its bucket for nearly full, and asks first each time."""
+    async with reached(server) as one, reached(server) as two:
+        busy, idle = (limiter_of(valkey, RatePolicy(100, 86_400)) for valkey in (one, two))
+        passed = await allowed(idle, 1)
+        for _ in range(5):
+            passed += await allowed(busy, 120)
+            with operator(server) as redis:
+                redis.flushall()
+            passed += await allowed(idle, 1)
+
+    assert passed == 105
+
+
+async def test_a_server_that_restarts_again_and_again_hands_out_twice_the_limit_at_most(server: ValkeyServer) -> None:
+    quick = ValkeyTimings(patience=PATIENCE_SECONDS, first_probe_pause=0.02, longest_probe_pause=0.05)
+    began = monotonic()
+    async with reached(server, quick) as one, reached(server, quick) as two:
+        limiters = [limiter_of(valkey, gateways=2, monotonic=monotonic) for valkey in (one, two)]
+
+        async def passed_on_both() -> int:
+            return sum(await asyncio.gather(*(allowed(limiter, 150) for limiter in limiters)))
+
+        passed = await passed_on_both()
+        for _ in range(RESTARTS):
+            server.kill()
+            passed += await passed_on_both()
+            server.start()
+            await until_back(one, two)
+            passed += await passed_on_both()
+
+    refilled = (monotonic() - began) * SHIPPED.tokens_per_second
+    assert passed <= 2 * (SHIPPED.requests + refilled)
+
+
+async def test_who_obeys_a_retry_after_succeeds_even_where_the_gateways_clock_is_slower(
+    valkey: Valkey, server: ValkeyServer
+) -> None:
+    clock = HandClock()
+    limiter = limiter_of(valkey, RatePolicy(2, 7200), monotonic=clock.monotonic)
+    assert await allowed(limiter, 2) == 2
+    refused = await limiter.take("key_1", None)
+
+    with operator(server) as redis:
+        updated = float(str(redis.hget(f"{BUCKET_PREFIX}key_1", "updated")))
+        redis.hset(f"{BUCKET_PREFIX}key_1", "updated", repr(updated - refused.next_token_seconds))
+    clock.advance(refused.next_token_seconds * 0.9995)
+
+    assert (await limiter.take("key_1", None)).allowed
 
 
 def test_the_script_goes_by_the_servers_clock() -> None:
