@@ -16,8 +16,8 @@ from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 UNKNOWN_ROUTE = "/api/v1/doctor"
 """There is no such call. Without a key it is answered 401 all the same, in words that only a gateway uses."""
 SIGN_IN = "/dashboard/sign-in"
-INSECURE = b"did not come over HTTPS"
-"""That page's words when the gateway does not know that it was asked over HTTPS."""
+INSECURE = b" data-insecure>"
+"""What that page marks its warning with when the gateway does not know that it was asked over HTTPS."""
 HEALTHY = b'{"status":"ok"}'
 SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
