@@ -149,6 +149,12 @@ class World:
         release.set()
         return await asyncio.gather(*tasks)
 
+    async def until_airbyte_is_asked(self, method: str, end: str) -> None:
+        """Wait until the sandbox has got a request whose path ends so, since its `requests` were cleared."""
+        async with asyncio.timeout(BOUND_SECONDS):
+            while not any(each.method == method and each.path.endswith(end) for each in self.sandbox.requests):
+                await asyncio.sleep(0)
+
     def jobs_of(self, airbyte_id: str) -> list[int]:
         """The ids of the sandbox's jobs of one connection."""
         return [job.job_id for job, _ in self.sandbox.world.history.select(JobQuery(connection_id=airbyte_id))]

@@ -111,11 +111,12 @@ async def _record_trigger(request: Request, connection: Connection) -> None:
 
 
 async def _connection_page(request: Request, connection: Connection, *, failure: ApiError | None = None) -> Response:
-    """Return the page; `failure` is why a sync could not be started."""
+    """Return the page; `failure` is why a sync could not be started. Raises ConnectionNotFound, BadRequest."""
     job_status = request.query_params.get("status", "")
     if job_status and job_status not in JOB_STATUSES:
         raise BadRequest("There is no such status")
     history = await _history(request, connection, job_status or None)
+    connection = await _owned(request)  # it may have been given to another client while Airbyte was asked
     return page(
         request,
         "connection.html",

@@ -20,3 +20,13 @@ async def airbyte_id_of(store: Store, client: Client, connection_id: str) -> str
     if connection.airbyte_id is None:
         raise BadRequest("Connection has no Airbyte mapping")
     return connection.airbyte_id
+
+
+async def require_still_mapped(store: Store, client: Client, connection_id: str, airbyte_id: str) -> None:
+    """Look again after a wait for Airbyte, in which the connection may have been given to another client.
+
+    Raises ConnectionNotFound unless it is the client's still, and mapped to `airbyte_id`.
+    """
+    connection = await connection_of(store, client, connection_id)
+    if connection.airbyte_id != airbyte_id:
+        raise ConnectionNotFound(detail=f"{connection_id} is no longer mapped to {airbyte_id}")

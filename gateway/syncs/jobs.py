@@ -7,7 +7,7 @@ from gateway.errors import UpstreamRefused
 from gateway.models import Client, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.connections import airbyte_id_of
+from gateway.syncs.connections import airbyte_id_of, require_still_mapped
 from gateway.syncs.cursor import Cursor
 from gateway.syncs.refusals import Refusals
 
@@ -46,6 +46,7 @@ class JobReader:
             (client.id, airbyte_id, asked, offset, status),
             lambda: self._read(client, airbyte_id, limit=asked, offset=offset, status=status),
         )
+        await require_still_mapped(self._store, client, connection_id, airbyte_id)
         # New jobs shift every offset: what the page before already showed is dropped by id.
         fresh = [job for job in rows if cursor is None or job.job_id < cursor.last_job_id]
         page = fresh[:limit]

@@ -1,5 +1,6 @@
 """GET /api/v1/connections/{id}/jobs."""
 
+import asyncio
 import re
 
 import pytest
@@ -201,3 +202,28 @@ async def test_the_link_starts_with_the_public_url_when_there_is_one(world: Worl
     )
 
     assert link_of(answer.headers["link"]).startswith(f"/api/v1/connections/{ours}/jobs?limit=2&cursor=")
+
+
+@pytest.mark.parametrize("change", ["given to another client", "removed", "mapped anew"])
+async def test_a_list_of_a_connection_that_changed_hands_meanwhile_is_not_found(world: World, change: str) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    world.sandbox.world.add_job(theirs)
+    world.sandbox.requests.clear()
+    world.sandbox.faults.get_hang = release = asyncio.Event()
+
+    asking = asyncio.create_task(world.http.get(f"/api/v1/connections/{ours}/jobs", headers=bearer(key)))
+    await world.until_airbyte_is_asked("GET", "/jobs")
+    world.sandbox.faults.get_hang = None
+    if change == "mapped anew":
+        another = world.sandbox.world.add_connection(next(iter(world.sandbox.world.workspaces)))
+        await world.provisioning.map_connection(ours, another.connection_id)
+    else:
+        await world.provisioning.remove_connection(ours)
+    if change == "given to another client":
+        await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+    release.set()
+    answer = await asking
+
+    assert (answer.status_code, answer.json()) == (404, {"error": "Connection not found"})

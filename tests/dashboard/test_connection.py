@@ -406,6 +406,27 @@ async def test_a_silent_airbyte_does_not_hold_the_page_up_for_long(
     assert "Airbyte did not answer in time, so the job history cannot be shown now." in page
 
 
+async def test_the_page_of_a_connection_that_is_given_to_another_client_meanwhile_is_not_found(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    ours, theirs = await world.mapped_connection()
+    add_job(world, theirs)
+    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await seen(member, path_of(ours))
+    world.sandbox.requests.clear()
+    world.sandbox.faults.get_hang = release = asyncio.Event()
+
+    asking = asyncio.create_task(member.get(path_of(ours)))
+    await world.until_airbyte_is_asked("GET", "/jobs")
+    world.sandbox.faults.get_hang = None
+    await world.provisioning.remove_connection(ours)
+    await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+    release.set()
+    answer = await asking
+
+    assert answer.status_code == 404
+
+
 async def test_a_log_that_cannot_be_written_takes_no_started_sync_away(
     world: World, member: httpx2.AsyncClient
 ) -> None:
