@@ -1,7 +1,7 @@
--- The gateway's database, version 2. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
+-- The gateway's database, version 3. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows.
@@ -66,9 +66,11 @@ CREATE TABLE last_sync_refresh (
     read_upto TEXT NOT NULL
 ) STRICT;
 
--- One row for each trigger that goes to Airbyte, committed before it is sent. A job that Airbyte created at or after
--- `since`, Airbyte's time, is this trigger's. `caller` is the id of the key or the user who asked, `gateway_id` that of
--- the gateway that sent it. No `outcome`: it is under way, or what became of it was never written, and a start looks.
+-- One row for each trigger that goes to Airbyte, committed before it is sent. `newest_before` is the id of the newest
+-- sync just before: a higher id that Airbyte created within `span_seconds` of `since`, Airbyte's time, may be this
+-- trigger's. It is NULL when Airbyte could not be asked; `span_seconds` is NULL while nothing was sent. `caller` is the
+-- id of the key or the user who asked, `gateway_id` that of the gateway that sent it. No `outcome`: it is under way, or
+-- what became of it was never written, and a start looks.
 CREATE TABLE triggers (
     number        INTEGER PRIMARY KEY AUTOINCREMENT,
     client_id     INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
@@ -82,6 +84,8 @@ CREATE TABLE triggers (
     job_id        INTEGER,
     resolved_at   TEXT,
     gateway_id    TEXT,
+    newest_before INTEGER,
+    span_seconds  INTEGER,
     CHECK ((outcome IS NULL) = (resolved_at IS NULL)),
     CHECK (job_id IS NULL OR outcome IS NOT NULL)
 ) STRICT;

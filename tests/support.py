@@ -169,11 +169,12 @@ async def running_gateway(
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
+    airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
     """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
     clock = HandClock()
-    sandbox = Sandbox(clock=lambda: clock.now().timestamp(), empty=True)
+    sandbox = Sandbox(clock=lambda: clock.now().timestamp() + airbyte_ahead_seconds, empty=True)
     chosen = settings_in(folder)
     for table, values in settings.items():
         current = getattr(chosen, table)

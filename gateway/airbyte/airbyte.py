@@ -5,6 +5,7 @@ credential of Airbyte's sees everything, so Airbyte does not keep one customer's
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -118,17 +119,29 @@ class Airbyte:
         limit: int,
         offset: int = 0,
         status: str | None = None,
-        sync_only: bool = True,
-        reconciling: bool = False,
     ) -> list[Job]:
-        """Return jobs of one connection, newest first; Airbyte's own default is oldest first. Raises UpstreamError."""
-        path = (
-            f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}"
-            f"{'&jobType=sync' if sync_only else ''}{f'&status={word(status)}' if status else ''}"
+        """Return syncs of one connection, newest first; Airbyte's own default is oldest first. Raises UpstreamError."""
+        path = _newest_syncs(airbyte_id, limit=limit, offset=offset)
+        path += f"&status={word(status)}" if status else ""
+        return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
+
+    def trigger_permit(self, caller: str) -> AbstractAsyncContextManager[None]:
+        """Return what holds, while it is entered, the one permit for all calls of a trigger.
+
+        Those calls are `newest_syncs`, `create_job` and `connection_of_trigger`. Entering raises UpstreamBusy.
+        """
+        return self._executor.permit("trigger", caller)
+
+    async def newest_syncs(self, airbyte_id: str, *, caller: str, limit: int) -> list[Job]:
+        """Return syncs of one connection, newest first, under a trigger's permit. Raises UpstreamError."""
+        call = Call(
+            _JOBS,
+            _newest_syncs(airbyte_id, limit=limit, offset=0).encode("ascii"),
+            caller,
+            has_permit=True,
+            deadline_seconds=self._deadlines.reconcile,
         )
-        seconds = self._deadlines.reconcile if reconciling else self._deadlines.read
-        page = await self._read(_JOBS, path, caller=caller, deadline_seconds=seconds)
-        return self._jobs_of(airbyte_id, page)
+        return self._jobs_of(airbyte_id, await self._executor.send(call, self._authorization))
 
     async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> list[Job]:
         """Return a page of a connection's sync jobs created at or after `since`, oldest first. Raises UpstreamError.
@@ -165,8 +178,8 @@ class Airbyte:
                 raise UpstreamInvalid(detail="the whole page is about other connections")
         return jobs
 
-    async def create_job(self, airbyte_id: str, *, caller: str) -> Job:
-        """Trigger a sync. Raises UpstreamError; UpstreamInvalid if the job is not this connection's.
+    async def create_job(self, airbyte_id: str, *, caller: str, within_seconds: float) -> Job:
+        """Trigger a sync, under a trigger's permit. Raises UpstreamError; UpstreamInvalid if it is another's job.
 
         While a job is pending Airbyte answers with that job. It has no idempotency key.
         """
@@ -176,7 +189,8 @@ class Airbyte:
             caller,
             body=msgspec.json.encode({"connectionId": _uuid(airbyte_id), "jobType": "sync"}),
             kind="trigger",
-            deadline_seconds=self._deadlines.trigger,
+            has_permit=True,
+            deadline_seconds=min(self._deadlines.trigger, within_seconds),
             max_bytes=MAX_OBJECT_BYTES,
         )
         job = job_from(await self._executor.send(call, self._authorization))
@@ -187,7 +201,15 @@ class Airbyte:
 
     async def connection(self, airbyte_id: str, *, caller: str = OWN_CALLS) -> ConnectionRecord:
         """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""
-        record = await self._read(_CONNECTION, f"/connections/{_uuid(airbyte_id)}", caller=caller)
+        return self._connection_of(airbyte_id, await self._read(_CONNECTION, _connection(airbyte_id), caller=caller))
+
+    async def connection_of_trigger(self, airbyte_id: str, *, caller: str) -> ConnectionRecord:
+        """Return one connection, under a trigger's permit. Raises UpstreamError as `connection`."""
+        path = _connection(airbyte_id).encode("ascii")
+        call = Call(_CONNECTION, path, caller, has_permit=True, deadline_seconds=self._deadlines.read)
+        return self._connection_of(airbyte_id, await self._executor.send(call, self._authorization))
+
+    def _connection_of(self, airbyte_id: str, record: ConnectionRecord) -> ConnectionRecord:
         if record.connection_id != airbyte_id:
             self._count_mismatch(1)
             raise UpstreamInvalid(detail="the answer is about another connection")
@@ -255,6 +277,15 @@ class Airbyte:
         if isinstance(self._authorization, ClientCredentials):
             await self._authorization.close()
         await self._executor.client.close()
+
+
+def _newest_syncs(airbyte_id: str, *, limit: int, offset: int) -> str:
+    page = f"limit={limit:d}&offset={offset:d}"
+    return f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&{page}&jobType=sync"
+
+
+def _connection(airbyte_id: str) -> str:
+    return f"/connections/{_uuid(airbyte_id)}"
 
 
 def _uuid(text: str) -> str:

@@ -25,6 +25,8 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
     caller: str
     body: bytes | None = None
     kind: Kind = "read"
+    has_permit: bool = False
+    """Whether the caller holds a permit already, for this call and others."""
     deadline_seconds: float = 15.0
     max_bytes: int = MAX_PAGE_BYTES
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead
+from gateway.airbyte.bulkhead import Bulkhead, Kind
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.resilience import Breaker, RetryBudget
@@ -39,6 +40,10 @@ class CallExecutor:
         answered = self._answered_at
         age = None if answered is None else round(self._clock.monotonic() - answered, 1)
         return {"breaker": self._breaker.state, "last_answer_seconds_ago": age}
+
+    def permit(self, kind: Kind, caller: str) -> AbstractAsyncContextManager[None]:
+        """Return what holds one permit while it is entered, for calls that say so. Entering raises UpstreamBusy."""
+        return self._bulkhead.permit(kind, caller)
 
     async def send(self, call: Call[Value], authorization: Authorization) -> Value:
         """Return the typed answer. Raises UpstreamError; UpstreamRefused for a 4xx, which Airbyte means.
@@ -95,7 +100,7 @@ class CallExecutor:
         """Make one exchange and tell the breaker its outcome."""
         self._breaker.admit(self._clock.monotonic())
         try:
-            async with self._bulkhead.permit(call.kind, call.caller):
+            async with nullcontext() if call.has_permit else self.permit(call.kind, call.caller):
                 answer = await self.client.exchange(call, header)
             self._require_service(answer)
         except Fault as fault:

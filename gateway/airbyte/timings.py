@@ -6,7 +6,7 @@ import msgspec
 class Deadlines(msgspec.Struct, frozen=True):
     """Seconds from the beginning to the last byte; `connect` within them.
 
-    A trigger has long: Airbyte itself may wait 60 s for a new job. With the look at what became of it, 80 s.
+    A trigger has long: Airbyte itself may wait 60 s for a new job. `reconcile`: a trigger's look at the job list.
     """
 
     read: float = 15.0

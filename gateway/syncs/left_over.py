@@ -1,15 +1,17 @@
 """Look up what came of the triggers that a killed gateway left open, in Airbyte's job list."""
 
 import asyncio
+import math
 
 import structlog
 
 from gateway.airbyte import MAX_JOBS, Airbyte
 from gateway.background import Progress
 from gateway.errors import StorageUnavailable, UpstreamError, UpstreamRefused
+from gateway.models import Job
 from gateway.store import Outcome, Store, Unresolved
 from gateway.store.leadership import Leadership
-from gateway.syncs.reconcile import created_since, job_of_trigger
+from gateway.syncs.reconcile import job_begun_after
 from gateway.syncs.timings import TriggerTimings
 from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED, TriggerOutcomes
 from gateway.times import Clock, parse_time
@@ -99,12 +101,26 @@ class LeftOverTriggers:
 
     async def _outcome(self, trigger: Unresolved) -> Outcome:
         """Return what came of the trigger. Raises UpstreamError when Airbyte cannot be asked now."""
+        if trigger.span_seconds is None:  # it was never sent
+            return Outcome(NOTHING_STARTED, None)
+        if trigger.newest_before is None:
+            return Outcome(CANNOT_BE_TOLD, None)
         try:
             jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS)
         except UpstreamRefused:
             return Outcome(CANNOT_BE_TOLD, None)
-        if len(created_since(jobs, trigger.since)) == MAX_JOBS:
+        if len(jobs) == MAX_JOBS and all(job.job_id > trigger.newest_before for job in jobs):
             # The first one after the trigger may be older than all of these.
             return Outcome(CANNOT_BE_TOLD, None)
-        job = job_of_trigger(jobs, since=trigger.since, oldest=True)
-        return Outcome(NOTHING_STARTED, None) if job is None else Outcome(STARTED, job.job_id)
+        job = job_begun_after(trigger.newest_before, jobs)
+        if job is None:
+            return Outcome(NOTHING_STARTED, None)
+        is_near = _seconds_between(trigger.since, job) <= trigger.span_seconds
+        return Outcome(STARTED, job.job_id) if is_near else Outcome(CANNOT_BE_TOLD, None)
+
+
+def _seconds_between(since: str, job: Job) -> float:
+    """Return how far from `since` the job was created, either way: both are Airbyte's time, but a proxy may date it."""
+    if job.start_time is None:
+        return math.inf
+    return abs((parse_time(job.start_time) - parse_time(since)).total_seconds())

@@ -36,10 +36,13 @@ class Refusals:
             return UpstreamUnreachable(detail="403: the credential may not read this connection")
         return refusal
 
-    async def require_active(self, airbyte_id: str) -> None:
-        """Ask Airbyte for the status and store it. Raises BadRequest unless the connection is active, UpstreamError."""
+    async def require_active(self, airbyte_id: str, *, caller: str) -> None:
+        """Ask Airbyte for the status, under a trigger's permit, and store it.
+
+        Raises BadRequest unless the connection is active; ConnectionNotFound, UpstreamError.
+        """
         try:
-            record = await self._airbyte.connection(airbyte_id)
+            record = await self._airbyte.connection_of_trigger(airbyte_id, caller=caller)
         except UpstreamRefused as refusal:
             raise await self.error_for(refusal, airbyte_id) from refusal
         await self._store_status(airbyte_id, record.status)

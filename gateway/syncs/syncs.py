@@ -58,14 +58,14 @@ def build_syncs(
     recorder = LastSyncRecorder(store, clock)
     backfill = Backfill(store, airbyte, recorder, clock)
     refusals = Refusals(store, airbyte, clock)
-    reconciler = Reconciler(airbyte, refusals)
+    reconciler = Reconciler(airbyte, refusals, look_seconds=timings.trigger.look)
     outcomes = TriggerOutcomes(store, clock, timings.trigger)
     audit = TriggerAudit(
         store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=timings.trigger
     )
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        trigger=Trigger(store, airbyte, audit, reconciler, recorder, answer_seconds=timings.trigger.answer),
+        trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=timings.trigger),
         audit=audit,
         outcomes=outcomes,
         left_over=LeftOverTriggers(

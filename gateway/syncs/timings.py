@@ -10,9 +10,14 @@ class TriggerTimings(msgspec.Struct, frozen=True):
     """Seconds each step of a trigger may take."""
 
     answer: float = 80.0
-    """A caller's longest wait: Airbyte's 70 s and 10 s to look for the job; nginx gives up after 90 s."""
-    claim: float = 80.0
-    """The longest wait for triggers of other gateways: as long as one trigger may take."""
+    """The budget of all steps, and a caller's longest wait; nginx gives up after 90 s. A job that Airbyte creates
+    within as long may be the trigger's."""
+    look: float = 5.0
+    """Of the budget, for the look at the newest sync before the trigger: it goes without when Airbyte is slower."""
+    reconcile: float = 5.0
+    """Of the budget, kept for looking for the job after an unclear answer."""
+    claim: float = 60.0
+    """Of the budget, the longest wait for triggers of other gateways: a trigger that is sent then still has 10 s."""
     follow: float = 2.0
     """How long another gateway's trigger is polled before it is asked whether that gateway still lives."""
     poll_interval: float = 0.1

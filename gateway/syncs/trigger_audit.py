@@ -1,7 +1,9 @@
 """The audit of triggers: each is written down before it is sent, and afterwards what came of it."""
 
 import asyncio
-from datetime import timedelta
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -17,14 +19,12 @@ from gateway.errors import (
 )
 from gateway.models import Job
 from gateway.store import Intent, Outcome, Store, TriggerUnderWay
+from gateway.syncs.connections import require_still_mapped
 from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.timings import TriggerTimings
-from gateway.syncs.trigger_outcomes import STARTED, TriggerOutcomes
-from gateway.syncs.trigger_request import TriggerRequest
+from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED, TriggerOutcomes
+from gateway.syncs.trigger_request import Triggered, TriggerRequest
 from gateway.times import Clock, format_time
-
-CLOCK_MARGIN = timedelta(seconds=2)
-"""Airbyte's clock is known to the second it answered in."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -32,17 +32,13 @@ class Claim(msgspec.Struct, frozen=True):
 
     request: TriggerRequest
     number: int
-    since: str
-    """Airbyte's time from which on a new job is this trigger's."""
-    dead_since: str | None
-    """As `since`, of a trigger that a gateway was at when it died: its job may be there already."""
 
 
 class OtherTrigger(msgspec.Struct, frozen=True):
-    """A trigger of the same connection that another living gateway is at."""
+    """A trigger of the same connection that another living gateway is at; `is_sent` to Airbyte or not yet."""
 
     number: int
-    since: str
+    is_sent: bool
 
 
 class TriggerAudit:
@@ -60,6 +56,7 @@ class TriggerAudit:
         timings: TriggerTimings,
     ) -> None:
         """Write intents in the name of `member`, this gateway."""
+        self._store = store
         self._triggers = store.triggers
         self._airbyte = airbyte
         self._reconciler = reconciler
@@ -68,27 +65,30 @@ class TriggerAudit:
         self._member = member
         self._timings = timings
 
-    async def claim(self, request: TriggerRequest) -> Claim | Job:
+    async def claim(self, request: TriggerRequest) -> Claim | Triggered:
         """Write the intent down once no other gateway is at a trigger of this connection, for two would be two jobs.
 
-        Wait for another gateway's trigger, and return its job if it leads to one. Nothing may be sent if this raises:
-        StorageUnavailable; ConnectionNotFound if the connection was removed or mapped anew in this very moment;
-        UpstreamBusy if the others do not end; OutcomeUnknown if one of them does not know; UpstreamError.
+        Wait for another gateway's trigger, and return its job if it serves this caller. Nothing may be sent if this
+        raises: StorageUnavailable; ConnectionNotFound if the connection was removed or mapped anew in this very
+        moment; UpstreamBusy if the others do not end; OutcomeUnknown if one of them does not know.
         """
-        give_up_at = self._clock.monotonic() + self._timings.claim
-        dead_since: str | None = None
-        while not isinstance(begun := await self._begin(request, dead_since), Claim):
+        came_at = self._clock.monotonic()
+        first: OtherTrigger | None = None
+        while not isinstance(begun := await self._begin(request), Claim):
+            first = first or begun
+            # What was sent before this caller came may have led to a job that ended before he came.
+            is_late = first.is_sent and first.number == begun.number
             outcome = await self._follow(request, begun)
             if outcome is not None:
+                looked_at = self._clock.monotonic()
                 job = await self._reconciler.job_of_outcome(outcome, request)
-                if job is not None:
-                    return job
-            if self._clock.monotonic() > give_up_at:
+                if job is not None and not (is_late and job.is_terminal):
+                    return Triggered(job, came_at if job.is_terminal else looked_at)
+            if self._clock.monotonic() > came_at + self._timings.claim:
                 raise UpstreamBusy(detail="another gateway's trigger does not end")
-            dead_since = begun.since if outcome is None else None
         return begun
 
-    async def _begin(self, request: TriggerRequest, dead_since: str | None) -> Claim | OtherTrigger:
+    async def _begin(self, request: TriggerRequest) -> Claim | OtherTrigger:
         intent = self._intent(request)
         try:
             number = await self._triggers.begin(
@@ -97,14 +97,14 @@ class TriggerAudit:
                 silence_seconds=self._member.silence_seconds(),
             )
         except TriggerUnderWay as other:
-            return OtherTrigger(other.number, other.since)
-        except StorageUnavailable:
+            return OtherTrigger(other.number, other.is_sent)
+        except BaseException:
             # A server that was lost in that moment may have committed it, and nothing will be sent.
             self._outcomes.withdraw(intent)
             raise
         if number is None:
             raise ConnectionNotFound(detail=f"{intent.connection_id} is no longer mapped to {intent.airbyte_id}")
-        return Claim(request, number, intent.since, dead_since)
+        return Claim(request, number)
 
     def _intent(self, request: TriggerRequest) -> Intent:
         return Intent(
@@ -114,9 +114,28 @@ class TriggerAudit:
             caller=request.caller,
             request_id=request.request_id,
             created_at=format_time(self._clock.now()),
-            since=format_time(self._airbyte.now() - CLOCK_MARGIN),
+            since=format_time(self._airbyte.now()),
             gateway_id=self._member.id,
         )
+
+    async def mark_sent(self, claim: Claim, *, newest_before: int | None) -> None:
+        """Commit that the trigger is sent now. Nothing may be sent if this raises.
+
+        Raises StorageUnavailable; ConnectionNotFound if the connection changed hands since the claim; UpstreamBusy if
+        other gateways take, or have taken, this one for dead.
+        """
+        if self._store.is_shared and not self._member.is_sure:
+            raise UpstreamBusy(detail="this gateway stood still: another may be at this trigger by now")
+        request = claim.request
+        if not await self._triggers.mark_sent(
+            request.client.id,
+            claim.number,
+            newest_before=newest_before,
+            since=format_time(self._airbyte.now()),
+            span_seconds=math.ceil(self._timings.answer),
+        ):
+            await require_still_mapped(self._store, request.client, request.connection_id, request.airbyte_id)
+            raise UpstreamBusy(detail="another gateway has taken over this trigger")
 
     async def _follow(self, request: TriggerRequest, other: OtherTrigger) -> Outcome | None:
         """Return what came of the other gateway's trigger; None if that has not been written for a while."""
@@ -128,10 +147,22 @@ class TriggerAudit:
         return None
 
     async def succeed(self, claim: Claim, job: Job) -> None:
-        """Write that the claim led to `job`. A failed write is retried, or left to the next start."""
+        """Write that the claim led to `job`. A failed write is retried."""
         await self._outcomes.write(claim.request.client.id, claim.number, STARTED, job.job_id)
 
-    async def fail(self, claim: Claim, error: ApiError) -> None:
-        """Write why the claim led to no job. A failed write is retried, or left to the next start."""
-        outcome = error.outcome if isinstance(error, UpstreamError) else UpstreamRefused.outcome
-        await self._outcomes.write(claim.request.client.id, claim.number, outcome)
+    @asynccontextmanager
+    async def failure_of(self, claim: Claim) -> AsyncIterator[None]:
+        """Write why the claim led to no job, whatever is raised within. A failed write is retried."""
+        try:
+            yield
+        except BaseException as error:
+            await self._outcomes.write(claim.request.client.id, claim.number, _word_for(error))
+            raise
+
+
+def _word_for(error: BaseException) -> str:
+    if isinstance(error, UpstreamError):
+        return error.outcome
+    if isinstance(error, StorageUnavailable):  # as it is raised before anything is sent only
+        return NOTHING_STARTED
+    return UpstreamRefused.outcome if isinstance(error, ApiError) else CANNOT_BE_TOLD

@@ -40,7 +40,7 @@ class TriggerOutcomes:
     async def write(self, client_id: int, number: int, outcome: str, job_id: int | None = None) -> None:
         """Write the outcome of trigger `number`; never fail: a caller whose job has started must get his answer.
 
-        Beside other gateways, which wait for the outcome, a failed write is retried as soon as storage is available.
+        A failed write is retried as soon as storage is available.
         """
         at = format_time(self._clock.now())
 
@@ -51,16 +51,12 @@ class TriggerOutcomes:
             await write()
         except StorageUnavailable as error:
             log.warning("trigger_outcome_not_written", number=number, outcome=outcome, job=job_id, detail=error.detail)
-            self._write_later(write)
+            self._unwritten.put_nowait(write)
 
     def withdraw(self, intent: Intent) -> None:
         """Note, later, that nothing was sent for an intent that storage may have committed without telling."""
         at = format_time(self._clock.now())
-        self._write_later(lambda: self._triggers.withdraw(intent, outcome=NOTHING_STARTED, at=at))
-
-    def _write_later(self, write: Write) -> None:
-        if self._is_shared:
-            self._unwritten.put_nowait(write)
+        self._unwritten.put_nowait(lambda: self._triggers.withdraw(intent, outcome=NOTHING_STARTED, at=at))
 
     async def run_retries(self, progress: Progress) -> None:
         """Write what could not be written, in its order, until cancelled."""

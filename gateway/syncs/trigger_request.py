@@ -1,8 +1,8 @@
-"""What a client asks for when it triggers a sync."""
+"""What a client asks for when it triggers a sync, and what it gets."""
 
 import msgspec
 
-from gateway.models import Client
+from gateway.models import Client, Job
 
 
 class TriggerRequest(msgspec.Struct, frozen=True):
@@ -13,3 +13,13 @@ class TriggerRequest(msgspec.Struct, frozen=True):
     airbyte_id: str
     caller: str
     request_id: str
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """The job of a trigger: under way, or begun, after all callers came that came until `serves_until`, monotonic.
+
+    For a caller who comes later the job may have ended before.
+    """
+
+    job: Job
+    serves_until: float

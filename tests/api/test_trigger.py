@@ -1,13 +1,27 @@
 """POST /api/v1/connections/{id}/sync."""
 
+import asyncio
 from typing import Literal
 
 import pytest
 
 from gateway.sandbox import Answer
-from tests.support import World, bearer
+from tests.support import SPINS, World, bearer
 
+BUSY = {"error": "Upstream service is busy"}
 UNKNOWN_OUTCOME = {"error": "Outcome unknown: check the job list before retrying"}
+
+
+def is_trigger(method: str, path: str) -> bool:
+    return method == "POST" and path.endswith("/jobs")
+
+
+def is_job_list(method: str, path: str) -> bool:
+    return method == "GET" and path.endswith("/jobs")
+
+
+def posts(world: World) -> int:
+    return sum(is_trigger(request.method, request.path) for request in world.sandbox.requests)
 
 
 async def test_starts_a_sync_and_shows_exactly_the_contract_s_keys(world: World) -> None:
@@ -45,7 +59,7 @@ async def test_a_sync_that_is_waiting_for_its_retry_counts_as_under_way(world: W
     assert answer.json()["job"] == {"jobId": 1, "connectionId": theirs, "status": "incomplete", "jobType": "sync"}
 
 
-async def test_a_hundred_simultaneous_triggers_make_one_job_and_one_call(world: World) -> None:
+async def test_a_hundred_simultaneous_triggers_make_one_job_by_one_look_and_one_call(world: World) -> None:
     key = await world.client_with_key(rate="1000/60")
     ours, _ = await world.mapped_connection()
     await world.http.get("/api/v1/connections", headers=bearer(key))
@@ -55,7 +69,7 @@ async def test_a_hundred_simultaneous_triggers_make_one_job_and_one_call(world: 
 
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["job"]["jobId"] for answer in answers} == {1}
-    assert [request.method for request in world.sandbox.requests] == ["POST"]
+    assert [request.method for request in world.sandbox.requests] == ["GET", "POST"]
 
 
 async def test_a_running_reset_is_no_sync_to_attach_to(world: World) -> None:
@@ -164,12 +178,145 @@ async def test_when_no_job_is_found_behind_a_broken_answer_the_outcome_is_unknow
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
     world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 3600)
-    world.sandbox.faults.answer_with(Answer.html(502), when=lambda method, path: path.endswith("/jobs"))
+    world.sandbox.faults.answer_with(Answer.html(502), when=is_trigger)
 
     answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
 
     assert (answer.status_code, answer.json()) == (504, UNKNOWN_OUTCOME)
     assert sum(request.method == "POST" for request in world.sandbox.requests if "jobs" in request.path) == 1
+
+
+async def test_a_sync_that_is_running_is_joined_without_a_call_that_could_start_one(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    job = world.sandbox.world.add_job(theirs, status="running")
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert answer.json()["job"]["jobId"] == job.job_id
+    assert posts(world) == 0
+
+
+async def test_a_clear_that_ends_while_it_keeps_a_sync_from_starting_is_not_answered(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs, status="running", job_type="reset", created_at=world.clock.now().timestamp())
+    looks: list[str] = []
+
+    def end_before_the_second_look(method: str, path: str) -> bool:
+        if is_job_list(method, path):
+            looks.append(path)
+            if len(looks) == 2:
+                world.sandbox.world.cancel(*world.sandbox.world.history.active(theirs) or ())
+        return False
+
+    world.sandbox.faults.answer_with(Answer.html(502), when=end_before_the_second_look)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert len(looks) == 2
+    assert (answer.status_code, answer.json()) == (503, BUSY)
+
+
+async def test_a_pending_clear_that_airbyte_answers_is_no_sync(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs, status="pending", job_type="reset")
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()) == (503, BUSY)
+    assert answer.headers["retry-after"] == "30"
+
+
+async def test_a_job_that_had_ended_is_not_the_triggers_even_if_airbyte_names_it(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    old = world.sandbox.world.add_job(theirs)
+    body = f'{{"jobId":{old.job_id},"connectionId":"{theirs}","status":"succeeded","jobType":"sync"}}'
+    world.sandbox.faults.answer_with(Answer(200, body=body.encode()), when=is_trigger)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()) == (504, UNKNOWN_OUTCOME)
+
+
+async def test_when_the_look_fails_the_sync_is_started_all_the_same(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer.html(502), times=2, when=is_job_list)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert answer.status_code == 200
+    assert world.jobs_of(theirs) == [answer.json()["job"]["jobId"]]
+
+
+async def test_when_the_look_fails_an_unclear_answer_is_an_unknown_outcome(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer.html(502), times=2, when=is_job_list)
+    world.sandbox.faults.post_answer = Answer.html(502)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()) == (504, UNKNOWN_OUTCOME)
+
+
+async def test_a_state_conflict_whose_reason_cannot_be_asked_for_is_an_unknown_outcome(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    world.sandbox.faults.state_conflict_after_signal = 30.0
+    world.sandbox.faults.answer_with(Answer.html(502), times=2, when=lambda _, path: "/connections/" in path)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()) == (504, UNKNOWN_OUTCOME)
+
+
+@pytest.mark.parametrize("held_back", ["the look", "the trigger"])
+async def test_a_trigger_of_a_connection_that_changed_hands_meanwhile_is_not_found(
+    world: World, held_back: str
+) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    world.sandbox.requests.clear()
+    faults, release = world.sandbox.faults, asyncio.Event()
+    if held_back == "the look":
+        faults.get_hang = release
+    else:
+        faults.post_hang = release
+
+    asking = asyncio.create_task(world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key)))
+    await world.until_airbyte_is_asked("GET" if held_back == "the look" else "POST", "/jobs")
+    faults.get_hang = faults.post_hang = None
+    await world.provisioning.remove_connection(ours)
+    await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+    release.set()
+    answer = await asking
+
+    assert (answer.status_code, answer.json()) == (404, {"error": "Connection not found"})
+    assert posts(world) == (held_back == "the trigger")
+
+
+async def test_who_comes_after_the_trigger_was_sent_is_not_answered_with_a_job_that_had_ended(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    path = f"/api/v1/connections/{ours}/sync"
+    world.sandbox.faults.post_hang = release = asyncio.Event()
+
+    first = asyncio.create_task(world.http.post(path, headers=bearer(key)))
+    await world.until_airbyte_is_asked("POST", "/jobs")
+    world.clock.advance(60)
+    second = asyncio.create_task(world.http.post(path, headers=bearer(key)))
+    for _ in range(SPINS):
+        await asyncio.sleep(0)
+    world.sandbox.faults.post_hang = None
+    release.set()
+    jobs = [(await each).json()["job"]["jobId"] for each in (first, second)]
+
+    assert jobs == sorted(world.jobs_of(theirs)) == [1, 2]
 
 
 async def test_a_state_conflict_of_an_active_connection_is_reconciled(world: World) -> None:

@@ -37,16 +37,26 @@ def outcomes(world: World) -> list[Outcome]:
     return [(row["outcome"], row["job_id"]) for row in rows(world)]
 
 
-def leave_over(world: World, ours: str, theirs: str, *, count: int = 1, seconds_ago: float = 0.0) -> None:
-    """Intents of a process that was killed before it wrote what came of them."""
+def leave_over(
+    world: World,
+    ours: str,
+    theirs: str,
+    *,
+    count: int = 1,
+    seconds_ago: float = 0.0,
+    newest_before: int | None = 0,
+    span_seconds: int | None = 80,
+) -> None:
+    """Leave intents of a process that was killed before it wrote what came of them."""
     time = format_time(world.clock.now() - timedelta(seconds=seconds_ago))
     with closing(sqlite3.connect(world.services.settings.database_path)) as connection, connection:
         connection.executemany(
             """
-            INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)
-            VALUES (1, ?, ?, 'key_1', ?, ?, ?)
+            INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since,
+                newest_before, span_seconds)
+            VALUES (1, ?, ?, 'key_1', ?, ?, ?, ?, ?)
             """,
-            [(ours, theirs, f"request-{number}", time, time) for number in range(count)],
+            [(ours, theirs, f"request-{number}", time, time, newest_before, span_seconds) for number in range(count)],
         )
 
 
@@ -78,10 +88,13 @@ async def mapping(world: World) -> tuple[str, str]:
     return await world.mapped_connection()
 
 
-async def test_a_job_created_since_the_intent_is_its_outcome(world: World, mapping: tuple[str, str]) -> None:
+async def test_the_first_sync_after_what_there_was_before_is_its_outcome(
+    world: World, mapping: tuple[str, str]
+) -> None:
     earlier = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() - 60)
-    leave_over(world, *mapping)
-    job = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1)
+    leave_over(world, *mapping, newest_before=earlier.job_id)
+    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1, job_type="reset")
+    job = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 2)
     later = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 30)
     world.clock.advance(SETTLE_SECONDS)
 
@@ -92,9 +105,49 @@ async def test_a_job_created_since_the_intent_is_its_outcome(world: World, mappi
     assert outcomes(world) == [("ok", job.job_id)]
 
 
-async def test_no_job_since_the_intent_means_that_none_was_started(world: World, mapping: tuple[str, str]) -> None:
-    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() - 60)
+@pytest.mark.parametrize("seconds", [-30, 81, 2 * 3600])
+async def test_a_sync_created_outside_the_span_of_the_trigger_is_not_said_to_be_its_own(
+    world: World, mapping: tuple[str, str], seconds: int
+) -> None:
     leave_over(world, *mapping)
+    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + seconds)
+    world.clock.advance(3 * 3600)
+
+    async with started_again(world):
+        await until(lambda: outcomes(world) != [(None, None)])
+
+    assert outcomes(world) == ([("ok", 1)] if seconds == -30 else [("unknown", None)])
+
+
+async def test_what_there_was_before_a_trigger_was_not_known_so_neither_is_its_job(
+    world: World, mapping: tuple[str, str]
+) -> None:
+    leave_over(world, *mapping, newest_before=None)
+    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1)
+    world.clock.advance(SETTLE_SECONDS)
+
+    async with started_again(world):
+        await until(lambda: outcomes(world) != [(None, None)])
+
+    assert outcomes(world) == [("unknown", None)]
+
+
+async def test_a_trigger_that_was_never_sent_started_nothing(world: World, mapping: tuple[str, str]) -> None:
+    leave_over(world, *mapping, newest_before=None, span_seconds=None)
+    world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1)
+    world.clock.advance(SETTLE_SECONDS)
+
+    async with started_again(world):
+        await until(lambda: outcomes(world) != [(None, None)])
+
+    assert outcomes(world) == [("none", None)]
+
+
+async def test_no_sync_after_what_there_was_before_means_that_none_was_started(
+    world: World, mapping: tuple[str, str]
+) -> None:
+    earlier = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() - 60)
+    leave_over(world, *mapping, newest_before=earlier.job_id)
     world.clock.advance(SETTLE_SECONDS)
 
     async with started_again(world):
@@ -215,8 +268,7 @@ async def test_a_start_succeeds_although_the_audit_cannot_be_written(world: Worl
             another_process.execute("BEGIN IMMEDIATE")
             await until(lambda: "trigger_outcome_not_written" in stream.getvalue())
             another_process.execute("ROLLBACK")
-
-    assert outcomes(world) == [(None, None)]
+            await until(lambda: outcomes(world) == [("none", None)])
 
 
 async def test_a_trigger_of_this_process_is_none_that_was_left_over(world: World, mapping: tuple[str, str]) -> None:

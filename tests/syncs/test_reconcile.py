@@ -1,54 +1,52 @@
-"""Which job a trigger led to: one rule, and where its callers differ."""
+"""Which job a trigger led to: one rule, by ids."""
+
+import pytest
 
 from gateway.models import Job
-from gateway.syncs.reconcile import created_since, job_of_trigger
-
-SINCE = "2026-04-01T03:00:00.000Z"
-BEFORE = "2026-04-01T02:59:59.999Z"
-AFTER = "2026-04-01T03:00:30.000Z"
+from gateway.syncs.reconcile import Before, job_begun_after, newest_before
 
 
-def a_job(job_id: int, created: str | None = AFTER, *, status: str = "succeeded", job_type: str = "sync") -> Job:
+def a_job(job_id: int, status: str = "succeeded", *, created: str | None = None, job_type: str = "sync") -> Job:
     return Job(job_id, "theirs", status, job_type, created, None, None, None)
 
 
-def test_it_is_the_newest_sync_created_since_the_trigger() -> None:
-    jobs = [a_job(3), a_job(2, SINCE), a_job(1, BEFORE)]
+def test_it_is_the_sync_with_the_smallest_id_above_the_newest_before() -> None:
+    jobs = [a_job(9), a_job(7), a_job(8), a_job(5)]
 
-    assert job_of_trigger(jobs, since=SINCE) == jobs[0]
-    assert job_of_trigger(jobs[1:], since=SINCE) == jobs[1]
-    assert job_of_trigger(jobs[2:], since=SINCE) is None
-    assert job_of_trigger([], since=SINCE) is None
-
-
-def test_a_job_that_does_not_say_when_it_was_created_was_not_created_since() -> None:
-    assert job_of_trigger([a_job(1, None)], since=SINCE) is None
-    assert created_since([a_job(2), a_job(1, None)], SINCE) == [a_job(2)]
+    assert job_begun_after(5, jobs) == jobs[1]
+    assert job_begun_after(8, jobs) == jobs[0]
+    assert job_begun_after(9, jobs) is None
+    assert job_begun_after(0, []) is None
 
 
-def test_a_job_of_another_type_is_none_of_a_trigger_s_unless_any_type_will_do() -> None:
-    jobs = [a_job(2, job_type="reset"), a_job(1)]
+def test_no_clock_has_a_say() -> None:
+    jobs = [a_job(5, created="2030-01-01T00:00:00.000Z"), a_job(6, created="2020-01-01T00:00:00.000Z"), a_job(7)]
 
-    assert job_of_trigger(jobs, since=SINCE) == jobs[1]
-    assert job_of_trigger(jobs, since=SINCE, any_type=True) == jobs[0]
-
-
-def test_an_older_job_that_has_not_ended_comes_first_where_airbyte_may_have_joined_the_trigger_to_it() -> None:
-    jobs = [a_job(2), a_job(1, BEFORE, status="running")]
-
-    assert job_of_trigger(jobs, since=SINCE) == jobs[0]
-    assert job_of_trigger(jobs, since=SINCE, or_active=True) == jobs[1]
-    assert job_of_trigger(jobs[:1], since=SINCE, or_active=True) == jobs[0]
+    assert job_begun_after(5, jobs) == jobs[1]
 
 
-def test_a_running_reset_is_joined_only_where_any_type_will_do() -> None:
-    reset = a_job(1, BEFORE, status="running", job_type="reset")
+def test_a_job_of_another_type_is_nobodys() -> None:
+    jobs = [a_job(9), a_job(6, "running", job_type="reset")]
 
-    assert job_of_trigger([reset], since=SINCE, or_active=True) is None
-    assert job_of_trigger([reset], since=SINCE, or_active=True, any_type=True) == reset
+    assert job_begun_after(5, jobs) == jobs[0]
+    assert newest_before([a_job(6, "running", job_type="reset"), a_job(5)]) == Before(5)
 
 
-def test_the_oldest_since_is_the_one_with_the_lowest_id() -> None:
-    jobs = [a_job(4), a_job(2), a_job(3), a_job(1, BEFORE)]
+def test_without_a_look_before_no_job_is_known_to_be_a_triggers() -> None:
+    assert job_begun_after(None, [a_job(1)]) is None
 
-    assert job_of_trigger(jobs, since=SINCE, oldest=True) == jobs[1]
+
+def test_the_newest_before_is_the_highest_id_in_whatever_order() -> None:
+    assert newest_before([a_job(5), a_job(7), a_job(6)]) == Before(7)
+    assert newest_before([]) == Before(0)
+
+
+@pytest.mark.parametrize("status", ["pending", "queued", "running", "incomplete"])
+def test_a_sync_that_has_not_ended_is_under_way(status: str) -> None:
+    jobs = [a_job(7), a_job(6, status)]
+
+    assert newest_before(jobs) == Before(7, jobs[1])
+
+
+def test_a_word_that_is_new_to_us_does_not_keep_a_connection_from_being_triggered_for_ever() -> None:
+    assert newest_before([a_job(7, "skipped")]) == Before(7)

@@ -3,33 +3,71 @@
 import asyncio
 from pathlib import Path
 
-from gateway.store import DatabaseLocation
+import pytest
+
+from gateway.sandbox import Answer
+from gateway.store import DatabaseLocation, Outcome
 from gateway.syncs.timings import SyncTimings, TriggerTimings
 from tests.support import BOUND_SECONDS, bearer, running_gateway
 
-SOON = SyncTimings(trigger=TriggerTimings(answer=0.2))
+SOON = SyncTimings(trigger=TriggerTimings(answer=0.2, reconcile=0.0))
 
 
-async def test_a_caller_has_his_answer_in_time_and_the_trigger_goes_on(
+async def test_all_steps_of_a_trigger_end_within_its_budget_and_leave_an_outcome(
     tmp_path: Path, database_location: DatabaseLocation
 ) -> None:
     async with running_gateway(tmp_path, place=database_location, sync_timings=SOON) as world:
         key = await world.client_with_key()
-        ours, theirs = await world.mapped_connection()
-        triggers = world.services.store.triggers
+        ours, _ = await world.mapped_connection()
         world.sandbox.faults.post_hang = release = asyncio.Event()
 
         asking = asyncio.create_task(world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key)))
         # Not `asyncio.timeout`: who is cancelled is answered, too.
         await asyncio.wait({asking}, timeout=BOUND_SECONDS)
-        has_answer, was_open = asking.done(), bool(await triggers.unresolved(1))
+        has_answer = asking.done()
+        await world.services.syncs.trigger.close()
+        left = await world.services.store.triggers.unresolved(1)
         release.set()
         answer = await asking
-        async with asyncio.timeout(BOUND_SECONDS):
-            while await triggers.unresolved(1):
-                await asyncio.sleep(0)
 
-        assert (has_answer, was_open) == (True, True)
-        assert answer.status_code == 504
-        assert answer.json() == {"error": "Outcome unknown: check the job list before retrying"}
-        assert len(world.jobs_of(theirs)) == 1
+    assert (has_answer, left) == (True, [])
+    assert answer.status_code == 504
+    assert answer.json() == {"error": "Outcome unknown: check the job list before retrying"}
+
+
+@pytest.mark.parametrize(("ahead_seconds", "age_seconds"), [(1800, 1200), (90, 60)])
+async def test_whatever_the_clocks_say_a_sync_that_had_ended_is_not_the_triggers(
+    tmp_path: Path, database_location: DatabaseLocation, ahead_seconds: int, age_seconds: int
+) -> None:
+    async with running_gateway(tmp_path, place=database_location, airbyte_ahead_seconds=ahead_seconds) as world:
+        key = await world.client_with_key()
+        ours, theirs = await world.mapped_connection()
+        created = world.clock.now().timestamp() + ahead_seconds - age_seconds
+        world.sandbox.world.add_job(theirs, created_at=created, duration_seconds=10)
+        world.sandbox.faults.answer_with(Answer.html(502), when=lambda method, _: method == "POST")
+
+        answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert answer.status_code == 504
+
+
+async def test_an_error_of_ours_leaves_an_outcome_too(tmp_path: Path, database_location: DatabaseLocation) -> None:
+    async with running_gateway(tmp_path, place=database_location) as world:
+        client_key = await world.client_with_key()
+        ours, _ = await world.mapped_connection()
+        client = await world.services.store.clients.by_slug("acme")
+
+        def break_down(method: str, path: str) -> bool:
+            if method == "POST" and path.endswith("/jobs"):
+                raise ZeroDivisionError
+            return False
+
+        world.sandbox.faults.answer_with(Answer.html(502), when=break_down)
+        with pytest.raises(ZeroDivisionError):
+            await world.services.syncs.trigger.start_or_join(
+                client, ours, caller=client_key.record.id, request_id="request-1"
+            )
+
+        outcome = await world.services.store.triggers.outcome(client.id, 1)
+
+    assert outcome == Outcome("unknown", None)

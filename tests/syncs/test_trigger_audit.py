@@ -1,5 +1,6 @@
 """Each trigger is written down before it is sent, and afterwards what came of it."""
 
+import asyncio
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,7 +13,7 @@ from gateway.sandbox import Answer
 from gateway.sandbox.app import Sandbox
 from gateway.syncs.trigger_request import TriggerRequest
 from tests.other_program import OtherProgram, other_program
-from tests.support import World, bearer, sqlite_of
+from tests.support import BOUND_SECONDS, World, bearer, sqlite_of
 
 UNAVAILABLE = {"error": "Storage is unavailable"}
 
@@ -51,17 +52,20 @@ async def test_a_trigger_leaves_one_row_with_its_job(world: World) -> None:
         "caller": key.record.id,
         "request_id": "request-1",
         "created_at": "2026-04-01T03:00:00.000Z",
-        "since": "2026-04-01T02:59:58.000Z",
+        "since": "2026-04-01T03:00:00.000Z",
         "outcome": "ok",
         "job_id": 1,
         "resolved_at": "2026-04-01T03:00:00.000Z",
         "gateway_id": world.services.cluster.membership.id,
+        "newest_before": 0,
+        "span_seconds": 80,
     }
 
 
 async def test_the_intent_is_durable_before_airbyte_hears_of_it(world: World) -> None:
     key = await world.client_with_key()
-    ours, _ = await world.mapped_connection()
+    ours, theirs = await world.mapped_connection()
+    old = world.sandbox.world.add_job(theirs)
     seen: list[dict[str, Any]] = []
 
     def look(method: str, path: str) -> bool:
@@ -72,7 +76,7 @@ async def test_the_intent_is_durable_before_airbyte_hears_of_it(world: World) ->
     world.sandbox.faults.answer_with(Answer.html(502), when=look)
     await trigger(world, key, ours)
 
-    assert [(row["connection_id"], row["outcome"]) for row in seen] == [(ours, None)]
+    assert [(row["connection_id"], row["newest_before"], row["outcome"]) for row in seen] == [(ours, old.job_id, None)]
 
 
 async def test_simultaneous_triggers_that_share_a_call_share_a_row(world: World) -> None:
@@ -98,7 +102,7 @@ async def test_a_trigger_that_led_to_no_job_leaves_the_word_for_why(world: World
     elif case == "busy":
         world.sandbox.faults.rate_limited = True
     else:
-        world.sandbox.faults.answer_with(Answer.html(502), when=lambda method, path: path.endswith("/jobs"))
+        world.sandbox.faults.answer_with(Answer.html(502), when=lambda method, path: method == "POST")
 
     answer = await trigger(world, key, ours)
 
@@ -159,7 +163,10 @@ async def test_a_job_whose_outcome_cannot_be_written_is_still_the_caller_s(world
 
     assert answer.status_code == 200
     assert answer.json()["job"]["jobId"] == 1
-    assert [row["outcome"] for row in audit(world)] == [None]
+    async with asyncio.timeout(BOUND_SECONDS):
+        while await world.services.store.triggers.unresolved(1):
+            await asyncio.sleep(0.05)
+    assert [row["outcome"] for row in audit(world)] == ["ok"]
 
 
 async def test_a_connection_removed_in_the_very_moment_has_no_intent(world: World) -> None:

@@ -84,12 +84,14 @@ def looked_up_at(world: World) -> list[tuple[object, ...]]:
     return rows_of(url_of(world), "SELECT done_at FROM leases WHERE name = 'left-over triggers'")
 
 
-def leave_open(world: World, ours: str, theirs: str, gateway_id: str) -> None:
+def leave_open(world: World, ours: str, theirs: str, gateway_id: str, *, is_sent: bool = False) -> None:
     time = format_time(world.clock.now())
+    sent = "0, 80" if is_sent else "NULL, NULL"
     rows_of(
         url_of(world),
-        "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)"
-        f" VALUES (1, '{ours}', '{theirs}', 'key_1', '{REQUEST}', '{time}', '{time}', '{gateway_id}')",
+        "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id,"
+        " newest_before, span_seconds)"
+        f" VALUES (1, '{ours}', '{theirs}', 'key_1', '{REQUEST}', '{time}', '{time}', '{gateway_id}', {sent})",
     )
 
 
@@ -157,6 +159,29 @@ async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, ou
     assert answer.json()["job"]["jobId"] == (job.job_id if job else 1)
 
 
+@pytest.mark.parametrize("is_sent", [False, True], ids=["not sent when the caller came", "sent before he came"])
+async def test_another_gateways_job_that_has_ended_is_answered_only_if_it_cannot_have_ended_before_the_caller_came(
+    world: World, *, is_sent: bool
+) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    other = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    async with other.serving():
+        leave_open(world, ours, theirs, other.cluster.membership.id, is_sent=is_sent)
+        job = world.sandbox.world.add_job(theirs)
+        waiting = asyncio.create_task(trigger(world, key, ours))
+        await until_followed(world)
+        time = format_time(world.clock.now())
+        rows_of(
+            url_of(world),
+            f"UPDATE triggers SET outcome = 'ok', resolved_at = '{time}', job_id = {job.job_id} WHERE number = 1",
+        )
+        answer = await waiting
+
+    assert answer.status_code == 200
+    assert answer.json()["job"]["jobId"] == job.job_id + is_sent
+
+
 async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_again(
     tmp_path: Path, place: SecretUrl
 ) -> None:
@@ -172,7 +197,6 @@ async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_ag
         waiting = asyncio.create_task(trigger(world, key, ours))
         await until_followed(world)
         job = world.sandbox.world.trigger(theirs, "sync")
-        world.clock.advance(30)
         rows_of(place, f"DELETE FROM gateways WHERE id = '{DEAD}'")
 
         answer = await waiting
@@ -187,7 +211,7 @@ async def test_an_outcome_that_could_not_be_written_is_written_later(world: Worl
     ours, _ = await world.mapped_connection()
     world.sandbox.faults.post_hang = release = asyncio.Event()
     asking = asyncio.create_task(trigger(world, key, ours))
-    await until(lambda: bool(outcomes(world)))
+    await world.until_airbyte_is_asked("POST", "/jobs")
 
     with nobody_may_write(world):
         release.set()

@@ -14,7 +14,7 @@ LATEST_TIME = "9999-12-31T23:59:59.999Z"
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A trigger about to be sent. `since` is Airbyte's time from which on a new job is this trigger's.
+    """A trigger about to be sent. `since` is Airbyte's time.
 
     `caller` is the id of the key or the user who asked, `gateway_id` that of the gateway that sends it.
     """
@@ -30,12 +30,12 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 class TriggerUnderWay(Exception):
-    """Another living gateway's trigger of this connection, young enough to be waited for: `number`, and its `since`."""
+    """Another living gateway's trigger of this connection, young enough to be waited for, sent to Airbyte or not."""
 
-    def __init__(self, number: int, since: str) -> None:
+    def __init__(self, number: int, *, is_sent: bool) -> None:
         super().__init__(f"the trigger {number} is under way")
         self.number = number
-        self.since = since
+        self.is_sent = is_sent
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Unresolved(msgspec.Struct, frozen=True):
-    """A trigger whose outcome was never written."""
+    """A trigger whose outcome was never written; the columns as `schema.sql` explains them."""
 
     number: int
     client_id: int
@@ -54,6 +54,8 @@ class Unresolved(msgspec.Struct, frozen=True):
     airbyte_id: str
     created_at: str
     since: str
+    newest_before: int | None
+    span_seconds: int | None
 
 
 class Triggers:
@@ -90,6 +92,36 @@ class Triggers:
 
         return await self._database.write(insert, housekeeping=True)
 
+    async def mark_sent(
+        self, client_id: int, number: int, *, newest_before: int | None, since: str, span_seconds: int
+    ) -> bool:
+        """Commit that the trigger is sent now, and the newest sync id before it; return whether it may be sent.
+
+        It may not if the client no longer has that connection so mapped, or if the trigger has an outcome: another
+        gateway took it for a dead one's.
+        """
+
+        async def update(connection: Transaction) -> bool:
+            rows = await connection.execute_fetchall(
+                """
+                UPDATE triggers SET newest_before = :newest_before, since = :since, span_seconds = :span_seconds
+                WHERE client_id = :client_id AND number = :number AND outcome IS NULL AND EXISTS
+                    (SELECT 1 FROM connections WHERE connections.client_id = triggers.client_id
+                        AND connections.id = triggers.connection_id AND connections.airbyte_id = triggers.airbyte_id)
+                RETURNING number
+                """,
+                {
+                    "client_id": client_id,
+                    "number": number,
+                    "newest_before": newest_before,
+                    "since": since,
+                    "span_seconds": span_seconds,
+                },
+            )
+            return bool(list(rows))
+
+        return await self._database.write(update, housekeeping=True)
+
     async def resolve(self, client_id: int, number: int, *, outcome: str, job_id: int | None, at: str) -> None:
         """Write what became of the trigger. What was written first stays."""
 
@@ -124,7 +156,8 @@ class Triggers:
     ) -> None:
         rows = await connection.execute_fetchall(
             f"""
-            SELECT triggers.number, triggers.since FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
+            SELECT triggers.number, span_seconds IS NOT NULL AS is_sent
+            FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
             WHERE outcome IS NULL AND airbyte_id = :airbyte_id AND created_at >= :young_since
                 AND gateways.id <> :gateway_id AND seen_at > {self._database.dialect.now} - :silence
             ORDER BY triggers.number LIMIT 1
@@ -137,7 +170,7 @@ class Triggers:
             },
         )
         for row in rows:
-            raise TriggerUnderWay(row["number"], row["since"])
+            raise TriggerUnderWay(row["number"], is_sent=bool(row["is_sent"]))
 
     async def outcome(self, client_id: int, number: int) -> Outcome | None:
         """Return what became of the trigger; None while it is under way, and for one that is not there."""
@@ -157,7 +190,8 @@ class Triggers:
         """
         rows = await self._database.fetch_all(
             f"""
-            SELECT number, client_id, connection_id, airbyte_id, created_at, since FROM triggers
+            SELECT number, client_id, connection_id, airbyte_id, created_at, since, newest_before, span_seconds
+            FROM triggers
             WHERE outcome IS NULL AND (created_at < :young_since OR gateway_id IS NULL OR gateway_id NOT IN
                 (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - :silence))
             ORDER BY number LIMIT :limit

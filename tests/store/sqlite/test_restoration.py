@@ -204,7 +204,7 @@ def pragma(text: str) -> Callable[[Path], None]:
         (lambda path: path.write_bytes(b""), "not a gateway database"),
         (lambda path: path.write_bytes(b"Dear diary,\n" * 1000), "not a gateway database"),
         (pragma("application_id = 1"), "not a gateway database"),
-        (pragma("user_version = 99"), "written by a newer gateway (schema 99, this one knows 2)"),
+        (pragma("user_version = 99"), "written by a newer gateway (schema 99, this one knows 3)"),
         (lambda path: path.unlink(), "no such backup"),
         (lambda path: (path.unlink(), path.mkdir()), "not a file"),
         (lambda path: Path(f"{path}-journal").write_bytes(b"hot"), "a database in use, not a backup"),

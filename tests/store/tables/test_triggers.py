@@ -58,7 +58,7 @@ async def test_an_intent_is_durable_before_anything_is_sent(store: Store, acme: 
 
     with closing(sqlite3.connect(sqlite_of(store).path)) as another_process:
         (row,) = another_process.execute("SELECT * FROM triggers").fetchall()
-    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, None, None, None, None)
+    assert row == (number, acme.id, "conn_1", "airbyte-1", "key_1", "request-1", NOW, NOW, *[None] * 6)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,35 @@ async def test_the_oldest_unresolved_come_first_and_no_more_than_asked_for(store
     assert [each.number for each in left] == numbers[:3]
     assert (left[0].client_id, left[0].connection_id, left[0].airbyte_id) == (acme.id, "conn_1", "airbyte-1")
     assert (left[0].created_at, left[0].since) == (NOW, NOW)
+    assert (left[0].newest_before, left[0].span_seconds) == (None, None)
+
+
+async def mark_sent(store: Store, client_id: int, number: int) -> bool:
+    return await store.triggers.mark_sent(client_id, number, newest_before=7, since=LATER, span_seconds=80)
+
+
+async def test_what_is_known_when_a_trigger_is_sent_is_kept_with_it(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+
+    assert await mark_sent(store, acme.id, number)
+
+    (left,) = await store.triggers.unresolved(10)
+    assert (left.number, left.newest_before, left.since, left.span_seconds) == (number, 7, LATER, 80)
+
+
+@pytest.mark.parametrize("change", ["another client's", "resolved", "removed", "mapped anew"])
+async def test_a_trigger_that_may_not_be_sent_any_more_is_not_marked(store: Store, acme: Client, change: str) -> None:
+    number = await begun(store, acme)
+    if change == "resolved":
+        await store.triggers.resolve(acme.id, number, outcome="none", job_id=None, at=LATER)
+    elif change == "removed":
+        await store.connections.remove(acme.id, "conn_1")
+    elif change == "mapped anew":
+        await store.connections.map(connection_of(acme, airbyte_id="airbyte-2"))
+
+    assert not await mark_sent(store, acme.id + (change == "another client's"), number)
+
+    assert [row["span_seconds"] for row in await rows(store)] == [None]
 
 
 @pytest.mark.sqlite_only
@@ -248,9 +277,19 @@ async def test_after_an_outage_who_was_silent_may_live_still(store: Store, acme:
 
     with pytest.raises(TriggerUnderWay) as other:
         await store.triggers.begin(intent, young_since=NOW, silence_seconds=100)
+    await store.database.write(_seen_now)
+    await mark_sent(store, acme.id, number or 0)
+    with pytest.raises(TriggerUnderWay) as sent:
+        await store.triggers.begin(intent, young_since=NOW)
+    await store.database.write(_silent_for_a_minute)
+    assert (sent.value.number, sent.value.is_sent) == (number, True)
 
-    assert (other.value.number, other.value.since) == (number, NOW)
+    assert (other.value.number, other.value.is_sent) == (number, False)
     assert await store.triggers.begin(intent, young_since=NOW) is not None
+
+
+async def _seen_now(connection: Transaction) -> None:
+    await connection.execute_fetchall("UPDATE gateways SET seen_at = seen_at + 60000")
 
 
 async def _silent_for_a_minute(connection: Transaction) -> None:

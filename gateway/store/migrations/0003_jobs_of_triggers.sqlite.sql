@@ -1,0 +1,5 @@
+ALTER TABLE triggers ADD COLUMN newest_before INTEGER;
+ALTER TABLE triggers ADD COLUMN span_seconds INTEGER;
+
+-- What was sent before these were written: that nothing is known of it must not be taken for "it was never sent".
+UPDATE triggers SET span_seconds = 0 WHERE outcome IS NULL;
