@@ -218,6 +218,31 @@ async def test_a_clear_that_ends_while_it_keeps_a_sync_from_starting_is_not_answ
     assert (answer.status_code, answer.json()) == (503, BUSY)
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_sync_that_something_else_begins_just_before_the_trigger_is_joined(
+    world: World, *, has_ended: bool
+) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs)
+
+    def begin_or_end(method: str, path: str) -> bool:
+        running = world.sandbox.world.history.active(theirs)
+        if is_trigger(method, path):
+            world.sandbox.world.add_job(theirs, status="running")
+        elif running and has_ended:
+            world.sandbox.world.cancel(*running)
+        return False
+
+    world.sandbox.faults.answer_with(Answer.html(502), when=begin_or_end)
+
+    answer = await world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key))
+
+    assert answer.status_code == 200
+    assert answer.json()["job"]["jobId"] == 2
+    assert answer.json()["job"]["status"] == ("cancelled" if has_ended else "running")
+
+
 async def test_a_pending_clear_that_airbyte_answers_is_no_sync(world: World) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()

@@ -37,7 +37,7 @@ def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: st
     ]
 
     assert order == sorted(set(order))
-    assert airbyte.trigger + airbyte.reconcile <= trigger.answer
+    assert trigger.look + airbyte.trigger + trigger.reconcile <= trigger.answer
     assert trigger.claim <= trigger.answer
     assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
 

@@ -66,18 +66,17 @@ async def test_a_refusal_is_translated_and_never_tried_again(
     got = await front.ask(call)
 
     assert said(got) == expected
-    assert [request.route for request in front.airbyte.requests] == [route]
+    assert [request.route for request in front.airbyte.requests] == {"GET": [route], "POST": ["jobs", route]}[call]
     await front.assert_recovered()
 
 
 async def test_a_sync_already_running_is_attached_to(front: Front) -> None:
     front.airbyte.add_job(front.tenant.theirs)
-    front.airbyte.switch("trigger", problem(409, "try-again-later"), works=False)
 
     got = await front.trigger()
 
     assert (got.status_code, got.json()["job"]["jobId"]) == (200, 1)
-    assert front.airbyte.count("trigger") == 1
+    assert front.airbyte.count("trigger") == 0
     await front.assert_recovered()
 
 
@@ -138,7 +137,7 @@ async def test_a_429_becomes_a_503_with_whole_seconds_and_a_pause_without_calls(
     for other in ("GET", "POST"):
         waiting = await front.ask(other)
         assert (said(waiting), waiting.headers["retry-after"]) == (BUSY, "1")
-    assert front.airbyte.exchanges == 1
+    assert front.airbyte.exchanges == {"GET": 1, "POST": 2}[call]
     front.clock.advance(0.5)
     after = await front.ask(call)
 

@@ -50,7 +50,7 @@ async def test_connections_closed_while_idle_are_noticed_before_anything_is_sent
         answer = await front.ask(call)
 
         assert answer.status_code == 200
-    assert (front.airbyte.count("jobs"), front.airbyte.count("trigger")) == (1, 1)
+    assert (front.airbyte.count("jobs"), front.airbyte.count("trigger")) == (2, 1)
     await front.assert_recovered()
 
 
@@ -65,7 +65,8 @@ async def test_a_peer_that_went_without_a_word_costs_one_time_out_at_most(tmp_pa
         first = await bounded(front.ask(call), HASTY.trigger)
         second = await bounded(front.ask(call), HASTY.trigger)
 
-        assert said(first) == {"GET": TIMED_OUT, "POST": UNKNOWN}[call]
+        # Of a trigger only the look is lost: the trigger itself takes a new connection.
+        assert first.status_code == 200 if call == "POST" else said(first) == TIMED_OUT
         assert second.status_code == 200
         await front.assert_recovered()
 
