@@ -208,7 +208,7 @@ async def test_the_link_starts_with_the_public_url_when_there_is_one(world: Worl
 async def test_a_list_of_a_connection_that_changed_hands_meanwhile_is_not_found(world: World, change: str) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     world.sandbox.world.add_job(theirs)
     world.sandbox.requests.clear()
     world.sandbox.faults.get_hang = release = asyncio.Event()
@@ -218,11 +218,11 @@ async def test_a_list_of_a_connection_that_changed_hands_meanwhile_is_not_found(
     world.sandbox.faults.get_hang = None
     if change == "mapped anew":
         another = world.sandbox.world.add_connection(next(iter(world.sandbox.world.workspaces)))
-        await world.provisioning.map_connection(ours, another.connection_id)
+        await world.services.connections.map(ours, another.connection_id)
     else:
-        await world.provisioning.remove_connection(ours)
+        await world.services.connections.remove(ours)
     if change == "given to another client":
-        await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+        await world.services.connections.add("other", connector_type="x", label="Shop", airbyte_id=theirs)
     release.set()
     answer = await asking
 

@@ -305,7 +305,7 @@ async def test_a_trigger_of_a_connection_that_changed_hands_meanwhile_is_not_fou
 ) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     world.sandbox.requests.clear()
     faults, release = world.sandbox.faults, asyncio.Event()
     if held_back == "the look":
@@ -316,8 +316,8 @@ async def test_a_trigger_of_a_connection_that_changed_hands_meanwhile_is_not_fou
     asking = asyncio.create_task(world.http.post(f"/api/v1/connections/{ours}/sync", headers=bearer(key)))
     await world.until_airbyte_is_asked("GET" if held_back == "the look" else "POST", "/jobs")
     faults.get_hang = faults.post_hang = None
-    await world.provisioning.remove_connection(ours)
-    await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+    await world.services.connections.remove(ours)
+    await world.services.connections.add("other", connector_type="x", label="Shop", airbyte_id=theirs)
     release.set()
     answer = await asking
 
@@ -334,6 +334,7 @@ async def test_who_comes_after_the_trigger_was_sent_is_not_answered_with_a_job_t
     first = asyncio.create_task(world.http.post(path, headers=bearer(key)))
     await world.until_airbyte_is_asked("POST", "/jobs")
     world.clock.advance(60)
+    await world.services.cluster.membership.send_heartbeat()
     second = asyncio.create_task(world.http.post(path, headers=bearer(key)))
     for _ in range(SPINS):
         await asyncio.sleep(0)

@@ -411,7 +411,7 @@ async def test_the_page_of_a_connection_that_is_given_to_another_client_meanwhil
 ) -> None:
     ours, theirs = await world.mapped_connection()
     add_job(world, theirs)
-    await world.provisioning.add_client(slug="other", name="Other", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
     await seen(member, path_of(ours))
     world.sandbox.requests.clear()
     world.sandbox.faults.get_hang = release = asyncio.Event()
@@ -419,8 +419,8 @@ async def test_the_page_of_a_connection_that_is_given_to_another_client_meanwhil
     asking = asyncio.create_task(member.get(path_of(ours)))
     await world.until_airbyte_is_asked("GET", "/jobs")
     world.sandbox.faults.get_hang = None
-    await world.provisioning.remove_connection(ours)
-    await world.provisioning.add_connection("other", connector_type="x", label="Shop", airbyte_id=theirs)
+    await world.services.connections.remove(ours)
+    await world.services.connections.add("other", connector_type="x", label="Shop", airbyte_id=theirs)
     release.set()
     answer = await asking
 
