@@ -13,17 +13,9 @@ import msgspec
 
 from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.mapping import checked_connection, job_from, word
-from gateway.airbyte.schema import (
-    ConnectionPage,
-    ConnectionRecord,
-    JobPage,
-    JobRecord,
-    SourcePage,
-    SourceRecord,
-    WorkspacePage,
-    WorkspaceRecord,
-)
+from gateway.airbyte.mapping import checked_connection, checked_workspace, job_from, word
+from gateway.airbyte.rows import Page, page_of, walk
+from gateway.airbyte.schema import ConnectionRecord, JobRecord, RawPage, SourceRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential
 from gateway.errors import UpstreamInvalid
@@ -43,14 +35,13 @@ MOST_PASSES = 30
 """So many passes show each of 1,000 rows, even when pages come in random order."""
 
 Record = TypeVar("Record")
+Row = TypeVar("Row")
 
 _JOB = msgspec.json.Decoder(JobRecord)
-_JOBS = msgspec.json.Decoder(JobPage)
 _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
-_CONNECTIONS = msgspec.json.Decoder(ConnectionPage)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
-_SOURCES = msgspec.json.Decoder(SourcePage)
-_WORKSPACES = msgspec.json.Decoder(WorkspacePage)
+_WORKSPACE = msgspec.json.Decoder(WorkspaceRecord)
+_PAGE = msgspec.json.Decoder(RawPage)
 
 
 class Airbyte:
@@ -61,13 +52,14 @@ class Airbyte:
         executor: CallExecutor,
         authorization: Authorization,
         clock: Clock,
-        count_mismatch: Callable[[int], None],
         deadlines: Deadlines,
         *,
+        count_mismatch: Callable[[int], None],
+        count_odd: Callable[[int], None],
         credential: Credential,
         is_remote: bool,
     ) -> None:
-        """`count_mismatch` is told how many rows of another connection were dropped from an answer."""
+        """Tell `count_mismatch` of dropped rows of another connection, and `count_odd` of those with an odd form."""
         self.is_remote = is_remote
         """Whether there is a network on the way, with a host that has a name and a port."""
         self._executor = executor
@@ -75,6 +67,7 @@ class Airbyte:
         self._authorization = authorization
         self._clock = clock
         self._count_mismatch = count_mismatch
+        self._count_odd = count_odd
         self._deadlines = deadlines
 
     def now(self) -> datetime:
@@ -120,17 +113,24 @@ class Airbyte:
         status: str | None = None,
         sync_only: bool = True,
         reconciling: bool = False,
+        drop_odd: bool = True,
     ) -> list[Job]:
-        """Return jobs of one connection, newest first; Airbyte's own default is oldest first. Raises UpstreamError."""
+        """Return jobs of one connection, newest first; Airbyte's own default is oldest first.
+
+        Raises UpstreamError; UpstreamInvalid if a job has an odd form and what it is matters: without `drop_odd`,
+        or when `reconciling`.
+        """
         path = (
             f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}"
             f"{'&jobType=sync' if sync_only else ''}{f'&status={word(status)}' if status else ''}"
         )
         seconds = self._deadlines.reconcile if reconciling else self._deadlines.read
-        page = await self._read(_JOBS, path, caller=caller, deadline_seconds=seconds)
-        return self._jobs_of(airbyte_id, page)
+        page = await self._page(_JOB, job_from, path, caller=caller, deadline_seconds=seconds)
+        if len(page.rows) < page.sent and (reconciling or not drop_odd):
+            raise UpstreamInvalid(detail="a job of the connection has an unexpected form")
+        return self._jobs_of(airbyte_id, page).rows
 
-    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> list[Job]:
+    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> Page[Job]:
         """Return a page of a connection's sync jobs created at or after `since`, oldest first. Raises UpstreamError.
 
         A job that is created meanwhile comes last, so it shifts no offset.
@@ -139,9 +139,9 @@ class Airbyte:
             f"/jobs?connectionId={_uuid(airbyte_id)}&jobType=sync&createdAtStart={_moment(since)}"
             f"&orderBy=createdAt%7CASC&limit={MAX_JOBS}&offset={offset:d}"
         )
-        return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
+        return self._jobs_of(airbyte_id, await self._page(_JOB, job_from, path, caller=caller))
 
-    async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> list[Job]:
+    async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> Page[Job]:
         """Return a page of workspaces' sync jobs that changed at or after `since`, newest change first.
 
         An empty list of workspaces would widen the answer to all that the credential sees: ValueError.
@@ -153,17 +153,16 @@ class Airbyte:
             f"/jobs?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}&jobType=sync"
             f"&updatedAtStart={_moment(since)}&orderBy=updatedAt%7CDESC&limit={MAX_JOBS}&offset={offset:d}"
         )
-        page = await self._read(_JOBS, path)
-        return [job_from(record) for record in page.data]
+        return await self._page(_JOB, job_from, path)
 
-    def _jobs_of(self, airbyte_id: str, page: JobPage) -> list[Job]:
-        """Return the jobs that are the connection's; Airbyte was asked for no others."""
-        jobs = [job_from(record) for record in page.data if record.connection_id == airbyte_id]
-        if len(jobs) != len(page.data):
-            self._count_mismatch(len(page.data) - len(jobs))
+    def _jobs_of(self, airbyte_id: str, page: Page[Job]) -> Page[Job]:
+        """Return the page with the connection's own jobs; Airbyte was asked for no others."""
+        jobs = [job for job in page.rows if job.connection_id == airbyte_id]
+        if len(jobs) != len(page.rows):
+            self._count_mismatch(len(page.rows) - len(jobs))
             if not jobs:
                 raise UpstreamInvalid(detail="the whole page is about other connections")
-        return jobs
+        return msgspec.structs.replace(page, rows=jobs)
 
     async def create_job(self, airbyte_id: str, *, caller: str) -> Job:
         """Trigger a sync. Raises UpstreamError; UpstreamInvalid if the job is not this connection's.
@@ -195,7 +194,7 @@ class Airbyte:
 
     async def connections(
         self, workspace_ids: Sequence[str], *, offset: int, include_deleted: bool = False
-    ) -> list[ConnectionRecord]:
+    ) -> Page[ConnectionRecord]:
         """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
         if not workspace_ids:
             raise ValueError("no workspaces")
@@ -203,8 +202,14 @@ class Airbyte:
             f"/connections?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}"
             f"&includeDeleted={'true' if include_deleted else 'false'}&limit={CONNECTION_PAGE}&offset={offset:d}"
         )
-        page = await self._read(_CONNECTIONS, path)
-        return [checked_connection(record) for record in page.data]
+        return await self._page(_CONNECTION, checked_connection, path)
+
+    def connection_pages(self, workspace_ids: Sequence[str]) -> AsyncIterator[Page[ConnectionRecord]]:
+        """Yield the pages of one pass over the connections of workspaces, deleted ones too. Raises UpstreamError."""
+        return walk(
+            lambda offset: self.connections(workspace_ids, offset=offset, include_deleted=True),
+            lambda record: record.connection_id,
+        )
 
     async def all_connections(self, workspace_id: str) -> AsyncIterator[ConnectionRecord]:
         """Yield each connection of a workspace once. Raises UpstreamError; UpstreamInvalid if pages keep hiding rows.
@@ -215,9 +220,11 @@ class Airbyte:
         seen: set[str] = set()
         for _ in range(MOST_PASSES):
             walked = 0
-            while page := await self.connections([workspace_id], offset=walked):
-                walked += len(page)
-                for record in page:
+            async for page in walk(
+                lambda offset: self.connections([workspace_id], offset=offset), lambda record: record.connection_id
+            ):
+                walked += len(page.rows)
+                for record in page.rows:
                     if record.connection_id not in seen:
                         seen.add(record.connection_id)
                         yield record
@@ -229,14 +236,34 @@ class Airbyte:
         """Return `shopify`, `postgres`, …; empty for a custom connector. Its configuration is never parsed."""
         return (await self._read(_SOURCE, f"/sources/{_uuid(source_id)}")).source_type
 
-    async def sources(self, workspace_id: str, *, offset: int) -> list[SourceRecord]:
-        """Return a page in no order at all, as `connections` does."""
+    async def sources(self, workspace_id: str, *, offset: int) -> Page[SourceRecord]:
+        """Return a page in no order at all, as `connections` does. Raises UpstreamError."""
         path = f"/sources?workspaceIds={_uuid(workspace_id)}&limit={SOURCE_PAGE}&offset={offset:d}"
-        return (await self._read(_SOURCES, path)).data
+        return await self._page(_SOURCE, _as_it_is, path)
 
-    async def workspaces(self, *, offset: int) -> list[WorkspaceRecord]:
+    def source_pages(self, workspace_id: str) -> AsyncIterator[Page[SourceRecord]]:
+        """Yield the pages of one pass over a workspace's sources. Raises UpstreamError."""
+        return walk(lambda offset: self.sources(workspace_id, offset=offset), lambda source: source.source_id)
+
+    async def workspaces(self, *, offset: int) -> Page[WorkspaceRecord]:
         """Return a page of the workspaces that the credential sees. Raises UpstreamError."""
-        return (await self._read(_WORKSPACES, f"/workspaces?limit={MAX_JOBS}&offset={offset:d}")).data
+        return await self._page(_WORKSPACE, checked_workspace, f"/workspaces?limit={MAX_JOBS}&offset={offset:d}")
+
+    def workspace_pages(self) -> AsyncIterator[Page[WorkspaceRecord]]:
+        """Yield all pages of the workspaces that the credential sees. Raises UpstreamError."""
+        return walk(lambda offset: self.workspaces(offset=offset), lambda workspace: workspace.workspace_id)
+
+    async def _page(
+        self,
+        decoder: msgspec.json.Decoder[Record],
+        convert: Callable[[Record], Row],
+        path: str,
+        *,
+        caller: str = OWN_CALLS,
+        deadline_seconds: float | None = None,
+    ) -> Page[Row]:
+        raw = await self._read(_PAGE, path, caller=caller, deadline_seconds=deadline_seconds)
+        return page_of(raw, decoder, convert, self._count_odd)
 
     async def _read(
         self,
@@ -261,6 +288,10 @@ def _uuid(text: str) -> str:
     if not is_uuid(text):
         raise ValueError("not a canonical UUID")
     return text
+
+
+def _as_it_is(record: Record) -> Record:
+    return record
 
 
 def _moment(time: datetime) -> str:

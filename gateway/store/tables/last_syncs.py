@@ -1,6 +1,7 @@
 """What last-sync refreshing reads and writes: columns of `connections`, and the table `last_sync_refresh`."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -33,29 +34,39 @@ class LastSyncs:
         )
         return [row["workspace_id"] for row in rows]
 
-    async def waiting_for_backfill(self, limit: int) -> list[Connection]:
-        """Return mapped connections whose newest job has not been asked for yet, oldest first."""
+    async def waiting_for_backfill(self) -> list[Connection]:
+        """Return mapped connections whose newest job has yet to be asked for: one of each client, then the next."""
         rows = await self._database.fetch_all(
             """
             SELECT * FROM connections WHERE airbyte_id IS NOT NULL AND backfilled_at IS NULL
-            ORDER BY number LIMIT :limit
-            """,
-            {"limit": limit},
+            ORDER BY row_number() OVER (PARTITION BY client_id ORDER BY number), number
+            """
         )
         return [connection_from(row) for row in rows]
 
-    async def require_backfill(self) -> None:
-        """Have the newest job of every mapped connection asked for again."""
+    async def require_backfill(self, *, workspaces: Collection[str] = (), airbyte_ids: Collection[str] = ()) -> None:
+        """Have the newest job of connections asked for again: of those in `workspaces`, and of single ones."""
+        if not workspaces and not airbyte_ids:
+            return
 
         async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall("UPDATE connections SET backfilled_at = NULL")
+            await connection.execute_fetchall(
+                f"""
+                UPDATE connections SET backfilled_at = NULL
+                WHERE workspace_id IN ({self._listed("workspaces")}) OR airbyte_id IN ({self._listed("airbyte_ids")})
+                """,  # noqa: S608 - ours
+                {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
+            )
 
         await self._write(write)
 
     async def oldest_status_check(self) -> str | None:
-        """Return when the status looked up longest ago was; "" if one never was, None if no connection is mapped."""
+        """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use."""
         row = await self._database.fetch_one(
-            "SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections WHERE airbyte_id IS NOT NULL"
+            """
+            SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections
+            WHERE airbyte_id IS NOT NULL AND workspace_id IS NOT NULL
+            """
         )
         return row["oldest"] if row else None
 
@@ -120,15 +131,23 @@ class LastSyncs:
 
         await self._write(write)
 
-    async def mark_statuses_checked(self, checked_at: str) -> None:
-        """Note that every mapped connection was looked for just now, found or not."""
+    async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
+        """Note that the mapped connections of these workspaces were looked for just now, found or not."""
 
         async def write(connection: Transaction) -> None:
             await connection.execute_fetchall(
-                "UPDATE connections SET status_checked_at = :at WHERE airbyte_id IS NOT NULL", {"at": checked_at}
+                f"""
+                UPDATE connections SET status_checked_at = :at
+                WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
+                """,  # noqa: S608 - ours
+                {"at": checked_at, "workspaces": json.dumps(list(workspaces))},
             )
 
         await self._write(write)
+
+    def _listed(self, name: str) -> str:
+        """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
+        return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
     async def _write(self, unit: Unit[None]) -> None:
         await self._database.write(unit, housekeeping=True, committed=self._forget_connections)

@@ -84,14 +84,14 @@ async def test_mapped_connections_wait_for_their_first_question_oldest_first(sto
     for connection_id, airbyte_id in [("conn_z", ONE), ("conn_pending", None), ("conn_a", TWO), ("conn_m", THREE)]:
         await store.connections.add(a_connection(acme, connection_id, airbyte_id))
 
-    async def waiting(limit: int) -> list[str]:
-        return [row.id for row in await store.last_syncs.waiting_for_backfill(limit)]
+    async def waiting() -> list[str]:
+        return [row.id for row in await store.last_syncs.waiting_for_backfill()]
 
-    assert await waiting(2) == ["conn_z", "conn_a"]
+    assert await waiting() == ["conn_z", "conn_a", "conn_m"]
     await store.last_syncs.record([], backfilled=[ONE], backfilled_at=NOW)
-    assert await waiting(10) == ["conn_a", "conn_m"]
-    await store.last_syncs.require_backfill()
-    assert await waiting(10) == ["conn_z", "conn_a", "conn_m"]
+    assert await waiting() == ["conn_a", "conn_m"]
+    await store.last_syncs.require_backfill(airbyte_ids=[ONE, TWO, THREE])
+    assert await waiting() == ["conn_z", "conn_a", "conn_m"]
 
 
 async def test_workspaces_in_use_are_named_once(store: Store, acme: Client) -> None:
@@ -126,7 +126,7 @@ async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(stor
     await store.connections.add(unasked)
     assert await store.last_syncs.oldest_status_check() == ""
 
-    await store.last_syncs.mark_statuses_checked(LATER)
+    await store.last_syncs.mark_statuses_checked(LATER, ["work"])
     assert await store.last_syncs.oldest_status_check() == LATER
     assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
 
