@@ -8,8 +8,8 @@ from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import format_time, parse_time
 
-OVERLAP = timedelta(seconds=10)
-"""Asked for again each time: Airbyte's clock is known to a second, and a row appears at commit, after `updatedAt`."""
+OVERLAP = timedelta(minutes=2)
+"""Asked for again each time: a row appears at commit, after `updatedAt`, and clocks of Airbyte's parts differ."""
 MAX_PAGES = 20
 """More changes than this many pages hold: ask for each connection of these workspaces again instead."""
 

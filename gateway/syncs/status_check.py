@@ -1,11 +1,12 @@
-"""Read the status of every mapped connection from Airbyte, in the background and at most once an hour."""
+"""Read every mapped connection's status and workspace from Airbyte, in the background and at most once an hour."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import structlog
 
 from gateway.airbyte import Airbyte
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.timings import LastSyncTimings
@@ -13,6 +14,8 @@ from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time
 
 STATUSES = "statuses"
+MOST_UNLISTED = 20
+"""Connections of one check that are asked for by themselves."""
 
 log = structlog.get_logger()
 
@@ -65,10 +68,26 @@ class StatusCheck:
         now = format_time(self._clock.now())
         workspaces = await self._last_syncs.workspaces_in_use()
         reading = await self._lists.read(workspaces, lambda some: self._read(some, now))
+        await self._ask_unlisted(now, reading.read)
         await self._last_syncs.mark_statuses_checked(now, reading.read)
         return reading.failure
 
+    async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:
+        """Ask for connections in no list: they may have moved to another workspace. Raises StorageUnavailable."""
+        for airbyte_id in await self._last_syncs.statuses_older_than(now, workspaces, limit=MOST_UNLISTED):
+            try:
+                record = await self._airbyte.connection(airbyte_id)
+            except UpstreamError as error:
+                log.warning("connection_not_listed", airbyte_id=airbyte_id, detail=error.detail)
+                continue
+            await self._last_syncs.record_statuses(
+                [(airbyte_id, record.status)], checked_at=now, workspace_id=record.workspace_id
+            )
+
     async def _read(self, workspaces: list[str], now: str) -> None:
         async for page in self._airbyte.connection_pages(workspaces):
-            statuses = [(record.connection_id, record.status) for record in page.rows]
-            await self._last_syncs.record_statuses(statuses, checked_at=now)
+            for workspace_id in {record.workspace_id for record in page.rows}:
+                statuses = [
+                    (record.connection_id, record.status) for record in page.rows if record.workspace_id == workspace_id
+                ]
+                await self._last_syncs.record_statuses(statuses, checked_at=now, workspace_id=workspace_id)

@@ -57,7 +57,7 @@ def build_syncs(
     """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
     recorder = LastSyncRecorder(store, clock)
     lists = WorkspaceLists(clock, timings.last_sync.backoff)
-    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync.backoff)
+    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync)
     refusals = Refusals(store, airbyte, clock)
     reconciler = Reconciler(airbyte, refusals)
     outcomes = TriggerOutcomes(store, clock, timings.trigger)

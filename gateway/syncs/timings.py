@@ -49,6 +49,8 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     """Between two looks at another gateway's refresh: readers wait for it."""
     checkpoint: float = 60.0
     """How far reading goes on before it is noted: asking for a minute twice costs less than a write each time."""
+    recheck_age: float = 60.0
+    """Each refresh asks for one connection by itself, but for none that was asked for so lately."""
     status_age: float = 3600.0
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
     status_retry: float = 600.0

@@ -1,6 +1,7 @@
 """How fresh the last-sync figures are and what they cost."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gateway.models import Connection
 from gateway.provisioning.provisioning import NewKey
 from gateway.sandbox import Answer
+from gateway.store import LastSync
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
@@ -102,9 +104,10 @@ async def test_the_question_names_every_workspace_in_use_and_no_more_than_what_c
 
     await world.http.get("/api/v1/connections", headers=bearer(key))
 
-    (request,) = world.sandbox.requests
+    request, again = world.sandbox.requests
+    assert again.query.startswith(f"connectionId={theirs}&")
     assert request.query == (
-        f"workspaceIds={workspace}&jobType=sync&updatedAtStart=2026-04-01T02:59:50Z"
+        f"workspaceIds={workspace}&jobType=sync&updatedAtStart=2026-04-01T02:58:00Z"
         "&orderBy=updatedAt%7CDESC&limit=100&offset=0"
     )
 
@@ -405,3 +408,58 @@ async def test_statuses_that_could_not_be_read_do_not_count_as_checked(world: Wo
     after = {row.airbyte_id: row.status_checked_at for row in await world.services.store.connections.all()}
     assert after[theirs] == before[theirs]
     assert after[others] != before[others]
+
+
+async def test_each_connection_is_asked_for_again_by_itself_one_a_refresh(world: World) -> None:
+    """What changes do not tell is found out: jobs of a restored Airbyte, rows stamped in the past."""
+    acme, globex, theirs, others = await two_clients(world)
+    for each in (theirs, others):
+        world.sandbox.world.add_job(each, status="failed", created_at=world.clock.now().timestamp() - 7200)
+    world.clock.advance(7200)
+    seen = []
+    for _ in range(2):
+        world.sandbox.requests.clear()
+        rows = [await world.http.get("/api/v1/connections", headers=bearer(key)) for key in (acme, globex)]
+        seen.append(sorted(str(row.json()["data"][0]["last_sync_status"]) for row in rows))
+        assert sum("connectionId" in request.query for request in world.sandbox.requests) == 1
+        world.clock.advance(60)
+
+    assert seen == [["None", "failed"], ["failed", "failed"]]
+
+
+async def test_a_last_sync_that_airbyte_no_longer_has_is_replaced_by_its_newest(world: World) -> None:
+    acme, _, theirs, _ = await two_clients(world)
+    store = world.services.store
+    await store.last_syncs.record([LastSync(theirs, 900, "2026-04-01T03:00:00.000Z", "succeeded")])
+    world.sandbox.world.add_job(theirs, status="failed", created_at=world.clock.now().timestamp() - 86_400)
+    world.clock.advance(7200)
+    for _ in range(2):
+        answer = await world.http.get("/api/v1/connections", headers=bearer(acme))
+        world.clock.advance(60)
+
+    assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_connection_that_moved_to_another_workspace_is_followed(world: World) -> None:
+    acme, _, theirs, _ = await two_clients(world)
+    elsewhere = world.sandbox.world.add_workspace("Elsewhere").workspace_id
+    known = world.sandbox.world.connections[theirs]
+    world.sandbox.world.connections[theirs] = dataclasses.replace(known, workspace_id=elsewhere)
+    world.clock.advance(7200)
+    tasks = asyncio.all_tasks()
+
+    await warned(world, acme)
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not asyncio.all_tasks() <= tasks:
+            await asyncio.sleep(0)
+
+    assert elsewhere in await world.services.store.last_syncs.workspaces_in_use()
+
+
+async def test_a_failure_of_any_kind_is_called_stale(world: World) -> None:
+    acme, globex, _, _ = await two_clients(world)
+    assert await warned(world, acme, globex) == [False, False]
+    await world.services.store.last_syncs.record([], read_upto="no time at all")
+    world.clock.advance(60)
+
+    assert await warned(world, acme, globex) == [True, True]
