@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.models import Connection
-from gateway.provisioning.provisioning import NewKey
+from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.store import LastSync
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
@@ -293,7 +293,7 @@ async def two_clients(world: World) -> tuple[NewKey, NewKey, str, str]:
     for slug in ("acme", "globex"):
         keys.append(await world.client_with_key(slug))
         theirs = world.sandbox.world.add_connection(world.sandbox.world.add_workspace(slug).workspace_id).connection_id
-        await world.provisioning.add_connection(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
+        await world.services.connections.add(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
         ids.append(theirs)
     world.clock.advance(60)
     return keys[0], keys[1], ids[0], ids[1]

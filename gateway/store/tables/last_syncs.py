@@ -138,10 +138,7 @@ class LastSyncs:
         backfilled: Iterable[str] = (),
         backfilled_at: str | None = None,
     ) -> None:
-        """Keep each sync that is newer than the known one, or tells more of the same; mark `backfilled` connections.
-
-        A job that has ended does not go on: an older answer that is written late changes nothing.
-        """
+        """Keep each sync that is newer than the known one, or the same and not ended yet; mark the `backfilled`."""
         updates = [
             {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
         ]
