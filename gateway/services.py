@@ -140,7 +140,8 @@ def build_services(
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
-    syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=sync_timings)
+    timings = sync_timings or SyncTimings()
+    syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=timings)
     return Services(
         settings=settings,
         clock=clock,
@@ -179,6 +180,7 @@ def _connect(
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
+        count_odd=metrics.count_odd_rows,
         transport=transport,
         deadlines=deadlines or Deadlines(),
     )

@@ -1,9 +1,10 @@
 """Talk to Airbyte: its resources as our records, its failures as `UpstreamError`."""
 
-from gateway.airbyte.airbyte import MAX_JOBS, Airbyte
+from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead, Kind
 from gateway.airbyte.connect import connect_airbyte
 from gateway.airbyte.mapping import triggered_job_from
+from gateway.airbyte.paths import MAX_JOBS
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 

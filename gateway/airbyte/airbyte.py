@@ -12,46 +12,31 @@ from typing import TypeVar
 
 import msgspec
 
+from gateway.airbyte import paths
 from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.mapping import checked_connection, job_from, word
-from gateway.airbyte.schema import (
-    ConnectionPage,
-    ConnectionRecord,
-    JobPage,
-    JobRecord,
-    SourcePage,
-    SourceRecord,
-    WorkspacePage,
-    WorkspaceRecord,
-)
+from gateway.airbyte.mapping import checked_connection, checked_workspace, job_from, word
+from gateway.airbyte.rows import Page, page_of, walk
+from gateway.airbyte.schema import ConnectionRecord, JobRecord, RawPage, SourceRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job
 from gateway.settings.secret import Secret
 from gateway.times import Clock
-from gateway.validation import is_uuid
 
-MAX_JOBS = 100
-"""Airbyte's largest page."""
-CONNECTION_PAGE = 20
-"""Small: each connection carries its whole catalog, so that a hundred can be many megabytes."""
-SOURCE_PAGE = 50
-"""Each source carries its whole configuration, which is smaller."""
 LARGEST_SKEW = timedelta(days=1)
 MOST_PASSES = 30
 """So many passes show each of 1,000 rows, even when pages come in random order."""
 
 Record = TypeVar("Record")
+Row = TypeVar("Row")
 
 _JOB = msgspec.json.Decoder(JobRecord)
-_JOBS = msgspec.json.Decoder(JobPage)
 _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
-_CONNECTIONS = msgspec.json.Decoder(ConnectionPage)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
-_SOURCES = msgspec.json.Decoder(SourcePage)
-_WORKSPACES = msgspec.json.Decoder(WorkspacePage)
+_WORKSPACE = msgspec.json.Decoder(WorkspaceRecord)
+_PAGE = msgspec.json.Decoder(RawPage)
 
 
 class Airbyte:
@@ -62,13 +47,14 @@ class Airbyte:
         executor: CallExecutor,
         authorization: Authorization,
         clock: Clock,
-        count_mismatch: Callable[[int], None],
         deadlines: Deadlines,
         *,
+        count_mismatch: Callable[[int], None],
+        count_odd: Callable[[int], None],
         credential: Credential,
         is_remote: bool,
     ) -> None:
-        """`count_mismatch` is told how many rows of another connection were dropped from an answer."""
+        """Tell `count_mismatch` of dropped rows of another connection, and `count_odd` of those with an odd form."""
         self.is_remote = is_remote
         """Whether there is a network on the way, with a host that has a name and a port."""
         self._executor = executor
@@ -76,6 +62,7 @@ class Airbyte:
         self._authorization = authorization
         self._clock = clock
         self._count_mismatch = count_mismatch
+        self._count_odd = count_odd
         self._deadlines = deadlines
 
     def now(self) -> datetime:
@@ -119,11 +106,16 @@ class Airbyte:
         limit: int,
         offset: int = 0,
         status: str | None = None,
+        drop_odd: bool = True,
     ) -> list[Job]:
-        """Return syncs of one connection, newest first; Airbyte's own default is oldest first. Raises UpstreamError."""
-        path = _newest_syncs(airbyte_id, limit=limit, offset=offset)
+        """Return syncs of one connection, newest first; Airbyte's own default is oldest first.
+
+        Raises UpstreamError; without `drop_odd` UpstreamInvalid if a job has an odd form.
+        """
+        path = paths.newest_syncs(airbyte_id, limit=limit, offset=offset)
         path += f"&status={word(status)}" if status else ""
-        return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
+        page = await self._page(_JOB, job_from, path, caller=caller)
+        return self._jobs_of(airbyte_id, page if drop_odd else _without_odd(page)).rows
 
     def trigger_permit(self, caller: str) -> AbstractAsyncContextManager[None]:
         """Return what holds, while it is entered, the one permit for all calls of a trigger.
@@ -133,50 +125,44 @@ class Airbyte:
         return self._executor.permit("trigger", caller)
 
     async def newest_syncs(self, airbyte_id: str, *, caller: str, limit: int) -> list[Job]:
-        """Return syncs of one connection, newest first, under a trigger's permit. Raises UpstreamError."""
+        """Return syncs of one connection, newest first, under a trigger's permit.
+
+        Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that is looked for.
+        """
         call = Call(
-            _JOBS,
-            _newest_syncs(airbyte_id, limit=limit, offset=0).encode("ascii"),
+            _PAGE,
+            paths.newest_syncs(airbyte_id, limit=limit, offset=0).encode("ascii"),
             caller,
             has_permit=True,
             deadline_seconds=self._deadlines.reconcile,
         )
-        return self._jobs_of(airbyte_id, await self._executor.send(call, self._authorization))
+        raw = await self._executor.send(call, self._authorization)
+        return self._jobs_of(airbyte_id, _without_odd(page_of(raw, _JOB, job_from, self._count_odd))).rows
 
-    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> list[Job]:
+    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> Page[Job]:
         """Return a page of a connection's sync jobs created at or after `since`, oldest first. Raises UpstreamError.
 
         A job that is created meanwhile comes last, so it shifts no offset.
         """
-        path = (
-            f"/jobs?connectionId={_uuid(airbyte_id)}&jobType=sync&createdAtStart={_moment(since)}"
-            f"&orderBy=createdAt%7CASC&limit={MAX_JOBS}&offset={offset:d}"
-        )
-        return self._jobs_of(airbyte_id, await self._read(_JOBS, path, caller=caller))
+        path = paths.syncs_created_since(airbyte_id, since, offset=offset)
+        return self._jobs_of(airbyte_id, await self._page(_JOB, job_from, path, caller=caller))
 
-    async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> list[Job]:
+    async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> Page[Job]:
         """Return a page of workspaces' sync jobs that changed at or after `since`, newest change first.
 
         An empty list of workspaces would widen the answer to all that the credential sees: ValueError.
         Raises UpstreamError.
         """
-        if not workspace_ids:
-            raise ValueError("no workspaces")
-        path = (
-            f"/jobs?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}&jobType=sync"
-            f"&updatedAtStart={_moment(since)}&orderBy=updatedAt%7CDESC&limit={MAX_JOBS}&offset={offset:d}"
-        )
-        page = await self._read(_JOBS, path)
-        return [job_from(record) for record in page.data]
+        return await self._page(_JOB, job_from, paths.syncs_updated_since(workspace_ids, since, offset=offset))
 
-    def _jobs_of(self, airbyte_id: str, page: JobPage) -> list[Job]:
-        """Return the jobs that are the connection's; Airbyte was asked for no others."""
-        jobs = [job_from(record) for record in page.data if record.connection_id == airbyte_id]
-        if len(jobs) != len(page.data):
-            self._count_mismatch(len(page.data) - len(jobs))
+    def _jobs_of(self, airbyte_id: str, page: Page[Job]) -> Page[Job]:
+        """Return the page with the connection's own jobs; Airbyte was asked for no others."""
+        jobs = [job for job in page.rows if job.connection_id == airbyte_id]
+        if len(jobs) != len(page.rows):
+            self._count_mismatch(len(page.rows) - len(jobs))
             if not jobs:
                 raise UpstreamInvalid(detail="the whole page is about other connections")
-        return jobs
+        return msgspec.structs.replace(page, rows=jobs)
 
     async def create_job(self, airbyte_id: str, *, caller: str, within_seconds: float) -> Job:
         """Trigger a sync, under a trigger's permit. Raises UpstreamError; UpstreamInvalid if it is another's job.
@@ -187,7 +173,7 @@ class Airbyte:
             _JOB,
             b"/jobs",
             caller,
-            body=msgspec.json.encode({"connectionId": _uuid(airbyte_id), "jobType": "sync"}),
+            body=msgspec.json.encode({"connectionId": paths.checked_uuid(airbyte_id), "jobType": "sync"}),
             kind="trigger",
             has_permit=True,
             deadline_seconds=min(self._deadlines.trigger, within_seconds),
@@ -201,11 +187,13 @@ class Airbyte:
 
     async def connection(self, airbyte_id: str, *, caller: str = OWN_CALLS) -> ConnectionRecord:
         """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""
-        return self._connection_of(airbyte_id, await self._read(_CONNECTION, _connection(airbyte_id), caller=caller))
+        return self._connection_of(
+            airbyte_id, await self._read(_CONNECTION, paths.connection(airbyte_id), caller=caller)
+        )
 
     async def connection_of_trigger(self, airbyte_id: str, *, caller: str) -> ConnectionRecord:
         """Return one connection, under a trigger's permit. Raises UpstreamError as `connection`."""
-        path = _connection(airbyte_id).encode("ascii")
+        path = paths.connection(airbyte_id).encode("ascii")
         call = Call(_CONNECTION, path, caller, has_permit=True, deadline_seconds=self._deadlines.read)
         return self._connection_of(airbyte_id, await self._executor.send(call, self._authorization))
 
@@ -217,16 +205,17 @@ class Airbyte:
 
     async def connections(
         self, workspace_ids: Sequence[str], *, offset: int, include_deleted: bool = False
-    ) -> list[ConnectionRecord]:
+    ) -> Page[ConnectionRecord]:
         """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
-        if not workspace_ids:
-            raise ValueError("no workspaces")
-        path = (
-            f"/connections?workspaceIds={','.join(_uuid(workspace_id) for workspace_id in workspace_ids)}"
-            f"&includeDeleted={'true' if include_deleted else 'false'}&limit={CONNECTION_PAGE}&offset={offset:d}"
+        path = paths.connections(workspace_ids, offset=offset, include_deleted=include_deleted)
+        return await self._page(_CONNECTION, checked_connection, path)
+
+    def connection_pages(self, workspace_ids: Sequence[str]) -> AsyncIterator[Page[ConnectionRecord]]:
+        """Yield the pages of one pass over the connections of workspaces, deleted ones too. Raises UpstreamError."""
+        return walk(
+            lambda offset: self.connections(workspace_ids, offset=offset, include_deleted=True),
+            lambda record: record.connection_id,
         )
-        page = await self._read(_CONNECTIONS, path)
-        return [checked_connection(record) for record in page.data]
 
     async def all_connections(self, workspace_id: str) -> AsyncIterator[ConnectionRecord]:
         """Yield each connection of a workspace once. Raises UpstreamError; UpstreamInvalid if pages keep hiding rows.
@@ -237,9 +226,11 @@ class Airbyte:
         seen: set[str] = set()
         for _ in range(MOST_PASSES):
             walked = 0
-            while page := await self.connections([workspace_id], offset=walked):
-                walked += len(page)
-                for record in page:
+            async for page in walk(
+                lambda offset: self.connections([workspace_id], offset=offset), lambda record: record.connection_id
+            ):
+                walked += len(page.rows)
+                for record in page.rows:
                     if record.connection_id not in seen:
                         seen.add(record.connection_id)
                         yield record
@@ -249,16 +240,35 @@ class Airbyte:
 
     async def source_type(self, source_id: str) -> str:
         """Return `shopify`, `postgres`, …; empty for a custom connector. Its configuration is never parsed."""
-        return (await self._read(_SOURCE, f"/sources/{_uuid(source_id)}")).source_type
+        return (await self._read(_SOURCE, paths.source(source_id))).source_type
 
-    async def sources(self, workspace_id: str, *, offset: int) -> list[SourceRecord]:
-        """Return a page in no order at all, as `connections` does."""
-        path = f"/sources?workspaceIds={_uuid(workspace_id)}&limit={SOURCE_PAGE}&offset={offset:d}"
-        return (await self._read(_SOURCES, path)).data
+    async def sources(self, workspace_id: str, *, offset: int) -> Page[SourceRecord]:
+        """Return a page in no order at all, as `connections` does. Raises UpstreamError."""
+        return await self._page(_SOURCE, _as_it_is, paths.sources(workspace_id, offset=offset))
 
-    async def workspaces(self, *, offset: int) -> list[WorkspaceRecord]:
+    def source_pages(self, workspace_id: str) -> AsyncIterator[Page[SourceRecord]]:
+        """Yield the pages of one pass over a workspace's sources. Raises UpstreamError."""
+        return walk(lambda offset: self.sources(workspace_id, offset=offset), lambda source: source.source_id)
+
+    async def workspaces(self, *, offset: int) -> Page[WorkspaceRecord]:
         """Return a page of the workspaces that the credential sees. Raises UpstreamError."""
-        return (await self._read(_WORKSPACES, f"/workspaces?limit={MAX_JOBS}&offset={offset:d}")).data
+        return await self._page(_WORKSPACE, checked_workspace, paths.workspaces(offset=offset))
+
+    def workspace_pages(self) -> AsyncIterator[Page[WorkspaceRecord]]:
+        """Yield all pages of the workspaces that the credential sees. Raises UpstreamError."""
+        return walk(lambda offset: self.workspaces(offset=offset), lambda workspace: workspace.workspace_id)
+
+    async def _page(
+        self,
+        decoder: msgspec.json.Decoder[Record],
+        convert: Callable[[Record], Row],
+        path: str,
+        *,
+        caller: str = OWN_CALLS,
+        deadline_seconds: float | None = None,
+    ) -> Page[Row]:
+        raw = await self._read(_PAGE, path, caller=caller, deadline_seconds=deadline_seconds)
+        return page_of(raw, decoder, convert, self._count_odd)
 
     async def _read(
         self,
@@ -279,20 +289,12 @@ class Airbyte:
         await self._executor.client.close()
 
 
-def _newest_syncs(airbyte_id: str, *, limit: int, offset: int) -> str:
-    page = f"limit={limit:d}&offset={offset:d}"
-    return f"/jobs?connectionId={_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&{page}&jobType=sync"
+def _without_odd(page: Page[Row]) -> Page[Row]:
+    """Return the page. Raises UpstreamInvalid if one of its rows could not be read."""
+    if len(page.rows) < page.sent:
+        raise UpstreamInvalid(detail="a job of the connection has an unexpected form")
+    return page
 
 
-def _connection(airbyte_id: str) -> str:
-    return f"/connections/{_uuid(airbyte_id)}"
-
-
-def _uuid(text: str) -> str:
-    if not is_uuid(text):
-        raise ValueError("not a canonical UUID")
-    return text
-
-
-def _moment(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _as_it_is(record: Record) -> Record:
+    return record

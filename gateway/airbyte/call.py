@@ -75,7 +75,8 @@ def decode(answer: Answer, call: Call[Value]) -> Value:
         raise UpstreamInvalid(detail=f"{kind} instead of JSON: is airbyte.base_url right?")
     try:
         return call.decoder.decode(answer.body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    # UnicodeDecodeError: text that is not UTF-8 raises outside msgspec's own error tree.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         invalid = UpstreamInvalid(detail=f"{type(error).__name__}: {str(error)[:120]}")
         raise Fault(invalid, transient=not answer.delimited) from None
 
@@ -83,7 +84,7 @@ def decode(answer: Answer, call: Call[Value]) -> Value:
 def _problem_title(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Problem).title or ""
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 

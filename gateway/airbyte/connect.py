@@ -27,6 +27,7 @@ def connect_airbyte(
     clock: Clock,
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
+    count_odd: Callable[[int], None],
     transport: Transport | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
@@ -47,8 +48,9 @@ def connect_airbyte(
         executor,
         _authorization(auth, credential, executor, clock, deadlines),
         clock,
-        count_mismatch,
         deadlines,
+        count_mismatch=count_mismatch,
+        count_odd=count_odd,
         credential=credential,
         is_remote=transport is None,
     )

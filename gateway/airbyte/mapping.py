@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from gateway.airbyte.schema import ConnectionRecord, JobRecord
+from gateway.airbyte.schema import ConnectionRecord, JobRecord, WorkspaceRecord
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job, TriggeredJob
 from gateway.times import normalise_time
@@ -37,6 +37,13 @@ def checked_connection(record: ConnectionRecord) -> ConnectionRecord:
     ids = (record.connection_id, record.source_id, record.workspace_id)
     if WORD.fullmatch(record.status) is None or not all(map(is_uuid, ids)):
         raise UpstreamInvalid(detail="a field of a connection has an unexpected form")
+    return record
+
+
+def checked_workspace(record: WorkspaceRecord) -> WorkspaceRecord:
+    """Return the record. Raises UpstreamInvalid if its id is no UUID."""
+    if not is_uuid(record.workspace_id):
+        raise UpstreamInvalid(detail="the id of a workspace has an unexpected form")
     return record
 
 

@@ -14,6 +14,18 @@ class AirbyteRecord(msgspec.Struct, frozen=True, rename="camel"):
     """An object of the public API, its keys in camel case."""
 
 
+class RawPage(msgspec.Struct, frozen=True):
+    """A page of any list. Its rows are parsed one by one, so that an odd one does not cost the others."""
+
+    data: list[msgspec.Raw]
+
+
+class OddJob(AirbyteRecord, frozen=True):
+    """All that is needed of a job that cannot be read as one."""
+
+    connection_id: str
+
+
 class JobRecord(AirbyteRecord, frozen=True):
     """`startTime` is when the job was created, not when work began."""
 
@@ -28,20 +40,12 @@ class JobRecord(AirbyteRecord, frozen=True):
     rows_synced: Int64 | None = None
 
 
-class JobPage(AirbyteRecord, frozen=True):
-    data: list[JobRecord]
-
-
 class ConnectionRecord(AirbyteRecord, frozen=True):
     connection_id: str
     name: str
     source_id: str
     workspace_id: str
     status: str
-
-
-class ConnectionPage(AirbyteRecord, frozen=True):
-    data: list[ConnectionRecord]
 
 
 class SourceRecord(AirbyteRecord, frozen=True):
@@ -51,17 +55,9 @@ class SourceRecord(AirbyteRecord, frozen=True):
     source_type: str
 
 
-class SourcePage(AirbyteRecord, frozen=True):
-    data: list[SourceRecord]
-
-
 class WorkspaceRecord(AirbyteRecord, frozen=True):
     workspace_id: str
     name: str
-
-
-class WorkspacePage(AirbyteRecord, frozen=True):
-    data: list[WorkspaceRecord]
 
 
 class TokenRecord(msgspec.Struct, frozen=True):

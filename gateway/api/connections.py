@@ -25,8 +25,9 @@ class ConnectionView(msgspec.Struct, frozen=True):
 async def list_connections(request: Request) -> JSONAnswer:
     """Answer with all of the client's connections, oldest first."""
     services = services_of(request)
-    headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh())
-    connections = await services.store.connections.of_client(principal_of(request).client.id)
+    client = principal_of(request).client
+    headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh(client.id))
+    connections = await services.store.connections.of_client(client.id)
     return JSONAnswer({"data": [_view(connection) for connection in connections.rows]}, headers=headers)
 
 

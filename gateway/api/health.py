@@ -58,6 +58,11 @@ async def show_metrics(request: Request) -> Response:
     lag_seconds = services.loop_lag.take_longest_seconds()
     metrics.gauge("loop_lag_seconds", "Longest stand-still of the event loop since the last reading.", lag_seconds)
     metrics.gauge("upstream_in_flight", "Calls to Airbyte under way.", services.airbyte.in_flight)
+    metrics.gauge(
+        "last_sync_round_seconds",
+        "Age of the oldest check of a connection's last sync by itself: how long a round of all takes.",
+        await services.syncs.backfill.round_seconds(),
+    )
     metrics.show_background_tasks([(task.name, task.failures, task.is_failing) for task in services.background.tasks])
     for name, text, value in services.cluster.gauges():
         metrics.gauge(name, text, value)

@@ -91,7 +91,7 @@ async def trigger_sync(request: Request) -> Response:
 async def _connection(request: Request) -> Connection:
     """Return the connection, refreshed if Airbyte answers. Raises ConnectionNotFound, also for another client's."""
     await _owned(request)
-    await services_of(request).syncs.last_sync.ensure_fresh()
+    await services_of(request).syncs.last_sync.ensure_fresh(client_of(request).id)
     return await _owned(request)
 
 

@@ -49,7 +49,7 @@ class Summary(msgspec.Struct, frozen=True):
 async def show_overview(request: Request) -> Response:
     """Show the client's connections, searched and paged."""
     services, client = services_of(request), client_of(request)
-    is_fresh = await services.syncs.last_sync.ensure_fresh()
+    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
     connections = await services.store.connections.of_client(client.id)
     show = request.query_params.get("show", "")
     chosen = [row for row in connections.rows if show != ATTENTION or needs_attention(row)]

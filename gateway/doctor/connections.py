@@ -1,10 +1,10 @@
 """Check what clients' connections lead to: vanished ones, ones without mapping, and Airbyte's that no client has."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Mapping, Sequence
 
-from gateway.airbyte import MAX_JOBS, WorkspaceRecord
+from gateway.airbyte import WorkspaceRecord
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.errors import UpstreamError, UpstreamRefused
+from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.models import Connection
 from gateway.services import Services
 from gateway.times import format_time
@@ -15,11 +15,18 @@ MOST_NAMED = 5
 async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
     """Look for every mapped connection in Airbyte, twenty a call, and store the statuses that it tells."""
     mapped = {row.airbyte_id: row for row in await services.store.connections.all() if row.airbyte_id is not None}
-    left = dict(mapped)
+    left, number_lost = dict(mapped), 0
     unclaimed: list[Finding] = []
-    for workspace in await _workspaces(services):
-        connections = services.airbyte.all_connections(workspace.workspace_id)
-        told = {record.connection_id: record.status async for record in connections}
+    workspaces = await _workspaces(services)
+    for workspace in workspaces:
+        try:
+            connections = services.airbyte.all_connections(workspace.workspace_id)
+            told = {record.connection_id: record.status async for record in connections}
+        except UpstreamInvalid as error:
+            lost = [left.pop(key) for key, row in list(left.items()) if row.workspace_id == workspace.workspace_id]
+            number_lost += len(lost)
+            yield _refused(workspace.name, error.detail, lost)
+            continue
         ours = {airbyte_id: told[airbyte_id] for airbyte_id in mapped if airbyte_id in told}
         await _store_statuses(services, ours, workspace.workspace_id)
         for airbyte_id, status in ours.items():
@@ -27,11 +34,14 @@ async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
                 yield finding
         number = len(told) - len(ours)
         unclaimed += [_unclaimed(workspace, number)] if number else []
+    for finding in _unseen(left.values(), {workspace.workspace_id for workspace in workspaces}):
+        yield finding
     for airbyte_id, row in left.items():
         async for finding in _missing(services, airbyte_id, row):
             yield finding
-    yield passed("connections", f"{len(mapped)} mapped connections looked for in Airbyte")
-    for finding in unclaimed:
+    if number_lost < len(mapped) or not mapped:
+        yield passed("connections", f"{len(mapped) - number_lost} mapped connections looked for in Airbyte")
+    for finding in [*_odd_rows(services.metrics.odd_rows), *unclaimed]:
         yield finding
 
 
@@ -44,6 +54,45 @@ async def check_unmapped(services: Services) -> AsyncGenerator[Finding, None]:
             f"{len(unmapped)} without mapping, which no client can sync: {_named(unmapped)}",
             f"gateway connection map {unmapped[0]} --airbyte-id UUID",
         )
+
+
+async def check_round(services: Services) -> AsyncGenerator[Finding, None]:
+    """Tell how long it takes until each connection's last sync was asked for by itself."""
+    seconds = await services.syncs.backfill.round_seconds()
+    yield passed("last syncs", f"each was asked for by itself within the last {round(seconds)} s")
+
+
+def _unseen(rows: Iterable[Connection], seen: Container[str]) -> Iterator[Finding]:
+    """Tell of workspaces in use that Airbyte does not list: deleted ones, or ones that the credential may not read."""
+    by_workspace: dict[str, list[Connection]] = {}
+    for row in rows:
+        if row.workspace_id is not None and row.workspace_id not in seen:
+            by_workspace.setdefault(row.workspace_id, []).append(row)
+    for workspace_id, lost in by_workspace.items():
+        yield _refused(workspace_id, "Airbyte does not list it", lost)
+
+
+def _refused(name: str, reason: str, rows: Sequence[Connection]) -> Finding:
+    """Tell of a workspace that cannot be read, and of clients' connections in it."""
+    named = f": {_named([row.id for row in rows])}" if rows else ""
+    return failure(
+        "connections",
+        f"workspace {name} cannot be read ({reason}); {len(rows)} mapped connections are in it{named}",
+        "Let the gateway's credential read it, or remove these connections.",
+    )
+
+
+def _odd_rows(number: int) -> Sequence[Finding]:
+    """Warn of rows that this process dropped."""
+    if not number:
+        return ()
+    return (
+        warning(
+            "airbyte rows",
+            f"{number} rows of Airbyte's lists have an unexpected form and are left out",
+            "Compare Airbyte's version with those that the gateway supports.",
+        ),
+    )
 
 
 def _unclaimed(workspace: WorkspaceRecord, number: int) -> Finding:
@@ -62,12 +111,8 @@ def _named(names: Sequence[str]) -> str:
 
 async def _workspaces(services: Services) -> list[WorkspaceRecord]:
     found: dict[str, WorkspaceRecord] = {}
-    walked = 0
-    while page := await services.airbyte.workspaces(offset=walked):
-        walked += len(page)
-        found |= {record.workspace_id: record for record in page}
-        if len(page) < MAX_JOBS:
-            break
+    async for page in services.airbyte.workspace_pages():
+        found |= {record.workspace_id: record for record in page.rows}
     return list(found.values())
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gateway.doctor.connections import check_mapped, check_unmapped
+from gateway.doctor.connections import check_mapped, check_round, check_unmapped
 from gateway.doctor.finding import Finding, failure, warning
 from gateway.doctor.installation import check_database, check_disk, check_files, check_proxies, check_settings
 from gateway.doctor.serving import check_served, check_serving
@@ -61,6 +61,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
         yield Check("database", check_database, timings.machine_check)
         yield Check("disk", check_disk, timings.machine_check)
         yield Check("connections", check_unmapped, timings.stored_check)
+        yield Check("last syncs", check_round, timings.stored_check)
     yield Check("proxies", check_proxies, timings.machine_check)
     yield Check("rate limit", partial(check_shared_limit, timings), timings.limit_check)
     yield Check("gateway", partial(check_served if is_serving else check_serving, timings), timings.serving_check)

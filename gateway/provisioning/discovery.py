@@ -20,7 +20,6 @@ from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.refusals import NOT_FOUND
 from gateway.times import Clock, format_time
-from gateway.validation import is_uuid
 
 MOST_LISTINGS = 32
 """Lists kept, of workspaces that were looked at last."""
@@ -123,13 +122,9 @@ class Discovery:
     async def _read_workspaces(self, listing: Listing[UpstreamWorkspace]) -> Sequence[UpstreamWorkspace]:
         found: dict[str, UpstreamWorkspace] = {}
         listing.read_so_far = 0
-        while page := await self._airbyte.workspaces(offset=listing.read_so_far):
-            listing.read_so_far += len(page)
-            found |= {
-                record.workspace_id: UpstreamWorkspace(record.workspace_id, record.name)
-                for record in page
-                if is_uuid(record.workspace_id)
-            }
+        async for page in self._airbyte.workspace_pages():
+            listing.read_so_far += page.sent
+            found |= {record.workspace_id: UpstreamWorkspace(record.workspace_id, record.name) for record in page.rows}
         return sorted(found.values(), key=lambda workspace: (workspace.name.casefold(), workspace.id))
 
     async def _read_connections(
@@ -151,11 +146,9 @@ class Discovery:
     async def _connector_types(self, workspace_id: str) -> dict[str, str]:
         """Return `{source id: connector type}`. What Airbyte does not say now, the operator fills in."""
         types: dict[str, str] = {}
-        offset = 0
         try:
-            while page := await self._airbyte.sources(workspace_id, offset=offset):
-                offset += len(page)
-                types |= {source.source_id: connector_type_from(source.source_type) for source in page}
+            async for page in self._airbyte.source_pages(workspace_id):
+                types |= {source.source_id: connector_type_from(source.source_type) for source in page.rows}
         except UpstreamError:
             return types
         return types

@@ -1,15 +1,24 @@
-"""Ask Airbyte for the newest sync of single connections: newly mapped ones, and all after too many changes."""
+"""Ask Airbyte for the newest sync of single connections: newly mapped ones, and those that reading changes missed."""
+
+from datetime import timedelta
+from itertools import chain, islice
 
 import structlog
 
 from gateway.airbyte import Airbyte
-from gateway.errors import UpstreamRefused
+from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Connection, Job
-from gateway.store import Store
-from gateway.syncs.last_sync_recorder import LastSyncRecorder
-from gateway.times import Clock, format_time
+from gateway.store import LastSync, Store
+from gateway.syncs.backoff import Backoff
+from gateway.syncs.last_sync_recorder import LastSyncRecorder, newest_syncs
+from gateway.syncs.timings import LastSyncTimings
+from gateway.syncs.workspace_lists import WorkspaceLists
+from gateway.times import Clock, format_time, parse_time
 
 BATCH = 100
+"""Connections of one run, a call each: the changes of everybody else wait for its end."""
+APPEARS_WITHIN = timedelta(minutes=2)
+"""A younger job may be missing from Airbyte's list only because it does not show there yet."""
 
 log = structlog.get_logger()
 
@@ -17,17 +26,54 @@ log = structlog.get_logger()
 class Backfill:
     """Takes a call for each connection, once."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, recorder: LastSyncRecorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        recorder: LastSyncRecorder,
+        lists: WorkspaceLists,
+        clock: Clock,
+        *,
+        timings: LastSyncTimings,
+    ) -> None:
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._recorder = recorder
+        self._lists = lists
         self._clock = clock
+        self._timings = timings
+        self._failed: Backoff[str] = Backoff(clock, timings.backoff)
 
     async def run(self) -> None:
-        """Back-fill every connection that waits for it. Raises UpstreamError, StorageUnavailable."""
-        while waiting := await self._last_syncs.waiting_for_backfill(BATCH):
-            for connection in waiting:
+        """Back-fill connections that wait for it, the clients in turn, and check one other. Raises StorageUnavailable.
+
+        The check goes round all connections, for changes that were read may have been told wrong or not at all.
+        One that fails keeps waiting and is passed over for a while, and so is one whose workspace Airbyte refuses.
+        """
+        waiting = await self._last_syncs.waiting_for_backfill()
+        recheck = timedelta(seconds=self._timings.recheck_age)
+        others = await self._last_syncs.asked_longest_ago(BATCH, before=format_time(self._clock.now() - recheck))
+        self._failed.keep_only(connection.id for connection in [*waiting, *others])
+        again = islice(filter(self._is_due, others), 1)
+        for connection in chain(islice(filter(self._is_due, waiting), BATCH), again):
+            try:
                 await self.run_one(connection)
+            except UpstreamBusy as error:
+                # This says nothing about the connection: no other one would be told of either.
+                log.warning("backfill_interrupted", detail=error.detail)
+                return
+            except UpstreamError as error:
+                log.warning("backfill_failed", connection=connection.id, error=error.message, detail=error.detail)
+                self._failed.fail(connection.id)
+
+    async def round_seconds(self) -> float:
+        """Return how long ago the connection was asked for that was not for longest. Raises StorageUnavailable."""
+        oldest = await self._last_syncs.oldest_asked()
+        return 0.0 if oldest is None else (self._clock.now() - parse_time(oldest)).total_seconds()
+
+    def _is_due(self, connection: Connection) -> bool:
+        workspace_id = connection.workspace_id
+        return self._failed.is_due(connection.id) and (workspace_id is None or not self._lists.is_refused(workspace_id))
 
     async def run_one(self, connection: Connection) -> None:
         """Ask for the newest sync of one mapped connection, and for its workspace and status where unknown.
@@ -40,13 +86,23 @@ class Backfill:
         if await self._last_syncs.read_upto() is None:
             await self._last_syncs.record([], read_upto=format_time(self._airbyte.now()))
         jobs: list[Job] = []
+        known = (await self._last_syncs.known([airbyte_id])).get(airbyte_id)
         try:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
-            jobs = await self._airbyte.jobs(airbyte_id, caller="gateway", limit=1)
+            jobs = await self._airbyte.jobs(airbyte_id, caller="gateway", limit=1, drop_odd=False)
+            await self._withdraw_vanished(known, newest_syncs(jobs).get(airbyte_id))
         except UpstreamRefused as refusal:
             log.warning("backfill_refused", connection=connection.id, detail=refusal.detail)
         await self._recorder.record(jobs, backfilled=[airbyte_id])
+
+    async def _withdraw_vanished(self, known: LastSync | None, told: LastSync | None) -> None:
+        """Forget the stored sync if Airbyte's newest is an older one: it was restored from a backup, for instance."""
+        if known is None or (told is not None and told.order >= known.order):
+            return
+        if known.at < format_time(self._airbyte.now() - APPEARS_WITHIN):
+            log.warning("last_sync_vanished", airbyte_id=known.airbyte_id, job=known.job_id, at=known.at)
+            await self._last_syncs.withdraw(known)
 
     async def _read_connection(self, airbyte_id: str) -> None:
         record = await self._airbyte.connection(airbyte_id)

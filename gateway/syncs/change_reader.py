@@ -1,58 +1,66 @@
 """Read the jobs that changed since the last reading, of all workspaces in use: one question for every client."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from gateway.airbyte import MAX_JOBS, Airbyte
-from gateway.models import Job
 from gateway.store import Store
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
+from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import format_time, parse_time
 
-OVERLAP = timedelta(seconds=10)
-"""Asked for again each time: Airbyte's clock is known to a second, and a row appears at commit, after `updatedAt`."""
+OVERLAP = timedelta(minutes=2)
+"""Asked for again each time: a row appears at commit, after `updatedAt`, and clocks of Airbyte's parts differ."""
 MAX_PAGES = 20
-"""More changes than this many pages hold: ask for each connection again instead."""
-WORKSPACES_PER_CALL = 100
-"""A workspace takes 37 bytes of URL; Airbyte takes 32 KB of request head."""
+"""More changes than this many pages hold: ask for each connection of these workspaces again instead."""
 
 
 class ChangeReader:
     """Goes on where the last reading of any gateway stopped."""
 
     def __init__(
-        self, store: Store, airbyte: Airbyte, recorder: LastSyncRecorder, *, checkpoint_seconds: float
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        recorder: LastSyncRecorder,
+        lists: WorkspaceLists,
+        *,
+        checkpoint_seconds: float,
     ) -> None:
         """Note how far reading has come once it is `checkpoint_seconds` further than was noted last."""
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._recorder = recorder
+        self._lists = lists
         self._checkpoint = timedelta(seconds=checkpoint_seconds)
 
     async def read(self) -> None:
-        """Record every change since the last reading. Raises UpstreamError, StorageUnavailable."""
+        """Record every change since the last reading. Raises UpstreamError, StorageUnavailable.
+
+        The connections of a workspace that Airbyte refuses wait for a back-fill from then on.
+        """
         workspaces = await self._last_syncs.workspaces_in_use()
         read_upto = await self._last_syncs.read_upto()
         started = self._airbyte.now()
         # A clock that was ahead once must not keep us from asking about the present.
         since = min(parse_time(read_upto), started) if read_upto else started
-        for some in workspace_batches(workspaces):
-            await self._recorder.record(await self._changes(some, since - OVERLAP))
+        reading = await self._lists.read(workspaces, lambda some: self._read(some, since - OVERLAP))
+        await self._last_syncs.require_backfill(workspaces=reading.refused)
+        if reading.failure is not None:
+            raise reading.failure
         if workspaces and (read_upto is None or abs(started - parse_time(read_upto)) > self._checkpoint):
             await self._last_syncs.record([], read_upto=format_time(started))
 
-    async def _changes(self, workspaces: list[str], since: datetime) -> list[Job]:
-        jobs: list[Job] = []
-        for page in range(MAX_PAGES):
-            more = await self._airbyte.jobs_updated_since(workspaces, since, offset=page * MAX_JOBS)
-            jobs += more
-            if len(more) < MAX_JOBS:
-                return jobs
-        await self._last_syncs.require_backfill()
-        return jobs
-
-
-def workspace_batches(workspaces: list[str]) -> Iterator[list[str]]:
-    """Yield the workspaces in groups that one call to Airbyte can name."""
-    for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
-        yield workspaces[first : first + WORKSPACES_PER_CALL]
+    async def _read(self, workspaces: list[str], since: datetime) -> None:
+        """Record the changes of some workspaces; what their pages do not tell is left to a back-fill."""
+        seen: set[int] = set()
+        for number in range(MAX_PAGES):
+            page = await self._airbyte.jobs_updated_since(workspaces, since, offset=number * MAX_JOBS)
+            await self._recorder.record(page.rows)
+            await self._last_syncs.require_backfill(airbyte_ids=page.odd_connections)
+            if page.sent < MAX_JOBS:
+                return
+            known = len(seen)
+            seen.update(job.job_id for job in page.rows)
+            if len(seen) == known:
+                break
+        await self._last_syncs.require_backfill(workspaces=workspaces)

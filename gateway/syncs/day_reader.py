@@ -37,10 +37,10 @@ class DayReader:
         started = self._airbyte.now()
         first = await self._first_day(airbyte_id, started)
         jobs: dict[int, Job] = {}
-        for page in range(MAX_PAGES):
-            more = await self._airbyte.jobs_created_since(airbyte_id, first, caller=CALLER, offset=page * MAX_JOBS)
-            jobs |= {job.job_id: job for job in more}
-            if len(more) < MAX_JOBS:
+        for number in range(MAX_PAGES):
+            page = await self._airbyte.jobs_created_since(airbyte_id, first, caller=CALLER, offset=number * MAX_JOBS)
+            jobs |= {job.job_id: job for job in page.rows}
+            if page.sent < MAX_JOBS:
                 await self._replace(airbyte_id, jobs, first, _midnight(started) + DAY, _final(jobs, started))
                 return True
         # The last day has more jobs than these; but one that has more than all pages hold is told by what they hold.

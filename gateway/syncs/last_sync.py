@@ -11,6 +11,7 @@ import structlog
 
 from gateway.errors import GatewayError
 from gateway.single_flight import SingleFlight
+from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
@@ -25,16 +26,18 @@ class LastSyncRefresh:
 
     def __init__(
         self,
+        store: Store,
         changes: ChangeReader,
         backfill: Backfill,
         statuses: StatusCheck,
         leader: RefreshLeader,
-        clock: Clock,
         *,
+        clock: Clock,
         freshness_seconds: float,
         wait_seconds: float,
     ) -> None:
         """Let readers wait for `wait_seconds` from the beginning of a refresh."""
+        self._connections = store.connections
         self._changes = changes
         self._backfill = backfill
         self._statuses = statuses
@@ -47,8 +50,17 @@ class LastSyncRefresh:
         self._begun_at = 0.0
         self._is_fresh = False
 
-    async def ensure_fresh(self) -> bool:
-        """Refresh the stored figures if need be; return whether they are at most `freshness_seconds` old."""
+    async def ensure_fresh(self, client_id: int) -> bool:
+        """Refresh the stored figures if need be; return whether the client's are at most `freshness_seconds` old.
+
+        Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
+        Raises StorageUnavailable.
+        """
+        is_fresh = await self._ensure_refreshed()
+        connections = await self._connections.of_client(client_id)
+        return not connections.is_mapped or (is_fresh and not connections.is_awaiting_backfill)
+
+    async def _ensure_refreshed(self) -> bool:
         now = self._clock.monotonic()
         if now - self._refreshed_at < self._freshness_seconds:
             return self._is_fresh
@@ -74,13 +86,16 @@ class LastSyncRefresh:
             self._refreshed_at = self._clock.monotonic() - elsewhere.seconds_ago
 
     async def _refresh_here(self) -> None:
+        # Whatever ends the refresh, the figures are fresh only if it came to its end.
+        self._is_fresh = False
         try:
             await self._changes.read()
             await self._backfill.run()
             self._is_fresh = True
         except GatewayError as error:
-            self._is_fresh = False
             log.warning("last_sync_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
+        except Exception:
+            log.exception("last_sync_refresh_failed")
         finally:
             # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
             self._refreshed_at = self._clock.monotonic()

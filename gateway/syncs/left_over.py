@@ -7,10 +7,11 @@ import structlog
 
 from gateway.airbyte import MAX_JOBS, Airbyte
 from gateway.background import Progress
-from gateway.errors import StorageUnavailable, UpstreamError, UpstreamRefused
+from gateway.errors import StorageUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Job
 from gateway.store import Outcome, Store, Unresolved
 from gateway.store.leadership import Leadership
+from gateway.syncs.backoff import Backoff
 from gateway.syncs.reconcile import job_begun_after
 from gateway.syncs.timings import TriggerTimings
 from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED, TriggerOutcomes
@@ -43,6 +44,7 @@ class LeftOverTriggers:
         self._clock = clock
         self._leadership = leadership
         self._timings = timings
+        self._failed: Backoff[int] = Backoff(clock, timings.backoff)
 
     async def read(self) -> list[Unresolved]:
         """Return what earlier processes left unresolved. To be read before this one triggers anything."""
@@ -53,11 +55,13 @@ class LeftOverTriggers:
             return []
 
     async def run(self, found: list[Unresolved], progress: Progress) -> None:
-        """Look `found` up; beside other gateways, read and look up again and again instead, until cancelled."""
-        if not self._is_shared:
-            await self.look_up(found)
+        """Look `found` up until nothing is left; beside other gateways read and look up until cancelled."""
+        while not self._is_shared:
+            found = await self.look_up(found)
             progress()
-            return
+            if not found:
+                return
+            await asyncio.sleep(self._timings.look_up_interval)
         while True:
             await self._look_up_as_leader()
             progress()
@@ -75,23 +79,41 @@ class LeftOverTriggers:
         except StorageUnavailable as error:
             log.warning("triggers_left_over_not_read", detail=error.detail)
 
-    async def look_up(self, found: list[Unresolved]) -> None:
-        """Write what came of each trigger found. Never fail: the next start tries again."""
+    async def look_up(self, found: list[Unresolved]) -> list[Unresolved]:
+        """Write what came of each trigger found; return those that Airbyte does not tell of now. Never fail.
+
+        One that could not be looked up is passed over for a while, so that it holds up no other.
+        """
         if not found:
-            return
+            return []
+        await asyncio.sleep(self._seconds_to_settle(found))
+        self._failed.keep_only(trigger.number for trigger in found)
+        left: list[Unresolved] = []
+        for index, trigger in enumerate(found):
+            try:
+                if not self._failed.is_due(trigger.number) or not await self._resolve(trigger):
+                    left.append(trigger)
+            except UpstreamBusy as error:
+                # This says nothing about the trigger: no other one could be looked up either.
+                log.warning("triggers_left_unresolved", error=error.message, detail=error.detail)
+                return left + found[index:]
+        return left
+
+    async def _resolve(self, trigger: Unresolved) -> bool:
+        """Write what came of the trigger; return False if Airbyte does not tell. Raises UpstreamBusy."""
         try:
-            await asyncio.sleep(self._seconds_to_settle(found))
-            for trigger in found:
-                outcome = await self._outcome(trigger)
-                await self._outcomes.write(trigger.client_id, trigger.number, outcome.outcome, outcome.job_id)
-                log.info(
-                    "trigger_reconciled",
-                    connection=trigger.connection_id,
-                    outcome=outcome.outcome,
-                    job=outcome.job_id,
-                )
+            outcome = await self._outcome(trigger)
+        except UpstreamBusy:
+            raise
         except UpstreamError as error:
-            log.warning("triggers_left_unresolved", error=error.message, detail=error.detail)
+            log.warning(
+                "trigger_left_unresolved", connection=trigger.connection_id, error=error.message, detail=error.detail
+            )
+            self._failed.fail(trigger.number)
+            return False
+        await self._outcomes.write(trigger.client_id, trigger.number, outcome.outcome, outcome.job_id)
+        log.info("trigger_reconciled", connection=trigger.connection_id, outcome=outcome.outcome, job=outcome.job_id)
+        return True
 
     def _seconds_to_settle(self, found: list[Unresolved]) -> float:
         """Return how long to wait: never more than `settle`, however the wall clock jumped since."""
@@ -106,7 +128,7 @@ class LeftOverTriggers:
         if trigger.newest_before is None:
             return Outcome(CANNOT_BE_TOLD, None)
         try:
-            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS)
+            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS, drop_odd=False)
         except UpstreamRefused:
             return Outcome(CANNOT_BE_TOLD, None)
         if len(jobs) == MAX_JOBS and all(job.job_id > trigger.newest_before for job in jobs):

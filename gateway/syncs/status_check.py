@@ -1,17 +1,21 @@
-"""Read the status of every mapped connection from Airbyte, in the background and at most once an hour."""
+"""Read every mapped connection's status and workspace from Airbyte, in the background and at most once an hour."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import structlog
 
 from gateway.airbyte import Airbyte
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.change_reader import workspace_batches
+from gateway.syncs.timings import LastSyncTimings
+from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time
 
 STATUSES = "statuses"
+MOST_UNLISTED = 20
+"""Connections of one check that are asked for by themselves."""
 
 log = structlog.get_logger()
 
@@ -19,18 +23,23 @@ log = structlog.get_logger()
 class StatusCheck:
     """One check at a time."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock, *, age_seconds: float) -> None:
-        """Check again when the oldest status is `age_seconds` old."""
+    def __init__(self, store: Store, airbyte: Airbyte, clock: Clock, timings: LastSyncTimings) -> None:
+        """Check again when the oldest status is `timings.status_age` seconds old."""
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
-        self._age = timedelta(seconds=age_seconds)
+        self._timings = timings
+        self._lists = WorkspaceLists(clock, timings.backoff)
         self._flight: SingleFlight[str, None] = SingleFlight()
+        self._not_before = float("-inf")
 
     async def start_if_due(self) -> None:
         """Start a check behind the caller's back if a status has become too old. Raises StorageUnavailable."""
+        if self._clock.monotonic() < self._not_before:
+            return
         oldest = await self._last_syncs.oldest_status_check()
-        if oldest is not None and oldest < format_time(self._clock.now() - self._age):
+        age = timedelta(seconds=self._timings.status_age)
+        if oldest is not None and oldest < format_time(self._clock.now() - age):
             self._flight.start(STATUSES, self._run)
 
     async def close(self) -> None:
@@ -39,18 +48,46 @@ class StatusCheck:
 
     async def _run(self) -> None:
         """Read all statuses. Airbyte lists connections in no order: one that a pass misses is left as it is."""
+        # What cannot be read stays old, and shall not be asked for all the time.
+        self._not_before = self._clock.monotonic() + self._timings.status_retry
+        try:
+            failure = await self._read_all()
+        except GatewayError as error:
+            failure = error
+        except Exception:
+            # Nobody waits for this task, so nobody else would tell of it.
+            log.exception("status_refresh_failed")
+            return
+        if failure is None:
+            self._not_before = self._clock.monotonic() + self._timings.status_age
+        else:
+            log.warning("status_refresh_failed", error=str(failure), detail=getattr(failure, "detail", ""))
+
+    async def _read_all(self) -> GatewayError | None:
+        """Read and mark what Airbyte tells; return why the rest could not be read. Raises StorageUnavailable."""
         now = format_time(self._clock.now())
         workspaces = await self._last_syncs.workspaces_in_use()
-        try:
-            for some in workspace_batches(workspaces):
-                await self._read(some, now)
-        except GatewayError as error:
-            log.warning("status_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
-        await self._last_syncs.mark_statuses_checked(now)
+        reading = await self._lists.read(workspaces, lambda some: self._read(some, now))
+        await self._ask_unlisted(now, reading.read)
+        await self._last_syncs.mark_statuses_checked(now, reading.read)
+        return reading.failure
+
+    async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:
+        """Ask for connections in no list: they may have moved to another workspace. Raises StorageUnavailable."""
+        for airbyte_id in await self._last_syncs.statuses_older_than(now, workspaces, limit=MOST_UNLISTED):
+            try:
+                record = await self._airbyte.connection(airbyte_id)
+            except UpstreamError as error:
+                log.warning("connection_not_listed", airbyte_id=airbyte_id, detail=error.detail)
+                continue
+            await self._last_syncs.record_statuses(
+                [(airbyte_id, record.status)], checked_at=now, workspace_id=record.workspace_id
+            )
 
     async def _read(self, workspaces: list[str], now: str) -> None:
-        offset = 0
-        while page := await self._airbyte.connections(workspaces, offset=offset, include_deleted=True):
-            statuses = [(record.connection_id, record.status) for record in page]
-            await self._last_syncs.record_statuses(statuses, checked_at=now)
-            offset += len(page)
+        async for page in self._airbyte.connection_pages(workspaces):
+            for workspace_id in {record.workspace_id for record in page.rows}:
+                statuses = [
+                    (record.connection_id, record.status) for record in page.rows if record.workspace_id == workspace_id
+                ]
+                await self._last_syncs.record_statuses(statuses, checked_at=now, workspace_id=workspace_id)

@@ -20,6 +20,7 @@ from gateway.syncs.timings import SyncTimings
 from gateway.syncs.trigger import Trigger
 from gateway.syncs.trigger_audit import TriggerAudit
 from gateway.syncs.trigger_outcomes import TriggerOutcomes
+from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock
 
 
@@ -51,12 +52,12 @@ def build_syncs(
     clock: Clock,
     *,
     freshness_seconds: float,
-    timings: SyncTimings | None = None,
+    timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
-    timings = timings or SyncTimings()
     recorder = LastSyncRecorder(store, clock)
-    backfill = Backfill(store, airbyte, recorder, clock)
+    lists = WorkspaceLists(clock, timings.last_sync.backoff)
+    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync)
     refusals = Refusals(store, airbyte, clock)
     reconciler = Reconciler(airbyte, refusals, look_seconds=timings.trigger.look)
     outcomes = TriggerOutcomes(store, clock, timings.trigger)
@@ -72,11 +73,12 @@ def build_syncs(
             store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=timings.trigger
         ),
         last_sync=LastSyncRefresh(
-            ChangeReader(store, airbyte, recorder, checkpoint_seconds=timings.last_sync.checkpoint),
+            store,
+            ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.last_sync.checkpoint),
             backfill,
-            StatusCheck(store, airbyte, clock, age_seconds=timings.last_sync.status_age),
+            StatusCheck(store, airbyte, clock, timings.last_sync),
             RefreshLeader(cluster.leadership, freshness_seconds=freshness_seconds, timings=timings.last_sync),
-            clock,
+            clock=clock,
             freshness_seconds=freshness_seconds,
             wait_seconds=timings.last_sync.wait,
         ),

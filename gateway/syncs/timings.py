@@ -6,6 +6,13 @@ Each is handed to whoever keeps it, so that a test can pass its own.
 import msgspec
 
 
+class BackoffTimings(msgspec.Struct, frozen=True):
+    """Seconds for which what failed alone is passed over: doubled with each failure, from `first` to `longest`."""
+
+    first: float = 30.0
+    longest: float = 300.0
+
+
 class TriggerTimings(msgspec.Struct, frozen=True):
     """Seconds each step of a trigger may take."""
 
@@ -30,6 +37,8 @@ class TriggerTimings(msgspec.Struct, frozen=True):
     """Airbyte may take 60 s to show the job of a trigger it was sent: no sooner does its absence mean anything."""
     look_up_interval: float = 60.0
     """How often one of several gateways looks for what a killed one left open; a gateway alone looks at its start."""
+    backoff: BackoffTimings = BackoffTimings()
+    """Of a left-over trigger that could not be looked up."""
     look_up_lease: float = 300.0
     """How long that gateway leads: 200 calls to Airbyte and their settling take less. Then another begins anew."""
 
@@ -45,8 +54,14 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     """Between two looks at another gateway's refresh: readers wait for it."""
     checkpoint: float = 60.0
     """How far reading goes on before it is noted: asking for a minute twice costs less than a write each time."""
+    recheck_age: float = 60.0
+    """Each refresh asks for one connection by itself, but for none that was asked for so lately."""
     status_age: float = 3600.0
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
+    status_retry: float = 600.0
+    """Between two checks when some statuses could not be read."""
+    backoff: BackoffTimings = BackoffTimings()
+    """Of workspaces and connections that Airbyte does not tell of."""
 
 
 class HistoryTimings(msgspec.Struct, frozen=True):

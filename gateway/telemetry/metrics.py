@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 80)
 BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
+ODD_ROWS = "gateway_upstream_odd_rows"
 FORWARDED_UNTRUSTED = "gateway_forwarded_untrusted"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -100,6 +101,11 @@ class Metrics:
             "Rows of Airbyte's that belonged to another connection than the one asked for. Alarm at 1.",
             registry=self._registry,
         )
+        self._odd_rows = Counter(
+            ODD_ROWS,
+            "Rows of Airbyte's lists that were dropped because a field of them had an unexpected form.",
+            registry=self._registry,
+        )
         self._forwarded_untrusted = Counter(
             FORWARDED_UNTRUSTED,
             "Requests whose X-Forwarded-For was not believed: it came from no address of server.trusted_proxies.",
@@ -111,6 +117,13 @@ class Metrics:
 
     def count_mismatch(self, rows: int) -> None:
         self._mismatches.inc(rows)
+
+    def count_odd_rows(self, rows: int) -> None:
+        self._odd_rows.inc(rows)
+
+    @property
+    def odd_rows(self) -> int:
+        return int(self._registry.get_sample_value(f"{ODD_ROWS}_total") or 0)
 
     def count_forwarded_untrusted(self) -> None:
         self._forwarded_untrusted.inc()

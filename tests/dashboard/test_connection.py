@@ -378,7 +378,7 @@ async def test_without_mapping_there_is_nothing_to_start(world: World, member: h
 async def test_without_airbyte_the_page_says_why_it_has_no_history(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
     add_job(world, theirs)
-    await world.services.store.last_syncs.require_backfill()
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
     world.clock.advance(6)
     await seen(member, path_of(ours))
     world.sandbox.faults.answer_with(Answer.html(503), times=100)

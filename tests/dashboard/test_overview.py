@@ -32,7 +32,7 @@ async def add_job(world: World, theirs: str, status: Status = "succeeded", hours
     """A job of the past, which the gateway learns of as of one from before the connection was mapped."""
     at = world.clock.now().timestamp() - hours_ago * 3600
     world.sandbox.world.add_job(theirs, status=status, created_at=at)
-    await world.services.store.last_syncs.require_backfill()
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
 
 
 async def unmapped(world: World, *labels: str, connector_type: str = "shopify", slug: str = "acme") -> None:
@@ -289,7 +289,7 @@ async def test_without_airbyte_the_last_known_is_shown(world: World, member: htt
 
 async def test_a_history_that_is_not_read_yet_is_announced(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
-    await world.services.syncs.last_sync.ensure_fresh()
+    await world.services.syncs.last_sync.ensure_fresh(1)
     release = world.sandbox.faults.get_hang = asyncio.Event()
 
     page = await seen(member)
@@ -302,7 +302,7 @@ async def test_a_history_that_is_not_read_yet_is_announced(world: World, member:
 
 async def test_a_history_that_cannot_be_read_is_owned_up_to(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
-    await world.services.syncs.last_sync.ensure_fresh()
+    await world.services.syncs.last_sync.ensure_fresh(1)
     world.sandbox.faults.answer_with(Answer(400))
 
     page = await seen(member)

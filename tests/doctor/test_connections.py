@@ -98,4 +98,42 @@ async def test_an_airbyte_that_fails_in_the_middle_is_told(world: World) -> None
     (finding,) = await findings(world)
 
     assert finding.level == "fail"
-    assert finding.text.startswith("could not be checked: ")
+    assert finding.text.startswith("workspace Work cannot be read (404 from Airbyte)")
+
+
+async def test_a_workspace_that_cannot_be_read_is_named_and_the_others_are_looked_at(world: World) -> None:
+    await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    world.sandbox.world.add_connection(world.sandbox.world.add_workspace("Other").workspace_id)
+    world.sandbox.faults.answer_with(Answer(403), when=lambda _, path: path.endswith("/connections"))
+
+    refused, *others = await findings(world)
+
+    assert refused.level == "fail"
+    assert refused.text in {
+        f"workspace Work cannot be read (403 from Airbyte); 1 mapped connections are in it: {ours}",
+        "workspace Other cannot be read (403 from Airbyte); 0 mapped connections are in it",
+    }
+    assert [finding.level for finding in others] in (["ok"], ["ok", "ok"])
+
+
+async def test_a_workspace_that_airbyte_no_longer_lists_is_named_with_its_connections(world: World) -> None:
+    await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    workspace = world.sandbox.world.connections[theirs].workspace_id
+    del world.sandbox.world.workspaces[workspace]
+
+    refused, *_ = await findings(world)
+
+    assert refused.text == (
+        f"workspace {workspace} cannot be read (Airbyte does not list it); 1 mapped connections are in it: {ours}"
+    )
+
+
+async def test_odd_rows_are_a_warning(world: World) -> None:
+    world.services.metrics.count_odd_rows(2)
+
+    found = [finding async for finding in run_checks(world.services, is_serving=True)]
+
+    (odd,) = [finding for finding in found if finding.check == "airbyte rows"]
+    assert (odd.level, odd.text[:6]) == ("warn", "2 rows")

@@ -133,7 +133,7 @@ async def test_a_new_sync_is_read_at_once(world: World) -> None:
     await settled(world)
     world.clock.advance(6)
     add_job(world, theirs, MINUTE, "failed")
-    await world.services.syncs.last_sync.ensure_fresh()
+    await world.services.syncs.last_sync.ensure_fresh(1)
 
     assert counts(await settled(world), theirs) == {TODAY: (0, 1, 0)}
 

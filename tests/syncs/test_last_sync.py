@@ -1,12 +1,15 @@
 """How fresh the last-sync figures are and what they cost."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from gateway.models import Connection
+from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
+from gateway.store import LastSync
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
@@ -101,9 +104,10 @@ async def test_the_question_names_every_workspace_in_use_and_no_more_than_what_c
 
     await world.http.get("/api/v1/connections", headers=bearer(key))
 
-    (request,) = world.sandbox.requests
+    request, again = world.sandbox.requests
+    assert again.query.startswith(f"connectionId={theirs}&")
     assert request.query == (
-        f"workspaceIds={workspace}&jobType=sync&updatedAtStart=2026-04-01T02:59:50Z"
+        f"workspaceIds={workspace}&jobType=sync&updatedAtStart=2026-04-01T02:58:00Z"
         "&orderBy=updatedAt%7CDESC&limit=100&offset=0"
     )
 
@@ -273,3 +277,189 @@ async def test_nothing_mapped_means_nothing_asked(world: World) -> None:
 
     assert answer.json() == {"data": []}
     assert not world.sandbox.requests
+
+
+def jobs_page(*rows: bytes) -> Answer:
+    return Answer(200, body=b'{"data":[' + b",".join(rows) + b"]}")
+
+
+def is_job_list(_method: str, path: str) -> bool:
+    return path.endswith("/jobs")
+
+
+async def two_clients(world: World) -> tuple[NewKey, NewKey, str, str]:
+    """Keys of two clients and their connections' Airbyte ids, each in a workspace of its own."""
+    keys, ids = [], []
+    for slug in ("acme", "globex"):
+        keys.append(await world.client_with_key(slug))
+        theirs = world.sandbox.world.add_connection(world.sandbox.world.add_workspace(slug).workspace_id).connection_id
+        await world.services.connections.add(slug, connector_type="shopify", label="Shop", airbyte_id=theirs)
+        ids.append(theirs)
+    world.clock.advance(60)
+    return keys[0], keys[1], ids[0], ids[1]
+
+
+async def warned(world: World, *keys: NewKey) -> list[bool]:
+    answers = [await world.http.get(f"/api/v1/{path}", headers=bearer(key)) for key in keys for path in PATHS]
+    return ["warning" in answer.headers for answer in answers[:: len(PATHS)]]
+
+
+PATHS = ("connections", "status")
+
+
+async def test_an_odd_row_of_nobody_s_connection_makes_nobody_s_figures_stale(world: World) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    good = (
+        f'{{"jobId":9,"status":"running","jobType":"sync","connectionId":"{theirs}","startTime":"2026-04-01T03:00Z"}}'
+    )
+    world.sandbox.faults.answer_with(jobs_page(b'{"jobId":"?","connectionId":"\xff"}', good.encode()), when=is_job_list)
+
+    assert await warned(world, acme, globex) == [False, False]
+    listed = await world.http.get("/api/v1/connections", headers=bearer(acme))
+
+    assert listed.json()["data"][0]["last_sync_status"] == "running"
+    assert b"gateway_upstream_odd_rows_total 1.0" in world.services.metrics.render()
+
+
+async def test_an_odd_row_that_is_a_connection_s_newest_is_owned_up_to_by_its_client_alone(world: World) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    odd = f'{{"jobId":9,"status":"?","jobType":"sync","connectionId":"{theirs}"}}'.encode()
+    world.sandbox.faults.answer_with(jobs_page(odd), times=2, when=is_job_list)
+
+    assert await warned(world, acme, globex) == [True, False]
+    world.clock.advance(60)
+    assert await warned(world, acme, globex) == [False, False]
+
+
+async def test_a_workspace_that_airbyte_refuses_makes_only_its_clients_figures_stale(world: World) -> None:
+    acme, globex, theirs, others = await two_clients(world)
+    lost = world.sandbox.world.connections[theirs].workspace_id
+    record = world.sandbox.world.workspaces.pop(lost)
+    world.sandbox.faults.user_mode = True
+    world.sandbox.world.add_job(others, status="running")
+    world.sandbox.world.add_job(theirs, status="failed")
+
+    assert await warned(world, acme, globex) == [True, False]
+    listed = await world.http.get("/api/v1/connections", headers=bearer(globex))
+    assert listed.json()["data"][0]["last_sync_status"] == "running"
+
+    world.clock.advance(86_400)
+    assert await warned(world, acme, globex) == [True, False]
+    world.sandbox.world.workspaces[lost] = record
+    world.clock.advance(86_400)
+    assert await warned(world, acme, globex) == [False, False]
+    listed = await world.http.get("/api/v1/connections", headers=bearer(acme))
+    assert listed.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_connection_that_cannot_be_back_filled_holds_up_no_other_and_is_returned_to(world: World) -> None:
+    acme, globex, theirs, others = await two_clients(world)
+    for each in (theirs, others):
+        world.sandbox.world.add_job(each, status="succeeded", created_at=world.clock.now().timestamp() - 7200)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs, others])
+    world.sandbox.faults.answer_with(jobs_page(), when=is_job_list)
+    world.sandbox.faults.answer_with(jobs_page(b"0"), when=is_job_list)
+
+    assert await warned(world, acme, globex) == [True, False]
+    listed = await world.http.get("/api/v1/connections", headers=bearer(globex))
+    assert listed.json()["data"][0]["last_sync_status"] == "succeeded"
+    world.clock.advance(10)
+    assert await warned(world, acme, globex) == [True, False]
+    world.clock.advance(60)
+    assert await warned(world, acme, globex) == [False, False]
+
+
+async def test_airbyte_s_failure_concerns_no_client_without_mapping(world: World) -> None:
+    acme, globex, _, _ = await two_clients(world)
+    bare = await world.client_with_key("initech")
+    world.sandbox.faults.answer_with(Answer(429))
+
+    assert await warned(world, acme, globex, bare) == [True, True, False]
+
+
+async def test_a_job_list_that_ignores_the_offset_ends_and_every_connection_is_asked_instead(world: World) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    world.sandbox.world.add_job(theirs, status="running")
+    rows = [
+        f'{{"jobId":{number},"status":"running","jobType":"reset","connectionId":"{theirs}"}}'.encode()
+        for number in range(100)
+    ]
+    world.sandbox.faults.answer_with(jobs_page(*rows), times=2, when=is_job_list)
+    world.sandbox.requests.clear()
+
+    assert await warned(world, acme, globex) == [False, False]
+    assert len(world.sandbox.requests) == 4
+
+
+async def test_statuses_that_could_not_be_read_do_not_count_as_checked(world: World) -> None:
+    acme, _, theirs, others = await two_clients(world)
+    lost = world.sandbox.world.connections[theirs].workspace_id
+    world.sandbox.world.workspaces.pop(lost)
+    world.sandbox.faults.user_mode = True
+    world.clock.advance(7200)
+    before = {row.airbyte_id: row.status_checked_at for row in await world.services.store.connections.all()}
+    tasks = asyncio.all_tasks()
+
+    await warned(world, acme)
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not asyncio.all_tasks() <= tasks:
+            await asyncio.sleep(0)
+
+    after = {row.airbyte_id: row.status_checked_at for row in await world.services.store.connections.all()}
+    assert after[theirs] == before[theirs]
+    assert after[others] != before[others]
+
+
+async def test_each_connection_is_asked_for_again_by_itself_one_a_refresh(world: World) -> None:
+    """What changes do not tell is found out: jobs of a restored Airbyte, rows stamped in the past."""
+    acme, globex, theirs, others = await two_clients(world)
+    for each in (theirs, others):
+        world.sandbox.world.add_job(each, status="failed", created_at=world.clock.now().timestamp() - 7200)
+    world.clock.advance(7200)
+    seen = []
+    for _ in range(2):
+        world.sandbox.requests.clear()
+        rows = [await world.http.get("/api/v1/connections", headers=bearer(key)) for key in (acme, globex)]
+        seen.append(sorted(str(row.json()["data"][0]["last_sync_status"]) for row in rows))
+        assert sum("connectionId" in request.query for request in world.sandbox.requests) == 1
+        world.clock.advance(60)
+
+    assert seen == [["None", "failed"], ["failed", "failed"]]
+
+
+async def test_a_last_sync_that_airbyte_no_longer_has_is_replaced_by_its_newest(world: World) -> None:
+    acme, _, theirs, _ = await two_clients(world)
+    store = world.services.store
+    await store.last_syncs.record([LastSync(theirs, 900, "2026-04-01T03:00:00.000Z", "succeeded")])
+    world.sandbox.world.add_job(theirs, status="failed", created_at=world.clock.now().timestamp() - 86_400)
+    world.clock.advance(7200)
+    for _ in range(2):
+        answer = await world.http.get("/api/v1/connections", headers=bearer(acme))
+        world.clock.advance(60)
+
+    assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_connection_that_moved_to_another_workspace_is_followed(world: World) -> None:
+    acme, _, theirs, _ = await two_clients(world)
+    elsewhere = world.sandbox.world.add_workspace("Elsewhere").workspace_id
+    known = world.sandbox.world.connections[theirs]
+    world.sandbox.world.connections[theirs] = dataclasses.replace(known, workspace_id=elsewhere)
+    world.clock.advance(7200)
+    tasks = asyncio.all_tasks()
+
+    await warned(world, acme)
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not asyncio.all_tasks() <= tasks:
+            await asyncio.sleep(0)
+
+    assert elsewhere in await world.services.store.last_syncs.workspaces_in_use()
+
+
+async def test_a_failure_of_any_kind_is_called_stale(world: World) -> None:
+    acme, globex, _, _ = await two_clients(world)
+    assert await warned(world, acme, globex) == [False, False]
+    await world.services.store.last_syncs.record([], read_upto="no time at all")
+    world.clock.advance(60)
+
+    assert await warned(world, acme, globex) == [True, True]

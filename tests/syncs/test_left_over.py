@@ -192,12 +192,29 @@ async def test_more_jobs_since_than_airbyte_shows_tell_nothing(world: World, map
     assert outcomes(world) == [("unknown", None)]
 
 
-async def test_an_airbyte_that_is_unavailable_is_noted_once_and_asked_at_the_next_start(
+async def test_a_trigger_that_cannot_be_looked_up_holds_up_no_other_and_is_returned_to(
     world: World, mapping: tuple[str, str]
 ) -> None:
     leave_over(world, *mapping, count=3)
     world.clock.advance(SETTLE_SECONDS)
+    left_over = world.services.syncs.left_over
+    found = await left_over.read()
     world.sandbox.faults.answer_with(Answer.html(503), times=2, when=lambda method, path: path.endswith("/jobs"))
+
+    left = await left_over.look_up(found)
+    assert left == found[:1]
+    assert outcomes(world) == [(None, None), ("none", None), ("none", None)]
+    assert await left_over.look_up(left) == left
+
+    world.clock.advance(TriggerTimings().backoff.first)
+    assert await left_over.look_up(left) == []
+    assert outcomes(world) == [("none", None)] * 3
+
+
+async def test_a_busy_airbyte_is_asked_at_the_next_start(world: World, mapping: tuple[str, str]) -> None:
+    leave_over(world, *mapping, count=3)
+    world.clock.advance(SETTLE_SECONDS)
+    world.sandbox.faults.answer_with(Answer(429), when=lambda method, path: path.endswith("/jobs"))
     stream = io.StringIO()
     configure_log(level="warning", style="json", stream=stream)
 

@@ -20,6 +20,10 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     rows: tuple[Connection, ...]
     by_id: dict[str, Connection]
     last_sync_at: str | None
+    is_mapped: bool
+    """Whether any of them leads to a connection of Airbyte's."""
+    is_awaiting_backfill: bool
+    """Whether the newest sync of any mapped one has yet to be asked for."""
 
 
 class Connections:
@@ -47,11 +51,14 @@ class Connections:
             "SELECT * FROM connections WHERE client_id = :client_id ORDER BY number", {"client_id": client_id}
         )
         connections = tuple(connection_from(row) for row in rows)
+        mapped = [connection for connection in connections if connection.airbyte_id is not None]
         synced = [connection.last_sync_at for connection in connections if connection.last_sync_at]
         return ConnectionsOfClient(
             rows=connections,
             by_id={connection.id: connection for connection in connections},
             last_sync_at=max(synced, default=None),
+            is_mapped=bool(mapped),
+            is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:

@@ -1,12 +1,15 @@
 """What last-sync refreshing reads and writes: columns of `connections`, and the table `last_sync_refresh`."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
-from gateway.models import Connection
+from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.store.database import Database, Transaction, Unit
 from gateway.store.tables.connections import connection_from
+
+_TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
 
 
 class LastSync(msgspec.Struct, frozen=True):
@@ -16,6 +19,11 @@ class LastSync(msgspec.Struct, frozen=True):
     job_id: int
     at: str
     status: str
+
+    @property
+    def order(self) -> tuple[str, int]:
+        """What tells the newer of two: ids alone do not, for they restart lower when Airbyte is restored."""
+        return self.at, self.job_id
 
 
 class LastSyncs:
@@ -33,29 +41,87 @@ class LastSyncs:
         )
         return [row["workspace_id"] for row in rows]
 
-    async def waiting_for_backfill(self, limit: int) -> list[Connection]:
-        """Return mapped connections whose newest job has not been asked for yet, oldest first."""
+    async def waiting_for_backfill(self) -> list[Connection]:
+        """Return mapped connections whose newest job has yet to be asked for: one of each client, then the next."""
         rows = await self._database.fetch_all(
             """
             SELECT * FROM connections WHERE airbyte_id IS NOT NULL AND backfilled_at IS NULL
-            ORDER BY number LIMIT :limit
-            """,
-            {"limit": limit},
+            ORDER BY row_number() OVER (PARTITION BY client_id ORDER BY number), number
+            """
         )
         return [connection_from(row) for row in rows]
 
-    async def require_backfill(self) -> None:
-        """Have the newest job of every mapped connection asked for again."""
+    async def asked_longest_ago(self, limit: int, *, before: str) -> list[Connection]:
+        """Return mapped connections whose newest job was asked for last before `before`, the longest ago first."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT * FROM connections WHERE airbyte_id IS NOT NULL AND backfilled_at < :before
+            ORDER BY backfilled_at, number LIMIT :limit
+            """,
+            {"before": before, "limit": limit},
+        )
+        return [connection_from(row) for row in rows]
+
+    async def oldest_asked(self) -> str | None:
+        """Return when the mapped connection that was asked for by itself longest ago was; None if none was."""
+        row = await self._database.fetch_one(
+            "SELECT min(backfilled_at) AS oldest FROM connections WHERE airbyte_id IS NOT NULL"
+        )
+        return row["oldest"] if row else None
+
+    async def known(self, airbyte_ids: Collection[str]) -> dict[str, LastSync | None]:
+        """Return the stored last sync of each mapped connection among `airbyte_ids`."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT airbyte_id, last_job_id, last_sync_at, last_sync_status FROM connections
+            WHERE airbyte_id IN ({self._listed("airbyte_ids")})
+            """,  # noqa: S608 - ours
+            {"airbyte_ids": json.dumps(list(airbyte_ids))},
+        )
+        return {
+            row["airbyte_id"]: None
+            if row["last_job_id"] is None
+            else LastSync(row["airbyte_id"], row["last_job_id"], row["last_sync_at"], row["last_sync_status"])
+            for row in rows
+        }
+
+    async def withdraw(self, sync: LastSync) -> None:
+        """Forget the connection's last sync, if it still is this one."""
 
         async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall("UPDATE connections SET backfilled_at = NULL")
+            await connection.execute_fetchall(
+                """
+                UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL
+                WHERE airbyte_id = :airbyte_id AND last_job_id = :job_id AND last_sync_at = :at
+                """,
+                {"airbyte_id": sync.airbyte_id, "job_id": sync.job_id, "at": sync.at},
+            )
+
+        await self._write(write)
+
+    async def require_backfill(self, *, workspaces: Collection[str] = (), airbyte_ids: Collection[str] = ()) -> None:
+        """Have the newest job of connections asked for again: of those in `workspaces`, and of single ones."""
+        if not workspaces and not airbyte_ids:
+            return
+
+        async def write(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                f"""
+                UPDATE connections SET backfilled_at = NULL
+                WHERE workspace_id IN ({self._listed("workspaces")}) OR airbyte_id IN ({self._listed("airbyte_ids")})
+                """,  # noqa: S608 - ours
+                {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
+            )
 
         await self._write(write)
 
     async def oldest_status_check(self) -> str | None:
-        """Return when the status looked up longest ago was; "" if one never was, None if no connection is mapped."""
+        """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use."""
         row = await self._database.fetch_one(
-            "SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections WHERE airbyte_id IS NOT NULL"
+            """
+            SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections
+            WHERE airbyte_id IS NOT NULL AND workspace_id IS NOT NULL
+            """
         )
         return row["oldest"] if row else None
 
@@ -72,16 +138,21 @@ class LastSyncs:
         backfilled: Iterable[str] = (),
         backfilled_at: str | None = None,
     ) -> None:
-        """Keep each sync that is at least as new as the known one; mark the connections `backfilled`."""
-        updates = [msgspec.structs.asdict(sync) for sync in syncs]
+        """Keep each sync that is newer than the known one, or the same and not ended yet; mark the `backfilled`."""
+        updates = [
+            {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
+        ]
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
         async def write(connection: Transaction) -> None:
             await connection.executemany(
-                """
+                f"""
                 UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
-                WHERE airbyte_id = :airbyte_id AND coalesce(last_job_id, 0) <= :job_id
-                """,
+                WHERE airbyte_id = :airbyte_id
+                    AND (coalesce(last_sync_at, ''), coalesce(last_job_id, 0)) <= (:at, :job_id)
+                    AND NOT (coalesce(last_job_id, -1) = :job_id AND coalesce(last_sync_at, '') = :at
+                        AND (last_sync_status = :status OR (:is_final = 0 AND last_sync_status IN ({_TERMINAL}))))
+                """,  # noqa: S608 - ours
                 updates,
             )
             await connection.executemany(
@@ -120,15 +191,36 @@ class LastSyncs:
 
         await self._write(write)
 
-    async def mark_statuses_checked(self, checked_at: str) -> None:
-        """Note that every mapped connection was looked for just now, found or not."""
+    async def statuses_older_than(self, moment: str, workspaces: Collection[str], *, limit: int) -> list[str]:
+        """Return Airbyte's ids of connections of these workspaces whose status was not told since `moment`."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT airbyte_id FROM connections
+            WHERE airbyte_id IS NOT NULL AND coalesce(status_checked_at, '') < :moment
+                AND workspace_id IN ({self._listed("workspaces")})
+            ORDER BY number LIMIT :limit
+            """,  # noqa: S608 - ours
+            {"moment": moment, "workspaces": json.dumps(list(workspaces)), "limit": limit},
+        )
+        return [row["airbyte_id"] for row in rows]
+
+    async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
+        """Note that the mapped connections of these workspaces were looked for just now, found or not."""
 
         async def write(connection: Transaction) -> None:
             await connection.execute_fetchall(
-                "UPDATE connections SET status_checked_at = :at WHERE airbyte_id IS NOT NULL", {"at": checked_at}
+                f"""
+                UPDATE connections SET status_checked_at = :at
+                WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
+                """,  # noqa: S608 - ours
+                {"at": checked_at, "workspaces": json.dumps(list(workspaces))},
             )
 
         await self._write(write)
+
+    def _listed(self, name: str) -> str:
+        """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
+        return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
     async def _write(self, unit: Unit[None]) -> None:
         await self._database.write(unit, housekeeping=True, committed=self._forget_connections)

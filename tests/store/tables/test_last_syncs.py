@@ -84,14 +84,14 @@ async def test_mapped_connections_wait_for_their_first_question_oldest_first(sto
     for connection_id, airbyte_id in [("conn_z", ONE), ("conn_pending", None), ("conn_a", TWO), ("conn_m", THREE)]:
         await store.connections.add(a_connection(acme, connection_id, airbyte_id))
 
-    async def waiting(limit: int) -> list[str]:
-        return [row.id for row in await store.last_syncs.waiting_for_backfill(limit)]
+    async def waiting() -> list[str]:
+        return [row.id for row in await store.last_syncs.waiting_for_backfill()]
 
-    assert await waiting(2) == ["conn_z", "conn_a"]
+    assert await waiting() == ["conn_z", "conn_a", "conn_m"]
     await store.last_syncs.record([], backfilled=[ONE], backfilled_at=NOW)
-    assert await waiting(10) == ["conn_a", "conn_m"]
-    await store.last_syncs.require_backfill()
-    assert await waiting(10) == ["conn_z", "conn_a", "conn_m"]
+    assert await waiting() == ["conn_a", "conn_m"]
+    await store.last_syncs.require_backfill(airbyte_ids=[ONE, TWO, THREE])
+    assert await waiting() == ["conn_z", "conn_a", "conn_m"]
 
 
 async def test_workspaces_in_use_are_named_once(store: Store, acme: Client) -> None:
@@ -126,7 +126,7 @@ async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(stor
     await store.connections.add(unasked)
     assert await store.last_syncs.oldest_status_check() == ""
 
-    await store.last_syncs.mark_statuses_checked(LATER)
+    await store.last_syncs.mark_statuses_checked(LATER, ["work"])
     assert await store.last_syncs.oldest_status_check() == LATER
     assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
 
@@ -134,8 +134,8 @@ async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(stor
 async def test_what_housekeeping_wrote_is_seen_by_the_next_look(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     for number in range(1, 20):
-        await store.last_syncs.record([LastSync(ONE, number, f"at {number}", "running")])
-        assert (await store.connections.of_client(acme.id)).last_sync_at == f"at {number}"
+        await store.last_syncs.record([LastSync(ONE, number, f"at {number:02}", "running")])
+        assert (await store.connections.of_client(acme.id)).last_sync_at == f"at {number:02}"
 
 
 async def test_housekeeping_of_a_caller_who_left_is_seen_once_it_is_done(store: Store, acme: Client) -> None:
@@ -163,3 +163,43 @@ async def test_housekeeping_of_a_caller_who_left_is_seen_once_it_is_done(store: 
 
     assert (await store.connections.any_by_id("conn_1")).last_sync_at == NOW
     assert (await store.connections.of_client(acme.id)).last_sync_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "kept"),
+    [
+        ((900, NOW, "succeeded"), (3, LATER, "running"), 3),
+        ((900, LATER, "succeeded"), (901, NOW, "running"), 900),
+        ((7, NOW, "failed"), (8, NOW, "running"), 8),
+    ],
+)
+async def test_the_newer_sync_is_told_by_its_creation_then_its_id(
+    store: Store, acme: Client, known: tuple[int, str, str], told: tuple[int, str, str], kept: int
+) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.last_syncs.record([LastSync(ONE, *known)])
+
+    await store.last_syncs.record([LastSync(ONE, *told)])
+
+    assert (await store.connections.any_by_id("conn_1")).last_job_id == kept
+
+
+async def test_an_older_answer_that_is_written_late_does_not_start_a_finished_job_again(
+    store: Store, acme: Client
+) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.last_syncs.record([LastSync(ONE, 7, NOW, "succeeded")])
+
+    await store.last_syncs.record([LastSync(ONE, 7, NOW, "running")])
+
+    assert (await store.connections.any_by_id("conn_1")).last_sync_status == "succeeded"
+
+
+async def test_a_sync_is_withdrawn_only_while_it_is_the_known_one(store: Store, acme: Client) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.last_syncs.record([LastSync(ONE, 8, LATER, "running")])
+
+    await store.last_syncs.withdraw(LastSync(ONE, 7, NOW, "succeeded"))
+    assert (await store.connections.any_by_id("conn_1")).last_job_id == 8
+    await store.last_syncs.withdraw(LastSync(ONE, 8, LATER, "running"))
+    assert (await store.connections.any_by_id("conn_1")).last_job_id is None
