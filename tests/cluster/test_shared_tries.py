@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from gateway.cluster.shared_tries import TRIES_PREFIX, SharedTries
 from gateway.cluster.valkey import Valkey
 from tests.auth.support import ANN, HERE, PASSWORD, accepted, accounts_of, tries_left
 from tests.cluster.conftest import reached
-from tests.support import HandClock, World
+from tests.dashboard.support import browser
+from tests.support import HandClock, World, running_gateway
 from tests.valkey import ValkeyServer, operator
 
 GATEWAYS = 2
@@ -86,3 +88,16 @@ async def test_a_right_password_is_forgiven_also_while_valkey_is_unavailable(
         reservation = await tries.reserve("name", TRIES)
         assert reservation.decision.allowed
         await reservation.forgive()
+
+
+async def test_the_pages_of_gateways_with_one_valkey_count_together(server: ValkeyServer, tmp_path: Path) -> None:
+    statuses = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        async with running_gateway(folder, rate_limit={"backend": server.secret}) as world:
+            for _ in range(3):
+                form = {"email": ANN, "password": "wrong"}
+                statuses.append((await browser(world).post("/dashboard/sign-in", data=form)).status_code)
+
+    assert statuses == [400] * 5 + [429]
