@@ -5,6 +5,7 @@ is refused. So a rested key may call `requests` times at once, then once every `
 """
 
 import math
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 import msgspec
@@ -29,6 +30,13 @@ class Decision(msgspec.Struct, frozen=True):
     policy: RatePolicy
     remaining: int
     next_token_seconds: int
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """A token that was taken before it is known whether it counts. `forgive` fills its bucket again."""
+
+    decision: Decision
+    forgive: Callable[[], Awaitable[None]]
 
 
 class TokenBucket:

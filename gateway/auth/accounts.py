@@ -7,7 +7,7 @@ from gateway.auth.links import Links
 from gateway.auth.passwords import Passwords
 from gateway.auth.sessions import Sessions
 from gateway.auth.sign_in import SignIn
-from gateway.auth.sign_in_throttle import SignInThrottle
+from gateway.auth.sign_in_throttle import LocalTries, SignInThrottle, TryCounter
 from gateway.auth.users import Users
 from gateway.store import Store
 from gateway.times import Clock
@@ -23,8 +23,15 @@ class Accounts:
     sessions: Sessions
 
 
-def build_accounts(store: Store, passwords: Passwords, clock: Clock, choice: Callable[[str], str]) -> Accounts:
-    """Build the collaborators around one store. `choice` picks a random character."""
+def build_accounts(
+    store: Store,
+    passwords: Passwords,
+    clock: Clock,
+    choice: Callable[[str], str],
+    *,
+    tries: TryCounter | None = None,
+) -> Accounts:
+    """Build the collaborators around one store. `choice` picks a random character; `tries` is what gateways share."""
     links = Links(store, clock, choice)
     users = Users(store, links, clock, choice)
     sessions = Sessions(store, clock, choice)
@@ -32,7 +39,7 @@ def build_accounts(store: Store, passwords: Passwords, clock: Clock, choice: Cal
         store,
         clock,
         passwords=passwords,
-        tries=SignInThrottle(passwords, clock),
+        throttle=SignInThrottle(tries or LocalTries(clock.monotonic)),
         users=users,
         links=links,
         sessions=sessions,

@@ -1,7 +1,7 @@
 """Judge passwords, and hash and compare them without blocking the event loop.
 
-A hash costs some 20 MB and 30 ms on purpose (OWASP's argon2id parameters): one at a time, in a thread of its own, and
-whoever finds a queue before it is told to come back. The API goes on meanwhile.
+A hash costs some 20 MB and 30 ms on purpose (OWASP's argon2id parameters): one at a time, in a thread of its own, first
+in, first out. The API goes on meanwhile. `sign_in_throttle` bounds who may wait for it.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gateway.auth.timings import BUSY_RETRY_SECONDS
-from gateway.errors import InvalidInput, Overloaded
+from gateway.errors import InvalidInput
 
 SHORTEST = 12
 LONGEST = 200
@@ -21,8 +20,8 @@ JUDGED = 20
 ten seconds; of 20 a fifth of one."""
 LEAST_SCORE = 3
 """Of zxcvbn's 0 to 4: more than 10^8 guesses, beyond lists of common passwords and their variations."""
-MOST_WAITING = 8
-"""A quarter of a second's work."""
+MEMORY_KIB = 19_456
+"""Of a hash, and by far the most of its time; tests that hash many times take less."""
 PART = re.compile(r"[^.@]+")
 
 Value = TypeVar("Value")
@@ -31,19 +30,15 @@ Value = TypeVar("Value")
 class Passwords:
     """Hashes and compares passwords, one at a time in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory_kib: int = MEMORY_KIB) -> None:
+        self._memory_kib = memory_kib
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
-        self._waiting = 0
         self._decoy: str | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        return self._waiting >= MOST_WAITING
 
     async def hash(self, password: str, *, personal: Iterable[str]) -> str:
         """Return an argon2id hash.
 
-        Raises InvalidInput for a password that is too short, too common or made of `personal` words; Overloaded.
+        Raises InvalidInput for a password that is too short, too common or made of `personal` words.
         """
         if not SHORTEST <= len(password) <= LONGEST:
             raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters")
@@ -51,10 +46,7 @@ class Passwords:
         return await self._run(lambda: self._hash_judged(password, words))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:
-        """Tell whether the password has this hash. None, nobody's, takes the same work and never matches.
-
-        Raises Overloaded.
-        """
+        """Tell whether the password has this hash. None, nobody's, takes the same work and never matches."""
         if len(password) > LONGEST:
             password, password_hash = password[:LONGEST], None
         return await self._run(lambda: self._matches(password, password_hash))
@@ -63,7 +55,7 @@ class Passwords:
     def _hasher(self) -> Any:
         from argon2 import PasswordHasher  # noqa: PLC0415 - a process that serves no pages hashes nothing
 
-        return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        return PasswordHasher(time_cost=2, memory_cost=self._memory_kib, parallelism=1)
 
     def _hash_judged(self, password: str, words: list[str]) -> str:
         from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take 14 MB, which most processes never need
@@ -85,11 +77,5 @@ class Passwords:
         return password_hash is not None
 
     async def _run(self, work: Callable[[], Value]) -> Value:
-        """Do the work in the thread. Raises Overloaded when too many wait already."""
-        if self.is_busy:
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        finally:
-            self._waiting -= 1
+        """Do the work in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -5,7 +5,7 @@ import structlog
 from gateway.auth.links import Links
 from gateway.auth.passwords import Passwords
 from gateway.auth.sessions import Browser, Sessions
-from gateway.auth.sign_in_throttle import TryCounter
+from gateway.auth.sign_in_throttle import SignInThrottle, tries_at, tries_in
 from gateway.auth.users import Users
 from gateway.errors import LinkEnded, SignInRefused
 from gateway.models import ActivityEntry, User, Visitor, activity_entry
@@ -24,7 +24,7 @@ class SignIn:
         clock: Clock,
         *,
         passwords: Passwords,
-        tries: TryCounter,
+        throttle: SignInThrottle,
         users: Users,
         links: Links,
         sessions: Sessions,
@@ -32,7 +32,7 @@ class SignIn:
         self._store = store
         self._clock = clock
         self._passwords = passwords
-        self._tries = tries
+        self._throttle = throttle
         self._users = users
         self._links = links
         self._sessions = sessions
@@ -42,7 +42,9 @@ class SignIn:
 
         An unknown address costs and says the same as a wrong password.
         """
-        credentials = await self._check(email, password, browser, SignInRefused())
+        name = tries_at(browser.address, email)
+        async with self._throttle.slot_at(browser.address):
+            credentials = await self._check(email, password, browser, SignInRefused(), name)
         return await self._sessions.start(credentials.user, browser, password_hash=credentials.password_hash)
 
     async def by_link(self, secret: str, browser: Browser) -> str:
@@ -59,7 +61,8 @@ class SignIn:
         """
         link, known = await self._links.find(secret)
         user = known or self._users.new_user(email, client_id=None)
-        password_hash = await self._passwords.hash(password, personal=[user.email])
+        async with self._throttle.slot_of(known.id if known else link.digest.hex()):
+            password_hash = await self._passwords.hash(password, personal=[user.email])
         if known is None:
             is_used = await self._become_first_admin(user, password_hash, link, browser)
         else:
@@ -77,8 +80,9 @@ class SignIn:
         Raises InvalidInput, SignInRefused, RateLimitExceeded, Overloaded.
         """
         user, wrong = visitor.user, SignInRefused("The current password is wrong")
-        credentials = await self._check(user.email, current, browser, wrong)
-        password_hash = await self._passwords.hash(new, personal=[user.email])
+        async with self._throttle.slot_of(user.id):
+            credentials = await self._check(user.email, current, browser, wrong, tries_in(visitor.session))
+            password_hash = await self._passwords.hash(new, personal=[user.email])
         is_changed = await self._store.users.change_password(
             user.id,
             password_hash=password_hash,
@@ -93,10 +97,15 @@ class SignIn:
         entry = self._entry("user.invite", user, browser)
         return await self._store.links.add_first_admin(user, password_hash=password_hash, link=link.digest, entry=entry)
 
-    async def _check(self, email: str, password: str, browser: Browser, wrong: SignInRefused) -> Credentials:
-        """Return whose address and password these are. Raises `wrong` for nobody's, RateLimitExceeded, Overloaded."""
-        forgive = await self._tries.count(email, browser.address)
+    async def _check(
+        self, email: str, password: str, browser: Browser, wrong: SignInRefused, tries: str
+    ) -> Credentials:
+        """Return whose address and password these are. Raises `wrong` for nobody's, RateLimitExceeded.
+
+        The account is read before its try is counted: a failing database costs no try.
+        """
         credentials = await self._store.users.credentials(email)
+        forgive = await self._throttle.count(tries)
         is_right = await self._passwords.matches(password, credentials.password_hash if credentials else None)
         if credentials is None or not is_right:
             user_id = credentials.user.id if credentials else None

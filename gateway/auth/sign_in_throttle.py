@@ -1,66 +1,86 @@
-"""Throttle the tries of passwords: for each account from an address, and for each address.
+"""Throttle the tries of passwords: five on an account from an address, and a fair share of the work of hashing.
 
-An account may be tried from other addresses meanwhile: nobody can lock its owner out.
+Only wrong passwords count, each on the account it was for: tries on one account lock nobody out of another. An unknown
+account is an account too, for a limit on all unknown ones would tell which are known. Each count cost a hash, which
+bounds how many there are: 33 a second, each gone after three minutes.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway.auth import keys
+from gateway.auth.fair_share import FairShare
 from gateway.auth.guess_throttle import block_of
-from gateway.auth.passwords import Passwords
-from gateway.auth.timings import BUSY_RETRY_SECONDS
-from gateway.errors import Overloaded, RateLimitExceeded
-from gateway.limiter import Limiter
-from gateway.models import RatePolicy
-from gateway.times import Clock
+from gateway.errors import RateLimitExceeded
+from gateway.limiter import Limiter, Reservation
+from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
-"""Of one address on one account."""
-TRIES_OF_ADDRESS = RatePolicy(100, 900)
-"""Of one address on all accounts: an office behind one address has room."""
+"""Of one address on one account; of one session on its user's current password."""
 
 Forgive = Callable[[], Awaitable[None]]
 
 
 class TryCounter(Protocol):
-    """Counts tries of passwords, for this gateway alone or for several that share the count."""
+    """Counts tries of passwords, for this gateway alone or for several that share the counts."""
 
-    async def count(self, email: str, address: str) -> Forgive:
-        """Count a try and return what forgives those on this account. Raises RateLimitExceeded, Overloaded."""
+    async def reserve(self, name: str, policy: RatePolicy) -> Reservation:
+        """Count a try beforehand, so that simultaneous ones are no more than the policy allows. Never fails."""
         ...
 
 
-class SignInThrottle:
-    """Counts the tries at this gateway.
+class LocalTries:
+    """Counts the tries at this gateway."""
 
-    A refused try is not counted, neither for a flood on one account, which would lock others at its address out, nor
-    at a busy moment.
-    """
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._limiter = Limiter(TRIES)
 
-    def __init__(self, passwords: Passwords, clock: Clock) -> None:
-        self._passwords = passwords
-        self._clock = clock
-        self._tries = Limiter(TRIES)
-        self._tries_of_address = Limiter(TRIES_OF_ADDRESS)
-
-    async def count(self, email: str, address: str) -> Forgive:
-        """Count a try and return what forgives those on this account. Raises RateLimitExceeded, Overloaded."""
-        block = block_of(address)
-        account = f"{block} {keys.digest(email.casefold()).hex()}"
-        now = self._clock.monotonic()
-        for limiter, name in ((self._tries, account), (self._tries_of_address, block)):
-            if limiter.refuses(name, now):
-                raise _too_many_tries(limiter.take(name, None, now).next_token_seconds)
-        if self._passwords.is_busy:
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
-        self._tries.take(account, None, now)
-        self._tries_of_address.take(block, None, now)
+    async def reserve(self, name: str, policy: RatePolicy) -> Reservation:
+        """Count a try beforehand. Never fails."""
 
         async def forgive() -> None:
-            self._tries.forget(account)
+            self._limiter.forget(name)
 
-        return forgive
+        return Reservation(self._limiter.take(name, policy, self._monotonic()), forgive)
+
+
+class SignInThrottle:
+    """Decides who may have a password checked or hashed, and when."""
+
+    def __init__(self, tries: TryCounter) -> None:
+        self._tries = tries
+        self._addresses = FairShare()
+        self._people = FairShare()
+
+    def slot_at(self, address: str) -> AbstractAsyncContextManager[None]:
+        """Hold the slot of an address to check a password. Raises Overloaded on entry."""
+        return self._addresses.slot(block_of(address))
+
+    def slot_of(self, person: str) -> AbstractAsyncContextManager[None]:
+        """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.
+
+        Raises Overloaded on entry.
+        """
+        return self._people.slot(person)
+
+    async def count(self, name: str) -> Forgive:
+        """Count a try and return what forgives those of this name, for a right password. Raises RateLimitExceeded."""
+        reservation = await self._tries.reserve(name, TRIES)
+        if not reservation.decision.allowed:
+            raise _too_many_tries(reservation.decision.next_token_seconds)
+        return reservation.forgive
+
+
+def tries_at(address: str, email: str) -> str:
+    """Return the name by which tries on an account from an address are counted; it tells neither."""
+    return keys.digest(f"{block_of(address)} {email.casefold()}").hex()
+
+
+def tries_in(session: Session) -> str:
+    """Return the name by which tries on the current password of a session's user are counted."""
+    return keys.digest(f"{session.user_id} {session.id}").hex()
 
 
 def _too_many_tries(seconds: int) -> RateLimitExceeded:

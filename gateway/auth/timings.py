@@ -13,6 +13,6 @@ LAST_SEEN_LAG = timedelta(minutes=1)
 """How far a session's `last_seen_at` may lag: most pages then need no write."""
 
 BUSY_RETRY_SECONDS = 2
-"""When to come back after a busy moment: eight waiting passwords take a quarter of a second."""
+"""When to come back after a busy moment: a second is enough to hash one password of each address that waits."""
 LONGEST_LOOKUP_WAIT_SECONDS = 0.8
 """How long an unknown key of a guessing address waits for its look-up; more would look like an outage."""

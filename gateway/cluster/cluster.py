@@ -10,6 +10,7 @@ from gateway.cluster.membership import Membership
 from gateway.cluster.scripts import ServerFacts
 from gateway.cluster.shared_bulkhead import SharedBulkhead
 from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.cluster.shared_tries import SharedTries
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError
 from gateway.limiter import Limiter
@@ -61,6 +62,12 @@ class Cluster:
         if self._valkey is None:
             return Limiter(rate)
         return SharedLimiter(rate, self._valkey, peers=lambda: self.membership.count, monotonic=self._monotonic)
+
+    def tries(self) -> SharedTries | None:
+        """Return what counts tries of passwords for all gateways; None for a gateway that shares nothing."""
+        if self._valkey is None:
+            return None
+        return SharedTries(self._valkey, peers=lambda: self.membership.count, monotonic=self._monotonic)
 
     def bulkhead(self, size: int) -> Bulkhead:
         if self._valkey is None:

@@ -94,6 +94,10 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', 1000)
 return redis.call('GET', KEYS[1])
 """
 
+FORGET_TEXT = """
+return redis.call('DEL', KEYS[1])
+"""
+
 
 @dataclass(frozen=True)
 class Script(Generic[T_co]):
@@ -111,6 +115,7 @@ TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION, as_token_taken)
 ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT, as_yes_or_no)
 RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT, as_yes_or_no)
 RELEASE_PERMIT = Script(RELEASE_TEXT, as_yes_or_no)
+FORGET_BUCKET = Script(FORGET_TEXT, as_yes_or_no)
 PROBE = Script(PROBE_TEXT, as_written)
 """Proves what a decision needs: that a script runs, writes, and that its answer comes back whole."""
 

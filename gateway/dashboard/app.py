@@ -32,7 +32,8 @@ from gateway.services import Services
 
 def create_pages(services: Services) -> ASGIApp:
     """Build the application that answers at `/`, below `/docs` and below `/dashboard`."""
-    accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice)
+    tries = services.cluster.tries()
+    accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
     app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
     app = VisitorMiddleware(app, accounts=accounts)
     app = CrossOriginMiddleware(app)

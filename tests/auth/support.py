@@ -5,6 +5,8 @@ import secrets
 from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
 from gateway.auth.sessions import Browser
+from gateway.auth.sign_in_throttle import TryCounter
+from gateway.errors import RateLimitExceeded, SignInRefused
 from gateway.models import COMMAND_LINE, User
 from tests.support import World
 
@@ -12,6 +14,8 @@ HOUR, DAY = 3600, 86_400
 PASSWORD = "seven quiet herons under granite"
 OTHER_PASSWORD = "nine loud gulls above basalt"
 WRONG = "a wrong password"
+LITTLE_MEMORY_KIB = 8
+"""The least that argon2 takes: nobody attacks these passwords."""
 ANN = "ann@acme.example"
 BOB = "bob@acme.example"
 OLGA = "olga@operator.example"
@@ -39,5 +43,19 @@ async def actions(world: World) -> list[tuple[str, str, str | None]]:
     return [(entry.actor, entry.action, entry.address) for entry in reversed(entries)][2:]
 
 
-def accounts_of(world: World, passwords: Passwords | None = None) -> Accounts:
-    return build_accounts(world.services.store, passwords or Passwords(), world.clock, secrets.choice)
+async def tries_left(accounts: Accounts, email: str, browser: Browser, *, at_most: int = 20) -> int:
+    """How many wrong passwords are looked at before the next is refused unseen."""
+    for number in range(at_most):
+        try:
+            await accounts.sign_in.by_password(email, WRONG, browser)
+        except SignInRefused:
+            continue
+        except RateLimitExceeded:
+            return number
+    return at_most
+
+
+def accounts_of(world: World, tries: TryCounter | None = None) -> Accounts:
+    return build_accounts(
+        world.services.store, Passwords(memory_kib=LITTLE_MEMORY_KIB), world.clock, secrets.choice, tries=tries
+    )

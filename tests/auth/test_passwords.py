@@ -1,4 +1,4 @@
-"""Passwords: which are refused, what a comparison costs, and who waits for it."""
+"""Passwords: which are refused, and what a comparison costs."""
 
 import asyncio
 import string
@@ -7,8 +7,8 @@ from time import process_time
 
 import pytest
 
-from gateway.auth.passwords import JUDGED, LONGEST, MOST_WAITING, SHORTEST, Passwords
-from gateway.errors import InvalidInput, Overloaded
+from gateway.auth.passwords import JUDGED, LONGEST, SHORTEST, Passwords
+from gateway.errors import InvalidInput
 
 GOOD = "seven quiet herons under granite"
 PERSONAL = ["ann.summer@acme.example"]
@@ -132,28 +132,3 @@ async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Pass
         await asyncio.sleep(0)
 
     assert turns > 20
-
-
-async def test_who_finds_a_queue_is_told_to_come_back(passwords: Passwords) -> None:
-    waiting = [asyncio.create_task(passwords.matches("wrong", None)) for _ in range(MOST_WAITING)]
-    await asyncio.sleep(0)
-
-    assert passwords.is_busy
-    with pytest.raises(Overloaded) as refusal:
-        await passwords.matches("wrong", None)
-    assert refusal.value.retry_after >= 1
-
-    assert await asyncio.gather(*waiting) == [False] * MOST_WAITING
-    assert not passwords.is_busy
-    assert not await passwords.matches("wrong", None)
-
-
-async def test_who_leaves_the_queue_makes_room(passwords: Passwords) -> None:
-    waiting = [asyncio.create_task(passwords.matches("wrong", None)) for _ in range(MOST_WAITING)]
-    await asyncio.sleep(0)
-    waiting.pop().cancel()
-    await asyncio.sleep(0)
-
-    assert not passwords.is_busy
-    assert not await passwords.matches("wrong", None)
-    await asyncio.gather(*waiting)

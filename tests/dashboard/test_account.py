@@ -106,6 +106,16 @@ async def test_guessing_the_current_password_is_throttled(member: httpx2.AsyncCl
     assert "Too many tries: come back in 3 minutes" in words(answer)
 
 
+async def test_a_password_is_changed_whatever_is_tried_at_the_same_address(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    for _ in range(6):
+        refused = await browser(world).post("/dashboard/sign-in", data={"email": MEMBER, "password": "wrong"})
+    assert refused.status_code == 429
+
+    assert (await change(member)).status_code == 303
+
+
 async def test_sessions_are_listed_with_browser_and_address(world: World, member: httpx2.AsyncClient) -> None:
     world.clock.advance(7200)
     await elsewhere(world, "Firefox 150 <b>&", "2001:db8::7")

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.passwords import MOST_WAITING
+from gateway.auth.fair_share import MOST_GROUPS
 from gateway.dashboard.visitor import COOKIE
 from tests.dashboard.support import (
     HOST,
@@ -209,7 +209,7 @@ async def test_in_a_flood_some_are_told_to_come_back_and_the_api_answers(world: 
     key = await world.key()
     flood = [
         asyncio.create_task(sign_in(browser(world, address=f"198.51.100.{number}"), password="wrong"))
-        for number in range(MOST_WAITING * 5)
+        for number in range(MOST_GROUPS * 2)
     ]
     for _ in range(200):
         await asyncio.sleep(0)

@@ -1,0 +1,43 @@
+"""Count the tries of passwords for all gateways together, and a share of them in each while Valkey is unavailable."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from gateway.cluster.known_buckets import KnownBuckets
+from gateway.cluster.scripts import FORGET_BUCKET, TAKE_TOKEN, BackendUnavailable, Runner
+from gateway.limiter import Decision, Reservation
+from gateway.models import RatePolicy
+
+TRIES_PREFIX = "gateway:tries:"
+
+
+class SharedTries:
+    """A bucket in Valkey for each name. The local ones count only what was decided without it.
+
+    A Valkey that is restarted forgets the tries. No gateway remembers them for it: another one may have forgiven them.
+    """
+
+    def __init__(self, valkey: Runner, *, peers: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        """`peers` tells how many gateways there are, this one among them."""
+        self._valkey = valkey
+        self._peers = peers
+        self._monotonic = monotonic
+        self._local = KnownBuckets(RatePolicy(1, 1))
+
+    async def reserve(self, name: str, policy: RatePolicy) -> Reservation:
+        """Count a try beforehand. Never fails, and answers within the patience."""
+
+        async def forgive() -> None:
+            self._local.forget(name)
+            with suppress(BackendUnavailable):  # The bucket refills by itself.
+                await self._valkey.run(FORGET_BUCKET, (TRIES_PREFIX + name,), ())
+
+        return Reservation(await self._take(name, policy), forgive)
+
+    async def _take(self, name: str, policy: RatePolicy) -> Decision:
+        whole = policy.requests
+        try:
+            taken = await self._valkey.run(TAKE_TOKEN, (TRIES_PREFIX + name,), (whole, policy.per_seconds, whole))
+        except BackendUnavailable:
+            return self._local.take_share(name, policy, self._peers(), self._monotonic())
+        return Decision(taken.allowed, policy, taken.remaining, taken.next_token_seconds)
