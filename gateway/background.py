@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 Progress = Callable[[], None]
@@ -38,11 +39,20 @@ class BackgroundTask:
     """One task: it runs until its work returns or it is stopped."""
 
     def __init__(
-        self, work: Work, *, name: str, is_vital: bool, timings: RestartTimings, tell: Callable[[Failure], None]
+        self,
+        work: Work,
+        *,
+        name: str,
+        is_vital: bool,
+        timings: RestartTimings,
+        tell: Callable[[Failure], None],
+        failures: int,
     ) -> None:
+        """Start at once. `failures` is how often the tasks of this name before it have failed."""
         self.name = name
         self.is_vital = is_vital
-        self.failures = 0
+        self.failures = failures
+        self._is_closed = False
         self._work = work
         self._timings = timings
         self._tell = tell
@@ -59,12 +69,14 @@ class BackgroundTask:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it is vital, its work is not done, and it has reported no progress for too long."""
+        """Whether it is vital and does not run: it has ended by itself, or reported no progress for too long."""
         silence = self._loop.time() - self._progress_at
-        return self.is_vital and not self._task.done() and silence > self._timings.silent
+        is_down = self._task.done() or silence > self._timings.silent
+        return self.is_vital and not self._is_closed and is_down
 
     async def stop(self) -> None:
         """Cancel the work and wait for its end."""
+        self._is_closed = True
         self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -82,7 +94,10 @@ class BackgroundTask:
                     pause = self._timings.first_pause
                 self._has_failed = self._is_pausing = True
                 self.failures += 1
-                self._tell(Failure(self.name, error, pause))
+                with suppress(
+                    Exception
+                ):  # Telling may fail as well, as on a full disk; the task starts again all the same.
+                    self._tell(Failure(self.name, error, pause))
             else:
                 return
             await asyncio.sleep(pause)
@@ -117,7 +132,15 @@ class Background:
 
         `is_vital`: without it answers are wrong, so it must report progress or the gateway is not ready.
         """
-        task = BackgroundTask(work, name=name, is_vital=is_vital, timings=self._timings, tell=self._tell)
+        before = self._tasks.get(name)
+        task = BackgroundTask(
+            work,
+            name=name,
+            is_vital=is_vital,
+            timings=self._timings,
+            tell=self._tell,
+            failures=before.failures if before else 0,
+        )
         self._tasks[name] = task
         return task
 

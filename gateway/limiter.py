@@ -76,7 +76,7 @@ class TokenBucket:
         return self._tokens_at(now) >= 1 - ROUNDING
 
     def _tokens_at(self, now: float) -> float:
-        """Not bounded by the capacity."""
+        """Return the tokens at `now`, before the cap."""
         return self.tokens + max(0.0, now - self.updated) * self.policy.tokens_per_second
 
 

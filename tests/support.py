@@ -32,7 +32,7 @@ from gateway.syncs.timings import SyncTimings
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
 SPINS = 50
-"""Leadership of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
+"""Rounds of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
 NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
 NEVER_OURS = "conn_0000000000000000"
 BOUND_SECONDS = 30.0

@@ -87,7 +87,6 @@ TASK_STARTERS = {
     "store/postgres/session.py": "a statement that was abandoned is watched to its end",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
-    "web/server/server.py": "the server waits for it",
 }
 """Who else may start a task, and why it needs no owner."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "requests", "starlette.middleware.base"}

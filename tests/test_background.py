@@ -90,7 +90,7 @@ async def test_work_that_is_done_is_not_begun_again(background: Background, fail
         nonlocal runs
         runs += 1
 
-    task = background.start("probe", work, is_vital=True)
+    task = background.start("probe", work)
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -116,6 +116,51 @@ async def test_a_failing_task_is_failing_until_it_shows_progress(background: Bac
     may_progress.set()
     await until_done(has_progressed)
     assert not task.is_failing
+
+
+async def test_a_vital_task_that_ends_by_itself_is_stopped(background: Background) -> None:
+    async def work(_progress: Progress) -> None:
+        return
+
+    task = background.start("heartbeat", work, is_vital=True)
+    await asyncio.sleep(0.001)
+
+    assert task.is_stopped
+
+
+async def test_a_failure_that_cannot_be_told_does_not_end_the_task() -> None:
+    def cannot_tell(_failure: Failure) -> None:
+        raise OSError("no space left on device")
+
+    runs = 0
+    is_well = asyncio.Event()
+
+    async def work(_progress: Progress) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise ValueError
+        is_well.set()
+        await NEVER().wait()
+
+    background = Background(cannot_tell, timings=AT_ONCE)
+    background.start("janitor", work)
+    await until_done(is_well)
+    await background.close()
+
+    assert runs == 2
+
+
+async def test_failures_are_counted_on_when_the_work_is_begun_anew(background: Background, failures: Failures) -> None:
+    async def work(_progress: Progress) -> None:
+        if not failures.told:
+            raise ValueError
+
+    background.start("probe", work)
+    await failures.until(1)
+    task = background.start("probe", work)
+
+    assert task.failures == 1
 
 
 @pytest.mark.parametrize(("is_vital", "is_stopped"), [(True, True), (False, False)])

@@ -19,7 +19,7 @@ from gateway.deployment.systemd import (
     unit_files,
 )
 from gateway.errors import OperatorError
-from gateway.settings import ReadSettings, ServerSettings, Settings, read_settings
+from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
 from gateway.settings.addresses import host_and_port, reachable_host
 
 DEFAULTS = Installation()
@@ -97,6 +97,7 @@ def _installation(path: Path, root: Path, program: tuple[str, ...], user: str, i
     on_disk = _below(root, str(path))
     if not on_disk.exists():
         click.echo(f"{path} is not there yet: the defaults are assumed, and a database in {STATE_FOLDER}.", err=True)
+        _require_shared(load_settings(None, {}, working_directory=root), instances)
         return Installation(program=program, settings=str(path), user=user, ports=_ports(DEFAULT_PORT, instances))
     read = read_settings(on_disk, {})
     server = read.settings.server

@@ -72,7 +72,7 @@ def _serve(
 
 
 def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
-    """Of a file; a server's database is for several gateways, which tell each other of themselves."""
+    """Hold the lock of an SQLite file. A server's database is for several gateways, which know of each other."""
     return instance_lock(place) if isinstance(place, Path) else nullcontext()
 
 

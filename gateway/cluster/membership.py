@@ -120,7 +120,8 @@ class Membership:
                 await self.read_members()
             except StorageUnavailable as error:
                 log.warning("heartbeat_not_written", detail=error.detail)
-            progress()
+            else:
+                progress()
 
     def _seconds_since_heartbeat(self) -> float:
         return self._monotonic() - self._heartbeat_at

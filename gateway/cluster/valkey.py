@@ -156,6 +156,9 @@ class Valkey:
             except BackendUnavailable as reason:
                 self._become_unavailable(str(reason))
                 self._give_up(self._questions)
+            except BaseException:
+                self._give_up(self._questions)
+                raise
             finally:
                 self._give_up(batch)
         # Not first by the callback: who asks before that would take this sender for one who still looks.

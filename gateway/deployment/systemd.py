@@ -217,7 +217,7 @@ def _is_in_a_home(installation: Installation) -> bool:
 
 
 def _quoted(word: str) -> str:
-    """One word of a command line; see systemd.service(5)."""
+    """Quote one word of a command line; see systemd.service(5)."""
     escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return escaped if re.fullmatch(r"[^\s\"'\\;]+", escaped) else f'"{escaped}"'
 

@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
+import structlog
 from cachetools import LRUCache
 
 from gateway.airbyte import Airbyte, ConnectionRecord
-from gateway.errors import UpstreamError, UpstreamRefused
+from gateway.errors import InternalError, UpstreamError, UpstreamRefused
 from gateway.models import DEPRECATED
 from gateway.provisioning.mapping import connector_type_from
 from gateway.provisioning.timings import DiscoveryTimings
@@ -28,6 +29,8 @@ MOST_MISSING = 100
 WORKSPACES = "workspaces"
 
 Row = TypeVar("Row")
+
+log = structlog.get_logger()
 
 
 class UpstreamWorkspace(msgspec.Struct, frozen=True):
@@ -116,6 +119,11 @@ class Discovery:
             listing.problem = ""
         except UpstreamError as error:
             listing.problem = error.message
+        except Exception:
+            # The page may be gone by now, so nobody else would tell of it.
+            log.exception("discovery_failed")
+            listing.problem = InternalError.message
+            raise
         finally:
             listing.is_under_way = False
 

@@ -188,7 +188,7 @@ def _explain(text: str, kind: Any) -> str:
 
 
 def _check(settings: Settings, origins: Origins) -> None:
-    """Rules that a single value's type cannot state."""
+    """Check the rules that a single value's type cannot state. Raises SettingsError."""
     server = settings.server
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)

@@ -53,7 +53,7 @@ class AirbyteSettings(Table, frozen=True):
 
     @property
     def credential(self) -> tuple[str, Secret]:
-        """Of the kind that `auth` asks for."""
+        """Id and secret of the kind that `auth` asks for."""
         if self.auth == "client_credentials":
             return self.client_id, self.client_secret
         return self.username, self.password
@@ -88,7 +88,7 @@ class Settings(Table, frozen=True):
 
     @property
     def database_path(self) -> Path:
-        """Of the SQLite file. Raises SettingsError when it is another kind of database."""
+        """The path of the SQLite file. Raises SettingsError when it is another kind of database."""
         if not self.database.is_file:
             raise SettingsError(f"database.url: this needs an SQLite file, and it is {self.database.url}")
         return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)

@@ -69,7 +69,7 @@ class Store:
 
     @property
     def is_shared(self) -> bool:
-        """Several gateways may serve it at once."""
+        """Whether several gateways may serve it at once."""
         return not isinstance(self.database, SqliteDatabase)
 
     async def __aenter__(self) -> Self:

@@ -110,6 +110,12 @@ class SyncHistory:
                 # Whatever is wrong with this one shall not keep the others from being read the next time.
                 self._put_last(airbyte_id, news)
                 return
+            except Exception:
+                # Nobody waits for this reading to its end, so nobody else would tell of it.
+                log.exception("sync_history_not_read", airbyte_id=airbyte_id)
+                self._failed_at = self._clock.monotonic()
+                self._put_last(airbyte_id, news)
+                return
             if is_complete:
                 self._waiting.pop(airbyte_id, None)
                 self._read[airbyte_id] = news

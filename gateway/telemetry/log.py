@@ -49,7 +49,7 @@ def configure_log(*, level: str, style: Literal["json", "console"], stream: Text
 
 
 def change_level(level: str) -> None:
-    """From now on. What `configure_log` returned obeys too."""
+    """Write lines of this level and above from now on; what `configure_log` returned obeys too."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
     logging.getLogger().setLevel(max(LEVELS[level], logging.WARNING))
     lines = structlog.get_config()["logger_factory"]
@@ -74,7 +74,7 @@ class Lines:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self, *_names: Any) -> "Lines":
-        """As structlog's factory of loggers."""
+        """Return the logger that structlog asks for."""
         return self
 
     def msg(self, line: str) -> None:

@@ -40,6 +40,7 @@ def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: st
     assert trigger.look + airbyte.trigger + trigger.reconcile <= trigger.answer
     assert trigger.claim <= trigger.answer
     assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
+    assert seconds((DEPLOY / "compose.yaml").read_text(encoding="utf-8"), r"^ *stop_grace_period: (\d+)s$") == order[-1]
 
 
 @pytest.mark.parametrize("nginx", ["nginx.conf", "nginx-compose.conf"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway import errors
-from gateway.limiter import in_words
+from gateway.limiter import refusal
 from gateway.models import JOB_STATUSES, RatePolicy
 from gateway.syncs.jobs import MOST_JOBS
 
@@ -25,7 +25,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
     limit = bad(f"limit must be a whole number from 1 to {MOST_JOBS}")
     status = bad(f"status must be one of {', '.join(JOB_STATUSES)}")
     cursor = bad("Invalid cursor: pass the one from the Link header unchanged")
-    exceeded = errors.RateLimitExceeded(f"Rate limit exceeded — {in_words(rate)} per API key")
+    exceeded = errors.RateLimitExceeded(refusal(rate))
     operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),

@@ -87,7 +87,7 @@ class Notifier:
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self, monotonic: float) -> None:
-        """To be followed by `ready`. `monotonic` in seconds: the supervisor tells by it which reload is meant."""
+        """Tell that a reload begins; `ready` must follow. `monotonic`, in seconds, says which reload is meant."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic * MICROSECONDS)}", "STATUS=Reading the settings")
 
     def stopping(self) -> None:

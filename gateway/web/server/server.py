@@ -8,9 +8,11 @@ from functools import partial
 from types import FrameType
 from typing import Any, cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.background import Background, Failure, Progress
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
 from gateway.times import SystemClock
@@ -27,6 +29,8 @@ from gateway.web.timings import ServerTimings
 
 UNSUPERVISED = Supervision()
 TIMINGS = ServerTimings()
+
+log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -55,11 +59,15 @@ class Server(uvicorn.Server):
         self._is_terminated = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        watchdog = asyncio.create_task(self._notifier.stay_alive(self._supervision.watchdog_seconds))
+        background = Background(_log_failure)
+        background.start("watchdog", self._stay_alive)
         try:
             await super().serve(sockets)
         finally:
-            watchdog.cancel()
+            await background.close()
+
+    async def _stay_alive(self, _progress: Progress) -> None:
+        await self._notifier.stay_alive(self._supervision.watchdog_seconds)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -180,3 +188,7 @@ def serve_app(
         listener.close()
     if not server.started:
         raise OperatorError("the gateway did not start; the log says why")
+
+
+def _log_failure(failure: Failure) -> None:
+    log.error("background_task_failed", task=failure.task, exc_info=failure.error)

@@ -15,7 +15,7 @@ class Timer:
 
     @property
     def is_set(self) -> bool:
-        """From `start` to `stop`, even after the call was made."""
+        """Whether it was started and not stopped since, even if the call was made already."""
         return self._handle is not None
 
     def start(self, seconds: float, call: Callable[[], None]) -> None:
