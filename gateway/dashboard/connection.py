@@ -71,11 +71,15 @@ async def trigger_sync(request: Request) -> Response:
     connection = await _connection(request)
     try:
         with upstream_timing(request.scope):
-            job = await services_of(request).syncs.trigger.start_or_join(
+            syncs = services_of(request).syncs
+            job = await syncs.waiting.wait(
                 client_of(request),
-                connection.id,
-                caller=visitor_of(request).user.id,
-                request_id=browser_of(request).request_id,
+                syncs.trigger.start_or_join(
+                    client_of(request),
+                    connection.id,
+                    caller=visitor_of(request).user.id,
+                    request_id=browser_of(request).request_id,
+                ),
             )
     except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
         if isinstance(error, OutcomeUnknown):
@@ -164,8 +168,10 @@ async def _jobs(
     request: Request, connection: Connection, *, limit: int, status: str | None = None, cursor: Cursor | None = None
 ) -> JobPage:
     with upstream_timing(request.scope):
-        return await services_of(request).syncs.jobs.read_page(
-            client_of(request), connection.id, limit=limit, status=status, cursor=cursor
+        syncs = services_of(request).syncs
+        return await syncs.waiting.wait(
+            client_of(request),
+            syncs.jobs.read_page(client_of(request), connection.id, limit=limit, status=status, cursor=cursor),
         )
 
 
