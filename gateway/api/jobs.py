@@ -1,6 +1,7 @@
 """POST /api/v1/connections/{id}/sync and GET /api/v1/connections/{id}/jobs."""
 
 import re
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,6 +14,7 @@ from gateway.models import JOB_STATUSES
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
+from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
 
@@ -33,6 +35,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
             services.syncs.trigger.start_or_join(
                 principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
             ),
+            left=partial(caller_left, request.receive),
         )
     return JSONAnswer({"job": job})
 
@@ -51,6 +54,7 @@ async def list_jobs(request: Request) -> JSONAnswer:
         page = await services.syncs.waiting.wait(
             client,
             services.syncs.jobs.read_page(client, connection_id, limit=limit, status=status, cursor=cursor),
+            left=partial(caller_left, request.receive),
         )
     headers = {}
     if page.next is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import structlog
@@ -30,6 +31,7 @@ from gateway.syncs.connections import connection_of
 from gateway.syncs.cursor import Cursor, decode_cursor
 from gateway.syncs.jobs import MOST_JOBS, JobPage
 from gateway.times import format_time
+from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 
 PAGE_ROWS = 20
@@ -80,6 +82,7 @@ async def trigger_sync(request: Request) -> Response:
                     caller=visitor_of(request).user.id,
                     request_id=browser_of(request).request_id,
                 ),
+                left=partial(caller_left, request.receive),
             )
     except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
         if isinstance(error, OutcomeUnknown):
@@ -172,6 +175,7 @@ async def _jobs(
         return await syncs.waiting.wait(
             client_of(request),
             syncs.jobs.read_page(client_of(request), connection.id, limit=limit, status=status, cursor=cursor),
+            left=partial(caller_left, request.receive),
         )
 
 

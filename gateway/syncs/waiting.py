@@ -1,11 +1,11 @@
 """Count the callers that wait for Airbyte, by client: each holds memory and a socket, whatever call it waits for."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.airbyte import FairQueue
-from gateway.errors import UpstreamBusy
+from gateway.errors import CallerLeft, UpstreamBusy
 from gateway.models import Client
 
 Value = TypeVar("Value")
@@ -24,11 +24,13 @@ class WaitingCallers:
     def __len__(self) -> int:
         return len(self._callers)
 
-    async def wait(self, client: Client, answer: Coroutine[Any, Any, Value]) -> Value:
-        """Return the answer that one of the client's callers waits for.
+    async def wait(
+        self, client: Client, answer: Coroutine[Any, Any, Value], *, left: Callable[[], Awaitable[None]]
+    ) -> Value:
+        """Return the answer that one of the client's callers waits for; `left` returns once that caller has gone.
 
-        Raises what the answer raises; UpstreamBusy at once when this caller gives way. Its share in a call to Airbyte
-        ends with it, as if it had been cancelled.
+        Raises what the answer raises; UpstreamBusy at once when this caller gives way; CallerLeft. Its share in a call
+        to Airbyte ends with it, as if it had been cancelled.
         """
         gives_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         newest = self._callers.join(client.id, gives_way)
@@ -38,15 +40,17 @@ class WaitingCallers:
             answer.close()
             raise _busy()
         task = asyncio.ensure_future(answer)
+        leaving = asyncio.ensure_future(left())
         try:
-            ends: set[asyncio.Future[Any]] = {task, gives_way}
+            ends: set[asyncio.Future[Any]] = {task, gives_way, leaving}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise _busy()
+            raise _busy() if gives_way.done() else CallerLeft
         finally:
             self._callers.leave(client.id, gives_way)
             task.cancel()
+            leaving.cancel()
 
 
 def _busy() -> UpstreamBusy:

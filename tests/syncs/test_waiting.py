@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import UpstreamBusy
+from gateway.errors import CallerLeft, UpstreamBusy
 from gateway.models import Client
 from gateway.syncs.waiting import WaitingCallers
 
@@ -17,15 +17,19 @@ class Scene:
     def __init__(self, *, most: int) -> None:
         self.waiting = WaitingCallers(most=most)
         self.answer = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.callers: list[asyncio.Task[str]] = []
 
     async def _answer(self) -> str:
         await self.answer.wait()
         return "answer"
 
+    async def _left(self) -> None:
+        await self.leaving.wait()
+
     async def come(self, client: Client, *, times: int = 1) -> None:
         for _ in range(times):
-            self.callers.append(asyncio.create_task(self.waiting.wait(client, self._answer())))
+            self.callers.append(asyncio.create_task(self.waiting.wait(client, self._answer(), left=self._left)))
             await asyncio.sleep(0)
         for _ in range(10):
             await asyncio.sleep(0)
@@ -66,3 +70,17 @@ async def test_a_cancelled_caller_waits_no_more_and_neither_does_what_it_waited_
     scene.answer.set()
     with pytest.raises(asyncio.CancelledError):
         await scene.callers[0]
+
+
+async def test_a_caller_who_leaves_waits_no_more() -> None:
+    scene = Scene(most=10)
+    tasks = len(asyncio.all_tasks())
+    await scene.come(A, times=3)
+
+    scene.leaving.set()
+    outcomes = await asyncio.gather(*scene.callers, return_exceptions=True)
+    await asyncio.sleep(0)
+
+    assert [type(outcome) for outcome in outcomes] == [CallerLeft] * 3
+    assert len(scene.waiting) == 0
+    assert len(asyncio.all_tasks()) == tasks
