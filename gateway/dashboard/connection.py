@@ -16,6 +16,7 @@ from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect,
 from gateway.errors import (
     ApiError,
     BadRequest,
+    CallerLeft,
     ConnectionNotFound,
     OutcomeUnknown,
     StorageUnavailable,
@@ -36,7 +37,7 @@ from gateway.web.request_context import upstream_timing
 
 PAGE_ROWS = 20
 WAIT_SECONDS = 5.0
-"""How long a page waits for Airbyte's job list. The reading continues, for the next request."""
+"""How long a page waits for Airbyte's job list. The reading ends with the wait, if no other caller waits for it."""
 RUNNING_SECONDS = 5
 RETRY_SECONDS = 30
 NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
@@ -84,6 +85,9 @@ async def trigger_sync(request: Request) -> Response:
                 ),
                 left=partial(caller_left, request.receive),
             )
+    except CallerLeft:  # the trigger goes on without him
+        await _record_trigger(request, connection)
+        raise
     except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
         if isinstance(error, OutcomeUnknown):
             await _record_trigger(request, connection)
