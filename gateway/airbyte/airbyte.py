@@ -119,10 +119,7 @@ class Airbyte:
         return self._jobs_of(airbyte_id, page if drop_odd else _without_odd(page)).rows
 
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """Return what holds, while it is entered, the one permit for all calls of a trigger.
-
-        Those calls are `newest_syncs`, `create_job` and `connection_of_trigger`. Entering raises UpstreamBusy.
-        """
+        """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
         return self._executor.permit("trigger", caller)
 
     async def newest_syncs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:

@@ -1,6 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.airbyte import Airbyte
 from gateway.cluster.cluster import Cluster
@@ -37,7 +37,7 @@ class Syncs:
     last_sync: LastSyncRefresh
     backfill: Backfill
     history: SyncHistory
-    waiting: WaitingCallers
+    waiting: WaitingCallers = field(default_factory=WaitingCallers)
 
     async def close(self) -> None:
         """Wait for triggers under way; cancel everything else."""
@@ -86,5 +86,4 @@ def build_syncs(
         ),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
-        waiting=WaitingCallers(),
     )
