@@ -11,6 +11,7 @@ GatewayError
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
 │   ├── ContentTooLarge      413
+│   ├── CallerLeft           499
 │   ├── UriTooLong           414
 │   ├── HeadersTooLarge      431
 │   ├── RetryableError            says when to come back
@@ -134,6 +135,13 @@ class RequestTimeout(ApiError):
 class ContentTooLarge(ApiError):
     status = 413
     message = "Request body is too large"
+
+
+class CallerLeft(ApiError):
+    """The caller closed its socket connection before its answer: nobody reads this, only the log and the metrics."""
+
+    status = 499
+    message = "Caller has left"
 
 
 class UriTooLong(ApiError):

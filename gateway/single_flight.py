@@ -1,6 +1,7 @@
 """Share one call among all who ask for the same thing at the same time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -14,15 +15,32 @@ class SingleFlight(Generic[Key, Value]):
     The call is a task of its own: an asker that is cancelled, even the first, does not end it for the others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_unasked: bool = False) -> None:
+        """`ends_unasked`: a call that nobody waits for any more is cancelled, and whoever asks then begins another."""
+        self._ends_unasked = ends_unasked
         self._flights: dict[Key, asyncio.Task[Value]] = {}
+        self._askers: Counter[asyncio.Task[Value]] = Counter()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._flights
 
     async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
         """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
-        return await asyncio.shield(self.start(key, start))
+        flight = self.start(key, start)
+        self._askers[flight] += 1
+        try:
+            return await asyncio.shield(flight)
+        finally:
+            self._leave(key, flight)
+
+    def _leave(self, key: Key, flight: asyncio.Task[Value]) -> None:
+        self._askers[flight] -= 1
+        if self._askers[flight]:
+            return
+        del self._askers[flight]
+        if self._ends_unasked and not flight.done():
+            self._flights.pop(key, None)
+            flight.cancel()
 
     def start(self, key: Key, start: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
         """Return the call for `key`, begun now if there is none."""
@@ -34,7 +52,8 @@ class SingleFlight(Generic[Key, Value]):
         return flight
 
     def _land(self, key: Key, flight: asyncio.Task[Value]) -> None:
-        del self._flights[key]
+        if self._flights.get(key) is flight:
+            del self._flights[key]
         if not flight.cancelled():
             # Its askers may all be gone; asking here keeps asyncio from complaining about an unseen failure.
             flight.exception()

@@ -85,6 +85,7 @@ TASK_STARTERS = {
     "single_flight.py": "a call ends by itself, and whoever asked for it learns its failure",
     "store/writing.py": "a transaction ends by itself, and is waited for when the database is closed",
     "store/postgres/session.py": "a statement that was abandoned is watched to its end",
+    "syncs/waiting.py": "an answer ends with the caller that waits for it",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }

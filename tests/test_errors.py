@@ -87,6 +87,7 @@ def test_the_statuses_drawn_on_top_are_those_of_the_classes() -> None:
         (errors.MethodNotAllowed(frozenset({"GET"})), 405, "Method not allowed"),
         (errors.RequestTimeout(), 408, "Request was not received in time"),
         (errors.ContentTooLarge(), 413, "Request body is too large"),
+        (errors.CallerLeft(), 499, "Caller has left"),
         (errors.UriTooLong(), 414, "Request URL is too long"),
         (errors.HeadersTooLarge(), 431, "Request headers are too large"),
         (errors.InternalError(), 500, "Internal server error"),

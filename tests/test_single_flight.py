@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.errors import UpstreamInvalid
 from gateway.single_flight import SingleFlight
 
@@ -55,3 +57,34 @@ async def test_a_landed_flight_is_not_shared_with_later_askers() -> None:
         return count
 
     assert [await flights.run("key", fly), await flights.run("key", fly)] == [1, 2]
+
+
+@pytest.mark.parametrize("ends_unasked", [True, False])
+async def test_a_flight_that_nobody_waits_for_is_cancelled_only_where_that_was_agreed(ends_unasked: bool) -> None:
+    flights: SingleFlight[str, str] = SingleFlight(ends_unasked=ends_unasked)
+    release = asyncio.Event()
+    ends: list[str] = []
+
+    async def fly() -> str:
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+        ends.append("landed")
+        return "landed"
+
+    askers = [asyncio.create_task(flights.run("key", fly)) for _ in range(2)]
+    await asyncio.sleep(0)
+    askers[0].cancel()
+    await asyncio.gather(askers[0], return_exceptions=True)
+    assert "key" in flights
+    askers[1].cancel()
+    await asyncio.gather(askers[1], return_exceptions=True)
+
+    assert ("key" in flights) is not ends_unasked
+    later = asyncio.create_task(flights.run("key", fly))
+    await asyncio.sleep(0)
+    release.set()
+    assert await later == "landed"
+    assert ends == (["cancelled", "landed"] if ends_unasked else ["landed"])

@@ -1,8 +1,9 @@
 """Talk to Airbyte: its resources as our records, its failures as `UpstreamError`."""
 
 from gateway.airbyte.airbyte import Airbyte
-from gateway.airbyte.bulkhead import Bulkhead, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.airbyte.connect import connect_airbyte
+from gateway.airbyte.fair_queue import FairQueue
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
@@ -12,9 +13,12 @@ __all__ = [
     "MAX_JOBS",
     "Airbyte",
     "Bulkhead",
+    "Caller",
     "ConnectionRecord",
     "Deadlines",
+    "FairQueue",
     "Kind",
+    "OwnCalls",
     "WorkspaceRecord",
     "connect_airbyte",
     "triggered_job_from",

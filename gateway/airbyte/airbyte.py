@@ -13,7 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from gateway.airbyte import paths
-from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
+from gateway.airbyte.bulkhead import Caller, OwnCalls
+from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.mapping import checked_connection, checked_workspace, job_from, word
 from gateway.airbyte.rows import Page, page_of, walk
@@ -102,7 +103,7 @@ class Airbyte:
         self,
         airbyte_id: str,
         *,
-        caller: str,
+        caller: Caller,
         limit: int,
         offset: int = 0,
         status: str | None = None,
@@ -117,14 +118,11 @@ class Airbyte:
         page = await self._page(_JOB, job_from, path, caller=caller)
         return self._jobs_of(airbyte_id, page if drop_odd else _without_odd(page)).rows
 
-    def trigger_permit(self, caller: str) -> AbstractAsyncContextManager[None]:
-        """Return what holds, while it is entered, the one permit for all calls of a trigger.
-
-        Those calls are `newest_syncs`, `create_job` and `connection_of_trigger`. Entering raises UpstreamBusy.
-        """
+    def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
         return self._executor.permit("trigger", caller)
 
-    async def newest_syncs(self, airbyte_id: str, *, caller: str, limit: int) -> list[Job]:
+    async def newest_syncs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:
         """Return syncs of one connection, newest first, under a trigger's permit.
 
         Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that is looked for.
@@ -139,7 +137,7 @@ class Airbyte:
         raw = await self._executor.send(call, self._authorization)
         return self._jobs_of(airbyte_id, _without_odd(page_of(raw, _JOB, job_from, self._count_odd))).rows
 
-    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: str, offset: int) -> Page[Job]:
+    async def jobs_created_since(self, airbyte_id: str, since: datetime, *, caller: Caller, offset: int) -> Page[Job]:
         """Return a page of a connection's sync jobs created at or after `since`, oldest first. Raises UpstreamError.
 
         A job that is created meanwhile comes last, so it shifts no offset.
@@ -164,7 +162,7 @@ class Airbyte:
                 raise UpstreamInvalid(detail="the whole page is about other connections")
         return msgspec.structs.replace(page, rows=jobs)
 
-    async def create_job(self, airbyte_id: str, *, caller: str, within_seconds: float) -> Job:
+    async def create_job(self, airbyte_id: str, *, caller: Caller, within_seconds: float) -> Job:
         """Trigger a sync, under a trigger's permit. Raises UpstreamError; UpstreamInvalid if it is another's job.
 
         While a job is pending Airbyte answers with that job. It has no idempotency key.
@@ -185,13 +183,13 @@ class Airbyte:
             raise UpstreamInvalid(detail="the new job belongs to another connection")
         return job
 
-    async def connection(self, airbyte_id: str, *, caller: str = OWN_CALLS) -> ConnectionRecord:
+    async def connection(self, airbyte_id: str, *, caller: Caller = OwnCalls.ROUTINE) -> ConnectionRecord:
         """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""
         return self._connection_of(
             airbyte_id, await self._read(_CONNECTION, paths.connection(airbyte_id), caller=caller)
         )
 
-    async def connection_of_trigger(self, airbyte_id: str, *, caller: str) -> ConnectionRecord:
+    async def connection_of_trigger(self, airbyte_id: str, *, caller: Caller) -> ConnectionRecord:
         """Return one connection, under a trigger's permit. Raises UpstreamError as `connection`."""
         path = paths.connection(airbyte_id).encode("ascii")
         call = Call(_CONNECTION, path, caller, has_permit=True, deadline_seconds=self._deadlines.read)
@@ -264,7 +262,7 @@ class Airbyte:
         convert: Callable[[Record], Row],
         path: str,
         *,
-        caller: str = OWN_CALLS,
+        caller: Caller = OwnCalls.ROUTINE,
         deadline_seconds: float | None = None,
     ) -> Page[Row]:
         raw = await self._read(_PAGE, path, caller=caller, deadline_seconds=deadline_seconds)
@@ -275,7 +273,7 @@ class Airbyte:
         decoder: msgspec.json.Decoder[Record],
         path: str,
         *,
-        caller: str = OWN_CALLS,
+        caller: Caller = OwnCalls.ROUTINE,
         deadline_seconds: float | None = None,
     ) -> Record:
         seconds = self._deadlines.read if deadline_seconds is None else deadline_seconds

@@ -1,26 +1,63 @@
-"""Limit the calls to Airbyte in flight, with a share for each kind of call and each caller."""
+"""Limit the calls to Airbyte in flight, with a share for each kind of call, each client and the gateway itself."""
 
 import asyncio
-from collections import Counter, deque
+import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Literal
 
+from gateway.airbyte.fair_queue import FairQueue
 from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.errors import UpstreamBusy
 
 Kind = Literal["read", "trigger"]
 
+
+class OwnCalls(Enum):
+    """The gateway's own calls. A type of its own: whatever a client is called or numbered, it is none of these."""
+
+    ROUTINE = "routine"
+    HISTORY = "history"
+    """Reads page after page, so that it would otherwise be ahead of the rest."""
+
+
+Caller = int | OwnCalls
+"""Whose share a call takes: a client, by its id, or the gateway."""
+
+MOST_WAITING = 128
+"""Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
 RECENT_CALLS = 8
 """About so many calls' times tell how long the next will take."""
 SURE_SHARE = 0.8
 """Part of the longest wait: a caller whose expected wait is longer may well wait in vain."""
+OWN_RESERVE_FROM = 5
+"""So many permits there must be for one to stay free for the gateway's own calls beside one for the other kind. Of
+fewer, reads would lose a third to it: they may borrow it, as they end soon, and the next that comes free is its own.
+"""
+LONGEST_RETRY_SECONDS = 60
+"""A longer pause is not foretold: most of what waits now will have given up by then."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """`permit`: its result is whether the permit was granted, or the call gave way."""
+
+    kind: Kind
+    permit: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def is_granted(self) -> bool:
+        return self.permit.done() and self.permit.result()
 
 
 class Bulkhead:
-    """At most `size` permits are held at once. Neither reads nor triggers, nor any one caller, can hold all of them.
+    """At most `size` permits are held at once. Neither reads nor triggers, nor any one client, can hold all of them.
 
-    Airbyte answers its public API from five threads: five hanging calls stop everybody's.
+    Airbyte answers its public API from five threads: five hanging calls stop everybody's. Permits that come free go
+    first to the gateway's own calls, which hold few, then to the client that has waited longest for one.
     """
 
     def __init__(
@@ -29,32 +66,40 @@ class Bulkhead:
         *,
         monotonic: Callable[[], float],
         wait_seconds: float = PERMIT_WAIT_SECONDS,
+        most_waiting: int = MOST_WAITING,
     ) -> None:
         self._monotonic = monotonic
         self._size = size
         self._of_kind = size - 1
+        self._of_clients: dict[Kind, int] = {
+            "read": size - 2 if size >= OWN_RESERVE_FROM else size - 1,
+            "trigger": max(1, size - 2),
+        }
         self._of_caller = max(1, size // 2)
         self._wait_seconds = wait_seconds
-        self._kinds: Counter[str] = Counter()
-        self._callers: Counter[str] = Counter()
-        self._waiting: deque[tuple[asyncio.Future[None], Kind, str]] = deque()
+        self._clients: Counter[Kind] = Counter()
+        self._callers: Counter[Caller] = Counter()
+        self._own_waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
+        self._waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
 
     @property
     def in_flight(self) -> int:
-        return self._kinds.total()
+        return self._callers.total()
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._own_waiting)
 
     @asynccontextmanager
-    async def permit(self, kind: Kind, caller: str) -> AsyncIterator[None]:
+    async def permit(self, kind: Kind, caller: Caller) -> AsyncIterator[None]:
         """Hold one permit. Raises UpstreamBusy when none is free in time; at once when none is likely to be."""
         if self._is_free(kind, caller):
             self._grant(kind, caller)
         elif self._expected_wait(kind, caller) > self._wait_seconds * SURE_SHARE:
-            raise UpstreamBusy(detail=f"more calls wait for a {kind} permit than get one within {self._wait_seconds} s")
+            raise self._busy(
+                kind, caller, f"more calls wait for a {kind} permit than get one in {self._wait_seconds} s"
+            )
         else:
             await self._wait(kind, caller)
         began = self._monotonic()
@@ -64,55 +109,80 @@ class Bulkhead:
             self._learn(kind, self._monotonic() - began)
             self._take_back(kind, caller)
 
-    def _expected_wait(self, kind: Kind, caller: str) -> float:
-        """Return the seconds to a permit, by recent calls; 0 while few wait, as those calls may be exceptions."""
-        callers = Counter(waiting_caller for _, waiting_kind, waiting_caller in self._waiting if waiting_kind == kind)
-        if callers.total() < self._size:
-            return 0.0
-        rounds = max((callers.total() + 1) / self._of_kind, (callers[caller] + 1) / self._of_caller)
-        return rounds * self._seconds_held[kind]
+    def _expected_wait(self, kind: Kind, caller: Caller) -> float:
+        """Return the seconds to a permit, by the caller's own queue and recent calls.
+
+        It is 0 while as few wait as may be in flight: those calls may be exceptions, and another client's.
+        """
+        ahead = sum(waiter.kind == kind for waiter in self._queue_of(caller).of(caller))
+        return 0.0 if ahead < self._of_caller else self._seconds_to_a_permit(kind, caller, ahead)
+
+    def _seconds_to_a_permit(self, kind: Kind, caller: Caller, ahead: int) -> float:
+        """Return how long `ahead` calls and one more take, when all callers that wait are served in turn."""
+        competing = self._queue_of(caller).owners(lambda waiter: waiter.kind == kind) | {caller}
+        permits = min(self._of_caller, self._of_clients[kind] / len(competing))
+        return (ahead + 1) / permits * self._seconds_held[kind]
+
+    def _busy(self, kind: Kind, caller: Caller, detail: str) -> UpstreamBusy:
+        """Return the error that says when the caller's queue is likely to be done."""
+        ahead = sum(waiter.kind == kind for waiter in self._queue_of(caller).of(caller))
+        seconds = math.ceil(self._seconds_to_a_permit(kind, caller, ahead))
+        return UpstreamBusy(retry_after=min(max(1, seconds), LONGEST_RETRY_SECONDS), detail=detail)
 
     def _learn(self, kind: Kind, seconds: float) -> None:
         """Average recent calls' times, a faster call counting more: a needless wait costs less than a needless 503."""
         known = self._seconds_held[kind]
         self._seconds_held[kind] += (seconds - known) / (RECENT_CALLS if seconds > known else 2)
 
-    def _is_free(self, kind: Kind, caller: str) -> bool:
-        return (
-            self._kinds.total() < self._size
-            and self._kinds[kind] < self._of_kind
-            and self._callers[caller] < self._of_caller
-        )
+    def _queue_of(self, caller: Caller) -> FairQueue[Caller, _Waiter]:
+        return self._own_waiting if isinstance(caller, OwnCalls) else self._waiting
 
-    def _grant(self, kind: Kind, caller: str) -> None:
-        self._kinds[kind] += 1
+    @property
+    def _own(self) -> int:
+        return sum(self._callers[own] for own in OwnCalls)
+
+    def _is_free(self, kind: Kind, caller: Caller) -> bool:
+        if self._callers.total() >= self._size:
+            return False
+        if kind == "read" and self._clients["read"] + self._own >= self._of_kind:
+            return False  # the last one is for a trigger
+        if isinstance(caller, OwnCalls):
+            return self._own < self._of_caller
+        return self._clients[kind] < self._of_clients[kind] and self._callers[caller] < self._of_caller
+
+    def _grant(self, kind: Kind, caller: Caller) -> None:
         self._callers[caller] += 1
+        if not isinstance(caller, OwnCalls):
+            self._clients[kind] += 1
 
-    def _take_back(self, kind: Kind, caller: str) -> None:
-        self._kinds[kind] -= 1
+    def _take_back(self, kind: Kind, caller: Caller) -> None:
         self._callers[caller] -= 1
         if not self._callers[caller]:
             del self._callers[caller]
-        for waiter in list(self._waiting):
-            future, waiting_kind, waiting_caller = waiter
-            if self._is_free(waiting_kind, waiting_caller):
-                self._waiting.remove(waiter)
-                self._grant(waiting_kind, waiting_caller)
-                future.set_result(None)
+        if not isinstance(caller, OwnCalls):
+            self._clients[kind] -= 1
+        for queue in (self._own_waiting, self._waiting):
+            while served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner)):
+                owner, waiter = served
+                self._grant(waiter.kind, owner)
+                waiter.permit.set_result(True)
 
-    async def _wait(self, kind: Kind, caller: str) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = (future, kind, caller)
-        self._waiting.append(waiter)
+    async def _wait(self, kind: Kind, caller: Caller) -> None:
+        queue = self._queue_of(caller)
+        waiter = _Waiter(kind)
+        gives_way = queue.join(caller, waiter)
+        if gives_way is not None:
+            gives_way.permit.set_result(False)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await asyncio.shield(future)
+                await asyncio.shield(waiter.permit)
         except BaseException as error:
-            if future.done():
+            if waiter.is_granted:
                 # The permit was granted in the very moment the wait ended: pass it on.
                 self._take_back(kind, caller)
-            else:
-                self._waiting.remove(waiter)
+            queue.leave(caller, waiter)
             if isinstance(error, TimeoutError):
-                raise UpstreamBusy(detail=f"no {kind} permit within {self._wait_seconds} s") from None
+                raise self._busy(kind, caller, f"no {kind} permit within {self._wait_seconds} s") from None
             raise
+        if not waiter.is_granted:
+            raise self._busy(kind, caller, "too many calls wait for a permit, most of them this client's")

@@ -4,15 +4,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from gateway.airbyte.bulkhead import Kind
+from gateway.airbyte.bulkhead import Caller, Kind
 from gateway.airbyte.schema import Problem
 from gateway.airbyte.timings import RETRY_AFTER_LONGEST_SECONDS, RETRY_AFTER_SECONDS
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_OBJECT_BYTES = 256 * 1024
-OWN_CALLS = "gateway"
-"""The caller whose share the gateway's own calls take."""
 
 Value = TypeVar("Value")
 
@@ -22,7 +20,7 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
 
     decoder: msgspec.json.Decoder[Value]
     path: bytes
-    caller: str
+    caller: Caller
     body: bytes | None = None
     kind: Kind = "read"
     has_permit: bool = False

@@ -1,11 +1,11 @@
 """Execute calls to Airbyte: authorization, permit, deadline, retry, and what the breaker learns. No HTTP here."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.resilience import Breaker, RetryBudget
@@ -41,7 +41,7 @@ class CallExecutor:
         age = None if answered is None else round(self._clock.monotonic() - answered, 1)
         return {"breaker": self._breaker.state, "last_answer_seconds_ago": age}
 
-    def permit(self, kind: Kind, caller: str) -> AbstractAsyncContextManager[None]:
+    def permit(self, kind: Kind, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds one permit while it is entered, for calls that say so. Entering raises UpstreamBusy."""
         return self._bulkhead.permit(kind, caller)
 
@@ -53,8 +53,8 @@ class CallExecutor:
         """
         self._retries.earn()
         try:
-            async with asyncio.timeout(call.deadline_seconds):
-                return await self._attempts(call, authorization)
+            async with asyncio.timeout(call.deadline_seconds) as deadline:
+                return await self._attempts(call, authorization, deadline)
         except TimeoutError:
             self._breaker.fail(self._clock.monotonic())
             raise UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s") from None
@@ -74,7 +74,7 @@ class CallExecutor:
         except Fault as fault:
             raise fault.error from fault.__cause__
 
-    async def _attempts(self, call: Call[Value], authorization: Authorization) -> Value:
+    async def _attempts(self, call: Call[Value], authorization: Authorization, deadline: asyncio.Timeout) -> Value:
         renewed = retried = False
         while True:
             try:
@@ -82,7 +82,7 @@ class CallExecutor:
             except UpstreamError as error:
                 raise _untouched(error) from error.__cause__
             try:
-                return await self._attempt(call, header)
+                return await self._attempt(call, header, deadline)
             except UpstreamRefused as refusal:
                 if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
                     raise
@@ -96,11 +96,11 @@ class CallExecutor:
                 retried = True
                 await asyncio.sleep(self._jitter())
 
-    async def _attempt(self, call: Call[Value], header: str | None) -> Value:
+    async def _attempt(self, call: Call[Value], header: str | None, deadline: asyncio.Timeout) -> Value:
         """Make one exchange and tell the breaker its outcome."""
         self._breaker.admit(self._clock.monotonic())
         try:
-            async with nullcontext() if call.has_permit else self.permit(call.kind, call.caller):
+            async with nullcontext() if call.has_permit else self._permit(call, deadline):
                 answer = await self.client.exchange(call, header)
             self._require_service(answer)
         except Fault as fault:
@@ -113,6 +113,18 @@ class CallExecutor:
         value = decode(answer, call)
         self._answered_at = self._clock.monotonic()
         return value
+
+    @asynccontextmanager
+    async def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AsyncIterator[None]:
+        """Hold a permit. The wait for it is not Airbyte's time: the call's deadline moves on by as much."""
+        ends_at = deadline.when()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline.reschedule(None)
+        async with self.permit(call.kind, call.caller):
+            if ends_at is not None:
+                deadline.reschedule(ends_at + loop.time() - began)
+            yield
 
     def _require_service(self, answer: Answer) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""

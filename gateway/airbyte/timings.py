@@ -16,8 +16,10 @@ class Deadlines(msgspec.Struct, frozen=True):
     connect: float = 3.0
 
 
-PERMIT_WAIT_SECONDS = 1.0
-"""Longer queues only move the wait: past it the caller is told when to come back."""
+PERMIT_WAIT_SECONDS = 6.0
+"""Three of Airbyte's slow answers: so long each of some clients gets one of its threads. A longer queue only moves the
+wait: past it the caller is told when to come back.
+"""
 
 BREAKER_FIRST_SECONDS = 5.0
 """How long a breaker stays open at first; each failed probe doubles it."""

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.airbyte.call import MAX_OBJECT_BYTES, OWN_CALLS, Call
+from gateway.airbyte.bulkhead import OwnCalls
+from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
 from gateway.airbyte.schema import TokenRecord
 from gateway.airbyte.timings import TOKEN_PAUSE_SECONDS, Deadlines
 from gateway.airbyte.token_life import token_life
@@ -176,7 +177,7 @@ def token_call(client_id: str, client_secret: Secret, deadlines: Deadlines) -> C
     return Call(
         _TOKEN,
         b"/applications/token",
-        OWN_CALLS,
+        OwnCalls.ROUTINE,
         body=msgspec.json.encode(body),
         deadline_seconds=deadlines.token,
         max_bytes=MAX_OBJECT_BYTES,

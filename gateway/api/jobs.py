@@ -1,6 +1,7 @@
 """POST /api/v1/connections/{id}/sync and GET /api/v1/connections/{id}/jobs."""
 
 import re
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,6 +14,7 @@ from gateway.models import JOB_STATUSES
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
+from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
 
@@ -28,8 +30,12 @@ async def trigger_sync(request: Request) -> JSONAnswer:
     await require_no_content(request)
     context: RequestContext = request.scope[SCOPE_KEY]
     with upstream_timing(request.scope):
-        job = await services.syncs.trigger.start_or_join(
-            principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
+        job = await services.syncs.waiting.wait(
+            principal.client,
+            services.syncs.trigger.start_or_join(
+                principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
+            ),
+            left=partial(caller_left, request.receive),
         )
     return JSONAnswer({"job": job})
 
@@ -37,18 +43,18 @@ async def trigger_sync(request: Request) -> JSONAnswer:
 async def list_jobs(request: Request) -> JSONAnswer:
     """Answer with a page of the connection's sync jobs, newest first. Raises BadRequest and what `jobs` raises."""
     services = services_of(request)
+    client = principal_of(request).client
     connection_id: str = request.path_params["id"]
     query = request.query_params
     limit = _limit(query)
     status = _status(query)
-    cursor = _single(query, "cursor")
+    text = _single(query, "cursor")
+    cursor = None if text is None else decode_cursor(text)
     with upstream_timing(request.scope):
-        page = await services.syncs.jobs.read_page(
-            principal_of(request).client,
-            connection_id,
-            limit=limit,
-            status=status,
-            cursor=None if cursor is None else decode_cursor(cursor),
+        page = await services.syncs.waiting.wait(
+            client,
+            services.syncs.jobs.read_page(client, connection_id, limit=limit, status=status, cursor=cursor),
+            left=partial(caller_left, request.receive),
         )
     headers = {}
     if page.next is not None:

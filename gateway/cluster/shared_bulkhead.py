@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from gateway.airbyte import Bulkhead, Kind
+from gateway.airbyte import Bulkhead, Caller, Kind
 from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
@@ -25,7 +25,7 @@ class Permit:
 
     name: str
     kind: Kind
-    caller: str
+    caller: Caller
     is_acquired: bool = False
     asked: "asyncio.Future[bool] | None" = None
 
@@ -73,7 +73,7 @@ class SharedBulkhead(Bulkhead):
             await self._keeper.stop()
 
     @asynccontextmanager
-    async def permit(self, kind: Kind, caller: str) -> AsyncIterator[None]:
+    async def permit(self, kind: Kind, caller: Caller) -> AsyncIterator[None]:
         """Hold one permit. Raises UpstreamBusy when none is free in time."""
         async with super().permit(kind, caller):
             # The caller is part of the name: over all gateways nobody takes more than half of the permits.

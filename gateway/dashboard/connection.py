@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect,
 from gateway.errors import (
     ApiError,
     BadRequest,
+    CallerLeft,
     ConnectionNotFound,
     OutcomeUnknown,
     StorageUnavailable,
@@ -30,11 +32,12 @@ from gateway.syncs.connections import connection_of
 from gateway.syncs.cursor import Cursor, decode_cursor
 from gateway.syncs.jobs import MOST_JOBS, JobPage
 from gateway.times import format_time
+from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 
 PAGE_ROWS = 20
 WAIT_SECONDS = 5.0
-"""How long a page waits for Airbyte's job list. The reading continues, for the next request."""
+"""How long a page waits for Airbyte's job list. The reading ends with the wait, if no other caller waits for it."""
 RUNNING_SECONDS = 5
 RETRY_SECONDS = 30
 NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
@@ -71,12 +74,20 @@ async def trigger_sync(request: Request) -> Response:
     connection = await _connection(request)
     try:
         with upstream_timing(request.scope):
-            job = await services_of(request).syncs.trigger.start_or_join(
+            syncs = services_of(request).syncs
+            job = await syncs.waiting.wait(
                 client_of(request),
-                connection.id,
-                caller=visitor_of(request).user.id,
-                request_id=browser_of(request).request_id,
+                syncs.trigger.start_or_join(
+                    client_of(request),
+                    connection.id,
+                    caller=visitor_of(request).user.id,
+                    request_id=browser_of(request).request_id,
+                ),
+                left=partial(caller_left, request.receive),
             )
+    except CallerLeft:  # the trigger goes on without him
+        await _record_trigger(request, connection)
+        raise
     except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
         if isinstance(error, OutcomeUnknown):
             await _record_trigger(request, connection)
@@ -164,8 +175,11 @@ async def _jobs(
     request: Request, connection: Connection, *, limit: int, status: str | None = None, cursor: Cursor | None = None
 ) -> JobPage:
     with upstream_timing(request.scope):
-        return await services_of(request).syncs.jobs.read_page(
-            client_of(request), connection.id, limit=limit, status=status, cursor=cursor
+        syncs = services_of(request).syncs
+        return await syncs.waiting.wait(
+            client_of(request),
+            syncs.jobs.read_page(client_of(request), connection.id, limit=limit, status=status, cursor=cursor),
+            left=partial(caller_left, request.receive),
         )
 
 

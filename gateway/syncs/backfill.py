@@ -5,7 +5,7 @@ from itertools import chain, islice
 
 import structlog
 
-from gateway.airbyte import Airbyte
+from gateway.airbyte import Airbyte, OwnCalls
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Connection, Job
 from gateway.store import LastSync, Store
@@ -90,7 +90,7 @@ class Backfill:
         try:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
-            jobs = await self._airbyte.jobs(airbyte_id, caller="gateway", limit=1, drop_odd=False)
+            jobs = await self._airbyte.jobs(airbyte_id, caller=OwnCalls.ROUTINE, limit=1, drop_odd=False)
             await self._withdraw_vanished(known, newest_syncs(jobs).get(airbyte_id))
         except UpstreamRefused as refusal:
             log.warning("backfill_refused", connection=connection.id, detail=refusal.detail)

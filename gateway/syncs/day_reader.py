@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from gateway.airbyte import MAX_JOBS, Airbyte
+from gateway.airbyte import MAX_JOBS, Airbyte, OwnCalls
 from gateway.models import Job, SyncDay
 from gateway.store import Store
 from gateway.times import format_time, parse_time
@@ -14,8 +14,6 @@ UNFINISHED_FOR = timedelta(days=3)
 """A job that takes longer is no longer waited for: every reading would begin with its day."""
 MAX_PAGES = 10
 """Of one connection, before the next one is read."""
-CALLER = "sync history"
-"""Whose share of the calls to Airbyte these take; no client can be called so."""
 DAY = timedelta(days=1)
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -38,7 +36,9 @@ class DayReader:
         first = await self._first_day(airbyte_id, started)
         jobs: dict[int, Job] = {}
         for number in range(MAX_PAGES):
-            page = await self._airbyte.jobs_created_since(airbyte_id, first, caller=CALLER, offset=number * MAX_JOBS)
+            page = await self._airbyte.jobs_created_since(
+                airbyte_id, first, caller=OwnCalls.HISTORY, offset=number * MAX_JOBS
+            )
             jobs |= {job.job_id: job for job in page.rows}
             if page.sent < MAX_JOBS:
                 await self._replace(airbyte_id, jobs, first, _midnight(started) + DAY, _final(jobs, started))

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, UpstreamInvalid
 from gateway.models import Client, Connection, SyncDay
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.day_reader import CALLER, DAY, DayReader, day_name
+from gateway.syncs.day_reader import DAY, DayReader, day_name
 from gateway.syncs.timings import HistoryTimings
 from gateway.times import Clock
 
@@ -65,7 +65,7 @@ class SyncHistory:
         known = await self._days.read_upto(news)
         if due and not self._is_failing:
             self._queue(self._due(news))  # without what was read since `due` was found
-            flight = self._flight.start(CALLER, self._read_waiting)
+            flight = self._flight.start("all", self._read_waiting)
             if due.keys() - known.keys():
                 await asyncio.wait({flight}, timeout=self.timings.wait)
                 known = await self._days.read_upto(news)

@@ -29,7 +29,7 @@ class JobReader:
         self._store = store
         self._airbyte = airbyte
         self._refusals = refusals
-        self._reads: SingleFlight[tuple[int, str, int, int, str | None], list[Job]] = SingleFlight()
+        self._reads: SingleFlight[tuple[int, str, int, int, str | None], list[Job]] = SingleFlight(ends_unasked=True)
 
     async def close(self) -> None:
         """Cancel the reads under way."""
@@ -58,7 +58,7 @@ class JobReader:
 
     async def _read(self, client: Client, airbyte_id: str, *, limit: int, offset: int, status: str | None) -> list[Job]:
         try:
-            rows = await self._airbyte.jobs(airbyte_id, caller=client.slug, limit=limit, offset=offset, status=status)
+            rows = await self._airbyte.jobs(airbyte_id, caller=client.id, limit=limit, offset=offset, status=status)
         except UpstreamRefused as refusal:
             raise await self._refusals.error_for(refusal, airbyte_id) from refusal
         # Airbyte breaks ties of its order by chance and may repeat a row over a page's edge.

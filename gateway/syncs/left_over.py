@@ -5,7 +5,7 @@ import math
 
 import structlog
 
-from gateway.airbyte import MAX_JOBS, Airbyte
+from gateway.airbyte import MAX_JOBS, Airbyte, OwnCalls
 from gateway.background import Progress
 from gateway.errors import StorageUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Job
@@ -128,7 +128,7 @@ class LeftOverTriggers:
         if trigger.newest_before is None:
             return Outcome(CANNOT_BE_TOLD, None)
         try:
-            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller="gateway", limit=MAX_JOBS, drop_odd=False)
+            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller=OwnCalls.ROUTINE, limit=MAX_JOBS, drop_odd=False)
         except UpstreamRefused:
             return Outcome(CANNOT_BE_TOLD, None)
         if len(jobs) == MAX_JOBS and all(job.job_id > trigger.newest_before for job in jobs):

@@ -82,7 +82,7 @@ class Reconciler:
                 raise OutcomeUnknown(detail="so it was for the trigger of another gateway")
             return None
         try:
-            jobs = await self._airbyte.jobs(request.airbyte_id, caller=request.client.slug, limit=RECENT_JOBS)
+            jobs = await self._airbyte.jobs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)
         except UpstreamError as error:
             raise OutcomeUnknown(
                 detail=f"another gateway started job {outcome.job_id}; then: {error.detail}"
@@ -117,7 +117,7 @@ class Reconciler:
 
     async def _require_active_or_unknown(self, request: TriggerRequest) -> None:
         try:
-            await self._refusals.require_active(request.airbyte_id, caller=request.client.slug)
+            await self._refusals.require_active(request.airbyte_id, caller=request.client.id)
         except UpstreamError as error:
             raise OutcomeUnknown(detail=f"state conflict; then: {error.detail}") from error
 
@@ -126,7 +126,7 @@ class Reconciler:
         unknown_word = next((job for job in jobs if job.job_type == "sync" and not job.is_terminal), None)
         job = newest_before(jobs).under_way or job_begun_after(before.newest, jobs) or unknown_word
         if job is None:
-            await self._refusals.require_active(request.airbyte_id, caller=request.client.slug)
+            await self._refusals.require_active(request.airbyte_id, caller=request.client.id)
             raise UpstreamBusy(retry_after=OTHER_JOB_RETRY_SECONDS, detail="what is running is no sync, or has ended")
         return job
 
@@ -144,4 +144,4 @@ class Reconciler:
         return job
 
     async def _recent(self, request: TriggerRequest) -> list[Job]:
-        return await self._airbyte.newest_syncs(request.airbyte_id, caller=request.client.slug, limit=RECENT_JOBS)
+        return await self._airbyte.newest_syncs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)

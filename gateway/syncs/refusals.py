@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import structlog
 
-from gateway.airbyte import Airbyte
+from gateway.airbyte import Airbyte, Caller
 from gateway.errors import ApiError, BadRequest, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
 from gateway.models import DEPRECATED
 from gateway.store import Store
@@ -36,7 +36,7 @@ class Refusals:
             return UpstreamUnreachable(detail="403: the credential may not read this connection")
         return refusal
 
-    async def require_active(self, airbyte_id: str, *, caller: str) -> None:
+    async def require_active(self, airbyte_id: str, *, caller: Caller) -> None:
         """Ask Airbyte for the status, under a trigger's permit, and store it.
 
         Raises BadRequest unless the connection is active; ConnectionNotFound, UpstreamError.

@@ -1,6 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.airbyte import Airbyte
 from gateway.cluster.cluster import Cluster
@@ -20,6 +20,7 @@ from gateway.syncs.timings import SyncTimings
 from gateway.syncs.trigger import Trigger
 from gateway.syncs.trigger_audit import TriggerAudit
 from gateway.syncs.trigger_outcomes import TriggerOutcomes
+from gateway.syncs.waiting import WaitingCallers
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock
 
@@ -36,6 +37,7 @@ class Syncs:
     last_sync: LastSyncRefresh
     backfill: Backfill
     history: SyncHistory
+    waiting: WaitingCallers = field(default_factory=WaitingCallers)
 
     async def close(self) -> None:
         """Wait for triggers under way; cancel everything else."""

@@ -88,7 +88,7 @@ class Trigger:
         claim = await self._audit.claim(request)  # durable before anything is sent
         if isinstance(claim, Triggered):  # another gateway's
             return claim
-        async with self._audit.failure_of(claim), self._airbyte.trigger_permit(request.client.slug):
+        async with self._audit.failure_of(claim), self._airbyte.trigger_permit(request.client.id):
             try:
                 async with asyncio.timeout_at(ends_at):
                     triggered = await self._join_or_send(claim, ends_at)
@@ -113,7 +113,7 @@ class Trigger:
         within_seconds = ends_at - self._timings.reconcile - get_running_loop().time()
         try:
             job = await self._airbyte.create_job(
-                request.airbyte_id, caller=request.client.slug, within_seconds=within_seconds
+                request.airbyte_id, caller=request.client.id, within_seconds=within_seconds
             )
         except UpstreamRefused as refusal:
             return await self._reconciler.job_after_refusal(refusal, request, before)

@@ -5,8 +5,7 @@ Without it an overload outlives its cause: all wait, all give up, and answers ar
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from gateway.errors import Overloaded
@@ -21,10 +20,6 @@ cores have other work, each looks dear, and refusing them would make nobody's an
 """
 TRIGGER_PATIENCE = 2
 """Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
-UPSTREAM_READS = 128
-"""Requests waiting for Airbyte. Its bulkhead gives each up after a second; more only make the bulkhead's queue slow."""
-UPSTREAM_ALL = 160
-"""With triggers: what is above the reads' number is theirs alone."""
 SLICE_SECONDS = 0.005
 """Work begun in one round of the event loop. Between rounds socket connections are accepted (libuv: one at a time) and
 read, and health is answered; without it a round under load takes 100 ms and the queue is the kernel's, unseen."""
@@ -34,17 +29,14 @@ SHED_KEY = "gateway.shed"
 
 
 class AdmissionQueue:
-    """Requests that wait to begin, and how many of those that have begun wait for Airbyte. For one event loop.
+    """Requests that wait to begin. For one event loop.
 
     What is limited is the wait to begin. A request waiting for Airbyte or the disk keeps no other from beginning, so a
     cap on requests in flight would let a slow Airbyte shed what needs none. And the right length of the queue depends
     on what a request costs (50 of 2 ms, 800 of 0.12 ms), which is measured here: seconds of a round by requests begun.
     """
 
-    __slots__ = (
-        *("_begun", "_expected", "_expected_upstream", "_loop", "_monotonic", "_queue", "_round_began"),
-        *("_seconds_each", "_upstream"),
-    )
+    __slots__ = ("_begun", "_expected", "_loop", "_monotonic", "_queue", "_round_began", "_seconds_each")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -54,9 +46,7 @@ class AdmissionQueue:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._begun = 0
         self._expected = 0
-        self._expected_upstream = 0
         self._round_began = 0.0
-        self._upstream = 0
 
     @property
     def wait_seconds(self) -> float:
@@ -70,20 +60,14 @@ class AdmissionQueue:
         """Return whether the wait is, in a queue that is none of the short ones."""
         return self._waiting > SHORT_QUEUE and self.wait_seconds > seconds
 
-    @property
-    def upstream(self) -> int:
-        """Requests that wait for Airbyte, or are about to."""
-        return self._upstream + self._expected_upstream
-
-    def expect(self, *, asks_airbyte: bool) -> None:
+    def expect(self) -> None:
         """Count a request on its way. What is read in one round joins the queue in the next, and would all fit in."""
         if not self._expected:
             self._running_loop().call_soon(self._expect_none)
         self._expected += 1
-        self._expected_upstream += asks_airbyte
 
     def _expect_none(self) -> None:
-        self._expected = self._expected_upstream = 0
+        self._expected = 0
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -117,14 +101,6 @@ class AdmissionQueue:
         if self._begun:
             loop.call_soon(self._next_round, loop)
 
-    @contextmanager
-    def waiting_for_airbyte(self) -> Iterator[None]:
-        self._upstream += 1
-        try:
-            yield
-        finally:
-            self._upstream -= 1
-
 
 class Gate:
     """Says which of the API's requests are shed; health and metrics answer under any load.
@@ -146,7 +122,7 @@ class Gate:
             return False
         route, _ = self._routes.find(path)
         if self._has_room(route):
-            self.queue.expect(asks_airbyte=route is not None and route.asks_airbyte)
+            self.queue.expect()
             return False
         self._observer.observe(method, self._all_routes, Overloaded.status, 0.0)
         return True
@@ -154,11 +130,7 @@ class Gate:
     def _has_room(self, route: ApiRoute | None) -> bool:
         is_trigger = route is not None and route.is_trigger
         longest = LONGEST_WAIT_SECONDS * TRIGGER_PATIENCE if is_trigger else LONGEST_WAIT_SECONDS
-        if self.queue.is_longer_than(longest):
-            return False
-        if route is None or not route.asks_airbyte:
-            return True
-        return self.queue.upstream < (UPSTREAM_ALL if is_trigger else UPSTREAM_READS)
+        return not self.queue.is_longer_than(longest)
 
 
 def mark_shed(state: MutableMapping[str, Any]) -> None:

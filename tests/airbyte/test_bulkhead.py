@@ -6,11 +6,13 @@ from typing import Self
 
 import pytest
 
-from gateway.airbyte.bulkhead import Bulkhead, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.errors import UpstreamBusy
 from tests.support import HandClock
+from tests.virtual_time import run_in_virtual_time
 
-Holder = tuple[Kind, str]
+Holder = tuple[Kind, Caller]
+A, B, C, D, E, F = range(1, 7)
 
 
 async def acquire(stack: AsyncExitStack, bulkhead: Bulkhead, *holders: Holder) -> None:
@@ -21,15 +23,17 @@ async def acquire(stack: AsyncExitStack, bulkhead: Bulkhead, *holders: Holder) -
 @pytest.mark.parametrize(
     ("taken", "kind", "caller"),
     [
-        ([("read", "a"), ("read", "b"), ("read", "c")], "read", "d"),
-        ([("trigger", "a"), ("trigger", "b"), ("trigger", "c")], "trigger", "d"),
-        ([("read", "a"), ("read", "a")], "read", "a"),
-        ([("read", "a"), ("trigger", "a")], "read", "a"),
-        ([("read", "a"), ("read", "b"), ("read", "c"), ("trigger", "d")], "trigger", "e"),
+        ([("read", A), ("read", B), ("read", C)], "read", D),
+        ([("trigger", A), ("trigger", B)], "trigger", D),
+        ([("read", OwnCalls.ROUTINE), ("read", OwnCalls.HISTORY)], "read", OwnCalls.ROUTINE),
+        ([("read", A), ("read", B), ("read", OwnCalls.ROUTINE)], "read", C),
+        ([("read", A), ("read", A)], "read", A),
+        ([("read", A), ("trigger", A)], "read", A),
+        ([("read", A), ("read", B), ("read", C), ("trigger", D)], "trigger", E),
     ],
 )
 async def test_neither_a_kind_nor_a_caller_takes_the_permits_of_others(
-    taken: list[Holder], kind: Kind, caller: str
+    taken: list[Holder], kind: Kind, caller: Caller
 ) -> None:
     bulkhead = Bulkhead(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
@@ -46,30 +50,30 @@ async def test_neither_a_kind_nor_a_caller_takes_the_permits_of_others(
 async def test_a_trigger_gets_a_permit_beside_as_many_reads_as_may_be() -> None:
     bulkhead = Bulkhead(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
-        await acquire(stack, bulkhead, ("read", "a"), ("read", "b"), ("read", "c"), ("trigger", "d"))
+        await acquire(stack, bulkhead, ("read", A), ("read", B), ("read", C), ("trigger", D))
 
         assert bulkhead.in_flight == 4
 
 
 async def test_a_waiting_caller_gets_the_first_permit_that_it_may_have() -> None:
     bulkhead = Bulkhead(4, wait_seconds=5, monotonic=HandClock().monotonic)
-    order: list[str] = []
+    order: list[Caller] = []
 
-    async def read(caller: str) -> None:
+    async def read(caller: Caller) -> None:
         async with bulkhead.permit("read", caller):
             order.append(caller)
 
     async with AsyncExitStack() as stack:
-        await acquire(stack, bulkhead, ("read", "a"), ("read", "a"))
-        async with bulkhead.permit("read", "b"):
-            tasks = [asyncio.create_task(read("a")), asyncio.create_task(read("c"))]
+        await acquire(stack, bulkhead, ("read", A), ("read", A))
+        async with bulkhead.permit("read", B):
+            tasks = [asyncio.create_task(read(A)), asyncio.create_task(read(C))]
             await asyncio.sleep(0)
             assert bulkhead.waiting == 2
         await tasks[1]
-        assert order == ["c"]
+        assert order == [C]
     await tasks[0]
 
-    assert order == ["c", "a"]
+    assert order == [C, A]
     assert bulkhead.in_flight == 0
 
 
@@ -83,32 +87,42 @@ async def learnt(clock: HandClock, *calls: float) -> Bulkhead:
     """Return a bulkhead of four permits that saw calls take so long."""
     bulkhead = Bulkhead(4, wait_seconds=WAIT_SECONDS, monotonic=clock.monotonic)
     for seconds in calls:
-        async with bulkhead.permit("read", "before"):
+        async with bulkhead.permit("read", 99):
             clock.advance(seconds)
     return bulkhead
 
 
 class Queue:
-    """Callers that wait at a bulkhead where readers `a` and `b` hold all permits that reads may have."""
+    """Callers that wait at a bulkhead where clients A and B hold all permits that reads may have."""
 
     def __init__(self, bulkhead: Bulkhead) -> None:
         self._bulkhead = bulkhead
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def join(self, caller: str, kind: Kind = "read") -> bool:
+    async def join(self, caller: Caller, kind: Kind = "read") -> bool:
         """Return whether the caller gets a permit or may wait for one."""
         task = asyncio.create_task(acquire(self._stack, self._bulkhead, (kind, caller)))
         self._tasks.append(task)
         await asyncio.sleep(0)
-        return not (task.done() and isinstance(task.exception(), UpstreamBusy))
+        return not self.refused[-1]
 
-    async def join_all(self, caller: str, *, most: int = 100) -> int:
+    @staticmethod
+    async def settle() -> None:
+        """Let whoever was told something act on it."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    @property
+    def refused(self) -> list[bool]:
+        return [task.done() and isinstance(task.exception(), UpstreamBusy) for task in self._tasks]
+
+    async def join_all(self, caller: Caller, *, most: int = 100) -> int:
         """Return how many of the caller's calls may wait."""
         return sum([await self.join(caller) for _ in range(most)])
 
     async def __aenter__(self) -> Self:
         self._stack = await AsyncExitStack().__aenter__()
-        await acquire(self._stack, self._bulkhead, ("read", "a"), ("read", "a"), ("read", "b"))
+        await acquire(self._stack, self._bulkhead, ("read", A), ("read", A), ("read", B))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -118,32 +132,39 @@ class Queue:
         await self._stack.aclose()
 
 
-async def test_who_would_wait_in_vain_is_told_at_once(clock: HandClock) -> None:
-    """Three permits, each held for a tenth of the longest wait: in that time some 30 callers get one."""
+async def test_the_first_calls_of_each_client_may_wait_however_many_clients_do(clock: HandClock) -> None:
+    """What it is told by are others' calls, and those may be exceptions."""
     bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
     async with Queue(bulkhead) as queue:
-        may_wait = [await queue.join(f"caller-{number}") for number in range(60)]
+        assert [await queue.join(100 + number) for number in range(60)] == [True] * 60
 
-    assert may_wait == [True] * sum(may_wait) + [False] * (60 - sum(may_wait))
-    assert 20 <= sum(may_wait) <= 27
+
+async def test_a_client_s_queue_is_the_shorter_the_more_clients_share_the_permits(clock: HandClock) -> None:
+    """Three permits for four clients, each held for a tenth of the longest wait: so six of a client's calls get one."""
+    bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
+    async with Queue(bulkhead) as queue:
+        for client in (D, E, F):
+            assert await queue.join(client)
+
+        assert await queue.join_all(C) == 6
 
 
 async def test_one_caller_s_queue_is_as_long_as_its_own_permits_serve_and_keeps_no_other_out(clock: HandClock) -> None:
     bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
     async with Queue(bulkhead) as queue:
-        of_one = await queue.join_all("a")
+        of_one = await queue.join_all(A)
 
         assert 12 <= of_one <= 18
-        assert await queue.join("c")
+        assert await queue.join(C)
 
 
 async def test_reads_that_wait_keep_no_trigger_out(clock: HandClock) -> None:
     bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
     async with Queue(bulkhead) as queue:
         for number in range(60):
-            await queue.join(f"caller-{number}")
+            await queue.join(100 + number)
 
-        assert [await queue.join(caller, "trigger") for caller in ("d", "e", "f")] == [True] * 3
+        assert [await queue.join(caller, "trigger") for caller in (D, E, F)] == [True] * 3
 
 
 @pytest.mark.parametrize("calls", [(), (CALL_SECONDS / 1000,) * 50, (ENDLESS,) * 50 + (CALL_SECONDS / 1000,) * 16])
@@ -152,20 +173,20 @@ async def test_times_that_are_not_known_or_long_past_keep_nobody_out(
 ) -> None:
     bulkhead = await learnt(clock, *calls)
     async with Queue(bulkhead) as queue:
-        assert await queue.join_all("c") == 100
+        assert await queue.join_all(C) == 100
 
 
 async def test_a_few_may_wait_whatever_the_last_calls_took(clock: HandClock) -> None:
     bulkhead = await learnt(clock, *[ENDLESS] * 50)
     async with Queue(bulkhead) as queue:
-        assert await queue.join_all("c") == 4
+        assert await queue.join_all(C) == 2
 
 
 async def test_cancelled_waiters_leave_no_permit_held() -> None:
     bulkhead = Bulkhead(2, wait_seconds=5, monotonic=HandClock().monotonic)
 
     async def read() -> None:
-        async with bulkhead.permit("read", "a"):
+        async with bulkhead.permit("read", A):
             await asyncio.sleep(0)
 
     for spins in range(40):
@@ -178,3 +199,111 @@ async def test_cancelled_waiters_leave_no_permit_held() -> None:
 
         assert bulkhead.in_flight == 0
         assert bulkhead.waiting == 0
+
+
+async def test_a_permit_stays_free_for_the_gateway_s_own_calls_and_one_for_each_kind() -> None:
+    bulkhead = Bulkhead(5, wait_seconds=0, monotonic=HandClock().monotonic)
+    async with AsyncExitStack() as stack:
+        await acquire(stack, bulkhead, ("read", A), ("read", B), ("read", C))
+        with pytest.raises(UpstreamBusy):
+            await acquire(stack, bulkhead, ("read", D))
+
+        await acquire(stack, bulkhead, ("trigger", A), ("read", OwnCalls.ROUTINE))
+
+        assert bulkhead.in_flight == 5
+
+
+async def test_own_calls_get_the_next_permit_before_clients_that_wait_longer() -> None:
+    bulkhead = Bulkhead(4, wait_seconds=5, monotonic=HandClock().monotonic)
+    order: list[Caller] = []
+
+    async def read(caller: Caller) -> None:
+        async with bulkhead.permit("read", caller):
+            order.append(caller)
+
+    async with AsyncExitStack() as stack:
+        await acquire(stack, bulkhead, ("read", A), ("read", B), ("read", C))
+        tasks = [asyncio.create_task(read(caller)) for caller in (D, E, OwnCalls.ROUTINE)]
+        await asyncio.sleep(0)
+        assert bulkhead.waiting == 3
+    await asyncio.gather(*tasks)
+
+    assert order == [OwnCalls.ROUTINE, D, E]
+
+
+async def test_when_too_many_wait_the_newest_call_of_the_client_with_the_most_gives_way() -> None:
+    bulkhead = Bulkhead(4, wait_seconds=WAIT_SECONDS, most_waiting=4, monotonic=HandClock().monotonic)
+    async with Queue(bulkhead) as queue:
+        assert await queue.join_all(C, most=4) == 4
+        assert await queue.join(D)
+        await queue.settle()
+
+        assert queue.refused == [False, False, False, True, False]
+
+
+async def test_a_client_is_told_when_its_own_queue_is_done(clock: HandClock) -> None:
+    """Fifteen of its calls wait, of which two at a time take six seconds; the sixteenth would begin after 48 s."""
+    bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
+    async with Queue(bulkhead) as queue:
+        of_one = await queue.join_all(A)
+        with pytest.raises(UpstreamBusy) as refused:
+            async with bulkhead.permit("read", A):
+                pass
+
+    assert of_one == 16
+    assert refused.value.retry_after == 51
+
+
+class Traffic:
+    """Reads of clients, by the seconds that each took; None for a refused one."""
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead = bulkhead
+        self.took: dict[Caller, list[float | None]] = {}
+
+    async def read_every(self, seconds: float, caller: Caller, *, times: int, after: float = 0.0) -> None:
+        """Begin a read every so many seconds, whatever became of those before."""
+        await asyncio.sleep(after)
+        async with asyncio.TaskGroup() as reads:
+            for _ in range(times):
+                reads.create_task(self._read(caller))
+                await asyncio.sleep(seconds)
+
+    async def _read(self, caller: Caller) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        took = self.took.setdefault(caller, [])
+        try:
+            async with self._bulkhead.permit("read", caller):
+                await asyncio.sleep(AIRBYTE_SECONDS)
+        except UpstreamBusy:
+            took.append(None)
+        else:
+            took.append(loop.time() - began)
+
+
+AIRBYTE_SECONDS = 2.0
+OTHERS = (B, C, D, E, F)
+
+
+async def two_minutes_of_reads(*, with_a: bool) -> Traffic:
+    """Five clients read once in five seconds; twenty keys of A's once a second each, and each another page."""
+    traffic = Traffic(Bulkhead(4, monotonic=asyncio.get_running_loop().time))
+    async with asyncio.TaskGroup() as clients:
+        if with_a:
+            clients.create_task(traffic.read_every(1 / 20, A, times=2400))
+        for client in OTHERS:
+            clients.create_task(traffic.read_every(5, client, times=24, after=client - 1))
+    return traffic
+
+
+def test_a_client_far_above_its_share_costs_the_others_no_refusal_and_one_wait_for_an_answer() -> None:
+    quiet = run_in_virtual_time(two_minutes_of_reads(with_a=False)).took
+    loaded = run_in_virtual_time(two_minutes_of_reads(with_a=True)).took
+
+    for client in OTHERS:
+        assert len(loaded[client]) == 24
+        assert None not in loaded[client]
+        longest = max(seconds for seconds in loaded[client] if seconds)
+        assert longest <= 2 * max(seconds for seconds in quiet[client] if seconds) + AIRBYTE_SECONDS
+    assert loaded[A].count(None) > len(loaded[A]) / 2

@@ -4,8 +4,9 @@ import asyncio
 import re
 
 import pytest
+from starlette.types import Message
 
-from tests.support import World, bearer
+from tests.support import BOUND_SECONDS, NEVER_OURS, World, bearer
 
 
 def link_of(header: str) -> str:
@@ -227,3 +228,39 @@ async def test_a_list_of_a_connection_that_changed_hands_meanwhile_is_not_found(
     answer = await asking
 
     assert (answer.status_code, answer.json()) == (404, {"error": "Connection not found"})
+
+
+async def test_a_caller_who_leaves_gives_its_permit_back_at_once(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    await world.http.get(f"/api/v1/connections/{NEVER_OURS}/jobs", headers=bearer(key))
+    world.sandbox.faults.get_hang = asyncio.Event()
+    left = asyncio.Event()
+    messages: list[Message] = []
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/api/v1/connections/{ours}/jobs",
+        "query_string": b"",
+        "headers": [(b"authorization", bearer(key)["Authorization"].encode())],
+        "client": ("127.0.0.1", 1),
+    }
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    asking = asyncio.create_task(world.app(scope, receive, send))
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not world.services.airbyte.in_flight:
+            await asyncio.sleep(0.001)
+        left.set()
+        await asking
+        while world.services.airbyte.in_flight:
+            await asyncio.sleep(0.001)
+
+    assert messages[0]["status"] == 499
+    assert len(world.services.syncs.waiting) == 0

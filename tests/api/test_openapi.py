@@ -14,7 +14,7 @@ from gateway.api.connections import ConnectionView
 from gateway.api.openapi import Json, build_openapi, burst_in_words, documented_statuses
 from gateway.api.staleness import staleness_headers
 from gateway.auth import keys
-from gateway.errors import ApiError, BadRequest, CrossOrigin, RateLimitExceeded
+from gateway.errors import ApiError, BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded
 from gateway.models import JOB_STATUSES, Job, RatePolicy, TriggeredJob
 from gateway.syncs.cursor import decode_cursor
 from tests.support import World, bearer
@@ -156,7 +156,7 @@ def test_every_error_a_client_may_meet_is_documented() -> None:
     told |= {errors.NotFound.message, errors.MethodNotAllowed.message}
 
     for kind in error_classes():
-        if hasattr(kind, "message") and kind not in {BadRequest, CrossOrigin, RateLimitExceeded}:
+        if hasattr(kind, "message") and kind not in {BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded}:
             assert kind.message in told
 
 

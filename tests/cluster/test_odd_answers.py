@@ -129,7 +129,7 @@ async def test_an_odd_answer_to_who_asks_for_a_permit_leaves_the_share(
     )
     bulkhead.open()
 
-    async with bulkhead.permit("read", "a"), bulkhead.permit("trigger", "b"):
+    async with bulkhead.permit("read", 1), bulkhead.permit("trigger", 2):
         assert bulkhead.in_flight == 2
         assert valkey.is_unavailable
     await bulkhead.close()

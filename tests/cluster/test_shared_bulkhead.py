@@ -65,7 +65,7 @@ class Calls:
         self.busy = 0
         self.done = 0
 
-    async def one(self, bulkhead: SharedBulkhead, caller: str, kind: Kind = "read", seconds: float = 0.01) -> None:
+    async def one(self, bulkhead: SharedBulkhead, caller: int, kind: Kind = "read", seconds: float = 0.01) -> None:
         try:
             async with bulkhead.permit(kind, caller):
                 self.inside += 1
@@ -98,7 +98,7 @@ async def test_the_cap_holds_for_all_gateways_together(server: ValkeyServer) -> 
     async with three_bulkheads(server) as bulkheads:
         await asyncio.gather(
             *(
-                calls.one(bulkhead, f"caller {number}", kind)
+                calls.one(bulkhead, number, kind)
                 for bulkhead in bulkheads
                 for number in range(10)
                 for kind in ("read", "trigger")
@@ -113,25 +113,25 @@ async def test_the_cap_holds_for_all_gateways_together(server: ValkeyServer) -> 
 
 async def test_neither_kind_takes_all_permits_of_the_cluster(server: ValkeyServer) -> None:
     async with three_bulkheads(server) as bulkheads, AsyncExitStack() as stack:
-        for bulkhead, caller in ((bulkheads[0], "a"), (bulkheads[1], "b"), (bulkheads[2], "c")):
+        for bulkhead, caller in ((bulkheads[0], 1), (bulkheads[1], 2), (bulkheads[2], 3)):
             await stack.enter_async_context(bulkhead.permit("read", caller))
         with pytest.raises(UpstreamBusy):
-            await stack.enter_async_context(bulkheads[0].permit("read", "d"))
-        await stack.enter_async_context(bulkheads[0].permit("trigger", "d"))
+            await stack.enter_async_context(bulkheads[0].permit("read", 4))
+        await stack.enter_async_context(bulkheads[0].permit("trigger", 4))
         assert held(server) == SIZE
 
 
 async def test_one_caller_takes_half_of_the_permits_however_many_gateways_it_calls(server: ValkeyServer) -> None:
     async with three_bulkheads(server) as bulkheads, AsyncExitStack() as stack:
-        await stack.enter_async_context(bulkheads[0].permit("read", "acme"))
-        await stack.enter_async_context(bulkheads[1].permit("trigger", "acme"))
+        await stack.enter_async_context(bulkheads[0].permit("read", 1))
+        await stack.enter_async_context(bulkheads[1].permit("trigger", 1))
         with pytest.raises(UpstreamBusy):
-            await stack.enter_async_context(bulkheads[2].permit("read", "acme"))
+            await stack.enter_async_context(bulkheads[2].permit("read", 1))
         with pytest.raises(UpstreamBusy):
-            await stack.enter_async_context(bulkheads[0].permit("trigger", "acme"))
-        # Another name that ends or begins like it is another caller.
-        await stack.enter_async_context(bulkheads[2].permit("read", "my acme"))
-        await stack.enter_async_context(bulkheads[2].permit("trigger", "ache"))
+            await stack.enter_async_context(bulkheads[0].permit("trigger", 1))
+        # Another id that ends or begins like it is another caller.
+        await stack.enter_async_context(bulkheads[2].permit("read", 21))
+        await stack.enter_async_context(bulkheads[2].permit("trigger", 12))
         assert held(server) == SIZE
 
 
@@ -141,13 +141,13 @@ async def test_one_caller_takes_half_of_the_shares_while_the_server_is_unavailab
         async with (
             bulkhead_on(one, fair(2, 0)) as first,
             bulkhead_on(two, fair(2, 1)) as second,
-            first.permit("read", "acme"),
-            second.permit("read", "acme"),
+            first.permit("read", 1),
+            second.permit("read", 1),
         ):
             for bulkhead in (first, second):
                 with pytest.raises(UpstreamBusy):
-                    await bulkhead.permit("read", "acme").__aenter__()
-            async with first.permit("read", "other"), second.permit("read", "other"):
+                    await bulkhead.permit("read", 1).__aenter__()
+            async with first.permit("read", 2), second.permit("read", 2):
                 pass
 
 
@@ -158,13 +158,13 @@ async def test_who_waits_keeps_no_permit_from_others(server: ValkeyServer) -> No
         reached(server) as two,
         bulkhead_on(one) as first,
         bulkhead_on(two, timings=PermitTimings(renew=0.01)) as second,
-        first.permit("read", "acme"),
-        first.permit("read", "acme"),
+        first.permit("read", 1),
+        first.permit("read", 1),
     ):
         with pytest.raises(UpstreamBusy):
-            await second.permit("read", "acme").__aenter__()
+            await second.permit("read", 1).__aenter__()
         await until_held(server, 2)
-        waiting = asyncio.create_task(second.permit("read", "acme").__aenter__())
+        waiting = asyncio.create_task(second.permit("read", 1).__aenter__())
         most = 0
         while not waiting.done():
             most = max(most, held(server))
@@ -185,9 +185,7 @@ async def test_who_asks_again_after_a_late_answer_has_one_permit(server: ValkeyS
 async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(server: ValkeyServer) -> None:
     calls = Calls()
     async with three_bulkheads(server) as bulkheads:
-        waiting = [
-            asyncio.create_task(calls.one(bulkhead, f"c{n}", seconds=5)) for bulkhead in bulkheads for n in range(6)
-        ]
+        waiting = [asyncio.create_task(calls.one(bulkhead, n, seconds=5)) for bulkhead in bulkheads for n in range(6)]
         while calls.inside < 3:
             await asyncio.sleep(0.005)
         for task in waiting:
@@ -202,12 +200,12 @@ async def test_the_permits_of_a_killed_gateway_are_free_again(server: ValkeyServ
     keys = tuple(KIND_KEYS.values())
     for number in range(3):
         assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, SIZE, 0.3, f"dead {number}"))
-    async with bulkhead_on(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", "a"):
+    async with bulkhead_on(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", 1):
         assert bulkhead.in_flight == 1
 
 
 async def test_a_permit_is_renewed_as_long_as_the_call_lasts(server: ValkeyServer, valkey: Valkey) -> None:
-    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", "a"):
+    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", 1):
         with operator(server) as redis:
             (holder,) = redis.zrange(KIND_KEYS["read"], 0, -1)
             first = redis.zscore(KIND_KEYS["read"], str(holder))
@@ -221,7 +219,7 @@ async def test_while_the_server_is_unavailable_each_gateway_has_its_share(server
     calls = Calls()
     async with three_bulkheads(server) as bulkheads:
         server.kill()
-        await asyncio.gather(*(calls.one(bulkhead, f"c{n}", seconds=0.05) for bulkhead in bulkheads for n in range(8)))
+        await asyncio.gather(*(calls.one(bulkhead, n, seconds=0.05) for bulkhead in bulkheads for n in range(8)))
 
     assert calls.most == SIZE
     assert calls.done >= SIZE
@@ -231,7 +229,7 @@ async def test_permits_that_come_free_while_the_server_is_unavailable_are_free_w
     server: ValkeyServer, valkey: Valkey
 ) -> None:
     async with bulkhead_on(valkey, timings=PermitTimings(hold=10 * BOUND_SECONDS)) as bulkhead:
-        async with bulkhead.permit("read", "a"), bulkhead.permit("read", "b"):
+        async with bulkhead.permit("read", 1), bulkhead.permit("read", 2):
             assert held(server) == 2
             server.pause()
         async with asyncio.timeout(BOUND_SECONDS):
@@ -245,7 +243,7 @@ async def test_a_gateway_without_a_share_is_busy_at_once(server: ValkeyServer, v
     server.kill()
     async with bulkhead_on(valkey, fair(8, 7)) as bulkhead:
         with pytest.raises(UpstreamBusy, match="busy"):
-            async with bulkhead.permit("read", "a"):
+            async with bulkhead.permit("read", 1):
                 pytest.fail("had a permit")
         assert bulkhead.in_flight == 0
 
@@ -255,9 +253,9 @@ async def test_who_may_be_taken_for_dead_triggers_nothing_and_holds_no_permit(
 ) -> None:
     async with bulkhead_on(valkey, may_trigger=False) as bulkhead:
         with pytest.raises(UpstreamBusy, match="busy"):
-            async with bulkhead.permit("trigger", "acme"):
+            async with bulkhead.permit("trigger", 1):
                 pytest.fail("may trigger")
-        async with bulkhead.permit("read", "acme"):
+        async with bulkhead.permit("read", 1):
             pass
 
         await until_given_back(server)
@@ -265,7 +263,7 @@ async def test_who_may_be_taken_for_dead_triggers_nothing_and_holds_no_permit(
 
 
 async def test_a_restarted_server_learns_what_is_held(server: ValkeyServer, valkey: Valkey) -> None:
-    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", "a"):
+    async with bulkhead_on(valkey, timings=PermitTimings(renew=0.02)) as bulkhead, bulkhead.permit("read", 1):
         server.kill()
         server.start()
         async with asyncio.timeout(BOUND_SECONDS):

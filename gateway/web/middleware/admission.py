@@ -22,9 +22,4 @@ class AdmissionMiddleware:
             await self._gate.early_responses.shed_answer()(scope, receive, send)
             return
         await self._gate.queue.wait()
-        route, _ = self._routes.find(scope["path"])
-        if route is not None and route.asks_airbyte:
-            with self._gate.queue.waiting_for_airbyte():
-                await self._app(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        await self._app(scope, receive, send)

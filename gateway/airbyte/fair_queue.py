@@ -1,0 +1,63 @@
+"""A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way."""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+Owner = TypeVar("Owner", bound=Hashable)
+Item = TypeVar("Item")
+
+
+class FairQueue(Generic[Owner, Item]):
+    """Items that wait, each owner's in their own order. Pure: it knows neither time nor tasks."""
+
+    def __init__(self, *, most: int) -> None:
+        """Hold `most` items at once."""
+        self._most = most
+        self._length = 0
+        # The owner whose last item was served, or who began to wait, longest ago comes first.
+        self._items: dict[Owner, list[Item]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def of(self, owner: Owner) -> Iterable[Item]:
+        """Return what the owner has waiting, in its order."""
+        return tuple(self._items.get(owner, ()))
+
+    def owners(self, is_counted: Callable[[Item], bool]) -> set[Owner]:
+        """Return who has a waiting item that is counted."""
+        return {owner for owner, items in self._items.items() if any(map(is_counted, items))}
+
+    def join(self, owner: Owner, item: Item) -> Item | None:
+        """Add an item. Return the one that gives way, if there are too many: the newest of who has the most.
+
+        It may be `item` itself, and is so when its owner has as many as any other.
+        """
+        self._items.setdefault(owner, []).append(item)
+        self._length += 1
+        if self._length <= self._most:
+            return None
+        fullest = max(self._items, key=lambda each: (len(self._items[each]), each == owner))
+        newest = self._items[fullest][-1]
+        self.leave(fullest, newest)
+        return newest
+
+    def leave(self, owner: Owner, item: Item) -> None:
+        """Take an item out, if it is still in; its owner keeps the rank."""
+        items = self._items.get(owner, [])
+        if item in items:
+            items.remove(item)
+            self._length -= 1
+            if not items:
+                del self._items[owner]
+
+    def take(self, may_be_served: Callable[[Owner, Item], bool]) -> tuple[Owner, Item] | None:
+        """Take out the next item that may be served, and rank its owner last. Return None if there is none."""
+        for owner, items in self._items.items():
+            for item in items:
+                if may_be_served(owner, item):
+                    self.leave(owner, item)
+                    if owner in self._items:
+                        self._items[owner] = self._items.pop(owner)
+                    return owner, item
+        return None
