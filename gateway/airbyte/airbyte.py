@@ -111,12 +111,13 @@ class Airbyte:
     ) -> list[Job]:
         """Return syncs of one connection, newest first; Airbyte's own default is oldest first.
 
-        Raises UpstreamError; without `drop_odd` UpstreamInvalid if a job has an odd form.
+        Raises UpstreamError; UpstreamInvalid if all jobs of a page have an odd form, without `drop_odd` if one has.
         """
         path = paths.newest_syncs(airbyte_id, limit=limit, offset=offset)
         path += f"&status={word(status)}" if status else ""
         page = await self._page(_JOB, job_from, path, caller=caller)
-        return self._jobs_of(airbyte_id, page if drop_odd else _without_odd(page)).rows
+        is_whole = drop_odd and (page.rows or not page.sent)  # nothing left of a page must not read as no jobs
+        return self._jobs_of(airbyte_id, page if is_whole else _without_odd(page)).rows
 
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""

@@ -205,7 +205,7 @@ def shapes_of(document: Mapping[str, Any]) -> frozenset[tuple[str, ...]]:
     """The keys of each body that may come with 200."""
     schemas = document["components"]["schemas"]
     answers = ("Status", "ConnectionList", "JobList", "TriggeredSync")
-    health = (("status",), ("status", "database", "upstream"), tuple(document))
+    health = (("status",), ("status", "database", "upstream", "stopped_tasks", "failing_tasks"), tuple(document))
     return frozenset((*(tuple(schemas[name]["properties"]) for name in answers), *health))
 
 
