@@ -10,6 +10,7 @@ import pytest
 
 from gateway.settings.secret import SecretUrl
 from gateway.store import LIVE_SECONDS, Store
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
 from tests.postgres import PostgresServer, rows_of
@@ -162,7 +163,7 @@ def test_a_wrong_backup_changes_nothing(server: Cli, url: SecretUrl, postgres: P
     rows_of(url, "UPDATE gateway_schema SET version = 99")
     newer = on(url, folder)
     assert "newer gateway" in newer.refusal("backup", str(folder / "newer.dump"))
-    rows_of(url, "UPDATE gateway_schema SET version = 2")
+    rows_of(url, f"UPDATE gateway_schema SET version = {SCHEMA_VERSION}")
 
     assert slugs(server) == ["acme"]
     assert not list(folder.glob("*.part"))

@@ -45,7 +45,18 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
     assert lines[0] == f"ok    settings: read; Airbyte is asked at {airbyte.base_url}"
     assert [line.partition(":")[0] for line in lines] == [
         f"ok    {check}"
-        for check in ("settings", "files", "database", "disk", "proxies", "gateway", "airbyte", "clock", "connections")
+        for check in (
+            "settings",
+            "files",
+            "database",
+            "disk",
+            "last syncs",
+            "proxies",
+            "gateway",
+            "airbyte",
+            "clock",
+            "connections",
+        )
     ]
 
 

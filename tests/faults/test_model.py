@@ -325,10 +325,10 @@ class Lives(RuleBasedStateMachine):
         """What a trigger that Airbyte is asked about answers: the job under way, or the new one."""
         theirs = ours.theirs
         assert theirs is not None
-        if theirs.status != "active":
+        job = theirs.open_job(self.now)
+        if job is None and theirs.status != "active":
             ours.status = theirs.status
             return refused(400, f"Connection is not active in Airbyte (status: {theirs.status})")
-        job = theirs.open_job(self.now)
         if job is None:
             (number,) = set(self.world.jobs_of(theirs.id)) - {known.number for known in theirs.jobs}
             job = Job(number, self.now, theirs.outcome)
