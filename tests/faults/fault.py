@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._pending = bytearray()
         self._arrived = 0
+        self._posts = False
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._arrived:
             self._server.exchanges += 1
+            self._posts = data.startswith(b"POST ")
         self._arrived += len(data)
         self.received += data
         self._pending += data
@@ -70,9 +72,9 @@ class Connection(asyncio.Protocol):
         if self._pending[:1] == b"\x16" and self._server.refuses_tls:
             self.transport.write(head_of(400, "Connection: close"))
             self.transport.close()
-        limit = self._server.cut_request_after
-        if limit is not None and self._arrived >= limit:
-            self._server.cut_request_after = None
+        limit = self._server.cut_post_after
+        if limit is not None and self._posts and self._arrived >= limit:
+            self._server.cut_post_after = None
             self._pending.clear()
             self.reset()
 

@@ -44,7 +44,7 @@ class FaultServer:
     open_connections: set[Connection] = field(default_factory=set)
     exchanges: int = 0
     jobs: list[dict[str, Any]] = field(default_factory=list)
-    cut_request_after: int | None = None
+    cut_post_after: int | None = None
     on_request: asyncio.Event = field(default_factory=asyncio.Event)
     _switches: dict[str, _Switch] = field(default_factory=dict)
     _server: asyncio.Server | None = None
@@ -82,7 +82,7 @@ class FaultServer:
 
     def heal(self) -> None:
         self._switches.clear()
-        self.cut_request_after = None
+        self.cut_post_after = None
 
     @property
     def requests(self) -> list[Received]:

@@ -72,13 +72,13 @@ async def test_a_trigger_cut_at_any_byte_of_the_request_is_sent_once(front: Fron
         front.clock.advance(60)
         front.airbyte.forget()
         jobs_before = len(front.airbyte.jobs)
-        front.airbyte.cut_request_after = offset
+        front.airbyte.cut_post_after = offset
 
         got = await front.trigger()
 
         assert said(got) == UNKNOWN, offset
         assert len(front.airbyte.jobs) == jobs_before, offset
-        assert front.airbyte.exchanges == 2, offset
+        assert front.airbyte.exchanges == 3, offset  # the look before, the trigger, the look after
         assert front.airbyte.count("trigger") == 0, offset
     await front.assert_recovered()
 
