@@ -31,6 +31,13 @@ def read_process(pid: int, at: float) -> Reading:
     )
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of all cores so far. Raises FileNotFoundError when it has ended."""
+    _, _, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
+    user, system = fields.split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def read_gauge(address: str, name: str) -> float | None:
     """A figure of /metrics; None if there is none such."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
