@@ -7,8 +7,8 @@ BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_superv
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test missing check setup format binary test-binary bench bench-cluster bench-quick bench-profile \
-	soak soak-short chaos overload unauthenticated lock clean
+.PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
+	bench-profile soak soak-short chaos overload unauthenticated lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
 	$(BIN)/gateway demo
@@ -47,6 +47,9 @@ bench: .venv/bench/ready           ## one table of ratios, in ten minutes; ROW=j
 
 bench-cluster: .venv/dev             ## one, two and four gateways on PostgreSQL and Valkey, in six minutes; needs both
 	$(BIN)/python -m bench.cluster
+
+bench-against: .venv/dev           ## this checkout beside REV=e0985e6, in four minutes; ROW=jobs for one row
+	$(BIN)/python -m bench.against $(REV) $(ROW)
 
 bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/flame.svg
 	$(BIN)/python -m bench.flame
