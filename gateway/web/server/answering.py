@@ -4,13 +4,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.web.draining import is_draining
 from gateway.web.server.idle_timeout import IdleTimeout
 from gateway.web.server.incoming import IncomingMessage, Phase
 from gateway.web.server.limits import ConnectionLimits
+from gateway.web.server.response_cycle import ResponseCycle
 from gateway.web.server.transport import WatchedTransport
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         # A client that is answered instead of told to continue may or may not send its body: no next request could be
         # told from it.
         may_stay = scope["http_version"] != "1.0" and not self._is_stopping and not self.expect_100_continue
-        self.cycle = RequestResponseCycle(
+        self.cycle = ResponseCycle(
             scope=scope,
             transport=self.transport,
             flow=self.flow,
@@ -148,7 +149,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         cycle.disconnected = True
         cycle.waiting_for_100_continue = False
         cycle.message_event.set()
-        return cycle.response_started
+        return cast("ResponseCycle", cycle).has_sent
 
     def _stop_reading(self) -> None:
         """Ignore what still comes in, and close when all requests so far are answered."""
