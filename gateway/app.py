@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from gateway.api.connections import list_connections
@@ -16,6 +16,7 @@ from gateway.api.keys import revoke_key
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
 from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.dashboard.timings import PageTimings
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
@@ -57,7 +58,13 @@ def build_gate(services: Services) -> Gate:
     return Gate(routes=ROUTES, monotonic=services.clock.monotonic, observer=services.metrics)
 
 
-def create_app(services: Services, gate: Gate | None = None, write_request_line: WriteLine = write_line) -> Application:
+def create_app(
+    services: Services,
+    gate: Gate | None = None,
+    write_request_line: WriteLine = write_line,
+    *,
+    page_timings: PageTimings | None = None,
+) -> Application:
     """Return the ASGI application, whose lifespan opens and closes `services`.
 
     `gate` is the server's; without one nothing is shed.
@@ -86,23 +93,28 @@ def create_app(services: Services, gate: Gate | None = None, write_request_line:
             Middleware(ErrorMiddleware),
             Middleware(ApiMount, routes=ROUTES, api=_api(services)),
         ],
-        routes=[
-            Route("/openapi.json", show_openapi),
-            Route("/healthz", show_health),
-            Route("/readyz", show_readiness),
-            Route("/metrics", show_metrics),
-            LazyMount(("/docs", "/dashboard"), lambda: _pages(services)),
-        ],
+        routes=_routes(services, page_timings or PageTimings()),
     )
     app.router.redirect_slashes = False
     app.services = services
     return app
 
 
-def _pages(services: Services) -> ASGIApp:
+def _routes(services: Services, page_timings: PageTimings) -> list[BaseRoute]:
+    """Return the routes of all that is not the API."""
+    return [
+        Route("/openapi.json", show_openapi),
+        Route("/healthz", show_health),
+        Route("/readyz", show_readiness),
+        Route("/metrics", show_metrics),
+        LazyMount(("/docs", "/dashboard"), lambda: _pages(services, page_timings)),
+    ]
+
+
+def _pages(services: Services, timings: PageTimings) -> ASGIApp:
     from gateway.dashboard.app import create_pages  # noqa: PLC0415 - imported when a page is first asked for
 
-    return create_pages(services)
+    return create_pages(services, timings)
 
 
 def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:

@@ -17,6 +17,7 @@ from gateway.airbyte.client import in_process_transport
 from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
+from gateway.dashboard.timings import PageTimings
 from gateway.models import Scope
 from gateway.provisioning.keys import NewKey
 from gateway.provisioning.timings import DiscoveryTimings
@@ -169,6 +170,7 @@ async def running_gateway(
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
+    page_timings: PageTimings | None = None,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
@@ -193,7 +195,7 @@ async def running_gateway(
         sync_timings=sync_timings,
         discovery_timings=discovery_timings,
     )
-    app = create_app(services)
+    app = create_app(services, page_timings=page_timings)
     transport = httpx2.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

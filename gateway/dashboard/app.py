@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,23 +27,24 @@ from gateway.dashboard import (
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
+from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
 
 
-def create_pages(services: Services) -> ASGIApp:
+def create_pages(services: Services, timings: PageTimings) -> ASGIApp:
     """Build the application that answers at `/`, below `/docs` and below `/dashboard`."""
     tries = services.cluster.tries()
     accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
-    app: ASGIApp = Router(_one_for_each_path(routes()), redirect_slashes=False)
+    app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
     app = VisitorMiddleware(app, accounts=accounts)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 
 
-def routes() -> list[Route]:
+def routes(timings: PageTimings) -> list[Route]:
     """Return the routes of all pages."""
-    return [*_for_everybody(), *_for_users(), *_for_members(), *_for_admins()]
+    return [*_for_everybody(), *_for_users(), *_for_members(timings), *_for_admins(timings)]
 
 
 def _for_everybody() -> list[Route]:
@@ -69,12 +71,13 @@ def _for_users() -> list[Route]:
     ]
 
 
-def _for_members() -> list[Route]:
+def _for_members(timings: PageTimings) -> list[Route]:
+    show_overview = for_members(partial(overview.show_overview, timings=timings))
     return [
-        _get("/dashboard", for_members(overview.show_overview)),
-        _get("/dashboard/connections", for_members(overview.show_overview)),
-        _get("/dashboard/connections/{id}", for_members(connection.show_connection)),
-        _post("/dashboard/connections/{id}/sync", for_members(connection.trigger_sync)),
+        _get("/dashboard", show_overview),
+        _get("/dashboard/connections", show_overview),
+        _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
+        _post("/dashboard/connections/{id}/sync", for_members(partial(connection.trigger_sync, timings=timings))),
         *_about_keys(f"/{KEYS}", for_members),
         _get("/dashboard/usage", for_members(usage.show_usage)),
         _get("/dashboard/activity", for_members(activity.show_activity)),
@@ -92,7 +95,7 @@ def _about_keys(keys: str, only_for: Callable[[Handler], Handler]) -> list[Route
     ]
 
 
-def _for_admins() -> list[Route]:
+def _for_admins(timings: PageTimings) -> list[Route]:
     clients = "/dashboard/admin/clients"
     connections = "/dashboard/admin/connections"
     users = "/dashboard/admin/users"
@@ -118,7 +121,7 @@ def _for_admins() -> list[Route]:
         _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
         _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
         _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
-        _get("/dashboard/admin/system", for_admins(admin.system.show_system)),
+        _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
     ]
 
 

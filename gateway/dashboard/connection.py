@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.templating import page
+from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
 from gateway.errors import (
     ApiError,
@@ -35,11 +36,7 @@ from gateway.times import format_time
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 
-PAGE_ROWS = 20
-WAIT_SECONDS = 5.0
-"""How long a page waits for Airbyte's job list. The reading ends with the wait, if no other caller waits for it."""
-RUNNING_SECONDS = 5
-RETRY_SECONDS = 30
+JOB_ROWS = 20
 NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
 UPSTREAM_PROBLEMS: dict[type[UpstreamError], str] = {
     UpstreamUnreachable: "Airbyte cannot be reached",
@@ -64,12 +61,12 @@ class JobHistory(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-async def show_connection(request: Request) -> Response:
+async def show_connection(request: Request, timings: PageTimings) -> Response:
     """Show one connection with its job history. Raises ConnectionNotFound, BadRequest."""
-    return await _connection_page(request, await _connection(request))
+    return await _connection_page(request, await _connection(request), timings)
 
 
-async def trigger_sync(request: Request) -> Response:
+async def trigger_sync(request: Request, timings: PageTimings) -> Response:
     """Start a sync, or join the one under way; then show the connection. Raises ConnectionNotFound."""
     connection = await _connection(request)
     try:
@@ -92,7 +89,7 @@ async def trigger_sync(request: Request) -> Response:
         if isinstance(error, OutcomeUnknown):
             await _record_trigger(request, connection)
         log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
-        return await _connection_page(request, connection, failure=error)
+        return await _connection_page(request, connection, timings, failure=error)
     await _record_trigger(request, connection)
     # Job ids increase: an id that is not above the last known one is not of a new job.
     done = "joined" if job.job_id <= (connection.last_job_id or 0) else "started"
@@ -121,12 +118,14 @@ async def _record_trigger(request: Request, connection: Connection) -> None:
         log.warning("trigger_not_recorded", connection=connection.id, detail=error.detail)
 
 
-async def _connection_page(request: Request, connection: Connection, *, failure: ApiError | None = None) -> Response:
+async def _connection_page(
+    request: Request, connection: Connection, timings: PageTimings, *, failure: ApiError | None = None
+) -> Response:
     """Return the page; `failure` is why a sync could not be started. Raises ConnectionNotFound, BadRequest."""
     job_status = request.query_params.get("status", "")
     if job_status and job_status not in JOB_STATUSES:
         raise BadRequest("There is no such status")
-    history = await _history(request, connection, job_status or None)
+    history = await _history(request, connection, job_status or None, timings)
     connection = await _owned(request)  # it may have been given to another client while Airbyte was asked
     return page(
         request,
@@ -140,23 +139,30 @@ async def _connection_page(request: Request, connection: Connection, *, failure:
         job_status=job_status,
         job_statuses=JOB_STATUSES,
         is_first="cursor" not in request.query_params,
-        live_seconds=RETRY_SECONDS if history.problem else RUNNING_SECONDS if history.running else None,
+        live_seconds=_live_seconds(history, timings),
     )
 
 
-async def _history(request: Request, connection: Connection, status: str | None) -> JobHistory:
+def _live_seconds(history: JobHistory, timings: PageTimings) -> int | None:
+    """Return after how many seconds the page is loaded again; None when nothing is about to change."""
+    if history.problem:
+        return timings.reload_problem
+    return timings.reload_job_running if history.running else None
+
+
+async def _history(request: Request, connection: Connection, status: str | None, timings: PageTimings) -> JobHistory:
     """Return the job history, or the reason why there is none. Raises BadRequest for a malformed cursor."""
     if connection.airbyte_id is None:
         return JobHistory()
     text = request.query_params.get("cursor")
     cursor = None if text is None else decode_cursor(text)
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(timings.job_list):
             recent = (await _jobs(request, connection, limit=MOST_JOBS)).jobs
             if status is None and cursor is None:
                 shown = _first_page(recent)
             else:
-                shown = await _jobs(request, connection, limit=PAGE_ROWS, status=status, cursor=cursor)
+                shown = await _jobs(request, connection, limit=JOB_ROWS, status=status, cursor=cursor)
     except (UpstreamError, ConnectionNotFound) as error:
         return JobHistory(problem=_upstream_problem(error))
     except TimeoutError:
@@ -185,9 +191,9 @@ async def _jobs(
 
 def _first_page(recent: list[Job]) -> JobPage:
     """Return the first page of the jobs that were read for the charts, which saves a second call."""
-    jobs = recent[:PAGE_ROWS]
-    has_more = len(recent) > PAGE_ROWS
-    return JobPage(jobs, Cursor(PAGE_ROWS, jobs[-1].job_id) if has_more else None)
+    jobs = recent[:JOB_ROWS]
+    has_more = len(recent) > JOB_ROWS
+    return JobPage(jobs, Cursor(JOB_ROWS, jobs[-1].job_id) if has_more else None)
 
 
 def _notice(request: Request) -> str:

@@ -11,19 +11,17 @@ from starlette.responses import Response
 from gateway.dashboard import day_strip
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
+from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import client_of
 from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.services import services_of
 from gateway.syncs.history import History
-from gateway.syncs.timings import HistoryTimings
 from gateway.times import parse_time
 
-PAGE_ROWS = 25
+CONNECTION_ROWS = 25
 ATTENTION = "attention"
 WEAK_STATUSES = frozenset({"locked", "deprecated", "pending"})
 """Statuses of a connection that does not sync although nobody switched it off."""
-READING_SECONDS = 5
-RUNNING_SECONDS = 15
 
 Freshness = Literal["today", "week", "older", "never"]
 
@@ -46,14 +44,14 @@ class Summary(msgspec.Struct, frozen=True):
     newest: str | None
 
 
-async def show_overview(request: Request) -> Response:
+async def show_overview(request: Request, timings: PageTimings) -> Response:
     """Show the client's connections, searched and paged."""
     services, client = services_of(request), client_of(request)
     is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
     connections = await services.store.connections.of_client(client.id)
     show = request.query_params.get("show", "")
     chosen = [row for row in connections.rows if show != ATTENTION or needs_attention(row)]
-    listed = paged(request, sorted(chosen, key=_by_label), _text_of, size=PAGE_ROWS)
+    listed = paged(request, sorted(chosen, key=_by_label), _text_of, size=CONNECTION_ROWS)
     history = await services.syncs.history.of(client, listed.rows)
     summary = summary_of(connections.rows)
     return page(
@@ -66,7 +64,9 @@ async def show_overview(request: Request) -> Response:
         query=functools.partial(query_with, request),
         is_stale=history.is_stale or not is_fresh,
         is_reading=history.is_reading,
-        live_seconds=_live_seconds(summary, history, services.syncs.history.timings, is_fresh=is_fresh),
+        live_seconds=_live_seconds(
+            summary, history, timings, retry=services.syncs.history.timings.retry, is_fresh=is_fresh
+        ),
         outcomes=day_strip.OUTCOMES,
     )
 
@@ -109,13 +109,18 @@ def _row(connection: Connection, history: History, now: datetime) -> Row:
     )
 
 
-def _live_seconds(summary: Summary, history: History, timings: HistoryTimings, *, is_fresh: bool) -> int | None:
-    """Return after how many seconds the page is refreshed; None when nothing is about to change."""
+def _live_seconds(
+    summary: Summary, history: History, timings: PageTimings, *, retry: float, is_fresh: bool
+) -> int | None:
+    """Return after how many seconds the page is loaded again; None when nothing is about to change.
+
+    `retry`: a broken Airbyte is asked for days of syncs no more often.
+    """
     if history.is_reading:
-        return READING_SECONDS
+        return timings.reload_reading
     if history.is_stale:
-        return int(timings.retry)
-    return RUNNING_SECONDS if summary.running or not is_fresh else None
+        return int(retry)
+    return timings.reload_running if summary.running or not is_fresh else None
 
 
 def _by_label(connection: Connection) -> tuple[str, str]:

@@ -9,26 +9,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.templating import page
+from gateway.dashboard.timings import PageTimings
 from gateway.doctor import Finding, run_checks
 from gateway.resources import versions
 from gateway.services import Services, services_of
 from gateway.times import format_time
 
-CHECK_SECONDS = 20.0
-"""The longest that a page waits for the doctor, who takes half a minute when something hangs."""
-
 
 class Examination(msgspec.Struct, frozen=True):
-    """The findings of the doctor within CHECK_SECONDS."""
+    """The findings of the doctor within the time a page waits."""
 
     findings: list[Finding]
     is_complete: bool
 
 
-async def show_system(request: Request) -> Response:
+async def show_system(request: Request, timings: PageTimings) -> Response:
     """Show the state of the installation; with `check` in the address, examine it."""
     services = services_of(request)
-    examination = await _examined(services) if "check" in request.query_params else None
+    examination = await _examined(services, timings.checks) if "check" in request.query_params else None
     now, state = services.clock.now(), services.airbyte.state()
     age = state["last_answer_seconds_ago"]
     return page(
@@ -41,14 +39,14 @@ async def show_system(request: Request) -> Response:
         answered_at=format_time(now - timedelta(seconds=age)) if isinstance(age, float) else None,
         in_flight=services.airbyte.in_flight,
         examination=examination,
-        check_seconds=CHECK_SECONDS,
+        check_seconds=timings.checks,
     )
 
 
-async def _examined(services: Services) -> Examination:
+async def _examined(services: Services, seconds: float) -> Examination:
     findings: list[Finding] = []
     try:
-        async with asyncio.timeout(CHECK_SECONDS), aclosing(run_checks(services, is_serving=True)) as found:
+        async with asyncio.timeout(seconds), aclosing(run_checks(services, is_serving=True)) as found:
             async for finding in found:
                 findings.append(finding)  # noqa: PERF401 - what was found before the time is up must not be lost
     except TimeoutError:

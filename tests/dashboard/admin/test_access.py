@@ -1,6 +1,7 @@
 """Who may see the operator's pages: whatever stands in the table of routes, nobody but an admin."""
 
 from gateway.dashboard.app import routes
+from gateway.dashboard.timings import PageTimings
 from tests.dashboard.support import browser, signed_in
 from tests.support import World
 
@@ -11,7 +12,7 @@ def admin_routes() -> list[tuple[str, str]]:
     """Method and path of each; an existing client's slug where one belongs, so that only the visitor is wrong."""
     return sorted(
         (method, route.path.replace("{slug}", "acme").replace("{id}", "user_0000000000000000"))
-        for route in routes()
+        for route in routes(PageTimings())
         if route.path.startswith(ADMIN)
         for method in (route.methods or set()) - {"HEAD"}
     )

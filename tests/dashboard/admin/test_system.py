@@ -5,13 +5,11 @@ import sqlite3
 import ssl
 from pathlib import Path
 
-import pytest
-
 from gateway import __version__
-from gateway.dashboard.admin import system
+from gateway.dashboard.timings import PageTimings
 from gateway.sandbox.faults import Answer
 from tests.dashboard.support import signed_in, words
-from tests.support import World
+from tests.support import World, running_gateway
 
 SYSTEM = "/dashboard/admin/system"
 CHECKED = f"{SYSTEM}?check=1"
@@ -113,13 +111,13 @@ async def test_calls_that_are_held_back_are_shown(world: World) -> None:
     assert "Calls to Airbyte paused after failures in a row" in after
 
 
-async def test_nobody_waits_longer_than_the_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "CHECK_SECONDS", 0.1)
-    admin = await signed_in(world, None)
-    world.sandbox.faults.get_hang = asyncio.Event()
+async def test_nobody_waits_longer_than_the_bound(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, page_timings=PageTimings(checks=0.1)) as world:
+        admin = await signed_in(world, None)
+        world.sandbox.faults.get_hang = asyncio.Event()
 
-    answer = await admin.get(CHECKED)
-    world.sandbox.faults.get_hang.set()
+        answer = await admin.get(CHECKED)
+        world.sandbox.faults.get_hang.set()
 
     assert answer.status_code == 200
     assert "What is not listed was not checked" in words(answer)
