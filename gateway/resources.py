@@ -16,26 +16,26 @@ COMMIT_FILE = "commit.txt"
 """Written when a wheel or a binary is built; a checkout has none, for it may be changed at any time."""
 
 
-def resource_text(name: str) -> str:
+def resource_text(name: str, package: Path = PACKAGE) -> str:
     """Return the text of a file that travels with the package. Raises FileNotFoundError."""
-    packaged = PACKAGE / name
-    path = packaged if packaged.exists() else PACKAGE.parent / name
+    packaged = package / name
+    path = packaged if packaged.exists() else package.parent / name
     return path.read_text(encoding="utf-8")
 
 
-def versions() -> dict[str, str]:
+def versions(package: Path = PACKAGE) -> dict[str, str]:
     """Return the version of each part: `{"SQLite": "3.51.3", …}`."""
     return {
         "Gateway": __version__,
-        "Commit": _commit(),
+        "Commit": _commit(package),
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         "OpenSSL": ssl.OPENSSL_VERSION.removeprefix("OpenSSL "),
     }
 
 
-def _commit() -> str:
+def _commit(package: Path) -> str:
     try:
-        return resource_text(COMMIT_FILE).strip()
+        return resource_text(COMMIT_FILE, package).strip()
     except FileNotFoundError:
         return "unknown"

@@ -27,7 +27,8 @@ from gateway.provisioning.timings import DiscoveryTimings
 from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
-from gateway.store.retention import Retention
+from gateway.store.retention import RETENTION, Retention
+from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.log import change_level
@@ -39,9 +40,7 @@ FLUSH_SECONDS = 30.0
 """How far last uses and usage counts may lag."""
 
 USAGE_FLUSH = "usage flush"
-LEFT_OVER_TRIGGERS = "left-over triggers"
 OUTCOME_RETRIES = "trigger outcome retries"
-RETENTION = "retention"
 LOOP_LAG = "loop lag"
 """Names of background tasks, as logs, /readyz and /metrics tell them."""
 

@@ -90,6 +90,8 @@ TASK_STARTERS = {
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }
 """Who else may start a task, and why it needs no owner."""
+SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
+"""Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "requests", "starlette.middleware.base"}
 FORBIDDEN_NAMES = {"BaseHTTPMiddleware", "SessionMiddleware"}
 WALL_CLOCKS = {
@@ -367,6 +369,35 @@ def test_containers_of_a_module_are_never_changed() -> None:
         }
 
     assert all_that(changers) == {}
+
+
+def test_a_constant_has_one_value_in_the_whole_package() -> None:
+    values: dict[str, dict[str, str]] = {}
+    for module in MODULES:
+        for name, value in constants_of(module.tree):
+            values.setdefault(name, {})[module.name] = value
+    several = {name: found for name, found in values.items() if len(set(found.values())) > 1}
+
+    assert {name: found for name, found in several.items() if name not in SEVERAL_VALUES} == {}
+    assert SEVERAL_VALUES.keys() - several.keys() == set()
+
+
+def constants_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield name and value, as written, of what stands in a module itself in capital letters."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                yield from assigned(target, node.value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield from assigned(node.target, node.value)
+
+
+def assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, str]]:
+    if isinstance(target, ast.Name) and target.id.isupper():
+        yield target.id, ast.unparse(value)
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for each, its in zip(target.elts, value.elts, strict=True):
+            yield from assigned(each, its)
 
 
 def is_container(value: ast.expr | None) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import __version__, resources
+from gateway import __version__
 from gateway.resources import COMMIT_FILE, resource_text, versions
 
 TOP = Path(__file__).parent.parent
@@ -48,13 +48,10 @@ def test_each_part_is_the_one_that_runs() -> None:
     assert f"OpenSSL {told['OpenSSL']}" == ssl.OPENSSL_VERSION
 
 
-def test_the_commit_is_what_the_build_wrote_and_otherwise_unknown(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_commit_is_what_the_build_wrote_and_otherwise_unknown(tmp_path: Path) -> None:
     package = tmp_path / "gateway"
     package.mkdir()
-    monkeypatch.setattr(resources, "PACKAGE", package)
-    before = versions()["Commit"]
+    before = versions(package)["Commit"]
     (package / COMMIT_FILE).write_text("0123456789ab\n", encoding="utf-8")
 
-    assert (before, versions()["Commit"]) == ("unknown", "0123456789ab")
+    assert (before, versions(package)["Commit"]) == ("unknown", "0123456789ab")

@@ -27,7 +27,7 @@ class OwnCalls(Enum):
 Caller = int | OwnCalls
 """Whose share a call takes: a client, by its id, or the gateway."""
 
-MOST_WAITING = 128
+MOST_WAITING_CALLS = 128
 """Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
 RECENT_CALLS = 8
 """About so many calls' times tell how long the next will take."""
@@ -66,7 +66,7 @@ class Bulkhead:
         *,
         monotonic: Callable[[], float],
         wait_seconds: float = PERMIT_WAIT_SECONDS,
-        most_waiting: int = MOST_WAITING,
+        most_waiting: int = MOST_WAITING_CALLS,
     ) -> None:
         self._monotonic = monotonic
         self._size = size

@@ -12,7 +12,7 @@ from gateway.validation import is_uuid
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
 KEPT_WORDS = 64
-DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
+ISO_DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
 
 
 def job_from(record: JobRecord) -> Job:
@@ -61,6 +61,6 @@ def word(text: str) -> str:
 
 
 def _duration(text: str | None) -> str | None:
-    if text is not None and DURATION.fullmatch(text) is None:
+    if text is not None and ISO_DURATION.fullmatch(text) is None:
         raise ValueError("the duration is not ISO 8601 time")
     return text

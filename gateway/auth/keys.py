@@ -25,7 +25,7 @@ COOKIE_LENGTH = 43
 
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 """Two base62 digits at a time: the checksum is computed for every request."""
-_KEY = re.compile(PATTERN)
+_FORM = re.compile(PATTERN)
 
 
 def mint(choice: Callable[[str], str]) -> str:
@@ -61,7 +61,7 @@ def checksum(body: str) -> str:
 
 def is_well_formed(key: str) -> bool:
     """Tell whether `key` has the shape and the checksum of a key; it may still be unknown."""
-    return _KEY.fullmatch(key) is not None and checksum(key[:-CHECKSUM_LENGTH]) == key[-CHECKSUM_LENGTH:]
+    return _FORM.fullmatch(key) is not None and checksum(key[:-CHECKSUM_LENGTH]) == key[-CHECKSUM_LENGTH:]
 
 
 def digest(key: str) -> bytes:

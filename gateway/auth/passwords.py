@@ -22,7 +22,7 @@ LEAST_SCORE = 3
 """Of zxcvbn's 0 to 4: more than 10^8 guesses, beyond lists of common passwords and their variations."""
 MEMORY_KIB = 19_456
 """Of a hash, and by far the most of its time; tests that hash many times take less."""
-PART = re.compile(r"[^.@]+")
+ADDRESS_PART = re.compile(r"[^.@]+")
 
 Value = TypeVar("Value")
 
@@ -42,7 +42,7 @@ class Passwords:
         """
         if not SHORTEST <= len(password) <= LONGEST:
             raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters")
-        words = [word[:JUDGED] for text in personal for word in (text, *text.split("@"), *PART.findall(text))]
+        words = [word[:JUDGED] for text in personal for word in (text, *text.split("@"), *ADDRESS_PART.findall(text))]
         return await self._run(lambda: self._hash_judged(password, words))
 
     async def matches(self, password: str, password_hash: str | None) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.airbyte.client import in_process_transport
 from gateway.app import build_gate, create_app
-from gateway.cli.options import accounts_of
+from gateway.cli.options import PORT, accounts_of
 from gateway.models import COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.services import Services, build_services
@@ -36,7 +36,7 @@ class Demonstrated(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Listen at this port.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="Listen at this port.")
 def demo(host: str, port: int) -> None:
     """Try the gateway, with a sandbox Airbyte and one client with a key, in one process that keeps nothing.
 

@@ -14,7 +14,7 @@ from gateway.services import Services, build_services
 from gateway.settings import Settings
 from gateway.times import SystemClock
 
-WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+LEVEL_WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
 INDENT = " " * 6
 
 
@@ -62,6 +62,6 @@ async def _services(settings: Settings) -> AsyncIterator[tuple[Services, Databas
 
 
 def _print(finding: Finding) -> None:
-    click.echo(f"{WORDS[finding.level]:6}{finding.check}: {finding.text}")
+    click.echo(f"{LEVEL_WORDS[finding.level]:6}{finding.check}: {finding.text}")
     if finding.advice:
         click.echo(INDENT + finding.advice)

@@ -20,7 +20,7 @@ from gateway.deployment.systemd import (
 )
 from gateway.errors import OperatorError
 from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
-from gateway.settings.addresses import host_and_port, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_and_port, reachable_host
 
 DEFAULTS = Installation()
 DEFAULT_PORT = 8080
@@ -32,7 +32,6 @@ MOST_INSTANCES = 64
 SOCKET_IN_THE_WAY = f"Where {SOCKET} was in use, it holds the first port: systemctl disable --now {SOCKET} {SERVICE}"
 LEAST_PORT = 1024
 """Below it an instance may not listen: it has no capabilities, and no socket of systemd's."""
-LARGEST_PORT = 65535
 
 
 @click.command()

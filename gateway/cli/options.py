@@ -17,6 +17,7 @@ from gateway.auth.passwords import Passwords
 from gateway.cli.main import settings_path_option
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings, read_settings
+from gateway.settings.addresses import LARGEST_PORT
 from gateway.telemetry.log import configure_log
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision, take_supervision
@@ -25,6 +26,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 client_option = click.option("--client", "slug", required=True, help="Choose the client by its slug.")
 only_client_option = click.option("--client", "slug", help="List only this client's, by its slug. Default: all.")
+PORT = click.IntRange(0, LARGEST_PORT)
 slug_argument = click.argument("slug")
 
 Value = TypeVar("Value")

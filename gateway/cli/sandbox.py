@@ -2,6 +2,7 @@
 
 import click
 
+from gateway.cli.options import PORT
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.settings import ServerSettings
 from gateway.telemetry.log import configure_log
@@ -13,7 +14,7 @@ CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - printed on purpose, opens nothi
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="Listen at this port.")
+@click.option("--port", type=PORT, default=8001, show_default=True, help="Listen at this port.")
 def sandbox(host: str, port: int) -> None:
     """Run a stand-in Airbyte with two workspaces and a month of history, to try and test with.
 

@@ -13,7 +13,7 @@ from gateway.app import build_gate, create_app
 from gateway.auth.links import Links
 from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
-from gateway.cli.options import settings_reader_option, supervision_of_this_process
+from gateway.cli.options import PORT, settings_reader_option, supervision_of_this_process
 from gateway.cluster.membership import Membership
 from gateway.errors import StorageUnavailable
 from gateway.services import Reloader, build_services
@@ -29,7 +29,7 @@ from gateway.web.server.signals import HangUps, note_hang_ups
 
 @click.command()
 @click.option("--host", help="Instead of server.host.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Instead of server.port; 0 for any free one.")
+@click.option("--port", type=PORT, help="Instead of server.port; 0 for any free one.")
 @settings_reader_option
 def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop. SIGHUP has it read its settings again.

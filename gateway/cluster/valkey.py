@@ -32,7 +32,7 @@ MOST_LATE = 5
 """So often a deadline may be noticed late before the server counts as unavailable."""
 BATCHES_AT_ONCE = 4
 """So that behind a slow answer nobody waits for more than a part of its time."""
-CONNECTIONS = BATCHES_AT_ONCE + 1
+SOCKET_CONNECTIONS = BATCHES_AT_ONCE + 1
 """The last for the probe."""
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Valkey:
         self._redis = Redis.from_pool(
             BlockingConnectionPool.from_url(
                 url.reveal(),
-                max_connections=CONNECTIONS,
+                max_connections=SOCKET_CONNECTIONS,
                 timeout=self._timings.probe,
                 socket_connect_timeout=self._timings.probe,
                 socket_timeout=self._timings.probe,
@@ -259,7 +259,7 @@ class Valkey:
         question.read(answer)
 
     async def _connected(self) -> None:
-        answers = await asyncio.gather(*(self._redis.ping() for _ in range(CONNECTIONS)), return_exceptions=True)
+        answers = await asyncio.gather(*(self._redis.ping() for _ in range(SOCKET_CONNECTIONS)), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer

@@ -12,10 +12,10 @@ from gateway.models import ActivityEntry
 from gateway.services import services_of
 from gateway.store.retention import ACTIVITY_KEPT
 
-PAGE_ROWS = 50
-NUMBER = re.compile(r"[0-9]{1,18}")
+ACTIVITY_ROWS = 50
+ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"
-WORDS = {
+ACTION_WORDS = {
     "client.create": "created the client",
     "client.update": "changed the settings of the client",
     "client.disable": "disabled the client",
@@ -56,12 +56,12 @@ async def show_activity(request: Request) -> Response:
     """Show a page of the client's activity, newest first."""
     services, client = services_of(request), client_of(request)
     before = before_of(request)
-    rows = await services.store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)
+    rows = await services.store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1)
     return page(
         request,
         "activity.html",
         entries=cut([as_members_see(entry) for entry in rows], before),
-        words=WORDS,
+        words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
         kept_days=ACTIVITY_KEPT.days,
     )
@@ -70,12 +70,12 @@ async def show_activity(request: Request) -> Response:
 def before_of(request: Request) -> int | None:
     """Return the number that limits the page: its entries come before it. None for the newest page."""
     text = request.query_params.get("before", "")
-    return int(text) if NUMBER.fullmatch(text) else None
+    return int(text) if ENTRY_NUMBER.fullmatch(text) else None
 
 
 def cut(rows: list[ActivityEntry], before: int | None) -> Entries:
     """Make a page of `rows`, which hold one entry more than a page if there are more."""
-    shown = rows[:PAGE_ROWS]
+    shown = rows[:ACTIVITY_ROWS]
     return Entries(shown, shown[-1].number if len(rows) > len(shown) else None, is_newest=before is None)
 
 

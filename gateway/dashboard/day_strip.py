@@ -9,7 +9,7 @@ from gateway.dashboard.humanize import count
 from gateway.models import SyncDay
 from gateway.syncs.history import DAYS
 
-STEP = 10
+CELL_STEP = 10
 """Distance from one cell to the next in templates/charts.html."""
 OUTCOMES = {
     "succeeded": "all succeeded",
@@ -42,7 +42,7 @@ def day_strip(days: Mapping[str, SyncDay], today: date) -> DayStrip:
     dates = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     known = [days.get(date.isoformat()) for date in dates]
     cells = [
-        Cell(position * STEP, outcome(day), f"{date.day} {date:%b}: {_counts(day)}")
+        Cell(position * CELL_STEP, outcome(day), f"{date.day} {date:%b}: {_counts(day)}")
         for position, (date, day) in enumerate(zip(dates, known, strict=True))
     ]
     totals = _totals([day for day in known if day])

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 PAGE_ROWS = 50
 LONGEST_QUERY = 200
-NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 PASSING = frozenset({"done", "again"})
 """Parameters of the address that no link carries on."""
 
@@ -53,7 +53,7 @@ def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], 
 
 
 def _number(text: str) -> int:
-    return int(text) if NUMBER.fullmatch(text) else 1
+    return int(text) if PAGE_NUMBER.fullmatch(text) else 1
 
 
 def query_with(request: Request, **parameters: object) -> str:

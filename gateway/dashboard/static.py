@@ -9,7 +9,7 @@ from gateway.errors import NotFound
 
 FOLDER = Path(__file__).parent / "static"
 MEDIA_TYPES = {"style.css": "text/css", "dashboard.js": "text/javascript"}
-HEADERS = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
+STATIC_HEADERS = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 
 _FILES = {name: (FOLDER / name).read_bytes() for name in MEDIA_TYPES}
 
@@ -19,4 +19,4 @@ async def show_static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _FILES:
         raise NotFound
-    return Response(_FILES[name], media_type=MEDIA_TYPES[name], headers=HEADERS)
+    return Response(_FILES[name], media_type=MEDIA_TYPES[name], headers=STATIC_HEADERS)

@@ -30,19 +30,18 @@ from gateway.errors import (
 )
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import host_and_port, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_and_port, reachable_host
 
-TEMPLATE = "deployment/nginx.conf.jinja"
+NGINX_TEMPLATE = "deployment/nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+HOST_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 LONGEST_NAME = 253
-LARGEST_PORT = 65535
 ELSEWHERE = "the address of this nginx"
 LONGEST_HASHED_NAME = 46
 """Of the names that fit into nginx's usual 64 bytes of a hash's bucket."""
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
 """No character that means anything to nginx."""
-HOST = re.compile(r"[A-Za-z0-9._-]+")
+HOST_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
 
 OURS = (
     BadRequest,
@@ -99,7 +98,7 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upst
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-    ).from_string(resource_text(TEMPLATE))
+    ).from_string(resource_text(NGINX_TEMPLATE))
     return template.render(
         ciphers=":".join(CIPHERS),
         command=_command(name, tls, upstreams),
@@ -139,7 +138,7 @@ def missing_settings(
 
 def checked_name(name: str) -> str:
     """Return a host name in small letters. Raises InvalidInput."""
-    if len(name) <= LONGEST_NAME and NAME.fullmatch(name.lower()):
+    if len(name) <= LONGEST_NAME and HOST_NAME.fullmatch(name.lower()):
         return name.lower()
     raise InvalidInput(f"{name!r} is no host name such as gateway.example.com (of letters beyond a-z: its xn-- form)")
 
@@ -154,7 +153,7 @@ def checked_path(path: str) -> str:
 def checked_upstream(upstream: str) -> str:
     """Return an address and a port, IPv6 in brackets. Raises InvalidInput."""
     host, _, port = upstream.rpartition(":")
-    is_address = HOST.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
+    is_address = HOST_OR_IPV4.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
     if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
         return upstream
     raise InvalidInput(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
@@ -187,7 +186,7 @@ def _host(server: ServerSettings) -> str:
     if server.port == 0:
         raise SettingsError("server.port is 0, any free one: nginx has to be told which")
     host = reachable_host(server.host)
-    if HOST.fullmatch(host):
+    if HOST_OR_IPV4.fullmatch(host):
         return host
     try:
         # IPv6 in its shortest form, as nginx will come from it. A zone ("%eth0") is nothing it knows.

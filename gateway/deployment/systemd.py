@@ -12,7 +12,7 @@ STATE_FOLDER = "/var/lib/gateway"
 UNIT_FOLDER = "/etc/systemd/system"
 SERVICE = "gateway.service"
 SOCKET = "gateway.socket"
-TEMPLATE = "gateway@.service"
+TEMPLATE_UNIT = "gateway@.service"
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 Credential = Literal["client_secret", "password", ""]
 HOMES = ("/home", "/root", "/run/user")
@@ -162,7 +162,7 @@ def unit_files(installation: Installation) -> dict[str, str]:
         if not text.isprintable():
             raise InvalidInput(f"{text!r} cannot stand in a unit file")
     if installation.ports:
-        return {f"{UNIT_FOLDER}/{TEMPLATE}": service_unit(installation)}
+        return {f"{UNIT_FOLDER}/{TEMPLATE_UNIT}": service_unit(installation)}
     return {
         f"{UNIT_FOLDER}/{SERVICE}": service_unit(installation),
         f"{UNIT_FOLDER}/{SOCKET}": socket_unit(installation),
@@ -171,7 +171,7 @@ def unit_files(installation: Installation) -> dict[str, str]:
 
 def instance_name(port: int) -> str:
     """Return the name of the unit that serves on `port`."""
-    return TEMPLATE.replace("@", f"@{port}")
+    return TEMPLATE_UNIT.replace("@", f"@{port}")
 
 
 def socket_unit(installation: Installation) -> str:

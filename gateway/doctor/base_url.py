@@ -13,13 +13,13 @@ from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 
-SETTING = "airbyte.base_url"
+BASE_URL_SETTING = "airbyte.base_url"
 PUBLIC_API = "/api/public/v1"
 CLOUD = "https://api.airbyte.com/v1"
 CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
 WRONG_ENDS = (PUBLIC_API, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
 """What people write at the end of Airbyte's address, longest first."""
-HEALTHY = b"Successful operation"
+AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 
 
@@ -46,7 +46,7 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
     try:
         reply = await get(f"{base_url}/health", seconds=seconds)
     except NoAnswer as nobody:
-        advice = await _tls_after_all(base_url, seconds=seconds) or advice_for(nobody, address, SETTING)
+        advice = await _tls_after_all(base_url, seconds=seconds) or advice_for(nobody, address, BASE_URL_SETTING)
         return failure("airbyte", str(nobody), advice)
     if _is_healthy(reply):
         return failure("airbyte", text, _advice(error, services))
@@ -73,7 +73,7 @@ async def _right_address(base_url: str, *, seconds: float) -> str:
         if _is_healthy(reply):
             return _move_to(url, "Airbyte's API")
     return await _tls_after_all(base_url, seconds=seconds) or (
-        f"Set {SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
+        f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
     )
 
 
@@ -87,15 +87,15 @@ async def _tls_after_all(base_url: str, *, seconds: float) -> str:
     except NoAnswer as nobody:
         if nobody.kind != "certificate":
             return ""
-    return f"{address} speaks TLS: write https{base_url.removeprefix('http')} into {SETTING}."
+    return f"{address} speaks TLS: write https{base_url.removeprefix('http')} into {BASE_URL_SETTING}."
 
 
 def _is_healthy(reply: Reply) -> bool:
-    return reply.status == 200 and HEALTHY in reply.body  # noqa: PLR2004 - HTTP's own number
+    return reply.status == 200 and AIRBYTE_HEALTHY in reply.body  # noqa: PLR2004 - HTTP's own number
 
 
 def _move_to(url: str, what: str) -> str:
-    return f"{what} is at {url}: write that into {SETTING}."
+    return f"{what} is at {url}: write that into {BASE_URL_SETTING}."
 
 
 def _looks_like(reply: Reply) -> str:

@@ -20,9 +20,9 @@ from gateway.airbyte.client import is_disconnect
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
 
-MAX_BODY_BYTES = 256 * 1024
+BODY_READ_BYTES = 256 * 1024
 PORTS = {"http": 80, "https": 443}
-HEADERS = (
+PROBE_HEADERS = (
     ("User-Agent", f"airbyte-client-gateway/{__version__}"),
     ("Accept", "*/*"),
     ("Accept-Encoding", "identity"),
@@ -76,14 +76,14 @@ async def certificate_end(address: Address, *, seconds: float) -> datetime:
 
 
 async def get(url: str, *, seconds: float) -> Reply:
-    """Return the answer to one GET, with the first MAX_BODY_BYTES of its body at most. Raises NoAnswer.
+    """Return the answer to one GET, with the first BODY_READ_BYTES of its body at most. Raises NoAnswer.
 
     The request goes straight to httpx2's transport: the layer above it reads proxies from the environment and
     fails on a redirect whose address it cannot read.
     """
     address = Address.of(url)
     async with _within(seconds, asked=str(address), host=address.host), _transport(is_tls=address.is_tls) as transport:
-        response = await transport.handle_async_request(httpx2.Request("GET", url, headers=HEADERS))
+        response = await transport.handle_async_request(httpx2.Request("GET", url, headers=PROBE_HEADERS))
         return Reply(
             status=response.status_code,
             content_type=response.headers.get("content-type", ""),
@@ -108,9 +108,9 @@ async def _beginning(response: httpx2.Response) -> bytes:
         with suppress(httpx2.RemoteProtocolError):
             async for piece in pieces:
                 body += piece
-                if len(body) >= MAX_BODY_BYTES:
+                if len(body) >= BODY_READ_BYTES:
                     break
-    return body[:MAX_BODY_BYTES]
+    return body[:BODY_READ_BYTES]
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from gateway.doctor.upstream import check_airbyte, check_certificate, check_name
 from gateway.errors import DatabaseRefused, GatewayError
 from gateway.services import Services
 
-STEPS = frozenset({"dns", "tls", "airbyte"})
+AIRBYTE_CHECKS = frozenset({"dns", "tls", "airbyte"})
 """The way to Airbyte: after a failure of one of these nothing further can be checked."""
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ async def run_checks(
     for check in _checks(timings, is_serving=is_serving, has_database=refusal is None):
         async for finding in bounded(check.name, check.findings(services), min(end, _now() + check.seconds)):
             yield finding
-            if finding.level == "fail" and finding.check in STEPS:
+            if finding.level == "fail" and finding.check in AIRBYTE_CHECKS:
                 return
 
 
@@ -84,7 +84,7 @@ async def bounded(name: str, findings: AsyncGenerator[Finding, None], end: float
                 async with asyncio.timeout_at(end):
                     finding = await anext(findings, None)
             except TimeoutError:
-                make = failure if name in STEPS else warning
+                make = failure if name in AIRBYTE_CHECKS else warning
                 yield make(name, "took too long: what is not listed was not checked", "Try again.")
                 return
             except GatewayError as error:

@@ -15,11 +15,11 @@ from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 UNKNOWN_ROUTE = "/api/v1/doctor"
 """There is no such call. Without a key it is answered 401 all the same, in words that only a gateway uses."""
-SIGN_IN = "/dashboard/sign-in"
+SIGN_IN_PAGE = "/dashboard/sign-in"
 INSECURE = b" data-insecure>"
 """What that page marks its warning with when the gateway does not know that it was asked over HTTPS."""
-HEALTHY = b'{"status":"ok"}'
-SETTING = "server.public_url"
+GATEWAY_HEALTHY = b'{"status":"ok"}'
+PUBLIC_URL_SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
 
@@ -56,7 +56,7 @@ async def _running(local: str, *, seconds: float) -> tuple[Finding, bool]:
         if nobody.kind == "refused":
             return passed("gateway", f"does not run at {local}"), False
         return warning("gateway", str(nobody), "Find out what listens there."), False
-    if HEALTHY in reply.body:
+    if GATEWAY_HEALTHY in reply.body:
         return passed("gateway", f"runs at {local}"), True
     advice = "Stop it, or give the gateway another server.port."
     return warning("gateway", f"something else answers at {local} ({reply.status})", advice), False
@@ -72,7 +72,7 @@ async def _public(
         reply = await get(url + UNKNOWN_ROUTE, seconds=seconds)
     except NoAnswer as nobody:
         make = failure if is_running or nobody.kind == "certificate" else warning
-        yield make("public url", str(nobody), advice_for(nobody, Address.of(url), SETTING))
+        yield make("public url", str(nobody), advice_for(nobody, Address.of(url), PUBLIC_URL_SETTING))
         return
     judged = _judged(url, reply, local, is_running=is_running)
     yield judged
@@ -85,7 +85,7 @@ def _judged(url: str, reply: Reply, local: str, *, is_running: bool) -> Finding:
     if reply.status == Unauthorized.status and Unauthorized.message.encode() in reply.body:
         return passed("public url", f"{url} leads to a gateway")
     if reply.location:
-        advice = f"Callers do not follow with their key: write the address it leads to into {SETTING}."
+        advice = f"Callers do not follow with their key: write the address it leads to into {PUBLIC_URL_SETTING}."
         return failure("public url", f"{url} redirects to {reply.location}", advice)
     if reply.status in BAD_GATEWAY:
         text = f"{url} answers {reply.status}: the proxy there does not reach the gateway"
@@ -99,7 +99,7 @@ def _judged(url: str, reply: Reply, local: str, *, is_running: bool) -> Finding:
 async def _scheme(url: str, *, seconds: float) -> AsyncGenerator[Finding, None]:
     """Check that the gateway knows it was asked over HTTPS. Find nothing where a proxy does not pass pages on."""
     try:
-        reply = await get(url + SIGN_IN, seconds=seconds)
+        reply = await get(url + SIGN_IN_PAGE, seconds=seconds)
     except NoAnswer:
         return
     if INSECURE in reply.body:

@@ -12,7 +12,7 @@ from gateway.doctor.serving import local_url
 from gateway.doctor.timings import Timings
 from gateway.services import Services
 
-CHECK = "rate limit"
+CHECK_NAME = "rate limit"
 FORGETS_NOTHING = "noeviction"
 REPLICA_ADVICE = (
     "Let rate_limit.backend name the primary, by a name that follows it when another server takes over. "
@@ -37,34 +37,34 @@ async def check_shared_limit(timings: Timings, services: Services) -> AsyncGener
     try:
         facts = await services.cluster.ask_server()
     except BackendReadOnly:
-        yield failure(CHECK, f"{rate_limit.backend} is a replica and takes no writes", REPLICA_ADVICE)
+        yield failure(CHECK_NAME, f"{rate_limit.backend} is a replica and takes no writes", REPLICA_ADVICE)
         return
     except BackendUnavailable as reason:
         yield failure(
-            CHECK,
+            CHECK_NAME,
             f"{rate_limit.backend} is unavailable: {reason}",
             "Until it is back each gateway allows its share of every limit. Start it, or correct rate_limit.backend.",
         )
         return
     if facts.is_replica:
-        yield failure(CHECK, f"{rate_limit.backend} is a replica: what is counted there is lost", REPLICA_ADVICE)
+        yield failure(CHECK_NAME, f"{rate_limit.backend} is a replica: what is counted there is lost", REPLICA_ADVICE)
         return
     local = local_url(services.settings.server)
     if await _counts_alone(local, seconds=timings.local_probe):
         yield warning(
-            CHECK,
+            CHECK_NAME,
             f"{rate_limit.backend} takes writes, but the gateway at {local} counts its share by itself",
             "It asks again at least every 5 seconds. If this stays: shared_backend_unavailable in its log says why.",
         )
         return
     if facts.limit_bytes and facts.eviction != FORGETS_NOTHING:
         yield warning(
-            CHECK,
+            CHECK_NAME,
             f"{rate_limit.backend} may forget what was counted: its maxmemory-policy is {facts.eviction}",
             f"Set maxmemory-policy {FORGETS_NOTHING}: a key whose calls are forgotten has its whole limit again.",
         )
         return
-    yield passed(CHECK, f"counted together at {rate_limit.backend}; {facts.name}")
+    yield passed(CHECK_NAME, f"counted together at {rate_limit.backend}; {facts.name}")
 
 
 async def _counts_alone(local: str, *, seconds: float) -> bool:

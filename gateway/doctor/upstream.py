@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
 from gateway.doctor.advice import advice_for
-from gateway.doctor.base_url import diagnose
+from gateway.doctor.base_url import BASE_URL_SETTING, diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, certificate_end, resolve
@@ -16,9 +16,8 @@ from gateway.services import Services
 
 CLOCK_SKEW_SECONDS = 30
 CERTIFICATE_DAYS = 14
-MOST_ADDRESSES = 3
+ADDRESSES_SHOWN = 3
 SLOW = "Find out what keeps Airbyte's server busy."
-SETTING = "airbyte.base_url"
 
 
 async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
@@ -30,10 +29,10 @@ async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Fin
     try:
         found = await resolve(host, seconds=timings.resolve)
     except NoAnswer as nobody:
-        yield failure("dns", str(nobody), advice_for(nobody, address, SETTING))
+        yield failure("dns", str(nobody), advice_for(nobody, address, BASE_URL_SETTING))
         return
-    more = f" and {len(found) - MOST_ADDRESSES} more" if len(found) > MOST_ADDRESSES else ""
-    yield passed("dns", f"{host} is {', '.join(found[:MOST_ADDRESSES])}{more}")
+    more = f" and {len(found) - ADDRESSES_SHOWN} more" if len(found) > ADDRESSES_SHOWN else ""
+    yield passed("dns", f"{host} is {', '.join(found[:ADDRESSES_SHOWN])}{more}")
 
 
 async def check_certificate(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
@@ -44,7 +43,7 @@ async def check_certificate(timings: Timings, services: Services) -> AsyncGenera
     try:
         end = await certificate_end(address, seconds=timings.handshake)
     except NoAnswer as nobody:
-        yield failure("tls", str(nobody), advice_for(nobody, address, SETTING))
+        yield failure("tls", str(nobody), advice_for(nobody, address, BASE_URL_SETTING))
         return
     days = (end - services.clock.now()).days
     text = f"the certificate of {address.host} verifies and ends on {end:%Y-%m-%d}, in {days} days"

@@ -25,7 +25,7 @@ ORDER_FIELDS: dict[str, Literal["createdAt", "updatedAt"]] = {
     "createdat": "createdAt",
     "updatedat": "updatedAt",
 }
-STATUSES: dict[str, Status] = {status: status for status in get_args(Status)}
+STATUS_CHOICES: dict[str, Status] = {status: status for status in get_args(Status)}
 JOB_TYPES: dict[str, JobType] = {job_type: job_type for job_type in get_args(JobType)}
 
 
@@ -36,7 +36,7 @@ def read_job_query(params: QueryParams, connection_id: str | None) -> JobQuery:
     return JobQuery(
         connection_id=connection_id,
         workspace_ids=frozenset() if connection_id else frozenset(read_ids(params, "workspaceIds")),
-        status=_choice(params, "status", STATUSES),
+        status=_choice(params, "status", STATUS_CHOICES),
         job_type=_choice(params, "jobType", JOB_TYPES),
         created=_span(params, "createdAt"),
         updated=_span(params, "updatedAt"),

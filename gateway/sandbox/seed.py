@@ -8,9 +8,7 @@ from gateway.sandbox.records import Connection, ConnectionStatus
 from gateway.sandbox.timeline import Outcome, Status, Step, past_run
 from gateway.sandbox.world import BYTES_PER_ROW, RETRYING_SOURCE_TYPE, World
 
-MINUTE = 60.0
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
+MINUTE, HOUR, DAY = 60, 3600, 86400
 HISTORY_DAYS = 30
 FAILURE_RATE = 0.06
 ON_THE_MINUTE_RATE = 0.1

@@ -1,5 +1,6 @@
 """Host and port of a listener: as text, and where other programs of the machine reach it."""
 
+LARGEST_PORT = 65535
 REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - nothing is bound to it
 """By the host that is listened on. `localhost` may also mean `::1`, where the gateway does not listen."""
 

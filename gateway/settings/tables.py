@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.settings.addresses import host_and_port
+from gateway.settings.addresses import LARGEST_PORT, host_and_port
 from gateway.settings.secret import Secret, SecretUrl
 
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 

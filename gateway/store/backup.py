@@ -14,8 +14,8 @@ from gateway.store.sqlite.online_copy import Contents, Progress, copy_database, 
 from gateway.store.sqlite.part_file import part_file, sync_folder
 from gateway.times import format_time
 
-NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.db")
-PART = "gateway-backup.part"
+FILE_BACKUP = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.db")
+PART_NAME = "gateway-backup.part"
 APPLICATION_ID_OFFSET = 68
 """Of four bytes in the header of an SQLite file (sqlite.org/fileformat2.html)."""
 
@@ -50,8 +50,8 @@ def back_up(
         identify(connection, database)
     in_folder = destination.is_dir()
     path = destination / f"gateway-{compact_time(now)}.db" if in_folder else destination
-    contents = write_copy(database, path, part=destination / PART if in_folder else None, progress=progress)
-    removed = remove_oldest(destination, keep, NAME, _is_ours) if in_folder and keep is not None else ()
+    contents = write_copy(database, path, part=destination / PART_NAME if in_folder else None, progress=progress)
+    removed = remove_oldest(destination, keep, FILE_BACKUP, _is_ours) if in_folder and keep is not None else ()
     return Backup(path, contents, removed)
 
 

@@ -14,7 +14,7 @@ from gateway.store.backup import compact_time, write_copy
 from gateway.store.sqlite.file_format import OLDEST_VERSION, refusals, require_file
 from gateway.store.sqlite.online_copy import count_rows, identify, opened
 
-STEPS = PACKAGE / "store" / "migrations"
+MIGRATIONS = PACKAGE / "store" / "migrations"
 FILE_NAME = re.compile(r"(([0-9]{4})_[a-z0-9_]+)\.(sqlite|postgres)\.sql")
 
 
@@ -35,7 +35,7 @@ class Migrated(msgspec.Struct, frozen=True):
     copy: Path | None
 
 
-def read_steps(folder: Path = STEPS) -> list[Step]:
+def read_steps(folder: Path = MIGRATIONS) -> list[Step]:
     """Return the steps in the folder, of two files each: `0002_what.sqlite.sql` and `0002_what.postgres.sql`.
 
     Raises ValueError when a number is missing, FileNotFoundError when one of two files is.

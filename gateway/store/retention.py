@@ -16,7 +16,7 @@ USAGE_KEPT = timedelta(days=40)
 ACTIVITY_KEPT = timedelta(days=400)
 SYNC_DAYS_KEPT = timedelta(days=40)
 DAY_SECONDS = 86_400.0
-WORK = "retention"
+RETENTION = "retention"
 LEASE_SECONDS = 600.0
 """Longer than the deletions of one day take."""
 
@@ -46,7 +46,7 @@ class Retention:
         now = self._clock.now()
         try:
             if not await self._leadership.acquire(
-                WORK, seconds=LEASE_SECONDS, unless_done_within=self._every_seconds / 2
+                RETENTION, seconds=LEASE_SECONDS, unless_done_within=self._every_seconds / 2
             ):
                 return
             await asyncio.gather(
@@ -55,6 +55,6 @@ class Retention:
                 self._store.activity.prune(format_time(now - ACTIVITY_KEPT)),
                 self._store.sync_days.prune(format_time(now - SYNC_DAYS_KEPT)),
             )
-            await self._leadership.complete(WORK)
+            await self._leadership.complete(RETENTION)
         except StorageUnavailable as error:
             log.warning("old_rows_not_pruned", detail=error.detail)

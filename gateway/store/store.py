@@ -26,7 +26,7 @@ from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
-from gateway.store.timings import TIMINGS, StoreTimings
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 
 DatabaseLocation = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
@@ -47,7 +47,7 @@ class Store:
     """
 
     def __init__(
-        self, location: DatabaseLocation, background: Background | None = None, *, timings: StoreTimings = TIMINGS
+        self, location: DatabaseLocation, background: Background | None = None, *, timings: StoreTimings = STORE_TIMINGS
     ) -> None:
         """`background` owns the task that listens to a server's notifications; a command needs no other of its own."""
         self.database: Database = _database_at(location, background or Background(), timings)

@@ -31,4 +31,4 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
         return self.write_lock + 0.25
 
 
-TIMINGS = StoreTimings()
+STORE_TIMINGS = StoreTimings()

@@ -8,9 +8,9 @@ from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import format_time, parse_time
 
-OVERLAP = timedelta(minutes=2)
+CHANGE_OVERLAP = timedelta(minutes=2)
 """Asked for again each time: a row appears at commit, after `updatedAt`, and clocks of Airbyte's parts differ."""
-MAX_PAGES = 20
+MAX_CHANGE_PAGES = 20
 """More changes than this many pages hold: ask for each connection of these workspaces again instead."""
 
 
@@ -43,7 +43,7 @@ class ChangeReader:
         started = self._airbyte.now()
         # A clock that was ahead once must not keep us from asking about the present.
         since = min(parse_time(read_upto), started) if read_upto else started
-        reading = await self._lists.read(workspaces, lambda some: self._read(some, since - OVERLAP))
+        reading = await self._lists.read(workspaces, lambda some: self._read(some, since - CHANGE_OVERLAP))
         await self._last_syncs.require_backfill(workspaces=reading.refused)
         if reading.failure is not None:
             raise reading.failure
@@ -53,7 +53,7 @@ class ChangeReader:
     async def _read(self, workspaces: list[str], since: datetime) -> None:
         """Record the changes of some workspaces; what their pages do not tell is left to a back-fill."""
         seen: set[int] = set()
-        for number in range(MAX_PAGES):
+        for number in range(MAX_CHANGE_PAGES):
             page = await self._airbyte.jobs_updated_since(workspaces, since, offset=number * MAX_JOBS)
             await self._recorder.record(page.rows)
             await self._last_syncs.require_backfill(airbyte_ids=page.odd_connections)

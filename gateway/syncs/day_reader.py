@@ -8,13 +8,13 @@ from gateway.models import Job, SyncDay
 from gateway.store import Store
 from gateway.times import format_time, parse_time
 
-OVERLAP = timedelta(minutes=1)
+DAY_OVERLAP = timedelta(minutes=1)
 """Read again each time: Airbyte's clock is known to a second, and a job may show a little after it was created."""
 UNFINISHED_FOR = timedelta(days=3)
 """A job that takes longer is no longer waited for: every reading would begin with its day."""
-MAX_PAGES = 10
+MAX_DAY_PAGES = 10
 """Of one connection, before the next one is read."""
-DAY = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -25,7 +25,7 @@ class DayReader:
         """Read back `days` days at most."""
         self._days = store.sync_days
         self._airbyte = airbyte
-        self._length = days * DAY
+        self._length = days * ONE_DAY
 
     async def read_on(self, airbyte_id: str) -> bool:
         """Read up to ten pages of the connection's syncs; return whether its days are complete up to now then.
@@ -35,18 +35,18 @@ class DayReader:
         started = self._airbyte.now()
         first = await self._first_day(airbyte_id, started)
         jobs: dict[int, Job] = {}
-        for number in range(MAX_PAGES):
+        for number in range(MAX_DAY_PAGES):
             page = await self._airbyte.jobs_created_since(
                 airbyte_id, first, caller=OwnCalls.HISTORY, offset=number * MAX_JOBS
             )
             jobs |= {job.job_id: job for job in page.rows}
             if page.sent < MAX_JOBS:
-                await self._replace(airbyte_id, jobs, first, _midnight(started) + DAY, _final(jobs, started))
+                await self._replace(airbyte_id, jobs, first, _midnight(started) + ONE_DAY, _final(jobs, started))
                 return True
         # The last day has more jobs than these; but one that has more than all pages hold is told by what they hold.
         newest = max((_created(job) for job in jobs.values()), default=first)
-        end = max(_midnight(newest), first + DAY)
-        await self._replace(airbyte_id, jobs, first, end, min(end, started - OVERLAP))
+        end = max(_midnight(newest), first + ONE_DAY)
+        await self._replace(airbyte_id, jobs, first, end, min(end, started - DAY_OVERLAP))
         return end > started
 
     async def _first_day(self, airbyte_id: str, now: datetime) -> datetime:
@@ -97,7 +97,7 @@ def day_name(moment: datetime) -> str:
 def _final(jobs: dict[int, Job], now: datetime) -> datetime:
     """Return up to when nothing of what was read will change."""
     unfinished = (_created(job) for job in jobs.values() if not job.is_terminal)
-    return max(min([now - OVERLAP, *unfinished]), now - UNFINISHED_FOR)
+    return max(min([now - DAY_OVERLAP, *unfinished]), now - UNFINISHED_FOR)
 
 
 def _created(job: Job) -> datetime:

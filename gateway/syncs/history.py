@@ -17,12 +17,12 @@ from gateway.errors import GatewayError, UpstreamInvalid
 from gateway.models import Client, Connection, SyncDay
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.day_reader import DAY, DayReader, day_name
+from gateway.syncs.day_reader import ONE_DAY, DayReader, day_name
 from gateway.syncs.timings import HistoryTimings
 from gateway.times import Clock
 
 DAYS = 30
-MOST_WAITING = 500
+MOST_WAITING_CONNECTIONS = 500
 MOST_REMEMBERED = 100_000
 
 log = structlog.get_logger()
@@ -70,7 +70,7 @@ class SyncHistory:
                 await asyncio.wait({flight}, timeout=self.timings.wait)
                 known = await self._days.read_upto(news)
         days: dict[str, dict[str, SyncDay]] = {airbyte_id: {} for airbyte_id in known}
-        first = day_name(self._clock.now() - (DAYS - 1) * DAY)
+        first = day_name(self._clock.now() - (DAYS - 1) * ONE_DAY)
         for day in await self._days.of_client(client.id, known, since=first):
             days[day.airbyte_id][day.day] = day
         return History(
@@ -81,7 +81,7 @@ class SyncHistory:
         """Put what somebody looks at now first, before it what has not waited yet; what waits keeps its order."""
         new = {airbyte_id: news for airbyte_id, news in due.items() if airbyte_id not in self._waiting}
         looked_at = {airbyte_id: due[airbyte_id] for airbyte_id in self._waiting if airbyte_id in due}
-        self._waiting = dict(islice({**new, **looked_at, **self._waiting}.items(), MOST_WAITING))
+        self._waiting = dict(islice({**new, **looked_at, **self._waiting}.items(), MOST_WAITING_CONNECTIONS))
 
     def _due(self, news: dict[str, News]) -> dict[str, News]:
         return {airbyte_id: each for airbyte_id, each in news.items() if self._read.get(airbyte_id) != each}

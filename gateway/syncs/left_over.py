@@ -19,7 +19,7 @@ from gateway.times import Clock, parse_time
 
 MOST_LEFT_OVER = 200
 """One call to Airbyte for each: more than these wait for the next start."""
-WORK = "left-over triggers"
+LEFT_OVER_TRIGGERS = "left-over triggers"
 
 log = structlog.get_logger()
 
@@ -70,12 +70,12 @@ class LeftOverTriggers:
     async def _look_up_as_leader(self) -> None:
         try:
             if await self._leadership.acquire(
-                WORK,
+                LEFT_OVER_TRIGGERS,
                 seconds=self._timings.look_up_lease,
                 unless_done_within=self._timings.look_up_interval / 2,
             ):
                 await self.look_up(await self.read())
-                await self._leadership.complete(WORK)
+                await self._leadership.complete(LEFT_OVER_TRIGGERS)
         except StorageUnavailable as error:
             log.warning("triggers_left_over_not_read", detail=error.detail)
 

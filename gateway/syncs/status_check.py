@@ -13,7 +13,7 @@ from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time
 
-STATUSES = "statuses"
+STATUS_CHECK = "statuses"
 MOST_UNLISTED = 20
 """Connections of one check that are asked for by themselves."""
 
@@ -40,7 +40,7 @@ class StatusCheck:
         oldest = await self._last_syncs.oldest_status_check()
         age = timedelta(seconds=self._timings.status_age)
         if oldest is not None and oldest < format_time(self._clock.now() - age):
-            self._flight.start(STATUSES, self._run)
+            self._flight.start(STATUS_CHECK, self._run)
 
     async def close(self) -> None:
         """Cancel the check under way."""

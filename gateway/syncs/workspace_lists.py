@@ -22,7 +22,7 @@ MOST_RETRIED = 10
 """Refused workspaces that one reading returns to, a call each."""
 MOST_CALLS = 250
 """Of one reading: a list of 100 that is refused throughout takes 199."""
-WHOLE = "all workspaces"
+ALL_WORKSPACES = "all workspaces"
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class WorkspaceLists:
 
         While Airbyte refuses every one it is the whole that fails, and none is singled out.
         """
-        self._refused.keep_only([*workspaces, WHOLE])
+        self._refused.keep_only([*workspaces, ALL_WORKSPACES])
         known = [each for each in workspaces if each in self._refused]
         lists = deque(_batches([each for each in workspaces if each not in self._refused]))
         lists.extend([each] for each in islice(filter(self._refused.is_due, known), MOST_RETRIED))
@@ -67,7 +67,7 @@ class WorkspaceLists:
             except UpstreamInvalid as error:
                 if len(some) == 1:
                     refusals[some[0]] = error
-                elif self._refused.is_due(WHOLE):
+                elif self._refused.is_due(ALL_WORKSPACES):
                     lists.extend((some[: len(some) // 2], some[len(some) // 2 :]))
                 else:
                     failure = error
@@ -83,9 +83,9 @@ class WorkspaceLists:
         self, read: frozenset[str], refusals: dict[str, UpstreamInvalid], failure: UpstreamError | None
     ) -> Reading:
         if refusals and not read:
-            self._refused.fail(WHOLE)
+            self._refused.fail(ALL_WORKSPACES)
             return Reading(read, frozenset(), failure or next(iter(refusals.values())))
-        self._refused.forget(WHOLE)
+        self._refused.forget(ALL_WORKSPACES)
         new = frozenset(each for each in refusals if each not in self._refused)
         for workspace_id in read:
             self._refused.forget(workspace_id)

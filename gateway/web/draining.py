@@ -3,13 +3,13 @@
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-_KEY = "gateway.draining"
+_DRAINING = "gateway.draining"
 
 
 def begin_draining(state: MutableMapping[str, Any]) -> None:
     """`state` is the lifespan's own; each later request has a copy of it."""
-    state[_KEY] = True
+    state[_DRAINING] = True
 
 
 def is_draining(state: Mapping[str, Any]) -> bool:
-    return _KEY in state
+    return _DRAINING in state

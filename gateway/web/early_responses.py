@@ -16,8 +16,8 @@ from gateway.web.responses import JSONAnswer, raw_error_answer
 
 ROUTE = "unparsed"
 LINES_EACH_SECOND = 5
-NAME = b"x-request-id"
-NUMBER = b"{number}"
+REQUEST_ID = b"x-request-id"
+ID_NUMBER = b"{number}"
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -76,7 +76,7 @@ class EarlyResponses:
             fields = {"request_id": request_id, "method": method, "route": ROUTE, "status": error.status}
             write_line("request", {**fields, "error": error.message})
             self._refused.told = self._refused.given
-        return raw_error_answer(error, [*default_headers, (NAME, request_id.encode("ascii"))])
+        return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))])
 
     def shed(self, default_headers: Headers) -> bytes:
         """Return the answer to a request that is one too many; the socket connection stays.
@@ -85,9 +85,9 @@ class EarlyResponses:
         """
         if default_headers is not self._default_headers:
             self._default_headers = default_headers
-            name = (NAME, self._shed.beginning.encode("ascii") + NUMBER)
+            name = (REQUEST_ID, self._shed.beginning.encode("ascii") + ID_NUMBER)
             whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False)
-            before, _, after = whole.partition(NUMBER)
+            before, _, after = whole.partition(ID_NUMBER)
             self._shed_parts = (before, after)
         self._begin_second()
         self._shed.given += 1

@@ -14,7 +14,7 @@ from gateway.background import Background
 from gateway.cluster.answers import Argument
 from gateway.cluster.scripts import BackendReadOnly, BackendUnavailable, Script
 from gateway.cluster.timings import ValkeyTimings
-from gateway.cluster.valkey import CONNECTIONS, Valkey
+from gateway.cluster.valkey import SOCKET_CONNECTIONS, Valkey
 from gateway.settings.secret import SecretUrl
 from gateway.telemetry.log import configure_log
 from tests.cluster.conftest import PATIENCE_SECONDS, PATIENT, reached
@@ -77,7 +77,7 @@ async def test_all_connections_are_made_before_they_are_needed(server: ValkeySer
     """Making one may take longer than a decision may."""
     async with reached(server):
         with operator(server) as redis:
-            assert len(redis.client_list()) == CONNECTIONS + 1
+            assert len(redis.client_list()) == SOCKET_CONNECTIONS + 1
 
 
 async def test_an_asker_who_is_gone_hurts_nobody(valkey: Valkey) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gateway.dashboard.activity import OPERATOR, PAGE_ROWS, WORDS, as_members_see
+from gateway.dashboard.activity import ACTION_WORDS, ACTIVITY_ROWS, OPERATOR, as_members_see
 from gateway.models import COMMAND_LINE, ActivityEntry, Actor
 from gateway.times import format_time
 from tests.dashboard.support import rows_of, signed_in
@@ -148,7 +148,7 @@ async def test_the_operator_sees_every_client_or_one(world: World, member: httpx
 async def test_pages_follow_each_other_without_gap_or_repetition(
     world: World, member: httpx2.AsyncClient, path: str
 ) -> None:
-    for number in range(2 * PAGE_ROWS):
+    for number in range(2 * ACTIVITY_ROWS):
         await record(world, ANN, "key.create", f"entry {number:03}")
     visitor = member if path == ACTIVITY else await signed_in(world, None, ROOT.name)
     seen: list[str] = []
@@ -163,20 +163,20 @@ async def test_pages_follow_each_other_without_gap_or_repetition(
             break
         page = await visitor.get(f"{path.partition('?')[0]}{older[1].replace('&amp;', '&')}")
 
-    assert seen == [f"{number:03}" for number in reversed(range(2 * PAGE_ROWS))]
-    assert sizes[:2] == [PAGE_ROWS, PAGE_ROWS]
+    assert seen == [f"{number:03}" for number in reversed(range(2 * ACTIVITY_ROWS))]
+    assert sizes[:2] == [ACTIVITY_ROWS, ACTIVITY_ROWS]
     assert "← Newest" in page.text
     assert "in between" not in page.text
 
 
 async def test_a_full_page_without_more_has_no_next(world: World, member: httpx2.AsyncClient) -> None:
     known = len(rows(await member.get(ACTIVITY)))
-    for _ in range(PAGE_ROWS - known):
+    for _ in range(ACTIVITY_ROWS - known):
         await record(world, ANN, "key.create", "x")
 
     page = await member.get(ACTIVITY)
 
-    assert len(rows(page)) == PAGE_ROWS
+    assert len(rows(page)) == ACTIVITY_ROWS
     assert 'aria-label="Pages"' not in page.text
 
 
@@ -219,7 +219,7 @@ def test_every_action_that_is_told_has_words() -> None:
         for action in ACTION.findall(path.read_text(encoding="utf-8"))
     }
 
-    assert told == WORDS.keys()
+    assert told == ACTION_WORDS.keys()
 
 
 def test_members_see_their_own_people_whole() -> None:

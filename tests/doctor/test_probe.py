@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.doctor.no_answer import NoAnswer, no_answer
-from gateway.doctor.probe import MAX_BODY_BYTES, Address, certificate_end, get, resolve
+from gateway.doctor.probe import BODY_READ_BYTES, Address, certificate_end, get, resolve
 from tests.doctor.canned import DRIP, SILENCE, canned, page
 from tests.faults.fault import head_of
 from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, trust
@@ -44,14 +44,14 @@ async def test_a_chunked_body_is_read() -> None:
 
 
 async def test_no_more_is_read_than_is_looked_through() -> None:
-    async with canned(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * MAX_BODY_BYTES) as address:
+    async with canned(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * BODY_READ_BYTES) as address:
         reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
 
-    assert len(reply.body) == MAX_BODY_BYTES
+    assert len(reply.body) == BODY_READ_BYTES
 
 
 async def test_a_compressed_body_is_not_unpacked() -> None:
-    bomb = gzip.compress(bytes(100 * MAX_BODY_BYTES))
+    bomb = gzip.compress(bytes(100 * BODY_READ_BYTES))
     async with canned(head_of(200, "Content-Encoding: gzip", f"Content-Length: {len(bomb)}") + bomb) as address:
         reply = await get(f"http://{address}/", seconds=BOUND_SECONDS)
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.activity import PAGE_ROWS, WITHOUT_SUBJECT, WORDS, before_of, cut
+from gateway.dashboard.activity import ACTION_WORDS, ACTIVITY_ROWS, WITHOUT_SUBJECT, before_of, cut
 from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import Client
@@ -23,9 +23,9 @@ async def show_activity(request: Request) -> Response:
         except UnknownRecord:
             problem = f"There is no client {slug!r}"
     if client is not None:
-        rows = await store.activity.of_client(client.id, before=before, limit=PAGE_ROWS + 1)
+        rows = await store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1)
     else:
-        rows = [] if slug else await store.activity.all(before=before, limit=PAGE_ROWS + 1)
+        rows = [] if slug else await store.activity.all(before=before, limit=ACTIVITY_ROWS + 1)
     return page(
         request,
         "admin/activity.html",
@@ -33,7 +33,7 @@ async def show_activity(request: Request) -> Response:
         problem=problem,
         slug=slug,
         entries=cut(rows, before),
-        words=WORDS,
+        words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
         kept_days=ACTIVITY_KEPT.days,
         clients=_by_id(await store.clients.all()),

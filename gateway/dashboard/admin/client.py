@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
-from gateway.dashboard.admin.connections import CONNECTIONS
+from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.key_states import works
@@ -87,8 +87,8 @@ async def add_connection(request: Request) -> Response:
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if not await is_created(services.store.connections.any_by_id, connection_id):
             return await _client_page(request, client, status=400, problem=str(error), new_connection=form)
-        return redirect(request, f"{CONNECTIONS}/{connection_id}?done=added")
-    return redirect(request, f"{CONNECTIONS}/{connection.id}?done=added")
+        return redirect(request, f"{CONNECTIONS_PAGE}/{connection_id}?done=added")
+    return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?done=added")
 
 
 def _back(request: Request, client: Client, done: str) -> Response:

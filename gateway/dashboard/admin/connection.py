@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.addressed import addressed_connection
-from gateway.dashboard.admin.connections import CONNECTIONS
+from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.forms import Form, read_form
@@ -61,7 +61,7 @@ async def remove_connection(request: Request) -> Response:
 
 
 def _back(request: Request, connection: Connection, done: str) -> Response:
-    return redirect(request, f"{CONNECTIONS}/{connection.id}?done={done}")
+    return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?done={done}")
 
 
 async def _connection_page(

@@ -20,7 +20,7 @@ from gateway.provisioning.discovery import UpstreamConnection
 from gateway.provisioning.mapping import label_from
 from gateway.services import services_of
 
-CONNECTIONS = "dashboard/admin/connections"
+CONNECTIONS_PAGE = "dashboard/admin/connections"
 NOTICES = {
     "given": "The client sees the connections from now on.",
     "unchecked": "The client sees the connections from now on. Airbyte did not answer for all of them. "
@@ -59,7 +59,7 @@ async def give_connections(request: Request) -> Response:
     except OperatorError as error:
         return await _connections_page(request, status=400, problem=str(error), form=form)
     done = "unchecked" if any(warnings) else "given"
-    return redirect(request, f"{CONNECTIONS}?{query_with(request, done=done)}")
+    return redirect(request, f"{CONNECTIONS_PAGE}?{query_with(request, done=done)}")
 
 
 async def _give(request: Request, form: Form) -> list[str]:

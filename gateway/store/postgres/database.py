@@ -17,7 +17,7 @@ from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.session import Session
 from gateway.store.postgres.watch import COUNTS, PostgresWatch
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
-from gateway.store.timings import TIMINGS, StoreTimings
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
 READERS = 4
@@ -30,7 +30,7 @@ SELECT pg_advisory_xact_lock({lock});
 {counts}
 """
 """How each write begins: with the write lock, and with the counts of what others changed before it."""
-DIALECT = Dialect(
+POSTGRES = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     json_rows="jsonb_array_elements_text(CAST({} AS JSONB)) AS listed(value)",
     size="pg_database_size(current_database())",
@@ -56,14 +56,14 @@ class PostgresTransaction:
 class PostgresDatabase:
     """Some sessions that read, one that writes, and one that listens."""
 
-    dialect = DIALECT
+    dialect = POSTGRES
 
     def __init__(
         self,
         url: SecretUrl,
         *,
         background: Background,
-        timings: StoreTimings = TIMINGS,
+        timings: StoreTimings = STORE_TIMINGS,
         version: int = SCHEMA_VERSION,
         oldest_server: int = OLDEST_SERVER,
     ) -> None:

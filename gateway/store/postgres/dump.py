@@ -27,8 +27,8 @@ from gateway.store.timings import LIVE_SECONDS
 Environment = Mapping[str, str]
 """Of the programs pg_dump and psql: it tells them where they are and may hold the password."""
 
-PACKAGE = "postgresql-client"
-NAME = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")
+DEBIAN_PACKAGE = "postgresql-client"
+SERVER_BACKUP = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")
 MARK = b"PGDMP"
 MARK_TABLE = re.compile(r" TABLE DATA \S+ gateway_schema ")
 EMPTY = """
@@ -41,7 +41,7 @@ BEGIN
     DROP FUNCTION IF EXISTS announce_change();
 END $$;
 """
-CHECK = f"""
+REQUIRE_OURS = f"""
 RESET search_path;
 DO $$
 BEGIN
@@ -76,7 +76,7 @@ def dump_database(
             _run("pg_dump", *arguments, f"--file={part.path}", url=url, environment=environment)
             _read_through(part.path, part.path, environment)
             part.publish(path)
-    removed = remove_oldest(destination, keep, NAME, _is_dump) if in_folder and keep is not None else ()
+    removed = remove_oldest(destination, keep, SERVER_BACKUP, _is_dump) if in_folder and keep is not None else ()
     return Backup(path, Contents(version, path.stat().st_size, rows), removed)
 
 
@@ -98,7 +98,7 @@ def restore_dump(url: SecretUrl, backup: Path, *, now: datetime, environment: En
             url, backup.with_name(f"replaced-{compact_time(now)}.dump"), now=now, keep=None, environment=environment
         ).path
         options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
-        steps = [f"--command={EMPTY}", f"--file={part.path}", f"--command={CHECK}"]
+        steps = [f"--command={EMPTY}", f"--file={part.path}", f"--command={REQUIRE_OURS}"]
         _run("psql", *options, *steps, url=url, environment=environment)
     with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
         return Contents(_version(connection, url), backup.stat().st_size, _count_rows(connection)), kept
@@ -154,7 +154,9 @@ def _read_through(dump: Path, script: Path, environment: Environment) -> None:
 def _run(program: str, *arguments: str, url: SecretUrl | None, environment: Environment) -> str:
     path = shutil.which(program, path=environment.get("PATH"))
     if path is None:
-        raise DatabaseRefused(f"{program} is not on the PATH: install {PACKAGE}, of the server's version or newer")
+        raise DatabaseRefused(
+            f"{program} is not on the PATH: install {DEBIAN_PACKAGE}, of the server's version or newer"
+        )
     done = subprocess.run(  # noqa: S603 - ours
         [path, *arguments],
         env={**environment, **(_variables(url) if url else {})},

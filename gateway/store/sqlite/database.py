@@ -21,12 +21,12 @@ from gateway.store.sqlite.file_format import (
     require_file,
     require_known,
 )
-from gateway.store.timings import TIMINGS, StoreTimings
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
 SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
-DIALECT = Dialect(
+SQLITE = Dialect(
     now="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
     json_rows="json_each({})",
     size="(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
@@ -62,10 +62,10 @@ def _remove(path: Path) -> None:
 class SqliteDatabase:
     """One writer connection and one reader connection."""
 
-    dialect = DIALECT
+    dialect = SQLITE
     watch: ChangeWatch
 
-    def __init__(self, path: Path, *, timings: StoreTimings = TIMINGS, version: int = SCHEMA_VERSION) -> None:
+    def __init__(self, path: Path, *, timings: StoreTimings = STORE_TIMINGS, version: int = SCHEMA_VERSION) -> None:
         """`version` is the one that the statements are written for."""
         self.path = path
         self._version = version

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import DatabaseRefused
-
-FILE_MODE = 0o600
+from gateway.store.sqlite.file_format import FILE_MODE
 
 
 @contextmanager

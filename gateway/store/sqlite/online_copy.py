@@ -15,15 +15,15 @@ import msgspec
 
 from gateway.errors import DatabaseRefused
 from gateway.store.sqlite.file_format import SCHEMA_VERSION, refusals, require_known
-from gateway.store.timings import TIMINGS
+from gateway.store.timings import STORE_TIMINGS
 
 STEP_PAGES = 1000
-WHOLE = -1
+ALL_PAGES = -1
 MOST_RESTARTS = 3
-PAUSE_SECONDS = 0.05
+COPY_PAUSE_SECONDS = 0.05
 MOST_PAUSES = 5
 """In a row, each after waiting as long as a writer does: ten seconds, longer than anybody holds a lock in earnest."""
-PIECE_BYTES = 1 << 20
+READ_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]
 """Called with the pages copied and the pages there are."""
@@ -41,7 +41,7 @@ class Contents(msgspec.Struct, frozen=True):
 def opened(path: Path, *, mode: str = "rw") -> Iterator[sqlite3.Connection]:
     """Open a connection outside of any transaction, closed after the block. `mode` as in SQLite's URIs."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=TIMINGS.write_lock)) as connection:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=STORE_TIMINGS.write_lock)) as connection:
         yield connection
 
 
@@ -61,7 +61,7 @@ def copy_database(source: Path, target: Path, progress: Progress = lambda _done,
             _copy(connection, target, STEP_PAGES, _Watch(source, progress))
         except _TooManyRestarts:
             os.truncate(target, 0)
-            _copy(connection, target, WHOLE, _Watch(source, progress))
+            _copy(connection, target, ALL_PAGES, _Watch(source, progress))
 
 
 def _copy(connection: sqlite3.Connection, target: Path, pages: int, watch: "_Watch") -> None:
@@ -69,7 +69,7 @@ def _copy(connection: sqlite3.Connection, target: Path, pages: int, watch: "_Wat
         # What ends in a crash is thrown away, and what does not is made safe afterwards: no lock is held for that.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
-        connection.backup(copy, pages=pages, progress=watch, sleep=PAUSE_SECONDS)
+        connection.backup(copy, pages=pages, progress=watch, sleep=COPY_PAUSE_SECONDS)
         # A write-ahead log would be a second file, which whoever carries the copy away would forget.
         copy.execute("PRAGMA journal_mode = DELETE")
 
@@ -77,7 +77,7 @@ def _copy(connection: sqlite3.Connection, target: Path, pages: int, watch: "_Wat
 def _read_into_memory(source: Path) -> None:
     """Read the file once, so that no lock waits for the disk. Before SQLite opens it: closing drops its locks."""
     with source.open("rb", buffering=0) as file:
-        while file.read(PIECE_BYTES):
+        while file.read(READ_BYTES):
             pass
 
 

@@ -18,7 +18,7 @@ from gateway.settings.secret import SecretUrl
 from gateway.store import Store, create_database
 from gateway.store.database import Transaction
 from gateway.store.postgres.database import PostgresDatabase
-from gateway.store.timings import TIMINGS, StoreTimings
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from tests.other_program import other_program
 from tests.postgres import USER, PostgresServer, pgbouncer, postgres_server, rows_of
 from tests.support import BOUND_SECONDS
@@ -260,7 +260,7 @@ async def test_a_killed_connection_is_nobody_s_trouble(two: tuple[Store, Store],
 
 @asynccontextmanager
 async def on_a_server_of_its_own(
-    timings: StoreTimings = TIMINGS,
+    timings: StoreTimings = STORE_TIMINGS,
 ) -> AsyncIterator[tuple[PostgresServer, SecretUrl, Store]]:
     """A server to stop or pause, and an open store on it which knows a key."""
     with postgres_server() as server:
@@ -301,7 +301,7 @@ async def test_what_a_paused_server_no_longer_vouches_for_is_not_used() -> None:
     async with on_a_server_of_its_own() as (server, _, store):
         server.send(signal.SIGSTOP)
         try:
-            await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=TIMINGS.trust + BOUND_SECONDS)
+            await until(lambda: store.api_keys.remembered(DIGEST) is None, seconds=STORE_TIMINGS.trust + BOUND_SECONDS)
             with pytest.raises(StorageUnavailable):
                 await store.api_keys.principal(DIGEST)
             with pytest.raises(StorageUnavailable):
