@@ -28,6 +28,7 @@ from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
+from gateway.store.timings import STORE_TIMINGS
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -36,13 +37,12 @@ from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
 from gateway.times import Clock
 
-FLUSH_SECONDS = 30.0
-"""How far last uses and usage counts may lag."""
-
 USAGE_FLUSH = "usage flush"
+"""The task that writes last uses and usage counts, as logs, /readyz and /metrics name it."""
 OUTCOME_RETRIES = "trigger outcome retries"
+"""The task that writes outcomes of triggers that could not be written."""
 LOOP_LAG = "loop lag"
-"""Names of background tasks, as logs, /readyz and /metrics tell them."""
+"""The task that measures the event loop's lag."""
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ class Services:
     metrics: Metrics
     background: Background
     loop_lag: LoopLag
-    flush_seconds: float = FLUSH_SECONDS
+    flush_seconds: float = STORE_TIMINGS.usage_flush
 
     @asynccontextmanager
     async def opened(self, cluster: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[None]:
@@ -170,18 +170,19 @@ def _connect(
     deadlines: Deadlines | None,
 ) -> Airbyte:
     identity, secret = options.credential
+    deadlines = deadlines or Deadlines()
     return connect_airbyte(
         base_url=options.base_url,
         auth=options.auth,
         identity=identity,
         secret=secret,
-        bulkhead=cluster.bulkhead(options.max_in_flight),
+        bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=deadlines.permit),
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         count_odd=metrics.count_odd_rows,
         transport=transport,
-        deadlines=deadlines or Deadlines(),
+        deadlines=deadlines,
     )
 
 

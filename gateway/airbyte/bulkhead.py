@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Literal
 
 from gateway.airbyte.fair_queue import FairQueue
-from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.errors import UpstreamBusy
 
 Kind = Literal["read", "trigger"]
@@ -65,9 +64,10 @@ class Bulkhead:
         size: int,
         *,
         monotonic: Callable[[], float],
-        wait_seconds: float = PERMIT_WAIT_SECONDS,
+        wait_seconds: float,
         most_waiting: int = MOST_WAITING_CALLS,
     ) -> None:
+        """Let a call wait `wait_seconds` for a permit at most."""
         self._monotonic = monotonic
         self._size = size
         self._of_kind = size - 1

@@ -4,7 +4,7 @@ import msgspec
 
 
 class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds from the beginning to the last byte; `connect` within them.
+    """Seconds from the beginning to the last byte; `connect` within them, `permit` before them.
 
     A trigger has long: Airbyte itself may wait 60 s for a new job. `reconcile`: a trigger's look at the job list.
     """
@@ -14,12 +14,11 @@ class Deadlines(msgspec.Struct, frozen=True):
     reconcile: float = 10.0
     token: float = 10.0
     connect: float = 3.0
+    permit: float = 6.0
+    """For a permit of the bulkhead, and as long again for one of the cluster's. It is three of Airbyte's slow answers:
+    in that time each of some clients gets one of its threads. A longer queue only moves the wait; the caller is told
+    when to come back instead."""
 
-
-PERMIT_WAIT_SECONDS = 6.0
-"""Three of Airbyte's slow answers: so long each of some clients gets one of its threads. A longer queue only moves the
-wait: past it the caller is told when to come back.
-"""
 
 BREAKER_FIRST_SECONDS = 5.0
 """How long a breaker stays open at first; each failed probe doubles it."""

@@ -69,9 +69,9 @@ class Cluster:
             return None
         return SharedTries(self._valkey, peers=lambda: self.membership.count, monotonic=self._monotonic)
 
-    def bulkhead(self, size: int) -> Bulkhead:
+    def bulkhead(self, size: int, *, wait_seconds: float) -> Bulkhead:
         if self._valkey is None:
-            return Bulkhead(size, monotonic=self._monotonic)
+            return Bulkhead(size, monotonic=self._monotonic, wait_seconds=wait_seconds)
         member = self.membership
         self._bulkhead = SharedBulkhead(
             size,
@@ -79,6 +79,7 @@ class Cluster:
             share=member.share,
             may_trigger=lambda: member.is_sure or not self._has_members,
             monotonic=self._monotonic,
+            wait_seconds=wait_seconds,
             background=self._background,
             timings=self._timings.permits,
         )

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from gateway.airbyte import Bulkhead, Caller, Kind
-from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
 from gateway.cluster.timings import PermitTimings
@@ -41,6 +40,7 @@ class SharedBulkhead(Bulkhead):
         share: Callable[[int], int],
         may_trigger: Callable[[], bool],
         monotonic: Callable[[], float],
+        wait_seconds: float,
         background: Background,
         timings: PermitTimings | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class SharedBulkhead(Bulkhead):
 
         `may_trigger` is false while others may take this gateway for dead, and its triggers for theirs.
         """
-        super().__init__(size, monotonic=monotonic)
+        super().__init__(size, monotonic=monotonic, wait_seconds=wait_seconds)
         self._valkey = valkey
         self._share = share
         self._may_trigger = may_trigger
@@ -90,7 +90,7 @@ class SharedBulkhead(Bulkhead):
         """Hold a shared permit. Until its release it may be held in Valkey: a cancelled caller may have got it."""
         self._permits[permit.name] = permit
         try:
-            async with asyncio.timeout(PERMIT_WAIT_SECONDS):
+            async with asyncio.timeout(self._wait_seconds):
                 while not permit.is_acquired:
                     permit.is_acquired = await self._has_acquired(permit)
                     if not permit.is_acquired:
@@ -98,7 +98,7 @@ class SharedBulkhead(Bulkhead):
         except TimeoutError:
             self._release(permit)
             raise UpstreamBusy(
-                detail=f"the cluster has no permit for a {permit.kind} within {PERMIT_WAIT_SECONDS} s"
+                detail=f"the cluster has no permit for a {permit.kind} within {self._wait_seconds} s"
             ) from None
         except BaseException:
             self._release(permit)

@@ -10,7 +10,7 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
 from gateway.services import services_of
-from gateway.store.retention import ACTIVITY_KEPT
+from gateway.store.timings import RETENTION_TIMINGS
 
 ACTIVITY_ROWS = 50
 ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
@@ -63,7 +63,7 @@ async def show_activity(request: Request) -> Response:
         entries=cut([as_members_see(entry) for entry in rows], before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
-        kept_days=ACTIVITY_KEPT.days,
+        kept_days=RETENTION_TIMINGS.activity.days,
     )
 
 

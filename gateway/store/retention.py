@@ -1,7 +1,6 @@
 """Delete rows that are older than they are kept: at the start and then once a day."""
 
 import asyncio
-from datetime import timedelta
 
 import structlog
 
@@ -9,16 +8,10 @@ from gateway.background import Progress
 from gateway.errors import StorageUnavailable
 from gateway.store import Store
 from gateway.store.leadership import Leadership, SoleLeadership
+from gateway.store.timings import RETENTION_TIMINGS, RetentionTimings
 from gateway.times import Clock, format_time
 
-TRIGGERS_KEPT = timedelta(days=90)
-USAGE_KEPT = timedelta(days=40)
-ACTIVITY_KEPT = timedelta(days=400)
-SYNC_DAYS_KEPT = timedelta(days=40)
-DAY_SECONDS = 86_400.0
 RETENTION = "retention"
-LEASE_SECONDS = 600.0
-"""Longer than the deletions of one day take."""
 
 log = structlog.get_logger()
 
@@ -27,33 +20,36 @@ class Retention:
     """Deletes old rows."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, leadership: Leadership | None = None, every_seconds: float = DAY_SECONDS
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        leadership: Leadership | None = None,
+        timings: RetentionTimings = RETENTION_TIMINGS,
     ) -> None:
         self._store = store
         self._leadership = leadership or SoleLeadership()
         self._clock = clock
-        self._every_seconds = every_seconds
+        self._timings = timings
 
     async def run(self, progress: Progress) -> None:
         """Prune at once and then every day, until cancelled."""
         while True:
             await self.prune()
             progress()
-            await asyncio.sleep(self._every_seconds)
+            await asyncio.sleep(self._timings.every)
 
     async def prune(self) -> None:
         """Delete old rows, on one gateway. A database that is unavailable is tried again the next day."""
-        now = self._clock.now()
+        now, kept = self._clock.now(), self._timings
         try:
-            if not await self._leadership.acquire(
-                RETENTION, seconds=LEASE_SECONDS, unless_done_within=self._every_seconds / 2
-            ):
+            if not await self._leadership.acquire(RETENTION, seconds=kept.lease, unless_done_within=kept.every / 2):
                 return
             await asyncio.gather(
-                self._store.triggers.prune(format_time(now - TRIGGERS_KEPT)),
-                self._store.usage.prune(format_time(now - USAGE_KEPT)),
-                self._store.activity.prune(format_time(now - ACTIVITY_KEPT)),
-                self._store.sync_days.prune(format_time(now - SYNC_DAYS_KEPT)),
+                self._store.triggers.prune(format_time(now - kept.triggers)),
+                self._store.usage.prune(format_time(now - kept.usage)),
+                self._store.activity.prune(format_time(now - kept.activity)),
+                self._store.sync_days.prune(format_time(now - kept.sync_days)),
             )
             await self._leadership.complete(RETENTION)
         except StorageUnavailable as error:

@@ -1,5 +1,7 @@
 """How long the store waits for what, and for how long it believes what it was told."""
 
+from datetime import timedelta
+
 import msgspec
 
 LIVE_SECONDS = 10.0
@@ -22,6 +24,17 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
     trust: float = 5.0
     """How long after a reading what caches hold is used: above two polls, so that one lost answer does no harm."""
 
+    usage_flush: float = 30.0
+    """Between two writings of last uses and usage counts: how far they may lag."""
+    connect: float = 2.0
+    """For a new connection to a server."""
+    statement: float = 10.0
+    """For a statement that nobody gave a shorter time."""
+    migration: float = 600.0
+    """For all tables at once, or one step that takes them to a newer version."""
+    reconnect_pause: float = 0.25
+    """Between attempts to reach a server that does not answer."""
+
     @property
     def answer(self) -> float:
         """The longest wait for a read, or for the server's word on the lock: a little more than for the lock.
@@ -32,3 +45,19 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STORE_TIMINGS = StoreTimings()
+
+
+class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long rows are kept, and how often older ones are deleted."""
+
+    triggers: timedelta = timedelta(days=90)
+    usage: timedelta = timedelta(days=40)
+    activity: timedelta = timedelta(days=400)
+    sync_days: timedelta = timedelta(days=40)
+    every: float = 86_400.0
+    """Seconds between two deletions."""
+    lease: float = 600.0
+    """Seconds for which a gateway that deletes leads: longer than the deletions of one day take."""
+
+
+RETENTION_TIMINGS = RetentionTimings()

@@ -15,11 +15,11 @@ from gateway.errors import OutcomeUnknown, UpstreamBusy, UpstreamError, Upstream
 from gateway.models import JOB_STATUSES, TERMINAL_STATUSES, Job
 from gateway.store import Outcome
 from gateway.syncs.refusals import ALREADY_RUNNING, STATE_CONFLICT, Refusals
+from gateway.syncs.timings import TriggerTimings
 from gateway.syncs.trigger_request import TriggerRequest
 
 RECENT_JOBS = 20
 """More than can be created while a trigger is under way. A clock of Airbyte's that was set back hides no newer id."""
-OTHER_JOB_RETRY_SECONDS = 30
 UNDER_WAY = frozenset(JOB_STATUSES) - TERMINAL_STATUSES
 """Not a word that is new to us: it may mean that the sync has ended, and then nothing would ever be triggered again."""
 
@@ -51,20 +51,19 @@ def job_begun_after(newest: int | None, jobs: Sequence[Job]) -> Job | None:
 class Reconciler:
     """Looks at a connection's newest syncs for a trigger, under the trigger's permit."""
 
-    def __init__(self, airbyte: Airbyte, refusals: Refusals, *, look_seconds: float) -> None:
-        """Wait `look_seconds` at most for the look before a trigger."""
+    def __init__(self, airbyte: Airbyte, refusals: Refusals, timings: TriggerTimings) -> None:
         self._airbyte = airbyte
         self._refusals = refusals
-        self._look_seconds = look_seconds
+        self._timings = timings
 
     async def look_before(self, request: TriggerRequest) -> Before:
         """Return what Airbyte has. Raises UpstreamError if it cannot be reached: nor would the trigger reach it."""
         try:
             # Not the call's own deadline: that Airbyte reads slowly must not open the breaker.
-            async with asyncio.timeout(self._look_seconds):
+            async with asyncio.timeout(self._timings.look):
                 return newest_before(await self._recent(request))
         except TimeoutError:
-            detail = f"no answer within {self._look_seconds} s"
+            detail = f"no answer within {self._timings.look} s"
         except UpstreamError as error:
             if not error.reached:
                 raise
@@ -96,7 +95,7 @@ class Reconciler:
         which Airbyte answers while it is pending; OutcomeUnknown when looking does not tell.
         """
         if job.job_type != "sync":
-            raise UpstreamBusy(retry_after=OTHER_JOB_RETRY_SECONDS, detail=f"a {job.job_type} is pending")
+            raise UpstreamBusy(retry_after=self._timings.other_job_retry, detail=f"a {job.job_type} is pending")
         if not job.is_terminal or job_begun_after(before.newest, [job]) is not None:
             return job
         cause = UpstreamInvalid(detail=f"the answer names job {job.job_id}, which has ended")
@@ -127,7 +126,9 @@ class Reconciler:
         job = newest_before(jobs).under_way or job_begun_after(before.newest, jobs) or unknown_word
         if job is None:
             await self._refusals.require_active(request.airbyte_id, caller=request.client.id)
-            raise UpstreamBusy(retry_after=OTHER_JOB_RETRY_SECONDS, detail="what is running is no sync, or has ended")
+            raise UpstreamBusy(
+                retry_after=self._timings.other_job_retry, detail="what is running is no sync, or has ended"
+            )
         return job
 
     async def job_after_unclear_answer(self, cause: UpstreamError, request: TriggerRequest, before: Before) -> Job:

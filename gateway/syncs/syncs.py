@@ -1,6 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.airbyte import Airbyte
 from gateway.cluster.cluster import Cluster
@@ -37,7 +37,7 @@ class Syncs:
     last_sync: LastSyncRefresh
     backfill: Backfill
     history: SyncHistory
-    waiting: WaitingCallers = field(default_factory=WaitingCallers)
+    waiting: WaitingCallers
 
     async def close(self) -> None:
         """Wait for triggers under way; cancel everything else."""
@@ -57,23 +57,20 @@ def build_syncs(
     timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
+    of_trigger = timings.trigger
     recorder = LastSyncRecorder(store, clock)
     lists = WorkspaceLists(clock, timings.last_sync.backoff)
     backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync)
     refusals = Refusals(store, airbyte, clock)
-    reconciler = Reconciler(airbyte, refusals, look_seconds=timings.trigger.look)
-    outcomes = TriggerOutcomes(store, clock, timings.trigger)
-    audit = TriggerAudit(
-        store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=timings.trigger
-    )
+    reconciler = Reconciler(airbyte, refusals, of_trigger)
+    outcomes = TriggerOutcomes(store, clock, of_trigger)
+    audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=timings.trigger),
+        trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,
-        left_over=LeftOverTriggers(
-            store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=timings.trigger
-        ),
+        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=of_trigger),
         last_sync=LastSyncRefresh(
             store,
             ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.last_sync.checkpoint),
@@ -86,4 +83,5 @@ def build_syncs(
         ),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
+        waiting=WaitingCallers(timings.waiting),
     )

@@ -29,6 +29,8 @@ class TriggerTimings(msgspec.Struct, frozen=True):
     """How long another gateway's trigger is polled before it is asked whether that gateway still lives."""
     poll_interval: float = 0.1
     """Between two looks at another gateway's trigger: what a caller waits for nothing at most."""
+    other_job_retry: int = 30
+    """When to come back while Airbyte does another job than a sync with the connection."""
     longest: float = 150.0
     """From an intent to its outcome, with what gateways' clocks may differ by. No gateway works on an older one."""
     retry_interval: float = 1.0
@@ -75,9 +77,17 @@ class HistoryTimings(msgspec.Struct, frozen=True):
     """A broken Airbyte is asked no more often."""
 
 
+class WaitingTimings(msgspec.Struct, frozen=True):
+    """Seconds told to callers who may not wait for Airbyte."""
+
+    retry: int = 5
+    """When to come back while too many wait."""
+
+
 class SyncTimings(msgspec.Struct, frozen=True):
     """All timings of the room."""
 
     trigger: TriggerTimings = TriggerTimings()
     last_sync: LastSyncTimings = LastSyncTimings()
     history: HistoryTimings = HistoryTimings()
+    waiting: WaitingTimings = WaitingTimings()

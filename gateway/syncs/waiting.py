@@ -7,18 +7,19 @@ from typing import Any, TypeVar
 from gateway.airbyte import FairQueue
 from gateway.errors import CallerLeft, UpstreamBusy
 from gateway.models import Client
+from gateway.syncs.timings import WaitingTimings
 
 Value = TypeVar("Value")
 
 MOST_CALLERS = 512
 """A rested key may call a hundred times at once: so many are several keys' worst."""
-RETRY_SECONDS = 5
 
 
 class WaitingCallers:
     """Callers of all clients, after authentication. When there are too many, the client with the most gives way."""
 
-    def __init__(self, *, most: int = MOST_CALLERS) -> None:
+    def __init__(self, timings: WaitingTimings, *, most: int = MOST_CALLERS) -> None:
+        self._timings = timings
         self._callers: FairQueue[int, asyncio.Future[None]] = FairQueue(most=most)
 
     def __len__(self) -> int:
@@ -38,7 +39,7 @@ class WaitingCallers:
             newest.set_result(None)
         if gives_way.done():
             answer.close()
-            raise _busy()
+            raise self._busy()
         task = asyncio.ensure_future(answer)
         leaving = asyncio.ensure_future(left())
         try:
@@ -46,14 +47,13 @@ class WaitingCallers:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise _busy() if gives_way.done() else CallerLeft
+            raise self._busy() if gives_way.done() else CallerLeft
         finally:
             self._callers.leave(client.id, gives_way)
             task.cancel()
             leaving.cancel()
 
-
-def _busy() -> UpstreamBusy:
-    return UpstreamBusy(
-        retry_after=RETRY_SECONDS, detail="too many callers wait for Airbyte, most of them this client's"
-    )
+    def _busy(self) -> UpstreamBusy:
+        return UpstreamBusy(
+            retry_after=self._timings.retry, detail="too many callers wait for Airbyte, most of them this client's"
+        )

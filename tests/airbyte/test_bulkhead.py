@@ -6,6 +6,7 @@ from typing import Self
 
 import pytest
 
+from gateway.airbyte import Deadlines
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.errors import UpstreamBusy
 from tests.support import HandClock
@@ -288,7 +289,7 @@ OTHERS = (B, C, D, E, F)
 
 async def two_minutes_of_reads(*, with_a: bool) -> Traffic:
     """Five clients read once in five seconds; twenty keys of A's once a second each, and each another page."""
-    traffic = Traffic(Bulkhead(4, monotonic=asyncio.get_running_loop().time))
+    traffic = Traffic(Bulkhead(4, wait_seconds=Deadlines().permit, monotonic=asyncio.get_running_loop().time))
     async with asyncio.TaskGroup() as clients:
         if with_a:
             clients.create_task(traffic.read_every(1 / 20, A, times=2400))

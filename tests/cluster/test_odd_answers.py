@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 
+from gateway.airbyte import Deadlines
 from gateway.background import Background
 from gateway.cluster.scripts import (
     ACQUIRE_PERMIT,
@@ -125,6 +126,7 @@ async def test_an_odd_answer_to_who_asks_for_a_permit_leaves_the_share(
         share=lambda permits: permits // 2,
         may_trigger=lambda: True,
         monotonic=monotonic,
+        wait_seconds=Deadlines().permit,
         background=Background(),
     )
     bulkhead.open()

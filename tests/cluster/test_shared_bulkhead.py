@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from gateway.airbyte import Kind
+from gateway.airbyte import Deadlines, Kind
 from gateway.background import Background
 from gateway.cluster.scripts import ACQUIRE_PERMIT
 from gateway.cluster.shared_bulkhead import KIND_KEYS, SharedBulkhead
@@ -39,6 +39,7 @@ async def bulkhead_on(
         share=share,
         may_trigger=lambda: may_trigger,
         monotonic=monotonic,
+        wait_seconds=Deadlines().permit,
         background=Background(),
         timings=timings,
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gateway.airbyte import Deadlines
-from gateway.airbyte.timings import PERMIT_WAIT_SECONDS
 from gateway.deployment.systemd import Installation, service_unit
 from gateway.syncs.timings import TriggerTimings
 from gateway.web.server.limits import ConnectionLimits
@@ -41,7 +40,7 @@ def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: st
     assert trigger.look + airbyte.trigger + trigger.reconcile <= trigger.answer
     assert trigger.claim <= trigger.answer
     # A read waits for this gateway's permit, then for the cluster's.
-    assert 2 * PERMIT_WAIT_SECONDS + airbyte.read < SERVER.grace
+    assert 2 * airbyte.permit + airbyte.read < SERVER.grace
     assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
     assert seconds((DEPLOY / "compose.yaml").read_text(encoding="utf-8"), r"^ *stop_grace_period: (\d+)s$") == order[-1]
 

@@ -13,6 +13,7 @@ from gateway.airbyte.client import in_process_transport
 from gateway.services import build_services
 from gateway.store.database import Transaction
 from gateway.store.retention import Retention
+from gateway.store.timings import RetentionTimings
 from gateway.telemetry.log import configure_log
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, START, World
@@ -57,7 +58,8 @@ async def until_left(world: World, table: str, count: int) -> None:
 @asynccontextmanager
 async def often(world: World) -> AsyncIterator[None]:
     """Looks for old rows a hundred times a second instead of once a day."""
-    task = asyncio.create_task(Retention(world.services.store, world.clock, every_seconds=0.01).run(lambda: None))
+    timings = RetentionTimings(every=0.01)
+    task = asyncio.create_task(Retention(world.services.store, world.clock, timings=timings).run(lambda: None))
     yield
     task.cancel()
     await asyncio.wait({task})

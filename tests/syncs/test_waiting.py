@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import CallerLeft, UpstreamBusy
 from gateway.models import Client
+from gateway.syncs.timings import WaitingTimings
 from gateway.syncs.waiting import WaitingCallers
 
 A, B = (Client(number, slug, slug, "free", "") for number, slug in enumerate(("a", "b"), 1))
@@ -15,7 +16,7 @@ class Scene:
     """Callers that all wait for one answer."""
 
     def __init__(self, *, most: int) -> None:
-        self.waiting = WaitingCallers(most=most)
+        self.waiting = WaitingCallers(WaitingTimings(), most=most)
         self.answer = asyncio.Event()
         self.leaving = asyncio.Event()
         self.callers: list[asyncio.Task[str]] = []

@@ -8,7 +8,7 @@ from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import Client
 from gateway.services import services_of
-from gateway.store.retention import ACTIVITY_KEPT
+from gateway.store.timings import RETENTION_TIMINGS
 
 
 async def show_activity(request: Request) -> Response:
@@ -35,7 +35,7 @@ async def show_activity(request: Request) -> Response:
         entries=cut(rows, before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
-        kept_days=ACTIVITY_KEPT.days,
+        kept_days=RETENTION_TIMINGS.activity.days,
         clients=_by_id(await store.clients.all()),
     )
 

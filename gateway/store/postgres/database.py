@@ -14,7 +14,7 @@ from gateway.errors import StorageUnavailable
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
-from gateway.store.postgres.session import Session
+from gateway.store.postgres.session import DatabaseSession
 from gateway.store.postgres.watch import COUNTS, PostgresWatch
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
@@ -24,7 +24,7 @@ READERS = 4
 BEGIN = """
 BEGIN;
 SET LOCAL lock_timeout = {wait_ms};
-SET LOCAL statement_timeout = 10000;
+SET LOCAL statement_timeout = {statement_ms};
 SET LOCAL idle_in_transaction_session_timeout = {stalled_ms};
 SELECT pg_advisory_xact_lock({lock});
 {counts}
@@ -41,7 +41,7 @@ POSTGRES = Dialect(
 class PostgresTransaction:
     """What a unit may do in its transaction. Raises psycopg.Error and TimeoutError, for the database to translate."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DatabaseSession) -> None:
         self._session = session
 
     async def execute_fetchall(self, sql: str, parameters: Parameters | None = None, /) -> list[Row]:
@@ -72,10 +72,10 @@ class PostgresDatabase:
         self._timings = timings
         self._version = version
         self._oldest_server = oldest_server
-        self._watch = PostgresWatch(Session(url.reveal()), background, timings)
-        self._readers = [Session(url.reveal()) for _ in range(READERS)]
-        self._writer = Session(url.reveal())
-        self._idle: asyncio.LifoQueue[Session] = asyncio.LifoQueue()
+        self._watch = PostgresWatch(DatabaseSession(url.reveal(), timings), background, timings)
+        self._readers = [DatabaseSession(url.reveal(), timings) for _ in range(READERS)]
+        self._writer = DatabaseSession(url.reveal(), timings)
+        self._idle: asyncio.LifoQueue[DatabaseSession] = asyncio.LifoQueue()
         self._writing = Writing(timings.write_lock)
 
     async def open(self) -> None:
@@ -141,6 +141,7 @@ class PostgresDatabase:
             async with self._writing.write_lock() as seconds_left:
                 begin = BEGIN.format(
                     wait_ms=int(seconds_left * 1000),
+                    statement_ms=int(self._timings.statement * 1000),
                     stalled_ms=int(self._timings.stalled_transaction * 1000),
                     lock=APPLICATION_ID,
                     counts=COUNTS,

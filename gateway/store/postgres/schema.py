@@ -10,13 +10,16 @@ from gateway.errors import DatabaseRefused
 from gateway.resources import PACKAGE
 from gateway.settings.secret import SecretUrl
 from gateway.store.migration import Migrated, Step
-from gateway.store.postgres.session import Session
+from gateway.store.postgres.session import DatabaseSession
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
+from gateway.store.timings import STORE_TIMINGS
 
 SCHEMA = PACKAGE / "store" / "postgres" / "schema.sql"
 OLDEST_SERVER = 140000
 NUMBERS_OF_A_VERSION = 10000
-LOCK = f"SET LOCAL lock_timeout = 10000; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
+LOCK = (
+    f"SET LOCAL lock_timeout = {int(STORE_TIMINGS.statement * 1000)}; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
+)
 """Nobody else writes meanwhile, nor makes the same tables."""
 HINTS = {
     r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
@@ -25,7 +28,6 @@ HINTS = {
     ),
     r"no password supplied": "; set PGPASSWORD or PGPASSFILE, or GATEWAY_DATABASE_URL_FILE",
 }
-MINUTES = 600.0
 """What a change of the schema may take on large tables."""
 
 
@@ -50,7 +52,7 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_se
 
     `copy_of` names the database whose rows are still to come; until they all have, no gateway opens this one.
     """
-    session = Session(url.reveal())
+    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
     with refusals(url):
         try:
             await session.connect()
@@ -59,7 +61,7 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_se
             tables = await session.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
             if tables:
                 raise DatabaseRefused(f"{url}: already holds tables; nothing was changed")
-            await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=MINUTES)
+            await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=STORE_TIMINGS.migration)
             await session.run(
                 """
                 INSERT INTO gateway_schema (only_row, application_id, version, copy_of)
@@ -74,7 +76,7 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_se
 
 async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
     """Make the tables for `copy_of`'s rows, unless a gateway's are there. Raises DatabaseRefused."""
-    session = Session(url.reveal())
+    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
     with refusals(url):
         try:
             await session.connect()
@@ -85,7 +87,7 @@ async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
         await create_schema(url, copy_of=copy_of)
 
 
-async def check_schema(session: Session, url: SecretUrl, version: int, *, oldest_server: int) -> None:
+async def check_schema(session: DatabaseSession, url: SecretUrl, version: int, *, oldest_server: int) -> None:
     """Open the session. Raises DatabaseRefused unless the database is ours, whole and of this version."""
     await session.connect()
     await _require_server(session, url, oldest_server)
@@ -97,7 +99,7 @@ async def check_schema(session: Session, url: SecretUrl, version: int, *, oldest
         )
 
 
-async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
+async def read_version(session: DatabaseSession, url: SecretUrl, *, newest: int) -> int:
     """Return the version. Raises DatabaseRefused if the database is not ours, newer than `newest`, or half a copy."""
     if not await _has_mark(session):
         raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
@@ -110,12 +112,12 @@ async def read_version(session: Session, url: SecretUrl, *, newest: int) -> int:
     return int(row["version"])
 
 
-async def _has_mark(session: Session) -> bool:
+async def _has_mark(session: DatabaseSession) -> bool:
     (row,) = await session.run("SELECT to_regclass('gateway_schema') IS NOT NULL AS is_there")
     return bool(row["is_there"])
 
 
-async def _require_server(session: Session, url: SecretUrl, oldest: int) -> None:
+async def _require_server(session: DatabaseSession, url: SecretUrl, oldest: int) -> None:
     (row,) = await session.run("SELECT current_setting('server_version_num') AS number")
     require_server_version(url, int(row["number"]), oldest)
 
@@ -132,7 +134,7 @@ def require_server_version(url: SecretUrl, number: int, oldest: int = OLDEST_SER
 async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
     """Take all missing steps in one transaction; return None if there are none. Raises DatabaseRefused."""
     newest = OLDEST_VERSION + len(steps)
-    session = Session(url.reveal())
+    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
     with refusals(url):
         try:
             await session.connect()
@@ -146,9 +148,9 @@ async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | No
     return Migrated(before, newest, None) if before < newest else None
 
 
-async def _take(session: Session, step: Step, url: SecretUrl, before: int) -> None:
+async def _take(session: DatabaseSession, step: Step, url: SecretUrl, before: int) -> None:
     try:
-        await session.run(step.postgres, seconds=MINUTES)
+        await session.run(step.postgres, seconds=STORE_TIMINGS.migration)
         await session.run("UPDATE gateway_schema SET version = :version", {"version": step.version})
     except psycopg.Error as error:
         raise DatabaseRefused(

@@ -1,4 +1,4 @@
-"""One database session, begun when it is needed and begun again when it is lost.
+"""One session with a PostgreSQL server, begun when it is needed and begun again when it is lost.
 
 Nothing here waits longer than it was told to: a server that is paused is left, and with it the connection.
 """
@@ -13,10 +13,8 @@ from psycopg.rows import RowMaker
 
 from gateway.store.database import Parameters, Row
 from gateway.store.postgres.placeholders import with_psycopg_placeholders
+from gateway.store.timings import StoreTimings
 
-CONNECT_SECONDS = 2.0
-STATEMENT_SECONDS = 10.0
-"""The longest a statement may take that nobody gave a shorter time."""
 SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
 """The server shuts down: this connection is of no more use, another may be."""
 
@@ -49,11 +47,12 @@ def row_maker(cursor: psycopg.AsyncCursor[Any]) -> RowMaker[NamedRow]:
     return lambda values: NamedRow(names, tuple(values))
 
 
-class Session:
+class DatabaseSession:
     """A session for one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timings: StoreTimings) -> None:
         self._url = url
+        self._timings = timings
         self._connection: AsyncConnection[NamedRow] | None = None
         self._abandoned: set[asyncio.Task[Any]] = set()
 
@@ -68,11 +67,11 @@ class Session:
     def is_open(self) -> bool:
         return self._connection is not None and not self._connection.closed
 
-    async def connect(self, *, seconds: float = CONNECT_SECONDS) -> None:
+    async def connect(self) -> None:
         """Connect, if it is not connected. Prepares no statements: behind PgBouncer they would be another session's."""
         if not self.is_open:
             self._connection = await self._within(
-                seconds,
+                self._timings.connect,
                 AsyncConnection.connect(
                     self._url,
                     autocommit=True,
@@ -95,12 +94,11 @@ class Session:
         await self.connect()
         return await self.run(sql, parameters, seconds=seconds)
 
-    async def run(
-        self, sql: str, parameters: Parameters | None = None, *, seconds: float = STATEMENT_SECONDS
-    ) -> list[Row]:
+    async def run(self, sql: str, parameters: Parameters | None = None, *, seconds: float | None = None) -> list[Row]:
         """Run one statement, or without parameters several; return the rows of the last that has any to give."""
         text = with_psycopg_placeholders(sql) if parameters else sql
-        return await self._within(seconds, self._run(text, _storable(parameters) if parameters else None))
+        longest = self._timings.statement if seconds is None else seconds
+        return await self._within(longest, self._run(text, _storable(parameters) if parameters else None))
 
     async def _run(self, text: str, values: Parameters | None) -> list[Row]:
         cursor = await self.connection.execute(text.encode(), values)
@@ -117,7 +115,7 @@ class Session:
         values = [_storable(row) for row in rows]
         if values:
             text = with_psycopg_placeholders(sql).encode()
-            await self._within(STATEMENT_SECONDS, self.connection.cursor().executemany(text, values))
+            await self._within(self._timings.statement, self.connection.cursor().executemany(text, values))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """Give up after `seconds`. Not by `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""

@@ -13,11 +13,9 @@ import structlog
 
 from gateway.background import Background, Progress
 from gateway.store.database import Row, Subject
-from gateway.store.postgres.session import Session
+from gateway.store.postgres.session import DatabaseSession
 from gateway.store.timings import StoreTimings
 
-PAUSE_SECONDS = 0.25
-"""Between attempts to reach a server that does not answer."""
 SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
 LISTENER = "database notifications"
 COUNTS = "SELECT subject, number FROM changes"
@@ -28,7 +26,7 @@ log = structlog.get_logger()
 class PostgresWatch:
     """The epochs of what caches hold; `open` first, `close` last."""
 
-    def __init__(self, session: Session, background: Background, timings: StoreTimings) -> None:
+    def __init__(self, session: DatabaseSession, background: Background, timings: StoreTimings) -> None:
         self._session = session
         self._background = background
         self._timings = timings
@@ -86,7 +84,7 @@ class PostgresWatch:
             except (psycopg.Error, TimeoutError) as error:
                 self._note(is_lost=True, detail=str(error).partition("\n")[0])
                 await self._session.close()
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._timings.reconnect_pause)
 
     async def _begin(self) -> None:
         """Listen, then read the counts, in this order so that no change falls between."""
