@@ -1,4 +1,4 @@
-"""gateway apply."""
+"""`gateway apply`: make the database match a manifest."""
 
 import secrets
 from pathlib import Path

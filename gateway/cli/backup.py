@@ -1,4 +1,4 @@
-"""gateway backup."""
+"""`gateway backup`: copy the database to a file, also while it is served."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""gateway client …"""
+"""`gateway client …`: add, list, update, disable, enable and remove clients."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""gateway config."""
+"""`gateway config`: show the settings in force and where each comes from."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""gateway connection …"""
+"""`gateway connection …`: give clients Airbyte's connections, list, rename, map, import and remove them."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""gateway database …"""
+"""`gateway database …`: move an SQLite database to a PostgreSQL server."""
 
 import sys
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""gateway demo."""
+"""`gateway demo`: run a gateway with a sandbox Airbyte and one client, which keeps nothing."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""gateway doctor."""
+"""`gateway doctor`: check the installation and say what to do about each finding."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager

@@ -1,4 +1,4 @@
-"""gateway export."""
+"""`gateway export`: write the clients, connections, users and keys as a manifest."""
 
 import secrets
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""gateway init."""
+"""`gateway init`: create the database that the settings name."""
 
 import click
 

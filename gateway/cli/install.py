@@ -1,4 +1,4 @@
-"""gateway install."""
+"""`gateway install`: write the unit files by which systemd runs the gateway."""
 
 import difflib
 import ipaddress

@@ -1,4 +1,4 @@
-"""gateway key …"""
+"""`gateway key …`: create, list, rotate and revoke API keys, and say what a scanner finds them by."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""gateway migrate."""
+"""`gateway migrate`: bring a database of an older gateway up to date."""
 
 from pathlib import Path
 

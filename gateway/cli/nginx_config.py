@@ -1,4 +1,4 @@
-"""gateway nginx-config."""
+"""`gateway nginx-config`: print the nginx configuration that goes with the settings."""
 
 import click
 

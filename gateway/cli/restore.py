@@ -1,4 +1,4 @@
-"""gateway restore."""
+"""`gateway restore`: replace the database with a copy of a backup."""
 
 from pathlib import Path
 

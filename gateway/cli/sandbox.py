@@ -1,4 +1,4 @@
-"""gateway sandbox."""
+"""`gateway sandbox`: run only the stand-in Airbyte."""
 
 import click
 

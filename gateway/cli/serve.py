@@ -1,4 +1,4 @@
-"""gateway serve."""
+"""`gateway serve`: run the gateway until it is told to stop."""
 
 import asyncio
 import secrets

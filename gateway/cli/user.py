@@ -1,4 +1,4 @@
-"""gateway user …"""
+"""`gateway user …`: invite, list and remove the people who sign in, and make new links for them."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""GET /openapi.json."""
+"""Serve GET /openapi.json, the description of the public API."""
 
 from starlette.requests import Request
 
