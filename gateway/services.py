@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Transport
-from gateway.background import Background, Failure, Progress
+from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ClusterTimings
@@ -32,7 +32,7 @@ from gateway.store.timings import STORE_TIMINGS
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
-from gateway.telemetry.log import change_level
+from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
 from gateway.times import Clock
@@ -112,15 +112,6 @@ class Services:
             log.warning("usage_not_written", detail=error.detail)
 
 
-def _log_failure(failure: Failure) -> None:
-    log.error(
-        "background_task_failed",
-        task=failure.task,
-        restarts_in_seconds=failure.pause_seconds,
-        exc_info=failure.error,
-    )
-
-
 def build_services(
     settings: Settings,
     clock: Clock,
@@ -134,7 +125,7 @@ def build_services(
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
     metrics = Metrics()
-    background = background or Background(_log_failure)
+    background = background or Background(log_task_failure)
     store = Store(settings.database_location, background)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines)

@@ -60,6 +60,11 @@ def rate(value: str) -> RatePolicy:
     return RatePolicy(int(match[1]), int(match[2]))
 
 
+def rate_text(policy: RatePolicy | None) -> str | None:
+    """Return a policy as `rate` takes it, `100/60`; None for None."""
+    return f"{policy.requests}/{policy.per_seconds}" if policy else None
+
+
 def expiry(value: str, now: datetime) -> str:
     """Return when a key ends: a duration from now (`90d`) or a moment to come. Raises InvalidInput.
 

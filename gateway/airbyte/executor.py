@@ -57,7 +57,7 @@ class CallExecutor:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
             self._breaker.fail(self._clock.monotonic())
-            raise UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s") from None
+            raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__
 
@@ -70,7 +70,7 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds):
                 return decode(await self.client.exchange(call, None), call)
         except TimeoutError:
-            raise UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s") from None
+            raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__
 
@@ -134,6 +134,10 @@ class CallExecutor:
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
         if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
             raise Fault(UpstreamUnreachable(detail=f"{answer.status} from Airbyte"), transient=True)
+
+
+def _no_answer(call: Call[Value]) -> UpstreamTimeout:
+    return UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s")
 
 
 def _untouched(error: UpstreamError) -> UpstreamError:

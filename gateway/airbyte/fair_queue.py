@@ -1,4 +1,8 @@
-"""A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way."""
+"""A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way.
+
+Who comes may wait, for one of several things that come free. `auth/fair_share.py` shares one thread instead, refuses
+whoever comes too many, and makes nobody give way.
+"""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar

@@ -18,6 +18,8 @@ from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
 
+WRONG_LIMIT = f"limit must be a whole number from 1 to {MOST_JOBS}"
+WRONG_STATUS = f"status must be one of {', '.join(JOB_STATUSES)}"
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -77,12 +79,12 @@ def _limit(query: QueryParams) -> int:
     if text is None:
         return DEFAULT_JOBS
     if _WHOLE_NUMBER.fullmatch(text) is None or int(text) > MOST_JOBS:
-        raise BadRequest(f"limit must be a whole number from 1 to {MOST_JOBS}")
+        raise BadRequest(WRONG_LIMIT)
     return int(text)
 
 
 def _status(query: QueryParams) -> str | None:
     text = _single(query, "status")
     if text is not None and text not in JOB_STATUSES:
-        raise BadRequest(f"status must be one of {', '.join(JOB_STATUSES)}")
+        raise BadRequest(WRONG_STATUS)
     return text

@@ -5,6 +5,8 @@ from starlette.requests import Request
 
 from gateway.errors import BadRequest
 
+NO_BODY = "This call takes no request body"
+
 
 async def require_no_content(request: Request) -> None:
     """Read the body, which must be empty; some HTTP libraries send an empty object for nothing. Raises BadRequest."""
@@ -16,4 +18,4 @@ async def require_no_content(request: Request) -> None:
     except (msgspec.DecodeError, RecursionError):
         raise BadRequest("The request body is not valid JSON; this call takes none") from None
     if content not in ({}, None):
-        raise BadRequest("This call takes no request body")
+        raise BadRequest(NO_BODY)

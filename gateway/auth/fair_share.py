@@ -1,6 +1,7 @@
 """Share the one thread that hashes passwords: each group has one password in work, the longest-waiting group is next.
 
-A group is an address, a person who is signed in, or a link. A flood from one group so costs others one hash.
+A group is an address, a person who is signed in, or a link. A flood from one group so costs others one hash. Too many
+are refused; in the queue for Airbyte (`airbyte/fair_queue.py`) the newest of the fullest gives way instead.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import click
 
+from gateway import validation
 from gateway.cli.options import (
     confirm,
     json_option,
@@ -26,15 +27,10 @@ def client_row(record: Client) -> Row:
         "slug": record.slug,
         "name": record.name,
         "plan": record.plan,
-        "rate": _rate(record),
+        "rate": validation.rate_text(record.rate),
         "created_at": record.created_at,
         "disabled_at": record.disabled_at,
     }
-
-
-def _rate(record: Client) -> str | None:
-    rate = record.rate
-    return f"{rate.requests}/{rate.per_seconds}" if rate else None
 
 
 @client.command()
@@ -90,7 +86,7 @@ def update(
             slug,
             name=known.name if name is None else name,
             plan=known.plan if plan is None else plan,
-            rate=_rate(known) if rate is None else None if rate == "default" else rate,
+            rate=validation.rate_text(known.rate) if rate is None else None if rate == "default" else rate,
         )
 
     record = with_services(settings, work)

@@ -16,6 +16,7 @@ from gateway.cli.options import (
 from gateway.cli.output import Row, print_json, print_record, print_rows
 from gateway.models import Connection
 from gateway.provisioning.connections import Imported
+from gateway.provisioning.mapping import Mapped
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -38,9 +39,9 @@ def connection_row(record: Connection, slug: str) -> Row:
     }
 
 
-def _warn(warning: str | None) -> None:
-    if warning is not None:
-        click.echo(f"Warning: {warning}", err=True)
+def _warn(mapped: Mapped) -> None:
+    if mapped.warning is not None:
+        click.echo(f"Warning: {mapped.warning}", err=True)
 
 
 @connection.command()
@@ -64,7 +65,7 @@ def add(
             slug, connector_type=connector_type, label=label, airbyte_id=airbyte_id
         ),
     )
-    _warn(new.warning)
+    _warn(new)
     row = connection_row(new.connection, slug)
     print_record(row, as_json=as_json, sentence=f"Added connection {row['id']}.")
 
@@ -103,13 +104,13 @@ def map_connection(*, settings: Settings, connection_id: str, airbyte_id: str, a
     Example: gateway connection map conn_8sQd0fWq2LzR5tYx --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
 
-    async def work(services: Services) -> tuple[Row, str | None]:
+    async def work(services: Services) -> tuple[Mapped, str]:
         mapped = await services.connections.map(connection_id, airbyte_id)
-        slugs = await slugs_of(services)
-        return connection_row(mapped.connection, slugs[mapped.connection.client_id]), mapped.warning
+        return mapped, (await slugs_of(services))[mapped.connection.client_id]
 
-    row, warning = with_services(settings, work)
-    _warn(warning)
+    mapped, slug = with_services(settings, work)
+    _warn(mapped)
+    row = connection_row(mapped.connection, slug)
     print_record(row, as_json=as_json, sentence=f"Mapped {row['id']} to {row['airbyte_id']}.")
 
 

@@ -20,7 +20,7 @@ from gateway.deployment.systemd import (
 )
 from gateway.errors import OperatorError
 from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
-from gateway.settings.addresses import LARGEST_PORT, host_and_port, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, listened_host, reachable_host
 
 DEFAULTS = Installation()
 DEFAULT_PORT = 8080
@@ -129,12 +129,12 @@ def _ports(first: int, instances: int | None) -> tuple[int, ...]:
 
 def _listen(server: ServerSettings) -> str:
     """Return the address that a socket unit listens at. Raises OperatorError for a name: systemd looks none up."""
-    host = "127.0.0.1" if server.host == "localhost" else server.host
+    host = listened_host(server.host)
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise OperatorError(f"server.host: a socket unit needs an address, not {host!r}") from None
-    return f"[{address}]:{server.port}" if address.version == 6 else f"{address}:{server.port}"  # noqa: PLR2004 - IP's
+    return host_and_port(str(address), server.port)
 
 
 def _credential(read: ReadSettings) -> Credential:
@@ -218,5 +218,5 @@ def _say_what_is_next(installation: Installation) -> None:
 
 def _upstreams(installation: Installation) -> str:
     """Return the options by which nginx finds each instance."""
-    host = reachable_host(installation.listen.rpartition(":")[0].strip("[]"))
+    host = reachable_host(host_of(installation.listen))
     return " ".join(f"--upstream {host_and_port(host, port)}" for port in installation.ports)

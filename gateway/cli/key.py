@@ -4,6 +4,7 @@ from typing import Literal
 
 import click
 
+from gateway import validation
 from gateway.auth.keys import TEXT_PATTERN
 from gateway.cli.options import (
     client_option,
@@ -30,14 +31,13 @@ def key() -> None:
 
 
 def key_row(record: ApiKey, slug: str) -> Row:
-    rate = record.rate
     return {
         "id": record.id,
         "client": slug,
         "start": record.start,
         "name": record.name,
         "scope": record.scope,
-        "rate": f"{rate.requests}/{rate.per_seconds}" if rate else None,
+        "rate": validation.rate_text(record.rate),
         "created_at": record.created_at,
         "expires_at": record.expires_at,
         "revoked_at": record.revoked_at,

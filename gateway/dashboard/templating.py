@@ -16,6 +16,7 @@ from gateway.dashboard.browser_name import browser_name
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
 from gateway.dashboard.visitor import root_of, visitor_or_none
 from gateway.services import services_of
+from gateway.validation import RATE
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_HEADERS = {
@@ -37,7 +38,12 @@ def _environment() -> Environment:
     environment = Environment(
         loader=DictLoader(_SOURCES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"version": __version__, "new_token": new_token, "token_field": TOKEN_FIELD}
+    environment.globals |= {
+        "version": __version__,
+        "new_token": new_token,
+        "token_field": TOKEN_FIELD,
+        "rate_pattern": RATE.pattern,
+    }
     environment.filters |= {
         "ago": humanize.ago,
         "browser": browser_name,

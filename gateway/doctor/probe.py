@@ -19,6 +19,7 @@ from gateway import __version__
 from gateway.airbyte.client import is_disconnect
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
+from gateway.settings.addresses import host_and_port
 
 BODY_READ_BYTES = 256 * 1024
 PORTS = {"http": 80, "https": 443}
@@ -56,7 +57,7 @@ class Address(msgspec.Struct, frozen=True):
         return cls(parts.hostname or "", parts.port or PORTS[parts.scheme], parts.scheme == "https")
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 async def resolve(host: str, *, seconds: float) -> list[str]:

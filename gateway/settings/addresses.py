@@ -1,8 +1,16 @@
 """Host and port of a listener: as text, and where other programs of the machine reach it."""
 
 LARGEST_PORT = 65535
-REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104 - nothing is bound to it
-"""By the host that is listened on. `localhost` may also mean `::1`, where the gateway does not listen."""
+LOOPBACK = "127.0.0.1"
+LOCALHOST = "localhost"
+"""May also mean `::1`, where the gateway does not listen."""
+REACHABLE = {"": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1", LOCALHOST: LOOPBACK}  # noqa: S104 - nothing is bound to it
+"""By the host that is listened on."""
+
+
+def listened_host(host: str) -> str:
+    """Return the one address that is listened on for `host`; of `localhost` the one that every machine has."""
+    return LOOPBACK if host == LOCALHOST else host
 
 
 def reachable_host(host: str) -> str:
@@ -13,3 +21,8 @@ def reachable_host(host: str) -> str:
 def host_and_port(host: str, port: int) -> str:
     """Return `host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def host_of(address: str) -> str:
+    """Return the host of what `host_and_port` returned."""
+    return address.rpartition(":")[0].strip("[]")

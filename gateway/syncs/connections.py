@@ -4,6 +4,8 @@ from gateway.errors import BadRequest, ConnectionNotFound
 from gateway.models import Client, Connection
 from gateway.store import Store
 
+UNMAPPED = "Connection has no Airbyte mapping"
+
 
 async def connection_of(store: Store, client: Client, connection_id: str) -> Connection:
     """Return the client's connection. Raises ConnectionNotFound, the same for another client's and for none at all."""
@@ -18,7 +20,7 @@ async def airbyte_id_of(store: Store, client: Client, connection_id: str) -> str
     """Return Airbyte's id of the client's connection. Raises ConnectionNotFound; BadRequest if it is not mapped."""
     connection = await connection_of(store, client, connection_id)
     if connection.airbyte_id is None:
-        raise BadRequest("Connection has no Airbyte mapping")
+        raise BadRequest(UNMAPPED)
     return connection.airbyte_id
 
 

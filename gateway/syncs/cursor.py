@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.errors import BadRequest
 
+INVALID_CURSOR = "Invalid cursor: pass the one from the Link header unchanged"
 _CONTENT = re.compile(rb"([0-9]{1,9})\.([0-9]{1,19})")
 
 
@@ -30,5 +31,5 @@ def decode_cursor(text: str) -> Cursor:
         content = b""
     match = _CONTENT.fullmatch(content)
     if match is None:
-        raise BadRequest("Invalid cursor: pass the one from the Link header unchanged")
+        raise BadRequest(INVALID_CURSOR)
     return Cursor(int(match[1]), int(match[2]))

@@ -18,6 +18,11 @@ NOT_FOUND = "resource-not-found"
 log = structlog.get_logger()
 
 
+def not_active(status: str) -> BadRequest:
+    """Return the refusal of a trigger for a connection that Airbyte does not sync now."""
+    return BadRequest(f"Connection is not active in Airbyte (status: {status})")
+
+
 class Refusals:
     """Translates Airbyte's refusals, and stores the connection's status where they tell it."""
 
@@ -47,7 +52,7 @@ class Refusals:
             raise await self.error_for(refusal, airbyte_id) from refusal
         await self._store_status(airbyte_id, record.status)
         if record.status != "active":
-            raise BadRequest(f"Connection is not active in Airbyte (status: {record.status})")
+            raise not_active(record.status)
 
     async def _store_status(self, airbyte_id: str, status: str) -> None:
         checked_at = format_time(self._clock.now())

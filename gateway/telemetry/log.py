@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import orjson
 import structlog
@@ -20,6 +20,20 @@ LONGEST_TRACEBACK = 20 * LONGEST_VALUE
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 WriteLine = Callable[[str, dict[str, Any]], None]
 Event = MutableMapping[str, Any]
+
+
+class TaskFailure(Protocol):
+    """What ended a background task; it starts again in `pause_seconds`."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def error(self) -> BaseException: ...
+
+    @property
+    def pause_seconds(self) -> float: ...
+
 
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
 
@@ -46,6 +60,16 @@ def configure_log(*, level: str, style: Literal["json", "console"], stream: Text
     logging.getLogger().handlers = [_ToStructlog()]
     change_level(level)
     return lines.write_request if style == "json" else write_line
+
+
+def log_task_failure(failure: TaskFailure) -> None:
+    """Log the exception that ended a background task, and when the task starts again."""
+    structlog.get_logger().error(
+        "background_task_failed",
+        task=failure.task,
+        restarts_in_seconds=failure.pause_seconds,
+        exc_info=failure.error,
+    )
 
 
 def change_level(level: str) -> None:

@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 
 from gateway import errors
+from gateway.api.jobs import WRONG_LIMIT, WRONG_STATUS
+from gateway.api.request_content import NO_BODY
 from gateway.limiter import refusal
-from gateway.models import JOB_STATUSES, RatePolicy
-from gateway.syncs.jobs import MOST_JOBS
+from gateway.models import RatePolicy
+from gateway.syncs.connections import UNMAPPED
+from gateway.syncs.cursor import INVALID_CURSOR
+from gateway.syncs.refusals import not_active
+from gateway.web.middleware.body_limit import NO_LENGTH
 
 Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
 """Name → what the caller can do, and the errors of one status that the name stands for."""
@@ -18,13 +23,13 @@ def build_failures(rate: RatePolicy) -> Failures:
 
 def _request_failures(rate: RatePolicy) -> Failures:
     bad = errors.BadRequest
-    length = bad("Content-Length is not a number")
-    no_body = bad("This call takes no request body")
-    unmapped = bad("Connection has no Airbyte mapping")
-    inactive = bad("Connection is not active in Airbyte (status: inactive)")
-    limit = bad(f"limit must be a whole number from 1 to {MOST_JOBS}")
-    status = bad(f"status must be one of {', '.join(JOB_STATUSES)}")
-    cursor = bad("Invalid cursor: pass the one from the Link header unchanged")
+    length = bad(NO_LENGTH)
+    no_body = bad(NO_BODY)
+    unmapped = bad(UNMAPPED)
+    inactive = not_active("inactive")
+    limit = bad(WRONG_LIMIT)
+    status = bad(WRONG_STATUS)
+    cursor = bad(INVALID_CURSOR)
     exceeded = errors.RateLimitExceeded(refusal(rate))
     operator = "Your operator maps connections and enables them in Airbyte."
     return {

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import validation
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
@@ -15,7 +16,7 @@ from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
-from gateway.models import Client, Connection, RatePolicy
+from gateway.models import Client, Connection
 from gateway.services import services_of
 from gateway.times import format_time
 
@@ -119,7 +120,7 @@ async def _client_page(
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
-        form=form or Form(name=client.name, plan=client.plan, rate=_rate(client.rate)),
+        form=form or Form(name=client.name, plan=client.plan, rate=validation.rate_text(client.rate) or ""),
         new_connection=new_connection or Form(),
         default_rate=in_words(services.limiter.default),
         totals=totals[client.id],
@@ -128,10 +129,6 @@ async def _client_page(
         ended_keys=[key for key in reversed(keys) if not works(key, now)],
         users=await store.users.of_client(client.id),
     )
-
-
-def _rate(rate: RatePolicy | None) -> str:
-    return f"{rate.requests}/{rate.per_seconds}" if rate else ""
 
 
 def _text_of(connection: Connection) -> str:

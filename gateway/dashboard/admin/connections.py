@@ -55,15 +55,15 @@ async def give_connections(request: Request) -> Response:
     """Give the ticked connections to a client. Those given before a failure stay given."""
     form = await read_form(request)
     try:
-        warnings = await _give(request, form)
+        is_checked = await _give(request, form)
     except OperatorError as error:
         return await _connections_page(request, status=400, problem=str(error), form=form)
-    done = "unchecked" if any(warnings) else "given"
+    done = "given" if is_checked else "unchecked"
     return redirect(request, f"{CONNECTIONS_PAGE}?{query_with(request, done=done)}")
 
 
-async def _give(request: Request, form: Form) -> list[str]:
-    """Give each, unless the same form did so before; return the warnings.
+async def _give(request: Request, form: Form) -> bool:
+    """Give each, unless the same form did so before; return whether Airbyte could be asked about all of them.
 
     Raises InvalidInput, UnknownRecord, Duplicate.
     """
@@ -74,7 +74,7 @@ async def _give(request: Request, form: Form) -> list[str]:
     for choice in choices:
         if choice.airbyte_id in taken and not await is_created(find, ids[choice.airbyte_id]):
             raise Duplicate(f"{choice.label} belongs to a client already; nothing was changed")
-    warnings = []
+    is_checked = True
     for number, choice in enumerate(choices):
         try:
             mapped = await services.connections.add(
@@ -89,9 +89,8 @@ async def _give(request: Request, form: Form) -> list[str]:
             if await is_created(find, ids[choice.airbyte_id]):
                 continue
             raise InvalidInput(f"{choice.label}: {error}. Given before that: {number}") from error
-        if mapped.warning:
-            warnings.append(mapped.warning)
-    return warnings
+        is_checked = is_checked and mapped.warning is None
+    return is_checked
 
 
 def _choices(form: Form) -> list[Choice]:

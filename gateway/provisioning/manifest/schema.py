@@ -2,7 +2,8 @@
 
 import msgspec
 
-from gateway.models import ApiKey, Client, Connection, RatePolicy, Scope, User
+from gateway import validation
+from gateway.models import ApiKey, Client, Connection, Scope, User
 from gateway.store.bulk import Snapshot
 
 
@@ -50,14 +51,12 @@ class Manifest(msgspec.Struct, frozen=True):
     keys: dict[str, KeyEntry]
 
 
-def rate_text(rate: RatePolicy | None) -> str | None:
-    """Return a rate as commands take it, `600/60`."""
-    return f"{rate.requests}/{rate.per_seconds}" if rate else None
-
-
 def client_entry(client: Client) -> ClientEntry:
     return ClientEntry(
-        name=client.name, plan=client.plan, rate=rate_text(client.rate), disabled=client.disabled_at is not None
+        name=client.name,
+        plan=client.plan,
+        rate=validation.rate_text(client.rate),
+        disabled=client.disabled_at is not None,
     )
 
 
@@ -81,7 +80,7 @@ def key_entry(key: ApiKey, slug: str) -> KeyEntry:
         name=key.name,
         scope=key.scope,
         start=key.start,
-        rate=rate_text(key.rate),
+        rate=validation.rate_text(key.rate),
         expires_at=key.expires_at,
     )
 

@@ -6,6 +6,7 @@ from gateway.errors import BadRequest, ContentTooLarge
 
 LONGEST_LENGTH = 18
 """Digits. Python refuses to read numbers of thousands of them."""
+NO_LENGTH = "Content-Length is not a number"
 
 
 class BodyLimitMiddleware:
@@ -22,7 +23,7 @@ class BodyLimitMiddleware:
         for name, value in scope["headers"]:
             if name == b"content-length":
                 if not value.isdigit():
-                    raise BadRequest("Content-Length is not a number")
+                    raise BadRequest(NO_LENGTH)
                 if len(value) > LONGEST_LENGTH or int(value) > self._max_body_bytes:
                     raise ContentTooLarge
         received = 0

@@ -8,13 +8,13 @@ from functools import partial
 from types import FrameType
 from typing import Any, cast
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.background import Background, Failure, Progress
+from gateway.background import Background, Progress
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
+from gateway.telemetry.log import log_task_failure
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining
 from gateway.web.early_responses import EarlyResponses
@@ -29,8 +29,6 @@ from gateway.web.timings import ServerTimings
 
 UNSUPERVISED = Supervision()
 TIMINGS = ServerTimings()
-
-log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
@@ -59,7 +57,7 @@ class Server(uvicorn.Server):
         self._is_terminated = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        background = Background(_log_failure)
+        background = Background(log_task_failure)
         background.start("watchdog", self._stay_alive)
         try:
             await super().serve(sockets)
@@ -188,7 +186,3 @@ def serve_app(
         listener.close()
     if not server.started:
         raise OperatorError("the gateway did not start; the log says why")
-
-
-def _log_failure(failure: Failure) -> None:
-    log.error("background_task_failed", task=failure.task, exc_info=failure.error)
