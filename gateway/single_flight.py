@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -15,9 +16,13 @@ class SingleFlight(Generic[Key, Value]):
     The call is a task of its own: an asker that is cancelled, even the first, does not end it for the others.
     """
 
-    def __init__(self, *, ends_unasked: bool = False) -> None:
-        """`ends_unasked`: a call that nobody waits for any more is cancelled, and whoever asks then begins another."""
+    def __init__(self, *, ends_unasked: bool = False, tell: Callable[[BaseException], None] | None = None) -> None:
+        """`ends_unasked`: a call that nobody waits for any more is cancelled, and whoever asks then begins another.
+
+        `tell` is called with the failure of a call that nobody waits for at its end: nobody else would tell of it.
+        """
         self._ends_unasked = ends_unasked
+        self._tell = tell
         self._flights: dict[Key, asyncio.Task[Value]] = {}
         self._askers: Counter[asyncio.Task[Value]] = Counter()
 
@@ -27,9 +32,22 @@ class SingleFlight(Generic[Key, Value]):
     async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
         """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
         flight = self.start(key, start)
+        with self._asking(key, flight):
+            return await asyncio.shield(flight)
+
+    async def run_for(self, key: Key, start: Callable[[], Awaitable[Value]], *, seconds: float) -> None:
+        """Wait for the call for `key`, begun now if there is none, but no longer. Raises what it raises until then."""
+        flight = self.start(key, start)
+        with self._asking(key, flight):
+            await asyncio.wait({flight}, timeout=seconds)
+            if flight.done() and not flight.cancelled():
+                flight.result()
+
+    @contextmanager
+    def _asking(self, key: Key, flight: asyncio.Task[Value]) -> Iterator[None]:
         self._askers[flight] += 1
         try:
-            return await asyncio.shield(flight)
+            yield
         finally:
             self._leave(key, flight)
 
@@ -54,9 +72,10 @@ class SingleFlight(Generic[Key, Value]):
     def _land(self, key: Key, flight: asyncio.Task[Value]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
-        if not flight.cancelled():
-            # Its askers may all be gone; asking here keeps asyncio from complaining about an unseen failure.
-            flight.exception()
+        # Asking for the failure here keeps asyncio from complaining that nobody did.
+        failure = None if flight.cancelled() else flight.exception()
+        if failure is not None and self._tell is not None and not self._askers[flight]:
+            self._tell(failure)
 
     async def close(self, *, cancel: bool) -> None:
         """End the calls under way: wait for them, or cancel them."""

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import UpstreamInvalid
 from gateway.single_flight import SingleFlight
+from tests.support import BOUND_SECONDS
 
 
 async def test_askers_share_one_flight_and_its_failure() -> None:
@@ -88,3 +89,26 @@ async def test_a_flight_that_nobody_waits_for_is_cancelled_only_where_that_was_a
     release.set()
     assert await later == "landed"
     assert ends == (["cancelled", "landed"] if ends_unasked else ["landed"])
+
+
+async def test_a_failure_is_told_only_when_nobody_waits_for_it() -> None:
+    told: list[BaseException] = []
+    flights: SingleFlight[str, None] = SingleFlight(tell=told.append)
+    release = asyncio.Event()
+
+    async def fail() -> None:
+        await release.wait()
+        raise UpstreamInvalid
+
+    await flights.run_for("left", fail, seconds=0.0)
+    flights.start("never asked", fail)
+    asker, patient = (
+        asyncio.create_task(flights.run("asked", fail)),
+        asyncio.create_task(flights.run_for("asked as well", fail, seconds=BOUND_SECONDS)),
+    )
+    await asyncio.sleep(0)
+    release.set()
+    outcomes = await asyncio.gather(asker, patient, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [UpstreamInvalid] * 2
+    assert [type(failure) for failure in told] == [UpstreamInvalid] * 2

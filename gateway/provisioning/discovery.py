@@ -4,7 +4,6 @@ Reading a list takes a call for every twenty connections, so it is done in the b
 page shows what is known. What it says about mapped connections is stored: their status, and that one has vanished.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -75,7 +74,9 @@ class Discovery:
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings or DiscoveryTimings()
-        self._flights: SingleFlight[str, None] = SingleFlight()
+        self._flights: SingleFlight[str, None] = SingleFlight(
+            tell=lambda error: log.error("discovery_failed", exc_info=error)
+        )
         self._workspaces: Listing[UpstreamWorkspace] = Listing()
         self._listings: LRUCache[str, Listing[UpstreamConnection]] = LRUCache(MOST_LISTINGS)
 
@@ -105,10 +106,7 @@ class Discovery:
         """Start a reading unless the list is fresh, or join the one under way, and wait as long as a page may."""
         if not force and self._clock.monotonic() < listing.fresh_until:
             return
-        flight = self._flights.start(key, lambda: self._read(listing, read))
-        await asyncio.wait({flight}, timeout=self._timings.page_wait)
-        if flight.done() and not flight.cancelled():
-            flight.result()
+        await self._flights.run_for(key, lambda: self._read(listing, read), seconds=self._timings.page_wait)
 
     async def _read(self, listing: Listing[Row], read: Callable[[], Awaitable[Sequence[Row]]]) -> None:
         listing.is_under_way = True
@@ -120,8 +118,6 @@ class Discovery:
         except UpstreamError as error:
             listing.problem = error.message
         except Exception:
-            # The page may be gone by now, so nobody else would tell of it.
-            log.exception("discovery_failed")
             listing.problem = InternalError.message
             raise
         finally:

@@ -48,7 +48,9 @@ class SyncHistory:
         self._days = store.sync_days
         self._reader = DayReader(store, airbyte, days=DAYS)
         self._clock = clock
-        self._flight: SingleFlight[str, None] = SingleFlight()
+        self._flight: SingleFlight[str, None] = SingleFlight(
+            tell=lambda error: log.error("sync_history_not_read", exc_info=error)
+        )
         self._waiting: dict[str, News] = {}
         """By Airbyte id, in the order in which they are read."""
         self._read: TTLCache[str, News] = TTLCache(MOST_REMEMBERED, timings.fresh, timer=clock.monotonic)
@@ -104,17 +106,13 @@ class SyncHistory:
                 # It is this connection's answer that cannot be used; the others' may.
                 log.warning("sync_history_not_read", airbyte_id=airbyte_id, detail=error.detail)
                 is_complete = True
-            except GatewayError as error:
-                log.warning("sync_history_not_read", error=str(error), detail=getattr(error, "detail", ""))
+            except Exception as error:
                 self._failed_at = self._clock.monotonic()
                 # Whatever is wrong with this one shall not keep the others from being read the next time.
                 self._put_last(airbyte_id, news)
-                return
-            except Exception:
-                # Nobody waits for this reading to its end, so nobody else would tell of it.
-                log.exception("sync_history_not_read", airbyte_id=airbyte_id)
-                self._failed_at = self._clock.monotonic()
-                self._put_last(airbyte_id, news)
+                if not isinstance(error, GatewayError):
+                    raise
+                log.warning("sync_history_not_read", error=str(error), detail=getattr(error, "detail", ""))
                 return
             if is_complete:
                 self._waiting.pop(airbyte_id, None)

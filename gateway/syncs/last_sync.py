@@ -9,7 +9,7 @@ import asyncio
 
 import structlog
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StorageUnavailable
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -45,7 +45,9 @@ class LastSyncRefresh:
         self._clock = clock
         self._freshness_seconds = freshness_seconds
         self._wait_seconds = wait_seconds
-        self._flight: SingleFlight[str, None] = SingleFlight()
+        self._flight: SingleFlight[str, None] = SingleFlight(
+            tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error)
+        )
         self._refreshed_at = float("-inf")
         self._begun_at = 0.0
         self._is_fresh = False
@@ -95,9 +97,15 @@ class LastSyncRefresh:
         except GatewayError as error:
             log.warning("last_sync_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
         except Exception:
-            log.exception("last_sync_refresh_failed")
-        finally:
-            # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
-            self._refreshed_at = self._clock.monotonic()
+            await self._conclude()
+            raise
+        await self._conclude()
+
+    async def _conclude(self) -> None:
+        # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
+        self._refreshed_at = self._clock.monotonic()
         await self._leader.publish(is_fresh=self._is_fresh)
-        await self._statuses.start_if_due()
+        try:
+            await self._statuses.start_if_due()
+        except StorageUnavailable as error:
+            log.warning("status_refresh_failed", error=str(error), detail=error.detail)

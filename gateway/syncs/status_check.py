@@ -30,7 +30,9 @@ class StatusCheck:
         self._clock = clock
         self._timings = timings
         self._lists = WorkspaceLists(clock, timings.backoff)
-        self._flight: SingleFlight[str, None] = SingleFlight()
+        self._flight: SingleFlight[str, None] = SingleFlight(
+            tell=lambda error: log.error("status_refresh_failed", exc_info=error)
+        )
         self._not_before = float("-inf")
 
     async def start_if_due(self) -> None:
@@ -54,10 +56,6 @@ class StatusCheck:
             failure = await self._read_all()
         except GatewayError as error:
             failure = error
-        except Exception:
-            # Nobody waits for this task, so nobody else would tell of it.
-            log.exception("status_refresh_failed")
-            return
         if failure is None:
             self._not_before = self._clock.monotonic() + self._timings.status_age
         else:
