@@ -31,10 +31,6 @@ class Failure:
     pause_seconds: float
 
 
-def tell_nobody(_failure: Failure) -> None:
-    """Ignore a failure: for work nobody watches, such as a command's."""
-
-
 class BackgroundTask:
     """One task: it runs until its work returns or it is stopped."""
 
@@ -116,7 +112,7 @@ class BackgroundTask:
 class Background:
     """All background tasks of one gateway or command, by name."""
 
-    def __init__(self, tell: Callable[[Failure], None] = tell_nobody, *, timings: RestartTimings | None = None) -> None:
+    def __init__(self, tell: Callable[[Failure], None], *, timings: RestartTimings | None = None) -> None:
         """`tell` is called with each failure, to log it."""
         self._tell = tell
         self._timings = timings or RestartTimings()

@@ -29,7 +29,9 @@ from gateway.settings.secret import Secret, SecretUrl
 from gateway.store import DatabaseLocation, Store, create_database
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.timings import SyncTimings
+from gateway.telemetry.log import log_task_failure
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
 SPINS = 50
@@ -89,9 +91,14 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
+def store_at(place: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
+    """A store that is not opened yet, as a command has it."""
+    return Store(place, Background(log_task_failure), timings=timings)
+
+
 def counters() -> Usage:
     """Those of a store that is never opened: they count, and nothing is written."""
-    return Store(Path("never-opened")).usage
+    return store_at(Path("never-opened")).usage
 
 
 @dataclass

@@ -15,8 +15,10 @@ from bench.cluster.sizes import CONNECTIONS_EACH, CROWDED_KEYS, LONE_CLIENTS, cr
 from bench.report import KIBIBYTE, read_process
 from bench.serving import STATUS
 from bench.wire import connect, request_for
+from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store import DatabaseLocation, Intent, LastSync, Store
+from gateway.telemetry.log import log_task_failure
 from gateway.times import format_time
 
 TRIGGERS = 200
@@ -62,7 +64,7 @@ class FirstCalls:
 async def measure_writes(place: DatabaseLocation, backends: Backends | None = None) -> Writes:
     """As a gateway writes them, one after the other. `backends` if the place is theirs."""
     url = place if isinstance(place, SecretUrl) else None
-    async with Store(place) as store:
+    async with Store(place, Background(log_task_failure)) as store:
         rows = await store.connections.all()
         meter = Meter(backends, url)
         for number in range(TRIGGERS):

@@ -34,7 +34,6 @@ class JobRecord(AirbyteRecord, frozen=True):
     job_type: str
     connection_id: str
     start_time: str | None = None
-    last_updated_at: str | None = None
     duration: str | None = None
     bytes_synced: Int64 | None = None
     rows_synced: Int64 | None = None

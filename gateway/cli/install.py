@@ -207,16 +207,15 @@ def _say_what_is_next(installation: Installation) -> None:
     units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
     each = ["systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
     if installation.ports:
-        each.append(
-            f"{command} nginx-config --server-name NAME --settings {installation.settings} {_upstreams(installation)}"
-        )
+        options = f"--server-name NAME --settings {installation.settings} {_upstream_options(installation)}"
+        each.append(f"{command} nginx-config {options}")
     lines = ["Once:", *(f"  {line}" for line in once), "Then:", *(f"  {line}" for line in each)]
     if installation.ports:
         lines.append(SOCKET_IN_THE_WAY)
     click.echo("\n".join(lines), err=True)
 
 
-def _upstreams(installation: Installation) -> str:
+def _upstream_options(installation: Installation) -> str:
     """Return the options by which nginx finds each instance."""
     host = reachable_host(host_of(installation.listen))
     return " ".join(f"--upstream {host_and_port(host, port)}" for port in installation.ports)

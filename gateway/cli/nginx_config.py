@@ -3,7 +3,7 @@
 import click
 
 from gateway.cli.options import settings_option
-from gateway.deployment.nginx import Tls, checked_name, checked_path, checked_upstream, missing_settings
+from gateway.deployment.nginx import Tls, checked_gateway, checked_name, checked_path, missing_settings
 from gateway.deployment.nginx import nginx_config as config_text
 from gateway.errors import InvalidInput
 from gateway.settings import Settings
@@ -23,9 +23,9 @@ def _tls(_context: click.Context, _option: click.Parameter, paths: tuple[str, st
         raise click.BadParameter(str(error)) from None
 
 
-def _upstreams(_context: click.Context, _option: click.Parameter, addresses: tuple[str, ...]) -> tuple[str, ...]:
+def _gateways(_context: click.Context, _option: click.Parameter, addresses: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return tuple(map(checked_upstream, addresses))
+        return tuple(map(checked_gateway, addresses))
     except InvalidInput as error:
         raise click.BadParameter(str(error)) from None
 
@@ -41,18 +41,18 @@ def _upstreams(_context: click.Context, _option: click.Parameter, addresses: tup
 )
 @click.option(
     "--upstream",
-    "upstreams",
+    "gateways",
     multiple=True,
     metavar="HOST:PORT",
-    callback=_upstreams,
+    callback=_gateways,
     help="Where a gateway listens; once for each of several. Without it: where these settings have it.",
 )
 @settings_option
-def nginx_config(*, settings: Settings, name: str, tls: Tls | None, upstreams: tuple[str, ...]) -> None:
+def nginx_config(*, settings: Settings, name: str, tls: Tls | None, gateways: tuple[str, ...]) -> None:
     """Print an nginx configuration for these settings, to go into /etc/nginx/conf.d.
 
     Example: gateway nginx-config --server-name gateway.example.com --tls /etc/ssl/gateway.pem /etc/ssl/gateway.key
     """
-    click.echo(config_text(settings.server, name, tls, upstreams), nl=False)
-    for sentence in missing_settings(settings.server, name, tls, upstreams):
+    click.echo(config_text(settings.server, name, tls, gateways), nl=False)
+    for sentence in missing_settings(settings.server, name, tls, gateways):
         click.echo(f"Note: {sentence}.", err=True)

@@ -20,7 +20,7 @@ from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, ServerSettings, Settings
 from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
 from gateway.store.sqlite.instance_lock import instance_lock
-from gateway.telemetry.log import configure_log
+from gateway.telemetry.log import configure_log, log_task_failure
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Supervision
 from gateway.web.server.server import serve_app
@@ -78,12 +78,13 @@ def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
 
 async def _check_database(settings: Settings) -> None:
     """Refuse a wrong database in one line before a server is set up around it."""
-    async with Store(settings.database_location) as store:
+    background = Background(log_task_failure)
+    async with Store(settings.database_location, background) as store:
         if store.is_shared:
             member = Membership(
                 store,
                 monotonic=SystemClock().monotonic,
-                background=Background(),
+                background=background,
                 is_alone=not settings.rate_limit.is_shared,
             )
             await member.require_room(tell=_say_that_it_waits)
@@ -95,7 +96,7 @@ def _say_that_it_waits(reason: str) -> None:
 
 async def _first_admin_link(settings: Settings) -> str | None:
     """Return the secret of the link that makes the first admin; None if there is an admin, or no room for a link."""
-    async with Store(settings.database_location) as store:
+    async with Store(settings.database_location, Background(log_task_failure)) as store:
         with suppress(StorageUnavailable):  # The API can do without.
             return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()
     return None

@@ -1,4 +1,4 @@
-"""The nginx configuration for this gateway, as text: its upstream and the servers in front of it.
+"""The nginx configuration for this gateway, as text: the gateways and the servers in front of them.
 
 `nginx.conf.jinja` is what an operator gets to read. What the gateway says by itself nginx says in the same words.
 """
@@ -83,15 +83,15 @@ class Tls(NamedTuple):
     key: str
 
 
-def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()) -> str:
+def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = ()) -> str:
     """Return what goes into nginx's `conf.d`. Raises InvalidInput and SettingsError.
 
-    `upstreams` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
+    `gateways` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
     """
     name = checked_name(name)
     if tls is not None:
         tls = Tls(*map(checked_path, tls))
-    found = _upstreams(server, upstreams)
+    found = _addresses(server, gateways)
     template = jinja2.Environment(
         autoescape=False,  # noqa: S701 - no HTML; everything put in was checked for what means something to nginx
         undefined=jinja2.StrictUndefined,
@@ -101,25 +101,25 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, upst
     ).from_string(resource_text(NGINX_TEMPLATE))
     return template.render(
         ciphers=":".join(CIPHERS),
-        command=_command(name, tls, upstreams),
+        command=_command(name, tls, gateways),
         has_long_name=len(name) > LONGEST_HASHED_NAME,
         key_prefix=PREFIX,
         messages=dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items())),
         name=name,
         outcome_unknown=OutcomeUnknown.message,
         public_url=_public_url(name, tls),
-        source=_source(server, upstreams),
+        source=_source(server, gateways),
         timed_out=UpstreamTimeout.message,
         tls=tls,
-        upstreams=found,
+        gateways=found,
     )
 
 
 def missing_settings(
-    server: ServerSettings, name: str, tls: Tls | None = None, upstreams: Sequence[str] = ()
+    server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = ()
 ) -> Iterator[str]:
     """Say what the gateway's settings lack for this nginx, and what comes of it."""
-    source = _source(server, upstreams)
+    source = _source(server, gateways)
     if source == ELSEWHERE:
         if not server.trusted_proxies:
             yield (
@@ -150,13 +150,13 @@ def checked_path(path: str) -> str:
     raise InvalidInput(f"{path!r} is no absolute path of letters, digits and /._@+,:=~- alone, as nginx can take it")
 
 
-def checked_upstream(upstream: str) -> str:
+def checked_gateway(address: str) -> str:
     """Return an address and a port, IPv6 in brackets. Raises InvalidInput."""
-    host, _, port = upstream.rpartition(":")
+    host, _, port = address.rpartition(":")
     is_address = HOST_OR_IPV4.fullmatch(host) or (host[:1] == "[" and host[-1:] == "]" and _is_ipv6(host[1:-1]))
     if is_address and port.isascii() and port.isdigit() and 0 < int(port) <= LARGEST_PORT:
-        return upstream
-    raise InvalidInput(f"{upstream!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
+        return address
+    raise InvalidInput(f"{address!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
 
 
 def _is_ipv6(text: str) -> bool:
@@ -167,17 +167,17 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _upstreams(server: ServerSettings, upstreams: Sequence[str]) -> list[str]:
-    if upstreams:
-        return [checked_upstream(upstream) for upstream in upstreams]
+def _addresses(server: ServerSettings, gateways: Sequence[str]) -> list[str]:
+    if gateways:
+        return [checked_gateway(gateway) for gateway in gateways]
     return [host_and_port(_host(server), server.port)]
 
 
-def _source(server: ServerSettings, upstreams: Sequence[str]) -> str:
+def _source(server: ServerSettings, gateways: Sequence[str]) -> str:
     """Return whence nginx comes to the gateway: this machine, or an address that only its operator knows."""
-    if not upstreams:
+    if not gateways:
         return _host(server)
-    hosts = {upstream.rpartition(":")[0] for upstream in upstreams}
+    hosts = {gateway.rpartition(":")[0] for gateway in gateways}
     return hosts.pop() if hosts == {"127.0.0.1"} else ELSEWHERE
 
 
@@ -208,6 +208,6 @@ def _public_url(name: str, tls: Tls | None) -> str:
     return f"{'https' if tls else 'http'}://{name}"
 
 
-def _command(name: str, tls: Tls | None, upstreams: Sequence[str]) -> str:
-    options = [word for upstream in upstreams for word in ("--upstream", upstream)]
+def _command(name: str, tls: Tls | None, gateways: Sequence[str]) -> str:
+    options = [word for gateway in gateways for word in ("--upstream", gateway)]
     return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *options])

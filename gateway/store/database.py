@@ -69,9 +69,6 @@ class Database(Protocol):
     def epoch(self, subject: Subject, /) -> int:
         """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
 
-    async def catch_up(self) -> None:
-        """Have `epoch` tell of all that any process has committed before this call. Raises StorageUnavailable."""
-
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
 

@@ -47,10 +47,10 @@ class Store:
     """
 
     def __init__(
-        self, location: DatabaseLocation, background: Background | None = None, *, timings: StoreTimings = STORE_TIMINGS
+        self, location: DatabaseLocation, background: Background, *, timings: StoreTimings = STORE_TIMINGS
     ) -> None:
-        """`background` owns the task that listens to a server's notifications; a command needs no other of its own."""
-        self.database: Database = _database_at(location, background or Background(), timings)
+        """`background` owns the task that listens to a server's notifications."""
+        self.database: Database = _database_at(location, background, timings)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)

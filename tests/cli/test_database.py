@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from gateway.settings.secret import SecretUrl
-from gateway.store import LIVE_SECONDS, Store
+from gateway.store import LIVE_SECONDS
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
 from tests.postgres import PostgresServer, rows_of
+from tests.support import store_at
 
 PASSWORD = "correct-horse"
 
@@ -139,7 +140,7 @@ def test_a_database_in_use_is_not_replaced(server: Cli, url: SecretUrl) -> None:
     server.ok("backup", path)
 
     async def join() -> None:
-        async with Store(url) as store:
+        async with store_at(url) as store:
             await store.gateways.join("a", name="host-a:1", is_alone=True)
 
     asyncio.run(join())

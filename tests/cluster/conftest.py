@@ -9,6 +9,7 @@ import pytest
 from gateway.background import Background
 from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
+from gateway.telemetry.log import log_task_failure
 from tests.valkey import ValkeyServer, running_valkey
 
 PATIENCE_SECONDS = 1.0
@@ -24,7 +25,7 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 @asynccontextmanager
 async def reached(server: ValkeyServer, timings: ValkeyTimings = PATIENT) -> AsyncIterator[Valkey]:
-    valkey = Valkey(server.secret, background=Background(), timings=timings)
+    valkey = Valkey(server.secret, background=Background(log_task_failure), timings=timings)
     await valkey.open()
     try:
         yield valkey

@@ -12,7 +12,8 @@ from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused
 from gateway.store import LIVE_SECONDS, Store, create_database
 from gateway.store.leadership import LeasedLeadership, SoleLeadership
-from tests.support import HandClock
+from gateway.telemetry.log import log_task_failure
+from tests.support import HandClock, store_at
 
 FASTEST_SENDING_SECONDS = 3.0
 """What connecting to Airbyte may take at most."""
@@ -27,7 +28,7 @@ def member_of(
     return Membership(
         store,
         monotonic=(clock or HandClock()).monotonic,
-        background=Background(),
+        background=Background(log_task_failure),
         is_alone=is_alone,
         timings=timings,
     )
@@ -36,7 +37,7 @@ def member_of(
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await create_database(tmp_path / "gateway.db")
-    async with Store(tmp_path / "gateway.db") as opened:
+    async with store_at(tmp_path / "gateway.db") as opened:
         yield opened
 
 

@@ -22,6 +22,7 @@ from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
 from gateway.models import RatePolicy
+from gateway.telemetry.log import log_task_failure
 from tests.cluster.conftest import PATIENCE_SECONDS
 from tests.cluster.resp_server import RespServer, resp_server
 from tests.support import BOUND_SECONDS, HandClock, bearer, running_gateway
@@ -81,7 +82,7 @@ async def odd_server() -> AsyncIterator[RespServer]:
 
 @pytest.fixture
 async def valkey(odd_server: RespServer) -> AsyncIterator[Valkey]:
-    valkey = Valkey(odd_server.secret, background=Background(), timings=PATIENT)
+    valkey = Valkey(odd_server.secret, background=Background(log_task_failure), timings=PATIENT)
     await valkey.open()
     assert not valkey.is_unavailable
     yield valkey
@@ -127,7 +128,7 @@ async def test_an_odd_answer_to_who_asks_for_a_permit_leaves_the_share(
         may_trigger=lambda: True,
         monotonic=monotonic,
         wait_seconds=Deadlines().permit,
-        background=Background(),
+        background=Background(log_task_failure),
     )
     bulkhead.open()
 

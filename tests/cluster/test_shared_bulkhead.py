@@ -14,6 +14,7 @@ from gateway.cluster.shared_bulkhead import KIND_KEYS, SharedBulkhead
 from gateway.cluster.timings import PermitTimings
 from gateway.cluster.valkey import Valkey
 from gateway.errors import UpstreamBusy
+from gateway.telemetry.log import log_task_failure
 from tests.cluster.conftest import reached
 from tests.support import BOUND_SECONDS
 from tests.valkey import ValkeyServer, operator
@@ -40,7 +41,7 @@ async def bulkhead_on(
         may_trigger=lambda: may_trigger,
         monotonic=monotonic,
         wait_seconds=Deadlines().permit,
-        background=Background(),
+        background=Background(log_task_failure),
         timings=timings,
     )
     bulkhead.open()

@@ -16,7 +16,7 @@ from gateway.cluster.scripts import BackendReadOnly, BackendUnavailable, Script
 from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import SOCKET_CONNECTIONS, Valkey
 from gateway.settings.secret import SecretUrl
-from gateway.telemetry.log import configure_log
+from gateway.telemetry.log import configure_log, log_task_failure
 from tests.cluster.conftest import PATIENCE_SECONDS, PATIENT, reached
 from tests.faults.conftest import SLACK_SECONDS
 from tests.support import BOUND_SECONDS
@@ -272,7 +272,7 @@ def stand_still(seconds: float) -> None:
 
 
 async def test_closing_while_somebody_asks_leaves_nobody_waiting(server: ValkeyServer) -> None:
-    valkey = Valkey(server.secret, background=Background(), timings=PATIENT)
+    valkey = Valkey(server.secret, background=Background(log_task_failure), timings=PATIENT)
     await valkey.open()
     server.pause()
     try:
@@ -287,7 +287,7 @@ async def test_closing_while_somebody_asks_leaves_nobody_waiting(server: ValkeyS
 
 
 async def test_an_address_that_leads_nowhere_is_unavailable() -> None:
-    valkey = Valkey(SecretUrl("redis://127.0.0.1:9/0"), background=Background())
+    valkey = Valkey(SecretUrl("redis://127.0.0.1:9/0"), background=Background(log_task_failure))
     await valkey.open()
     assert valkey.is_unavailable
     await valkey.close()

@@ -6,13 +6,14 @@ import pytest
 
 from gateway.models import Client
 from gateway.store import DatabaseLocation, Store
+from tests.support import store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
 
 
 @pytest.fixture
 async def store(database_location: DatabaseLocation) -> AsyncIterator[Store]:
-    async with Store(database_location) as opened:
+    async with store_at(database_location) as opened:
         yield opened
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
-from gateway.store import Store, create_database
+from gateway.store import create_database
 from gateway.store.database import ConstraintViolated, Transaction, Unit
 from gateway.store.sqlite.database import SqliteDatabase, journal_mode
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
+from tests.support import store_at
 
 PAGE = 4096
 
@@ -100,7 +101,7 @@ async def refused(path: Path) -> str:
     """The one line with which opening is refused, after which the folder holds the same bytes as before."""
     before = fingerprint(path.parent)
     with pytest.raises(DatabaseRefused) as refusal:
-        async with Store(path):
+        async with store_at(path):
             pass
     assert fingerprint(path.parent) == before
     assert str(refusal.value).isprintable()
@@ -132,7 +133,7 @@ async def test_a_folder_is_refused(tmp_path: Path) -> None:
     path.mkdir()
 
     with pytest.raises(DatabaseRefused) as refusal:
-        async with Store(path):
+        async with store_at(path):
             pass
 
     assert str(refusal.value) == f"{path}: not a file"
@@ -207,7 +208,7 @@ async def test_a_refusal_leaves_nothing_open(tmp_path: Path) -> None:
     path.unlink()
     await create_database(path)
 
-    async with Store(path) as store:
+    async with store_at(path) as store:
         await store.check()
 
 
@@ -218,7 +219,7 @@ async def test_a_file_whose_journal_cannot_be_switched_now_is_refused(path: Path
         connection.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(DatabaseRefused) as refusal:
-            async with Store(path):
+            async with store_at(path):
                 pass
 
     assert str(refusal.value) == f"{path}: cannot be opened: database is locked"
@@ -268,7 +269,7 @@ async def test_a_path_with_odd_characters_is_a_path_like_any_other(tmp_path: Pat
     path = tmp_path / "a ?mode=memory&x#%41 ü.db"
     await create_database(path)
 
-    async with Store(path) as store:
+    async with store_at(path) as store:
         await store.clients.add(slug="acme", name="Acme", plan="free", created_at="2026-04-01T03:00:00.000Z")
 
     with another_process(path) as connection:
@@ -405,7 +406,7 @@ async def test_closing_waits_for_the_write_of_a_caller_who_left(path: Path) -> N
         await go_on.wait()
         await add_client(connection, "acme")
 
-    async with Store(path) as store:
+    async with store_at(path) as store:
         caller = asyncio.create_task(store.database.write(unit))
         await begun.wait()
         caller.cancel()

@@ -11,7 +11,7 @@ from gateway.store.leadership import Leadership, LeasedLeadership, SoleLeadershi
 from gateway.store.tables.leases import LeaseState
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
 from gateway.syncs.timings import LastSyncTimings
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, store_at
 
 LONG_SECONDS = 3600.0
 
@@ -19,7 +19,7 @@ LONG_SECONDS = 3600.0
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await create_database(tmp_path / "gateway.db")
-    async with Store(tmp_path / "gateway.db") as opened:
+    async with store_at(tmp_path / "gateway.db") as opened:
         yield opened
 
 

@@ -19,6 +19,8 @@ import psycopg
 
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
+from gateway.store.database import Parameters
+from gateway.store.postgres.placeholders import with_psycopg_placeholders
 from gateway.store.postgres.schema import refusals
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.sqlite.online_copy import count_rows, identify
@@ -116,8 +118,9 @@ def _claim(target: psycopg.Connection[Any], path: Path, url: SecretUrl) -> None:
     target.commit()
 
 
-def _one(target: psycopg.Connection[Any], sql: str, parameters: Sequence[Any] | None = None) -> Any:
-    return target.execute(sql.encode(), parameters).fetchone() or (None,)
+def _one(target: psycopg.Connection[Any], sql: str, parameters: Parameters | None = None) -> Any:
+    text = with_psycopg_placeholders(sql) if parameters else sql
+    return target.execute(text.encode(), parameters).fetchone() or (None,)
 
 
 def _copy_table(source: sqlite3.Connection, target: psycopg.Connection[Any], table: Table, steps: _Steps) -> None:
@@ -141,10 +144,10 @@ def _descending(table: Table) -> str:
 
 
 def _rows_after(source: sqlite3.Connection, table: Table, last: Sequence[Any] | None) -> list[tuple[Any, ...]]:
-    marks = ", ".join("?" for _ in table.key)
+    marks = ", ".join(f":{column}" for column in table.key)
     condition = f"WHERE ({table.order}) > ({marks})" if last else ""
     sql = f"SELECT * FROM {table.name} {condition} ORDER BY {table.order} LIMIT {BATCH_ROWS}"
-    return source.execute(sql, tuple(last or ())).fetchall()
+    return source.execute(sql, dict(zip(table.key, last, strict=True)) if last else {}).fetchall()
 
 
 def _compare(
@@ -174,12 +177,16 @@ def _digest(row: Iterable[Any]) -> bytes:
 def _continue_numbers(source: sqlite3.Connection, target: psycopg.Connection[Any], table: Table) -> None:
     """Give no number again that was given once, not even that of a removed client."""
     (column,) = table.key[:1]
-    (sequence,) = _one(target, "SELECT pg_get_serial_sequence(%s, %s)", (table.name, column))
+    (sequence,) = _one(
+        target, "SELECT pg_get_serial_sequence(:table, :column)", {"table": table.name, "column": column}
+    )
     if sequence is None:
         return
-    known = source.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).fetchone() or (0,)
+    statement = "SELECT seq FROM sqlite_sequence WHERE name = :table"
+    known = source.execute(statement, {"table": table.name}).fetchone() or (0,)
     (largest,) = source.execute(f"SELECT coalesce(max({column}), 0) FROM {table.name}").fetchone()
-    target.execute("SELECT setval(%s, %s, false)", (sequence, max(known[0], largest) + 1))
+    following = max(known[0], largest) + 1
+    _one(target, "SELECT setval(:sequence, :following, false)", {"sequence": sequence, "following": following})
 
 
 @contextmanager

@@ -101,10 +101,6 @@ class PostgresDatabase:
         """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
         return self._watch.epoch(subject)
 
-    async def catch_up(self) -> None:
-        """Read the change counts now. Raises StorageUnavailable."""
-        self._watch.learn(await self.fetch_all(COUNTS))
-
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
         return await self._writing.finish(self._read(sql, parameters))

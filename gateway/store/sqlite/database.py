@@ -114,10 +114,6 @@ class SqliteDatabase:
     def _end_iteration(self) -> None:
         self._is_epoch_known = False
 
-    async def catch_up(self) -> None:
-        """Look again when `epoch` is next asked."""
-        self._is_epoch_known = False
-
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
         with self._storage_errors():

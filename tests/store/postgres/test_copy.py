@@ -14,12 +14,12 @@ import pytest
 from gateway.errors import DatabaseRefused
 from gateway.models import Client
 from gateway.settings.secret import SecretUrl
-from gateway.store import Store, create_database
+from gateway.store import create_database
 from gateway.store.postgres.copy import read_tables
 from gateway.store.postgres.server import move_to_server
 from gateway.store.sqlite.online_copy import opened
 from tests.postgres import PostgresServer, rows_of
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, store_at
 
 CLIENTS = 60
 KILLED = """
@@ -92,7 +92,7 @@ def columns_of(connection: sqlite3.Connection) -> dict[str, list[str]]:
 
 
 async def clients_of(url: SecretUrl) -> list[Client]:
-    async with Store(url) as store:
+    async with store_at(url) as store:
         return await store.clients.all()
 
 
@@ -129,7 +129,7 @@ def test_a_removed_clients_number_is_not_given_again(path: Path, url: SecretUrl)
     move_to_server(path, url, silent)
 
     async def add() -> Client:
-        async with Store(url) as store:
+        async with store_at(url) as store:
             return await store.clients.add(slug="new", name="New", plan="free", created_at="2026")
 
     assert asyncio.run(add()).id == CLIENTS + 2

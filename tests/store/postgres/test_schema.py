@@ -8,15 +8,17 @@ import pytest
 from gateway.background import Background
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
-from gateway.store import Store, create_database
+from gateway.store import create_database
 from gateway.store.database import ConstraintViolated, Transaction
 from gateway.store.migration import Migrated, Step, read_steps
 from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.schema import create_schema, require_server_version
 from gateway.store.postgres.server import migrate_server
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION
+from gateway.telemetry.log import log_task_failure
 from tests.postgres import PostgresServer, rows_of
 from tests.store.schemas import tables_of_file, tables_of_server
+from tests.support import store_at
 
 OLDEST = Path(__file__).parent / "schema_1.sql"
 ONLY_ON_SERVER = {"gateway_schema", "changes"}
@@ -111,7 +113,7 @@ async def test_the_servers_version_is_looked_at_before_anything_is_done(
     postgres: PostgresServer, url: SecretUrl
 ) -> None:
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
-        await PostgresDatabase(url, background=Background(), oldest_server=990000).open()
+        await PostgresDatabase(url, background=Background(log_task_failure), oldest_server=990000).open()
 
     bare = postgres.bare()
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
@@ -125,7 +127,7 @@ async def test_two_that_make_the_tables_at_once_make_them_once(postgres: Postgre
     done = await asyncio.gather(create_database(url), create_database(url), return_exceptions=True)
 
     assert {type(each) for each in done} == {type(None), DatabaseRefused}
-    async with Store(url):
+    async with store_at(url):
         pass
 
 
@@ -139,7 +141,7 @@ async def test_steps_are_taken_in_order_and_only_once(url: SecretUrl) -> None:
     assert [name for name, *_ in tables_of_server(url)["notes"].columns] == ["number", "digest"]
     assert await migrate_server(url, with_step(NOTE)) is None
     with pytest.raises(DatabaseRefused, match=f"written by a newer gateway \\(schema {NEXT}"):
-        async with Store(url):
+        async with store_at(url):
             pass
 
 
@@ -152,7 +154,7 @@ async def test_a_step_that_fails_leaves_everything_as_it_was(url: SecretUrl) -> 
         await migrate_server(url, with_step(f"{NOTE} UPDATE no_such SET a = 1;"))
 
     assert tables_of_server(url) == before
-    async with Store(url):
+    async with store_at(url):
         pass
 
 
@@ -160,7 +162,7 @@ async def test_an_older_version_is_not_opened(url: SecretUrl) -> None:
     rows_of(url, f"UPDATE gateway_schema SET version = {SCHEMA_VERSION - 1}")
 
     with pytest.raises(DatabaseRefused, match="bring it up to date with: gateway migrate"):
-        async with Store(url):
+        async with store_at(url):
             pass
 
 
@@ -183,7 +185,7 @@ async def test_what_is_against_the_rules_is_named(url: SecretUrl, sql: str, cons
     async def unit(connection: Transaction) -> None:
         await connection.execute_fetchall(sql)
 
-    async with Store(url) as store:
+    async with store_at(url) as store:
         with pytest.raises(ConstraintViolated) as violation:
             await store.database.write(unit)
 

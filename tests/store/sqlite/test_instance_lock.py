@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import Store, create_database
+from gateway.store import create_database
 from gateway.store.sqlite.instance_lock import instance_lock
+from tests.support import store_at
 
 HOLDER = """
 import sys
@@ -101,5 +102,5 @@ def test_a_link_in_the_place_of_the_lock_file_is_not_followed(path: Path, tmp_pa
 
 async def test_a_database_that_is_served_can_be_opened_by_other_commands(path: Path) -> None:
     with instance_lock(path):
-        async with Store(path) as store:
+        async with store_at(path) as store:
             await store.check()

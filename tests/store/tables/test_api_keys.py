@@ -13,7 +13,7 @@ from gateway.models import ApiKey, Client, Principal, RatePolicy, Scope
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
 from gateway.times import parse_time
-from tests.support import next_turn, sqlite_of
+from tests.support import next_turn, sqlite_of, store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-02T03:00:00.000Z"
@@ -167,7 +167,7 @@ async def test_a_new_key_works_although_it_was_tried_before_it_existed(store: St
 async def test_a_new_key_made_by_another_process_works_although_it_was_tried_before(store: Store, acme: Client) -> None:
     assert await store.api_keys.principal(DIGEST) is None
 
-    async with Store(sqlite_of(store).path) as command_line:
+    async with store_at(sqlite_of(store).path) as command_line:
         await command_line.api_keys.add(a_key(acme), digest=DIGEST)
 
     assert await store.api_keys.principal(DIGEST) is not None

@@ -6,8 +6,7 @@ import pytest
 
 from gateway.models import HourUsage, KeyUsage
 from gateway.provisioning.keys import NewKey
-from gateway.store import Store
-from tests.support import NEVER_OURS, World, bearer, running_gateway
+from tests.support import NEVER_OURS, World, bearer, running_gateway, store_at
 
 EVER = ""
 ACME = 1
@@ -131,5 +130,5 @@ async def test_what_was_counted_is_written_when_the_gateway_stops(tmp_path: Path
         key = await world.client_with_key()
         await get(world, key)
 
-    async with Store(world.services.settings.database_path) as store:
+    async with store_at(world.services.settings.database_path) as store:
         assert await store.usage.of_client(ACME, EVER) == [KeyUsage(key.record.id, 1, 0, 0)]
