@@ -53,6 +53,11 @@ from typing import ClassVar
 class GatewayError(Exception):
     """Anything that went wrong and has a sentence for the person concerned."""
 
+    @property
+    def sentence(self) -> str:
+        """For the operator, on the command line and in the log."""
+        return str(self)
+
 
 class ApiError(GatewayError):
     """A failure with an HTTP status. `message` is public; `detail` is for the log only."""
@@ -65,6 +70,10 @@ class ApiError(GatewayError):
             self.message = message
         super().__init__(self.message)
         self.detail = detail
+
+    @property
+    def sentence(self) -> str:
+        return ": ".join(filter(None, (self.message, self.detail)))
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -87,7 +87,7 @@ class Supervisor:
     def address(self) -> str:
         if self.listener is not None:
             return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        found = re.findall(r"^Listening on (\S+)$", self.log.read_text(), re.MULTILINE)
+        found = re.findall(r'"address":"([^"]+)",.*"event":"listening"', self.log.read_text())
         return str(found[-1])
 
     @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway.errors import ApiError, GatewayError
+from gateway.errors import GatewayError
 
 COMMANDS = {
     "demo": "Try the gateway, a sandbox Airbyte and a key in one process.",
@@ -61,10 +61,8 @@ class Commands(click.Group):
         """Run the command; a failure that has a sentence is that sentence, not a traceback."""
         try:
             return super().invoke(ctx)
-        except ApiError as error:
-            raise click.ClickException(": ".join(filter(None, (error.message, error.detail)))) from None
         except GatewayError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(error.sentence) from None
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature

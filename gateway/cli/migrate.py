@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import structlog
 
 from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
@@ -14,6 +15,8 @@ from gateway.store.postgres.server import migrate_server
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.times import SystemClock
+
+log = structlog.get_logger()
 
 
 @click.command()
@@ -43,7 +46,8 @@ def migrate_at_start(location: DatabaseLocation) -> None:
     """Migrate the database before `serve` opens it, unless it is up to date. Raises DatabaseRefused."""
     done = _migrated(location)
     if done is not None:
-        click.echo(_sentence(location, done), err=True)
+        kept = {"kept_as": str(done.copy)} if done.copy else {}
+        log.warning("database_migrated", database=str(location), before=done.before, after=done.after, **kept)
 
 
 def _migrated(location: DatabaseLocation) -> Migrated | None:

@@ -2,29 +2,34 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import click
 import msgspec
+import structlog
 
+from gateway import __version__
 from gateway.app import build_gate, create_app
 from gateway.auth.links import Links
 from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import PORT, settings_reader_option, supervision_of_this_process
 from gateway.cluster.membership import Membership
-from gateway.errors import StorageUnavailable
+from gateway.errors import GatewayError, StorageUnavailable
 from gateway.services import Reloader, build_services
-from gateway.settings import ReadSettings, ServerSettings, Settings
+from gateway.settings import ReadSettings, Settings
 from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
 from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.telemetry.log import configure_log, log_task_failure
+from gateway.telemetry.log_writer import LogWriter
 from gateway.times import SystemClock
-from gateway.web.server.sd_notify import Supervision
 from gateway.web.server.server import serve_app
-from gateway.web.server.signals import HangUps, note_hang_ups
+from gateway.web.server.signals import note_hang_ups
+
+log = structlog.get_logger()
 
 
 @click.command()
@@ -44,31 +49,40 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    migrate_at_start(settings.database_location)
-    asyncio.run(_check_database(settings))
-    with _sole_use(settings.database_location):
-        _serve(settings, server, supervision, hang_ups, lambda: read_settings().settings)
+    writer = LogWriter(sys.stderr.fileno())
+    write_request_line = configure_log(level=settings.log.level, style=settings.log.format, stream=writer)
+    with closing(writer), _told_in_the_log(settings):
+        migrate_at_start(settings.database_location)
+        asyncio.run(_check_database(settings))
+        with _sole_use(settings.database_location):
+            services = build_services(settings, SystemClock())
+            gate = build_gate(services)
+            serve_app(
+                create_app(services, gate, write_request_line),
+                server,
+                gate=gate,
+                started=_announcer(settings, is_terminal=writer.isatty()),
+                supervision=supervision,
+                hang_ups=hang_ups,
+                reload=Reloader(lambda: read_settings().settings, settings, services).reload,
+            )
+            log.info("stopped", version=__version__)
 
 
-def _serve(
-    settings: Settings,
-    server: ServerSettings,
-    supervision: Supervision,
-    hang_ups: HangUps,
-    read: Callable[[], Settings],
-) -> None:
-    write_request_line = configure_log(level=settings.log.level, style=settings.log.format)
-    services = build_services(settings, SystemClock())
-    gate = build_gate(services)
-    serve_app(
-        create_app(services, gate, write_request_line),
-        server,
-        gate=gate,
-        started=_announcer(settings),
-        supervision=supervision,
-        hang_ups=hang_ups,
-        reload=Reloader(read, settings, services).reload,
-    )
+@contextmanager
+def _told_in_the_log(settings: Settings) -> Iterator[None]:
+    """Whoever reads the log as JSON finds JSON in it only: also why the gateway does not start."""
+    if settings.log.format != "json":
+        yield
+        return
+    try:
+        yield
+    except GatewayError as error:
+        log.error("not_started", error=error.sentence)  # noqa: TRY400 - a sentence, not a traceback
+        raise click.exceptions.Exit(1) from None
+    except Exception as error:
+        log.exception("not_started", error=str(error))
+        raise click.exceptions.Exit(1) from None
 
 
 def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
@@ -91,25 +105,33 @@ async def _check_database(settings: Settings) -> None:
 
 
 def _say_that_it_waits(reason: str) -> None:
-    click.echo(f"Waiting for up to {LIVE_SECONDS:g} s, as one that was killed is gone by then: {reason}", err=True)
+    """One that was killed is gone by then."""
+    log.warning("waiting_for_another_gateway", reason=reason, seconds=LIVE_SECONDS)
 
 
-async def _first_admin_link(settings: Settings) -> str | None:
-    """Return the secret of the link that makes the first admin; None if there is an admin, or no room for a link."""
+async def _missing_admin_link(settings: Settings, *, is_terminal: bool) -> str | None:
+    """Return the secret of the link that makes the first admin; None if there is one; empty if no link may be shown.
+
+    A link is for a terminal only: a log is read by many, and kept.
+    """
     async with Store(settings.database_location, Background(log_task_failure)) as store:
-        with suppress(StorageUnavailable):  # The API can do without.
-            return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()
-    return None
+        if await store.users.has_admin():
+            return None
+        if is_terminal:
+            with suppress(StorageUnavailable):  # The API can do without.
+                return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()
+    return ""
 
 
-def _announcer(settings: Settings) -> Callable[[str], None]:
-    first_admin = asyncio.run(_first_admin_link(settings))
+def _announcer(settings: Settings, *, is_terminal: bool) -> Callable[[str], None]:
+    link = asyncio.run(_missing_admin_link(settings, is_terminal=is_terminal))
 
     def announce(address: str) -> None:
-        click.echo(f"Listening on {address}", err=True)
-        if first_admin is not None:
-            public_address = settings.server.public_url or address
-            link = f"{public_address.rstrip('/')}/dashboard/link/{first_admin}"
-            click.echo(f"There is no admin yet. To become the first, open within 24 hours: {link}", err=True)
+        log.info("listening", address=address, version=__version__)
+        if link:
+            public_address = (settings.server.public_url or address).rstrip("/")
+            log.warning("no_admin", open_within_24_hours=f"{public_address}/dashboard/link/{link}")
+        elif link is not None:
+            log.warning("no_admin", invite_one_by="gateway user invite --admin --email ADDRESS")
 
     return announce

@@ -7,9 +7,10 @@ import asyncio
 import json
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol
 
 import orjson
 import structlog
@@ -38,8 +39,18 @@ class TaskFailure(Protocol):
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
 
 
-def configure_log(*, level: str, style: Literal["json", "console"], stream: TextIO | None = None) -> WriteLine:
-    """Route structlog and the standard library's loggers to one stream.
+class Stream(Protocol):
+    """Where lines go: a text stream, or what writes for a process that must not wait."""
+
+    def write(self, text: str, /) -> Any: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+def configure_log(*, level: str, style: Literal["json", "console"], stream: Stream | None = None) -> WriteLine:
+    """Route structlog, the standard library's loggers and Python's warnings to one stream: by default standard error.
 
     Returned is the short way for the one line that every request writes.
     """
@@ -58,6 +69,7 @@ def configure_log(*, level: str, style: Literal["json", "console"], stream: Text
         cache_logger_on_first_use=False,
     )
     logging.getLogger().handlers = [_ToStructlog()]
+    logging.captureWarnings(capture=True)
     change_level(level)
     return lines.write_request if style == "json" else write_line
 
@@ -89,10 +101,10 @@ def write_line(event: str, fields: dict[str, Any]) -> None:
 class Lines:
     """Writes lines in their order as they come; those of requests by the end of the event loop's turn."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self.has_requests = True
         self._stream = stream
-        self._pending: list[str] = []
+        self._pending: deque[str] = deque()
         self._time = ""
         # Kept: until Python 3.12 asking for the running loop costs a system call.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,7 +143,11 @@ class Lines:
             self._flush()
 
     def _flush(self) -> None:
-        lines, self._pending = self._pending, []
+        lines = []
+        # Other threads log too: what one of them takes, no other does.
+        with suppress(IndexError):
+            while True:
+                lines.append(self._pending.popleft())
         if not lines:
             return
         with suppress(OSError, ValueError):

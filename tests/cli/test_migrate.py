@@ -1,5 +1,6 @@
 """gateway migrate, and what serve does of it: with the next version of the gateway, made here by adding a step."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,22 +45,20 @@ def test_serve_migrates_and_the_copy_leads_back(cli: Cli, next_version: Path) ->
         "bring it up to date with: gateway migrate"
     )
     with running("serve", "--port", "0", *settings, folder=next_version) as program:
-        said = program.wait_for_line(
-            program.err,
-            rf"^Migrated {database} from version {SCHEMA_VERSION} to {NEXT}; as it was it is kept as (\S+)\.$",
-        )
-        program.wait_for_line(program.err, r"^Listening on http://")
+        told = json.loads(program.wait_for_line(program.err, '"event":"database_migrated"').string)
+        program.wait_for_line(program.err, r'"event":"listening"')
+    assert (told["database"], told["before"], told["after"]) == (str(database), SCHEMA_VERSION, NEXT)
     assert "acme" in new("client", "list").stdout
     assert new("migrate").stdout == f"{database} is up to date.\n"
 
     newer = f"written by a newer gateway (schema {NEXT}, this one knows {SCHEMA_VERSION})"
     assert newer in cli.refusal("client", "list")
     assert newer in cli.refusal("backup", str(cli.folder / "backup.db"))
-    cli.ok("restore", said[1], "--yes")
+    cli.ok("restore", told["kept_as"], "--yes")
     assert [row["slug"] for row in cli.json("client", "list")] == ["acme"]
 
     # And the backup of an older version is as good as any for the newer gateway.
-    assert new("restore", said[1], "--yes").returncode == 0
+    assert new("restore", told["kept_as"], "--yes").returncode == 0
     assert new("migrate").stdout.startswith(f"Migrated {database} from version {SCHEMA_VERSION} to {NEXT}; ")
     assert "acme" in new("client", "list").stdout
 

@@ -1,23 +1,27 @@
 """gateway serve."""
 
 import asyncio
+import fcntl
 import json
+import os
+import pty
 import re
 import signal
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.cli.conftest import Airbyte, Cli, Program, finished, listens, running, wait_until
+from tests.support import BOUND_SECONDS, PROGRAM
 
-LISTENING = r"^Listening on (http://127\.0\.0\.1:[1-9]\d*)$"
-FIRST_ADMIN = r"^There is no admin yet\. To become the first, open within 24 hours: (\S+)$"
+LISTENING = r'"address":"(http://127\.0\.0\.1:[1-9]\d*)",.*"event":"listening"'
 
 
 @contextmanager
@@ -96,8 +100,9 @@ def assert_one_line(folder: Path, *arguments: str, words: str) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("Error: ")
-    assert words in result.stderr
+    told = json.loads(result.stderr)
+    assert (told["event"], told["level"]) == ("not_started", "error")
+    assert words in told["error"]
 
 
 def test_a_missing_database_is_one_line(tmp_path: Path) -> None:
@@ -259,7 +264,7 @@ def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:
         for number in range(4):
             program.wait_for_line(program.err, f"request-{number}")
 
-    lines = [json.loads(line) for line in program.err if not re.match(f"{LISTENING}|{FIRST_ADMIN}", line)]
+    lines = [json.loads(line) for line in program.err]
     told = {line["request_id"]: line for line in lines if line["event"] == "request"}
     assert [line["request_id"] for line in lines if line["event"] == "request"] == list(told)
     assert {name: (line["route"], line["status"], line.get("client")) for name, line in told.items()} == {
@@ -287,20 +292,67 @@ def test_the_log_never_contains_a_key_wherever_a_caller_puts_it(cli: Cli, key: s
     assert key[9:-1] not in everything
 
 
-def test_while_there_is_no_admin_a_start_prints_the_link_of_the_first(cli: Cli) -> None:
-    with serving_gateway(cli) as (program, address):
-        first = program.wait_for_line(program.err, FIRST_ADMIN)[1]
-    with serving_gateway(cli, GATEWAY_SERVER_PUBLIC_URL="https://gateway.example/airbyte/") as (program, other_address):
-        second = program.wait_for_line(program.err, FIRST_ADMIN)[1]
+def test_while_there_is_no_admin_a_log_names_the_command_and_no_link(cli: Cli) -> None:
+    with serving_gateway(cli) as (program, _):
+        told = json.loads(program.wait_for_line(program.err, '"event":"no_admin"').string)
+
+    assert told["invite_one_by"] == "gateway user invite --admin --email ADDRESS"
+    assert not any("/dashboard/link/" in line for line in program.err + program.out)
+    assert not any("links" in row and "INSERT" in row for row in cli.dump())
+
+
+def test_while_there_is_no_admin_a_terminal_shows_the_link_of_the_first(cli: Cli) -> None:
+    links = [
+        told_on_a_terminal(cli)["open_within_24_hours"],
+        told_on_a_terminal(cli, GATEWAY_SERVER_PUBLIC_URL="https://gateway.example/airbyte/")["open_within_24_hours"],
+    ]
+    with serving_gateway(cli) as (_, address):
         pages = [
-            httpx2.get(f"{other_address}/dashboard/link/{link.rpartition('/')[2]}", headers={"Accept": "text/html"})
-            for link in (first, second)
+            httpx2.get(f"{address}/dashboard/link/{link.rpartition('/')[2]}", headers={"Accept": "text/html"})
+            for link in links
         ]
 
-    assert first.startswith(f"{address}/dashboard/link/")
-    assert second.startswith("https://gateway.example/airbyte/dashboard/link/")
+    assert re.match(r"http://127\.0\.0\.1:\d+/dashboard/link/", links[0])
+    assert links[1].startswith("https://gateway.example/airbyte/dashboard/link/")
     assert [page.status_code for page in pages] == [400, 200]
     assert "Set up the first admin" in pages[1].text
+
+
+def told_on_a_terminal(cli: Cli, **env: str) -> dict[str, str]:
+    """Start a gateway whose standard error is a terminal, and return what it says there of a missing admin."""
+    ours, theirs = pty.openpty()
+    command = [*PROGRAM, "serve", "--port", "0"]
+    process = subprocess.Popen(command, cwd=cli.folder, stderr=theirs, env={**os.environ, **env})
+    os.close(theirs)
+    shown = ""
+    with os.fdopen(ours, encoding="utf-8") as terminal:
+        while '"event":"no_admin"' not in shown:
+            shown = terminal.readline()
+        process.terminate()
+        with suppress(OSError):  # That of a terminal that nobody has open any more.
+            terminal.read()
+    assert process.wait(BOUND_SECONDS) == 0
+    return json.loads(shown)  # type: ignore[no-any-return]
+
+
+def test_a_log_that_nobody_reads_holds_up_neither_answers_nor_the_stop(cli: Cli, key: str) -> None:
+    """As with a stuck journald: what the pipe holds is written, what the gateway keeps is full, the rest is lost."""
+    reads, writes = os.pipe()
+    process = subprocess.Popen([*PROGRAM, "serve", "--port", "0"], cwd=cli.folder, stderr=writes)
+    os.close(writes)
+    try:
+        with os.fdopen(reads, encoding="utf-8") as log:
+            address = json.loads(log.readline())["address"]
+            with httpx2.Client(headers={**bearer(key), "X-Request-Id": "x" * 60}) as client:
+                # More than a pipe holds: a gateway that writes by itself stands still from here on.
+                for _ in range(fcntl.fcntl(reads, fcntl.F_GETPIPE_SZ) // 200 + 100):
+                    client.get(f"{address}/api/v1/status")
+                assert client.get(f"{address}/healthz").status_code == 200
+            process.terminate()
+            assert process.wait(BOUND_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_once_there_is_an_admin_a_start_prints_no_link(cli: Cli, key: str) -> None:
@@ -311,10 +363,9 @@ def test_once_there_is_an_admin_a_start_prints_no_link(cli: Cli, key: str) -> No
     assert not any("admin" in line for line in program.err)
 
 
-def test_a_start_does_not_need_to_write_the_link_of_the_first_admin(cli: Cli, key: str) -> None:
+def test_a_start_does_not_need_to_write_the_link_of_the_first_admin(cli: Cli) -> None:
     with closing(sqlite3.connect(cli.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with serving_gateway(cli) as (program, address):
-            assert status(address, key).status_code == 200
+        told = told_on_a_terminal(cli)
 
-    assert not any("admin" in line for line in program.err)
+    assert "invite_one_by" in told

@@ -41,7 +41,7 @@ def test_the_inherited_listener_is_served_and_outlives_the_process(supervisor: S
     address = supervisor.listener.getsockname()
     with supervisor.serving("--port", "1") as process:
         assert health(supervisor).status_code == 200
-        assert f"Listening on {supervisor.address}\n" in supervisor.log.read_text()
+        assert f'"address":"{supervisor.address}"' in supervisor.log.read_text()
         with socket.create_connection(address) as kept:
             send(kept, request("/healthz"))
             assert "connection" not in read_answer(kept).headers
@@ -104,7 +104,7 @@ def test_an_inherited_socket_that_is_none_to_listen_on_is_one_line(cli: Cli) -> 
         unfit = Supervisor(cli.folder, other, supervisor.notified)
         assert unfit.start().wait(BOUND_SECONDS) == 1
 
-    assert unfit.log.read_text() == "Error: the inherited descriptor 3 is no listening TCP socket\n"
+    assert json.loads(unfit.log.read_text())["error"] == "the inherited descriptor 3 is no listening TCP socket"
 
 
 def test_a_hang_up_applies_what_may_change_and_drops_no_request(supervisor: Supervisor, cli: Cli) -> None:

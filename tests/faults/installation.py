@@ -16,7 +16,7 @@ from gateway.sandbox import Sandbox
 from tests.cli.conftest import Airbyte, environment, finished, invoke, serving, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
 
-LISTENING = re.compile(r"^Listening on (http://127\.0\.0\.1:[1-9]\d*)$", re.MULTILINE)
+LISTENING = re.compile(r'"address":"(http://127\.0\.0\.1:[1-9]\d*)",.*"event":"listening"')
 LONG_FRESH = "2999-01-01T00:00:00.000Z"
 """What is known since then need not be asked for while a test runs."""
 

@@ -1,5 +1,6 @@
 """The real program: stopping it in every state of a connection, and running it out of descriptors."""
 
+import json
 import os
 import resource
 import signal
@@ -44,8 +45,8 @@ def gateway(folder: Path, *, descriptors: int | None = None) -> Iterator[tuple[s
     try:
         if descriptors is not None:
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        line = next(line for line in process.stderr if line.startswith("Listening on "))
-        address = ("127.0.0.1", int(line.rpartition(":")[2]))
+        line = next(line for line in process.stderr if '"event":"listening"' in line)
+        address = ("127.0.0.1", int(json.loads(line)["address"].rpartition(":")[2]))
         wait_for_listener(address)
         yield process, address
     finally:

@@ -32,7 +32,7 @@ class Operated:
     @contextmanager
     def served(self, port: int) -> Iterator[Program]:
         with running("serve", "--port", str(port), folder=self.cli.folder) as program:
-            program.wait_for_line(program.err, r"^Listening on ")
+            program.wait_for_line(program.err, r'"event":"listening"')
             yield program
 
 

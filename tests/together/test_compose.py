@@ -114,7 +114,7 @@ def started(machine: Machine) -> Iterator[tuple[Nginx, list[Program]]]:
             assert command[:1] == [" ".join(PROGRAM)]
             program = stack.enter_context(running(*command[1:], folder=machine.folder, **machine.environment_of(name)))
             programs.append(program)
-            program.wait_for_line(program.err, rf"^Listening on http://127\.0\.0\.1:{machine.ports[name]}$")
+            program.wait_for_line(program.err, rf'"http://127\.0\.0\.1:{machine.ports[name]}",.*"event":"listening"')
         text = (DEPLOY / "nginx-compose.conf").read_text(encoding="utf-8")
         for name in GATEWAYS:
             assert f"{name}:8080" in text
