@@ -37,6 +37,8 @@ LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 HOST_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 LONGEST_NAME = 253
 ELSEWHERE = "the address of this nginx"
+ACCESS_LOG = "/var/log/nginx/access.log"
+"""Where distributions and nginx's own image have it. It must be named to leave lines out."""
 LONGEST_HASHED_NAME = 46
 """Of the names that fit into nginx's usual 64 bytes of a hash's bucket."""
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
@@ -100,6 +102,7 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, gate
         keep_trailing_newline=True,
     ).from_string(resource_text(NGINX_TEMPLATE))
     return template.render(
+        access_log=ACCESS_LOG,
         ciphers=":".join(CIPHERS),
         command=_command(name, tls, gateways),
         has_long_name=len(name) > LONGEST_HASHED_NAME,

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.deployment.nginx import Tls, nginx_config
+from gateway.deployment.nginx import ACCESS_LOG, Tls, nginx_config
 from gateway.settings import ServerSettings, load_settings
 from tests.faults.wire import Address, Answer, answers_in, read_to_end, send, wait_for_listener
 from tests.programs import required_program
@@ -82,7 +82,7 @@ def server_settings(port: int = 8080, **values: Any) -> ServerSettings:
 def write_configuration(folder: Path, text: str) -> Path:
     """A whole configuration around what belongs inside `http {}`."""
     included = folder / "gateway.conf"
-    included.write_text(text)
+    included.write_text(text.replace(ACCESS_LOG, str(folder / "access.log")))
     configuration = folder / "nginx.conf"
     configuration.write_text(WRAPPING.format(folder=folder, included=included))
     return configuration

@@ -68,7 +68,7 @@ UNHEARD = {408, 431, 495, 496, 497}
 def with_pages_of_all_statuses(text: str) -> str:
     """As an operator's own `deny`, `limit_conn` or `return` would lead there."""
     pages = "".join(f"    location = /status/{status} {{ return {status}; }}\n" for status in STATUSES)
-    return text.replace("    location /dashboard/link/", f"{pages}    location /dashboard/link/")
+    return text.replace("    location ~*", f"{pages}    location ~*")
 
 
 @pytest.fixture(scope="module")
