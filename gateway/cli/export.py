@@ -1,5 +1,6 @@
 """`gateway export`: write the clients, connections, users and keys as a manifest."""
 
+import os
 import secrets
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
 from gateway.services import Services
 from gateway.settings import Settings
+
+PRIVATE = 0o600
+"""A manifest tells who the customers are, and the e-mail addresses of their people."""
 
 
 @click.command()
@@ -50,7 +54,11 @@ def _write(path: Path, text: str) -> None:
     try:
         if path.exists() and not path.read_bytes().startswith(FORMAT_LINE.encode()):
             raise InvalidInput(f"{path}: not written by gateway export; nothing was changed")
-        part.write_text(text, encoding="utf-8")
+        mode = path.stat().st_mode & 0o777 if path.exists() else PRIVATE
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

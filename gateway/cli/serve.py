@@ -1,6 +1,7 @@
 """`gateway serve`: run the gateway until it is told to stop."""
 
 import asyncio
+import resource
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
 
     Example: gateway serve --settings /etc/gateway/settings.toml
     """
+    # A dump of this process's memory would have Airbyte's credential and the callers' keys in it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hang_ups = note_hang_ups()
     supervision = supervision_of_this_process()
     settings = read_settings().settings

@@ -20,6 +20,10 @@ from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, type
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
+SERVICE = re.compile(r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)")
+SERVICE_ADDRESS = re.compile(r"[a-z]+://")
+"""Kubernetes tells every container of every service: of one called `gateway-database` by GATEWAY_DATABASE_SERVICE_HOST,
+GATEWAY_DATABASE_PORT=tcp://10.0.0.1:5432, GATEWAY_DATABASE_PORT_5432_TCP_ADDR and more."""
 SECRETS = (Secret, SecretUrl)
 
 
@@ -102,7 +106,7 @@ def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such settings file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -112,13 +116,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge_environment(values: dict[str, Any], origins: Origins, environment: Mapping[str, str]) -> None:
-    """Take each variable that names a table of ours.
+    """Take each variable that names a table of ours, unless it is empty, which means unset.
 
     Variables that merely start with GATEWAY_ are left alone: container platforms invent such names.
     """
-    for variable in sorted(environment):
+    for variable in sorted(filter(environment.get, environment)):
         for table, structure in tables().items():
             prefix = f"{ENVIRONMENT_PREFIX}{table.upper()}_"
+            if variable.startswith(prefix) and _is_of_a_service(variable.removeprefix(prefix), environment[variable]):
+                continue
             removed = f"{table}.{variable.removeprefix(prefix).lower()}"
             if variable.startswith(prefix) and removed in REMOVED:
                 check_removed(Origin("environment", removed, variable), removed, environment[variable])
@@ -134,15 +140,23 @@ def _merge_environment(values: dict[str, Any], origins: Origins, environment: Ma
                 )
 
 
+def _is_of_a_service(name: str, value: str) -> bool:
+    is_address = name.rpartition("_")[2] == "PORT" and SERVICE_ADDRESS.match(value) is not None
+    return is_address or SERVICE.fullmatch(name) is not None
+
+
 def _override(variable: str, prefix: str, structure: type[Table], text: str) -> tuple[str, Any]:
     types = types_of(structure)
     key = variable.removeprefix(prefix).lower()
     base = key.removesuffix("_file")
     if key.endswith("_file") and types.get(base) in SECRETS:
         try:
-            return base, Path(text).read_text(encoding="utf-8").rstrip("\r\n")
+            # A byte-order mark, which some editors put there, is no part of the secret.
+            return base, Path(text).read_text(encoding="utf-8-sig").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"environment: {variable}: cannot be read: {error}") from None
+            # Not the path: it may be the secret itself, given by the wrong variable.
+            reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise SettingsError(f"environment: {variable}: the file cannot be read: {reason}") from None
     if key not in types:
         raise SettingsError(f"environment: {variable}: unknown key; known are {', '.join(types)}")
     if types[key] == tuple[str, ...]:
@@ -183,13 +197,18 @@ def _secret(kind: type[Any], value: Any) -> Any:
 
 
 def _explain(text: str, kind: Any) -> str:
-    expected = f"; expected one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
-    return text[:1].lower() + text[1:] + expected
+    if get_origin(kind) is Literal:
+        # Not what was written: it may be a secret that belongs into the line below.
+        return f"expected one of {', '.join(get_args(kind))}"
+    return text[:1].lower() + text[1:]
 
 
 def _check(settings: Settings, origins: Origins) -> None:
     """Check the rules that a single value's type cannot state. Raises SettingsError."""
     server = settings.server
+    if not server.host:
+        # It would be every interface.
+        raise SettingsError(f"{origins['server.host']}: it is empty; all interfaces are 0.0.0.0 or ::")
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)

@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import stat
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -93,6 +94,17 @@ def test_an_export_applied_to_its_own_database_changes_nothing(filled: Cli, file
 def test_an_export_as_json_says_the_same(filled: Cli, file: Path) -> None:
     assert filled.json("export") == tomllib.loads(file.read_text())
     assert filled("export", str(file), "--json").exit_code == 2
+
+
+def test_an_export_is_for_its_operator_alone_unless_its_file_is_not(filled: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+
+    filled.ok("export", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.chmod(0o644)
+    filled.ok("export", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_an_export_has_no_secret_in_it(filled: Cli, file: Path) -> None:

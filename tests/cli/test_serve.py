@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -353,6 +354,11 @@ def test_a_log_that_nobody_reads_holds_up_neither_answers_nor_the_stop(cli: Cli,
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_crash_leaves_no_dump_of_the_memory(cli: Cli) -> None:
+    with serving_gateway(cli) as (program, _):
+        assert resource.prlimit(program.process.pid, resource.RLIMIT_CORE) == (0, 0)
 
 
 def test_once_there_is_an_admin_a_start_prints_no_link(cli: Cli, key: str) -> None:

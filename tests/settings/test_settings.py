@@ -21,6 +21,10 @@ SERVER_KEYS = "host, port, trusted_proxies, public_url, metrics_networks"
 BACKEND_EXPECTED = "expected memory or redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://)"
 
 
+KUBERNETES = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_5432_TCP", "PORT_5432_TCP_ADDR")
+"""What it calls the variables of a service, after the service's name."""
+
+
 def from_file(folder: Path, toml: str, **environment: str) -> Settings:
     path = folder / "settings.toml"
     path.write_text(toml, encoding="utf-8")
@@ -82,7 +86,6 @@ def test_a_path_is_relative_to_the_working_directory(tmp_path: Path) -> None:
     [
         ("GATEWAY_SERVER_HOST", "0.0.0.0", "server", "host", "0.0.0.0"),
         ("GATEWAY_SERVER_PORT", "9001", "server", "port", 9001),
-        ("GATEWAY_SERVER_TRUSTED_PROXIES", "", "server", "trusted_proxies", ()),
         (
             "GATEWAY_SERVER_TRUSTED_PROXIES",
             "10.0.0.0/8, ::1,",
@@ -108,6 +111,62 @@ def test_the_environment_wins_over_the_file(
     assert getattr(getattr(from_file(tmp_path, toml, **{variable: text}), table), key) == value
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("GATEWAY_SERVER_HOST", "GATEWAY_SERVER_PORT", "GATEWAY_SERVER_TRUSTED_PROXIES", "GATEWAY_DATABASE_URL"),
+        *("GATEWAY_AIRBYTE_AUTH", "GATEWAY_AIRBYTE_CLIENT_SECRET", "GATEWAY_AIRBYTE_CLIENT_SECRET_FILE"),
+        *("GATEWAY_SERVER_PROT", "GATEWAY_SERVER_WORKERS"),
+    ],
+)
+def test_an_empty_variable_is_an_unset_one(tmp_path: Path, variable: str) -> None:
+    """As a compose file makes them of variables that nobody has set. An empty host would be every interface."""
+    toml = '[server]\ntrusted_proxies = ["192.0.2.1"]\n[airbyte]\nclient_secret = "kept"\n'
+
+    assert from_file(tmp_path, toml, **{variable: ""}) == from_file(tmp_path, toml)
+
+
+def test_every_interface_must_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_file(tmp_path, '[server]\nhost = ""\n')
+
+    assert str(refusal.value).endswith("settings.toml: server.host: it is empty; all interfaces are 0.0.0.0 or ::")
+
+
+def test_a_byte_order_mark_is_no_part_of_settings_or_secrets(tmp_path: Path) -> None:
+    """Windows editors put one there."""
+    (tmp_path / "settings.toml").write_text("[server]\nport = 1\n", encoding="utf-8-sig")
+    (tmp_path / "secret").write_text("from file\r\n", encoding="utf-8-sig", newline="")
+
+    settings = load_settings(
+        tmp_path / "settings.toml", {"GATEWAY_AIRBYTE_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+    )
+
+    assert settings.server.port == 1
+    assert settings.airbyte.client_secret.reveal() == "from file"
+
+
+@pytest.mark.parametrize(
+    ("variable", "toml"),
+    [
+        ("GATEWAY_AIRBYTE_AUTH", 'auth = "{}"'),
+        ("GATEWAY_AIRBYTE_BASE_URL", 'base_url = "{}"'),
+        ("GATEWAY_AIRBYTE_MAX_IN_FLIGHT", 'max_in_flight = "{}"'),
+        ("GATEWAY_AIRBYTE_CLIENT_SECRET_FILE", ""),
+    ],
+)
+def test_a_secret_in_the_wrong_line_is_not_shown(tmp_path: Path, variable: str, toml: str) -> None:
+    with pytest.raises(SettingsError) as of_environment:
+        from_environment(tmp_path, **{variable: "pl4nted-s3cret"})
+    assert "pl4nted" not in str(of_environment.value)
+    assert variable in str(of_environment.value)
+
+    if toml:
+        with pytest.raises(SettingsError) as of_file:
+            from_file(tmp_path, f"[airbyte]\n{toml.format('pl4nted-s3cret')}\n")
+        assert "pl4nted" not in str(of_file.value)
+
+
 @pytest.mark.parametrize(("variable", "key"), [("CLIENT_SECRET", "client_secret"), ("PASSWORD", "password")])
 def test_a_secret_comes_from_the_environment_or_from_a_file_it_names(tmp_path: Path, variable: str, key: str) -> None:
     (tmp_path / "secret").write_text(" from file \n")
@@ -124,6 +183,11 @@ def test_a_secret_comes_from_the_environment_or_from_a_file_it_names(tmp_path: P
     [
         "GATEWAY_PORT",
         "GATEWAY_SERVICE_HOST",
+        *(
+            f"GATEWAY_{table}_{name}"
+            for table in ("SERVER", "DATABASE", "AIRBYTE", "RATE_LIMIT", "LOG", "LOG_VIEWER")
+            for name in KUBERNETES
+        ),
         "GATEWAY_PORT_8080_TCP_ADDR",
         "GATEWAY_AIRBYTE",
         "GATEWAY_LOGO_URL",
@@ -177,7 +241,7 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ),
         (
             '[airbyte]\nauth = "oauth"\n',
-            "airbyte.auth: invalid enum value 'oauth'; expected one of client_credentials, basic, none",
+            "airbyte.auth: expected one of client_credentials, basic, none",
         ),
         ("[airbyte]\nclient_secret = 12345\n", "airbyte.client_secret: expected `str`, got `int`"),
         ("[airbyte]\nmax_in_flight = 1\n", "airbyte.max_in_flight: expected `int` >= 2"),
@@ -204,7 +268,7 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[server]\nworkers = 2\n", f"server.workers {WORKERS_REMOVED}"),
         (
             '[log]\nlevel = "INFO"\n',
-            "log.level: invalid enum value 'INFO'; expected one of debug, info, warning, error",
+            "log.level: expected one of debug, info, warning, error",
         ),
     ],
 )
@@ -257,9 +321,8 @@ def test_a_url_of_airbytes_is_kept(tmp_path: Path, url: str) -> None:
         ("GATEWAY_SERVER_PROT", "1", f"unknown key; known are {SERVER_KEYS}"),
         ("GATEWAY_SERVER_HOST_FILE", "/tmp/host", f"unknown key; known are {SERVER_KEYS}"),  # noqa: S108 - never opened
         ("GATEWAY_SERVER_PORT", "http", "expected `int`, got `str`"),
-        ("GATEWAY_SERVER_PORT", "", "expected `int`, got `str`"),
         ("GATEWAY_SERVER_PORT", "65536", "expected `int` <= 65535"),
-        ("GATEWAY_LOG_LEVEL", "loud", "invalid enum value 'loud'; expected one of debug, info, warning, error"),
+        ("GATEWAY_LOG_LEVEL", "loud", "expected one of debug, info, warning, error"),
         ("GATEWAY_DATABASE_URL", "mysql://x", DATABASE_EXPECTED),
         ("GATEWAY_AIRBYTE_BASE_URL", "airbyte", URL_EXPECTED),
         ("GATEWAY_SERVER_TRUSTED_PROXIES", "*", "'*' is no address or network such as 10.0.0.0/8"),
@@ -311,8 +374,8 @@ def test_a_secret_file_that_is_not_there_is_refused_naming_the_variable(tmp_path
     with pytest.raises(SettingsError) as refusal:
         from_environment(tmp_path, GATEWAY_AIRBYTE_PASSWORD_FILE=str(tmp_path / "nothing"))
 
-    assert re.fullmatch(
-        r"environment: GATEWAY_AIRBYTE_PASSWORD_FILE: cannot be read: .*No such file.*", str(refusal.value)
+    assert str(refusal.value) == (
+        "environment: GATEWAY_AIRBYTE_PASSWORD_FILE: the file cannot be read: No such file or directory"
     )
 
 

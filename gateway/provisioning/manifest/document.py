@@ -32,7 +32,7 @@ def format_manifest(manifest: Manifest) -> str:
 def parse_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises InvalidInput with one line that names the file, the table, the key and what is wrong."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InvalidInput(f"{path}: no such file") from None
     except OSError as error:
