@@ -20,8 +20,8 @@ from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, type
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
-SERVICE = re.compile(r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)")
-SERVICE_ADDRESS = re.compile(r"[a-z]+://")
+KUBERNETES_NAME = re.compile(r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)")
+KUBERNETES_ADDRESS = re.compile(r"[a-z]+://")
 """Kubernetes tells every container of every service: of one called `gateway-database` by GATEWAY_DATABASE_SERVICE_HOST,
 GATEWAY_DATABASE_PORT=tcp://10.0.0.1:5432, GATEWAY_DATABASE_PORT_5432_TCP_ADDR and more."""
 SECRETS = (Secret, SecretUrl)
@@ -141,8 +141,8 @@ def _merge_environment(values: dict[str, Any], origins: Origins, environment: Ma
 
 
 def _is_of_a_service(name: str, value: str) -> bool:
-    is_address = name.rpartition("_")[2] == "PORT" and SERVICE_ADDRESS.match(value) is not None
-    return is_address or SERVICE.fullmatch(name) is not None
+    is_address = name.rpartition("_")[2] == "PORT" and KUBERNETES_ADDRESS.match(value) is not None
+    return is_address or KUBERNETES_NAME.fullmatch(name) is not None
 
 
 def _override(variable: str, prefix: str, structure: type[Table], text: str) -> tuple[str, Any]:
