@@ -11,7 +11,7 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
-from gateway.airbyte.client import Transport
+from gateway.airbyte.client import Connect
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
@@ -116,19 +116,19 @@ def build_services(
     settings: Settings,
     clock: Clock,
     *,
-    transport: Transport | None = None,
+    connect: Connect | None = None,
     deadlines: Deadlines | None = None,
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
 ) -> Services:
-    """Build everything a gateway needs; nothing is opened yet. `transport` replaces the network to Airbyte."""
+    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(log_task_failure)
     store = Store(settings.database_location, background)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
-    airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, transport=transport, deadlines=deadlines)
+    airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
     timings = sync_timings or SyncTimings()
     syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=timings)
@@ -157,7 +157,7 @@ def _connect(
     clock: Clock,
     *,
     metrics: Metrics,
-    transport: Transport | None,
+    connect: Connect | None,
     deadlines: Deadlines | None,
 ) -> Airbyte:
     identity, secret = options.credential
@@ -172,7 +172,7 @@ def _connect(
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         count_odd=metrics.count_odd_rows,
-        transport=transport,
+        connect=connect,
         deadlines=deadlines,
     )
 

@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 from starlette.applications import Starlette
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
@@ -196,7 +196,7 @@ async def running_gateway(
     services = build_services(
         chosen,
         clock,
-        transport=in_process_transport(sandbox.app),
+        connect=in_process(sandbox.app),
         background=background,
         cluster_timings=cluster_timings,
         sync_timings=sync_timings,

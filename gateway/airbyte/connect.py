@@ -1,14 +1,13 @@
-"""Put together what calls to Airbyte need: transport, bulkhead, breaker, authorization."""
+"""Put together what calls to Airbyte need: connections, bulkhead, breaker, authorization."""
 
 from collections.abc import Callable
 from typing import Literal
 
 from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead
-from gateway.airbyte.client import AirbyteClient, Transport, network_transports
+from gateway.airbyte.client import AirbyteClient, Connect, network
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.resilience import Breaker
-from gateway.airbyte.slots import Slots
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
 from gateway.settings.secret import Secret
@@ -28,19 +27,17 @@ def connect_airbyte(
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
     count_odd: Callable[[int], None],
-    transport: Transport | None = None,
+    connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
     """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if no authority can be read.
 
-    `identity` is a client id or a user name; `transport` replaces the network.
+    `identity` is a client id or a user name; `connect` replaces the network.
     """
     client = AirbyteClient(
         base_url=base_url,
-        slots=Slots(network_transports() if transport is None else lambda: transport),
+        connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
-        connect_seconds=deadlines.connect,
-        count_leftovers=count_mismatch,
     )
     executor = CallExecutor(client, bulkhead=bulkhead, breaker=Breaker(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
@@ -52,7 +49,7 @@ def connect_airbyte(
         count_mismatch=count_mismatch,
         count_odd=count_odd,
         credential=credential,
-        is_remote=transport is None,
+        is_remote=connect is None,
     )
 
 

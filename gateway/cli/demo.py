@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.app import build_gate, create_app
 from gateway.cli.options import PORT, accounts_of
 from gateway.models import COMMAND_LINE
@@ -49,7 +49,7 @@ def demo(host: str, port: int) -> None:
         settings = _settings(Path(folder), host, port, secret)
 
         def services() -> Services:
-            return build_services(settings, SystemClock(), transport=in_process_transport(airbyte.app))
+            return build_services(settings, SystemClock(), connect=in_process(airbyte.app))
 
         workspace = next(iter(airbyte.world.workspaces))
         demonstrated = asyncio.run(_provision(services(), workspace))

@@ -16,7 +16,6 @@ import httpx2
 import msgspec
 
 from gateway import __version__
-from gateway.airbyte.client import is_disconnect
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
 from gateway.settings.addresses import host_and_port
@@ -120,7 +119,14 @@ async def _within(seconds: float, *, asked: str, host: str) -> AsyncIterator[Non
         async with asyncio.timeout(seconds):
             yield
     except httpx2.RemoteProtocolError as error:
-        does = "breaks the connection off" if is_disconnect(error) else "does not answer as HTTP"
+        does = "breaks the connection off" if _is_disconnect(error) else "does not answer as HTTP"
         raise NoAnswer("broken", f"{asked} {does}") from None
     except (httpx2.TransportError, OSError) as error:
         raise no_answer(error, asked=asked, host=host, seconds=seconds) from None
+
+
+def _is_disconnect(error: httpx2.RemoteProtocolError) -> bool:
+    """Return whether the other end closed before its answer; else the parser complained of what it sent."""
+    cause = error.__cause__
+    parser_complaint = cause and (cause.__cause__ or cause.__context__)
+    return parser_complaint is None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx2
 import pytest
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.auth.keys import PATTERN
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD
@@ -170,8 +170,8 @@ async def test_a_restart_between_changes_nothing(world: World) -> None:
     visitor = await signed_in(world, "acme")
     form = NEW_KEY | {TOKEN_FIELD: await token_in(visitor, MEMBERS_KEYS)}
     await visitor.post(MEMBERS_KEYS, data=form)
-    transport = in_process_transport(world.sandbox.app)
-    services = build_services(world.services.settings, world.clock, transport=transport)
+    connect = in_process(world.sandbox.app)
+    services = build_services(world.services.settings, world.clock, connect=connect)
     app = create_app(services)
     next_process = World(world.clock, world.sandbox, services, app, world.http)
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.models import ApiKey
 from gateway.sandbox import Sandbox
@@ -119,7 +119,7 @@ async def gateway_with(clock: JumpingClock, folder: Path) -> AsyncIterator[World
     sandbox = Sandbox(clock=lambda: HandClock.now(clock).timestamp(), empty=True)
     settings = settings_in(folder)
     await create_database(settings.database_path)
-    services = build_services(settings, clock, transport=in_process_transport(sandbox.app))
+    services = build_services(settings, clock, connect=in_process(sandbox.app))
     app = create_app(services)
     transport = httpx2.ASGITransport(app=app)
     async with (

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.services import build_services
 from gateway.store.database import Transaction
 from gateway.store.retention import Retention
@@ -77,7 +77,7 @@ async def test_a_start_forgets_what_is_older_than_its_time_and_nothing_else(worl
     for moment in (edge - DAY, edge - timedelta(milliseconds=1), edge, START):
         await insert(world, table, moment)
 
-    services = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    services = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
     async with services.serving():
         await until_left(world, table, 2)
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.sandbox import Answer
 from gateway.services import Services, build_services
@@ -61,7 +61,7 @@ def leave_over(
 
 
 def services_like(world: World) -> Services:
-    return build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    return build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
-from gateway.airbyte.client import in_process_transport
+from gateway.airbyte.in_process import in_process
 from gateway.provisioning.keys import NewKey
 from gateway.services import build_services
 from gateway.settings.secret import SecretUrl
@@ -114,7 +114,7 @@ async def test_only_what_a_dead_gateway_left_is_looked_up(world: World) -> None:
 async def test_what_a_gateway_leaves_when_it_dies_is_looked_up_by_another(world: World) -> None:
     await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    other = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    other = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
     async with other.serving():
         leave_open(world, ours, theirs, other.cluster.membership.id)
         await until_looked_up_again(world)
@@ -138,7 +138,7 @@ async def test_a_trigger_of_a_gateway_that_died_is_not_waited_for(world: World) 
 async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, outcome: str) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    other = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    other = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
     async with other.serving():
         leave_open(world, ours, theirs, other.cluster.membership.id)
         job = world.sandbox.world.trigger(theirs, "sync") if outcome == "ok" else None
@@ -165,7 +165,7 @@ async def test_another_gateways_job_that_has_ended_is_answered_only_if_it_cannot
 ) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    other = build_services(world.services.settings, world.clock, transport=in_process_transport(world.sandbox.app))
+    other = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
     async with other.serving():
         leave_open(world, ours, theirs, other.cluster.membership.id, is_sent=is_sent)
         job = world.sandbox.world.add_job(theirs)

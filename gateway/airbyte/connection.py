@@ -1,0 +1,245 @@
+"""One socket connection to Airbyte: one request at a time, and exact knowledge of what became of it.
+
+HTTP/1.1 by httptools, uvicorn's own parser. Whether any byte of a request was sent decides if a trigger may be sent
+again. Bytes that nobody asked for could be taken for the answer to another client's request: they end the connection.
+"""
+
+import asyncio
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import httptools
+
+from gateway.airbyte.call import Fault
+from gateway.airbyte.timings import KEEPALIVE_SECONDS, USER_TIMEOUT_MILLISECONDS
+from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
+
+MAX_HEAD_BYTES = 100 * 1024
+INTERIM = range(100, 200)
+SOCKET_OPTIONS = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + (
+    [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)]
+    if hasattr(socket, "TCP_USER_TIMEOUT")
+    else []
+)
+
+
+class Origin(NamedTuple):
+    """Where Airbyte listens; `tls` is None for plain HTTP."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+
+
+class Received(NamedTuple):
+    """An answer as it came. `fields`: by name in lower case, those of one name joined by commas."""
+
+    status: int
+    fields: dict[bytes, str]
+    body: bytes
+
+    @property
+    def is_delimited(self) -> bool:
+        """Whether its end was announced, so that a cut would have been noticed."""
+        return b"content-length" in self.fields or b"transfer-encoding" in self.fields
+
+
+async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[int], None]) -> "AirbyteConnection":
+    """Open a connection within so many seconds. Raises Fault, and then nothing was sent."""
+    loop = asyncio.get_running_loop()
+    host, port, tls = origin
+    try:
+        async with asyncio.timeout(seconds):
+            opened = await _open_socket(host, port, seconds)
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: AirbyteConnection(loop, opened.fileno(), count_leftovers),
+                    sock=opened,
+                    ssl=tls,
+                    server_hostname=host if tls else None,
+                )
+            except BaseException:
+                opened.close()
+                raise
+    except TimeoutError:
+        late = UpstreamTimeout(detail=f"no connection within {seconds} s")
+        raise Fault(late, transient=True, reached=False) from None
+    except OSError as error:
+        unreachable = UpstreamUnreachable(detail=f"{type(error).__name__}: {error}")
+        raise Fault(unreachable, transient=not isinstance(error, ssl.SSLError), reached=False) from error
+    return connection
+
+
+async def _open_socket(host: str, port: int, seconds: float) -> socket.socket:
+    """Return a connected socket: of the first address that answers within its part of the time.
+
+    Raises OSError or TimeoutError, that of the last address.
+    """
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setblocking(False)
+            for option in SOCKET_OPTIONS:
+                opened.setsockopt(*option)
+            async with asyncio.timeout(seconds / len(addresses)):
+                await loop.sock_connect(opened, address)
+        except BaseException as error:
+            opened.close()
+            if number == len(addresses) or not isinstance(error, OSError):
+                raise
+        else:
+            return opened
+    raise OSError(f"{host} has no address")
+
+
+class AirbyteConnection(asyncio.Protocol):
+    """An open one, until `is_usable` says no."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, count_leftovers: Callable[[int], None]
+    ) -> None:
+        """`count_leftovers` hears of bytes nobody asked for."""
+        self._loop = loop
+        self._count_leftovers = count_leftovers
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._idle_since = loop.time()
+        self._max_bytes = 0
+        self._answered: asyncio.Future[Received] | None = None
+        """Of the exchange under way."""
+
+    async def exchange(self, request: bytes, *, max_bytes: int) -> Received:
+        """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
+
+        A caller that gives up ends the connection: the answer could still come.
+        """
+        self._forget_answer()
+        self._parser = httptools.HttpResponseParser(self)
+        self._max_bytes = max_bytes
+        self._answered = self._loop.create_future()
+        self._transport.write(request)
+        try:
+            return await self._answered
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._answered = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another request may be sent: neither the end nor bytes nobody asked for came, and not long ago."""
+        is_warm = self._loop.time() < self._idle_since + KEEPALIVE_SECONDS
+        return is_warm and not self._transport.is_closing() and not self._poll.poll(0)
+
+    def close(self) -> None:
+        """End the connection at once: nothing that is under way is worth waiting for."""
+        self._transport.abort()
+
+    def _forget_answer(self) -> None:
+        self._status = 0
+        self._fields: dict[bytes, str] = {}
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._head_bytes = 0
+        self._has_begun = self._has_head = self._is_complete = self._stays = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by type
+
+    def data_received(self, data: bytes) -> None:
+        answered = self._answered
+        if answered is None or answered.done():
+            self._end_with_leftovers()
+            return
+        self._has_begun = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # After a whole answer it is of what comes behind it that the parser complains.
+            if not self._is_complete:
+                self._fail(_fault_of(error))
+                return
+            self._end_with_leftovers()
+        if self._is_complete:
+            self._succeed()
+        elif not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._fail(_invalid("the head of an answer is too large"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answered is None or self._answered.done():
+            return
+        if self._has_head and not exc and not Received(0, self._fields, b"").is_delimited:
+            self._succeed()
+        elif self._has_head:
+            self._fail(_invalid("the connection ended within an answer", transient=True))
+        else:
+            self._fail(Fault(UpstreamUnreachable(detail="the connection ended before an answer"), transient=True))
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            # A second answer: an error of the parser's from here on.
+            raise _invalid("two answers to one request")
+        self._fields = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.lower(), value.decode("latin-1")
+        self._fields[key] = f"{self._fields[key]}, {text}" if key in self._fields else text
+
+    def on_headers_complete(self) -> None:
+        self._status = self._parser.get_status_code()
+        self._has_head = self._status not in INTERIM
+        self._head_bytes = 0
+        if self._fields.get(b"content-encoding", "identity") != "identity":
+            # A bomb could be in it.
+            raise _invalid("a compressed answer, though we asked for none")
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > self._max_bytes:
+            raise _invalid(f"an answer of more than {self._max_bytes} bytes")
+        self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._has_head:
+            self._is_complete = True
+            # Asked later, the parser has forgotten it.
+            self._stays = self._parser.should_keep_alive()
+
+    def _succeed(self) -> None:
+        if not self._stays:
+            self.close()
+        self._idle_since = self._loop.time()
+        cast("asyncio.Future[Received]", self._answered).set_result(
+            Received(self._status, self._fields, b"".join(self._chunks))
+        )
+
+    def _fail(self, fault: Fault) -> None:
+        # The traceback keeps this object for a while; twenty huge answers would keep 80 MB.
+        self._chunks.clear()
+        self.close()
+        cast("asyncio.Future[Received]", self._answered).set_exception(fault)
+
+    def _end_with_leftovers(self) -> None:
+        self._count_leftovers(1)
+        self.close()
+
+
+def _invalid(detail: str, *, transient: bool = False) -> Fault:
+    return Fault(UpstreamInvalid(detail=detail), transient=transient)
+
+
+def _fault_of(error: Any) -> Fault:
+    """Return the fault that a callback raised, or what the parser's own complaint means.
+
+    Not the parser's text: it may quote what came over the wire.
+    """
+    reason = error.__context__
+    return reason if isinstance(reason, Fault) else _invalid(f"no HTTP/1.1: {type(error).__name__}")
