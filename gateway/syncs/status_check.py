@@ -29,7 +29,7 @@ class StatusCheck:
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings
-        self._lists = WorkspaceLists(clock, timings.backoff)
+        self._lists = WorkspaceLists(clock, timings.workspaces)
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("status_refresh_failed", exc_info=error)
         )
@@ -66,8 +66,11 @@ class StatusCheck:
         now = format_time(self._clock.now())
         workspaces = await self._last_syncs.workspaces_in_use()
         reading = await self._lists.read(workspaces, lambda some: self._read(some, now))
-        await self._ask_unlisted(now, reading.read)
-        await self._last_syncs.mark_statuses_checked(now, reading.read)
+        retried = await self._lists.retry(lambda some: self._read(some, now))
+        read = reading.read | retried.read
+        # One in a refused workspace may have moved out of it.
+        await self._ask_unlisted(now, read | self._lists.refused)
+        await self._last_syncs.mark_statuses_checked(now, read)
         return reading.failure
 
     async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:

@@ -108,7 +108,8 @@ class LastSyncs:
             await connection.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
-                WHERE workspace_id IN ({self._listed("workspaces")}) OR airbyte_id IN ({self._listed("airbyte_ids")})
+                WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
+                    OR airbyte_id IN ({self._listed("airbyte_ids")}))
                 """,  # noqa: S608 - ours
                 {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
             )
