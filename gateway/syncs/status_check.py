@@ -34,6 +34,7 @@ class StatusCheck:
             tell=lambda error: log.error("status_refresh_failed", exc_info=error)
         )
         self._not_before = float("-inf")
+        self._unlisted_asked = 0
 
     async def start_if_due(self) -> None:
         """Start a check behind the caller's back if a status has become too old. Raises StorageUnavailable."""
@@ -75,7 +76,12 @@ class StatusCheck:
 
     async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:
         """Ask for connections in no list: they may have moved to another workspace. Raises StorageUnavailable."""
-        for airbyte_id in await self._last_syncs.statuses_older_than(now, workspaces, limit=MOST_UNLISTED):
+        unlisted = await self._last_syncs.statuses_older_than(now, workspaces)
+        # Each check goes on where the last one stopped: what never answers keeps no other from being asked for.
+        first = self._unlisted_asked % max(1, len(unlisted))
+        chosen = [*unlisted[first:], *unlisted[:first]][:MOST_UNLISTED]
+        self._unlisted_asked = first + len(chosen)
+        for airbyte_id in chosen:
             try:
                 record = await self._airbyte.connection(airbyte_id)
             except UpstreamError as error:
