@@ -32,6 +32,7 @@ SELECT pg_advisory_xact_lock({lock});
 """How each write begins: with the write lock, and with the counts of what others changed before it."""
 POSTGRES = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    is_distinct="IS DISTINCT FROM",
     json_rows="jsonb_array_elements_text(CAST({} AS JSONB)) AS listed(value)",
     size="pg_database_size(current_database())",
     server="'PostgreSQL ' || current_setting('server_version')",

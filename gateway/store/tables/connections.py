@@ -24,6 +24,8 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether any of them leads to a connection of Airbyte's."""
     is_awaiting_backfill: bool
     """Whether the newest sync of any mapped one has yet to be asked for."""
+    workspaces: frozenset[str]
+    """Airbyte's workspaces that the mapped ones are in, where those are known."""
 
 
 class Connections:
@@ -59,6 +61,7 @@ class Connections:
             last_sync_at=max(synced, default=None),
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
+            workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:

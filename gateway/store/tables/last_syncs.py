@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
 
 import msgspec
 
 from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.store.database import Database, Transaction, Unit
 from gateway.store.tables.connections import connection_from
+from gateway.times import format_time, parse_time
 
+LONGEST_LATE = timedelta(hours=1)
+"""No answer of Airbyte's is written later than this after it was asked."""
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
 
 
@@ -108,7 +112,8 @@ class LastSyncs:
             await connection.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
-                WHERE workspace_id IN ({self._listed("workspaces")}) OR airbyte_id IN ({self._listed("airbyte_ids")})
+                WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
+                    OR airbyte_id IN ({self._listed("airbyte_ids")}))
                 """,  # noqa: S608 - ours
                 {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
             )
@@ -142,6 +147,7 @@ class LastSyncs:
         updates = [
             {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
         ]
+        differs = self._database.dialect.is_distinct
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
         async def write(connection: Transaction) -> None:
@@ -150,8 +156,9 @@ class LastSyncs:
                 UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
                 WHERE airbyte_id = :airbyte_id
                     AND (coalesce(last_sync_at, ''), coalesce(last_job_id, 0)) <= (:at, :job_id)
-                    AND NOT (coalesce(last_job_id, -1) = :job_id AND coalesce(last_sync_at, '') = :at
-                        AND (last_sync_status = :status OR (:is_final = 0 AND last_sync_status IN ({_TERMINAL}))))
+                    AND (last_job_id {differs} :job_id OR last_sync_at {differs} :at
+                        OR (last_sync_status {differs} :status
+                            AND (:is_final = 1 OR coalesce(last_sync_status, '') NOT IN ({_TERMINAL}))))
                 """,  # noqa: S608 - ours
                 updates,
             )
@@ -172,9 +179,18 @@ class LastSyncs:
     async def record_statuses(
         self, statuses: Iterable[tuple[str, str]], *, checked_at: str, workspace_id: str | None = None
     ) -> None:
-        """Write each `(airbyte_id, status)` as Airbyte just told it, and the workspace they are in, if it is known."""
+        """Write each `(airbyte_id, status)` as Airbyte told it, and the workspace they are in, if it is known.
+
+        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then.
+        """
         updates = [
-            {"airbyte_id": airbyte_id, "status": status, "checked_at": checked_at, "workspace_id": workspace_id}
+            {
+                "airbyte_id": airbyte_id,
+                "status": status,
+                "checked_at": checked_at,
+                "believed_until": format_time(parse_time(checked_at) + LONGEST_LATE),
+                "workspace_id": workspace_id,
+            }
             for airbyte_id, status in statuses
         ]
 
@@ -185,22 +201,23 @@ class LastSyncs:
                 SET status = :status, status_checked_at = :checked_at,
                     workspace_id = coalesce(:workspace_id, workspace_id)
                 WHERE airbyte_id = :airbyte_id
+                    AND (coalesce(status_checked_at, '') <= :checked_at OR status_checked_at > :believed_until)
                 """,
                 updates,
             )
 
         await self._write(write)
 
-    async def statuses_older_than(self, moment: str, workspaces: Collection[str], *, limit: int) -> list[str]:
+    async def statuses_older_than(self, moment: str, workspaces: Collection[str]) -> list[str]:
         """Return Airbyte's ids of connections of these workspaces whose status was not told since `moment`."""
         rows = await self._database.fetch_all(
             f"""
             SELECT airbyte_id FROM connections
             WHERE airbyte_id IS NOT NULL AND coalesce(status_checked_at, '') < :moment
                 AND workspace_id IN ({self._listed("workspaces")})
-            ORDER BY number LIMIT :limit
+            ORDER BY number
             """,  # noqa: S608 - ours
-            {"moment": moment, "workspaces": json.dumps(list(workspaces)), "limit": limit},
+            {"moment": moment, "workspaces": json.dumps(list(workspaces))},
         )
         return [row["airbyte_id"] for row in rows]
 
