@@ -42,7 +42,10 @@ class Client(msgspec.Struct, frozen=True):
     plan: str
     created_at: str
     rate: RatePolicy | None = None
+    """Of each of its keys that has none of its own; None: what the settings say."""
     disabled_at: str | None = None
+    most_keys: int | None = None
+    """How many of its keys may work at once; None: what the settings say."""
 
 
 class Connection(msgspec.Struct, frozen=True):

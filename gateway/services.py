@@ -141,7 +141,7 @@ def build_services(
         syncs=syncs,
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
-        keys=KeyService(store, clock, secrets.choice),
+        keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
         discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
         limiter=cluster.limiter(),
         cluster=cluster,

@@ -18,14 +18,11 @@ from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.services import services_of
 
-MOST_KEYS = 100
-"""How many working keys of a client its members may create; admins may create more."""
 MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
 LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
 """What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
 NEW_KEY = Form(scope="full", expires="never")
-TOO_MANY = f"there are {MOST_KEYS} working keys already; first revoke one that is not used"
 
 
 async def show_keys(request: Request) -> Response:
@@ -38,7 +35,6 @@ async def create_key(request: Request) -> Response:
     owner, form = await key_owner_of(request), await read_form(request)
     key_id = derived_id(request, form, "key")
     try:
-        await check_key_count(request, owner)
         new = await services_of(request).keys.create(
             owner.client.slug,
             name=form["name"],
@@ -54,19 +50,6 @@ async def create_key(request: Request) -> Response:
             return lead_to_key(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
     return show_new_key(request, owner, new)
-
-
-async def check_key_count(request: Request, owner: KeyOwner) -> None:
-    """Check that the visitor may create another key, as admins always may.
-
-    Raises InvalidInput if the client has MOST_KEYS.
-    """
-    if visitor_of(request).user.is_admin:
-        return
-    services = services_of(request)
-    keys = await services.store.api_keys.of_client(owner.client.id)
-    if sum(works(key, services.clock.now()) for key in keys) >= MOST_KEYS:
-        raise InvalidInput(TOO_MANY)
 
 
 def _scope(form: Form) -> Scope:

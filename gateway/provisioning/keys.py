@@ -28,7 +28,9 @@ class KeyService:
     Where `client_id` is given, a key or slug that is not that client's is as unknown as one that never was.
     """
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str], *, most_active: int) -> None:
+        """`most_active`: how many keys may work of a client that has no figure of its own."""
+        self._most_active = most_active
         self._clients = store.clients
         self._keys = store.api_keys
         self._clock = clock
@@ -46,7 +48,10 @@ class KeyService:
         key_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """Create a key. Raises InvalidInput, UnknownRecord, and Duplicate if a given `key_id` is taken."""
+        """Create a key.
+
+        Raises InvalidInput, also if as many keys work as may; UnknownRecord; Duplicate if a given `key_id` is taken.
+        """
         client = await self._clients.by_slug(client_slug)
         if client_id not in {None, client.id}:
             raise UnknownRecord(f"the client {client_slug!r} was removed")
@@ -59,7 +64,7 @@ class KeyService:
             expires_at=None if expires is None else validation.expiry(expires, self._clock.now()),
         )
         entry = activity_entry(by, "key.create", new.record, at=self._now())
-        await self._keys.add(new.record, digest=keys.digest(new.text), entry=entry)
+        await self._keys.add(new.record, digest=keys.digest(new.text), most=self._most_active, entry=entry)
         return new
 
     async def rotate(
@@ -89,6 +94,7 @@ class KeyService:
             new.record,
             digest=keys.digest(new.text),
             old_expires_at=validation.overlap(overlap, now),
+            most=self._most_active,
             entry=activity_entry(by, "key.rotate", old, at=self._now(), successor=new.record),
         )
         return new

@@ -24,8 +24,8 @@ class Changes:
         """Add the client; its number is the database's to give."""
         await self._run(
             """
-            INSERT INTO clients (slug, name, plan, rate_requests, rate_seconds, created_at, disabled_at)
-            VALUES (:slug, :name, :plan, :rate_requests, :rate_seconds, :created_at, :disabled_at)
+            INSERT INTO clients (slug, name, plan, rate_requests, rate_seconds, most_keys, created_at, disabled_at)
+            VALUES (:slug, :name, :plan, :rate_requests, :rate_seconds, :most_keys, :created_at, :disabled_at)
             """,
             **msgspec.structs.asdict(client),
             **rate_columns(client.rate),
@@ -37,7 +37,7 @@ class Changes:
         await self._run(
             """
             UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests,
-                rate_seconds = :rate_seconds, disabled_at = :disabled_at WHERE slug = :slug
+                rate_seconds = :rate_seconds, most_keys = :most_keys, disabled_at = :disabled_at WHERE slug = :slug
             """,
             **msgspec.structs.asdict(client),
             **rate_columns(client.rate),

@@ -60,7 +60,7 @@ async def test_each_key_is_listed_with_its_figures_and_its_limit(world: World) -
 
 async def test_a_client_s_own_limit_holds_for_its_keys(world: World) -> None:
     await world.client_with_key()
-    await world.services.clients.update("acme", name="Acme", plan="free", rate="600/3600")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="600/3600", most_keys=None)
 
     page = await usage_page(world, await signed_in(world, "acme"))
 

@@ -1,10 +1,17 @@
 """API keys: made, rotated, revoked, ended."""
 
+import asyncio
+
 import pytest
 
+from gateway.dashboard.key_states import works
 from gateway.errors import InvalidInput, UnknownRecord
+from gateway.provisioning.keys import NewKey
 from tests.provisioning.support import DAY, NOW, log, status_with
 from tests.support import World
+
+MOST = 20
+"""Of the shipped settings."""
 
 
 async def test_a_keys_text_is_in_no_representation_of_it(world: World) -> None:
@@ -154,3 +161,85 @@ async def test_a_client_rotates_and_revokes_its_own_keys(world: World) -> None:
 
     assert revoked.revoked_at == NOW
     assert [await status_with(world, key) for key in (old, new)] == [401, 200]
+
+
+async def make_keys(world: World, count: int) -> list[NewKey]:
+    return [await world.key() for _ in range(count)]
+
+
+async def working(world: World) -> int:
+    return sum(works(key, world.clock.now()) for key in await world.services.store.api_keys.all())
+
+
+async def test_simultaneous_creations_make_as_many_keys_as_may_work(world: World) -> None:
+    await world.client_with_key()
+
+    made = await asyncio.gather(*(world.key() for _ in range(100)), return_exceptions=True)
+
+    assert await working(world) == MOST
+    assert [type(each) for each in made if not isinstance(each, NewKey)] == [InvalidInput] * (101 - MOST)
+
+
+async def test_simultaneous_rotations_with_an_overlap_leave_as_many_keys_as_may_work(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    old = await make_keys(world, MOST - 3)
+    rotate = world.services.keys.rotate
+
+    await asyncio.gather(*(rotate(key.record.id, overlap="24h") for key in old), return_exceptions=True)
+
+    assert await working(world) == MOST
+
+
+async def test_at_the_most_a_key_is_rotated_at_once_only(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    first, *_ = await make_keys(world, MOST)
+
+    with pytest.raises(InvalidInput, match=f"there are {MOST} working keys already, and {MOST} is the most"):
+        await world.services.keys.rotate(first.record.id, overlap="1h")
+    assert await status_with(world, first) == 200
+    await world.services.keys.rotate(first.record.id, overlap="0s")
+
+    assert await working(world) == MOST
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_key_that_ended_makes_room_for_another(world: World, ending: str) -> None:
+    key = await world.client_with_key(expires="1d")
+    await make_keys(world, MOST - 1)
+    if ending == "revoked":
+        await world.services.keys.revoke(key.record.id)
+    else:
+        world.clock.advance(DAY)
+
+    await world.key()
+
+    assert await working(world) == MOST
+
+
+async def test_a_client_has_a_figure_of_its_own_and_keeps_the_keys_it_has_beyond_it(world: World) -> None:
+    first = await world.client_with_key()
+    other = await world.client_with_key("globex")
+    await allow(world, "25")
+    await make_keys(world, 24)
+    with pytest.raises(InvalidInput, match="there are 25 working keys already, and 25 is the most"):
+        await world.key()
+
+    await allow(world, None)
+
+    with pytest.raises(InvalidInput, match=f"there are 25 working keys already, and {MOST} is the most"):
+        await world.key()
+    assert await working(world) == 26
+    assert [await status_with(world, key) for key in (first, other)] == [200, 200]
+    await world.key("globex")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1000000", "1.5"])
+async def test_how_many_keys_may_work_is_a_number(world: World, text: str) -> None:
+    await world.client_with_key()
+
+    with pytest.raises(InvalidInput, match="from 1 to 999999"):
+        await allow(world, text)
+
+
+async def allow(world: World, most_keys: str | None) -> None:
+    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, most_keys=most_keys)

@@ -35,11 +35,16 @@ async def show_client(request: Request) -> Response:
 
 
 async def update_client(request: Request) -> Response:
-    """Change the client's name, plan and rate. Raises NotFound."""
+    """Change what the client is called and what its keys may do. Raises NotFound."""
     client, form = await addressed_client(request), await read_form(request)
     try:
         await services_of(request).clients.update(
-            client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
+            client.slug,
+            name=form.text("name"),
+            plan=form.text("plan"),
+            rate=form.text("rate"),
+            most_keys=form.text("most_keys"),
+            by=actor_of(request),
         )
     except InvalidInput as error:
         return await _client_page(request, client, status=400, problem=str(error), form=form)
@@ -120,14 +125,24 @@ async def _client_page(
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
-        form=form or Form(name=client.name, plan=client.plan, rate=validation.rate_text(client.rate) or ""),
+        form=form or _form_of(client),
         new_connection=new_connection or Form(),
         default_rate=in_words(services.limiter.default),
+        default_most_keys=services.settings.keys.most_active,
         totals=totals[client.id],
         connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
         keys=[key for key in keys if works(key, now)],
         ended_keys=[key for key in reversed(keys) if not works(key, now)],
         users=await store.users.of_client(client.id),
+    )
+
+
+def _form_of(client: Client) -> Form:
+    return Form(
+        name=client.name,
+        plan=client.plan,
+        rate=validation.rate_text(client.rate) or "",
+        most_keys="" if client.most_keys is None else str(client.most_keys),
     )
 
 

@@ -91,6 +91,8 @@ def _client(slug: str, entry: ClientEntry) -> ClientEntry:
     validation.slug("the slug", slug)
     validation.text("name", entry.name)
     validation.text("plan", entry.plan)
+    if entry.most_keys is not None:
+        validation.most_keys(str(entry.most_keys))
     return msgspec.structs.replace(entry, rate=_rate(entry.rate))
 
 

@@ -15,6 +15,7 @@ class ClientEntry(Entry, frozen=True):
     name: str
     plan: str = "free"
     rate: str | None = None
+    most_keys: int | None = None
     disabled: bool = False
 
 
@@ -56,6 +57,7 @@ def client_entry(client: Client) -> ClientEntry:
         name=client.name,
         plan=client.plan,
         rate=validation.rate_text(client.rate),
+        most_keys=client.most_keys,
         disabled=client.disabled_at is not None,
     )
 

@@ -14,6 +14,12 @@ from gateway.store.tables.clients import client_from, rate_columns, rate_from
 from gateway.times import parse_time
 
 CACHED_KEYS = 150_000
+WORKING = """
+    SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at IS NULL
+    UNION ALL
+    SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at > :now
+"""
+"""The keys of a client that work. In two halves, each of which an index answers: many more keys have ended."""
 
 
 class ApiKeys:
@@ -52,21 +58,40 @@ class ApiKeys:
             expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
         )
 
-    async def add(self, key: ApiKey, *, digest: bytes, entry: ActivityEntry | None = None) -> None:
-        """Add the key. Raises Duplicate if the id is taken."""
+    async def add(
+        self, key: ApiKey, *, digest: bytes, most: int | None = None, entry: ActivityEntry | None = None
+    ) -> None:
+        """Add the key. `most`: how many keys of a client may work that has no figure of its own; None: not asked.
+
+        Raises Duplicate if the id is taken, InvalidInput if so many work already.
+        """
+
+        async def write(connection: Transaction) -> None:
+            if most is not None:
+                await _require_room(connection, key, most)
+            await _insert(connection, key, digest, entry)
+
         try:
-            await self._database.write(lambda connection: _insert(connection, key, digest, entry))
+            await self._database.write(write)
         except ConstraintViolated as error:
             if error.constraint != "api_keys.id":
                 raise
             raise Duplicate(f"there already is a key {key.id}") from None
 
     async def replace(
-        self, old: ApiKey, new: ApiKey, *, digest: bytes, old_expires_at: str, entry: ActivityEntry | None = None
+        self,
+        old: ApiKey,
+        new: ApiKey,
+        *,
+        digest: bytes,
+        old_expires_at: str,
+        most: int | None = None,
+        entry: ActivityEntry | None = None,
     ) -> None:
         """Add `new` and end `old` at `old_expires_at`, or sooner if it ends sooner, in one transaction.
 
-        Raises InvalidInput if `old` has been replaced, revoked or removed since it was read.
+        Raises InvalidInput if `old` has been replaced, revoked or removed since it was read; also if both would work
+        and so many do already, as `add`.
         """
 
         async def write(connection: Transaction) -> None:
@@ -80,6 +105,8 @@ class ApiKeys:
             )
             if not list(ended):
                 raise InvalidInput(f"the key {old.id} was rotated or revoked just now")
+            if most is not None and old_expires_at > new.created_at:
+                await _require_room(connection, new, most)
             await _insert(connection, new, digest, entry)
 
         await self._database.write(write)
@@ -123,6 +150,23 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     if not keys:
         raise UnknownRecord(f"there is no key {key_id!r}; see: gateway key list")
     return keys[0]
+
+
+async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None:
+    """Raise InvalidInput if the client has as many working keys as it may have, at the moment the key is made."""
+    rows = await connection.execute_fetchall(
+        f"""
+        SELECT coalesce(most_keys, :most) AS most, (SELECT count(*) FROM ({WORKING}) AS working) AS working
+        FROM clients WHERE id = :client_id
+        """,  # noqa: S608 - ours
+        {"most": most, "client_id": key.client_id, "now": key.created_at},
+    )
+    for row in rows:
+        if row["working"] >= row["most"]:
+            raise InvalidInput(
+                f"there are {row['working']} working keys already, and {row['most']} is the most; "
+                "first revoke one that is not used"
+            )
 
 
 async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:

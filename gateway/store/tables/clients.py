@@ -52,16 +52,15 @@ class Clients:
             raise UnknownRecord(f"there is no client with the slug {slug!r}; see: gateway client list")
         return client_from(row)
 
-    async def update(
-        self, client_id: int, *, name: str, plan: str, rate: RatePolicy | None, entry: ActivityEntry | None = None
-    ) -> None:
-        """Change what is told of the client. `rate` None: what the settings say."""
+    async def update(self, client: Client, *, entry: ActivityEntry | None = None) -> None:
+        """Change what is told of the client of this id, and what its keys may do."""
         await self._change(
             """
-            UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests, rate_seconds = :rate_seconds
+            UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests,
+                rate_seconds = :rate_seconds, most_keys = :most_keys
             WHERE id = :id RETURNING 1
             """,
-            {"name": name, "plan": plan, **rate_columns(rate), "id": client_id},
+            {**msgspec.structs.asdict(client), **rate_columns(client.rate)},
             entry,
         )
 
@@ -99,6 +98,7 @@ def client_from(row: Row) -> Client:
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
         rate=rate_from(row["rate_requests"], row["rate_seconds"]),
+        most_keys=row["most_keys"],
     )
 
 
