@@ -30,6 +30,7 @@ def client_row(record: Client) -> Row:
         "rate": validation.rate_text(record.rate),
         "created_at": record.created_at,
         "disabled_at": record.disabled_at,
+        "rate_total": validation.rate_text(record.rate_total),
         "most_keys": record.most_keys,
     }
 
@@ -69,6 +70,10 @@ def list_clients(*, settings: Settings, as_json: bool) -> None:
     "--rate",
     help="Set the rate of each of its keys, REQUESTS/SECONDS such as 600/60. default: the settings' rate.",
 )
+@click.option(
+    "--rate-total",
+    help="Set the rate of all its keys together. default: the most keys times their rate, or what its keys have.",
+)
 @click.option("--most-keys", help="Set how many of its keys may work at once. default: the settings' figure.")
 @json_option
 @settings_option
@@ -79,15 +84,16 @@ def update(
     name: str | None,
     plan: str | None,
     rate: str | None,
+    rate_total: str | None,
     most_keys: str | None,
     as_json: bool,
 ) -> None:
     """Change what a client is called and what its keys may do; what is not given stays as it is.
 
-    Example: gateway client update acme --plan pro --rate 600/60
+    Example: gateway client update acme --plan pro --rate 600/60 --rate-total 6000/60
     """
-    if name is plan is rate is most_keys is None:
-        raise click.UsageError("tell at least one of --name, --plan, --rate and --most-keys")
+    if name is plan is rate is rate_total is most_keys is None:
+        raise click.UsageError("tell at least one of --name, --plan, --rate, --rate-total and --most-keys")
 
     async def work(services: Services) -> Client:
         known = await services.store.clients.by_slug(slug)
@@ -96,6 +102,7 @@ def update(
             name=known.name if name is None else name,
             plan=known.plan if plan is None else plan,
             rate=_chosen(rate, validation.rate_text(known.rate)),
+            rate_total=_chosen(rate_total, validation.rate_text(known.rate_total)),
             most_keys=_chosen(most_keys, None if known.most_keys is None else str(known.most_keys)),
         )
 

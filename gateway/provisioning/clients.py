@@ -39,12 +39,13 @@ class ClientService:
         name: str,
         plan: str,
         rate: str | None,
+        rate_total: str | None,
         most_keys: str | None,
         by: Actor = COMMAND_LINE,
     ) -> Client:
         """Change all that is told of the client. Raises InvalidInput, UnknownRecord.
 
-        `rate` and `most_keys` None or empty: what the settings say.
+        `rate` and `most_keys` None or empty: what the settings say. `rate_total` None or empty: what its keys need.
         """
         known = await self._clients.by_slug(slug)
         changed = msgspec.structs.replace(
@@ -52,6 +53,7 @@ class ClientService:
             name=validation.text("the name", name),
             plan=validation.text("the plan", plan),
             rate=validation.rate(rate) if rate else None,
+            rate_total=validation.rate(rate_total) if rate_total else None,
             most_keys=validation.most_keys(most_keys) if most_keys else None,
         )
         await self._clients.update(changed, entry=activity_entry(by, "client.update", changed, at=self._now()))

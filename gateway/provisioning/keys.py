@@ -78,7 +78,8 @@ class KeyService:
     ) -> NewKey:
         """Create a successor like the old key, which ends after `overlap`. Raises InvalidInput, UnknownRecord.
 
-        The successor of a key that had an end lives as long from now.
+        The successor of a key that had an end lives as long from now. It goes on with the old key's tokens: whoever
+        rotates calls no more often.
         """
         old = await self._key(key_id, client_id)
         now = self._clock.now()
@@ -89,6 +90,7 @@ class KeyService:
         life = None if old.expires_at is None else parse_time(old.expires_at) - parse_time(old.created_at)
         expires_at = None if life is None else format_time(now + life)
         new = self._mint(new_id, old.client_id, name=old.name, scope=old.scope, rate=old.rate, expires_at=expires_at)
+        new = NewKey(msgspec.structs.replace(new.record, bucket_id=old.bucket_id or old.id), new.text)
         await self._keys.replace(
             old,
             new.record,

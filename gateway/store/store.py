@@ -27,6 +27,7 @@ from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
+from gateway.times import Clock, SystemClock
 
 DatabaseLocation = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
@@ -47,14 +48,19 @@ class Store:
     """
 
     def __init__(
-        self, location: DatabaseLocation, background: Background, *, timings: StoreTimings = STORE_TIMINGS
+        self,
+        location: DatabaseLocation,
+        background: Background,
+        *,
+        clock: Clock | None = None,
+        timings: StoreTimings = STORE_TIMINGS,
     ) -> None:
         """`background` owns the task that listens to a server's notifications."""
         self.database: Database = _database_at(location, background, timings)
         self.clients = Clients(self.database)
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
-        self.api_keys = ApiKeys(self.database)
+        self.api_keys = ApiKeys(self.database, clock or SystemClock())
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)

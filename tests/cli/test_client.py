@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 
-ROW = ["slug", "name", "plan", "rate", "created_at", "disabled_at", "most_keys"]
+ROW = ["slug", "name", "plan", "rate", "created_at", "disabled_at", "rate_total", "most_keys"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -42,6 +42,7 @@ def test_add_as_json_is_the_record(cli: Cli) -> None:
         "plan": "starter",
         "rate": None,
         "disabled_at": None,
+        "rate_total": None,
         "most_keys": None,
     }
 
@@ -174,18 +175,18 @@ def test_update_changes_what_it_is_told_and_leaves_the_rest(cli: Cli) -> None:
 
     rated = cli.json("client", "update", "acme", "--rate", "600/60")
     planned = cli.json("client", "update", "acme", "--plan", "pro")
-    allowed = cli.json("client", "update", "acme", "--most-keys", "50")
+    allowed = cli.json("client", "update", "acme", "--most-keys", "50", "--rate-total", "900/60")
     named = cli.json("client", "update", "acme", "--name", "Acme Ltd")
 
     assert list(rated) == ROW
     assert rated == {**before, "rate": "600/60"}
     assert planned == {**rated, "plan": "pro"}
-    assert allowed == {**planned, "most_keys": 50}
+    assert allowed == {**planned, "most_keys": 50, "rate_total": "900/60"}
     assert named == {**allowed, "name": "Acme Ltd"}
     assert cli.json("client", "list") == [named]
 
 
-@pytest.mark.parametrize(("option", "own"), [("rate", "600/60"), ("most-keys", "50")])
+@pytest.mark.parametrize(("option", "own"), [("rate", "600/60"), ("rate-total", "6000/60"), ("most-keys", "50")])
 def test_update_to_the_default_takes_the_client_s_own_away(cli: Cli, option: str, own: str) -> None:
     add(cli)
     cli.ok("client", "update", "acme", f"--{option}", own)
@@ -205,7 +206,7 @@ def test_update_of_nothing_is_a_usage_error(cli: Cli) -> None:
     result = cli("client", "update", "acme")
 
     assert result.exit_code == 2
-    assert "tell at least one of --name, --plan, --rate and --most-keys" in result.stderr
+    assert "tell at least one of --name, --plan, --rate, --rate-total and --most-keys" in result.stderr
 
 
 @pytest.mark.parametrize("options", [["--rate", "fast"], ["--rate", "0/60"], ["--name", ""], ["--plan", "a\tb"]])

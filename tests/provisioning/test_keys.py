@@ -8,7 +8,7 @@ from gateway.dashboard.key_states import works
 from gateway.errors import InvalidInput, UnknownRecord
 from gateway.provisioning.keys import NewKey
 from tests.provisioning.support import DAY, NOW, log, status_with
-from tests.support import World
+from tests.support import World, bearer
 
 MOST = 20
 """Of the shipped settings."""
@@ -242,4 +242,64 @@ async def test_how_many_keys_may_work_is_a_number(world: World, text: str) -> No
 
 
 async def allow(world: World, most_keys: str | None) -> None:
-    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, most_keys=most_keys)
+    await world.services.clients.update(
+        "acme", name="Acme", plan="free", rate=None, rate_total=None, most_keys=most_keys
+    )
+
+
+async def test_a_key_that_is_rotated_in_a_loop_calls_no_more_often_than_one(world: World) -> None:
+    """20 at once and one each three seconds: 26 in 20 seconds."""
+    key = await world.client_with_key(rate="20/60")
+    answered = 0
+    for _ in range(100):
+        for _ in range(3):
+            answered += await status_with(world, key) == 200
+        key = await world.services.keys.rotate(key.record.id, overlap="0s")
+        world.clock.advance(0.2)
+
+    assert answered == 26
+
+
+async def test_both_keys_of_a_rotation_share_their_tokens(world: World) -> None:
+    old = await world.client_with_key(rate="3/60")
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
+    newest = await world.services.keys.rotate(new.record.id, overlap="24h")
+
+    assert [await status_with(world, key) for key in (old, new, newest, old)] == [200, 200, 200, 429]
+
+
+async def test_keys_made_and_revoked_in_a_loop_call_no_more_than_the_most_keys_may(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60", rate_total=None, most_keys="3")
+    answered = 0
+    for _ in range(30):
+        for _ in range(5):
+            key = await world.key()
+            answered += await status_with(world, key) == 200
+            await world.services.keys.revoke(key.record.id)
+        world.clock.advance(60)
+
+    assert answered == 30 * 3
+
+
+async def test_what_its_keys_do_together_is_bounded_by_the_client_s_own_rate(world: World) -> None:
+    keys = [await world.client_with_key(), await world.key(), await world.client_with_key("globex")]
+    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, rate_total="3/60", most_keys=None)
+    answers = [await world.http.get("/api/v1/status", headers=bearer(keys[number % 2])) for number in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].json() == {"error": "Rate limit exceeded — 3 requests per minute per client"}
+    assert answers[-1].headers["Retry-After"] == "20"
+    assert answers[-1].headers["RateLimit-Policy"] == '"default";q=100;w=60'
+    assert answers[-1].headers["RateLimit"] == '"default";r=98;t=1'
+    assert await status_with(world, keys[2]) == 200
+    world.clock.advance(20)
+    assert await status_with(world, keys[0]) == 200
+
+
+async def test_a_client_with_more_keys_than_it_may_have_uses_each_of_them_fully(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    keys = [await world.key(rate="2/60") for _ in range(5)]
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60", rate_total=None, most_keys="1")
+
+    assert [await status_with(world, key) for key in keys * 3] == [200] * 10 + [429] * 5

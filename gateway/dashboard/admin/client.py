@@ -43,6 +43,7 @@ async def update_client(request: Request) -> Response:
             name=form.text("name"),
             plan=form.text("plan"),
             rate=form.text("rate"),
+            rate_total=form.text("rate_total"),
             most_keys=form.text("most_keys"),
             by=actor_of(request),
         )
@@ -128,6 +129,7 @@ async def _client_page(
         form=form or _form_of(client),
         new_connection=new_connection or Form(),
         default_rate=in_words(services.limiter.default),
+        total_rate=in_words(services.limiter.rate_of_client(await store.api_keys.limit_of(client))),
         default_most_keys=services.settings.keys.most_active,
         totals=totals[client.id],
         connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
@@ -142,6 +144,7 @@ def _form_of(client: Client) -> Form:
         name=client.name,
         plan=client.plan,
         rate=validation.rate_text(client.rate) or "",
+        rate_total=validation.rate_text(client.rate_total) or "",
         most_keys="" if client.most_keys is None else str(client.most_keys),
     )
 

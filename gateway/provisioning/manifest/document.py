@@ -93,7 +93,7 @@ def _client(slug: str, entry: ClientEntry) -> ClientEntry:
     validation.text("plan", entry.plan)
     if entry.most_keys is not None:
         validation.most_keys(str(entry.most_keys))
-    return msgspec.structs.replace(entry, rate=_rate(entry.rate))
+    return msgspec.structs.replace(entry, rate=_rate(entry.rate), rate_total=_rate(entry.rate_total))
 
 
 def _connection(connection_id: str, entry: ConnectionEntry) -> ConnectionEntry:

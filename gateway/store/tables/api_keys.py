@@ -6,12 +6,12 @@ Whatever changes a key takes the `entry` that tells of it and writes both or nei
 import msgspec
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import ActivityEntry, ApiKey, Principal
+from gateway.models import ActivityEntry, ApiKey, Client, ClientLimit, Principal, WorkingKeys
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from, rate_columns, rate_from
-from gateway.times import parse_time
+from gateway.times import Clock, format_time, parse_time
 
 CACHED_KEYS = 150_000
 WORKING = """
@@ -25,8 +25,9 @@ WORKING = """
 class ApiKeys:
     """Keys, by digest for requests and by id for people. Every method but `remembered` raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._principals: ReadCache[bytes, Principal | None] = ReadCache(database, self._load, maxsize=CACHED_KEYS)
 
     def remembered(self, digest: bytes) -> Principal | None:
@@ -40,7 +41,7 @@ class ApiKeys:
     async def _load(self, digest: bytes) -> Principal | None:
         row = await self._database.fetch_one(
             """
-            SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at,
+            SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at, api_keys.bucket_id,
                 api_keys.rate_requests AS key_requests, api_keys.rate_seconds AS key_seconds
             FROM api_keys JOIN clients ON clients.id = api_keys.client_id
             WHERE digest = :digest AND revoked_at IS NULL AND disabled_at IS NULL
@@ -56,6 +57,30 @@ class ApiKeys:
             scope=row["scope"],
             rate=rate_from(row["key_requests"], row["key_seconds"]) or client.rate,
             expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
+            bucket_id=row["bucket_id"],
+            limit=await self.limit_of(client),
+        )
+
+    async def limit_of(self, client: Client) -> ClientLimit:
+        """Return what the rate of all the client's calls follows from."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT rate_requests, rate_seconds, count(*) AS keys
+            FROM (
+                SELECT DISTINCT coalesce(bucket_id, id) AS bucket, rate_requests, rate_seconds
+                FROM api_keys WHERE number IN ({WORKING})
+            ) AS buckets
+            GROUP BY rate_requests, rate_seconds ORDER BY coalesce(rate_requests, 0), rate_seconds
+            """,  # noqa: S608 - ours
+            {"client_id": client.id, "now": format_time(self._clock.now())},
+        )
+        return ClientLimit(
+            total=client.rate_total,
+            rate=client.rate,
+            most_keys=client.most_keys,
+            working=tuple(
+                WorkingKeys(rate_from(row["rate_requests"], row["rate_seconds"]), row["keys"]) for row in rows
+            ),
         )
 
     async def add(
@@ -140,7 +165,7 @@ class ApiKeys:
     async def _select(self, condition: str, parameters: Parameters) -> list[ApiKey]:
         columns = """
             SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
-                revoked_at, last_used_at, last_used_address, last_used_agent, successor_id FROM api_keys
+                revoked_at, last_used_at, last_used_address, last_used_agent, successor_id, bucket_id FROM api_keys
             """
         rows = await self._database.fetch_all(columns + condition, parameters)
         return [key_from(row) for row in rows]
@@ -174,9 +199,9 @@ async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: Ac
         connection,
         """
         INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
-            created_at, expires_at)
+            created_at, expires_at, bucket_id)
         VALUES (:id, :client_id, :digest, :start, :name, :scope, :rate_requests, :rate_seconds,
-            :created_at, :expires_at) RETURNING 1
+            :created_at, :expires_at, :bucket_id) RETURNING 1
         """,
         {**msgspec.structs.asdict(key), **rate_columns(key.rate), "digest": digest},
         entry,
@@ -199,4 +224,5 @@ def key_from(row: Row) -> ApiKey:
         last_used_address=row["last_used_address"],
         last_used_agent=row["last_used_agent"],
         successor_id=row["successor_id"],
+        bucket_id=row["bucket_id"],
     )

@@ -3,6 +3,8 @@
 Whatever changes a client takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
+from typing import Any
+
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
@@ -57,10 +59,11 @@ class Clients:
         await self._change(
             """
             UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests,
-                rate_seconds = :rate_seconds, most_keys = :most_keys
+                rate_seconds = :rate_seconds, rate_total_requests = :rate_total_requests,
+                rate_total_seconds = :rate_total_seconds, most_keys = :most_keys
             WHERE id = :id RETURNING 1
             """,
-            {**msgspec.structs.asdict(client), **rate_columns(client.rate)},
+            columns_of(client),
             entry,
         )
 
@@ -98,8 +101,20 @@ def client_from(row: Row) -> Client:
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
         rate=rate_from(row["rate_requests"], row["rate_seconds"]),
+        rate_total=rate_from(row["rate_total_requests"], row["rate_total_seconds"]),
         most_keys=row["most_keys"],
     )
+
+
+def columns_of(client: Client) -> dict[str, Any]:
+    """Return the columns of a client's row."""
+    total = client.rate_total
+    return {
+        **msgspec.structs.asdict(client),
+        **rate_columns(client.rate),
+        "rate_total_requests": total and total.requests,
+        "rate_total_seconds": total and total.per_seconds,
+    }
 
 
 def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | None:
