@@ -92,10 +92,10 @@ class TokenBucket:
 
     def _decision(self, *, allowed: bool) -> Decision:
         policy, tokens = self.policy, self.tokens
-        remaining = int(tokens + ROUNDING)
-        missing = min(remaining + 1, policy.requests) - tokens
-        seconds = math.ceil((missing - ROUNDING / 2) / policy.tokens_per_second)
-        return Decision(allowed, policy, remaining, seconds if allowed else max(seconds, 1))
+        requests, remaining = policy.requests, int(tokens + ROUNDING)
+        missing = (remaining + 1 if remaining < requests else requests) - tokens
+        seconds = math.ceil((missing - ROUNDING / 2) / (requests / policy.per_seconds))
+        return Decision(allowed, policy, remaining, seconds if allowed or seconds > 1 else 1)
 
     def is_full(self, now: float) -> bool:
         return self._tokens_at(now) >= self.policy.requests

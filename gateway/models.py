@@ -22,8 +22,11 @@ TERMINAL_STATUSES = frozenset({"failed", "succeeded", "cancelled"})
 JOB_STATUSES = ("pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled")
 
 
-class RatePolicy(msgspec.Struct, frozen=True):
-    """A token bucket's shape: `requests` tokens at most, refilled evenly over `per_seconds`."""
+class RatePolicy(msgspec.Struct, frozen=True, cache_hash=True):
+    """A token bucket's shape: `requests` tokens at most, refilled evenly over `per_seconds`.
+
+    Its hash is cached, as a client's limit's is: each call looks up by both.
+    """
 
     requests: int
     per_seconds: int
@@ -102,7 +105,7 @@ class WorkingKeys(msgspec.Struct, frozen=True):
     count: int
 
 
-class ClientLimit(msgspec.Struct, frozen=True):
+class ClientLimit(msgspec.Struct, frozen=True, cache_hash=True):
     """What the rate of all calls of a client follows from. None: what the settings say."""
 
     total: RatePolicy | None = None

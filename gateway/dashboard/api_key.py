@@ -10,7 +10,7 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
@@ -35,8 +35,9 @@ async def show_key(request: Request) -> Response:
 
 
 async def rotate_key(request: Request) -> Response:
-    """Rotate the key and show the new one. Raises NotFound as `show_key`."""
+    """Rotate the key and show the new one. Raises NotFound as `show_key`, RateLimitExceeded as `create_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
+    await take_new_key(request, owner)
     new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)

@@ -9,7 +9,7 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
@@ -31,8 +31,9 @@ async def show_keys(request: Request) -> Response:
 
 
 async def create_key(request: Request) -> Response:
-    """Create a key and show it."""
+    """Create a key and show it. Raises RateLimitExceeded for a member's too many."""
     owner, form = await key_owner_of(request), await read_form(request)
+    await take_new_key(request, owner)
     key_id = derived_id(request, form, "key")
     try:
         new = await services_of(request).keys.create(

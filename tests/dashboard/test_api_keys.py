@@ -325,7 +325,27 @@ async def test_a_hundred_forms_at_once_make_as_many_keys_as_may_work(world: Worl
     answers = await asyncio.gather(*(create(ann, name=f"loader {number}") for number in range(100)))
 
     assert len(await keys(world)) == most
-    assert sorted(answer.status_code for answer in answers) == [200] * most + [400] * (100 - most)
+    assert sorted(answer.status_code for answer in answers) == [200] * most + [400] * (60 - most) + [429] * 40
+
+
+async def test_members_make_sixty_keys_an_hour_however_often_they_rotate(world: World, ann: httpx2.AsyncClient) -> None:
+    await new_key(ann)
+    for _ in range(59):
+        (key,) = [each for each in await keys(world) if each.successor_id is None]
+        assert (await ann.post(f"{KEYS}/{key.id}/rotate", data={"overlap": "0s"})).status_code == 200
+
+    refused = await create(ann)
+    rotated = await ann.post(f"{KEYS}/{(await keys(world))[-1].id}/rotate", data={"overlap": "0s"})
+    admin = await signed_in(world, None)
+    by_admin = await admin.post(
+        "/dashboard/admin/clients/acme/api-keys", data={"name": "n", "expires": "never", "scope": "full"}
+    )
+    world.clock.advance(60)
+    later = await create(ann)
+
+    assert [answer.status_code for answer in (refused, rotated, by_admin, later)] == [429, 429, 200, 200]
+    assert "Too many new keys in an hour: come back in 1 minute" in plain(refused.text)
+    assert refused.headers["Retry-After"] == "60"
 
 
 async def test_many_keys_are_paged_and_searched(world: World, ann: httpx2.AsyncClient) -> None:
