@@ -17,6 +17,7 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
@@ -61,6 +62,7 @@ class Store:
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
         self.api_keys = ApiKeys(self.database, clock or SystemClock())
+        self.key_pages = KeyPages(self.database)
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)

@@ -7,10 +7,10 @@ from gateway import validation
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
+from gateway.dashboard.api_keys import MOST_ENDED_SHOWN
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
-from gateway.dashboard.key_states import works
-from gateway.dashboard.paging import paged
+from gateway.dashboard.paging import PAGE_ROWS, paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
@@ -118,7 +118,9 @@ async def _client_page(
     )
     if client.id not in totals:
         raise NotFound
-    keys = await store.api_keys.of_client(client.id)
+    moment = format_time(now)
+    keys, _ = await store.key_pages.working(client.id, now=moment, query="", limit=PAGE_ROWS, offset=0)
+    ended, ended_count = await store.key_pages.ended(client.id, now=moment, limit=MOST_ENDED_SHOWN)
     return page(
         request,
         "admin/client.html",
@@ -133,8 +135,9 @@ async def _client_page(
         default_most_keys=services.settings.keys.most_active,
         totals=totals[client.id],
         connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
-        keys=[key for key in keys if works(key, now)],
-        ended_keys=[key for key in reversed(keys) if not works(key, now)],
+        keys=keys,
+        ended_keys=ended,
+        ended_count=ended_count,
         users=await store.users.of_client(client.id),
     )
 

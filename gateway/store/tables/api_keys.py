@@ -8,6 +8,7 @@ import msgspec
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import ActivityEntry, ApiKey, Client, ClientLimit, Principal, WorkingKeys
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
+from gateway.store.pruning import prune
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from, rate_columns, rate_from
@@ -137,8 +138,30 @@ class ApiKeys:
         await self._database.write(write)
 
     async def of_client(self, client_id: int) -> list[ApiKey]:
-        """Return the client's keys, oldest first, revoked ones too."""
+        """Return the client's keys, oldest first, revoked ones too. There may be very many."""
         return await self._select("WHERE client_id = :client_id ORDER BY number", {"client_id": client_id})
+
+    async def prune(self, before: str) -> None:
+        """Forget the keys that ended earlier than `before`, with their usage."""
+        for ending in ("revoked_at", "expires_at"):
+            await prune(
+                self._database,
+                f"""
+                DELETE FROM key_usage WHERE (key_id, hour) IN (
+                    SELECT key_id, hour FROM key_usage JOIN api_keys ON api_keys.id = key_usage.key_id
+                    WHERE api_keys.{ending} < :before LIMIT :limit
+                ) RETURNING 1
+                """,  # noqa: S608 - ours
+                before,
+            )
+            await prune(
+                self._database,
+                f"""
+                DELETE FROM api_keys WHERE number IN
+                    (SELECT number FROM api_keys WHERE {ending} < :before LIMIT :limit) RETURNING 1
+                """,  # noqa: S608 - ours
+                before,
+            )
 
     async def all(self) -> list[ApiKey]:
         """Return every client's keys, for the operator."""
@@ -163,12 +186,16 @@ class ApiKeys:
         await self._database.write(lambda connection: activity.change(connection, sql, values, entry))
 
     async def _select(self, condition: str, parameters: Parameters) -> list[ApiKey]:
-        columns = """
-            SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
-                revoked_at, last_used_at, last_used_address, last_used_agent, successor_id, bucket_id FROM api_keys
-            """
-        rows = await self._database.fetch_all(columns + condition, parameters)
-        return [key_from(row) for row in rows]
+        return await select_keys(self._database, condition, parameters)
+
+
+async def select_keys(database: Database, condition: str, parameters: Parameters) -> list[ApiKey]:
+    """Return the keys of the rows that the condition leaves. Raises StorageUnavailable."""
+    columns = """
+        SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
+            revoked_at, last_used_at, last_used_address, last_used_agent, successor_id, bucket_id FROM api_keys
+        """
+    return [key_from(row) for row in await database.fetch_all(columns + condition, parameters)]
 
 
 def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
