@@ -58,10 +58,10 @@ class Store:
     ) -> None:
         """`background` owns the task that listens to a server's notifications."""
         self.database: Database = _database_at(location, background, timings)
-        self.clients = Clients(self.database)
         self.connections = Connections(self.database)
-        self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
+        self.last_syncs = LastSyncs(self.database, self.connections)
         self.api_keys = ApiKeys(self.database, clock or SystemClock())
+        self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
@@ -74,6 +74,10 @@ class Store:
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
         self.bulk = Bulk(self.database)
+
+    def _forget(self, client_id: int) -> None:
+        self.api_keys.forget(client_id)
+        self.connections.forget(client_id)
 
     @property
     def is_shared(self) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import ActivityEntry, ApiKey, Client, ClientLimit, Principal, WorkingKeys
-from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction, Unit
 from gateway.store.pruning import prune
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
@@ -24,12 +24,22 @@ WORKING = """
 
 
 class ApiKeys:
-    """Keys, by digest for requests and by id for people. Every method but `remembered` raises StorageUnavailable."""
+    """Keys, by digest for requests and by id for people.
+
+    Every method but `forget` and `remembered` raises StorageUnavailable.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._principals: ReadCache[bytes, Principal | None] = ReadCache(database, self._load, maxsize=CACHED_KEYS)
+        self._principals: ReadCache[bytes, Principal | None] = ReadCache(
+            database, self._load, maxsize=CACHED_KEYS, owner_of=_client_of
+        )
+
+    def forget(self, client_id: int) -> None:
+        """Read the client's keys again when they are next asked for, and what was unknown: it may be the client's."""
+        self._principals.forget(client_id)
+        self._principals.forget(None)
 
     def remembered(self, digest: bytes) -> Principal | None:
         """Return what `principal` would if it is in memory; None says nothing."""
@@ -98,7 +108,7 @@ class ApiKeys:
             await _insert(connection, key, digest, entry)
 
         try:
-            await self._database.write(write)
+            await self._write(key.client_id, write)
         except ConstraintViolated as error:
             if error.constraint != "api_keys.id":
                 raise
@@ -135,7 +145,7 @@ class ApiKeys:
                 await _require_room(connection, new, most)
             await _insert(connection, new, digest, entry)
 
-        await self._database.write(write)
+        await self._write(old.client_id, write)
 
     async def of_client(self, client_id: int) -> list[ApiKey]:
         """Return the client's keys, oldest first, revoked ones too. There may be very many."""
@@ -183,10 +193,22 @@ class ApiKeys:
             WHERE client_id = :client_id AND id = :id AND revoked_at IS NULL RETURNING 1
             """
         values = {"at": at, "client_id": client_id, "id": key_id}
-        await self._database.write(lambda connection: activity.change(connection, sql, values, entry))
+
+        async def write(connection: Transaction) -> None:
+            await activity.change(connection, sql, values, entry)
+
+        await self._write(client_id, write)
+
+    async def _write(self, client_id: int, unit: Unit[None]) -> None:
+        """Run a unit that changes keys of one client: nobody else's are read again."""
+        await self._database.write(unit, housekeeping=True, committed=lambda: self.forget(client_id))
 
     async def _select(self, condition: str, parameters: Parameters) -> list[ApiKey]:
         return await select_keys(self._database, condition, parameters)
+
+
+def _client_of(_digest: bytes, principal: Principal | None) -> int | None:
+    return None if principal is None else principal.client.id
 
 
 async def select_keys(database: Database, condition: str, parameters: Parameters) -> list[ApiKey]:

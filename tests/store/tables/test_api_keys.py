@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 import msgspec
@@ -13,6 +14,7 @@ from gateway.models import ApiKey, Client, ClientLimit, Principal, RatePolicy, S
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
 from gateway.times import parse_time
+from tests.store.tables.records import a_connection
 from tests.support import next_turn, sqlite_of, store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
@@ -387,3 +389,49 @@ async def test_a_successor_takes_the_tokens_of_the_first_of_its_chain(store: Sto
 
     assert principal is not None
     assert principal.bucket_id == "key_0"
+
+
+CHANGES: dict[str, Callable[[Store, Client], Awaitable[object]]] = {
+    "a key is made": lambda store, acme: store.api_keys.add(a_key(acme, "key_new"), digest=b"n" * 32),
+    "a key is rotated": lambda store, acme: store.api_keys.replace(
+        a_key(acme), a_key(acme, "key_new"), digest=b"n" * 32, old_expires_at=NOW
+    ),
+    "a key is revoked": lambda store, acme: store.api_keys.revoke(acme.id, "key_1", at=NOW),
+    "the client is changed": lambda store, acme: store.clients.update(msgspec.structs.replace(acme, name="New")),
+    "the client is disabled": lambda store, acme: store.clients.disable(acme.id, at=NOW),
+    "the client is removed": lambda store, acme: store.clients.remove(acme.id),
+    "a connection is made": lambda store, acme: store.connections.add(a_connection(acme)),
+    "another client comes": lambda store, _: store.clients.add(slug="n", name="N", plan="free", created_at=NOW),
+}
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_what_is_done_about_one_client_costs_the_keys_of_another_nothing(
+    store: Store, acme: Client, other: Client, change: Callable[[Store, Client], Awaitable[object]]
+) -> None:
+    await store.api_keys.add(a_key(acme), digest=DIGEST)
+    await store.api_keys.add(a_key(other, "key_other"), digest=b"o" * 32)
+    known = await store.api_keys.principal(b"o" * 32)
+    connections = await store.connections.of_client(other.id)
+
+    await change(store, acme)
+
+    assert known is not None
+    assert store.api_keys.remembered(b"o" * 32) is known
+    assert await store.connections.of_client(other.id) is connections
+
+
+async def test_whatever_a_client_s_key_was_refused_for_is_seen_when_it_ends(store: Store, acme: Client) -> None:
+    assert await store.api_keys.principal(DIGEST) is None
+    await store.api_keys.add(a_key(acme), digest=DIGEST)
+    seen = [await store.api_keys.principal(DIGEST) is not None]
+
+    await store.clients.disable(acme.id, at=NOW)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+    await store.clients.enable(acme.id)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+    await store.api_keys.revoke(acme.id, "key_1", at=NOW)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+
+    assert seen == [True, False, True, False]
