@@ -143,4 +143,4 @@ def _api(services: Services) -> ASGIApp:
 def _rate_limit(services: Services) -> Middleware:
     if isinstance(services.limiter, SharedLimiter):
         return Middleware(SharedRateLimitMiddleware, limiter=services.limiter)
-    return Middleware(RateLimitMiddleware, limiter=services.limiter, monotonic=services.clock.monotonic)
+    return Middleware(RateLimitMiddleware, limiter=services.limiter)

@@ -52,6 +52,8 @@ class Upserts:
             plan=entry.plan,
             created_at=known.created_at if known else comparison.now,
             rate=_rate(entry.rate),
+            rate_total=_rate(entry.rate_total),
+            most_keys=entry.most_keys,
             disabled_at=disabled_at,
         )
         if known is None:

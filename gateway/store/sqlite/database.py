@@ -142,11 +142,15 @@ class SqliteDatabase:
                 try:
                     before, changes = self.watch.count(), self._writer.total_changes
                     result = await unit(self._writer)
+                    is_harmless = housekeeping and self._writer.total_changes > changes
+                    if is_harmless:
+                        self.watch.expect(before)
                     await self._writer.commit()
                 except BaseException:
+                    self.watch.renounce()
                     await self._writer.rollback()
                     raise
-                if housekeeping and self._writer.total_changes > changes:
+                if is_harmless:
                     self.watch.absorb(before, self.watch.count())
                 if committed is not None:
                     committed()
