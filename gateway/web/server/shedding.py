@@ -1,9 +1,9 @@
 """Load shedding by the socket connections: early responses before the application is asked, and back-pressure."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.errors import Overloaded
-from gateway.web.admission import mark_shed
 from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.back_pressure import BackPressure
 from gateway.web.server.incoming import Phase
@@ -22,7 +22,9 @@ class RequestGate(Protocol):
 
     early_responses: EarlyResponses
 
-    def sheds(self, method: str, path: str) -> bool: ...
+    def sheds(self, scope: MutableMapping[str, Any]) -> bool: ...
+
+    def wants_page(self, scope: MutableMapping[str, Any]) -> bool: ...
 
 
 class SheddingProtocol(GatewayProtocol):
@@ -44,13 +46,12 @@ class SheddingProtocol(GatewayProtocol):
         super().data_received(data)
 
     def _take(self, scope: "HTTPScope") -> None:
-        if not self._gate.sheds(scope["method"], scope["path"]):
-            super()._take(scope)
-        elif self._can_answer(scope):
+        request = cast("MutableMapping[str, Any]", scope)
+        if self._gate.sheds(request) and self._can_answer(scope):
             self._has_shed = True
-            self.transport.write(self._early_responses.shed(self.server_state.default_headers))
+            is_page = self._gate.wants_page(request)
+            self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
         else:
-            mark_shed(scope["state"])
             super()._take(scope)
 
     def _can_answer(self, scope: "HTTPScope") -> bool:
