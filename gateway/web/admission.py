@@ -16,32 +16,22 @@ from gateway.web.early_responses import EarlyResponses, ResponseObserver
 from gateway.web.router import ApiRoutes
 from gateway.web.turns import Group
 
-KNOWN = Terms(slice=0.005, longest_wait=0.1)
+KNOWN = Terms(slice=0.005, slice_alone=0.005, longest_wait=0.1)
 """A wait callers do not feel, and far below the second or two after which they give up."""
-PROBES = Terms(slice=0.0005, longest_wait=float("inf"))
+PROBES = Terms(slice=0.0005, slice_alone=0.005, longest_wait=float("inf"))
 """They are never shed: an orchestrator would restart what only has much to do. But many of them wait."""
-OTHERS = Terms(slice=0.0005, longest_wait=0.05)
-"""Known callers wait for at most a slice before they begin. Where nobody else has work, the rounds follow each other at
-once and others have all of the time."""
+OTHERS = Terms(slice=0.0005, slice_alone=0.005, longest_wait=0.05)
+"""A known caller waits for at most a slice before he begins. Where he has no work, rounds follow each other at once and
+others have all of the time."""
 TRIGGER_PATIENCE = 2
 """Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
 PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 PAGES_ROUTE = "/*"
 ADMISSION_KEY = "gateway.admission"
+"""A request's class and group."""
+SHED_KEY = "gateway.shed"
 
 Scope = MutableMapping[str, Any]
-
-
-class Admission:
-    """How a request is let in: its class, its group, and whether it is shed."""
-
-    __slots__ = ("group", "is_shed", "patience", "request_class")
-
-    def __init__(self, request_class: RequestClass, group: Group, patience: float = 1) -> None:
-        self.request_class = request_class
-        self.group = group
-        self.patience = patience
-        self.is_shed = False
 
 
 class Gate:
@@ -71,48 +61,50 @@ class Gate:
 
     def sheds(self, scope: Scope) -> bool:
         """Return whether a request is to be refused now. It is counted either way: as shed, or as on its way."""
-        admission = scope[ADMISSION_KEY] = self._classify(scope)
-        if admission.request_class.has_room(admission.group, admission.patience):
-            self.queue.expect(admission.request_class, admission.group)
+        request_class, group = scope[ADMISSION_KEY] = self._classify(scope)
+        if request_class.is_short or request_class.has_room(group, self._patience(scope)):
+            self.queue.expect(request_class, group)
             return False
-        admission.is_shed = True
+        scope[SHED_KEY] = True
         route = self._all_routes if self._routes.covers(scope["path"]) else PAGES_ROUTE
         self._observer.observe(scope["method"], route, Overloaded.status, 0.0)
         return True
 
     def is_shed(self, scope: Scope) -> bool:
         """Return whether it was decided that the request is shed, and its socket connection could not answer it."""
-        return ADMISSION_KEY in scope and scope[ADMISSION_KEY].is_shed
+        return SHED_KEY in scope
 
     def is_known(self, scope: Scope) -> bool:
         """Return whether the request, which was asked about, comes with a key that was good when last used."""
-        return scope[ADMISSION_KEY].request_class is self.known
+        request_class, _ = scope[ADMISSION_KEY]
+        return request_class is self.known
 
     def join(self, scope: Scope) -> asyncio.Future[None] | None:
         """Return None if the request may begin, else what it has to wait for."""
-        admission: Admission = scope.get(ADMISSION_KEY) or self._classify(scope)
-        return self.queue.join(admission.request_class, admission.group)
+        request_class, group = scope.get(ADMISSION_KEY) or self._classify(scope)
+        return self.queue.join(request_class, group)
 
     def wants_page(self, scope: Scope) -> bool:
         """Return whether a person is to read the answer."""
         is_api = self._routes.covers(scope["path"])
         return not is_api and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
-    def _classify(self, scope: Scope) -> Admission:
+    def _classify(self, scope: Scope) -> tuple[RequestClass, Group]:
         path = scope["path"]
-        client = scope.get("client")
         if self._routes.covers(path):
             client_id = self._client_of(scope)
             if client_id is not None:
-                route, _ = self._routes.find(path)
-                is_trigger = route is not None and route.is_trigger
-                return Admission(self.known, client_id, TRIGGER_PATIENCE if is_trigger else 1)
-        elif path in PROBE_PATHS:
-            return Admission(self.probes, block_of(client[0]) if client else "")
-        return Admission(self.others, block_of(client[0]) if client else "")
+                return self.known, client_id
+        client = scope.get("client")
+        return self.probes if path in PROBE_PATHS else self.others, block_of(client[0]) if client else ""
 
     def _client_of(self, scope: Scope) -> int | None:
         try:
             return self.known_keys.client_of(digest_of(scope))
         except Unauthorized:
             return None
+
+    def _patience(self, scope: Scope) -> float:
+        path = scope["path"]
+        route, _ = self._routes.find(path) if self._routes.covers(path) else (None, "")
+        return TRIGGER_PATIENCE if route is not None and route.is_trigger else 1

@@ -9,6 +9,7 @@ from gateway.web.turns import GREED, Group, TurnQueue, has_share
 FIRST_GUESS_SECONDS = 0.0002
 LEAST_SECONDS = 0.000001
 WEIGHT = 1 / 16
+SHARED_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Terms:
     """Work begun in one round of the event loop; at least one request. Between rounds socket connections are accepted
     (libuv: one at a time) and read; without it a round under load takes 100 ms and the queue is the kernel's, unseen.
     """
+    slice_alone: float
+    """The same while the first class has had nothing to begin for a second: fewer rounds cost less."""
     longest_wait: float
     """Of a group alone."""
     short_queue: int = 32
@@ -29,39 +32,43 @@ class Terms:
 class RequestClass:
     """The requests of a class that are on their way or wait, and what one costs. For one event loop."""
 
-    __slots__ = ("_expected", "_expected_all", "_queue", "begun", "seconds_each", "terms")
+    __slots__ = ("_expected", "_queue", "begun", "seconds_each", "slice", "terms")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
+        self.slice = terms.slice
         self.seconds_each = FIRST_GUESS_SECONDS
         self.begun = 0
         """In this round."""
         self._queue = TurnQueue()
-        self._expected: dict[Group, int] = {}
-        self._expected_all = 0
+        self._expected: list[Group] = []
+        """Of requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
 
     @property
     def wait_seconds(self) -> float:
-        return (len(self._queue) + self._expected_all) * self.seconds_each
+        return (len(self._queue) + len(self._expected)) * self.seconds_each
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is room for any group, whatever a request costs."""
+        return len(self._queue) + len(self._expected) <= self.terms.short_queue
 
     def has_room(self, group: Group, patience: float = 1) -> bool:
         """Return whether a request of the group would begin soon; `patience` multiplies the longest wait."""
         soon = max(self.terms.short_queue, self.terms.longest_wait * patience / self.seconds_each)
-        own = self._queue.length_of(group) + self._expected.get(group, 0)
-        return has_share(own, len(self._queue) + self._expected_all, soon * (1 + 1 / GREED))
+        own = self._queue.length_of(group) + self._expected.count(group)
+        return has_share(own, len(self._queue) + len(self._expected), soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:
-        """Count a request on its way. What is read in one round joins the queue in the next, and would all fit in."""
-        self._expected[group] = self._expected.get(group, 0) + 1
-        self._expected_all += 1
+        """Count a request on its way."""
+        self._expected.append(group)
 
     def expect_none(self) -> None:
         self._expected.clear()
-        self._expected_all = 0
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""
-        if not self._queue and self.begun * self.seconds_each < self.terms.slice:
+        if not self._queue and self.begun * self.seconds_each < self.slice:
             self.begun += 1
             return None
         waiter = loop.create_future()
@@ -70,7 +77,7 @@ class RequestClass:
 
     def begin_waiting(self) -> None:
         """Let as many begin as a round is to have."""
-        while self.begun * self.seconds_each < self.terms.slice:
+        while self.begun * self.seconds_each < self.slice:
             waiter = self._queue.next()
             if waiter is None:
                 return
@@ -87,7 +94,7 @@ class AdmissionQueue:
     among the requests that were begun in it.
     """
 
-    __slots__ = ("_are_expected", "_classes", "_is_open", "_loop", "_monotonic", "_round_began")
+    __slots__ = ("_are_expected", "_classes", "_is_open", "_loop", "_monotonic", "_round_began", "_shared_until")
 
     def __init__(self, monotonic: Callable[[], float], *classes: RequestClass) -> None:
         self._monotonic = monotonic
@@ -97,6 +104,7 @@ class AdmissionQueue:
         self._are_expected = False
         self._is_open = False
         self._round_began = 0.0
+        self._shared_until = 0.0
 
     def expect(self, request_class: RequestClass, group: Group) -> None:
         """Count a request that will join in the next round."""
@@ -128,9 +136,12 @@ class AdmissionQueue:
         now = self._monotonic()
         self._learn(now - self._round_began)
         self._round_began = now
+        if self._classes[0].begun:
+            self._shared_until = now + SHARED_SECONDS
         begun = 0
         for each in self._classes:
             each.begun = 0
+            each.slice = each.terms.slice if now < self._shared_until else each.terms.slice_alone
             each.begin_waiting()
             begun += each.begun
         self._is_open = begun > 0

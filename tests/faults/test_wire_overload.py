@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Overloaded
-from gateway.web.admission import ADMISSION_KEY, Admission, Gate
+from gateway.web.admission import SHED_KEY, Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.router import ApiRoutes
 from gateway.web.server.back_pressure import SHED_EACH_TICK
@@ -110,9 +110,9 @@ class Full(Gate):
 
     def sheds(self, scope: MutableMapping[str, Any]) -> bool:
         super().sheds(scope)
-        admission: Admission = scope[ADMISSION_KEY]
-        admission.is_shed = ROUTES.covers(scope["path"])
-        return admission.is_shed
+        if ROUTES.covers(scope["path"]):
+            scope[SHED_KEY] = True
+        return SHED_KEY in scope
 
 
 @pytest.fixture
