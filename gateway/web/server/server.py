@@ -18,7 +18,7 @@ from gateway.telemetry.log import log_task_failure
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressure
+from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.listener import BACKLOG, connection_limit, obtain_listener, several, url_of
 from gateway.web.server.peers import Peers
@@ -130,7 +130,7 @@ def build_config(
 ) -> uvicorn.Config:
     """Return uvicorn's configuration for one process. With a `gate`, socket connections shed what it says."""
     protocol = (
-        partial(SheddingProtocol, gate=gate, back_pressure=BackPressure(), peers=Peers(settings.trusted_proxies))
+        partial(SheddingProtocol, gate=gate, back_pressure=BackPressures(), peers=Peers(settings.trusted_proxies))
         if gate
         else partial(GatewayProtocol, early_responses=EarlyResponses())
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.errors import Overloaded
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressure
+from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.incoming import Phase
 from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
@@ -34,10 +34,10 @@ class RequestGate(Protocol):
 class SheddingProtocol(GatewayProtocol):
     """One socket connection, which answers what is too much by itself if nothing is to be answered before it."""
 
-    __slots__ = ("_address", "_back_pressure", "_gate", "_has_shed", "_peers", "_shed_together")
+    __slots__ = ("_address", "_back_pressure", "_gate", "_has_shed", "_is_shed_known", "_peers", "_shed_together")
 
     def __init__(
-        self, *args: Any, gate: RequestGate, back_pressure: BackPressure, peers: Peers, **options: Any
+        self, *args: Any, gate: RequestGate, back_pressure: BackPressures, peers: Peers, **options: Any
     ) -> None:
         super().__init__(*args, early_responses=gate.early_responses, **options)
         self._gate = gate
@@ -47,6 +47,8 @@ class SheddingProtocol(GatewayProtocol):
         """Where this socket connection is counted; None while it is not."""
         self._has_shed = False
         """Whether the request that is coming in is answered already."""
+        self._is_shed_known = False
+        """Whether its caller, or another's behind the same proxy, may have a good key."""
         self._shed_together = 0
         """Of the requests that came in one read."""
 
@@ -75,6 +77,7 @@ class SheddingProtocol(GatewayProtocol):
         request = cast("MutableMapping[str, Any]", scope)
         if self._gate.sheds(request) and self._can_answer(scope):
             self._has_shed = True
+            self._is_shed_known = self._may_stay(request)
             is_page = self._gate.wants_page(request)
             self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
         else:
@@ -104,7 +107,8 @@ class SheddingProtocol(GatewayProtocol):
         if self._shed_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        if not self.flow.read_paused and self._back_pressure.holds(self, self.loop):
+        back_pressure = self._back_pressure.known if self._is_shed_known else self._back_pressure.others
+        if not self.flow.read_paused and back_pressure.holds(self, self.loop):
             self.flow.pause_reading()
 
     def release(self) -> None:
