@@ -20,7 +20,9 @@ from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, type
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
-KUBERNETES_NAME = re.compile(r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)")
+KUBERNETES_NAME = re.compile(
+    r"(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+(?:_[A-Z]+)?)"
+)
 KUBERNETES_ADDRESS = re.compile(r"[a-z]+://")
 """Kubernetes tells every container of every service: of one called `gateway-database` by GATEWAY_DATABASE_SERVICE_HOST,
 GATEWAY_DATABASE_PORT=tcp://10.0.0.1:5432, GATEWAY_DATABASE_PORT_5432_TCP_ADDR and more."""
