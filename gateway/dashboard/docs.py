@@ -27,7 +27,7 @@ PAGES = frozenset({"api", "getting-started"})
 FALLBACK_URL = "http://127.0.0.1:8080"
 SUCCESS = "200"
 MOST_OWN_SHOWN = 5
-MOST_KEPT = 16
+KEPT_PAGES = 16
 """Pages of 30 KB: a gateway has few names."""
 ANY_URL = "https://gateway.invalid"
 """Stands for the gateway's own address until that is known; no name may end so (RFC 2606)."""
@@ -90,14 +90,14 @@ def base_url(request: Request) -> str:
     return f"{request.base_url.scheme}://{host}" if _PLAIN_HOST.fullmatch(host) else FALLBACK_URL
 
 
-@lru_cache(MOST_KEPT)
+@lru_cache(KEPT_PAGES)
 def _kept_page(name: str, url: str, rate: RatePolicy) -> ConditionalAnswer:
     """Return the page for everybody who is not signed in. Hosts differ in its addresses only, so a new one is cheap."""
     text = _kept_text(name, rate).replace(ANY_URL, escape(url))
     return ConditionalAnswer(text.encode(), content_type="text/html; charset=utf-8", headers=KEPT_HEADERS)
 
 
-@lru_cache(MOST_KEPT)
+@lru_cache(KEPT_PAGES)
 def _kept_text(name: str, rate: RatePolicy) -> str:
     return render(f"docs/{name}.html", root="../", here=f"docs/{name}", visitor=None, **_content(ANY_URL, rate, []))
 

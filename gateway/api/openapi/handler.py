@@ -10,7 +10,7 @@ from gateway.services import services_of
 from gateway.web.conditional import ConditionalAnswer
 from gateway.web.responses import encode
 
-MOST_KEPT = 4
+KEPT_DOCUMENTS = 4
 """A reload may change the limit."""
 
 
@@ -21,7 +21,7 @@ async def show_openapi(request: Request) -> ConditionalAnswer:
     return _document(public_url.rstrip("/") or "/", services.limiter.default)
 
 
-@lru_cache(MOST_KEPT)
+@lru_cache(KEPT_DOCUMENTS)
 def _document(server_url: str, rate: RatePolicy) -> ConditionalAnswer:
     body = encode(build_openapi(server_url=server_url, rate=rate))
     return ConditionalAnswer(body, content_type="application/json")
