@@ -71,7 +71,7 @@ chaos: .venv/dev                   ## fifty kills while keys are made and revoke
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk
 	$(BIN)/python -m bench.overload
 
-unauthenticated: .venv/dev         ## 100,000 guessed keys, and 2,700 slow connections, beside a good key
+unauthenticated: .venv/dev         ## 100,000 guessed keys, 2,700 slow connections, 1,000 callers without a key
 	$(BIN)/python -m bench.unauthenticated
 
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows

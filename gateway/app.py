@@ -20,6 +20,7 @@ from gateway.dashboard.timings import PageTimings
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
+from gateway.web.credentials import KnownKeys
 from gateway.web.lazy_mount import LazyMount
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -82,7 +83,7 @@ def create_app(
     app = Application(
         lifespan=lifespan,
         middleware=[
-            Middleware(AdmissionMiddleware, gate=admitting, routes=ROUTES),
+            Middleware(AdmissionMiddleware, gate=admitting),
             Middleware(
                 RequestLogMiddleware,
                 new_id=lambda: f"{numbers.getrandbits(64):016x}",
@@ -91,7 +92,7 @@ def create_app(
                 write_line=write_request_line,
             ),
             Middleware(ErrorMiddleware),
-            Middleware(ApiMount, routes=ROUTES, api=_api(services)),
+            Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
         routes=_routes(services, page_timings or PageTimings()),
     )
@@ -124,7 +125,7 @@ def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
     return app
 
 
-def _api(services: Services) -> ASGIApp:
+def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
     return _wrapped(
         ApiRouter(ROUTES),
         [
@@ -134,6 +135,7 @@ def _api(services: Services) -> ASGIApp:
                 directory=services.store.api_keys,
                 calls=services.store.usage,
                 clock=services.clock,
+                known_keys=known_keys,
             ),
             _rate_limit(services),
         ],

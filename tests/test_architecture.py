@@ -71,7 +71,7 @@ ONLY_IMPORTER = {
     "sqlite3": r"store/|doctor/|resources\.py",
     "httpx2": r"airbyte/(client|tls)\.py|doctor/probe\.py",
     "click": r"cli/",
-    "uvicorn": r"web/server/(answering|protocol|response_cycle|scope|server|shedding)\.py",
+    "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"web/server/(protocol|request_head)\.py",
     "redis": r"cluster/valkey\.py",
     "prometheus_client": r"telemetry/metrics\.py",
