@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from gateway.api.openapi import build_openapi
+from gateway.auth.keys import TEXT_PATTERN
 from gateway.cli.main import COMMANDS, gateway
 from gateway.models import RatePolicy
 from gateway.resources import resource_text
@@ -276,6 +277,10 @@ def told_by(module: ast.Module) -> Iterator[str]:
         value = name.value if isinstance(name, ast.Constant) else constants.get(getattr(name, "id", ""))
         if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value):
             yield value
+
+
+def test_the_expression_that_finds_keys_is_the_one_that_is_printed() -> None:
+    assert re.findall(r"^    (.*smrt_.*)$", page("SECURITY.md").text, re.MULTILINE) == [TEXT_PATTERN]
 
 
 def test_sample_answers_and_settings_can_be_read() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
 
 import httpx2
@@ -84,7 +85,7 @@ async def test_the_reference_states_limit_burst_and_key_format(http: httpx2.Asyn
 
     assert "100 requests per minute" in text
     assert "100 at once, then one every 0.6 seconds" in text
-    assert keys.TEXT_PATTERN in text
+    assert escape(keys.TEXT_PATTERN) in text
     assert "Unauthorized — invalid or missing API key" in text
 
 
