@@ -1,6 +1,7 @@
 # Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PORT ?= 8080
 # Besides its own, those that start and stop the program most.
 BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_supervised.py tests/cli/test_demo.py \
 	tests/faults/test_wire_stop.py
@@ -10,8 +11,8 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 .PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
 	bench-profile soak soak-short chaos overload unauthenticated lock clean
 
-run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
-	$(BIN)/gateway demo
+run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
+	$(BIN)/gateway demo --port $(PORT)
 
 # Half of their time the tests wait, so twice two cores. Only CI, where no program may be missing, asks for the coverage
 # that pyproject.toml demands.
