@@ -310,7 +310,7 @@ async def test_the_list_says_what_each_key_is_for_and_in_which_state(world: Worl
     assert "No key works at the moment" in empty.text
     assert row_of(page, by_name["plain"]) == f"plain {by_name['plain'].start} full never 1 day ago never active"
     assert row_of(page, by_name["reader"]).endswith("read-only never 1 day ago in 89 days active")
-    assert row_of(page, by_name["ending"]).endswith("in 5 days expires soon")
+    assert row_of(page, by_name["ending"]).endswith("in 6 days expires soon")
     assert row_of(page, by_name["rotated"]).endswith(f"in 6 days being replaced by {successor.start}")
     assert row_of(page, by_name["revoked"]).endswith("revoked 1 day ago")
     assert row_of(page, by_name["expired"]).endswith("expired 3 hours ago")
