@@ -226,6 +226,14 @@ def test_every_file_that_a_page_names_exists() -> None:
     assert missing == []
 
 
+def test_contributing_tells_of_every_room() -> None:
+    unnamed = {"__init__.py", "__main__.py", "__pycache__"}
+    rooms = {path.name for path in (ROOT / "gateway").iterdir()} - unnamed
+    told = {code.removeprefix("gateway/").rstrip("/") for code in page("CONTRIBUTING.md").code}
+
+    assert rooms - told == set()
+
+
 def test_every_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {name for page in PAGES for code in page.code for name in re.findall(r"(?:^|\s)make ([a-z-]+)", code)}
