@@ -9,7 +9,7 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile soak soak-short chaos overload unauthenticated lock clean
+	bench-profile fairness fairness-short soak soak-short chaos overload unauthenticated lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
@@ -57,6 +57,12 @@ bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/f
 
 bench-quick: .venv/dev             ## its first three rows in under a minute; needs wrk and nginx
 	$(BIN)/python -m bench.quick
+
+fairness: .venv/dev                ## one client's worst beside another client, in a quarter of an hour: docs/fairness.md
+	$(BIN)/python -m bench.fairness
+
+fairness-short: .venv/dev          ## the same in three minutes; counts refusals only
+	$(BIN)/python -m bench.fairness --short
 
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
 	MODEL_STEPS=20000 FUZZ_CASES=100000 $(BIN)/python -m pytest -q tests/faults/test_model.py tests/faults/test_fuzz.py
