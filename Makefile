@@ -1,6 +1,7 @@
 # Everything a developer types. Needs Python 3.11 or newer and make; the rest is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PORT ?= 8080
 # Besides its own, those that start and stop the program most.
 BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_supervised.py tests/cli/test_demo.py \
 	tests/faults/test_wire_stop.py
@@ -8,10 +9,10 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile soak soak-short chaos overload unauthenticated lock clean
+	bench-profile fairness fairness-short soak soak-short chaos overload unauthenticated lock clean
 
-run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key
-	$(BIN)/gateway demo
+run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
+	$(BIN)/gateway demo --port $(PORT)
 
 # Half of their time the tests wait, so twice two cores. Only CI, where no program may be missing, asks for the coverage
 # that pyproject.toml demands.
@@ -57,6 +58,12 @@ bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/f
 bench-quick: .venv/dev             ## its first three rows in under a minute; needs wrk and nginx
 	$(BIN)/python -m bench.quick
 
+fairness: .venv/dev                ## one client's worst beside another client, in a quarter of an hour: docs/fairness.md
+	$(BIN)/python -m bench.fairness
+
+fairness-short: .venv/dev          ## the same in three minutes; counts refusals only
+	$(BIN)/python -m bench.fairness --short
+
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
 	MODEL_STEPS=20000 FUZZ_CASES=100000 $(BIN)/python -m pytest -q tests/faults/test_model.py tests/faults/test_fuzz.py
 	$(BIN)/python -m bench.soak
@@ -71,7 +78,7 @@ chaos: .venv/dev                   ## fifty kills while keys are made and revoke
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk
 	$(BIN)/python -m bench.overload
 
-unauthenticated: .venv/dev         ## 100,000 guessed keys, and 2,700 slow connections, beside a good key
+unauthenticated: .venv/dev         ## 100,000 guessed keys, 2,700 slow connections, 1,000 callers without a key
 	$(BIN)/python -m bench.unauthenticated
 
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows

@@ -1,19 +1,23 @@
--- The gateway's database, version 3. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
+-- The gateway's database, version 4. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
--- cannot be answered with another client's rows.
+-- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
 CREATE TABLE clients (
-    id            INTEGER PRIMARY KEY AUTOINCREMENT,
-    slug          TEXT NOT NULL CONSTRAINT client_slug UNIQUE,
-    name          TEXT NOT NULL,
-    plan          TEXT NOT NULL,
-    rate_requests INTEGER CHECK (rate_requests > 0),
-    rate_seconds  INTEGER CHECK (rate_seconds > 0),
-    created_at    TEXT NOT NULL,
-    disabled_at   TEXT,
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    slug                TEXT NOT NULL CONSTRAINT client_slug UNIQUE,
+    name                TEXT NOT NULL,
+    plan                TEXT NOT NULL,
+    rate_requests       INTEGER CHECK (rate_requests > 0),
+    rate_seconds        INTEGER CHECK (rate_seconds > 0),
+    created_at          TEXT NOT NULL,
+    disabled_at         TEXT,
+    rate_total_requests INTEGER CHECK (rate_total_requests > 0),
+    rate_total_seconds  INTEGER CHECK (rate_total_seconds > 0)
+        CHECK ((rate_total_requests IS NULL) = (rate_total_seconds IS NULL)),
+    most_keys           INTEGER CHECK (most_keys > 0),
     CHECK ((rate_requests IS NULL) = (rate_seconds IS NULL))
 ) STRICT;
 
@@ -37,7 +41,8 @@ CREATE TABLE connections (
 
 CREATE INDEX connections_of_client ON connections (client_id, number);
 
--- Only the digest and the first characters of a key are kept.
+-- Only the digest and the first characters of a key are kept. `bucket_id`: the key whose tokens it goes on with, as its
+-- successor or a successor's; NULL: it has tokens of its own.
 CREATE TABLE api_keys (
     number            INTEGER PRIMARY KEY,
     id                TEXT NOT NULL UNIQUE,
@@ -55,10 +60,15 @@ CREATE TABLE api_keys (
     last_used_address TEXT,
     last_used_agent   TEXT,
     successor_id      TEXT,
+    bucket_id         TEXT,
     CHECK ((rate_requests IS NULL) = (rate_seconds IS NULL))
 ) STRICT;
 
 CREATE INDEX api_keys_of_client ON api_keys (client_id, number);
+CREATE INDEX api_keys_working ON api_keys (client_id, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX api_keys_revoked ON api_keys (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX api_keys_expiring ON api_keys (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX api_keys_replaced ON api_keys (successor_id) WHERE successor_id IS NOT NULL;
 
 -- How far the shared last-sync refresh has read Airbyte's job list. One row.
 CREATE TABLE last_sync_refresh (

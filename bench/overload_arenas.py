@@ -14,7 +14,7 @@ from random import Random
 
 from starlette.types import Receive, Scope, Send
 
-from bench.costly import answer_lifespan
+from bench.costly import KEY, answer_lifespan
 from bench.faulty import serving
 from bench.load import nginx
 from bench.processes import Cores, free_port, running
@@ -52,7 +52,7 @@ def costly_arena(cores: Cores, *, milliseconds_each: float) -> Iterator[Arena]:
             *("--port", str(port), "--milliseconds", str(milliseconds_each)),
         ]
         with running(command, port, Path(name) / "costly.log", core=cores.server) as process:
-            yield Arena(port, process.pid, [request_for(LIST, "any")], key="any")
+            yield Arena(port, process.pid, [request_for(LIST, KEY)], key=KEY)
 
 
 @contextmanager

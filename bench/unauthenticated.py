@@ -1,7 +1,8 @@
-"""What unauthenticated clients can do to a caller with a good key: `python -m bench.unauthenticated`. Two tables:
+"""What unauthenticated clients can do to a caller with a good key: `python -m bench.unauthenticated`. Three tables:
 
 - `guesses`: 100,000 distinct well-formed keys that nobody has, 2,000 a second, from the good key's own address;
-- `slow`: 1,000 silent connections, 1,000 that drip a head, 500 that drip a body, 200 that read no answer.
+- `slow`: 1,000 silent connections, 1,000 that drip a head, 500 that drip a body, 200 that read no answer;
+- `crowd`: 1,000 callers without a key, each asking again as soon as it is answered, for a page, the API or `/healthz`.
 
 Exit status 1 when a promise is broken.
 """
@@ -23,6 +24,7 @@ from random import Random
 
 import uvloop
 
+from bench.crowd import CROWD, crowd
 from bench.processes import Cores, free_port, running
 from bench.report import Reading, milliseconds, percentile, print_table, read_process, verdict
 from bench.wire import Wire, connect, request_for
@@ -285,10 +287,15 @@ async def slow(gateway: RunningGateway, scale: float) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.unauthenticated", description=__doc__)
     parser.add_argument("--guesses", type=int, default=100_000)
+    parser.add_argument("--crowd", type=int, default=CROWD)
+    parser.add_argument("--only-crowd", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of slow connections")
     options = parser.parse_args()
     cores, broken = Cores(), []
     with running_gateway(cores) as gateway:
+        broken += uvloop.run(crowd(gateway.port, gateway.world.key, options.crowd))
+        if options.only_crowd:
+            return verdict(broken)
         broken += uvloop.run(guesses(gateway, options.guesses))
         reads = gateway.reads
         broken += uvloop.run(slow(gateway, options.scale))

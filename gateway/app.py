@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,10 +17,10 @@ from gateway.api.keys import revoke_key
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
 from gateway.cluster.shared_limiter import SharedLimiter
-from gateway.dashboard.timings import PageTimings
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
+from gateway.web.credentials import KnownKeys
 from gateway.web.lazy_mount import LazyMount
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -29,6 +30,9 @@ from gateway.web.middleware.rate_limit import RateLimitMiddleware
 from gateway.web.middleware.request_log import RequestLogMiddleware
 from gateway.web.middleware.shared_rate_limit import SharedRateLimitMiddleware
 from gateway.web.router import ApiMount, ApiRoute, ApiRouter, ApiRoutes
+
+if TYPE_CHECKING:
+    from gateway.dashboard.timings import PageTimings
 
 API = "/api/v1"
 ROUTES = ApiRoutes(
@@ -63,7 +67,7 @@ def create_app(
     gate: Gate | None = None,
     write_request_line: WriteLine = write_line,
     *,
-    page_timings: PageTimings | None = None,
+    page_timings: "PageTimings | None" = None,
 ) -> Application:
     """Return the ASGI application, whose lifespan opens and closes `services`.
 
@@ -82,7 +86,7 @@ def create_app(
     app = Application(
         lifespan=lifespan,
         middleware=[
-            Middleware(AdmissionMiddleware, gate=admitting, routes=ROUTES),
+            Middleware(AdmissionMiddleware, gate=admitting),
             Middleware(
                 RequestLogMiddleware,
                 new_id=lambda: f"{numbers.getrandbits(64):016x}",
@@ -91,16 +95,16 @@ def create_app(
                 write_line=write_request_line,
             ),
             Middleware(ErrorMiddleware),
-            Middleware(ApiMount, routes=ROUTES, api=_api(services)),
+            Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
-        routes=_routes(services, page_timings or PageTimings()),
+        routes=_routes(services, page_timings),
     )
     app.router.redirect_slashes = False
     app.services = services
     return app
 
 
-def _routes(services: Services, page_timings: PageTimings) -> list[BaseRoute]:
+def _routes(services: Services, page_timings: "PageTimings | None") -> list[BaseRoute]:
     """Return the routes of all that is not the API."""
     return [
         Route("/openapi.json", show_openapi),
@@ -111,10 +115,12 @@ def _routes(services: Services, page_timings: PageTimings) -> list[BaseRoute]:
     ]
 
 
-def _pages(services: Services, timings: PageTimings) -> ASGIApp:
-    from gateway.dashboard.app import create_pages  # noqa: PLC0415 - imported when a page is first asked for
+def _pages(services: Services, timings: "PageTimings | None") -> ASGIApp:
+    # Imported when a page is first asked for.
+    from gateway.dashboard.app import create_pages  # noqa: PLC0415 - see above
+    from gateway.dashboard.timings import PageTimings  # noqa: PLC0415 - see above
 
-    return create_pages(services, timings)
+    return create_pages(services, timings or PageTimings())
 
 
 def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
@@ -124,7 +130,7 @@ def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
     return app
 
 
-def _api(services: Services) -> ASGIApp:
+def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
     return _wrapped(
         ApiRouter(ROUTES),
         [
@@ -134,6 +140,7 @@ def _api(services: Services) -> ASGIApp:
                 directory=services.store.api_keys,
                 calls=services.store.usage,
                 clock=services.clock,
+                known_keys=known_keys,
             ),
             _rate_limit(services),
         ],
@@ -143,4 +150,4 @@ def _api(services: Services) -> ASGIApp:
 def _rate_limit(services: Services) -> Middleware:
     if isinstance(services.limiter, SharedLimiter):
         return Middleware(SharedRateLimitMiddleware, limiter=services.limiter)
-    return Middleware(RateLimitMiddleware, limiter=services.limiter, monotonic=services.clock.monotonic)
+    return Middleware(RateLimitMiddleware, limiter=services.limiter)

@@ -22,8 +22,11 @@ TERMINAL_STATUSES = frozenset({"failed", "succeeded", "cancelled"})
 JOB_STATUSES = ("pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled")
 
 
-class RatePolicy(msgspec.Struct, frozen=True):
-    """A token bucket's shape: `requests` tokens at most, refilled evenly over `per_seconds`."""
+class RatePolicy(msgspec.Struct, frozen=True, cache_hash=True):
+    """A token bucket's shape: `requests` tokens at most, refilled evenly over `per_seconds`.
+
+    Its hash is cached, as a client's limit's is: each call looks up by both.
+    """
 
     requests: int
     per_seconds: int
@@ -42,7 +45,12 @@ class Client(msgspec.Struct, frozen=True):
     plan: str
     created_at: str
     rate: RatePolicy | None = None
+    """Of each of its keys that has none of its own; None: what the settings say."""
     disabled_at: str | None = None
+    rate_total: RatePolicy | None = None
+    """Of all its keys together; None: what its keys need (`gateway.limiter.total_rate`)."""
+    most_keys: int | None = None
+    """How many of its keys may work at once; None: what the settings say."""
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -86,6 +94,24 @@ class ApiKey(msgspec.Struct, frozen=True):
     last_used_address: str | None = None
     last_used_agent: str | None = None
     successor_id: str | None = None
+    bucket_id: str | None = None
+    """The key whose tokens it goes on with; None: its own."""
+
+
+class WorkingKeys(msgspec.Struct, frozen=True):
+    """How many working keys of a client have the same rate; None: the client's. Keys that share tokens count once."""
+
+    rate: RatePolicy | None
+    count: int
+
+
+class ClientLimit(msgspec.Struct, frozen=True, cache_hash=True):
+    """What the rate of all calls of a client follows from. None: what the settings say."""
+
+    total: RatePolicy | None = None
+    rate: RatePolicy | None = None
+    most_keys: int | None = None
+    working: tuple[WorkingKeys, ...] = ()
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -97,6 +123,9 @@ class Principal(msgspec.Struct, frozen=True):
     rate: RatePolicy | None = None
     expires_at: datetime | None = None
     """Compared on every request, so kept as a moment."""
+    bucket_id: str | None = None
+    """The key whose tokens it takes; None: its own."""
+    limit: ClientLimit = ClientLimit()
 
 
 class User(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
-from gateway.limiter import Limiter
+from gateway.limiter import CallLimiter
 from gateway.models import RatePolicy
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
@@ -61,7 +61,7 @@ class Services:
     connections: ConnectionService
     keys: KeyService
     discovery: Discovery
-    limiter: Limiter | SharedLimiter
+    limiter: CallLimiter | SharedLimiter
     cluster: Cluster
     metrics: Metrics
     background: Background
@@ -126,7 +126,7 @@ def build_services(
     """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(log_task_failure)
-    store = Store(settings.database_location, background)
+    store = Store(settings.database_location, background, clock=clock)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
@@ -141,9 +141,9 @@ def build_services(
         syncs=syncs,
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
-        keys=KeyService(store, clock, secrets.choice),
+        keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
         discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
-        limiter=cluster.limiter(),
+        limiter=cluster.limiter(most_active=settings.keys.most_active),
         cluster=cluster,
         metrics=metrics,
         background=background,
@@ -214,7 +214,7 @@ class Reloader:
         services = self._services
         rate = RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)
         if rate != services.limiter.default:
-            services.limiter.change_default(rate, services.clock.monotonic())
+            services.limiter.change_default(rate)
         services.airbyte.change_credential(*settings.airbyte.credential)
         if "log.level" in change.applied:
             change_level(settings.log.level)

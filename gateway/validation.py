@@ -13,6 +13,7 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 """The canonical form. Airbyte itself takes `1-1-1-1-1` for a UUID, so the check is ours."""
+MOST_KEYS = re.compile(r"[1-9][0-9]{0,5}")
 RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})")
 
 
@@ -63,6 +64,13 @@ def rate(value: str) -> RatePolicy:
 def rate_text(policy: RatePolicy | None) -> str | None:
     """Return a policy as `rate` takes it, `100/60`; None for None."""
     return f"{policy.requests}/{policy.per_seconds}" if policy else None
+
+
+def most_keys(value: str) -> int:
+    """Return how many keys of a client may work at once. Raises InvalidInput."""
+    if MOST_KEYS.fullmatch(value) is None:
+        raise InvalidInput("the most keys must be a number from 1 to 999999")
+    return int(value)
 
 
 def expiry(value: str, now: datetime) -> str:

@@ -18,7 +18,7 @@ from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
 from gateway.dashboard.timings import PageTimings
-from gateway.models import Scope
+from gateway.models import Client, ClientLimit, Principal, RatePolicy, Scope
 from gateway.provisioning.keys import NewKey
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox import PUBLIC_API, Sandbox
@@ -77,6 +77,19 @@ async def next_turn() -> None:
     await asyncio.sleep(0)
 
 
+def a_caller(
+    key_id: str = "key_1",
+    rate: RatePolicy | None = None,
+    *,
+    client_id: int = 1,
+    limit: ClientLimit | None = None,
+    bucket_id: str | None = None,
+) -> Principal:
+    """Who calls with a key of a client's."""
+    client = Client(client_id, "acme", "Acme", "free", "2026-04-01T03:00:00.000Z")
+    return Principal(client, key_id, "full", rate, bucket_id=bucket_id, limit=limit or ClientLimit())
+
+
 def settings_in(folder: Path) -> Settings:
     """The shipped defaults, pointed at the sandbox; figures always fresh enough unless a test says otherwise."""
     settings = load_settings(None, {}, working_directory=folder)
@@ -93,7 +106,7 @@ def settings_in(folder: Path) -> Settings:
 
 def store_at(place: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
     """A store that is not opened yet, as a command has it."""
-    return Store(place, Background(log_task_failure), timings=timings)
+    return Store(place, Background(log_task_failure), clock=HandClock(), timings=timings)
 
 
 def counters() -> Usage:
@@ -132,6 +145,12 @@ class World:
         rate: str | None = None,
     ) -> NewKey:
         return await self.services.keys.create(slug, name="test", scope=scope, expires=expires, rate=rate)
+
+    async def allow_keys(self, most: int, slug: str = "acme") -> None:
+        """Let so many of the client's keys work at once."""
+        await self.services.clients.update(
+            slug, name=slug.title(), plan="free", rate=None, rate_total=None, most_keys=str(most)
+        )
 
     async def mapped_connection(self, slug: str = "acme") -> tuple[str, str]:
         """A connection of the client's, mapped to a new one of the sandbox's: our id and Airbyte's."""

@@ -19,9 +19,10 @@ MEDIAN_MODULE = 120
 MOST_ROOMS = 27
 FEWEST_WORDS = 5
 """Of a module's first line: its bare name tells nothing."""
-OTHER_TEST_FOLDERS = {"binary", "browser", "deploy", "faults", "nginx", "together"}
+OTHER_TEST_FOLDERS = {"binary", "browser", "faults", "nginx", "together"}
 """Tests of several rooms at once, by what they run: real servers, browsers, faults, several gateways."""
-OTHER_TEST_MODULES = {"architecture", "documentation", "words"}
+OTHER_TEST_MODULES = {"architecture", "binary_parent", "documentation", "words"}
+"""Of the whole repository, or of what lies outside the package."""
 
 ANYBODY = {"__init__", "errors", "models"}
 """Importable by all."""
@@ -71,7 +72,7 @@ ONLY_IMPORTER = {
     "sqlite3": r"store/|doctor/|resources\.py",
     "httpx2": r"airbyte/(in_process|tls)\.py|doctor/probe\.py",
     "click": r"cli/",
-    "uvicorn": r"web/server/(answering|protocol|response_cycle|scope|server|shedding)\.py",
+    "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"airbyte/connection\.py|web/server/(protocol|request_head)\.py",
     "redis": r"cluster/valkey\.py",
     "prometheus_client": r"telemetry/metrics\.py",
@@ -92,6 +93,12 @@ TASK_STARTERS = {
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }
 """Who else may start a task, and why it needs no owner."""
+TIMED_CALLERS = {
+    "web/server/timer.py": "one call, which whoever set it calls off; it sets no other",
+    "web/server/back_pressure.py": "sets the next call while socket connections are held, and ends with the last",
+    "web/early_responses.py": "one call after a second that had early responses; the next such response sets the next",
+}
+"""Who has the event loop call a function later, and why that needs no owner."""
 SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
 """Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "requests", "starlette.middleware.base"}
@@ -291,14 +298,17 @@ def test_time_comes_from_the_clock() -> None:
 
 
 def test_a_task_that_runs_on_belongs_to_its_owner() -> None:
-    starters = {"create_task", "ensure_future", "TaskGroup"}
+    assert users_of("create_task", "ensure_future", "TaskGroup") == TASK_STARTERS.keys()
 
-    def started(module: Module) -> set[str]:
-        return starters & {name.rpartition(".")[2] for name, _ in module.names_used}
 
-    found = {name for name in all_that(started) if not name.startswith("sandbox/")}
-    assert found - TASK_STARTERS.keys() == set()
-    assert TASK_STARTERS.keys() - found == set()
+def test_a_call_that_the_event_loop_makes_later_has_its_reason() -> None:
+    assert users_of("call_later", "call_at") == TIMED_CALLERS.keys()
+
+
+def users_of(*names: str) -> set[str]:
+    """Return the modules in which one of the names stands, with or without something before a dot."""
+    found = all_that(lambda module: {name.rpartition(".")[2] for name, _ in module.names_used} & set(names))
+    return {name for name in found if not name.startswith("sandbox/")}
 
 
 def test_a_module_is_short() -> None:

@@ -1,5 +1,6 @@
 """Compare the pages with what they describe: commands, settings, calls, files, targets of make."""
 
+import ast
 import json
 import re
 import tomllib
@@ -12,6 +13,7 @@ import click
 import msgspec
 
 from gateway.api.openapi import build_openapi
+from gateway.auth.keys import TEXT_PATTERN
 from gateway.cli.main import COMMANDS, gateway
 from gateway.models import RatePolicy
 from gateway.resources import resource_text
@@ -29,6 +31,7 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 BETWEEN_COMMANDS = re.compile(r"\||&&|;|>")
 PATH = re.compile(r"(?:gateway|tests|docs|bench|deploy|\.ci)/[\w./@-]+|[\w-]+\.(?:md|toml|sql)")
 METRIC = re.compile(r"\bgateway_([a-z_]+?)(?:_total)?\b")
+METRIC_KIND = r"Counter|Gauge|\w+MetricFamily"
 MADE_BY_OPERATORS = {"clients.toml"}
 """Names of files that the pages have somebody write."""
 
@@ -223,6 +226,14 @@ def test_every_file_that_a_page_names_exists() -> None:
     assert missing == []
 
 
+def test_contributing_tells_of_every_room() -> None:
+    unnamed = {"__init__.py", "__main__.py", "__pycache__"}
+    rooms = {path.name for path in (ROOT / "gateway").iterdir()} - unnamed
+    told = {code.removeprefix("gateway/").rstrip("/") for code in page("CONTRIBUTING.md").code}
+
+    assert rooms - told == set()
+
+
 def test_every_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {name for page in PAGES for code in page.code for name in re.findall(r"(?:^|\s)make ([a-z-]+)", code)}
@@ -238,6 +249,46 @@ def test_every_metric_that_a_page_names_exists() -> None:
 
     assert "rate_limit_local" in named
     assert {name for name in named if not re.search(rf'"(gateway_)?{name}"', source)} == set()
+
+
+def test_every_metric_and_every_event_of_the_log_is_explained() -> None:
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    modules = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "gateway").rglob("*.py")]
+
+    told = {name.removeprefix("gateway_") for module in modules for name in told_by(module)}
+
+    assert {"workspace_refused", "upstream_odd_rows", "cluster_gateways"} <= told
+    assert {name for name in told if not re.search(rf"`(gateway_)?{name}(_total)?`", page)} == set()
+
+
+def told_by(module: ast.Module) -> Iterator[str]:
+    """Names of metrics and events: a literal or a constant, first in a call or in what `gauges` yields."""
+    constants = {
+        target.id: node.value.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[name, *_]):
+                pass
+            case ast.Call(func=ast.Attribute(attr="gauge"), args=[name, *_]):
+                pass
+            case ast.Call(func=ast.Name(id=kind), args=[name, *_]) if re.fullmatch(METRIC_KIND, kind):
+                pass
+            case ast.Yield(value=ast.Tuple(elts=[name, ast.Constant(), _])):
+                pass
+            case _:
+                continue
+        value = name.value if isinstance(name, ast.Constant) else constants.get(getattr(name, "id", ""))
+        if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value):
+            yield value
+
+
+def test_the_expression_that_finds_keys_is_the_one_that_is_printed() -> None:
+    assert re.findall(r"^    (.*smrt_.*)$", page("SECURITY.md").text, re.MULTILINE) == [TEXT_PATTERN]
 
 
 def test_sample_answers_and_settings_can_be_read() -> None:

@@ -1,14 +1,17 @@
 """The rate limit: buckets as tables of moments, and what holds for every policy and every caller."""
 
 import tracemalloc
+from fractions import Fraction
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.limiter import Decision, Limiter, TokenBucket
-from gateway.models import RatePolicy
+from gateway.limiter import CallLimiter, Decision, Limiter, TokenBucket, total_rate
+from gateway.models import ClientLimit, RatePolicy, WorkingKeys
+from tests.support import HandClock, a_caller
 
 SHIPPED = RatePolicy(100, 60)
 FLOAT_DUST = 1e-5
@@ -308,3 +311,179 @@ def test_until_the_change_a_bucket_filled_at_the_old_rate() -> None:
 
     # Five tokens in the half minute before, and sixteen in the second after.
     assert answer(limiter.take("key_1", None, 31)) == (True, 20, 1)
+
+
+MOST = 20
+tight = st.builds(RatePolicy, st.integers(1, 20), st.integers(1, 600))
+limits = st.builds(
+    ClientLimit,
+    total=st.none() | tight,
+    rate=st.none() | tight,
+    most_keys=st.none() | st.integers(1, 5),
+    working=st.lists(st.builds(WorkingKeys, st.none() | policies, st.integers(1, 50)), max_size=4).map(tuple),
+)
+comings = st.lists(st.tuples(st.integers(0, 5), st.floats(0, 100) | st.just(0.0)), min_size=1, max_size=80)
+
+
+def call_limiter(default: RatePolicy = SHIPPED) -> tuple[CallLimiter, HandClock]:
+    clock = HandClock()
+    return CallLimiter(default, most_active=MOST, monotonic=clock.monotonic), clock
+
+
+@unhurried
+@given(tight, limits, comings)
+def test_whatever_a_client_does_with_keys_no_window_admits_more_than_its_rate(
+    default: RatePolicy, limit: ClientLimit, comings: list[tuple[int, float]]
+) -> None:
+    limiter, clock = call_limiter(default)
+    total = limiter.rate_of_client(limit)
+    admitted = []
+    for number, (_, pause) in enumerate(comings):
+        clock.advance(pause)
+        admitted += [clock.elapsed for _ in range(9) if limiter.take(a_caller(f"new_{number}", limit=limit)).allowed]
+
+    for first, start in enumerate(admitted):
+        for count, end in enumerate(admitted[first:], start=1):
+            assert count <= total.requests + (end - start) * total.tokens_per_second + FLOAT_DUST
+
+
+def test_keys_made_and_revoked_in_a_loop_call_no_more_in_an_hour_than_the_most_keys_may() -> None:
+    limiter, clock = call_limiter(RatePolicy(10, 60))
+    answered = 0
+    for second in range(3600):
+        clock.advance(1)
+        answered += sum(limiter.take(a_caller(f"key_{second}_{number}")).allowed for number in range(10))
+
+    assert MOST * 10 * 60 <= answered <= MOST * 10 * 60 * 1.1
+
+
+@unhurried
+@given(tight, limits, comings)
+def test_who_obeys_retry_after_finds_a_token_in_both_buckets(
+    default: RatePolicy, limit: ClientLimit, comings: list[tuple[int, float]]
+) -> None:
+    limiter, clock = call_limiter(default)
+    for key, pause in comings:
+        clock.advance(pause)
+        caller = a_caller(f"key_{key}", limit=limit)
+        while (decision := limiter.take(caller)).allowed:
+            pass
+        assert decision.retry_after >= max(1, decision.next_token_seconds if not decision.remaining else 1)
+        clock.advance(decision.retry_after)
+        assert limiter.take(caller).allowed
+
+
+@pytest.mark.parametrize(
+    ("of_key", "total", "refusal", "retry_after", "told"),
+    [
+        (RatePolicy(1, 60), RatePolicy(2, 60), "1 request per minute per API key", 60, (False, 0, 60)),
+        (RatePolicy(2, 60), RatePolicy(1, 60), "1 request per minute per client", 60, (False, 1, 30)),
+        (RatePolicy(1, 60), RatePolicy(1, 90), "1 request per 90 seconds per client", 90, (False, 0, 60)),
+        (RatePolicy(1, 90), RatePolicy(1, 60), "1 request per 90 seconds per API key", 90, (False, 0, 90)),
+    ],
+    ids=["the key's", "the client's", "the client's for longer", "the key's for longer"],
+)
+def test_a_refused_call_is_told_which_limit_it_waits_for_and_the_key_s_figures(
+    of_key: RatePolicy, total: RatePolicy, refusal: str, retry_after: int, told: tuple[bool, int, int]
+) -> None:
+    limiter, _ = call_limiter()
+    caller = a_caller(rate=of_key, limit=ClientLimit(total=total))
+    assert limiter.take(caller).allowed
+
+    decision = limiter.take(caller)
+
+    assert decision.refusal == f"Rate limit exceeded — {refusal}"
+    assert decision.retry_after == retry_after
+    assert answer(decision) == told
+
+
+def test_a_call_that_is_refused_takes_from_neither_bucket() -> None:
+    limiter, _ = call_limiter(RatePolicy(2, 60))
+    limit = ClientLimit(total=RatePolicy(3, 60))
+    one, two, three = (a_caller(f"key_{number}", limit=limit) for number in range(3))
+    assert [limiter.take(one).allowed for _ in range(9)] == [True, True] + [False] * 7
+    assert limiter.take(two).allowed
+
+    assert [answer(limiter.take(three))[:2] for _ in range(3)] == [(False, 2)] * 3
+
+
+def test_keys_of_one_chain_take_from_one_bucket() -> None:
+    limiter, _ = call_limiter(RatePolicy(2, 60))
+
+    allowed = [limiter.take(a_caller(key, bucket_id=of)).allowed for key, of in (("a", None), ("b", "a"), ("c", "a"))]
+
+    assert allowed == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (ClientLimit(), RatePolicy(2000, 60)),
+        (ClientLimit(most_keys=3), RatePolicy(300, 60)),
+        (ClientLimit(rate=RatePolicy(7, 10)), RatePolicy(140, 10)),
+        (ClientLimit(total=RatePolicy(5, 1), working=(WorkingKeys(None, 50),)), RatePolicy(5, 1)),
+        (ClientLimit(working=(WorkingKeys(None, 20),)), RatePolicy(2000, 60)),
+        (ClientLimit(working=(WorkingKeys(None, 50),)), RatePolicy(5000, 60)),
+        (ClientLimit(working=(WorkingKeys(None, 1), WorkingKeys(RatePolicy(6000, 60), 2))), RatePolicy(12_100, 60)),
+        (ClientLimit(most_keys=1, working=(WorkingKeys(RatePolicy(50, 1), 1),)), RatePolicy(100, 2)),
+        (ClientLimit(most_keys=1, working=(WorkingKeys(RatePolicy(3600, 3600), 1),)), RatePolicy(3600, 2160)),
+    ],
+    ids=[
+        "the most keys",
+        "its own most",
+        "its own rate",
+        "its own total",
+        "as many as may be",
+        "more than may be",
+        "own rates",
+        "a quick one",
+        "a slow one",
+    ],
+)
+def test_the_rate_of_a_client(limit: ClientLimit, expected: RatePolicy) -> None:
+    assert total_rate(limit, SHIPPED, MOST) == expected
+
+
+@unhurried
+@given(tight, limits)
+def test_the_rate_of_a_client_leaves_each_of_its_keys_its_own(default: RatePolicy, limit: ClientLimit) -> None:
+    total = total_rate(msgspec.structs.replace(limit, total=None), default, MOST)
+    rates = [(keys.rate or limit.rate or default, keys.count) for keys in limit.working]
+    per_second = sum(Fraction(rate.requests, rate.per_seconds) * count for rate, count in rates)
+
+    assert total.requests >= sum(rate.requests * count for rate, count in rates)
+    assert Fraction(total.requests, total.per_seconds) >= per_second
+
+
+def test_a_changed_default_is_for_clients_too_from_then_on() -> None:
+    limiter, clock = call_limiter(RatePolicy(1, 60))
+    for number in range(MOST):
+        assert limiter.take(a_caller(f"key_{number}")).allowed
+    assert not limiter.take(a_caller("key_new")).allowed
+
+    clock.advance(30)
+    limiter.change_default(RatePolicy(60, 60))
+
+    # Ten tokens in the half minute before, and twenty in the second after.
+    clock.advance(1)
+    assert sum(limiter.take(a_caller(f"new_{number}")).allowed for number in range(100)) == 30
+
+
+async def test_pages_take_from_the_client_s_bucket() -> None:
+    limiter, _ = call_limiter()
+    limit = ClientLimit(total=RatePolicy(2, 60))
+    assert limiter.take(a_caller(limit=limit)).allowed
+
+    first, second = [await limiter.take_of_client(1, limit) for _ in range(2)]
+
+    assert [first.allowed, second.allowed, limiter.take(a_caller(limit=limit)).allowed] == [True, False, False]
+    assert (second.refusal, second.retry_after) == ("Rate limit exceeded — 2 requests per minute per client", 30)
+
+
+async def test_a_client_makes_sixty_keys_an_hour() -> None:
+    limiter, clock = call_limiter()
+    made = [(await limiter.take_new_key(1)).allowed for _ in range(70)]
+    clock.advance(60)
+
+    assert made == [True] * 60 + [False] * 10
+    assert [(await limiter.take_new_key(client_id)).allowed for client_id in (1, 1, 2)] == [True, False, True]

@@ -155,13 +155,16 @@ class Airbyte:
         return await self._page(_JOB, job_from, paths.syncs_updated_since(workspace_ids, since, offset=offset))
 
     def _jobs_of(self, airbyte_id: str, page: Page[Job]) -> Page[Job]:
-        """Return the page with the connection's own jobs; Airbyte was asked for no others."""
-        jobs = [job for job in page.rows if job.connection_id == airbyte_id]
-        if len(jobs) != len(page.rows):
-            self._count_mismatch(len(page.rows) - len(jobs))
-            if not jobs:
-                raise UpstreamInvalid(detail="the whole page is about other connections")
-        return msgspec.structs.replace(page, rows=jobs)
+        return self._asked_for(page, lambda job: job.connection_id == airbyte_id)
+
+    def _asked_for(self, page: Page[Row], is_asked_for: Callable[[Row], bool]) -> Page[Row]:
+        """Return the page with the rows that were asked for. Raises UpstreamInvalid if all of them are others."""
+        rows = [row for row in page.rows if is_asked_for(row)]
+        if len(rows) != len(page.rows):
+            self._count_mismatch(len(page.rows) - len(rows))
+            if not rows:
+                raise UpstreamInvalid(detail="the whole page is about what was not asked for")
+        return msgspec.structs.replace(page, rows=rows)
 
     async def create_job(self, airbyte_id: str, *, caller: Caller, within_seconds: float) -> Job:
         """Trigger a sync, under a trigger's permit. Raises UpstreamError; UpstreamInvalid if it is another's job.
@@ -207,7 +210,8 @@ class Airbyte:
     ) -> Page[ConnectionRecord]:
         """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
         path = paths.connections(workspace_ids, offset=offset, include_deleted=include_deleted)
-        return await self._page(_CONNECTION, checked_connection, path)
+        page = await self._page(_CONNECTION, checked_connection, path)
+        return self._asked_for(page, lambda record: record.workspace_id in workspace_ids)
 
     def connection_pages(self, workspace_ids: Sequence[str]) -> AsyncIterator[Page[ConnectionRecord]]:
         """Yield the pages of one pass over the connections of workspaces, deleted ones too. Raises UpstreamError."""
@@ -264,21 +268,14 @@ class Airbyte:
         path: str,
         *,
         caller: Caller = OwnCalls.ROUTINE,
-        deadline_seconds: float | None = None,
     ) -> Page[Row]:
-        raw = await self._read(_PAGE, path, caller=caller, deadline_seconds=deadline_seconds)
+        raw = await self._read(_PAGE, path, caller=caller)
         return page_of(raw, decoder, convert, self._count_odd)
 
     async def _read(
-        self,
-        decoder: msgspec.json.Decoder[Record],
-        path: str,
-        *,
-        caller: Caller = OwnCalls.ROUTINE,
-        deadline_seconds: float | None = None,
+        self, decoder: msgspec.json.Decoder[Record], path: str, *, caller: Caller = OwnCalls.ROUTINE
     ) -> Record:
-        seconds = self._deadlines.read if deadline_seconds is None else deadline_seconds
-        call = Call(decoder, path.encode("ascii"), caller, deadline_seconds=seconds)
+        call = Call(decoder, path.encode("ascii"), caller, deadline_seconds=self._deadlines.read)
         return await self._executor.send(call, self._authorization)
 
     async def close(self) -> None:

@@ -48,13 +48,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Fault(Exception):
-    """A call failed as `error` says; `transient` if the same call may succeed on another try."""
+    """A call failed as `error` says; `transient` if the same call may succeed on another try.
 
-    def __init__(self, error: UpstreamError, *, transient: bool, reached: bool = True) -> None:
+    `is_doubtful` if what was asked for may be all that fails.
+    """
+
+    def __init__(
+        self, error: UpstreamError, *, transient: bool, reached: bool = True, is_doubtful: bool = False
+    ) -> None:
         super().__init__(error.detail)
         error.reached = error.reached and reached
         self.error = error
         self.transient = transient
+        self.is_doubtful = is_doubtful
 
 
 def decode(answer: Answer, call: Call[Value]) -> Value:

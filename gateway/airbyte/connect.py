@@ -7,7 +7,7 @@ from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead
 from gateway.airbyte.client import AirbyteClient, Connect, network
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.resilience import Breaker
+from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
 from gateway.settings.secret import Secret
@@ -39,7 +39,7 @@ def connect_airbyte(
         connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
     )
-    executor = CallExecutor(client, bulkhead=bulkhead, breaker=Breaker(), clock=clock, jitter=jitter)
+    executor = CallExecutor(client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
     return Airbyte(
         executor,

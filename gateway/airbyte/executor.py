@@ -1,4 +1,4 @@
-"""Execute calls to Airbyte: authorization, permit, deadline, retry, and what the breaker learns. No HTTP here."""
+"""Execute calls to Airbyte: authorization, permit, deadline, retry, and what the breakers learn. No HTTP here."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ from typing import TypeVar
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
-from gateway.airbyte.resilience import Breaker, RetryBudget
+from gateway.airbyte.resilience import Breakers, RetryBudget
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from gateway.times import Clock
@@ -20,12 +20,18 @@ class CallExecutor:
     """The rules under which a call is sent, and sent again."""
 
     def __init__(
-        self, client: AirbyteClient, *, bulkhead: Bulkhead, breaker: Breaker, clock: Clock, jitter: Callable[[], float]
+        self,
+        client: AirbyteClient,
+        *,
+        bulkhead: Bulkhead,
+        breakers: Breakers,
+        clock: Clock,
+        jitter: Callable[[], float],
     ) -> None:
         """`jitter` gives the seconds to wait before a retry."""
         self.client = client
         self._bulkhead = bulkhead
-        self._breaker = breaker
+        self._breakers = breakers
         self._retries = RetryBudget()
         self._clock = clock
         self._jitter = jitter
@@ -39,7 +45,7 @@ class CallExecutor:
         """Return whether calls are allowed, and how many seconds ago Airbyte last answered well."""
         answered = self._answered_at
         age = None if answered is None else round(self._clock.monotonic() - answered, 1)
-        return {"breaker": self._breaker.state, "last_answer_seconds_ago": age}
+        return {"breaker": self._breakers.state, "last_answer_seconds_ago": age}
 
     def permit(self, kind: Kind, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds one permit while it is entered, for calls that say so. Entering raises UpstreamBusy."""
@@ -56,13 +62,13 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
-            self._breaker.fail(self._clock.monotonic())
+            self._breakers.doubt(self._clock.monotonic(), call.caller)
             raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__
 
     async def fetch(self, call: Call[Value]) -> Value:
-        """Try once, without authorization and without telling the breaker: tokens are fetched so. Raises UpstreamError.
+        """Try once, without authorization; the breakers are not told. Tokens are fetched so. Raises UpstreamError.
 
         It takes no permit: there is one such call at a time, and all other calls wait for its token.
         """
@@ -97,19 +103,20 @@ class CallExecutor:
                 await asyncio.sleep(self._jitter())
 
     async def _attempt(self, call: Call[Value], header: str | None, deadline: asyncio.Timeout) -> Value:
-        """Make one exchange and tell the breaker its outcome."""
-        self._breaker.admit(self._clock.monotonic())
+        """Make one exchange and tell the breakers its outcome."""
+        self._breakers.admit(self._clock.monotonic(), call.caller)
         try:
             async with nullcontext() if call.has_permit else self._permit(call, deadline):
                 answer = await self.client.exchange(call, header)
-            self._require_service(answer)
+            self._require_service(answer, call.caller)
         except Fault as fault:
-            self._breaker.fail(self._clock.monotonic())
+            count = self._breakers.doubt if fault.is_doubtful else self._breakers.fail
+            count(self._clock.monotonic(), call.caller)
             raise fault from fault.__cause__
         except BaseException:
-            self._breaker.abandon()
+            self._breakers.abandon(call.caller)
             raise
-        self._breaker.succeed()
+        self._breakers.succeed(call.caller)
         value = decode(answer, call)
         self._answered_at = self._clock.monotonic()
         return value
@@ -126,14 +133,15 @@ class CallExecutor:
                 deadline.reschedule(ends_at + loop.time() - began)
             yield
 
-    def _require_service(self, answer: Answer) -> None:
+    def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
         if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
             seconds = pause_seconds(answer.retry_after)
-            self._breaker.pause(self._clock.monotonic(), seconds)
+            self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
         if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
-            raise Fault(UpstreamUnreachable(detail=f"{answer.status} from Airbyte"), transient=True)
+            unreachable = UpstreamUnreachable(detail=f"{answer.status} from Airbyte")
+            raise Fault(unreachable, transient=True, is_doubtful=answer.status == 500)  # noqa: PLR2004 - as above
 
 
 def _no_answer(call: Call[Value]) -> UpstreamTimeout:

@@ -1,8 +1,9 @@
-"""Stop calling an Airbyte that fails (`Breaker`); keep retries a small share of calls (`RetryBudget`). No I/O."""
+"""Stop calling an Airbyte that fails (`Breakers`); keep retries a small share of calls (`RetryBudget`). No I/O."""
 
 import math
 from typing import Literal
 
+from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.timings import BREAKER_FIRST_SECONDS, BREAKER_LONGEST_SECONDS
 from gateway.errors import UpstreamBusy
 
@@ -60,6 +61,64 @@ class Breaker:
         """Stop all calls for `seconds`."""
         self._probing = False
         self._paused_until = max(self._paused_until, now + seconds)
+
+
+class Breakers:
+    """The breaker of Airbyte as a whole, and one for each client whose own calls may be all that fails.
+
+    A 500 and a time-out tell of what was asked for as much as of Airbyte: a connection whose jobs cannot be read
+    answers so for ever, while all others are sound. So they count against the client that asks. The gateway's own calls
+    have back-offs for what fails alone. That Airbyte cannot be reached, or a 502 to 504, concerns everybody.
+    """
+
+    def __init__(self) -> None:
+        self._whole = Breaker()
+        self._of_clients: dict[int, Breaker] = {}
+
+    @property
+    def state(self) -> Literal["closed", "open"]:
+        return self._whole.state
+
+    def admit(self, now: float, caller: Caller) -> None:
+        """Allow a call, which must end in one of the methods below. Raises UpstreamBusy to stop it."""
+        if isinstance(caller, int) and caller in self._of_clients:
+            self._of_clients[caller].admit(now)
+        try:
+            self._whole.admit(now)
+        except UpstreamBusy:
+            self._abandon_client(caller)
+            raise
+
+    def succeed(self, caller: Caller) -> None:
+        """Close: Airbyte answered."""
+        self._whole.succeed()
+        if isinstance(caller, int):
+            self._of_clients.pop(caller, None)
+
+    def fail(self, now: float, caller: Caller) -> None:
+        """Count a fault of Airbyte as a whole."""
+        self._abandon_client(caller)
+        self._whole.fail(now)
+
+    def doubt(self, now: float, caller: Caller) -> None:
+        """Count a fault that may be of what was asked for."""
+        self._whole.abandon()
+        if not isinstance(caller, OwnCalls):
+            self._of_clients.setdefault(caller, Breaker()).fail(now)
+
+    def abandon(self, caller: Caller) -> None:
+        """End a call that was given up and told nothing about Airbyte."""
+        self._abandon_client(caller)
+        self._whole.abandon()
+
+    def pause(self, now: float, seconds: float, caller: Caller) -> None:
+        """Stop all calls for `seconds`."""
+        self._abandon_client(caller)
+        self._whole.pause(now, seconds)
+
+    def _abandon_client(self, caller: Caller) -> None:
+        if isinstance(caller, int) and caller in self._of_clients:
+            self._of_clients[caller].abandon()
 
 
 class RetryBudget:

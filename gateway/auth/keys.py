@@ -18,8 +18,8 @@ SECRET_LENGTH = 30
 CHECKSUM_LENGTH = 6
 START_LENGTH = len(PREFIX) + 4
 PATTERN = rf"{PREFIX}[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
-TEXT_PATTERN = rf"\b{PATTERN}\b"
-"""A key within a text, but not the beginning or the end of a longer word. Every expression engine reads it alike."""
+TEXT_PATTERN = rf"(?<![0-9A-Za-z]){PATTERN}(?![0-9A-Za-z])"
+"""A key within a text, but not the beginning or the end of a longer word. Not `\\b`: for it `_` belongs to the word."""
 ID_LENGTH = 16
 COOKIE_LENGTH = 43
 

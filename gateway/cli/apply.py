@@ -7,7 +7,7 @@ import click
 
 from gateway.cli.options import confirm, json_option, settings_option, with_services, yes_option
 from gateway.cli.output import print_json
-from gateway.provisioning.manifest import Manifests, Plan, parse_manifest
+from gateway.provisioning.manifest import Manifests, Plan, check_mappings, parse_manifest
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -22,7 +22,8 @@ from gateway.settings import Settings
 def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Make the database match the manifest PATH, which gateway export wrote. Print what will change, and ask.
 
-    No key is created or allowed more than it has. Mappings are not checked with Airbyte; see: gateway doctor
+    No key is created or allowed more than it has. New mappings are checked with Airbyte; while it cannot be asked,
+    that is a note and they are made unchecked.
 
     Example: gateway apply clients.toml --dry-run
     """
@@ -31,6 +32,7 @@ def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bo
     async def work(services: Services) -> Plan:
         manifests = Manifests(services.store, services.clock, secrets.choice)
         plan = await manifests.plan(file, prune=prune)
+        plan.notes.extend(await check_mappings(services.airbyte, file, plan))
         if not as_json:
             _print(plan)
         if plan.changes and not dry_run:

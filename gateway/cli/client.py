@@ -30,6 +30,8 @@ def client_row(record: Client) -> Row:
         "rate": validation.rate_text(record.rate),
         "created_at": record.created_at,
         "disabled_at": record.disabled_at,
+        "rate_total": validation.rate_text(record.rate_total),
+        "most_keys": record.most_keys,
     }
 
 
@@ -68,17 +70,30 @@ def list_clients(*, settings: Settings, as_json: bool) -> None:
     "--rate",
     help="Set the rate of each of its keys, REQUESTS/SECONDS such as 600/60. default: the settings' rate.",
 )
+@click.option(
+    "--rate-total",
+    help="Set the rate of all its keys together. default: the most keys times their rate, or what its keys have.",
+)
+@click.option("--most-keys", help="Set how many of its keys may work at once. default: the settings' figure.")
 @json_option
 @settings_option
 def update(
-    *, settings: Settings, slug: str, name: str | None, plan: str | None, rate: str | None, as_json: bool
+    *,
+    settings: Settings,
+    slug: str,
+    name: str | None,
+    plan: str | None,
+    rate: str | None,
+    rate_total: str | None,
+    most_keys: str | None,
+    as_json: bool,
 ) -> None:
-    """Change the name, plan or rate of a client; what is not given stays as it is.
+    """Change what a client is called and what its keys may do; what is not given stays as it is.
 
-    Example: gateway client update acme --plan pro --rate 600/60
+    Example: gateway client update acme --plan pro --rate 600/60 --rate-total 6000/60
     """
-    if name is None and plan is None and rate is None:
-        raise click.UsageError("tell at least one of --name, --plan and --rate")
+    if name is plan is rate is rate_total is most_keys is None:
+        raise click.UsageError("tell at least one of --name, --plan, --rate, --rate-total and --most-keys")
 
     async def work(services: Services) -> Client:
         known = await services.store.clients.by_slug(slug)
@@ -86,11 +101,18 @@ def update(
             slug,
             name=known.name if name is None else name,
             plan=known.plan if plan is None else plan,
-            rate=validation.rate_text(known.rate) if rate is None else None if rate == "default" else rate,
+            rate=_chosen(rate, validation.rate_text(known.rate)),
+            rate_total=_chosen(rate_total, validation.rate_text(known.rate_total)),
+            most_keys=_chosen(most_keys, None if known.most_keys is None else str(known.most_keys)),
         )
 
     record = with_services(settings, work)
     print_record(client_row(record), as_json=as_json, sentence=f"Updated client {record.slug}.")
+
+
+def _chosen(told: str | None, known: str | None) -> str | None:
+    """Return what was told, or else what is known; None for what the settings say."""
+    return known if told is None else None if told == "default" else told
 
 
 @client.command()

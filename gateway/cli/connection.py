@@ -178,7 +178,7 @@ def import_connections(*, settings: Settings, slug: str, workspace: str, as_json
 
     done = with_services(settings, work)
     if not done:
-        click.echo(f"Airbyte shows no connection in workspace {workspace}: is it the right one?", err=True)
+        click.echo(f"Airbyte shows no connection in workspace {workspace}.", err=True)
     imported = [connection_row(each.connection, slug) for each in done if each.connection is not None]
     skipped = [each.airbyte_id for each in done if each.connection is None]
     if as_json:

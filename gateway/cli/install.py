@@ -2,6 +2,7 @@
 
 import difflib
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gateway.deployment.systemd import (
     Credential,
     Installation,
     instance_name,
+    out_of_reach,
     unit_files,
 )
 from gateway.errors import OperatorError
@@ -77,6 +79,9 @@ def install(
     command = (str(program),) if program else _this_program()
     installation = _installation(path, root.resolve(), command, user, instances)
     files = {_below(root, path): text for path, text in unit_files(installation).items()}
+    # A virtual environment is no more than a link to the Python that runs it.
+    for warning in out_of_reach(installation, *([] if program else [os.path.realpath(sys.executable)])):
+        click.echo(f"Warning: {warning}", err=True)
     before = {path: _text_of(path) for path in files}
     if as_json:
         states = {path: _state(before[path], text) for path, text in files.items()}

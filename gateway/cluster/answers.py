@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 MILLIONTHS = 1_000_000
-FOUR_NUMBERS = [int] * 4
+FIGURES = 4
+"""Whole numbers that are told of each bucket."""
 
 Argument = str | int | float | bytes
 
@@ -24,19 +25,24 @@ class TokenTaken(msgspec.Struct, frozen=True, gc=False):
     tokens: float
 
 
-def as_token_taken(answer: object, arguments: Sequence[Any]) -> TokenTaken:
-    """Return the decision; the first arguments are the policy's. Raises OddAnswer."""
+def as_tokens_taken(answer: object, arguments: Sequence[Any]) -> list[TokenTaken]:
+    """Return what each bucket says; of the three arguments of each, the first two are its policy. Raises OddAnswer."""
     # Not by `match`, which takes four times as long: this is done for each call.
-    if isinstance(answer, list) and [type(each) for each in answer] == FOUR_NUMBERS:
-        allowed, remaining, seconds, millionths = answer
-        requests, per_seconds = arguments[0], arguments[1]
-        if (
-            0 <= allowed <= 1
-            and 0 <= remaining <= requests
-            and 1 - allowed <= seconds <= per_seconds
-            and 0 <= millionths <= requests * MILLIONTHS
-        ):
-            return TokenTaken(allowed == 1, remaining, seconds, millionths / MILLIONTHS)
+    if isinstance(answer, list) and [type(each) for each in answer] == [int] * (len(arguments) // 3 * FIGURES):
+        taken = []
+        for number, begin in enumerate(range(0, len(answer), FIGURES)):
+            allowed, remaining, seconds, millionths = answer[begin : begin + FIGURES]
+            requests, per_seconds = arguments[number * 3], arguments[number * 3 + 1]
+            if not (
+                0 <= allowed <= 1
+                and 0 <= remaining <= requests
+                and 1 - allowed <= seconds <= per_seconds
+                and 0 <= millionths <= requests * MILLIONTHS
+            ):
+                break
+            taken.append(TokenTaken(allowed == 1, remaining, seconds, millionths / MILLIONTHS))
+        else:
+            return taken
     raise OddAnswer(_told(answer))
 
 

@@ -13,7 +13,7 @@ from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.shared_tries import SharedTries
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError
-from gateway.limiter import Limiter
+from gateway.limiter import CallLimiter
 from gateway.models import RatePolicy
 from gateway.settings import RateLimitSettings
 from gateway.store import Store
@@ -57,11 +57,17 @@ class Cluster:
         self._monotonic = monotonic
         self._bulkhead: SharedBulkhead | None = None
 
-    def limiter(self) -> Limiter | SharedLimiter:
+    def limiter(self, *, most_active: int) -> CallLimiter | SharedLimiter:
         rate = RatePolicy(self._rate_limit.requests, self._rate_limit.per_seconds)
         if self._valkey is None:
-            return Limiter(rate)
-        return SharedLimiter(rate, self._valkey, peers=lambda: self.membership.count, monotonic=self._monotonic)
+            return CallLimiter(rate, most_active=most_active, monotonic=self._monotonic)
+        return SharedLimiter(
+            rate,
+            self._valkey,
+            most_active=most_active,
+            peers=lambda: self.membership.count,
+            monotonic=self._monotonic,
+        )
 
     def tries(self) -> SharedTries | None:
         """Return what counts tries of passwords for all gateways; None for a gateway that shares nothing."""

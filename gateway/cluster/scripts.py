@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from gateway.cluster.answers import (
     MILLIONTHS,
     Argument,
-    as_token_taken,
+    as_tokens_taken,
     as_written,
     as_yes_or_no,
 )
@@ -22,35 +22,48 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 """
 
-BUCKET = f"""
-local requests, per_seconds, known = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+BUCKETS = f"""
 local rounding = {ROUNDING!r}
-local rate = requests / per_seconds
-local kept = redis.call('HMGET', KEYS[1], 'tokens', 'updated')
-local tokens, updated = tonumber(kept[1]) or requests, tonumber(kept[2]) or now
-if now > updated then tokens = tokens + (now - updated) * rate end
-tokens = math.min(tokens, requests, known)
-local allowed = tokens >= 1 - rounding
-if allowed then tokens = tokens - 1 end
-local remaining = math.floor(tokens + rounding)
-local missing = math.min(remaining + 1, requests) - tokens
-local seconds = math.max(math.ceil((missing - rounding / 2) / rate), allowed and 0 or 1)
-redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'updated', string.format('%.17g', now))
+local buckets, all = {{}}, true
+for number, key in ipairs(KEYS) do
+    local requests, per_seconds = tonumber(ARGV[number * 3 - 2]), tonumber(ARGV[number * 3 - 1])
+    local known = tonumber(ARGV[number * 3])
+    local rate = requests / per_seconds
+    local kept = redis.call('HMGET', key, 'tokens', 'updated')
+    local tokens, updated = tonumber(kept[1]) or requests, tonumber(kept[2]) or now
+    if now > updated then tokens = tokens + (now - updated) * rate end
+    tokens = math.min(tokens, requests, known)
+    local allowed = tokens >= 1 - rounding
+    all = all and allowed
+    buckets[number] = {{requests = requests, rate = rate, tokens = tokens, allowed = allowed}}
+end
 """
-"""`gateway.limiter.TokenBucket.take`, operation by operation, from no more tokens than the gateway knows of.
+"""`gateway.limiter.TokenBucket`, operation by operation, from no more tokens than the gateway knows of.
 
-A server that lost buckets (restarted, emptied, failed over) so gets them back from the gateways that use them.
+A server that lost buckets (restarted, emptied, failed over) so gets them back from the gateways that use them. Each
+bucket's arguments are its policy and what is known of it.
 """
 
-EXPIRY = """
-redis.call('PEXPIRE', KEYS[1], math.ceil((requests - tokens) / rate * 1000) + 1)
+TAKE = f"""
+local answer = {{}}
+for number, key in ipairs(KEYS) do
+    local bucket = buckets[number]
+    local tokens, requests, allowed = bucket.tokens, bucket.requests, bucket.allowed
+    if all then tokens = tokens - 1 end
+    local remaining = math.floor(tokens + rounding)
+    local missing = math.min(remaining + 1, requests) - tokens
+    local seconds = math.max(math.ceil((missing - rounding / 2) / bucket.rate), allowed and 0 or 1)
+    redis.call('HSET', key, 'tokens', string.format('%.17g', tokens), 'updated', string.format('%.17g', now))
+    redis.call('PEXPIRE', key, math.ceil((requests - tokens) / bucket.rate * 1000) + 1)
+    local left = math.max(math.ceil(tokens * {MILLIONTHS}), 0)
+    for _, figure in ipairs({{allowed and 1 or 0, remaining, seconds, left}}) do table.insert(answer, figure) end
+end
+return answer
 """
-"""A bucket that would be full is no longer needed."""
+"""From all buckets or from none. One that would be full is no longer needed, so it expires.
 
-DECISION = f"""
-return {{allowed and 1 or 0, remaining, seconds, math.max(math.ceil(tokens * {MILLIONTHS}), 0)}}
+Valkey returns whole numbers only; rounded down, what is known would fall behind the bucket with each call.
 """
-"""Valkey returns whole numbers only; rounded down, what is known would fall behind the bucket with each call."""
 
 CALLER_FROM = 18
 """Where in a permit its caller begins, after 16 characters of its own and a separator."""
@@ -111,7 +124,7 @@ class Script(Generic[T_co]):
         object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-TAKE_TOKEN = Script(SERVER_TIME + BUCKET + EXPIRY + DECISION, as_token_taken)
+TAKE_TOKENS = Script(SERVER_TIME + BUCKETS + TAKE, as_tokens_taken)
 ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT, as_yes_or_no)
 RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT, as_yes_or_no)
 RELEASE_PERMIT = Script(RELEASE_TEXT, as_yes_or_no)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.cluster.known_buckets import KnownBuckets
-from gateway.cluster.scripts import FORGET_BUCKET, TAKE_TOKEN, BackendUnavailable, Runner
+from gateway.cluster.scripts import FORGET_BUCKET, TAKE_TOKENS, BackendUnavailable, Runner
 from gateway.limiter import Decision, Reservation
 from gateway.models import RatePolicy
 
@@ -37,7 +37,7 @@ class SharedTries:
     async def _take(self, name: str, policy: RatePolicy) -> Decision:
         whole = policy.requests
         try:
-            taken = await self._valkey.run(TAKE_TOKEN, (TRIES_PREFIX + name,), (whole, policy.per_seconds, whole))
+            (taken,) = await self._valkey.run(TAKE_TOKENS, (TRIES_PREFIX + name,), (whole, policy.per_seconds, whole))
         except BackendUnavailable:
             return self._local.take_share(name, policy, self._peers(), self._monotonic())
         return Decision(taken.allowed, policy, taken.remaining, taken.next_token_seconds)

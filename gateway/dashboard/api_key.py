@@ -1,22 +1,19 @@
 """/dashboard/settings/api-keys/ID, and below a client's page: one API key; rotating and revoking it."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.api_keys import check_key_count
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
-from gateway.models import ApiKey
 from gateway.services import services_of
 from gateway.times import format_time
 
@@ -36,13 +33,12 @@ async def show_key(request: Request) -> Response:
 
 
 async def rotate_key(request: Request) -> Response:
-    """Rotate the key and show the new one. Raises NotFound as `show_key`."""
+    """Rotate the key and show the new one. Raises NotFound as `show_key`, RateLimitExceeded as `create_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
+    await take_new_key(request, owner)
     new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)
-        if overlap != AT_ONCE:
-            await check_key_count(request, owner)
         new = await services_of(request).keys.rotate(
             request.path_params["key"],
             overlap=overlap,
@@ -82,11 +78,11 @@ async def _key_page(
 ) -> Response:
     services, client = services_of(request), owner.client
     now = services.clock.now()
-    keys = await services.store.api_keys.of_client(client.id)
-    key = _of_id(keys, request.path_params["key"])
-    if key is None:
-        raise NotFound
-    predecessor = next((old for old in keys if old.successor_id == key.id), None)
+    try:
+        key = await services.store.api_keys.by_id(client.id, request.path_params["key"])
+    except UnknownRecord:
+        raise NotFound from None
+    successor, predecessor = await services.store.key_pages.successor_and_predecessor(key)
     usage = await services.store.usage.of_client(client.id, format_time(now - CALLS_SHOWN))
     return page(
         request,
@@ -101,14 +97,10 @@ async def _key_page(
         key=key,
         state=state_of(key, now),
         works=works(key, now),
-        successor=_of_id(keys, key.successor_id),
+        successor=successor,
         predecessor=predecessor,
         predecessor_works=predecessor is not None and works(predecessor, now),
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
         was_shown=request.query_params.get("done") == SHOWN_ONCE,
     )
-
-
-def _of_id(keys: Iterable[ApiKey], key_id: str | None) -> ApiKey | None:
-    return next((key for key in keys if key.id == key_id), None)

@@ -1,6 +1,7 @@
 """/dashboard/settings/api-keys, and below a client's page for admins: its API keys, and creating one."""
 
 from datetime import timedelta
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,24 +9,22 @@ from starlette.responses import Response
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
-from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key
-from gateway.dashboard.paging import paged
+from gateway.dashboard.key_states import state_of
+from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
+from gateway.dashboard.paging import PAGE_ROWS, Page, Wanted, page_of, pages_of, wanted_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.limiter import in_words
-from gateway.models import SCOPES, ApiKey, Scope
+from gateway.models import SCOPES, ApiKey, Client, Scope
 from gateway.services import services_of
+from gateway.times import format_time
 
-MOST_KEYS = 100
-"""How many working keys of a client its members may create; admins may create more."""
 MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
 LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
 """What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
 NEW_KEY = Form(scope="full", expires="never")
-TOO_MANY = f"there are {MOST_KEYS} working keys already; first revoke one that is not used"
 
 
 async def show_keys(request: Request) -> Response:
@@ -34,11 +33,11 @@ async def show_keys(request: Request) -> Response:
 
 
 async def create_key(request: Request) -> Response:
-    """Create a key and show it."""
+    """Create a key and show it. Raises RateLimitExceeded for a member's too many."""
     owner, form = await key_owner_of(request), await read_form(request)
+    await take_new_key(request, owner)
     key_id = derived_id(request, form, "key")
     try:
-        await check_key_count(request, owner)
         new = await services_of(request).keys.create(
             owner.client.slug,
             name=form["name"],
@@ -54,19 +53,6 @@ async def create_key(request: Request) -> Response:
             return lead_to_key(request, owner, key_id)
         return await _keys_page(request, owner, status=400, problem=str(error), form=form)
     return show_new_key(request, owner, new)
-
-
-async def check_key_count(request: Request, owner: KeyOwner) -> None:
-    """Check that the visitor may create another key, as admins always may.
-
-    Raises InvalidInput if the client has MOST_KEYS.
-    """
-    if visitor_of(request).user.is_admin:
-        return
-    services = services_of(request)
-    keys = await services.store.api_keys.of_client(owner.client.id)
-    if sum(works(key, services.clock.now()) for key in keys) >= MOST_KEYS:
-        raise InvalidInput(TOO_MANY)
 
 
 def _scope(form: Form) -> Scope:
@@ -96,9 +82,10 @@ async def _keys_page(
     request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", form: Form = NEW_KEY
 ) -> Response:
     services = services_of(request)
-    now = services.clock.now()
-    keys = await services.store.api_keys.of_client(owner.client.id)
-    ended = [key for key in reversed(keys) if not works(key, now)]
+    pages, now = services.store.key_pages, services.clock.now()
+    keys = await working_keys(request, owner.client)
+    ended, ended_count = await pages.ended(owner.client.id, now=format_time(now), limit=MOST_ENDED_SHOWN)
+    shown = [*keys.rows, *ended]
     return page(
         request,
         "api-keys.html",
@@ -108,15 +95,28 @@ async def _keys_page(
         client=owner.client,
         path=owner.path,
         default_rate=in_words(owner.client.rate or services.limiter.default),
-        keys=paged(request, (key for key in reversed(keys) if works(key, now)), _text_of),
-        any=len(ended) < len(keys),
-        ended=ended[:MOST_ENDED_SHOWN],
-        ended_count=len(ended),
-        states={key.id: state_of(key, now) for key in keys},
-        starts={key.id: key.start for key in keys},
+        keys=keys,
+        any=keys.total > 0 or bool(keys.query),
+        ended=ended,
+        ended_count=ended_count,
+        states={key.id: state_of(key, now) for key in shown},
+        starts=await pages.starts(owner.client.id, [key.successor_id for key in shown if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),
     )
 
 
-def _text_of(key: ApiKey) -> str:
-    return f"{key.name} {key.start} {key.id}"
+async def working_keys(request: Request, client: Client) -> Page[ApiKey]:
+    """Return the page in the address of the client's working keys; one beyond the last is the last."""
+    services, wanted = services_of(request), wanted_of(request)
+    read = partial(
+        services.store.key_pages.working,
+        client.id,
+        now=format_time(services.clock.now()),
+        query=wanted.query,
+        limit=PAGE_ROWS,
+    )
+    rows, total = await read(offset=wanted.offset())
+    if not rows and total:
+        wanted = Wanted(wanted.query, pages_of(total))
+        rows, total = await read(offset=wanted.offset())
+    return page_of(request, wanted, rows, total)

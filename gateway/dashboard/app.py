@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
@@ -134,7 +133,7 @@ def _one_for_each_path(routes: list[Route]) -> list[Route]:
 
 
 def _route(path: str, handlers: dict[str, Handler]) -> Route:
-    async def answer(request: Request) -> Response:
+    async def answer(request: Request) -> ASGIApp:
         return await handlers[request.method](request)
 
     return Route(path, answer, methods=list(handlers))

@@ -4,25 +4,34 @@ import functools
 import json
 import operator
 import re
+from functools import lru_cache
+from html import escape
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from gateway.api.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
 from gateway.auth.keys import TEXT_PATTERN
-from gateway.dashboard.templating import page
+from gateway.dashboard.templating import SECURITY_HEADERS, page, render
 from gateway.dashboard.visitor import redirect, visitor_or_none
 from gateway.errors import NotFound
 from gateway.limiter import in_words
-from gateway.models import Connection
+from gateway.models import Connection, RatePolicy
 from gateway.services import services_of
+from gateway.web.conditional import ConditionalAnswer
 
 PAGES = frozenset({"api", "getting-started"})
 FALLBACK_URL = "http://127.0.0.1:8080"
 SUCCESS = "200"
 MOST_OWN_SHOWN = 5
+KEPT_PAGES = 16
+"""Pages of 30 KB: a gateway has few names."""
+ANY_URL = "https://gateway.invalid"
+"""Stands for the gateway's own address until that is known; no name may end so (RFC 2606)."""
+KEPT_HEADERS = {**SECURITY_HEADERS, "Vary": "Cookie"}
 
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
 """The only form of a Host header that a page repeats: anything else could put foreign text into it."""
@@ -57,28 +66,19 @@ async def show_root(request: Request) -> Response:
     return redirect(request, "docs/getting-started")
 
 
-async def show_page(request: Request) -> Response:
-    """Show a page of the documentation. Raises NotFound."""
+async def show_page(request: Request) -> ASGIApp:
+    """Show a page of the documentation. Raises NotFound.
+
+    Whoever is not signed in gets a page that is kept. A signed-in visitor's has examples of his own.
+    """
     name = request.path_params["page"]
     if name not in PAGES:
         raise NotFound
     rate = services_of(request).limiter.default
+    if visitor_or_none(request) is None:
+        return _kept_page(name, base_url(request), rate)
     own = await _own_connections(request)
-    example = own[0].id if own else CONNECTION_ID
-    document = build_openapi(server_url=base_url(request), rate=rate, connection_id=example)
-    return page(
-        request,
-        f"docs/{name}.html",
-        own_connections=own[:MOST_OWN_SHOWN],
-        more_connections=max(0, len(own) - MOST_OWN_SHOWN),
-        document=document,
-        key_expression=TEXT_PATTERN,
-        base_url=document["servers"][0]["url"],
-        operations={operation.id: operation for operation in _operations(document)},
-        failures=_failures(document),
-        rate=in_words(rate),
-        burst=burst_in_words(rate),
-    )
+    return page(request, f"docs/{name}.html", **_content(base_url(request), rate, own))
 
 
 def base_url(request: Request) -> str:
@@ -88,6 +88,35 @@ def base_url(request: Request) -> str:
         return public_url.rstrip("/")
     host = request.headers.get("host", "")
     return f"{request.base_url.scheme}://{host}" if _PLAIN_HOST.fullmatch(host) else FALLBACK_URL
+
+
+@lru_cache(KEPT_PAGES)
+def _kept_page(name: str, url: str, rate: RatePolicy) -> ConditionalAnswer:
+    """Return the page for everybody who is not signed in. Hosts differ in its addresses only, so a new one is cheap."""
+    text = _kept_text(name, rate).replace(ANY_URL, escape(url))
+    return ConditionalAnswer(text.encode(), content_type="text/html; charset=utf-8", headers=KEPT_HEADERS)
+
+
+@lru_cache(KEPT_PAGES)
+def _kept_text(name: str, rate: RatePolicy) -> str:
+    return render(f"docs/{name}.html", root="../", here=f"docs/{name}", visitor=None, **_content(ANY_URL, rate, []))
+
+
+def _content(url: str, rate: RatePolicy, own: list[Connection]) -> Json:
+    """Return what the templates show; `own` connections serve as examples."""
+    example = own[0].id if own else CONNECTION_ID
+    document = build_openapi(server_url=url, rate=rate, connection_id=example)
+    return {
+        "own_connections": own[:MOST_OWN_SHOWN],
+        "more_connections": max(0, len(own) - MOST_OWN_SHOWN),
+        "document": document,
+        "key_expression": TEXT_PATTERN,
+        "base_url": document["servers"][0]["url"],
+        "operations": {operation.id: operation for operation in _operations(document)},
+        "failures": _failures(document),
+        "rate": in_words(rate),
+        "burst": burst_in_words(rate),
+    }
 
 
 async def _own_connections(request: Request) -> list[Connection]:

@@ -1,6 +1,8 @@
 """Times, sizes and counts as people read them. Pure."""
 
+import math
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 from gateway.times import parse_time
@@ -25,14 +27,18 @@ def moment(text: str | None) -> str:
 
 
 def ago(text: str | None, now: datetime) -> str:
-    """Return `5 minutes ago`, `in 3 days`, or `never` for None."""
+    """Return `5 minutes ago`, `in 3 days`, or `never` for None.
+
+    What has begun of a future unit counts whole: a key made for 30 days ends in 30 days, also a second later.
+    """
     if text is None:
         return "never"
     seconds = round((now - parse_time(text)).total_seconds())
     if abs(seconds) < MINUTE:
         return "just now"
-    number = _in_units(abs(seconds))
-    return f"{number} ago" if seconds > 0 else f"in {number}"
+    if seconds > 0:
+        return f"{_in_units(seconds, math.floor)} ago"
+    return f"in {_in_units(math.ceil(-seconds / MINUTE) * MINUTE, math.ceil)}"
 
 
 def count(number: int | None) -> str:
@@ -74,8 +80,8 @@ def span(seconds: int) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _in_units(seconds: int) -> str:
+def _in_units(seconds: int, rounded: Callable[[float], int]) -> str:
     """Return `5 minutes`, for a minute or more."""
     length, name = next(pair for pair in LENGTHS if seconds >= pair[0])
-    number = seconds // length
+    number = rounded(seconds / length)
     return f"{number} {name}" if number == 1 else f"{number} {name}s"

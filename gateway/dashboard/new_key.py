@@ -1,4 +1,4 @@
-"""The answer to a form that created an API key: the key in full, once, and never again."""
+"""Creating an API key by a form: how often members may, and the answer, with the key in full, once and never again."""
 
 from functools import partial
 
@@ -9,9 +9,25 @@ from gateway.dashboard.docs import base_url
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
 from gateway.dashboard.key_owner import KeyOwner
 from gateway.dashboard.templating import page
-from gateway.dashboard.visitor import redirect
+from gateway.dashboard.visitor import redirect, visitor_of
+from gateway.errors import RateLimitExceeded
 from gateway.provisioning.keys import NewKey
 from gateway.services import services_of
+
+SECONDS_PER_MINUTE = 60
+
+
+async def take_new_key(request: Request, owner: KeyOwner) -> None:
+    """Take one of the tokens that members have for new keys; admins need none. Raises RateLimitExceeded."""
+    if visitor_of(request).user.is_admin:
+        return
+    decision = await services_of(request).limiter.take_new_key(owner.client.id)
+    if not decision.allowed:
+        minutes = -(-decision.retry_after // SECONDS_PER_MINUTE)
+        raise RateLimitExceeded(
+            f"Too many new keys in an hour: come back in {minutes} minute{'' if minutes == 1 else 's'}",
+            retry_after=decision.retry_after,
+        )
 
 
 def show_new_key(

@@ -29,26 +29,51 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
     next: str
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """What the address asks for: the text that is searched for, and the number of the page."""
+
+    query: str
+    number: int
+
+    def offset(self, size: int = PAGE_ROWS) -> int:
+        return (self.number - 1) * size
+
+
+def wanted_of(request: Request) -> Wanted:
+    """Return what the address asks for."""
+    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
+    return Wanted(query, _number(request.query_params.get("page", "")))
+
+
 def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], *, size: int = PAGE_ROWS) -> Page[Row]:
     """Return the page in the address of the rows whose text contains the query, in upper or lower case.
 
     A page beyond the last is the last one.
     """
-    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    wanted = query.casefold()
-    found = [row for row in rows if wanted in text_of(row).casefold()]
-    pages = max(1, -(-len(found) // size))
-    number = min(_number(request.query_params.get("page", "")), pages)
-    start = (number - 1) * size
-    shown = found[start : start + size]
+    wanted = wanted_of(request)
+    query = wanted.query.casefold()
+    found = [row for row in rows if query in text_of(row).casefold()]
+    wanted = Wanted(wanted.query, min(wanted.number, pages_of(len(found), size)))
+    start = wanted.offset(size)
+    return page_of(request, wanted, found[start : start + size], len(found), size=size)
+
+
+def pages_of(total: int, size: int = PAGE_ROWS) -> int:
+    """Return how many pages there are; the first is there without rows too."""
+    return max(1, -(-total // size))
+
+
+def page_of(request: Request, wanted: Wanted, rows: list[Row], total: int, *, size: int = PAGE_ROWS) -> Page[Row]:
+    """Return the page that has these of the `total` rows."""
+    start = wanted.offset(size)
     return Page(
-        rows=shown,
-        query=query,
-        total=len(found),
-        first=start + 1 if shown else 0,
-        last=start + len(shown),
-        previous=f"?{query_with(request, page=number - 1)}" if number > 1 else "",
-        next=f"?{query_with(request, page=number + 1)}" if number < pages else "",
+        rows=rows,
+        query=wanted.query,
+        total=total,
+        first=start + 1 if rows else 0,
+        last=start + len(rows),
+        previous=f"?{query_with(request, page=wanted.number - 1)}" if wanted.number > 1 else "",
+        next=f"?{query_with(request, page=wanted.number + 1)}" if wanted.number < pages_of(total, size) else "",
     )
 
 

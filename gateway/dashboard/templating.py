@@ -15,12 +15,12 @@ from gateway.dashboard import humanize
 from gateway.dashboard.browser_name import browser_name
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
 from gateway.dashboard.visitor import root_of, visitor_or_none
+from gateway.models import Visitor
 from gateway.services import services_of
 from gateway.validation import RATE
 
 TEMPLATES = Path(__file__).parent / "templates"
-PAGE_HEADERS = {
-    "Cache-Control": "no-store",
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -28,6 +28,7 @@ PAGE_HEADERS = {
     "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
 }
+PAGE_HEADERS = {"Cache-Control": "no-store", **SECURITY_HEADERS}
 
 _SOURCES = {
     path.relative_to(TEMPLATES).as_posix(): path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html")
@@ -61,12 +62,9 @@ _ENVIRONMENT = _environment()
 def page(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **content: object
 ) -> HTMLResponse:
-    """Render the template.
-
-    Every template knows `root`, the way from the page to the gateway's own root; `here`, the page's path from there;
-    `visitor`, None when nobody is signed in; and `now`, a datetime.
-    """
-    text = _ENVIRONMENT.get_template(template).render(
+    """Render the template for the visitor. Every template knows `now`, a datetime, and what `render` is given."""
+    text = render(
+        template,
         root=root_of(request),
         here=request.scope["path"].lstrip("/"),
         visitor=visitor_or_none(request),
@@ -74,3 +72,12 @@ def page(
         **content,
     )
     return HTMLResponse(text, status_code=status, headers={**PAGE_HEADERS, **(headers or {})})
+
+
+def render(template: str, *, root: str, here: str, visitor: Visitor | None, **content: object) -> str:
+    """Return the template as HTML.
+
+    `root` is the way from the page to the gateway's own root; `here` the page's path from there; `visitor` is None when
+    nobody is signed in.
+    """
+    return _ENVIRONMENT.get_template(template).render(root=root, here=here, visitor=visitor, **content)

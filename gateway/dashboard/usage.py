@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.key_states import state_of
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import BAR, HEIGHT, LAST_DAY, LAST_MONTH, ROOM, STEP, Period, usage_chart
@@ -42,8 +42,7 @@ async def show_usage(request: Request) -> Response:
             state_of(key, now),
             in_words(key.rate or client.rate or services.limiter.default),
         )
-        for key in await services.store.api_keys.of_client(client.id)
-        if key.id in used or works(key, now)
+        for key in await services.store.key_pages.working_or_used(client.id, now=format_time(now), since=since)
     ]
     return page(
         request,

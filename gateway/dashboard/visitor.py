@@ -22,7 +22,7 @@ VISITOR_KEY = "gateway.visitor"
 ACCOUNTS_KEY = "gateway.accounts"
 LONGEST_NEXT = 500
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 
 class SignInNeeded(Exception):
@@ -89,7 +89,7 @@ def browser_of(request: Request) -> Browser:
 def for_members(handler: Handler) -> Handler:
     """Let members in. Admins are redirected to their own pages, everybody else to the sign-in."""
 
-    async def show(request: Request) -> Response:
+    async def show(request: Request) -> ASGIApp:
         if visitor_of(request).client is None:
             return redirect(request, "dashboard/admin/clients")
         return await handler(request)
@@ -100,7 +100,7 @@ def for_members(handler: Handler) -> Handler:
 def for_admins(handler: Handler) -> Handler:
     """Let admins in. The handler raises NotFound for members, who must not learn of the page."""
 
-    async def show(request: Request) -> Response:
+    async def show(request: Request) -> ASGIApp:
         if not visitor_of(request).user.is_admin:
             raise NotFound
         return await handler(request)
@@ -111,7 +111,7 @@ def for_admins(handler: Handler) -> Handler:
 def for_users(handler: Handler) -> Handler:
     """Let everybody in who is signed in. Others are redirected to the sign-in."""
 
-    async def show(request: Request) -> Response:
+    async def show(request: Request) -> ASGIApp:
         visitor_of(request)
         return await handler(request)
 

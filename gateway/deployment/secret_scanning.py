@@ -8,6 +8,8 @@ RULE_ID = "airbyte-client-gateway-key"
 DESCRIPTION = "API key of an Airbyte client gateway"
 LEAST_ENTROPY = 3
 """Bits for each character. Keys have more than 3.9; placeholders such as `smrt_xxxx…` have less than 2."""
+RE2_PATTERN = rf"(?:\b|_)({keys.PATTERN})(?:\b|_)"
+"""What `keys.TEXT_PATTERN` finds, as group 1: Go's expressions have no look-around."""
 _BODY = keys.PREFIX + keys.ALPHABET[-keys.SECRET_LENGTH :]
 EXAMPLE = _BODY + keys.checksum(_BODY)
 """Well formed, and nobody's: its characters are no random ones."""
@@ -22,7 +24,8 @@ useDefault = true
 [[rules]]
 id = "{RULE_ID}"
 description = "{DESCRIPTION}"
-regex = '''{keys.TEXT_PATTERN}'''
+regex = '''{RE2_PATTERN}'''
+secretGroup = 1
 entropy = {LEAST_ENTROPY}
 keywords = ["{keys.PREFIX.lower()}"]
 """

@@ -1,6 +1,7 @@
 """The text of the unit files under which systemd runs the gateway. `deploy/` holds what the defaults make of it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Literal
 
@@ -16,6 +17,7 @@ TEMPLATE_UNIT = "gateway@.service"
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 Credential = Literal["client_secret", "password", ""]
 HOMES = ("/home", "/root", "/run/user")
+TEMPORARY = "/tmp"  # noqa: S108 - nothing is written there
 SOCKET_TEXT = """\
 [Unit]
 Description=Airbyte client gateway, its listening socket
@@ -70,7 +72,7 @@ ProtectSystem=strict
 {writable_lines}\
 ProtectHome={protect_home}
 # Not PrivateTmp: the one-file binary unpacks itself here, and on a hardened machine /tmp lets nothing be run.
-TemporaryFileSystem=/tmp:mode=1777,size=256M
+TemporaryFileSystem={temporary}:mode=1777,size=256M
 PrivateDevices=yes
 PrivateMounts=yes
 PrivateUsers=yes
@@ -158,7 +160,7 @@ def unit_files(installation: Installation) -> dict[str, str]:
     """Return the text of each unit file by its path. Raises InvalidInput for a user or path that no unit can name."""
     if USER_NAME.fullmatch(installation.user) is None:
         raise InvalidInput(f"{installation.user!r} is no name of a system user")
-    for text in (*installation.program, installation.settings, installation.database_folder):
+    for text in _paths(installation):
         if not text.isprintable():
             raise InvalidInput(f"{text!r} cannot stand in a unit file")
     if installation.ports:
@@ -186,7 +188,8 @@ def service_unit(installation: Installation) -> str:
         user=installation.user,
         credential_lines=_credential_lines(installation),
         writable_lines=_writable_lines(installation),
-        protect_home="read-only" if _is_in_a_home(installation) else "yes",
+        temporary=TEMPORARY,
+        protect_home="read-only" if any(map(_is_in_a_home, _paths(installation))) else "yes",
     )
 
 
@@ -211,9 +214,21 @@ def _writable_lines(installation: Installation) -> str:
     return f"ReadWritePaths={_quoted(installation.database_folder)}\n"
 
 
-def _is_in_a_home(installation: Installation) -> bool:
-    paths = (*installation.program, installation.settings, installation.database_folder)
-    return any(PurePath(path).is_relative_to(home) for path in paths for home in HOMES)
+def out_of_reach(installation: Installation, *more: str) -> Iterator[str]:
+    """Yield a warning for each path, the installation's and `more`, that its service may be unable to use."""
+    for path in dict.fromkeys((*_paths(installation), *more)):
+        if PurePath(path).is_relative_to(TEMPORARY):
+            yield f"{path}: the service has a {TEMPORARY} of its own and cannot see this; move it, for example to /opt"
+        elif _is_in_a_home(path):
+            yield f"{path}: as a rule a home is closed to other users, so to {installation.user}; move it, as to /opt"
+
+
+def _paths(installation: Installation) -> tuple[str, ...]:
+    return (*installation.program, installation.settings, installation.database_folder)
+
+
+def _is_in_a_home(path: str) -> bool:
+    return any(PurePath(path).is_relative_to(home) for home in HOMES)
 
 
 def _quoted(word: str) -> str:

@@ -19,6 +19,7 @@ async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
     unclaimed: list[Finding] = []
     workspaces = await _workspaces(services)
     for workspace in workspaces:
+        asked_at = format_time(services.clock.now())
         try:
             connections = services.airbyte.all_connections(workspace.workspace_id)
             told = {record.connection_id: record.status async for record in connections}
@@ -28,7 +29,7 @@ async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
             yield _refused(workspace.name, error.detail, lost)
             continue
         ours = {airbyte_id: told[airbyte_id] for airbyte_id in mapped if airbyte_id in told}
-        await _store_statuses(services, ours, workspace.workspace_id)
+        await _store_statuses(services, ours, workspace.workspace_id, asked_at=asked_at)
         for airbyte_id, status in ours.items():
             for finding in _by_status(left.pop(airbyte_id, mapped[airbyte_id]), status):
                 yield finding
@@ -116,14 +117,15 @@ async def _workspaces(services: Services) -> list[WorkspaceRecord]:
     return list(found.values())
 
 
-async def _store_statuses(services: Services, told: Mapping[str, str], workspace_id: str) -> None:
-    now = format_time(services.clock.now())
-    await services.store.last_syncs.record_statuses(list(told.items()), checked_at=now, workspace_id=workspace_id)
+async def _store_statuses(services: Services, told: Mapping[str, str], workspace_id: str, *, asked_at: str) -> None:
+    last_syncs = services.store.last_syncs
+    await last_syncs.record_statuses(list(told.items()), checked_at=asked_at, workspace_id=workspace_id)
 
 
 async def _missing(services: Services, airbyte_id: str, row: Connection) -> AsyncGenerator[Finding, None]:
     """Ask for one that is in no list, which proves nothing: lists leave out deleted ones, and pages may hide some."""
     check = f"connection {row.id}"
+    asked_at = format_time(services.clock.now())
     try:
         record = await services.airbyte.connection(airbyte_id)
     except UpstreamRefused as refusal:
@@ -135,7 +137,7 @@ async def _missing(services: Services, airbyte_id: str, row: Connection) -> Asyn
     except UpstreamError as error:
         yield failure(check, f"{row.label}: {error}", "Try again.")
     else:
-        await _store_statuses(services, {airbyte_id: record.status}, record.workspace_id)
+        await _store_statuses(services, {airbyte_id: record.status}, record.workspace_id, asked_at=asked_at)
         for finding in _by_status(row, record.status):
             yield finding
 

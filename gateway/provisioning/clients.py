@@ -32,22 +32,31 @@ class ClientService:
             entry=activity_entry(by, "client.create", new, at=self._now()),
         )
 
-    async def update(self, slug: str, *, name: str, plan: str, rate: str | None, by: Actor = COMMAND_LINE) -> Client:
-        """Change name, plan and rate. `rate` None or empty: the settings' rate. Raises InvalidInput, UnknownRecord."""
+    async def update(
+        self,
+        slug: str,
+        *,
+        name: str,
+        plan: str,
+        rate: str | None,
+        rate_total: str | None,
+        most_keys: str | None,
+        by: Actor = COMMAND_LINE,
+    ) -> Client:
+        """Change all that is told of the client. Raises InvalidInput, UnknownRecord.
+
+        `rate` and `most_keys` None or empty: what the settings say. `rate_total` None or empty: what its keys need.
+        """
         known = await self._clients.by_slug(slug)
         changed = msgspec.structs.replace(
             known,
             name=validation.text("the name", name),
             plan=validation.text("the plan", plan),
             rate=validation.rate(rate) if rate else None,
+            rate_total=validation.rate(rate_total) if rate_total else None,
+            most_keys=validation.most_keys(most_keys) if most_keys else None,
         )
-        await self._clients.update(
-            changed.id,
-            name=changed.name,
-            plan=changed.plan,
-            rate=changed.rate,
-            entry=activity_entry(by, "client.update", changed, at=self._now()),
-        )
+        await self._clients.update(changed, entry=activity_entry(by, "client.update", changed, at=self._now()))
         return await self._clients.by_slug(slug)
 
     async def disable(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:

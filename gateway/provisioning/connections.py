@@ -7,6 +7,7 @@ import msgspec
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.auth.keys import mint_id
+from gateway.errors import UnknownRecord
 from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, Client, Connection, activity_entry
 from gateway.provisioning.mapping import ConnectionMapping, Mapped
 from gateway.store import Store
@@ -99,10 +100,18 @@ class ConnectionService:
         """
         client = await self._clients.by_slug(client_slug)
         workspace_id = validation.uuid("the workspace", workspace_id)
+        await self._require_workspace(workspace_id)
         mapped = await self._connections.mapped_airbyte_ids()
         async for record in self._airbyte.all_connections(workspace_id):
             new = None if record.connection_id in mapped else await self._import(client, record, by)
             yield Imported(record.connection_id, new)
+
+    async def _require_workspace(self, workspace_id: str) -> None:
+        """Raise UnknownRecord unless Airbyte lists the workspace: asked for one it has not, it may list nothing."""
+        async for page in self._airbyte.workspace_pages():
+            if any(record.workspace_id == workspace_id for record in page.rows):
+                return
+        raise UnknownRecord(f"Airbyte has no workspace {workspace_id}, or the gateway's credential may not read it")
 
     async def _import(self, client: Client, record: ConnectionRecord, by: Actor) -> Connection:
         connection_id = mint_id("conn", self._choice)

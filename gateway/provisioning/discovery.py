@@ -136,10 +136,11 @@ class Discovery:
     ) -> Sequence[UpstreamConnection]:
         listing.read_so_far = 0
         records: list[ConnectionRecord] = []
+        asked_at = format_time(self._clock.now())
         async for record in self._airbyte.all_connections(workspace_id):
             records.append(record)
             listing.read_so_far = len(records)
-        await self._store_statuses(workspace_id, records)
+        await self._store_statuses(workspace_id, records, asked_at=asked_at)
         types = await self._connector_types(workspace_id)
         records.sort(key=lambda record: (record.name.casefold(), record.connection_id))
         return [
@@ -157,22 +158,27 @@ class Discovery:
             return types
         return types
 
-    async def _store_statuses(self, workspace_id: str, records: Sequence[ConnectionRecord]) -> None:
+    async def _store_statuses(self, workspace_id: str, records: Sequence[ConnectionRecord], *, asked_at: str) -> None:
         """Store the status of each mapped connection of the workspace, whether it is in the list or not."""
         listed = {record.connection_id: record.status for record in records}
         mapped = {row.airbyte_id: row for row in await self._connections.all() if row.airbyte_id is not None}
+        told = [(airbyte_id, listed[airbyte_id]) for airbyte_id in mapped if airbyte_id in listed]
+        await self._last_syncs.record_statuses(told, checked_at=asked_at, workspace_id=workspace_id)
         missing = [key for key, row in mapped.items() if key not in listed and row.workspace_id == workspace_id]
-        statuses = [(key, listed[key]) for key in mapped if key in listed]
-        statuses += [(key, await self._status_of(key, mapped[key].status)) for key in missing[:MOST_MISSING]]
-        await self._last_syncs.record_statuses(
-            statuses, checked_at=format_time(self._clock.now()), workspace_id=workspace_id
-        )
+        for airbyte_id in missing[:MOST_MISSING]:
+            await self._ask_for(airbyte_id)
 
-    async def _status_of(self, airbyte_id: str, known: str) -> str:
-        """Ask for a connection that was missing from a list, which proves nothing; `known` if Airbyte does not say."""
+    async def _ask_for(self, airbyte_id: str) -> None:
+        """Store the status and the workspace of a connection that was missing from a list, which proves nothing."""
+        asked_at = format_time(self._clock.now())
         try:
-            return (await self._airbyte.connection(airbyte_id)).status
+            record = await self._airbyte.connection(airbyte_id)
         except UpstreamRefused as refusal:
-            return DEPRECATED if refusal.title == NOT_FOUND else known
-        except UpstreamError:
-            return known
+            if refusal.title == NOT_FOUND:
+                await self._last_syncs.record_statuses([(airbyte_id, DEPRECATED)], checked_at=asked_at)
+        except UpstreamError as error:
+            log.warning("connection_not_listed", airbyte_id=airbyte_id, detail=error.detail)
+        else:
+            await self._last_syncs.record_statuses(
+                [(airbyte_id, record.status)], checked_at=asked_at, workspace_id=record.workspace_id
+            )

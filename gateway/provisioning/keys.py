@@ -28,7 +28,9 @@ class KeyService:
     Where `client_id` is given, a key or slug that is not that client's is as unknown as one that never was.
     """
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str], *, most_active: int) -> None:
+        """`most_active`: how many keys may work of a client that has no figure of its own."""
+        self._most_active = most_active
         self._clients = store.clients
         self._keys = store.api_keys
         self._clock = clock
@@ -46,7 +48,10 @@ class KeyService:
         key_id: str | None = None,
         by: Actor = COMMAND_LINE,
     ) -> NewKey:
-        """Create a key. Raises InvalidInput, UnknownRecord, and Duplicate if a given `key_id` is taken."""
+        """Create a key.
+
+        Raises InvalidInput, also if as many keys work as may; UnknownRecord; Duplicate if a given `key_id` is taken.
+        """
         client = await self._clients.by_slug(client_slug)
         if client_id not in {None, client.id}:
             raise UnknownRecord(f"the client {client_slug!r} was removed")
@@ -59,7 +64,7 @@ class KeyService:
             expires_at=None if expires is None else validation.expiry(expires, self._clock.now()),
         )
         entry = activity_entry(by, "key.create", new.record, at=self._now())
-        await self._keys.add(new.record, digest=keys.digest(new.text), entry=entry)
+        await self._keys.add(new.record, digest=keys.digest(new.text), most=self._most_active, entry=entry)
         return new
 
     async def rotate(
@@ -73,7 +78,8 @@ class KeyService:
     ) -> NewKey:
         """Create a successor like the old key, which ends after `overlap`. Raises InvalidInput, UnknownRecord.
 
-        The successor of a key that had an end lives as long from now.
+        The successor of a key that had an end lives as long from now. It goes on with the old key's tokens: whoever
+        rotates calls no more often.
         """
         old = await self._key(key_id, client_id)
         now = self._clock.now()
@@ -84,11 +90,13 @@ class KeyService:
         life = None if old.expires_at is None else parse_time(old.expires_at) - parse_time(old.created_at)
         expires_at = None if life is None else format_time(now + life)
         new = self._mint(new_id, old.client_id, name=old.name, scope=old.scope, rate=old.rate, expires_at=expires_at)
+        new = NewKey(msgspec.structs.replace(new.record, bucket_id=old.bucket_id or old.id), new.text)
         await self._keys.replace(
             old,
             new.record,
             digest=keys.digest(new.text),
             old_expires_at=validation.overlap(overlap, now),
+            most=self._most_active,
             entry=activity_entry(by, "key.rotate", old, at=self._now(), successor=new.record),
         )
         return new

@@ -66,7 +66,7 @@ class Sandbox:
         self.app = Starlette(
             routes=self._routes(applications if auth else None, public_url + PUBLIC_API),
             middleware=[
-                Middleware(DateMiddleware, clock=clock),
+                Middleware(DateMiddleware, clock=lambda: clock() + self.faults.date_ahead_seconds),
                 Middleware(RecordingMiddleware, requests=self.requests),
                 Middleware(CannedAnswerMiddleware, faults=self.faults),
             ],

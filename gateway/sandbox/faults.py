@@ -53,6 +53,7 @@ class Faults:
     unordered: bool = False  # lists of connections and sources change their order with each request
     user_mode: bool = False  # the credential belongs to an ordinary user: unknown ids are 403
     legacy: bool = False  # Airbyte 0.50: any orderBy is a 500
+    date_ahead_seconds: float = 0.0  # a proxy dates the answers, by a clock of its own
     rate_limited: bool = False  # 429 without Retry-After
     unauthorized: int = 0  # so many further requests are 401 although their token is good
     wrong_credentials: Literal[400, 401, 500] = 400  # Community, Keycloak, older Keycloak

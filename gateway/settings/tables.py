@@ -75,6 +75,10 @@ class LogSettings(Table, frozen=True):
     format: Literal["json", "console"]
 
 
+class KeysSettings(Table, frozen=True):
+    most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
+
+
 class Settings(Table, frozen=True):
     """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
@@ -83,6 +87,7 @@ class Settings(Table, frozen=True):
     airbyte: AirbyteSettings
     rate_limit: RateLimitSettings
     log: LogSettings
+    keys: KeysSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()
 

@@ -8,7 +8,7 @@ from gateway.errors import InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection, User
 from gateway.store.database import Row, Transaction
 from gateway.store.tables import activity
-from gateway.store.tables.clients import rate_columns
+from gateway.store.tables.clients import columns_of, rate_columns
 
 
 class Changes:
@@ -24,11 +24,12 @@ class Changes:
         """Add the client; its number is the database's to give."""
         await self._run(
             """
-            INSERT INTO clients (slug, name, plan, rate_requests, rate_seconds, created_at, disabled_at)
-            VALUES (:slug, :name, :plan, :rate_requests, :rate_seconds, :created_at, :disabled_at)
+            INSERT INTO clients (slug, name, plan, rate_requests, rate_seconds, rate_total_requests,
+                rate_total_seconds, most_keys, created_at, disabled_at)
+            VALUES (:slug, :name, :plan, :rate_requests, :rate_seconds, :rate_total_requests,
+                :rate_total_seconds, :most_keys, :created_at, :disabled_at)
             """,
-            **msgspec.structs.asdict(client),
-            **rate_columns(client.rate),
+            **columns_of(client),
         )
         await self._record(client.slug, entry)
 
@@ -37,10 +38,11 @@ class Changes:
         await self._run(
             """
             UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests,
-                rate_seconds = :rate_seconds, disabled_at = :disabled_at WHERE slug = :slug
+                rate_seconds = :rate_seconds, rate_total_requests = :rate_total_requests,
+                rate_total_seconds = :rate_total_seconds, most_keys = :most_keys, disabled_at = :disabled_at
+            WHERE slug = :slug
             """,
-            **msgspec.structs.asdict(client),
-            **rate_columns(client.rate),
+            **columns_of(client),
         )
         await self._record(client.slug, entry)
 

@@ -39,6 +39,8 @@ class Dialect(msgspec.Struct, frozen=True):
 
     now: str
     """Its own time, in whole milliseconds since 1970."""
+    is_distinct: str
+    """The operator for `differs from` by which NULL equals NULL."""
     json_rows: str
     """A table of the items of a JSON list, column `value`; a format whose {} is the list's parameter."""
     size: str

@@ -1,4 +1,7 @@
-"""Records read from the database, kept until any process commits a change to it. For one event loop."""
+"""Records read from the database, kept until a change to them is committed. For one event loop.
+
+What this process commits about one owner's records makes only those stale; what others commit makes all stale.
+"""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
@@ -12,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class ReadCache(Generic[Key, Value]):
-    """At most `maxsize` records. What is absent is remembered too: a new record is a commit and clears it all."""
+    """At most `maxsize` records. What is absent is remembered too."""
 
     def __init__(
         self,
@@ -20,25 +23,31 @@ class ReadCache(Generic[Key, Value]):
         load: Callable[[Key], Awaitable[Value]],
         *,
         maxsize: int,
+        owner_of: Callable[[Key, Value], Hashable],
         subject: Subject = "keys",
     ) -> None:
+        """`owner_of` tells whose a record is, for `forget`."""
         self._database = database
         self._subject: Subject = subject
         self._load = load
         self._maxsize = maxsize
-        self._entries: OrderedDict[Key, Value] = OrderedDict()
-        """The one asked for longest ago is first."""
+        self._owner_of = owner_of
+        self._entries: OrderedDict[Key, tuple[int, Value]] = OrderedDict()
+        """Each with the generation in which its reading began. The one asked for longest ago is first."""
         self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight()
         """By generation and key: after a commit nobody shares a reading that began before it."""
         self._epoch = 0
         self._generation = 0
+        self._cleared = 0
+        """The generation that began when all was forgotten last."""
+        self._forgotten: dict[Hashable, int] = {}
+        """The generations that began when single owners' records were."""
 
     async def get(self, key: Key) -> Value:
         """Return the record, from memory or read now. Raises StorageUnavailable."""
-        self._expire()
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key]
+        kept = self._kept(key)
+        if kept is not None:
+            return kept[1]
         return await self._loads.run((self._generation, key), lambda: self._read(key))
 
     async def _read(self, key: Key) -> Value:
@@ -46,24 +55,39 @@ class ReadCache(Generic[Key, Value]):
         value = await self._load(key)
         self._expire()
         # Only what no commit overtook while it was being read may be kept.
-        if generation == self._generation:
-            self._entries[key] = value
+        if generation >= self._cleared:
+            self._entries[key] = (generation, value)
             if len(self._entries) > self._maxsize:
                 self._entries.popitem(last=False)
         return value
 
     def peek(self, key: Key) -> Value | None:
         """Return the record if it is in memory and not stale; None when it would have to be read."""
-        self._expire()
-        if key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key]
+        kept = self._kept(key)
+        return None if kept is None else kept[1]
+
+    def forget(self, owner: Hashable) -> None:
+        """Forget one owner's records, and readings of them that are under way."""
+        self._generation += 1
+        self._forgotten[owner] = self._generation
 
     def clear(self) -> None:
         """Forget every record."""
         self._generation += 1
+        self._cleared = self._generation
         self._entries.clear()
+        self._forgotten.clear()
+
+    def _kept(self, key: Key) -> tuple[int, Value] | None:
+        """Return the record and its generation if it is in memory and not stale."""
+        self._expire()
+        kept = self._entries.get(key)
+        if kept is None:
+            return None
+        if self._forgotten and kept[0] < self._forgotten.get(self._owner_of(key, kept[1]), 0):
+            return None
+        self._entries.move_to_end(key)
+        return kept
 
     def _expire(self) -> None:
         epoch = self._database.epoch(self._subject)

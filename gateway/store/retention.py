@@ -48,6 +48,7 @@ class Retention:
             await asyncio.gather(
                 self._store.triggers.prune(format_time(now - kept.triggers)),
                 self._store.usage.prune(format_time(now - kept.usage)),
+                self._store.api_keys.prune(format_time(now - kept.ended_keys)),
                 self._store.activity.prune(format_time(now - kept.activity)),
                 self._store.sync_days.prune(format_time(now - kept.sync_days)),
             )

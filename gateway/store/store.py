@@ -17,6 +17,7 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
@@ -27,6 +28,7 @@ from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
+from gateway.times import Clock, SystemClock
 
 DatabaseLocation = Path | SecretUrl
 """The path of an SQLite file, or the address of a PostgreSQL database."""
@@ -47,14 +49,20 @@ class Store:
     """
 
     def __init__(
-        self, location: DatabaseLocation, background: Background, *, timings: StoreTimings = STORE_TIMINGS
+        self,
+        location: DatabaseLocation,
+        background: Background,
+        *,
+        clock: Clock | None = None,
+        timings: StoreTimings = STORE_TIMINGS,
     ) -> None:
         """`background` owns the task that listens to a server's notifications."""
         self.database: Database = _database_at(location, background, timings)
-        self.clients = Clients(self.database)
         self.connections = Connections(self.database)
-        self.last_syncs = LastSyncs(self.database, forget_connections=self.connections.forget)
-        self.api_keys = ApiKeys(self.database)
+        self.last_syncs = LastSyncs(self.database, self.connections)
+        self.api_keys = ApiKeys(self.database, clock or SystemClock())
+        self.clients = Clients(self.database, forget=self._forget)
+        self.key_pages = KeyPages(self.database)
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)
@@ -66,6 +74,10 @@ class Store:
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
         self.bulk = Bulk(self.database)
+
+    def _forget(self, client_id: int) -> None:
+        self.api_keys.forget(client_id)
+        self.connections.forget(client_id)
 
     @property
     def is_shared(self) -> bool:

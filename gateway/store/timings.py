@@ -52,6 +52,8 @@ class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
 
     triggers: timedelta = timedelta(days=90)
     usage: timedelta = timedelta(days=40)
+    ended_keys: timedelta = timedelta(days=90)
+    """After their end, with what is left of their usage."""
     activity: timedelta = timedelta(days=400)
     sync_days: timedelta = timedelta(days=40)
     every: float = 86_400.0

@@ -6,11 +6,12 @@ from itertools import chain, islice
 import structlog
 
 from gateway.airbyte import Airbyte, OwnCalls
-from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused
+from gateway.errors import StorageUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Connection, Job
 from gateway.store import LastSync, Store
 from gateway.syncs.backoff import Backoff
 from gateway.syncs.last_sync_recorder import LastSyncRecorder, newest_syncs
+from gateway.syncs.refusals import NOT_FOUND
 from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time, parse_time
@@ -64,7 +65,19 @@ class Backfill:
                 return
             except UpstreamError as error:
                 log.warning("backfill_failed", connection=connection.id, error=error.message, detail=error.detail)
-                self._failed.fail(connection.id)
+                await self._pass_over(connection)
+            except StorageUnavailable:
+                raise
+            except Exception:
+                # Whatever is wrong with this one, the others are asked for.
+                log.exception("backfill_failed", connection=connection.id)
+                await self._pass_over(connection)
+
+    async def _pass_over(self, connection: Connection) -> None:
+        """Leave a connection alone for a while; until it was told of, its client's figures are stale."""
+        self._failed.fail(connection.id)
+        if connection.airbyte_id is not None:
+            await self._last_syncs.require_backfill(airbyte_ids=[connection.airbyte_id])
 
     async def round_seconds(self) -> float:
         """Return how long ago the connection was asked for that was not for longest. Raises StorageUnavailable."""
@@ -78,7 +91,7 @@ class Backfill:
     async def run_one(self, connection: Connection) -> None:
         """Ask for the newest sync of one mapped connection, and for its workspace and status where unknown.
 
-        A connection that Airbyte refuses to tell of counts as back-filled. Raises UpstreamError, StorageUnavailable.
+        A connection that Airbyte does not have counts as back-filled. Raises UpstreamError, StorageUnavailable.
         """
         airbyte_id = connection.airbyte_id
         if airbyte_id is None:
@@ -93,6 +106,8 @@ class Backfill:
             jobs = await self._airbyte.jobs(airbyte_id, caller=OwnCalls.ROUTINE, limit=1, drop_odd=False)
             await self._withdraw_vanished(known, newest_syncs(jobs).get(airbyte_id))
         except UpstreamRefused as refusal:
+            if refusal.title != NOT_FOUND:
+                raise
             log.warning("backfill_refused", connection=connection.id, detail=refusal.detail)
         await self._recorder.record(jobs, backfilled=[airbyte_id])
 

@@ -27,6 +27,10 @@ class Backoff(Generic[Key]):
     def __contains__(self, key: Key) -> bool:
         return key in self._pauses
 
+    def keys(self) -> Iterable[Key]:
+        """Return what failed last time."""
+        return self._pauses.keys()
+
     def is_due(self, key: Key) -> bool:
         """Return whether `key` may be tried now."""
         pause = self._pauses.get(key)

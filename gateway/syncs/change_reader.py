@@ -33,22 +33,34 @@ class ChangeReader:
         self._lists = lists
         self._checkpoint = timedelta(seconds=checkpoint_seconds)
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """The workspaces that Airbyte does not tell of: reading passes them over."""
+        return self._lists.refused
+
     async def read(self) -> None:
         """Record every change since the last reading. Raises UpstreamError, StorageUnavailable.
 
-        The connections of a workspace that Airbyte refuses wait for a back-fill from then on.
+        The connections of a workspace that Airbyte does not tell of wait for a back-fill from then on.
         """
         workspaces = await self._last_syncs.workspaces_in_use()
         read_upto = await self._last_syncs.read_upto()
         started = self._airbyte.now()
-        # A clock that was ahead once must not keep us from asking about the present.
-        since = min(parse_time(read_upto), started) if read_upto else started
-        reading = await self._lists.read(workspaces, lambda some: self._read(some, since - CHANGE_OVERLAP))
+        reading = await self._lists.read(workspaces, lambda some: self._read(some, _since(read_upto, started)))
         await self._last_syncs.require_backfill(workspaces=reading.refused)
         if reading.failure is not None:
             raise reading.failure
         if workspaces and (read_upto is None or abs(started - parse_time(read_upto)) > self._checkpoint):
             await self._last_syncs.record([], read_upto=format_time(started))
+
+    async def retry_unread(self) -> None:
+        """Ask for workspaces that were passed over, each by itself. Raises StorageUnavailable.
+
+        Those that are told of again are read like all others from then on; what was missed, a back-fill finds.
+        """
+        read_upto = await self._last_syncs.read_upto()
+        since = _since(read_upto, self._airbyte.now())
+        await self._lists.retry(lambda some: self._read(some, since))
 
     async def _read(self, workspaces: list[str], since: datetime) -> None:
         """Record the changes of some workspaces; what their pages do not tell is left to a back-fill."""
@@ -64,3 +76,8 @@ class ChangeReader:
             if len(seen) == known:
                 break
         await self._last_syncs.require_backfill(workspaces=workspaces)
+
+
+def _since(read_upto: str | None, now: datetime) -> datetime:
+    """Return from when on to ask. A clock that was ahead once must not keep us from asking about the present."""
+    return (min(parse_time(read_upto), now) if read_upto else now) - CHANGE_OVERLAP

@@ -2,14 +2,14 @@
 
 One incremental question ("which jobs changed since?") over all workspaces in use refreshes all connections of all
 clients, at most once in `freshness_seconds`, shared by whoever waits, on whichever gateway. A new mapping is
-back-filled by one call.
+back-filled by one call. What is asked for by itself holds up only its own client.
 """
 
 import asyncio
 
 import structlog
 
-from gateway.errors import GatewayError, StorageUnavailable
+from gateway.errors import GatewayError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -17,6 +17,8 @@ from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
 from gateway.syncs.status_check import StatusCheck
 from gateway.times import Clock
+
+SINGLES = "single ones"
 
 log = structlog.get_logger()
 
@@ -45,34 +47,53 @@ class LastSyncRefresh:
         self._clock = clock
         self._freshness_seconds = freshness_seconds
         self._wait_seconds = wait_seconds
+        self._cadence = max(freshness_seconds, wait_seconds)
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error)
         )
         self._refreshed_at = float("-inf")
+        """When the last refresh ended, however it did."""
         self._begun_at = 0.0
-        self._is_fresh = False
+        self._read_at = float("-inf")
+        """When the last reading began, if it came to its end."""
+        self._unread: frozenset[str] = frozenset()
+        """The workspaces that it passed over."""
 
     async def ensure_fresh(self, client_id: int) -> bool:
-        """Refresh the stored figures if need be; return whether the client's are at most `freshness_seconds` old.
+        """Refresh the stored figures if need be; return whether what is told of the client's connections is current.
 
-        Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
+        It is not if the last refresh that covers one of them failed, passed it over, or is older than twice its
+        cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
         Raises StorageUnavailable.
         """
-        is_fresh = await self._ensure_refreshed()
+        await self._refresh_if_due()
         connections = await self._connections.of_client(client_id)
-        return not connections.is_mapped or (is_fresh and not connections.is_awaiting_backfill)
+        if connections.is_awaiting_backfill and SINGLES in self._flight:
+            await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
+            connections = await self._connections.of_client(client_id)
+        return not connections.is_mapped or (
+            self._is_current
+            and not connections.is_awaiting_backfill
+            and connections.workspaces.isdisjoint(self._unread)
+        )
 
-    async def _ensure_refreshed(self) -> bool:
+    @property
+    def _is_current(self) -> bool:
+        return self._clock.monotonic() - self._read_at <= 2 * self._cadence
+
+    async def _refresh_if_due(self) -> None:
         now = self._clock.monotonic()
         if now - self._refreshed_at < self._freshness_seconds:
-            return self._is_fresh
+            return
         if LAST_SYNCS not in self._flight:
             self._begun_at = now
-        flight = self._flight.start(LAST_SYNCS, self._refresh)
-        patience = self._begun_at + self._wait_seconds - now
+        await self._wait(self._flight.start(LAST_SYNCS, self._refresh))
+
+    async def _wait(self, flight: asyncio.Task[None]) -> None:
+        """Wait for a flight as long as readers do."""
+        patience = self._begun_at + self._wait_seconds - self._clock.monotonic()
         if patience > 0:
             await asyncio.wait({flight}, timeout=patience)
-        return flight.done() and self._is_fresh
 
     async def close(self) -> None:
         """Cancel the refresh under way."""
@@ -83,29 +104,44 @@ class LastSyncRefresh:
         elsewhere = await self._leader.lead_or_follow()
         if elsewhere is None:
             await self._refresh_here()
-        else:
-            self._is_fresh = elsewhere.is_fresh
-            self._refreshed_at = self._clock.monotonic() - elsewhere.seconds_ago
+            return
+        self._refreshed_at = self._clock.monotonic() - elsewhere.seconds_ago
+        # That it was told as fresh means that it took no longer than the cadence.
+        self._read_at = self._refreshed_at - self._cadence if elsewhere.is_fresh else float("-inf")
+        self._unread = elsewhere.unread
 
     async def _refresh_here(self) -> None:
-        # Whatever ends the refresh, the figures are fresh only if it came to its end.
-        self._is_fresh = False
+        """Read the changes for all; then ask, in a flight of its own, for what has to be asked for by itself."""
+        began = self._clock.monotonic()
+        read_at = float("-inf")
         try:
             await self._changes.read()
-            await self._backfill.run()
-            self._is_fresh = True
+            read_at = began
         except GatewayError as error:
             log.warning("last_sync_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
         except Exception:
+            log.exception("last_sync_refresh_failed")
+        finally:
+            # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
+            self._refreshed_at = self._clock.monotonic()
+            self._read_at = read_at
+            self._unread = self._changes.unread
             await self._conclude()
-            raise
-        await self._conclude()
 
     async def _conclude(self) -> None:
-        # A failure counts as an attempt: a broken Airbyte is asked no more often than a sound one.
-        self._refreshed_at = self._clock.monotonic()
-        await self._leader.publish(is_fresh=self._is_fresh)
+        await self._leader.publish(
+            is_fresh=self._refreshed_at - self._read_at <= self._cadence,
+            unread=self._unread,
+        )
+        self._flight.start(SINGLES, self._ask_by_themselves)
+
+    async def _ask_by_themselves(self) -> None:
+        """Ask for workspaces and connections that need a call each: only their clients wait for those."""
         try:
+            if self._is_current:  # nor is a broken Airbyte asked for single ones
+                await self._changes.retry_unread()
+                self._unread = self._changes.unread
+                await self._backfill.run()
             await self._statuses.start_if_due()
-        except StorageUnavailable as error:
-            log.warning("status_refresh_failed", error=str(error), detail=error.detail)
+        except GatewayError as error:
+            log.warning("backfill_interrupted", error=str(error), detail=getattr(error, "detail", ""))

@@ -111,6 +111,11 @@ class LeftOverTriggers:
             )
             self._failed.fail(trigger.number)
             return False
+        except Exception:
+            # Whatever is wrong with this one, the others are looked up.
+            log.exception("trigger_left_unresolved", connection=trigger.connection_id)
+            self._failed.fail(trigger.number)
+            return False
         await self._outcomes.write(trigger.client_id, trigger.number, outcome.outcome, outcome.job_id)
         log.info("trigger_reconciled", connection=trigger.connection_id, outcome=outcome.outcome, job=outcome.job_id)
         return True

@@ -1,6 +1,7 @@
 """Elect the one gateway that refreshes the last syncs for all, and tell the others how its refresh ended."""
 
 import asyncio
+from collections.abc import Collection
 
 import msgspec
 import structlog
@@ -17,10 +18,11 @@ log = structlog.get_logger()
 
 
 class Refreshed(msgspec.Struct, frozen=True):
-    """How another gateway's refresh ended, and how long ago."""
+    """How another gateway's refresh ended, how long ago, and the workspaces that Airbyte did not tell of."""
 
     is_fresh: bool
     seconds_ago: float
+    unread: frozenset[str] = frozenset()
 
 
 class RefreshLeader:
@@ -54,14 +56,24 @@ class RefreshLeader:
             state = await self._leadership.state(LAST_SYNCS)
             age = state.done_seconds_ago
             if age is not None and age < self._freshness_seconds:
-                return Refreshed(state.note == FRESH, age)
+                return _refreshed(state.note or STALE, age)
             if state.holder is None:
                 return None
             await asyncio.sleep(self._timings.poll_interval)
 
-    async def publish(self, *, is_fresh: bool) -> None:
+    async def publish(self, *, is_fresh: bool, unread: Collection[str] = ()) -> None:
         """Tell the others how this gateway's refresh ended, and give up the lease; never fail."""
         try:
-            await self._leadership.complete(LAST_SYNCS, FRESH if is_fresh else STALE)
+            await self._leadership.complete(LAST_SYNCS, _note(is_fresh=is_fresh, unread=unread))
         except StorageUnavailable as error:
             log.warning("last_sync_refresh_not_published", detail=error.detail)
+
+
+def _note(*, is_fresh: bool, unread: Collection[str]) -> str:
+    """Return the word for how a refresh ended, and the ids of the workspaces that it passed over."""
+    return " ".join([FRESH, *sorted(unread)]) if is_fresh else STALE
+
+
+def _refreshed(note: str, seconds_ago: float) -> Refreshed:
+    word, *unread = note.split(" ")
+    return Refreshed(word == FRESH, seconds_ago, frozenset(unread))

@@ -29,11 +29,12 @@ class StatusCheck:
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings
-        self._lists = WorkspaceLists(clock, timings.backoff)
+        self._lists = WorkspaceLists(clock, timings.workspaces)
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("status_refresh_failed", exc_info=error)
         )
         self._not_before = float("-inf")
+        self._unlisted_asked = 0
 
     async def start_if_due(self) -> None:
         """Start a check behind the caller's back if a status has become too old. Raises StorageUnavailable."""
@@ -66,13 +67,21 @@ class StatusCheck:
         now = format_time(self._clock.now())
         workspaces = await self._last_syncs.workspaces_in_use()
         reading = await self._lists.read(workspaces, lambda some: self._read(some, now))
-        await self._ask_unlisted(now, reading.read)
-        await self._last_syncs.mark_statuses_checked(now, reading.read)
+        retried = await self._lists.retry(lambda some: self._read(some, now))
+        read = reading.read | retried.read
+        # One in a refused workspace may have moved out of it.
+        await self._ask_unlisted(now, read | self._lists.refused)
+        await self._last_syncs.mark_statuses_checked(now, read)
         return reading.failure
 
     async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:
         """Ask for connections in no list: they may have moved to another workspace. Raises StorageUnavailable."""
-        for airbyte_id in await self._last_syncs.statuses_older_than(now, workspaces, limit=MOST_UNLISTED):
+        unlisted = await self._last_syncs.statuses_older_than(now, workspaces)
+        # Each check goes on where the last one stopped: what never answers keeps no other from being asked for.
+        first = self._unlisted_asked % max(1, len(unlisted))
+        chosen = [*unlisted[first:], *unlisted[:first]][:MOST_UNLISTED]
+        self._unlisted_asked = first + len(chosen)
+        for airbyte_id in chosen:
             try:
                 record = await self._airbyte.connection(airbyte_id)
             except UpstreamError as error:

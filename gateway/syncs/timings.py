@@ -13,6 +13,15 @@ class BackoffTimings(msgspec.Struct, frozen=True):
     longest: float = 300.0
 
 
+class WorkspaceTimings(msgspec.Struct, frozen=True):
+    """Seconds of asking for many workspaces at once."""
+
+    search: float = 20.0
+    """How long lists that fail are halved: beyond one call without an answer. Then what failed is passed over whole."""
+    backoff: BackoffTimings = BackoffTimings()
+    """Of a workspace that Airbyte does not tell of."""
+
+
 class TriggerTimings(msgspec.Struct, frozen=True):
     """Seconds each step of a trigger may take."""
 
@@ -63,7 +72,8 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     status_retry: float = 600.0
     """Between two checks when some statuses could not be read."""
     backoff: BackoffTimings = BackoffTimings()
-    """Of workspaces and connections that Airbyte does not tell of."""
+    """Of a connection that Airbyte does not tell of."""
+    workspaces: WorkspaceTimings = WorkspaceTimings()
 
 
 class HistoryTimings(msgspec.Struct, frozen=True):

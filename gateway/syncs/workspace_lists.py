@@ -1,7 +1,8 @@
-"""Ask Airbyte about many workspaces in one call, and single out those that it refuses.
+"""Ask Airbyte about many workspaces in one call, and single out those that it does not tell of.
 
-A list with one workspace that the credential may not read is refused as a whole (403). It is halved until that
-workspace is alone, which is then left out and asked for by itself with growing pauses.
+A list with one workspace that the credential may not read is refused as a whole (403), and one whose jobs cannot be
+read may fail or delay the whole too (5xx, no answer). It is halved until that workspace is alone, which is then left
+out and asked for by itself with growing pauses.
 """
 
 from collections import deque
@@ -11,24 +12,26 @@ from itertools import islice
 import msgspec
 import structlog
 
-from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid
+from gateway.errors import UpstreamBusy, UpstreamError
 from gateway.syncs.backoff import Backoff
-from gateway.syncs.timings import BackoffTimings
+from gateway.syncs.timings import WorkspaceTimings
 from gateway.times import Clock
 
 WORKSPACES_PER_CALL = 100
 """A workspace takes 37 bytes of URL; Airbyte takes 32 KB of request head."""
 MOST_RETRIED = 10
-"""Refused workspaces that one reading returns to, a call each."""
-MOST_CALLS = 250
-"""Of one reading: a list of 100 that is refused throughout takes 199."""
+"""Workspaces passed over that one round returns to, a call each."""
+MOST_FAILED = 250
+"""Calls of one reading that may fail: a list of 100 that is refused throughout takes 199. Then none is halved."""
 ALL_WORKSPACES = "all workspaces"
 
 log = structlog.get_logger()
 
+Ask = Callable[[list[str]], Awaitable[None]]
+
 
 class Reading(msgspec.Struct, frozen=True):
-    """What came of asking: the workspaces told of, those newly refused, and why others could not be read."""
+    """What came of asking: the workspaces told of, those passed over from now on, and why it failed as a whole."""
 
     read: frozenset[str]
     refused: frozenset[str]
@@ -36,63 +39,88 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class WorkspaceLists:
-    """Remembers which workspaces Airbyte refuses. An answer that cannot be read counts as a refusal."""
+    """Remembers which workspaces Airbyte does not tell of. An answer that cannot be read counts as a refusal."""
 
-    def __init__(self, clock: Clock, timings: BackoffTimings) -> None:
-        self._refused: Backoff[str] = Backoff(clock, timings)
+    def __init__(self, clock: Clock, timings: WorkspaceTimings) -> None:
+        self._clock = clock
+        self._search_seconds = timings.search
+        self._refused: Backoff[str] = Backoff(clock, timings.backoff)
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The workspaces that Airbyte did not tell of when it was asked for them last."""
+        return frozenset(self._refused.keys()) - {ALL_WORKSPACES}
 
     def is_refused(self, workspace_id: str) -> bool:
-        """Return whether Airbyte refused the workspace when it was asked for last."""
+        """Return whether Airbyte did not tell of the workspace when it was asked last."""
         return workspace_id in self._refused
 
-    async def read(self, workspaces: Sequence[str], ask: Callable[[list[str]], Awaitable[None]]) -> Reading:
-        """Await `ask` with lists of the workspaces until each has been told of, refused or passed over.
+    async def read(self, workspaces: Sequence[str], ask: Ask) -> Reading:
+        """Await `ask` with lists of the workspaces until each has been told of, or is passed over.
 
-        While Airbyte refuses every one it is the whole that fails, and none is singled out.
+        While Airbyte tells of none it is the whole that fails, and none is singled out.
         """
         self._refused.keep_only([*workspaces, ALL_WORKSPACES])
-        known = [each for each in workspaces if each in self._refused]
         lists = deque(_batches([each for each in workspaces if each not in self._refused]))
-        lists.extend([each] for each in islice(filter(self._refused.is_due, known), MOST_RETRIED))
+        halves_until = self._clock.monotonic() + self._search_seconds
         read: set[str] = set()
-        refusals: dict[str, UpstreamInvalid] = {}
+        refusals: dict[str, UpstreamError] = {}
         failure: UpstreamError | None = None
-        calls = 0
-        while lists and calls < MOST_CALLS:
-            calls += 1
+        failed = 0
+        while lists and failure is None:
             some = lists.popleft()
             try:
                 await ask(some)
                 read.update(some)
-            except UpstreamInvalid as error:
-                if len(some) == 1:
-                    refusals[some[0]] = error
-                elif self._refused.is_due(ALL_WORKSPACES):
+            except UpstreamError as error:
+                failed += 1
+                if _is_of_the_whole(error):
+                    failure = error
+                elif len(some) > 1 and failed < MOST_FAILED and self._may_halve(halves_until):
                     lists.extend((some[: len(some) // 2], some[len(some) // 2 :]))
                 else:
-                    failure = error
-            except UpstreamError as error:
-                failure = error
-                if isinstance(error, UpstreamBusy):
-                    break
-        if lists and failure is None:
-            failure = UpstreamInvalid(detail=f"more than {MOST_CALLS} calls to find the workspaces that are refused")
+                    refusals |= dict.fromkeys(some, error)
         return self._learn(frozenset(read), refusals, failure)
 
+    async def retry(self, ask: Ask) -> Reading:
+        """Await `ask` with each of some workspaces that are passed over and due."""
+        read: set[str] = set()
+        for workspace_id in list(islice(filter(self._refused.is_due, self.refused), MOST_RETRIED)):
+            try:
+                await ask([workspace_id])
+            except UpstreamError as error:
+                if _is_of_the_whole(error):
+                    return Reading(frozenset(read), frozenset(), error)
+                self._pass_over(workspace_id, error)
+            else:
+                read.add(workspace_id)
+                self._refused.forget(workspace_id)
+        return Reading(frozenset(read), frozenset(), None)
+
+    def _may_halve(self, until: float) -> bool:
+        return self._refused.is_due(ALL_WORKSPACES) and self._clock.monotonic() < until
+
     def _learn(
-        self, read: frozenset[str], refusals: dict[str, UpstreamInvalid], failure: UpstreamError | None
+        self, read: frozenset[str], refusals: dict[str, UpstreamError], failure: UpstreamError | None
     ) -> Reading:
         if refusals and not read:
-            self._refused.fail(ALL_WORKSPACES)
+            if self._refused.is_due(ALL_WORKSPACES):
+                self._refused.fail(ALL_WORKSPACES)
             return Reading(read, frozenset(), failure or next(iter(refusals.values())))
-        self._refused.forget(ALL_WORKSPACES)
-        new = frozenset(each for each in refusals if each not in self._refused)
-        for workspace_id in read:
-            self._refused.forget(workspace_id)
+        if read:
+            self._refused.forget(ALL_WORKSPACES)
         for workspace_id, error in refusals.items():
-            log.warning("workspace_refused", workspace=workspace_id, detail=error.detail)
-            self._refused.fail(workspace_id)
-        return Reading(read, new, failure)
+            self._pass_over(workspace_id, error)
+        return Reading(read, frozenset(refusals), failure)
+
+    def _pass_over(self, workspace_id: str, error: UpstreamError) -> None:
+        log.warning("workspace_refused", workspace=workspace_id, error=error.message, detail=error.detail)
+        self._refused.fail(workspace_id)
+
+
+def _is_of_the_whole(error: UpstreamError) -> bool:
+    """Return whether the failure says nothing about the workspaces: Airbyte is busy, or was not reached at all."""
+    return isinstance(error, UpstreamBusy) or not error.reached
 
 
 def _batches(workspaces: list[str]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from starlette.types import Receive
 async def caller_left(receive: Receive) -> None:
     """Return when the caller's socket connection is closed.
 
-    One that only ended its own side still reads its answer (RFC 9112 §9.6) and is not told of here.
+    One that only ended its own side counts as closed: nothing tells the two apart, and proxies do the same.
 
     What is left of the request's content is passed over. Where it cannot be read, the caller is not known to have left.
     """

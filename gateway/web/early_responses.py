@@ -9,17 +9,23 @@ import secrets
 from typing import Any, Protocol
 
 import structlog
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp
 
 from gateway.errors import ApiError, Overloaded
 from gateway.telemetry.log import write_line
-from gateway.web.responses import JSONAnswer, raw_error_answer
+from gateway.web.responses import Headers, JSONAnswer, raw_error_answer
 
 ROUTE = "unparsed"
 LINES_EACH_SECOND = 5
 REQUEST_ID = b"x-request-id"
 ID_NUMBER = b"{number}"
 
-Headers = list[tuple[bytes, bytes]]
+BUSY_PAGE = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><title>Service is busy</title>'
+    b"<h1>Service is busy</h1><p>Wait a second and load this page again.</p></html>"
+)
+"""Without a style: it is sent when there is no time for more."""
 
 log = structlog.get_logger()
 
@@ -61,7 +67,8 @@ class EarlyResponses:
         self._refused = Ids()
         self._shed = Ids()
         self._default_headers: Headers = []
-        self._shed_parts = (b"", b"")
+        self._shed_parts: dict[bool, tuple[bytes, bytes]] = {}
+        """By whether it is a page: what comes before the number, and after it."""
         self._is_second_begun = False
         self._lines = 0
 
@@ -78,27 +85,34 @@ class EarlyResponses:
             self._refused.told = self._refused.given
         return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))])
 
-    def shed(self, default_headers: Headers) -> bytes:
+    def shed(self, default_headers: Headers, *, is_page: bool = False) -> bytes:
         """Return the answer to a request that is one too many; the socket connection stays.
 
         All but the id's number is made once for each new set of the server's own headers: once a second.
         """
         if default_headers is not self._default_headers:
             self._default_headers = default_headers
+            self._shed_parts = {}
+        parts = self._shed_parts.get(is_page)
+        if parts is None:
             name = (REQUEST_ID, self._shed.beginning.encode("ascii") + ID_NUMBER)
-            whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False)
+            page = BUSY_PAGE if is_page else None
+            whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False, page=page)
             before, _, after = whole.partition(ID_NUMBER)
-            self._shed_parts = (before, after)
+            parts = self._shed_parts[is_page] = (before, after)
         self._begin_second()
         self._shed.given += 1
-        before, after = self._shed_parts
+        before, after = parts
         return b"%b%08x%b" % (before, self._shed.given, after)
 
-    def shed_answer(self) -> JSONAnswer:
+    def shed_answer(self, *, is_page: bool = False) -> ASGIApp:
         """Return the same for a request that came as far as ASGI."""
         self._begin_second()
         error = Overloaded()
         headers = {**error.headers, "X-Request-Id": self._shed.take()}
+        if is_page:
+            headers["Cache-Control"] = "private, no-store"
+            return HTMLResponse(BUSY_PAGE, status_code=error.status, headers=headers)
         return JSONAnswer({"error": error.message}, status=error.status, headers=headers)
 
     def _begin_second(self) -> None:

@@ -11,10 +11,13 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import ApiError
 
 CONTENT_TYPE = (b"content-type", b"application/json")
+PAGE_TYPE = (b"content-type", b"text/html; charset=utf-8")
 NO_STORE = (b"cache-control", b"private, no-store")
 
 KEPT_ERRORS = 256
 """Whoever is refused is often refused again, and in the same words."""
+
+Headers = list[tuple[bytes, bytes]]
 
 encode = msgspec.json.Encoder().encode
 
@@ -53,14 +56,20 @@ def _error_answer(status: int, message: str, *headers: tuple[str, str]) -> JSONA
     return JSONAnswer({"error": message}, status=status, headers=dict(headers))
 
 
-def raw_error_answer(error: ApiError, default_headers: list[tuple[bytes, bytes]], *, ends: bool = True) -> bytes:
-    """Return a whole answer, as the application would give it; by default the socket connection's last."""
-    body = encode({"error": error.message})
+def raw_error_answer(
+    error: ApiError, default_headers: Headers, *, ends: bool = True, page: bytes | None = None
+) -> bytes:
+    """Return a whole answer, as the application would give it; by default the socket connection's last.
+
+    With a `page` people read that, else the answer is JSON.
+    """
+    content_type = CONTENT_TYPE if page is None else PAGE_TYPE
+    body = encode({"error": error.message}) if page is None else page
     headers = [
         *default_headers,
-        (b"content-type", b"application/json"),
+        content_type,
         (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"private, no-store"),
+        NO_STORE,
         *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in error.headers.items()),
         *([(b"connection", b"close")] if ends else []),
     ]

@@ -1,9 +1,12 @@
-"""Breaker and RetryBudget, alone."""
+"""Breakers and RetryBudget, alone."""
 
 import pytest
 
-from gateway.airbyte.resilience import Breaker, RetryBudget
+from gateway.airbyte.bulkhead import Caller, OwnCalls
+from gateway.airbyte.resilience import Breaker, Breakers, RetryBudget
 from gateway.errors import UpstreamBusy
+
+A, B = 1, 2
 
 
 def test_the_breaker_opens_after_five_faults_in_a_row_and_lets_one_probe_through() -> None:
@@ -70,6 +73,66 @@ def test_a_pause_stops_every_call_until_it_is_over() -> None:
         breaker.admit(0.5)
     assert refusal.value.retry_after == 30
     breaker.admit(30)
+
+
+def refused(breakers: Breakers, caller: Caller) -> bool:
+    try:
+        breakers.admit(0, caller)
+    except UpstreamBusy:
+        return True
+    breakers.abandon(caller)
+    return False
+
+
+def test_what_only_one_clients_calls_tell_of_stops_that_client_alone() -> None:
+    breakers = Breakers()
+    for _ in range(5):
+        breakers.admit(0, A)
+        breakers.doubt(0, A)
+
+    assert [refused(breakers, caller) for caller in (A, B, OwnCalls.ROUTINE)] == [True, False, False]
+    assert breakers.state == "closed"
+
+
+def test_an_answer_to_another_client_does_not_admit_one_that_is_stopped() -> None:
+    breakers = Breakers()
+    for _ in range(5):
+        breakers.doubt(0, A)
+    breakers.succeed(B)
+
+    assert refused(breakers, A)
+    breakers.admit(5, A)
+    breakers.succeed(A)
+    assert not refused(breakers, A)
+
+
+def test_the_gateways_own_calls_about_single_ones_stop_nobody() -> None:
+    breakers = Breakers()
+    for _ in range(50):
+        breakers.admit(0, OwnCalls.ROUTINE)
+        breakers.doubt(0, OwnCalls.ROUTINE)
+
+    assert not refused(breakers, OwnCalls.ROUTINE)
+
+
+def test_faults_of_airbyte_as_a_whole_stop_everybody() -> None:
+    breakers = Breakers()
+    for caller in (A, B, A, OwnCalls.ROUTINE, B):
+        breakers.admit(0, caller)
+        breakers.fail(0, caller)
+
+    assert [refused(breakers, caller) for caller in (A, B, OwnCalls.ROUTINE)] == [True, True, True]
+
+
+def test_a_stopped_clients_probe_that_the_whole_refuses_makes_room_for_the_next() -> None:
+    breakers = Breakers()
+    for _ in range(5):
+        breakers.doubt(0, A)
+    breakers.pause(0, 10, B)
+    with pytest.raises(UpstreamBusy):
+        breakers.admit(5, A)
+
+    breakers.admit(10, A)
 
 
 def test_retries_are_a_tenth_of_calls_once_the_reserve_is_spent() -> None:

@@ -6,6 +6,8 @@ import re
 import pytest
 from starlette.types import Message
 
+from gateway.provisioning.keys import NewKey
+from gateway.sandbox import Answer
 from tests.support import BOUND_SECONDS, NEVER_OURS, World, bearer
 
 
@@ -264,3 +266,25 @@ async def test_a_caller_who_leaves_gives_its_permit_back_at_once(world: World) -
 
     assert messages[0]["status"] == 499
     assert len(world.services.syncs.waiting) == 0
+
+
+async def test_a_connection_whose_jobs_airbyte_cannot_read_stops_nobody_else(world: World) -> None:
+    key = await world.client_with_key()
+    other = await world.client_with_key("globex")
+    broken, theirs = await world.mapped_connection()
+    ours, _ = await world.mapped_connection("globex")
+
+    def is_broken(_method: str, path: str) -> bool:
+        return path.endswith("/jobs") and theirs in world.sandbox.requests[-1].query
+
+    world.sandbox.faults.answer_with(Answer.html(500), times=100, when=is_broken)
+
+    statuses = [await status_of(world, f"connections/{broken}/jobs", key) for _ in range(6)]
+
+    assert statuses[0] == 502
+    assert statuses[-1] == 503
+    assert await status_of(world, f"connections/{ours}/jobs", other) == 200
+
+
+async def status_of(world: World, path: str, key: NewKey) -> int:
+    return (await world.http.get(f"/api/v1/{path}", headers=bearer(key))).status_code

@@ -228,5 +228,6 @@ def test_the_limit_and_its_message_follow_the_policy() -> None:
     assert document["servers"] == [{"url": "https://gateway.example"}]
     assert document["components"]["headers"]["RateLimit-Policy"]["example"] == '"default";q=5;w=3600'
     assert [example["value"]["error"] for example in refusal["examples"].values()] == [
-        "Rate limit exceeded — 5 requests per hour per API key"
+        "Rate limit exceeded — 5 requests per hour per API key",
+        "Rate limit exceeded — 100 requests per hour per client",
     ]

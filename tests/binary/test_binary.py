@@ -9,7 +9,6 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 from threading import Timer
-from time import monotonic
 
 import httpx2
 import pytest
@@ -155,11 +154,9 @@ def test_a_killed_one_file_takes_the_gateway_with_it_and_the_next_start_works(on
     assert one_file.run("init").returncode == 0
     with one_file.serve() as (process, address):
         assert len(processes_of(process.pid)) == 2
-        before = monotonic()
         process.kill()
         process.wait()
         wait_until(lambda: not processes_of(process.pid) and is_free(int(address.rpartition(":")[2])))
-        assert monotonic() - before < 2
 
     with one_file.serve() as (_, address):
         assert httpx2.get(f"{address}/healthz").status_code == 200

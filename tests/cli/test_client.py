@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 
-ROW = ["slug", "name", "plan", "rate", "created_at", "disabled_at"]
+ROW = ["slug", "name", "plan", "rate", "created_at", "disabled_at", "rate_total", "most_keys"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -36,7 +36,15 @@ def test_add_as_json_is_the_record(cli: Cli) -> None:
 
     assert list(record) == ROW
     assert TIME.fullmatch(record.pop("created_at"))
-    assert record == {"slug": "acme", "name": "Acme Inc", "plan": "starter", "rate": None, "disabled_at": None}
+    assert record == {
+        "slug": "acme",
+        "name": "Acme Inc",
+        "plan": "starter",
+        "rate": None,
+        "disabled_at": None,
+        "rate_total": None,
+        "most_keys": None,
+    }
 
 
 def test_the_plan_is_free_unless_told(cli: Cli) -> None:
@@ -167,20 +175,23 @@ def test_update_changes_what_it_is_told_and_leaves_the_rest(cli: Cli) -> None:
 
     rated = cli.json("client", "update", "acme", "--rate", "600/60")
     planned = cli.json("client", "update", "acme", "--plan", "pro")
+    allowed = cli.json("client", "update", "acme", "--most-keys", "50", "--rate-total", "900/60")
     named = cli.json("client", "update", "acme", "--name", "Acme Ltd")
 
     assert list(rated) == ROW
     assert rated == {**before, "rate": "600/60"}
     assert planned == {**rated, "plan": "pro"}
-    assert named == {**planned, "name": "Acme Ltd"}
+    assert allowed == {**planned, "most_keys": 50, "rate_total": "900/60"}
+    assert named == {**allowed, "name": "Acme Ltd"}
     assert cli.json("client", "list") == [named]
 
 
-def test_update_to_the_default_rate_takes_the_client_s_own_away(cli: Cli) -> None:
+@pytest.mark.parametrize(("option", "own"), [("rate", "600/60"), ("rate-total", "6000/60"), ("most-keys", "50")])
+def test_update_to_the_default_takes_the_client_s_own_away(cli: Cli, option: str, own: str) -> None:
     add(cli)
-    cli.ok("client", "update", "acme", "--rate", "600/60")
+    cli.ok("client", "update", "acme", f"--{option}", own)
 
-    assert cli.json("client", "update", "acme", "--rate", "default")["rate"] is None
+    assert cli.json("client", "update", "acme", f"--{option}", "default")[option.replace("-", "_")] is None
 
 
 def test_update_says_what_it_did(cli: Cli) -> None:
@@ -195,7 +206,7 @@ def test_update_of_nothing_is_a_usage_error(cli: Cli) -> None:
     result = cli("client", "update", "acme")
 
     assert result.exit_code == 2
-    assert "tell at least one of --name, --plan and --rate" in result.stderr
+    assert "tell at least one of --name, --plan, --rate, --rate-total and --most-keys" in result.stderr
 
 
 @pytest.mark.parametrize("options", [["--rate", "fast"], ["--rate", "0/60"], ["--name", ""], ["--plan", "a\tb"]])

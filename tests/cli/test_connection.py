@@ -376,14 +376,13 @@ def test_import_takes_all_of_one_workspace_with_the_types_of_their_sources(conne
     assert done["skipped"] == []
 
 
-def test_import_from_a_workspace_that_shows_nothing_says_so(connected: Cli) -> None:
+def test_import_from_a_workspace_that_airbyte_does_not_have_is_refused(connected: Cli) -> None:
     add_client(connected, "acme")
     nobodys = "11111111-0525-49e4-a635-b2b490d981b1"
 
-    done = connected.ok(*importing(nobodys))
+    refusal = connected.refusal(*importing(nobodys))
 
-    assert done.stdout == "Imported 0, skipped 0 already mapped.\n"
-    assert done.stderr == f"Airbyte shows no connection in workspace {nobodys}: is it the right one?\n"
+    assert refusal == f"Airbyte has no workspace {nobodys}, or the gateway's credential may not read it"
 
 
 def test_import_tells_its_progress_on_stderr_and_the_sum_on_stdout(connected: Cli, workspace: str) -> None:
@@ -435,7 +434,10 @@ def test_import_of_an_empty_workspace_imports_nothing(connected: Cli, airbyte: A
     add_client(connected, "acme")
     workspace = airbyte.sandbox.world.add_workspace("Empty").workspace_id
 
-    assert connected.ok(*importing(workspace)).stdout == "Imported 0, skipped 0 already mapped.\n"
+    done = connected.ok(*importing(workspace))
+
+    assert done.stdout == "Imported 0, skipped 0 already mapped.\n"
+    assert done.stderr == f"Airbyte shows no connection in workspace {workspace}.\n"
 
 
 @pytest.mark.parametrize("workspace", ["", "7", "not-a-uuid", f"{UNKNOWN},{UNKNOWN}"])

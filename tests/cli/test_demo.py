@@ -160,6 +160,8 @@ def test_a_port_in_use_is_one_line_and_leaves_nothing_behind(empty: Path, tempor
 
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.splitlines()[-1] == f"Error: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert result.stderr.splitlines()[-1] == (
+        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --port"
+    )
     assert "Traceback" not in result.stderr
     assert list(temporary.iterdir()) == []

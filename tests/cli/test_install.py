@@ -194,6 +194,34 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert "Not a directory" in message
 
 
+@pytest.mark.parametrize(
+    ("program", "warning"),
+    [
+        ("/tmp/venv/bin/gateway", "the service has a /tmp of its own and cannot see this"),  # noqa: S108 - not written
+        ("/home/ann/venv/bin/gateway", "as a rule a home is closed to other users, so to gateway"),
+        ("/root/venv/bin/gateway", "as a rule a home is closed to other users, so to gateway"),
+    ],
+)
+def test_a_program_that_the_service_may_be_unable_to_run_is_warned_of(
+    tmp_path: Path, program: str, warning: str
+) -> None:
+    said = install(tmp_path, "--program", program)
+
+    assert f"Warning: {program}: {warning}; move it" in said
+    assert said.count("Warning: ") == 1
+    assert unit(tmp_path, "gateway.service").exists()
+
+
+def test_a_database_that_the_service_cannot_see_is_warned_of(tmp_path: Path) -> None:
+    with_settings(tmp_path, '[database]\nurl = "sqlite:////tmp/data/gateway.db"\n')
+
+    assert "Warning: /tmp/data: the service has a /tmp of its own" in install(tmp_path)
+
+
+def test_an_installation_of_its_own_is_not_warned_of(tmp_path: Path) -> None:
+    assert "Warning: " not in install(tmp_path)
+
+
 def test_what_to_install_must_be_said() -> None:
     assert invoke("install").exit_code == 2
 

@@ -79,7 +79,9 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr == f"Error: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert result.stderr == (
+        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --port\n"
+    )
 
 
 def test_keeps_nothing_in_the_folder(sandbox: Program, tmp_path: Path) -> None:

@@ -131,12 +131,18 @@ def test_a_port_in_use_is_one_line(cli: Cli) -> None:
         port = taken.getsockname()[1]
 
         assert_one_line(
-            cli.folder, "--port", str(port), words=f"cannot listen on 127.0.0.1:{port}: Address already in use"
+            cli.folder,
+            *("--port", str(port)),
+            words=f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --port",
         )
 
 
 def test_a_host_that_is_not_ours_is_one_line(cli: Cli) -> None:
-    assert_one_line(cli.folder, "--host", "192.0.2.1", "--port", "0", words="cannot listen on 192.0.2.1:0: ")
+    assert_one_line(
+        cli.folder,
+        *("--host", "192.0.2.1", "--port", "0"),
+        words="Cannot assign requested address; choose an address of this machine with --host",
+    )
 
 
 def test_a_second_gateway_on_the_same_database_leaves_the_first_alone(cli: Cli, key: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cluster.known_buckets import KnownBuckets
+from gateway.cluster.known_buckets import KnownBucket, KnownBuckets, take_shares
 from gateway.limiter import TokenBucket
 from gateway.models import RatePolicy
 
@@ -106,3 +106,13 @@ def test_only_full_buckets_are_forgotten() -> None:
 
     assert len(known) == 1001
     assert known.tokens(KEY, SHIPPED, 1.0) == pytest.approx(100 / 60)
+
+
+def test_shares_are_taken_from_both_buckets_or_from_neither() -> None:
+    keys, clients = KnownBuckets(SHIPPED), KnownBuckets(SHIPPED)
+    key, client = KnownBucket(keys, KEY, RatePolicy(9, 60)), KnownBucket(clients, "client", RatePolicy(6, 60))
+
+    decisions = [take_shares([key, client], 3, 0.0) for _ in range(3)]
+
+    assert [[each.allowed for each in both] for both in decisions] == [[True, True], [True, True], [True, False]]
+    assert [both[0].remaining for both in decisions] == [2, 1, 1]

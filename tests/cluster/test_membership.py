@@ -1,19 +1,23 @@
 """How many gateways there are, which of them each is, and which of them leads."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from gateway.background import Background
+from gateway.background import Background, BackgroundTask, Progress, Work
 from gateway.cluster.membership import Membership
 from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused
 from gateway.store import LIVE_SECONDS, Store, create_database
 from gateway.store.leadership import LeasedLeadership, SoleLeadership
-from gateway.telemetry.log import log_task_failure
-from tests.support import HandClock, store_at
+from gateway.store.timings import StoreTimings
+from gateway.telemetry.log import configure_log, log_task_failure
+from tests.other_program import other_program
+from tests.support import BOUND_SECONDS, HandClock, store_at
 
 FASTEST_SENDING_SECONDS = 3.0
 """What connecting to Airbyte may take at most."""
@@ -23,12 +27,17 @@ TIMINGS = MembershipTimings()
 
 
 def member_of(
-    store: Store, *, is_alone: bool = False, clock: HandClock | None = None, timings: MembershipTimings = TIMINGS
+    store: Store,
+    *,
+    is_alone: bool = False,
+    clock: HandClock | None = None,
+    background: Background | None = None,
+    timings: MembershipTimings = TIMINGS,
 ) -> Membership:
     return Membership(
         store,
         monotonic=(clock or HandClock()).monotonic,
-        background=Background(log_task_failure),
+        background=background or Background(log_task_failure),
         is_alone=is_alone,
         timings=timings,
     )
@@ -91,6 +100,53 @@ async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(st
         assert not member.is_sure
         await member.send_heartbeat()
         assert member.is_sure
+
+
+class Heartbeats(Background):
+    """Counts how often the heartbeats report progress."""
+
+    def __init__(self) -> None:
+        super().__init__(log_task_failure)
+        self.count = 0
+
+    def start(self, name: str, work: Work, *, is_vital: bool = False) -> BackgroundTask:
+        async def counted(progress: Progress) -> None:
+            def report() -> None:
+                self.count += 1
+                progress()
+
+            await work(report)
+
+        return super().start(name, counted, is_vital=is_vital)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_heartbeat_that_was_not_written_is_no_progress_and_the_next_one_is(tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    await create_database(place)
+    heartbeats = Heartbeats()
+    log = io.StringIO()
+    configure_log(level="warning", style="json", stream=log)
+
+    def failed() -> int:
+        return log.getvalue().count("heartbeat_not_written")
+
+    async with store_at(place, timings=StoreTimings(write_lock=0.05)) as store:
+        timings = MembershipTimings(heartbeat=0.01)
+        async with member_of(store, background=heartbeats, timings=timings).joined():
+            await until(lambda: heartbeats.count > 0)
+            with other_program(place) as other:
+                other.keep_others_from_writing()
+                await until(lambda: failed() > 0)
+                before = heartbeats.count
+                await until(lambda: failed() > 2)
+                assert heartbeats.count == before
+            await until(lambda: heartbeats.count > before)
 
 
 async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(store: Store, clock: HandClock) -> None:

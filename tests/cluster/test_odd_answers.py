@@ -14,7 +14,7 @@ from gateway.cluster.scripts import (
     ACQUIRE_PERMIT,
     RELEASE_PERMIT,
     RENEW_PERMITS,
-    TAKE_TOKEN,
+    TAKE_TOKENS,
     BackendUnavailable,
 )
 from gateway.cluster.shared_bulkhead import SharedBulkhead
@@ -25,10 +25,12 @@ from gateway.models import RatePolicy
 from gateway.telemetry.log import log_task_failure
 from tests.cluster.conftest import PATIENCE_SECONDS
 from tests.cluster.resp_server import RespServer, resp_server
-from tests.support import BOUND_SECONDS, HandClock, bearer, running_gateway
+from tests.support import BOUND_SECONDS, HandClock, a_caller, bearer, running_gateway
 
 POLICY = RatePolicy(100, 60)
-TAKEN = b"*4\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n"
+OF_CLIENT = b":1\r\n:1999\r\n:1\r\n:1999000000\r\n"
+"""What is told of a client's bucket, after what is told of its key's."""
+TAKEN = b"*8\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n" + OF_CLIENT
 ANYTHING = {
     "ok": b"+OK\r\n",
     "null": b"$-1\r\n",
@@ -52,19 +54,21 @@ ANYTHING = {
     "closed": b"",
 }
 DECISIONS = {
-    "too short": b"*3\r\n:1\r\n:99\r\n:1\r\n",
-    "too long": b"*5\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n:1\r\n",
-    "texts": b"*4\r\n" + 4 * b"$1\r\n1\r\n",
-    "nan": b"*4\r\n:1\r\n$3\r\nnan\r\n:1\r\n:1\r\n",
-    "nulls": b"*4\r\n" + 4 * b"$-1\r\n",
-    "allowed twice": b"*4\r\n:2\r\n:99\r\n:1\r\n:99000000\r\n",
-    "negative remaining": b"*4\r\n:1\r\n:-1\r\n:1\r\n:99000000\r\n",
-    "more remaining than the limit": b"*4\r\n:1\r\n:101\r\n:1\r\n:99000000\r\n",
-    "negative seconds": b"*4\r\n:1\r\n:99\r\n:-1\r\n:99000000\r\n",
-    "refused for no time": b"*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
-    "longer than the limit's time": b"*4\r\n:0\r\n:0\r\n:61\r\n:0\r\n",
-    "negative tokens": b"*4\r\n:1\r\n:0\r\n:1\r\n:-1\r\n",
-    "more tokens than the limit": b"*4\r\n:1\r\n:99\r\n:1\r\n:100000001\r\n",
+    "too short": b"*7\r\n:1\r\n:99\r\n:1\r\n" + OF_CLIENT,
+    "too long": b"*9\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n:1\r\n" + OF_CLIENT,
+    "texts": b"*8\r\n" + 4 * b"$1\r\n1\r\n" + OF_CLIENT,
+    "nan": b"*8\r\n:1\r\n$3\r\nnan\r\n:1\r\n:1\r\n" + OF_CLIENT,
+    "nulls": b"*8\r\n" + 4 * b"$-1\r\n" + OF_CLIENT,
+    "allowed twice": b"*8\r\n:2\r\n:99\r\n:1\r\n:99000000\r\n" + OF_CLIENT,
+    "negative remaining": b"*8\r\n:1\r\n:-1\r\n:1\r\n:99000000\r\n" + OF_CLIENT,
+    "more remaining than the limit": b"*8\r\n:1\r\n:101\r\n:1\r\n:99000000\r\n" + OF_CLIENT,
+    "negative seconds": b"*8\r\n:1\r\n:99\r\n:-1\r\n:99000000\r\n" + OF_CLIENT,
+    "refused for no time": b"*8\r\n:0\r\n:0\r\n:0\r\n:0\r\n" + OF_CLIENT,
+    "longer than the limit's time": b"*8\r\n:0\r\n:0\r\n:61\r\n:0\r\n" + OF_CLIENT,
+    "negative tokens": b"*8\r\n:1\r\n:0\r\n:1\r\n:-1\r\n" + OF_CLIENT,
+    "more tokens than the limit": b"*8\r\n:1\r\n:99\r\n:1\r\n:100000001\r\n" + OF_CLIENT,
+    "of one bucket": b"*4\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n",
+    "more tokens than the client's limit": b"*8\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n:1\r\n:1\r\n:1\r\n:2000000001\r\n",
 }
 PATIENT = ValkeyTimings(patience=PATIENCE_SECONDS, first_probe_pause=0.05)
 
@@ -90,7 +94,7 @@ async def valkey(odd_server: RespServer) -> AsyncIterator[Valkey]:
 
 
 def limiter_on(valkey: Valkey) -> SharedLimiter:
-    return SharedLimiter(POLICY, valkey, peers=lambda: 2, monotonic=HandClock().monotonic)
+    return SharedLimiter(POLICY, valkey, most_active=20, peers=lambda: 2, monotonic=HandClock().monotonic)
 
 
 @cases(ANYTHING, DECISIONS)
@@ -100,7 +104,7 @@ async def test_an_odd_decision_is_made_by_the_share_and_the_server_counts_as_una
     odd_server.to_scripts = answer
     limiter = limiter_on(valkey)
 
-    decisions = await asyncio.gather(*(limiter.take("key_1", None) for _ in range(60)))
+    decisions = await asyncio.gather(*(limiter.take(a_caller("key_1")) for _ in range(60)))
 
     assert odd_server.scripts > 0
     assert sum(decision.allowed for decision in decisions) == 50
@@ -110,7 +114,7 @@ async def test_an_odd_decision_is_made_by_the_share_and_the_server_counts_as_una
 async def test_a_well_formed_decision_is_believed(odd_server: RespServer, valkey: Valkey) -> None:
     odd_server.to_scripts = TAKEN
 
-    decision = await limiter_on(valkey).take("key_1", None)
+    decision = await limiter_on(valkey).take(a_caller("key_1"))
 
     assert (decision.allowed, decision.remaining, decision.next_token_seconds) == (True, 99, 1)
     assert not valkey.is_unavailable
@@ -141,7 +145,7 @@ async def test_an_odd_answer_to_who_asks_for_a_permit_leaves_the_share(
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        (TAKE_TOKEN, (100, 60, 100)),
+        (TAKE_TOKENS, (100, 60, 100)),
         (ACQUIRE_PERMIT, (4, 3, 2, 6.0, "permit")),
         (RENEW_PERMITS, (6.0, "permit")),
         (RELEASE_PERMIT, ("permit",)),
@@ -164,7 +168,7 @@ async def test_a_server_is_back_only_when_a_script_has_written(
 ) -> None:
     odd_server.to_scripts = odd_server.to_probes = answer
     limiter = limiter_on(valkey)
-    await limiter.take("key_1", None)
+    await limiter.take(a_caller("key_1"))
     with pytest.raises(BackendUnavailable):
         await valkey.facts()
     assert valkey.is_unavailable
@@ -174,7 +178,7 @@ async def test_a_server_is_back_only_when_a_script_has_written(
     async with asyncio.timeout(BOUND_SECONDS):
         while valkey.is_unavailable:
             await asyncio.sleep(0.01)
-    assert (await limiter.take("key_2", None)).remaining == 99
+    assert (await limiter.take(a_caller("key_2"))).remaining == 99
 
 
 @cases(ANYTHING)

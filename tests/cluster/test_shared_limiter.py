@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cluster.answers import MILLIONTHS, as_token_taken
-from gateway.cluster.scripts import BUCKET, DECISION, TAKE_TOKEN
+from gateway.cluster.answers import MILLIONTHS, as_tokens_taken
+from gateway.cluster.scripts import BUCKETS, TAKE, TAKE_TOKENS
 from gateway.cluster.shared_limiter import BUCKET_PREFIX, SharedLimiter
 from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
-from gateway.limiter import TokenBucket
-from gateway.models import RatePolicy
+from gateway.limiter import CallLimiter, Decision, TokenBucket, both
+from gateway.models import ClientLimit, RatePolicy
 from tests.cluster.conftest import PATIENCE_SECONDS, reached
-from tests.support import BOUND_SECONDS, HandClock
+from tests.support import BOUND_SECONDS, HandClock, a_caller
 from tests.valkey import ValkeyServer, operator, running_valkey
 
 SHIPPED = RatePolicy(100, 60)
-TAKE_AT = f"local now = tonumber(ARGV[4]) {BUCKET} {DECISION}"
+TAKE_AT = f"local now = tonumber(ARGV[#ARGV]) {BUCKETS} {TAKE}".replace("redis.call('PEXPIRE'", "assert(true")
 """The script with the time as an argument, and without an expiry by a time that is not the server's."""
 RESTARTS = 12
 START = 1_780_000_000.0
@@ -45,11 +45,13 @@ class Peers:
 def limiter_of(
     valkey: Valkey, default: RatePolicy = SHIPPED, *, gateways: int = 3, monotonic: Callable[[], float] | None = None
 ) -> SharedLimiter:
-    return SharedLimiter(default, valkey, peers=Peers(gateways), monotonic=monotonic or HandClock().monotonic)
+    return SharedLimiter(
+        default, valkey, most_active=20, peers=Peers(gateways), monotonic=monotonic or HandClock().monotonic
+    )
 
 
 async def allowed(limiter: SharedLimiter, calls: int, key: str = "key_1", rate: RatePolicy | None = None) -> int:
-    decisions = await asyncio.gather(*(limiter.take(key, rate) for _ in range(calls)))
+    decisions = await asyncio.gather(*(limiter.take(a_caller(key, rate)) for _ in range(calls)))
     return sum(decision.allowed for decision in decisions)
 
 
@@ -73,7 +75,7 @@ def test_the_script_decides_as_the_bucket_does(
                 now += wait
                 expected = bucket.take(policy, now)
                 arguments = (policy.requests, policy.per_seconds, policy.requests, repr(now))
-                told = as_token_taken(redis.eval(TAKE_AT, 1, "bucket", *arguments), arguments)
+                (told,) = as_tokens_taken(redis.eval(TAKE_AT, 1, "bucket", *arguments), arguments)
                 assert (told.allowed, told.remaining, told.next_token_seconds) == (
                     expected.allowed,
                     expected.remaining,
@@ -87,7 +89,9 @@ async def test_of_many_calls_over_several_gateways_exactly_the_limit_passes(serv
         for attempt in range(20):
             peers = Peers(3)
             limiters = [
-                SharedLimiter(RatePolicy(100, 3600), valkey, peers=peers, monotonic=HandClock().monotonic)
+                SharedLimiter(
+                    RatePolicy(100, 3600), valkey, most_active=20, peers=peers, monotonic=HandClock().monotonic
+                )
                 for valkey in (one, two, three)
             ]
             passed = await asyncio.gather(*(allowed(limiter, 83, f"key_{attempt}") for limiter in limiters))
@@ -102,20 +106,20 @@ async def test_a_bucket_is_gone_when_it_would_be_full(valkey: Valkey, server: Va
     limiter = limiter_of(valkey)
     with operator(server) as redis:
         await allowed(limiter, 10)
-        milliseconds = redis.pttl(f"{BUCKET_PREFIX}key_1")
+        milliseconds = redis.pttl(f"{BUCKET_PREFIX}{{1}}:key_1")
         assert isinstance(milliseconds, int)
         assert 0 < milliseconds <= 6002
         await allowed(limiter, 40, "key_2", RatePolicy(1, 10_000))
-        assert redis.pttl(f"{BUCKET_PREFIX}key_2") > 9_000_000
-        assert redis.dbsize() == 3  # with the probe's
+        assert redis.pttl(f"{BUCKET_PREFIX}{{1}}:key_2") > 9_000_000
+        assert redis.dbsize() == 4  # with the client's and the probe's
 
 
 async def test_what_the_decision_says_is_the_keys_own_policy(valkey: Valkey) -> None:
     limiter = limiter_of(valkey)
 
-    first = await limiter.take("key_1", None)
-    own = await limiter.take("key_2", RatePolicy(1, 60))
-    refused = await limiter.take("key_2", RatePolicy(1, 60))
+    first = await limiter.take(a_caller("key_1"))
+    own = await limiter.take(a_caller("key_2", RatePolicy(1, 60)))
+    refused = await limiter.take(a_caller("key_2", RatePolicy(1, 60)))
 
     assert (first.allowed, first.policy, first.remaining, first.next_token_seconds) == (True, SHIPPED, 99, 1)
     assert (own.allowed, own.policy, own.remaining, own.next_token_seconds) == (True, RatePolicy(1, 60), 0, 60)
@@ -126,7 +130,7 @@ async def test_a_new_default_counts_from_the_next_call(valkey: Valkey) -> None:
     limiter = limiter_of(valkey)
     await allowed(limiter, 100)
 
-    limiter.change_default(RatePolicy(5, 3600), 0.0)
+    limiter.change_default(RatePolicy(5, 3600))
 
     assert limiter.default == RatePolicy(5, 3600)
     assert await allowed(limiter, 10) == 0
@@ -142,7 +146,7 @@ async def test_while_the_server_is_unavailable_each_gateway_allows_its_share_of_
 
     assert await allowed(limiter, 100) == 13
     assert await allowed(limiter, 100, "key_2") == 33
-    refused = await limiter.take("key_1", None)
+    refused = await limiter.take(a_caller("key_1"))
     assert (refused.allowed, refused.policy) == (False, RatePolicy(100, 3600))
     assert refused.next_token_seconds > 36
     assert len(limiter) == 2
@@ -216,16 +220,113 @@ async def test_who_obeys_a_retry_after_succeeds_even_where_the_gateways_clock_is
     clock = HandClock()
     limiter = limiter_of(valkey, RatePolicy(2, 7200), monotonic=clock.monotonic)
     assert await allowed(limiter, 2) == 2
-    refused = await limiter.take("key_1", None)
+    refused = await limiter.take(a_caller("key_1"))
 
     with operator(server) as redis:
-        updated = float(str(redis.hget(f"{BUCKET_PREFIX}key_1", "updated")))
-        redis.hset(f"{BUCKET_PREFIX}key_1", "updated", repr(updated - refused.next_token_seconds))
+        updated = float(str(redis.hget(f"{BUCKET_PREFIX}{{1}}:key_1", "updated")))
+        redis.hset(f"{BUCKET_PREFIX}{{1}}:key_1", "updated", repr(updated - refused.next_token_seconds))
     clock.advance(refused.next_token_seconds * 0.9995)
 
-    assert (await limiter.take("key_1", None)).allowed
+    assert (await limiter.take(a_caller("key_1"))).allowed
 
 
 def test_the_script_goes_by_the_servers_clock() -> None:
-    assert "redis.call('TIME')" in TAKE_TOKEN.text
-    assert "PEXPIRE" in TAKE_TOKEN.text
+    assert "redis.call('TIME')" in TAKE_TOKENS.text
+    assert "PEXPIRE" in TAKE_TOKENS.text
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 50) | st.just(0.0)), min_size=1, max_size=40))
+def test_the_script_takes_from_both_buckets_or_from_neither(
+    lasting: ValkeyServer, steps: list[tuple[str, float]]
+) -> None:
+    of_key, total = RatePolicy(4, 100), RatePolicy(5, 60)
+    clock = HandClock()
+    limiter = CallLimiter(of_key, most_active=20, monotonic=clock.monotonic)
+    with operator(lasting) as redis:
+        redis.flushall()
+        for key, pause in steps:
+            clock.advance(pause)
+            expected = limiter.take(a_caller(key, limit=ClientLimit(total=total)))
+            arguments = (4, 100, 4, 5, 60, 5)
+            answer = redis.eval(TAKE_AT, 2, key, "client", *arguments, repr(clock.monotonic()))
+            key_told, client_told = as_tokens_taken(answer, arguments)
+            decisions = [
+                Decision(told.allowed, policy, told.remaining, told.next_token_seconds)
+                for told, policy in ((key_told, of_key), (client_told, total))
+            ]
+            assert both(*decisions) == expected
+
+
+async def test_of_a_client_s_calls_with_many_keys_over_several_gateways_exactly_its_limit_passes(
+    server: ValkeyServer,
+) -> None:
+    limit = ClientLimit(total=RatePolicy(50, 3600))
+    async with reached(server) as one, reached(server) as two:
+        limiters = [limiter_of(valkey) for valkey in (one, two)]
+        decisions = [
+            await limiter.take(a_caller(f"key_{number}", limit=limit)) for number in range(40) for limiter in limiters
+        ]
+    other = a_caller("key_0", client_id=2, limit=limit)
+
+    assert sum(decision.allowed for decision in decisions) == 50
+    assert decisions[-1].refusal == "Rate limit exceeded — 50 requests per hour per client"
+    assert decisions[-1].retry_after == 72
+    async with reached(server) as one:
+        assert (await limiter_of(one).take(other)).allowed
+
+
+async def test_a_call_that_its_client_may_not_make_costs_its_key_nothing(valkey: Valkey) -> None:
+    limiter = limiter_of(valkey)
+    limit = ClientLimit(total=RatePolicy(1, 86_400))
+    assert (await limiter.take(a_caller("key_1", limit=limit))).allowed
+
+    refused = [await limiter.take(a_caller("key_2", limit=limit)) for _ in range(3)]
+
+    assert [(decision.allowed, decision.remaining) for decision in refused] == [(False, 100)] * 3
+
+
+async def test_a_client_s_rate_is_shared_out_too_while_the_server_is_unavailable(
+    valkey: Valkey, server: ValkeyServer
+) -> None:
+    limiter = limiter_of(valkey, gateways=3)
+    server.kill()
+
+    passed = [
+        (await limiter.take(a_caller(f"key_{number}", limit=ClientLimit(total=RatePolicy(30, 3600))))).allowed
+        for number in range(30)
+    ]
+
+    assert sum(passed) == 10
+
+
+async def test_an_emptied_server_learns_what_was_left_of_a_client_s_tokens(
+    valkey: Valkey, server: ValkeyServer
+) -> None:
+    limiter = limiter_of(valkey)
+    limit = ClientLimit(total=RatePolicy(10, 86_400))
+    for number in range(10):
+        assert (await limiter.take(a_caller(f"key_{number}", limit=limit))).allowed
+    with operator(server) as redis:
+        redis.flushall()
+
+    assert not (await limiter.take(a_caller("key_new", limit=limit))).allowed
+
+
+async def test_pages_share_the_tokens_of_their_client_s_keys(valkey: Valkey) -> None:
+    limiter = limiter_of(valkey)
+    limit = ClientLimit(total=RatePolicy(2, 86_400))
+    assert (await limiter.take(a_caller("key_1", limit=limit))).allowed
+
+    first, second = [await limiter.take_of_client(1, limit) for _ in range(2)]
+
+    assert [first.allowed, second.allowed] == [True, False]
+    assert second.refusal == "Rate limit exceeded — 2 requests per day per client"
+    assert not (await limiter.take(a_caller("key_1", limit=limit))).allowed
+
+
+async def test_a_client_makes_sixty_keys_an_hour(valkey: Valkey) -> None:
+    limiter = limiter_of(valkey)
+
+    assert sum([(await limiter.take_new_key(1)).allowed for _ in range(70)]) == 60
+    assert (await limiter.take_new_key(2)).allowed

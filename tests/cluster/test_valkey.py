@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from redis import Redis
 
 from gateway.background import Background
 from gateway.cluster.answers import Argument
@@ -46,6 +47,20 @@ async def until_back(valkey: Valkey) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
         while valkey.is_unavailable:
             await asyncio.sleep(0.01)
+
+
+async def until_probed(server: ValkeyServer, times: int) -> None:
+    """Wait until so many probes have come and were judged. They come one after the other: the next has begun then."""
+    with operator(server) as redis:
+        wanted = pings(redis) + (times + 1) * SOCKET_CONNECTIONS
+        async with asyncio.timeout(BOUND_SECONDS):
+            while pings(redis) < wanted:
+                await asyncio.sleep(0.01)
+
+
+def pings(redis: Redis) -> int:
+    """Return how often the server was asked whether it is there: by each probe once on each socket connection."""
+    return int(redis.info("commandstats").get("cmdstat_ping", {}).get("calls", 0))
 
 
 async def refused_soon(valkey: Valkey) -> None:
@@ -170,7 +185,7 @@ async def test_a_server_that_takes_nothing_is_unavailable_until_it_does(
             await valkey.run(COUNT, ["n"], [])
         assert valkey.is_unavailable
         # It answers, but that is not enough: two probes later it still counts as unavailable.
-        await asyncio.sleep(3 * PATIENT.first_probe_pause)
+        await until_probed(server, 2)
         assert valkey.is_unavailable
         redis.execute_command(*heal.split())  # type: ignore[no-untyped-call]  # redis-py's own
     await until_back(valkey)
@@ -190,7 +205,7 @@ async def test_a_slow_server_counts_as_unavailable_while_it_is_slow(server: Valk
         assert await valkey.run(COUNT, ["n"], []) == 1
         delay[0] = 0.8
         await refused_soon(valkey)
-        await asyncio.sleep(2.0)
+        await until_probed(server, 1)
         assert valkey.is_unavailable
         delay[0] = 0.0
         await until_back(valkey)
@@ -199,23 +214,32 @@ async def test_a_slow_server_counts_as_unavailable_while_it_is_slow(server: Valk
 @asynccontextmanager
 async def way_to(port: Callable[[], int], delay: list[float]) -> AsyncIterator[int]:
     """Lead each new connection to the port of that moment, as a name does; every chunk takes the delay longer."""
+    accepted: set[asyncio.Task[None] | None] = set()
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                await asyncio.sleep(delay[0])
-                writer.write(data)
-        writer.close()
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    await asyncio.sleep(delay[0])
+                    writer.write(data)
+        finally:
+            writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.add(asyncio.current_task())
         there, back = await asyncio.open_connection("127.0.0.1", port())
-        await asyncio.gather(forward(reader, back), forward(there, writer))
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(forward(reader, back), forward(there, writer))
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
         yield listener.sockets[0].getsockname()[1]
     finally:
         listener.close()
+        under_way = [task for task in accepted if task is not None and not task.done()]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way)
 
 
 async def test_after_a_failover_the_name_is_asked_again(

@@ -3,9 +3,11 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
 
 import httpx2
+import jinja2
 import pytest
 
 from gateway.app import create_app
@@ -14,6 +16,8 @@ from gateway.dashboard.docs import FALLBACK_URL
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.times import SystemClock
+from tests.dashboard.support import browser, signed_in
+from tests.support import World
 
 PAGES = ["/docs/api", "/docs/getting-started"]
 POLICY = (
@@ -81,7 +85,7 @@ async def test_the_reference_states_limit_burst_and_key_format(http: httpx2.Asyn
 
     assert "100 requests per minute" in text
     assert "100 at once, then one every 0.6 seconds" in text
-    assert keys.TEXT_PATTERN in text
+    assert escape(keys.TEXT_PATTERN) in text
     assert "Unauthorized — invalid or missing API key" in text
 
 
@@ -165,3 +169,55 @@ async def test_pages_link_the_stylesheet_relatively_and_it_is_css(http: httpx2.A
     answer = await http.get("/dashboard/static/style.css")
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
     assert "prefers-color-scheme: dark" in answer.text
+
+
+PUBLIC = [*PAGES, "/openapi.json"]
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+async def test_what_is_public_is_not_sent_again_to_who_has_it(http: httpx2.AsyncClient, path: str) -> None:
+    first = await http.get(path)
+
+    again = await http.get(path, headers={"if-none-match": first.headers["etag"]})
+
+    assert first.headers["cache-control"] == "no-cache"
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_for_everybody_is_rendered_once_whatever_names_callers_invent(
+    http: httpx2.AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await http.get(path)
+    made: list[object] = []
+    monkeypatch.setattr(jinja2.Template, "render", lambda self, **_content: made.append(self))
+
+    pages = [await http.get(path, headers={"host": f"name-{number}.example"}) for number in range(100)]
+
+    assert not made
+    assert [f"http://name-{number}.example/api/v1/status" in page.text for number, page in enumerate(pages)] == (
+        [True] * 100
+    )
+    assert len({page.headers["etag"] for page in pages}) == 100
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_of_one_limit_is_not_shown_under_another(tmp_path: Path, path: str) -> None:
+    async with asking(tmp_path, {}) as http:
+        await http.get(path)
+    async with asking(tmp_path, {"GATEWAY_RATE_LIMIT_REQUESTS": "7"}) as http:
+        assert "7 requests per minute" in (await http.get(path)).text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_signed_in_visitors_page_is_kept_by_nobody(world: World, path: str) -> None:
+    public = await browser(world).get(path)
+    await world.client_with_key()
+    visitor = await signed_in(world, "acme")
+
+    own = await visitor.get(path, headers={"if-none-match": public.headers["etag"]})
+
+    assert (own.status_code, own.headers["cache-control"]) == (200, "no-store")
+    assert "etag" not in own.headers
+    assert "acme@example.com" in own.text
+    assert "acme@example.com" not in (await browser(world).get(path)).text

@@ -27,6 +27,13 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
         (86_400 * 400, "400 days ago"),
         (-30, "just now"),
         (-60, "in 1 minute"),
+        (-61, "in 2 minutes"),
+        (-3_599, "in 1 hour"),
+        (-86_399, "in 1 day"),
+        (-86_400 - 1, "in 2 days"),
+        (-86_400 * 7 + 1, "in 7 days"),
+        (-86_400 * 6, "in 6 days"),
+        (-86_400 * 30 + 3, "in 30 days"),
         (-86_400 * 90, "in 90 days"),
     ],
 )

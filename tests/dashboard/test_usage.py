@@ -60,7 +60,9 @@ async def test_each_key_is_listed_with_its_figures_and_its_limit(world: World) -
 
 async def test_a_client_s_own_limit_holds_for_its_keys(world: World) -> None:
     await world.client_with_key()
-    await world.services.clients.update("acme", name="Acme", plan="free", rate="600/3600")
+    await world.services.clients.update(
+        "acme", name="Acme", plan="free", rate="600/3600", rate_total=None, most_keys=None
+    )
 
     page = await usage_page(world, await signed_in(world, "acme"))
 
@@ -134,6 +136,7 @@ async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool,
 
 async def test_many_keys_are_paged_within_the_period(world: World) -> None:
     await world.client_with_key()
+    await world.allow_keys(51)
     for _ in range(50):
         await world.key()
     ann = await signed_in(world, "acme")

@@ -25,6 +25,9 @@ PLACES = [
     "<b>{}</b>",
     "`{}`",
     "a\n{}\nb",
+    "KEY_{}",
+    "{}_old",
+    "__{}__",
     "{0},{0}",
 ]
 NEAR_MISSES = [
@@ -55,7 +58,8 @@ def found_by_gitleaks(text: str) -> list[str]:
     rule = gitleaks_rule()
     if not any(keyword in text.lower() for keyword in rule["keywords"]):
         return []
-    return [found[0] for found in re.finditer(rule["regex"], text, re.ASCII) if entropy(found[0]) > rule["entropy"]]
+    secrets_found = [found[rule["secretGroup"]] for found in re.finditer(rule["regex"], text, re.ASCII)]
+    return [secret for secret in secrets_found if entropy(secret) > rule["entropy"]]
 
 
 def found_by_github(text: str) -> list[str]:
@@ -87,7 +91,7 @@ def test_the_rule_file_has_what_gitleaks_asks_of_a_rule() -> None:
     content, rule = tomllib.loads(gitleaks_rules()), gitleaks_rule()
 
     assert content["extend"] == {"useDefault": True}
-    assert set(rule) == {"id", "description", "regex", "entropy", "keywords"}
+    assert set(rule) == {"id", "description", "regex", "secretGroup", "entropy", "keywords"}
     assert all(keyword == keyword.lower() and keyword in EXAMPLE for keyword in rule["keywords"])
 
 
@@ -99,7 +103,7 @@ def test_placeholders_are_told_from_keys_by_their_entropy() -> None:
 def test_hyperscan_and_re2_know_every_construct() -> None:
     """Neither has look-around, back-references or atomic groups."""
     for text in (gitleaks_rule()["regex"], *list(github_pattern().values())[1:4]):
-        assert re.search(r"\(\?|\\[1-9]|[*+?}]\+", text) is None
+        assert re.search(r"\(\?[^:]|\\[1-9]|[*+?}]\+", text) is None
 
 
 def test_the_example_is_well_formed() -> None:

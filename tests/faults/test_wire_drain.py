@@ -112,7 +112,7 @@ def test_a_request_that_is_half_received_is_answered_after_the_one_before_it() -
 
 def test_what_is_shed_is_asked_to_go_too() -> None:
     gate = Full()
-    app = AdmissionMiddleware(Recorder(), gate=gate, routes=gate.routes)
+    app = AdmissionMiddleware(Recorder(), gate=gate)
     with (
         serving(app, PATIENT, gate=gate, timings=PATIENT_STOP) as running,
         socket.create_connection(running.address, BOUND_SECONDS) as connection,

@@ -2,15 +2,16 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Overloaded
-from gateway.web.admission import Gate
+from gateway.web.admission import SHED_KEY, Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.router import ApiRoutes
 from gateway.web.server.back_pressure import SHED_EACH_TICK
@@ -54,7 +55,7 @@ async def cost_much(scope: Scope, receive: Receive, send: Send) -> None:
 def overloaded() -> Iterator[Running]:
     """A server whose every request costs much, with the gateway's own gate."""
     gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
-    with serving(AdmissionMiddleware(cost_much, gate=gate, routes=ROUTES), PATIENT, gate=gate) as running:
+    with serving(AdmissionMiddleware(cost_much, gate=gate), PATIENT, gate=gate) as running:
         yield running
 
 
@@ -107,8 +108,11 @@ class Full(Gate):
     def __init__(self) -> None:
         super().__init__(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
 
-    def sheds(self, method: str, path: str) -> bool:
-        return ROUTES.covers(path)
+    def sheds(self, scope: MutableMapping[str, Any]) -> bool:
+        super().sheds(scope)
+        if ROUTES.covers(scope["path"]):
+            scope[SHED_KEY] = True
+        return SHED_KEY in scope
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ ANN = Actor("ann@example.com", address="192.0.2.1", request_id="request-1")
 async def test_every_deed_is_told_with_who_did_it_whence_and_to_whom(world: World) -> None:
     services = world.services
     client = await services.clients.add(slug="acme", name="Acme Inc", plan="free", by=ANN)
-    await services.clients.update("acme", name="Acme Ltd", plan="pro", rate=None, by=ANN)
+    await services.clients.update(
+        "acme", name="Acme Ltd", plan="pro", rate=None, rate_total=None, most_keys=None, by=ANN
+    )
     connection = (
         await services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=None, by=ANN)
     ).connection
@@ -70,7 +72,10 @@ async def test_a_refused_deed_is_not_told(world: World) -> None:
     for error, deed in (
         (Duplicate, services.clients.add(slug="acme", name="Acme", plan="free")),
         (InvalidInput, services.clients.add(slug="Acme", name="Acme", plan="free")),
-        (UnknownRecord, services.clients.update("nobody", name="Nobody", plan="free", rate=None)),
+        (
+            UnknownRecord,
+            services.clients.update("nobody", name="Nobody", plan="free", rate=None, rate_total=None, most_keys=None),
+        ),
         (UnknownRecord, services.clients.disable("nobody")),
         (UnknownRecord, services.clients.enable("nobody")),
         (UnknownRecord, services.clients.remove("nobody")),

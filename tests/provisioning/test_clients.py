@@ -19,7 +19,9 @@ async def test_a_new_client_can_do_nothing_yet(world: World) -> None:
 async def test_an_update_is_answered_at_once_and_its_rate_holds_from_the_next_request(world: World) -> None:
     key = await world.client_with_key()
 
-    client = await world.services.clients.update("acme", name="Acme Inc", plan="pro", rate="1/60")
+    client = await world.services.clients.update(
+        "acme", name="Acme Inc", plan="pro", rate="1/60", rate_total=None, most_keys=None
+    )
 
     assert (client.name, client.plan, client.rate) == ("Acme Inc", "pro", RatePolicy(1, 60))
     answer = await world.http.get("/api/v1/status", headers=bearer(key))
@@ -31,9 +33,11 @@ async def test_an_update_is_answered_at_once_and_its_rate_holds_from_the_next_re
 @pytest.mark.parametrize("rate", [None, ""])
 async def test_without_a_rate_the_settings_hold_again(world: World, rate: str | None) -> None:
     key = await world.client_with_key()
-    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60", rate_total=None, most_keys=None)
 
-    client = await world.services.clients.update("acme", name="Acme", plan="free", rate=rate)
+    client = await world.services.clients.update(
+        "acme", name="Acme", plan="free", rate=rate, rate_total=None, most_keys=None
+    )
 
     assert client.rate is None
     answer = await world.http.get("/api/v1/status", headers=bearer(key))
@@ -47,7 +51,9 @@ async def test_an_update_with_something_wrong_changes_nothing(world: World, bad:
     told_to = {"name": "New", "plan": "new", "rate": "7/60", **bad}
 
     with pytest.raises(InvalidInput):
-        await world.services.clients.update("acme", name=told_to["name"], plan=told_to["plan"], rate=told_to["rate"])
+        await world.services.clients.update(
+            "acme", name=told_to["name"], plan=told_to["plan"], rate=told_to["rate"], rate_total=None, most_keys=None
+        )
 
     assert await world.services.store.clients.by_slug("acme") == client
     assert await told(world) == [("client.create", "Acme (acme)")]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import GatewayError, InvalidInput, UnknownRecord, UpstreamUnreachable
+from gateway.sandbox import Answer
 from tests.provisioning.support import add, add_connection, their_connection
 from tests.support import NEVER_MAPPED, World, bearer
 
@@ -131,3 +132,21 @@ async def test_a_removed_connection_is_gone_at_once(world: World) -> None:
 
     assert removed.id == connection_id
     assert (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"] == []
+
+
+async def test_an_import_takes_nothing_that_airbyte_lists_of_another_workspace(world: World) -> None:
+    await world.client_with_key()
+    asked = world.sandbox.world.add_workspace("Asked").workspace_id
+    mine = world.sandbox.world.add_connection(asked).connection_id
+    world.sandbox.world.add_connection(world.sandbox.world.add_workspace("Other").workspace_id)
+    rows = [
+        f'{{"connectionId":"{row.connection_id}","name":"x","sourceId":"{row.source_id}",'
+        f'"workspaceId":"{row.workspace_id}","status":"active"}}'
+        for row in world.sandbox.world.connections.values()
+    ]
+    body = f'{{"data":[{",".join(rows)}]}}'.encode()
+    world.sandbox.faults.answer_with(Answer(200, body=body), when=lambda _, path: path.endswith("/connections"))
+
+    imported = [each.airbyte_id async for each in world.services.connections.import_workspace("acme", asked)]
+
+    assert imported == [mine]

@@ -1,6 +1,7 @@
 """Discovery of what Airbyte has: read once for all who look, and what it says about mapped connections."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 from gateway.provisioning.timings import DiscoveryTimings
@@ -92,3 +93,30 @@ async def test_a_reading_under_way_ends_with_the_gateway(tmp_path: Path) -> None
             assert listing.is_under_way
 
     assert not listing.is_under_way
+
+
+async def test_a_connection_that_moved_is_stored_with_the_workspace_it_is_in(world: World) -> None:
+    await world.client_with_key("acme")
+    ours, theirs = await world.mapped_connection()
+    moved = world.sandbox.world.connections[theirs]
+    before = moved.workspace_id
+    after = world.sandbox.world.add_workspace("After").workspace_id
+    world.sandbox.world.connections[theirs] = dataclasses.replace(moved, workspace_id=after)
+
+    await world.services.discovery.connections(before)
+
+    assert (await world.services.store.connections.any_by_id(ours)).workspace_id == after
+
+
+async def test_a_missing_connection_that_airbyte_does_not_tell_of_is_not_said_to_be_checked(world: World) -> None:
+    await world.client_with_key("acme")
+    ours, theirs = await world.mapped_connection()
+    known = await world.services.store.connections.any_by_id(ours)
+    workspace = world.sandbox.world.connections[theirs].workspace_id
+    world.sandbox.world.forget_connection(theirs)
+    world.sandbox.faults.answer_with(Answer.html(502), times=9, when=lambda _, path: "/connections/" in path)
+    world.clock.advance(60)
+
+    await world.services.discovery.connections(workspace)
+
+    assert await world.services.store.connections.any_by_id(ours) == known

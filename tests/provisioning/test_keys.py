@@ -1,10 +1,17 @@
 """API keys: made, rotated, revoked, ended."""
 
+import asyncio
+
 import pytest
 
+from gateway.dashboard.key_states import works
 from gateway.errors import InvalidInput, UnknownRecord
+from gateway.provisioning.keys import NewKey
 from tests.provisioning.support import DAY, NOW, log, status_with
-from tests.support import World
+from tests.support import World, bearer
+
+MOST = 20
+"""Of the shipped settings."""
 
 
 async def test_a_keys_text_is_in_no_representation_of_it(world: World) -> None:
@@ -154,3 +161,145 @@ async def test_a_client_rotates_and_revokes_its_own_keys(world: World) -> None:
 
     assert revoked.revoked_at == NOW
     assert [await status_with(world, key) for key in (old, new)] == [401, 200]
+
+
+async def make_keys(world: World, count: int) -> list[NewKey]:
+    return [await world.key() for _ in range(count)]
+
+
+async def working(world: World) -> int:
+    return sum(works(key, world.clock.now()) for key in await world.services.store.api_keys.all())
+
+
+async def test_simultaneous_creations_make_as_many_keys_as_may_work(world: World) -> None:
+    await world.client_with_key()
+
+    made = await asyncio.gather(*(world.key() for _ in range(100)), return_exceptions=True)
+
+    assert await working(world) == MOST
+    assert [type(each) for each in made if not isinstance(each, NewKey)] == [InvalidInput] * (101 - MOST)
+
+
+async def test_simultaneous_rotations_with_an_overlap_leave_as_many_keys_as_may_work(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    old = await make_keys(world, MOST - 3)
+    rotate = world.services.keys.rotate
+
+    await asyncio.gather(*(rotate(key.record.id, overlap="24h") for key in old), return_exceptions=True)
+
+    assert await working(world) == MOST
+
+
+async def test_at_the_most_a_key_is_rotated_at_once_only(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    first, *_ = await make_keys(world, MOST)
+
+    with pytest.raises(InvalidInput, match=f"there are {MOST} working keys already, and {MOST} is the most"):
+        await world.services.keys.rotate(first.record.id, overlap="1h")
+    assert await status_with(world, first) == 200
+    await world.services.keys.rotate(first.record.id, overlap="0s")
+
+    assert await working(world) == MOST
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_key_that_ended_makes_room_for_another(world: World, ending: str) -> None:
+    key = await world.client_with_key(expires="1d")
+    await make_keys(world, MOST - 1)
+    if ending == "revoked":
+        await world.services.keys.revoke(key.record.id)
+    else:
+        world.clock.advance(DAY)
+
+    await world.key()
+
+    assert await working(world) == MOST
+
+
+async def test_a_client_has_a_figure_of_its_own_and_keeps_the_keys_it_has_beyond_it(world: World) -> None:
+    first = await world.client_with_key()
+    other = await world.client_with_key("globex")
+    await allow(world, "25")
+    await make_keys(world, 24)
+    with pytest.raises(InvalidInput, match="there are 25 working keys already, and 25 is the most"):
+        await world.key()
+
+    await allow(world, None)
+
+    with pytest.raises(InvalidInput, match=f"there are 25 working keys already, and {MOST} is the most"):
+        await world.key()
+    assert await working(world) == 26
+    assert [await status_with(world, key) for key in (first, other)] == [200, 200]
+    await world.key("globex")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1000000", "1.5"])
+async def test_how_many_keys_may_work_is_a_number(world: World, text: str) -> None:
+    await world.client_with_key()
+
+    with pytest.raises(InvalidInput, match="from 1 to 999999"):
+        await allow(world, text)
+
+
+async def allow(world: World, most_keys: str | None) -> None:
+    await world.services.clients.update(
+        "acme", name="Acme", plan="free", rate=None, rate_total=None, most_keys=most_keys
+    )
+
+
+async def test_a_key_that_is_rotated_in_a_loop_calls_no_more_often_than_one(world: World) -> None:
+    """20 at once and one each three seconds: 26 in 20 seconds."""
+    key = await world.client_with_key(rate="20/60")
+    answered = 0
+    for _ in range(100):
+        for _ in range(3):
+            answered += await status_with(world, key) == 200
+        key = await world.services.keys.rotate(key.record.id, overlap="0s")
+        world.clock.advance(0.2)
+
+    assert answered == 26
+
+
+async def test_both_keys_of_a_rotation_share_their_tokens(world: World) -> None:
+    old = await world.client_with_key(rate="3/60")
+    new = await world.services.keys.rotate(old.record.id, overlap="24h")
+    newest = await world.services.keys.rotate(new.record.id, overlap="24h")
+
+    assert [await status_with(world, key) for key in (old, new, newest, old)] == [200, 200, 200, 429]
+
+
+async def test_keys_made_and_revoked_in_a_loop_call_no_more_than_the_most_keys_may(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60", rate_total=None, most_keys="3")
+    answered = 0
+    for _ in range(30):
+        for _ in range(5):
+            key = await world.key()
+            answered += await status_with(world, key) == 200
+            await world.services.keys.revoke(key.record.id)
+        world.clock.advance(60)
+
+    assert answered == 30 * 3
+
+
+async def test_what_its_keys_do_together_is_bounded_by_the_client_s_own_rate(world: World) -> None:
+    keys = [await world.client_with_key(), await world.key(), await world.client_with_key("globex")]
+    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, rate_total="3/60", most_keys=None)
+    answers = [await world.http.get("/api/v1/status", headers=bearer(keys[number % 2])) for number in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].json() == {"error": "Rate limit exceeded — 3 requests per minute per client"}
+    assert answers[-1].headers["Retry-After"] == "20"
+    assert answers[-1].headers["RateLimit-Policy"] == '"default";q=100;w=60'
+    assert answers[-1].headers["RateLimit"] == '"default";r=98;t=1'
+    assert await status_with(world, keys[2]) == 200
+    world.clock.advance(20)
+    assert await status_with(world, keys[0]) == 200
+
+
+async def test_a_client_with_more_keys_than_it_may_have_uses_each_of_them_fully(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    keys = [await world.key(rate="2/60") for _ in range(5)]
+    await world.services.clients.update("acme", name="Acme", plan="free", rate="1/60", rate_total=None, most_keys="1")
+
+    assert [await status_with(world, key) for key in keys * 3] == [200] * 10 + [429] * 5

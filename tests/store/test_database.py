@@ -168,7 +168,9 @@ async def test_a_database_of_no_known_version_is_refused(path: Path) -> None:
 async def large(path: Path) -> Path:
     """A database of a good hundred pages."""
     with another_process(path) as connection:
-        connection.execute("INSERT INTO clients VALUES (1, 'acme', 'Acme', 'free', NULL, NULL, '2026', NULL)")
+        connection.execute(
+            "INSERT INTO clients (id, slug, name, plan, created_at) VALUES (1, 'acme', 'Acme', 'free', '2026')"
+        )
         connection.execute(
             """
             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000)

@@ -31,14 +31,16 @@ class Names:
     def __init__(self, database: SqliteDatabase, *, maxsize: int = 100) -> None:
         self.database = database
         self.reads: list[str] = []
-        self.cache: ReadCache[str, str | None] = ReadCache(database, self._load, maxsize=maxsize)
+        self.cache: ReadCache[str, str | None] = ReadCache(
+            database, self._load, maxsize=maxsize, owner_of=lambda slug, _: slug
+        )
 
     async def _load(self, slug: str) -> str | None:
         self.reads.append(slug)
         row = await self.database.fetch_one("SELECT name FROM clients WHERE slug = :slug", {"slug": slug})
         return row["name"] if row else None
 
-    async def write(self, slug: str, name: str, *, housekeeping: bool = False) -> None:
+    async def write(self, slug: str, name: str, *, housekeeping: bool = False, forgotten: str | None = None) -> None:
         async def unit(connection: Transaction) -> None:
             await connection.execute_fetchall(
                 "INSERT INTO clients (slug, name, plan, created_at) VALUES (:slug, :name, 'free', '2026') "
@@ -46,7 +48,11 @@ class Names:
                 {"slug": slug, "name": name},
             )
 
-        await self.database.write(unit, housekeeping=housekeeping)
+        await self.database.write(
+            unit,
+            housekeeping=housekeeping,
+            committed=None if forgotten is None else lambda: self.cache.forget(forgotten),
+        )
 
     def write_from_another_process(self, slug: str, name: str) -> None:
         with closing(sqlite3.connect(self.database.path, isolation_level=None)) as connection:
@@ -166,7 +172,7 @@ async def test_a_record_that_a_commit_overtook_while_it_was_read_is_not_kept(dat
 
     names = Names(database)
     await names.write("acme", "Old")
-    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10, owner_of=lambda slug, _: slug)
     early = asyncio.create_task(cache.get("acme"))
     await reading.wait()
     names.write_from_another_process("acme", "New")
@@ -187,7 +193,7 @@ async def test_a_record_read_while_the_cache_was_cleared_is_not_kept(database: S
         await go_on.wait()
         return slug
 
-    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10, owner_of=lambda slug, _: slug)
     early = asyncio.create_task(cache.get("acme"))
     await reading.wait()
     cache.clear()
@@ -207,7 +213,7 @@ async def test_a_failed_read_is_not_kept(database: SqliteDatabase) -> None:
             raise StorageUnavailable
         return slug
 
-    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10)
+    cache: ReadCache[str, str] = ReadCache(database, load, maxsize=10, owner_of=lambda slug, _: slug)
     with pytest.raises(StorageUnavailable):
         await cache.get("acme")
 
@@ -264,3 +270,60 @@ async def test_one_who_gives_up_does_not_end_the_reading_of_the_others(database:
 
     assert await second == "Acme"
     assert names.reads == ["acme"]
+
+
+async def test_what_is_committed_about_one_record_leaves_the_others(database: SqliteDatabase) -> None:
+    names = Names(database)
+    for slug in ("acme", "other"):
+        await names.write(slug, slug.title())
+        await names.cache.get(slug)
+
+    await names.write("acme", "Acme Ltd", housekeeping=True, forgotten="acme")
+
+    assert [await names.cache.get(slug) for slug in ("acme", "other")] == ["Acme Ltd", "Other"]
+    assert names.reads == ["acme", "other", "acme"]
+
+
+async def test_a_commit_about_one_record_is_nobody_s_from_the_moment_the_file_tells_of_it(
+    database: SqliteDatabase,
+) -> None:
+    """The file tells of it long before its writer knows that it is done."""
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("acme")
+    writing = asyncio.create_task(names.write("other", "Other", housekeeping=True, forgotten="other"))
+
+    while not writing.done():
+        await next_turn()
+        assert names.cache.peek("acme") == "Acme"
+
+    assert names.reads == ["acme"]
+
+
+async def test_a_reading_that_began_before_its_record_was_forgotten_is_not_kept(database: SqliteDatabase) -> None:
+    names = Names(database)
+    await names.write("acme", "Acme")
+    await names.cache.get("other")
+    reading = asyncio.create_task(names.cache.get("acme"))
+    while names.reads != ["other", "acme"]:
+        await next_turn()
+
+    names.cache.forget("acme")
+    await reading
+
+    assert names.cache.peek("acme") is None
+    assert await names.cache.get("acme") == "Acme"
+    assert names.reads == ["other", "acme", "acme"]
+
+
+async def test_what_another_process_commits_beside_ours_is_seen(database: SqliteDatabase) -> None:
+    names = Names(database)
+    for slug in ("acme", "other"):
+        await names.write(slug, slug.title())
+        await names.cache.get(slug)
+
+    await names.write("acme", "Acme Ltd", housekeeping=True, forgotten="acme")
+    names.write_from_another_process("other", "Other Ltd")
+    await next_turn()
+
+    assert [await names.cache.get(slug) for slug in ("acme", "other")] == ["Acme Ltd", "Other Ltd"]

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from gateway.airbyte.in_process import in_process
+from gateway.models import ApiKey
 from gateway.services import build_services
 from gateway.store.database import Transaction
+from gateway.store.pruning import PRUNE_STEP
 from gateway.store.retention import Retention
 from gateway.store.timings import RetentionTimings
 from gateway.telemetry.log import configure_log
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.sqlite_only
 
 DAY = timedelta(days=1)
 KEPT = {"triggers": timedelta(days=90), "key_usage": timedelta(days=40), "activity": timedelta(days=400)}
+"""Rows by their age. Keys go by their end: see below."""
 INSERT = {
     "triggers": (
         "INSERT INTO triggers (client_id, connection_id, airbyte_id, caller, request_id, created_at, since)"
@@ -56,11 +59,14 @@ async def until_left(world: World, table: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def often(world: World) -> AsyncIterator[None]:
-    """Looks for old rows a hundred times a second instead of once a day."""
+async def often(world: World) -> AsyncIterator[list[None]]:
+    """Looks for old rows a hundred times a second instead of once a day; each time that was done is in the list."""
+    rounds: list[None] = []
     timings = RetentionTimings(every=0.01)
-    task = asyncio.create_task(Retention(world.services.store, world.clock, timings=timings).run(lambda: None))
-    yield
+    task = asyncio.create_task(
+        Retention(world.services.store, world.clock, timings=timings).run(lambda: rounds.append(None))
+    )
+    yield rounds
     task.cancel()
     await asyncio.wait({task})
 
@@ -88,8 +94,10 @@ async def test_a_start_forgets_what_is_older_than_its_time_and_nothing_else(worl
 async def test_what_grows_old_while_the_gateway_runs_is_forgotten_too(world: World, table: str) -> None:
     await insert(world, table, START)
 
-    async with often(world):
-        await asyncio.sleep(0.05)
+    async with often(world) as rounds:
+        async with asyncio.timeout(BOUND_SECONDS):
+            while len(rounds) < 2:
+                await asyncio.sleep(0.01)
         assert await times(world, table) == [format_time(START)]
         world.clock.advance((KEPT[table] + DAY).total_seconds())
         await until_left(world, table, 0)
@@ -107,3 +115,46 @@ async def test_a_database_that_is_busy_is_tried_again(world: World) -> None:
                 await asyncio.sleep(0.01)
             another_process.execute("ROLLBACK")
             await until_left(world, "activity", 0)
+
+
+@pytest.mark.parametrize("ending", ["revoked", "expired"])
+async def test_a_key_goes_ninety_days_after_its_end_with_its_usage(world: World, ending: str) -> None:
+    key, _, other = [await world.key(expires="1d"), await world.key(), await world.key()]
+    await world.services.keys.revoke(other.record.id)
+    if ending == "revoked":
+        await world.services.keys.revoke(key.record.id)
+    moment = timedelta(days=90 if ending == "revoked" else 91).total_seconds()
+    store = world.services.store
+    retention = Retention(store, world.clock)
+    for number in range(PRUNE_STEP + 1):
+        await insert_ended(world, f"key_old_{number}")
+
+    world.clock.advance(moment)
+    await use(world, key.record.id)
+    await retention.prune()
+    kept = await store.api_keys.all()
+    world.clock.advance(0.001)
+    await retention.prune()
+
+    assert key.record.id in {each.id for each in kept}
+    left = await store.api_keys.all()
+    assert [each.revoked_at or each.expires_at for each in left] == [None]
+    assert await times(world, "key_usage") == []
+
+
+async def insert_ended(world: World, key_id: str) -> None:
+    ended = format_time(START - DAY)
+    record = ApiKey(key_id, 1, "smrt_", "old", "full", ended, expires_at=ended)
+    await world.services.store.api_keys.add(record, digest=key_id.encode())
+
+
+async def use(world: World, key_id: str) -> None:
+    """A call that came late to the database: of an hour that is kept."""
+
+    async def write(connection: Transaction) -> None:
+        await connection.execute_fetchall(
+            "INSERT INTO key_usage VALUES (:key_id, 1, :hour, 1, 0, 0)",
+            {"key_id": key_id, "hour": format_time(world.clock.now())},
+        )
+
+    await world.services.store.database.write(write)

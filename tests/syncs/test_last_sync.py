@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
+SHARED_CALL = "_as_coroutine"
+"""The task of `SingleFlight`."""
 STALE = '110 - "Response is Stale"'
+
+
+async def quiet() -> None:
+    """Wait until nothing is read from Airbyte behind an answer."""
+    async with asyncio.timeout(BOUND_SECONDS):
+        while any(getattr(task.get_coro(), "__name__", "") == SHARED_CALL for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
 
 
 def waiting(seconds: float) -> SyncTimings:
@@ -99,10 +109,12 @@ async def test_the_question_names_every_workspace_in_use_and_no_more_than_what_c
     _, theirs = await world.mapped_connection()
     workspace = world.sandbox.world.connections[theirs].workspace_id
     await world.http.get("/api/v1/connections", headers=bearer(key))
+    await quiet()
     world.clock.advance(120)
     world.sandbox.requests.clear()
 
     await world.http.get("/api/v1/connections", headers=bearer(key))
+    await quiet()
 
     request, again = world.sandbox.requests
     assert again.query.startswith(f"connectionId={theirs}&")
@@ -112,15 +124,17 @@ async def test_the_question_names_every_workspace_in_use_and_no_more_than_what_c
     )
 
 
-async def test_more_changes_than_one_page_holds_are_all_read(world: World) -> None:
-    key = await world.client_with_key()
-    connections = [(await world.mapped_connection())[1] for _ in range(250)]
-    await world.http.get("/api/v1/connections", headers=bearer(key))
-    for theirs in connections:
-        world.sandbox.world.add_job(theirs, status="running")
-    world.clock.advance(5)
+async def test_more_changes_than_one_page_holds_are_all_read(tmp_path: Path) -> None:
+    # Three pages and 250 writes: a busy machine may take longer for them than readers are made to wait.
+    async with running_gateway(tmp_path, sync_timings=waiting(10 * BOUND_SECONDS)) as world:
+        key = await world.client_with_key()
+        connections = [(await world.mapped_connection())[1] for _ in range(250)]
+        await world.http.get("/api/v1/connections", headers=bearer(key))
+        for theirs in connections:
+            world.sandbox.world.add_job(theirs, status="running")
+        world.clock.advance(5)
 
-    answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
 
     assert {row["last_sync_status"] for row in answer.json()["data"]} == {"running"}
 
@@ -139,6 +153,7 @@ async def test_when_airbyte_fails_the_known_figures_are_served_and_called_stale(
     world.sandbox.world.add_job(theirs, status="succeeded")
     world.clock.advance(5)
     fresh = await world.http.get(f"/api/v1/{path}", headers=bearer(key))
+    await quiet()
     world.sandbox.faults.answer_with(fault, times=times)
     world.clock.advance(60)
 
@@ -217,21 +232,18 @@ async def test_statuses_are_read_again_at_most_once_an_hour(world: World) -> Non
         return sum(request.path.endswith("/connections") for request in world.sandbox.requests)
 
     world.clock.advance(1800)
-    tasks = asyncio.all_tasks()
     assert {await shown(), await shown()} == {"active"}
-    assert asyncio.all_tasks() <= tasks  # no check goes on behind the answer
+    await quiet()
+    assert lists_read() == 0
     world.clock.advance(1805)
-    async with asyncio.timeout(BOUND_SECONDS):
-        while await shown() != "inactive":
-            await asyncio.sleep(0)
+    await shown()
+    await quiet()
+    assert await shown() == "inactive"
     assert lists_read() == 2  # a page of statuses, and that there is no other
 
     world.clock.advance(5)
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not asyncio.all_tasks() <= tasks:
-            await asyncio.sleep(0)
-    assert {await shown(), await shown()} == {"inactive"}
-    assert asyncio.all_tasks() <= tasks
+    assert await shown() == "inactive"
+    await quiet()
     assert lists_read() == 2
 
 
@@ -352,6 +364,18 @@ async def test_a_workspace_that_airbyte_refuses_makes_only_its_clients_figures_s
     assert listed.json()["data"][0]["last_sync_status"] == "failed"
 
 
+async def test_a_connection_back_filled_in_a_workspace_that_airbyte_refuses_is_not_called_fresh(world: World) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    world.sandbox.world.workspaces.pop(world.sandbox.world.connections[theirs].workspace_id)
+    world.sandbox.faults.user_mode = True
+    assert await warned(world, acme, globex) == [True, False]
+    (connection, _) = await world.services.store.connections.all()
+
+    await world.services.syncs.backfill.run_one(connection)  # as a command does that maps it
+
+    assert await warned(world, acme, globex) == [True, False]
+
+
 async def test_a_connection_that_cannot_be_back_filled_holds_up_no_other_and_is_returned_to(world: World) -> None:
     acme, globex, theirs, others = await two_clients(world)
     for each in (theirs, others):
@@ -395,15 +419,13 @@ async def test_statuses_that_could_not_be_read_do_not_count_as_checked(world: Wo
     acme, _, theirs, others = await two_clients(world)
     lost = world.sandbox.world.connections[theirs].workspace_id
     world.sandbox.world.workspaces.pop(lost)
+    world.sandbox.world.forget_connection(theirs)
     world.sandbox.faults.user_mode = True
     world.clock.advance(7200)
     before = {row.airbyte_id: row.status_checked_at for row in await world.services.store.connections.all()}
-    tasks = asyncio.all_tasks()
 
     await warned(world, acme)
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not asyncio.all_tasks() <= tasks:
-            await asyncio.sleep(0)
+    await quiet()
 
     after = {row.airbyte_id: row.status_checked_at for row in await world.services.store.connections.all()}
     assert after[theirs] == before[theirs]
@@ -419,6 +441,8 @@ async def test_each_connection_is_asked_for_again_by_itself_one_a_refresh(world:
     seen = []
     for _ in range(2):
         world.sandbox.requests.clear()
+        await world.http.get("/api/v1/connections", headers=bearer(acme))
+        await quiet()
         rows = [await world.http.get("/api/v1/connections", headers=bearer(key)) for key in (acme, globex)]
         seen.append(sorted(str(row.json()["data"][0]["last_sync_status"]) for row in rows))
         assert sum("connectionId" in request.query for request in world.sandbox.requests) == 1
@@ -433,8 +457,9 @@ async def test_a_last_sync_that_airbyte_no_longer_has_is_replaced_by_its_newest(
     await store.last_syncs.record([LastSync(theirs, 900, "2026-04-01T03:00:00.000Z", "succeeded")])
     world.sandbox.world.add_job(theirs, status="failed", created_at=world.clock.now().timestamp() - 86_400)
     world.clock.advance(7200)
-    for _ in range(2):
+    for _ in range(3):
         answer = await world.http.get("/api/v1/connections", headers=bearer(acme))
+        await quiet()
         world.clock.advance(60)
 
     assert answer.json()["data"][0]["last_sync_status"] == "failed"
@@ -446,12 +471,9 @@ async def test_a_connection_that_moved_to_another_workspace_is_followed(world: W
     known = world.sandbox.world.connections[theirs]
     world.sandbox.world.connections[theirs] = dataclasses.replace(known, workspace_id=elsewhere)
     world.clock.advance(7200)
-    tasks = asyncio.all_tasks()
 
     await warned(world, acme)
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not asyncio.all_tasks() <= tasks:
-            await asyncio.sleep(0)
+    await quiet()
 
     assert elsewhere in await world.services.store.last_syncs.workspaces_in_use()
 
@@ -463,3 +485,130 @@ async def test_a_failure_of_any_kind_is_called_stale(world: World) -> None:
     world.clock.advance(60)
 
     assert await warned(world, acme, globex) == [True, True]
+
+
+async def test_figures_whose_last_refresh_is_older_than_twice_its_cadence_are_called_stale(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, sync_timings=waiting(0.01)) as world:
+        key = await world.client_with_key()
+        await world.mapped_connection()
+        assert await warned(world, key) == [False]
+        await quiet()
+        release = world.sandbox.faults.get_hang = asyncio.Event()
+
+        world.clock.advance(10)
+        assert await warned(world, key) == [False]
+        world.clock.advance(1)
+        assert await warned(world, key) == [True]
+        release.set()
+
+
+async def test_a_refresh_that_took_longer_than_twice_its_cadence_is_no_fresh_one(world: World) -> None:
+    key = await world.client_with_key()
+    await world.mapped_connection()
+
+    def take_long(_method: str, path: str) -> bool:
+        world.clock.advance(11 if path.endswith("/jobs") else 0)
+        return False
+
+    world.sandbox.faults.answer_with(Answer.html(502), when=take_long)
+
+    assert await warned(world, key) == [True]
+
+
+async def test_a_connection_that_airbyte_forbids_makes_its_client_s_figures_stale(world: World) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.sandbox.world.forget_connection(theirs)
+    world.sandbox.faults.user_mode = True
+
+    assert await warned(world, acme, globex) == [True, False]
+
+
+async def test_a_connection_that_fails_when_it_is_asked_for_again_makes_its_client_s_figures_stale(
+    world: World,
+) -> None:
+    acme, globex, *_ = await two_clients(world)
+    world.clock.advance(7200)
+    world.sandbox.faults.answer_with(jobs_page(), when=is_job_list)
+    world.sandbox.faults.answer_with(jobs_page(b"0"), when=is_job_list)
+    await warned(world, acme)
+    await quiet()
+    world.clock.advance(5)
+
+    stale = await warned(world, acme, globex)
+    assert sorted(stale) == [False, True]
+    world.clock.advance(60)
+    assert await warned(world, acme, globex) == [False, False]
+
+
+async def test_a_client_whose_connection_hangs_keeps_no_other_waiting_and_makes_none_stale(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, sync_timings=waiting(10 * BOUND_SECONDS)) as world:
+        acme, globex, theirs, _ = await two_clients(world)
+        assert await warned(world, acme, globex) == [False, False]
+        await quiet()
+        await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+        release = hang_when(world, lambda query: theirs in query)
+        world.clock.advance(5)
+        asking = asyncio.create_task(warned(world, acme))
+
+        async with asyncio.timeout(BOUND_SECONDS):
+            for _ in range(5):
+                assert await warned(world, globex) == [False]
+                world.clock.advance(5)
+
+        assert not asking.done()
+        release.set()
+        assert await asking == [False]
+
+
+def hang_when(world: World, is_hanging: Callable[[str], bool]) -> asyncio.Event:
+    """Hold back answers to requests whose query is such, until the event is set."""
+    faults, release = world.sandbox.faults, asyncio.Event()
+
+    def choose(_method: str, _path: str) -> bool:
+        faults.get_hang = release if is_hanging(world.sandbox.requests[-1].query) else None
+        return False
+
+    faults.answer_with(Answer.html(502), when=choose)
+    return release
+
+
+async def test_an_error_of_ours_about_one_connection_holds_up_no_other(world: World) -> None:
+    acme, globex, theirs, others = await two_clients(world)
+    for each in (theirs, others):
+        world.sandbox.world.add_job(each, created_at=world.clock.now().timestamp() - 7200)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs, others])
+    asked: list[str] = []
+
+    def break_down(_method: str, path: str) -> bool:
+        asked.append(path)
+        if path.endswith("/jobs") and len(asked) == 2:  # the first one reads the changes
+            raise ZeroDivisionError
+        return False
+
+    world.sandbox.faults.answer_with(Answer.html(502), when=break_down)
+
+    assert await warned(world, acme, globex) == [True, False]
+
+
+@pytest.mark.parametrize(("ahead_seconds", "readings"), [(-90, 1), (90, 1), (600, 2)])
+async def test_the_last_sync_is_right_although_the_date_of_airbyte_s_answers_is_wrong(
+    world: World, ahead_seconds: float, readings: int
+) -> None:
+    key = await world.client_with_key()
+    _, theirs = await world.mapped_connection()
+    world.sandbox.faults.date_ahead_seconds = ahead_seconds
+    await warned(world, key)
+    world.clock.advance(60)
+    await warned(world, key)
+    await quiet()
+    world.clock.advance(5)
+    world.sandbox.world.add_job(theirs, status="failed", created_at=world.clock.now().timestamp())
+    world.clock.advance(3600)
+
+    for _ in range(readings):
+        answer = await world.http.get("/api/v1/connections", headers=bearer(key))
+        await quiet()
+
+    assert answer.json()["data"][0]["last_sync_at"] == "2026-04-01T03:01:05.000Z"
+    assert answer.json()["data"][0]["last_sync_status"] == "failed"

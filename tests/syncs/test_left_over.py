@@ -17,7 +17,7 @@ from gateway.app import create_app
 from gateway.sandbox import Answer
 from gateway.services import Services, build_services
 from gateway.syncs.left_over import MOST_LEFT_OVER
-from gateway.syncs.timings import TriggerTimings
+from gateway.syncs.timings import BackoffTimings, SyncTimings, TriggerTimings
 from gateway.telemetry.log import configure_log
 from gateway.times import format_time
 from tests.support import BOUND_SECONDS, World, bearer
@@ -60,8 +60,14 @@ def leave_over(
         )
 
 
-def services_like(world: World) -> Services:
-    return build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
+IMPATIENT = SyncTimings(
+    trigger=TriggerTimings(settle=0.0, look_up_interval=0.001, backoff=BackoffTimings(first=0.0, longest=0.0))
+)
+
+
+def services_like(world: World, timings: SyncTimings | None = None) -> Services:
+    connect = in_process(world.sandbox.app)
+    return build_services(world.services.settings, world.clock, connect=connect, sync_timings=timings)
 
 
 @asynccontextmanager
@@ -312,3 +318,44 @@ async def test_commands_that_merely_open_the_database_leave_triggers_under_way_a
 
     assert not world.sandbox.requests
     assert outcomes(world) == [(None, None)]
+
+
+async def test_one_that_fails_holds_up_no_other_in_the_loop_which_ends_when_it_has_been_looked_up_too(
+    world: World, mapping: tuple[str, str]
+) -> None:
+    leave_over(world, *mapping, count=3)
+    failing, theirs = await world.mapped_connection()
+    leave_over(world, failing, theirs)
+    leave_over(world, *mapping)
+    broken = asyncio.Event()
+    broken.set()
+
+    def is_broken(_method: str, path: str) -> bool:
+        return broken.is_set() and path.endswith("/jobs") and theirs in world.sandbox.requests[-1].query
+
+    world.sandbox.faults.answer_with(Answer.html(500), times=10_000, when=is_broken)
+    services = services_like(world, IMPATIENT)
+    async with services.opened():
+        loop = asyncio.create_task(services.syncs.left_over.run(await services.syncs.left_over.read(), lambda: None))
+        await until(lambda: [outcome for outcome, _ in outcomes(world)].count("none") == 4)
+        assert outcomes(world)[3] == (None, None)
+        assert not loop.done()
+
+        broken.clear()
+        async with asyncio.timeout(BOUND_SECONDS):
+            await loop
+    assert outcomes(world) == [("none", None)] * 5
+
+
+async def test_one_whose_row_cannot_be_read_holds_up_no_other(world: World, mapping: tuple[str, str]) -> None:
+    leave_over(world, *mapping, count=3)
+    job = world.sandbox.world.add_job(mapping[1], created_at=world.clock.now().timestamp() + 1)
+    world.clock.advance(SETTLE_SECONDS)
+    with closing(sqlite3.connect(world.services.settings.database_path)) as connection, connection:
+        connection.execute("UPDATE triggers SET since = 'no time' WHERE number = 1")
+    left_over = world.services.syncs.left_over
+
+    left = await left_over.look_up(await left_over.read())
+
+    assert [trigger.number for trigger in left] == [1]
+    assert outcomes(world) == [(None, None), ("ok", job.job_id), ("ok", job.job_id)]

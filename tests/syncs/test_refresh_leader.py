@@ -71,6 +71,17 @@ async def test_a_refresh_that_failed_is_told_as_such_and_not_tried_again_at_once
     assert not refreshed.is_fresh
 
 
+async def test_the_workspaces_that_airbyte_did_not_tell_of_are_told_to_the_others(store: Store) -> None:
+    first, second = gateway(store, "first"), gateway(store, "second")
+    await first.lead_or_follow()
+    await first.publish(is_fresh=True, unread={"w1", "w2"})
+
+    refreshed = await second.lead_or_follow()
+
+    assert refreshed is not None
+    assert (refreshed.is_fresh, refreshed.unread) == (True, frozenset({"w1", "w2"}))
+
+
 async def test_when_the_last_refresh_is_too_old_the_next_gateway_leads(store: Store) -> None:
     first, second = gateway(store, "first"), gateway(store, "second", freshness_seconds=0.0)
     await first.lead_or_follow()

@@ -2,34 +2,55 @@
 
 from collections.abc import Callable, Container
 
-from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
-from gateway.syncs.timings import BackoffTimings
+import pytest
+
+from gateway.errors import (
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.syncs.timings import BackoffTimings, WorkspaceTimings
 from gateway.syncs.workspace_lists import Reading, WorkspaceLists
 from tests.support import HandClock
 
 ALL = [f"w{number:03}" for number in range(100)]
-TIMINGS = BackoffTimings(first=10.0, longest=40.0)
+TIMINGS = WorkspaceTimings(search=20.0, backoff=BackoffTimings(first=10.0, longest=40.0))
 
 
 class ManyWorkspaces:
     """Airbyte as far as it refuses lists."""
 
     def __init__(
-        self, refused: Container[str], error: Callable[[], UpstreamError] = lambda: UpstreamRefused(403, "")
+        self,
+        refused: Container[str],
+        error: Callable[[], UpstreamError] = lambda: UpstreamRefused(403, ""),
+        *,
+        takes: Callable[[], None] = lambda: None,
     ) -> None:
+        """`takes` passes the time of a call that fails."""
         self.refused = refused
         self.error = error
+        self.takes = takes
+        self.failed_calls = 0
         self.calls: list[list[str]] = []
 
     async def ask(self, workspaces: list[str]) -> None:
         self.calls.append(workspaces)
         if any(workspace in self.refused for workspace in workspaces):
+            self.failed_calls += 1
+            self.takes()
             raise self.error()
 
 
 async def asked(lists: WorkspaceLists, airbyte: ManyWorkspaces, workspaces: list[str] = ALL) -> Reading:
+    """What one refresh asks for: all that is told of, and then some of what was not."""
     airbyte.calls.clear()
-    return await lists.read(workspaces, airbyte.ask)
+    reading = await lists.read(workspaces, airbyte.ask)
+    retried = await lists.retry(airbyte.ask)
+    return Reading(reading.read | retried.read, reading.refused, reading.failure)
 
 
 async def test_one_refused_workspace_is_found_and_all_others_are_read(clock: HandClock) -> None:
@@ -86,15 +107,52 @@ async def test_an_airbyte_that_refuses_everything_is_taken_to_fail_as_a_whole(cl
     assert await asked(lists, airbyte) == Reading(frozenset(ALL), frozenset(), None)
 
 
-async def test_a_list_that_fails_otherwise_holds_up_no_other_list(clock: HandClock) -> None:
-    airbyte = ManyWorkspaces({"w000"}, UpstreamTimeout)
+@pytest.mark.parametrize("error", [UpstreamTimeout, UpstreamUnreachable, UpstreamInvalid])
+async def test_a_list_that_fails_by_one_workspace_is_halved_like_a_refused_one(
+    clock: HandClock, error: Callable[[], UpstreamError]
+) -> None:
+    airbyte = ManyWorkspaces({"w042"}, error)
     more = [*ALL, "x"]
 
     reading = await asked(WorkspaceLists(clock, TIMINGS), airbyte, more)
 
-    assert reading.read == {"x"}
-    assert isinstance(reading.failure, UpstreamTimeout)
-    assert airbyte.calls == [ALL, ["x"]]
+    assert reading == Reading(frozenset(more) - {"w042"}, frozenset({"w042"}), None)
+    assert airbyte.calls[:2] == [ALL, ["x"]]
+
+
+async def test_lists_that_take_long_to_fail_are_halved_no_further_and_their_workspaces_are_returned_to(
+    clock: HandClock,
+) -> None:
+    airbyte = ManyWorkspaces({"w042"}, UpstreamTimeout, takes=lambda: clock.advance(15))
+    lists = WorkspaceLists(clock, TIMINGS)
+
+    first = await asked(lists, airbyte)
+    assert first == Reading(frozenset(ALL[50:]), frozenset(ALL[:50]), None)
+    assert airbyte.calls == [ALL, ALL[:50], ALL[50:]]
+
+    airbyte.failed_calls = 0
+    for _ in range(6):
+        clock.advance(10)
+        await asked(lists, airbyte)
+    assert lists.refused == {"w042"}
+    assert airbyte.failed_calls <= 3
+
+
+async def test_a_list_that_was_not_sent_at_all_is_not_halved(clock: HandClock) -> None:
+    airbyte = ManyWorkspaces({"w042"}, unreached)
+    lists = WorkspaceLists(clock, TIMINGS)
+
+    reading = await asked(lists, airbyte)
+
+    assert isinstance(reading.failure, UpstreamUnreachable)
+    assert airbyte.calls == [ALL]
+    assert not lists.refused
+
+
+def unreached() -> UpstreamError:
+    error = UpstreamUnreachable()
+    error.reached = False
+    return error
 
 
 async def test_a_busy_airbyte_is_not_asked_further(clock: HandClock) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from gateway import errors
 from gateway.api.jobs import WRONG_LIMIT, WRONG_STATUS
 from gateway.api.request_content import NO_BODY
-from gateway.limiter import refusal
+from gateway.limiter import client_refusal, key_refusal
 from gateway.models import RatePolicy
 from gateway.syncs.connections import UNMAPPED
 from gateway.syncs.cursor import INVALID_CURSOR
 from gateway.syncs.refusals import not_active
 from gateway.web.middleware.body_limit import NO_LENGTH
+
+EXAMPLE_KEYS = 20
+"""How many keys' rates the example of a client's rate is."""
 
 Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
 """Name → what the caller can do, and the errors of one status that the name stands for."""
@@ -30,7 +33,11 @@ def _request_failures(rate: RatePolicy) -> Failures:
     limit = bad(WRONG_LIMIT)
     status = bad(WRONG_STATUS)
     cursor = bad(INVALID_CURSOR)
-    exceeded = errors.RateLimitExceeded(refusal(rate))
+    total = RatePolicy(rate.requests * EXAMPLE_KEYS, rate.per_seconds)
+    exceeded: list[errors.ApiError] = [
+        errors.RateLimitExceeded(key_refusal(rate)),
+        errors.RateLimitExceeded(client_refusal(total)),
+    ]
     operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),
@@ -44,7 +51,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
         "RequestTimeout": ("Send the request again.", [errors.RequestTimeout()]),
         "ContentTooLarge": ("Send no body: no call needs one.", [errors.ContentTooLarge()]),
         "UriTooLong": ("Shorten the query.", [errors.UriTooLong()]),
-        "RateLimitExceeded": ("Wait the seconds of Retry-After, then go on.", [exceeded]),
+        "RateLimitExceeded": ("Wait the seconds of Retry-After, then go on.", exceeded),
         "HeadersTooLarge": ("Send fewer or shorter headers.", [errors.HeadersTooLarge()]),
     }
 

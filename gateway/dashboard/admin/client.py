@@ -7,10 +7,10 @@ from gateway import validation
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
+from gateway.dashboard.api_keys import MOST_ENDED_SHOWN
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
-from gateway.dashboard.key_states import works
-from gateway.dashboard.paging import paged
+from gateway.dashboard.paging import PAGE_ROWS, paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
@@ -35,11 +35,17 @@ async def show_client(request: Request) -> Response:
 
 
 async def update_client(request: Request) -> Response:
-    """Change the client's name, plan and rate. Raises NotFound."""
+    """Change what the client is called and what its keys may do. Raises NotFound."""
     client, form = await addressed_client(request), await read_form(request)
     try:
         await services_of(request).clients.update(
-            client.slug, name=form.text("name"), plan=form.text("plan"), rate=form.text("rate"), by=actor_of(request)
+            client.slug,
+            name=form.text("name"),
+            plan=form.text("plan"),
+            rate=form.text("rate"),
+            rate_total=form.text("rate_total"),
+            most_keys=form.text("most_keys"),
+            by=actor_of(request),
         )
     except InvalidInput as error:
         return await _client_page(request, client, status=400, problem=str(error), form=form)
@@ -112,7 +118,9 @@ async def _client_page(
     )
     if client.id not in totals:
         raise NotFound
-    keys = await store.api_keys.of_client(client.id)
+    moment = format_time(now)
+    keys, _ = await store.key_pages.working(client.id, now=moment, query="", limit=PAGE_ROWS, offset=0)
+    ended, ended_count = await store.key_pages.ended(client.id, now=moment, limit=MOST_ENDED_SHOWN)
     return page(
         request,
         "admin/client.html",
@@ -120,14 +128,27 @@ async def _client_page(
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
-        form=form or Form(name=client.name, plan=client.plan, rate=validation.rate_text(client.rate) or ""),
+        form=form or _form_of(client),
         new_connection=new_connection or Form(),
         default_rate=in_words(services.limiter.default),
+        total_rate=in_words(services.limiter.rate_of_client(await store.api_keys.limit_of(client))),
+        default_most_keys=services.settings.keys.most_active,
         totals=totals[client.id],
         connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
-        keys=[key for key in keys if works(key, now)],
-        ended_keys=[key for key in reversed(keys) if not works(key, now)],
+        keys=keys,
+        ended_keys=ended,
+        ended_count=ended_count,
         users=await store.users.of_client(client.id),
+    )
+
+
+def _form_of(client: Client) -> Form:
+    return Form(
+        name=client.name,
+        plan=client.plan,
+        rate=validation.rate_text(client.rate) or "",
+        rate_total=validation.rate_text(client.rate_total) or "",
+        most_keys="" if client.most_keys is None else str(client.most_keys),
     )
 
 

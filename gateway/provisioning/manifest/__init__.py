@@ -2,7 +2,17 @@
 
 from gateway.provisioning.manifest.document import FORMAT, FORMAT_LINE, format_manifest, parse_manifest
 from gateway.provisioning.manifest.manifests import Manifests
+from gateway.provisioning.manifest.mapping_check import check_mappings
 from gateway.provisioning.manifest.plan import Plan
 from gateway.provisioning.manifest.schema import Manifest
 
-__all__ = ["FORMAT", "FORMAT_LINE", "Manifest", "Manifests", "Plan", "format_manifest", "parse_manifest"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_LINE",
+    "Manifest",
+    "Manifests",
+    "Plan",
+    "check_mappings",
+    "format_manifest",
+    "parse_manifest",
+]

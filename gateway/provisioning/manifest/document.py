@@ -91,7 +91,9 @@ def _client(slug: str, entry: ClientEntry) -> ClientEntry:
     validation.slug("the slug", slug)
     validation.text("name", entry.name)
     validation.text("plan", entry.plan)
-    return msgspec.structs.replace(entry, rate=_rate(entry.rate))
+    if entry.most_keys is not None:
+        validation.most_keys(str(entry.most_keys))
+    return msgspec.structs.replace(entry, rate=_rate(entry.rate), rate_total=_rate(entry.rate_total))
 
 
 def _connection(connection_id: str, entry: ConnectionEntry) -> ConnectionEntry:

@@ -25,13 +25,15 @@ class Plan(msgspec.Struct, frozen=True):
     """All changes, and what is not changed.
 
     `kept` is what the file does not have; `notes` tell what a file cannot do, and what is left to do. `preparations`
-    come before all changes, of which they are a part.
+    come before all changes, of which they are a part. `mapped` are the ids of connections that get another mapping or
+    workspace.
     """
 
     preparations: list[Make]
     changes: list[Change]
     kept: list[str]
     notes: list[str]
+    mapped: list[str]
 
 
 class Comparison:
@@ -44,7 +46,7 @@ class Comparison:
         self.connections = {row.id: row for row in here.connections}
         self.users = {folded(row.email): row for row in here.users}
         self.keys = {row.id: row for row in here.keys}
-        self.plan = Plan([], [], [], [])
+        self.plan = Plan([], [], [], [], [])
         self._slugs = {row.id: row.slug for row in here.clients}
         self._by = by
 

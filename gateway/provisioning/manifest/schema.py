@@ -15,6 +15,8 @@ class ClientEntry(Entry, frozen=True):
     name: str
     plan: str = "free"
     rate: str | None = None
+    rate_total: str | None = None
+    most_keys: int | None = None
     disabled: bool = False
 
 
@@ -56,6 +58,8 @@ def client_entry(client: Client) -> ClientEntry:
         name=client.name,
         plan=client.plan,
         rate=validation.rate_text(client.rate),
+        rate_total=validation.rate_text(client.rate_total),
+        most_keys=client.most_keys,
         disabled=client.disabled_at is not None,
     )
 

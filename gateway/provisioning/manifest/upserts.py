@@ -52,6 +52,8 @@ class Upserts:
             plan=entry.plan,
             created_at=known.created_at if known else comparison.now,
             rate=_rate(entry.rate),
+            rate_total=_rate(entry.rate_total),
+            most_keys=entry.most_keys,
             disabled_at=disabled_at,
         )
         if known is None:
@@ -83,6 +85,7 @@ class Upserts:
         )
         name = connection_name(wanted, entry.client)
         if known is None:
+            comparison.plan.mapped.append(connection_id)
             activity = comparison.entry("connection.create", wanted)
             comparison.change(f"+ {name}", lambda changes: changes.add_connection(entry.client, wanted, activity))
             return
@@ -90,6 +93,8 @@ class Upserts:
         if entry.workspace_id is None and not is_mapped_anew:
             # The gateway finds the workspace out by itself.
             wanted = msgspec.structs.replace(wanted, workspace_id=known.workspace_id)
+        if (wanted.airbyte_id, wanted.workspace_id) != (known.airbyte_id, known.workspace_id):
+            comparison.plan.mapped.append(connection_id)
         here, there = connection_entry(known, entry.client), connection_entry(wanted, entry.client)
         if here != there:
             activity = comparison.entry("connection.map" if is_mapped_anew else "connection.update", wanted)

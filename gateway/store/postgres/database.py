@@ -13,9 +13,9 @@ from gateway.background import Background
 from gateway.errors import StorageUnavailable
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.postgres.change_watch import COUNTS, PostgresWatch
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.session import DatabaseSession
-from gateway.store.postgres.watch import COUNTS, PostgresWatch
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
@@ -32,6 +32,7 @@ SELECT pg_advisory_xact_lock({lock});
 """How each write begins: with the write lock, and with the counts of what others changed before it."""
 POSTGRES = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    is_distinct="IS DISTINCT FROM",
     json_rows="jsonb_array_elements_text(CAST({} AS JSONB)) AS listed(value)",
     size="pg_database_size(current_database())",
     server="'PostgreSQL ' || current_setting('server_version')",

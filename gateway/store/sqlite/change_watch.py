@@ -28,6 +28,7 @@ class ChangeWatch:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._epoch = 0
         self._seen = self.count()
+        self._expected: int | None = None
 
     def close(self) -> None:
         """Close the descriptor, after SQLite's own."""
@@ -41,12 +42,27 @@ class ChangeWatch:
     def epoch(self) -> int:
         """Return a number that is new whenever what was read before may be stale."""
         count = self.count()
-        if count != self._seen:
+        if count not in {self._seen, self._expected}:
             self._seen = count
+            self._expected = None
             self._epoch += 1
         return self._epoch
 
+    def expect(self, before: int) -> None:
+        """Declare that the next commit after `before` will be ours, until `absorb` or `renounce`.
+
+        The file tells of a commit well before the one who commits is told that it is done: until then, what was read
+        before it may be used still. The write lock is held, so that nobody else commits first.
+        """
+        if self._seen == before:
+            self._expected = (before + 1) % COUNTER_RANGE
+
+    def renounce(self) -> None:
+        """Declare that the commit that was expected is not ours: it failed, and others may commit."""
+        self._expected = None
+
     def absorb(self, before: int, after: int) -> None:
         """Declare that the one commit from `before` to `after` was ours and made nothing cached stale."""
+        self._expected = None
         if self._seen == before and after == (before + 1) % COUNTER_RANGE:
             self._seen = after

@@ -28,6 +28,7 @@ SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
 SQLITE = Dialect(
     now="CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    is_distinct="IS NOT",  # SQLite reads the other form only since 3.39
     json_rows="json_each({})",
     size="(SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)",
     server="'SQLite ' || sqlite_version()",
@@ -141,11 +142,15 @@ class SqliteDatabase:
                 try:
                     before, changes = self.watch.count(), self._writer.total_changes
                     result = await unit(self._writer)
+                    is_harmless = housekeeping and self._writer.total_changes > changes
+                    if is_harmless:
+                        self.watch.expect(before)
                     await self._writer.commit()
                 except BaseException:
+                    self.watch.renounce()
                     await self._writer.rollback()
                     raise
-                if housekeeping and self._writer.total_changes > changes:
+                if is_harmless:
                     self.watch.absorb(before, self.watch.count())
                 if committed is not None:
                     committed()

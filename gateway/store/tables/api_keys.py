@@ -6,22 +6,40 @@ Whatever changes a key takes the `entry` that tells of it and writes both or nei
 import msgspec
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import ActivityEntry, ApiKey, Principal
-from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
+from gateway.models import ActivityEntry, ApiKey, Client, ClientLimit, Principal, WorkingKeys
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction, Unit
+from gateway.store.pruning import prune
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from, rate_columns, rate_from
-from gateway.times import parse_time
+from gateway.times import Clock, format_time, parse_time
 
 CACHED_KEYS = 150_000
+WORKING = """
+    SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at IS NULL
+    UNION ALL
+    SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at > :now
+"""
+"""The keys of a client that work. In two halves, each of which an index answers: many more keys have ended."""
 
 
 class ApiKeys:
-    """Keys, by digest for requests and by id for people. Every method but `remembered` raises StorageUnavailable."""
+    """Keys, by digest for requests and by id for people.
 
-    def __init__(self, database: Database) -> None:
+    Every method but `forget` and `remembered` raises StorageUnavailable.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._principals: ReadCache[bytes, Principal | None] = ReadCache(database, self._load, maxsize=CACHED_KEYS)
+        self._clock = clock
+        self._principals: ReadCache[bytes, Principal | None] = ReadCache(
+            database, self._load, maxsize=CACHED_KEYS, owner_of=_client_of
+        )
+
+    def forget(self, client_id: int) -> None:
+        """Read the client's keys again when they are next asked for, and what was unknown: it may be the client's."""
+        self._principals.forget(client_id)
+        self._principals.forget(None)
 
     def remembered(self, digest: bytes) -> Principal | None:
         """Return what `principal` would if it is in memory; None says nothing."""
@@ -34,7 +52,7 @@ class ApiKeys:
     async def _load(self, digest: bytes) -> Principal | None:
         row = await self._database.fetch_one(
             """
-            SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at,
+            SELECT clients.*, api_keys.id AS key_id, api_keys.scope, api_keys.expires_at, api_keys.bucket_id,
                 api_keys.rate_requests AS key_requests, api_keys.rate_seconds AS key_seconds
             FROM api_keys JOIN clients ON clients.id = api_keys.client_id
             WHERE digest = :digest AND revoked_at IS NULL AND disabled_at IS NULL
@@ -50,23 +68,66 @@ class ApiKeys:
             scope=row["scope"],
             rate=rate_from(row["key_requests"], row["key_seconds"]) or client.rate,
             expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
+            bucket_id=row["bucket_id"],
+            limit=await self.limit_of(client),
         )
 
-    async def add(self, key: ApiKey, *, digest: bytes, entry: ActivityEntry | None = None) -> None:
-        """Add the key. Raises Duplicate if the id is taken."""
+    async def limit_of(self, client: Client) -> ClientLimit:
+        """Return what the rate of all the client's calls follows from."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT rate_requests, rate_seconds, count(*) AS keys
+            FROM (
+                SELECT DISTINCT coalesce(bucket_id, id) AS bucket, rate_requests, rate_seconds
+                FROM api_keys WHERE number IN ({WORKING})
+            ) AS buckets
+            GROUP BY rate_requests, rate_seconds ORDER BY coalesce(rate_requests, 0), rate_seconds
+            """,  # noqa: S608 - ours
+            {"client_id": client.id, "now": format_time(self._clock.now())},
+        )
+        return ClientLimit(
+            total=client.rate_total,
+            rate=client.rate,
+            most_keys=client.most_keys,
+            working=tuple(
+                WorkingKeys(rate_from(row["rate_requests"], row["rate_seconds"]), row["keys"]) for row in rows
+            ),
+        )
+
+    async def add(
+        self, key: ApiKey, *, digest: bytes, most: int | None = None, entry: ActivityEntry | None = None
+    ) -> None:
+        """Add the key. `most`: how many keys of a client may work that has no figure of its own; None: not asked.
+
+        Raises Duplicate if the id is taken, InvalidInput if so many work already.
+        """
+
+        async def write(connection: Transaction) -> None:
+            if most is not None:
+                await _require_room(connection, key, most)
+            await _insert(connection, key, digest, entry)
+
         try:
-            await self._database.write(lambda connection: _insert(connection, key, digest, entry))
+            await self._write(key.client_id, write)
         except ConstraintViolated as error:
             if error.constraint != "api_keys.id":
                 raise
             raise Duplicate(f"there already is a key {key.id}") from None
 
     async def replace(
-        self, old: ApiKey, new: ApiKey, *, digest: bytes, old_expires_at: str, entry: ActivityEntry | None = None
+        self,
+        old: ApiKey,
+        new: ApiKey,
+        *,
+        digest: bytes,
+        old_expires_at: str,
+        most: int | None = None,
+        entry: ActivityEntry | None = None,
     ) -> None:
         """Add `new` and end `old` at `old_expires_at`, or sooner if it ends sooner, in one transaction.
 
-        Raises InvalidInput if `old` has been replaced, revoked or removed since it was read.
+        Raises InvalidInput if `old` has been replaced, revoked or removed since it was read; also if both would work
+        and so many do already, as `add`.
         """
 
         async def write(connection: Transaction) -> None:
@@ -80,13 +141,37 @@ class ApiKeys:
             )
             if not list(ended):
                 raise InvalidInput(f"the key {old.id} was rotated or revoked just now")
+            if most is not None and old_expires_at > new.created_at:
+                await _require_room(connection, new, most)
             await _insert(connection, new, digest, entry)
 
-        await self._database.write(write)
+        await self._write(old.client_id, write)
 
     async def of_client(self, client_id: int) -> list[ApiKey]:
-        """Return the client's keys, oldest first, revoked ones too."""
+        """Return the client's keys, oldest first, revoked ones too. There may be very many."""
         return await self._select("WHERE client_id = :client_id ORDER BY number", {"client_id": client_id})
+
+    async def prune(self, before: str) -> None:
+        """Forget the keys that ended earlier than `before`, with their usage."""
+        for ending in ("revoked_at", "expires_at"):
+            await prune(
+                self._database,
+                f"""
+                DELETE FROM key_usage WHERE (key_id, hour) IN (
+                    SELECT key_id, hour FROM key_usage JOIN api_keys ON api_keys.id = key_usage.key_id
+                    WHERE api_keys.{ending} < :before LIMIT :limit
+                ) RETURNING 1
+                """,  # noqa: S608 - ours
+                before,
+            )
+            await prune(
+                self._database,
+                f"""
+                DELETE FROM api_keys WHERE number IN
+                    (SELECT number FROM api_keys WHERE {ending} < :before LIMIT :limit) RETURNING 1
+                """,  # noqa: S608 - ours
+                before,
+            )
 
     async def all(self) -> list[ApiKey]:
         """Return every client's keys, for the operator."""
@@ -108,15 +193,31 @@ class ApiKeys:
             WHERE client_id = :client_id AND id = :id AND revoked_at IS NULL RETURNING 1
             """
         values = {"at": at, "client_id": client_id, "id": key_id}
-        await self._database.write(lambda connection: activity.change(connection, sql, values, entry))
+
+        async def write(connection: Transaction) -> None:
+            await activity.change(connection, sql, values, entry)
+
+        await self._write(client_id, write)
+
+    async def _write(self, client_id: int, unit: Unit[None]) -> None:
+        """Run a unit that changes keys of one client: nobody else's are read again."""
+        await self._database.write(unit, housekeeping=True, committed=lambda: self.forget(client_id))
 
     async def _select(self, condition: str, parameters: Parameters) -> list[ApiKey]:
-        columns = """
-            SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
-                revoked_at, last_used_at, last_used_address, last_used_agent, successor_id FROM api_keys
-            """
-        rows = await self._database.fetch_all(columns + condition, parameters)
-        return [key_from(row) for row in rows]
+        return await select_keys(self._database, condition, parameters)
+
+
+def _client_of(_digest: bytes, principal: Principal | None) -> int | None:
+    return None if principal is None else principal.client.id
+
+
+async def select_keys(database: Database, condition: str, parameters: Parameters) -> list[ApiKey]:
+    """Return the keys of the rows that the condition leaves. Raises StorageUnavailable."""
+    columns = """
+        SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
+            revoked_at, last_used_at, last_used_address, last_used_agent, successor_id, bucket_id FROM api_keys
+        """
+    return [key_from(row) for row in await database.fetch_all(columns + condition, parameters)]
 
 
 def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
@@ -125,14 +226,31 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     return keys[0]
 
 
+async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None:
+    """Raise InvalidInput if the client has as many working keys as it may have, at the moment the key is made."""
+    rows = await connection.execute_fetchall(
+        f"""
+        SELECT coalesce(most_keys, :most) AS most, (SELECT count(*) FROM ({WORKING}) AS working) AS working
+        FROM clients WHERE id = :client_id
+        """,  # noqa: S608 - ours
+        {"most": most, "client_id": key.client_id, "now": key.created_at},
+    )
+    for row in rows:
+        if row["working"] >= row["most"]:
+            raise InvalidInput(
+                f"there are {row['working']} working keys already, and {row['most']} is the most; "
+                "first revoke one that is not used"
+            )
+
+
 async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
     await activity.change(
         connection,
         """
         INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
-            created_at, expires_at)
+            created_at, expires_at, bucket_id)
         VALUES (:id, :client_id, :digest, :start, :name, :scope, :rate_requests, :rate_seconds,
-            :created_at, :expires_at) RETURNING 1
+            :created_at, :expires_at, :bucket_id) RETURNING 1
         """,
         {**msgspec.structs.asdict(key), **rate_columns(key.rate), "digest": digest},
         entry,
@@ -155,4 +273,5 @@ def key_from(row: Row) -> ApiKey:
         last_used_address=row["last_used_address"],
         last_used_agent=row["last_used_agent"],
         successor_id=row["successor_id"],
+        bucket_id=row["bucket_id"],
     )

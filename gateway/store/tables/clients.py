@@ -3,6 +3,9 @@
 Whatever changes a client takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
@@ -14,8 +17,10 @@ from gateway.store.tables import activity
 class Clients:
     """Tenants, by slug. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, forget: Callable[[int], None]) -> None:
+        """`forget` has caches read again what they hold of a client: all else stays cached."""
         self._database = database
+        self._forget = forget
 
     async def add(
         self, *, slug: str, name: str, plan: str, created_at: str, entry: ActivityEntry | None = None
@@ -36,7 +41,7 @@ class Clients:
             return client
 
         try:
-            return await self._database.write(insert)
+            return await self._database.write(insert, housekeeping=True)
         except ConstraintViolated:
             raise Duplicate(f"there already is a client with the slug {slug!r}") from None
 
@@ -52,22 +57,24 @@ class Clients:
             raise UnknownRecord(f"there is no client with the slug {slug!r}; see: gateway client list")
         return client_from(row)
 
-    async def update(
-        self, client_id: int, *, name: str, plan: str, rate: RatePolicy | None, entry: ActivityEntry | None = None
-    ) -> None:
-        """Change what is told of the client. `rate` None: what the settings say."""
+    async def update(self, client: Client, *, entry: ActivityEntry | None = None) -> None:
+        """Change what is told of the client of this id, and what its keys may do."""
         await self._change(
+            client.id,
             """
-            UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests, rate_seconds = :rate_seconds
+            UPDATE clients SET name = :name, plan = :plan, rate_requests = :rate_requests,
+                rate_seconds = :rate_seconds, rate_total_requests = :rate_total_requests,
+                rate_total_seconds = :rate_total_seconds, most_keys = :most_keys
             WHERE id = :id RETURNING 1
             """,
-            {"name": name, "plan": plan, **rate_columns(rate), "id": client_id},
+            columns_of(client),
             entry,
         )
 
     async def disable(self, client_id: int, *, at: str, entry: ActivityEntry | None = None) -> None:
         """Refuse the client's keys from the next request on. A client disabled before keeps its first time."""
         await self._change(
+            client_id,
             "UPDATE clients SET disabled_at = :at WHERE id = :id AND disabled_at IS NULL RETURNING 1",
             {"at": at, "id": client_id},
             entry,
@@ -76,6 +83,7 @@ class Clients:
     async def enable(self, client_id: int, *, entry: ActivityEntry | None = None) -> None:
         """Accept the client's keys again."""
         await self._change(
+            client_id,
             "UPDATE clients SET disabled_at = NULL WHERE id = :id AND disabled_at IS NOT NULL RETURNING 1",
             {"id": client_id},
             entry,
@@ -83,10 +91,14 @@ class Clients:
 
     async def remove(self, client_id: int, *, entry: ActivityEntry | None = None) -> None:
         """Forget the client, its connections and its keys; Airbyte keeps what it has."""
-        await self._change("DELETE FROM clients WHERE id = :id RETURNING 1", {"id": client_id}, entry)
+        await self._change(client_id, "DELETE FROM clients WHERE id = :id RETURNING 1", {"id": client_id}, entry)
 
-    async def _change(self, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
-        await self._database.write(lambda connection: activity.change(connection, sql, parameters, entry))
+    async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
+        await self._database.write(
+            lambda connection: activity.change(connection, sql, parameters, entry),
+            housekeeping=True,
+            committed=lambda: self._forget(client_id),
+        )
 
 
 def client_from(row: Row) -> Client:
@@ -99,7 +111,20 @@ def client_from(row: Row) -> Client:
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
         rate=rate_from(row["rate_requests"], row["rate_seconds"]),
+        rate_total=rate_from(row["rate_total_requests"], row["rate_total_seconds"]),
+        most_keys=row["most_keys"],
     )
+
+
+def columns_of(client: Client) -> dict[str, Any]:
+    """Return the columns of a client's row."""
+    total = client.rate_total
+    return {
+        **msgspec.structs.asdict(client),
+        **rate_columns(client.rate),
+        "rate_total_requests": total and total.requests,
+        "rate_total_seconds": total and total.per_seconds,
+    }
 
 
 def rate_from(requests: int | None, per_seconds: int | None) -> RatePolicy | None:

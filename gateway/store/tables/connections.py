@@ -24,21 +24,31 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether any of them leads to a connection of Airbyte's."""
     is_awaiting_backfill: bool
     """Whether the newest sync of any mapped one has yet to be asked for."""
+    workspaces: frozenset[str]
+    """Airbyte's workspaces that the mapped ones are in, where those are known."""
 
 
 class Connections:
     """Connections of clients. Whatever a client asks for takes `client_id` first.
 
-    Every method but `forget` raises StorageUnavailable.
+    Every method but `forget` and `forget_all` raises StorageUnavailable.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._cache: ReadCache[int, ConnectionsOfClient] = ReadCache(
-            database, self._load, maxsize=CACHED_CLIENTS, subject="connections"
+            database,
+            self._load,
+            maxsize=CACHED_CLIENTS,
+            owner_of=lambda client_id, _: client_id,
+            subject="connections",
         )
 
-    def forget(self) -> None:
+    def forget(self, client_id: int) -> None:
+        """Read the client's connections again when they are next asked for."""
+        self._cache.forget(client_id)
+
+    def forget_all(self) -> None:
         """Read every client's connections again when they are next asked for."""
         self._cache.clear()
 
@@ -59,6 +69,7 @@ class Connections:
             last_sync_at=max(synced, default=None),
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
+            workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
@@ -89,7 +100,7 @@ class Connections:
 
     async def _write_mapping(self, connection: Connection, sql: str, entry: ActivityEntry | None) -> None:
         try:
-            await self._change(sql, msgspec.structs.asdict(connection), entry)
+            await self._change(connection.client_id, sql, msgspec.structs.asdict(connection), entry)
         except ConstraintViolated as error:
             if error.constraint == "connections.airbyte_id":
                 airbyte_id = connection.airbyte_id
@@ -103,6 +114,7 @@ class Connections:
     ) -> None:
         """Give the connection another label."""
         await self._change(
+            client_id,
             "UPDATE connections SET label = :label WHERE client_id = :client_id AND id = :id RETURNING 1",
             {"label": label, "client_id": client_id, "id": connection_id},
             entry,
@@ -111,13 +123,19 @@ class Connections:
     async def remove(self, client_id: int, connection_id: str, *, entry: ActivityEntry | None = None) -> None:
         """Forget the connection; Airbyte keeps its own."""
         await self._change(
+            client_id,
             "DELETE FROM connections WHERE client_id = :client_id AND id = :id RETURNING 1",
             {"client_id": client_id, "id": connection_id},
             entry,
         )
 
-    async def _change(self, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
-        await self._database.write(lambda connection: activity.change(connection, sql, parameters, entry))
+    async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
+        """Run a statement that changes connections of one client: nobody else's are read again."""
+        await self._database.write(
+            lambda connection: activity.change(connection, sql, parameters, entry),
+            housekeeping=True,
+            committed=lambda: self.forget(client_id),
+        )
 
     async def any_by_id(self, connection_id: str) -> Connection:
         """Return the connection, whosever it is, for the operator. Raises UnknownRecord."""

@@ -1,14 +1,18 @@
 """What last-sync refreshing reads and writes: columns of `connections`, and the table `last_sync_refresh`."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
+from datetime import timedelta
 
 import msgspec
 
 from gateway.models import TERMINAL_STATUSES, Connection
 from gateway.store.database import Database, Transaction, Unit
-from gateway.store.tables.connections import connection_from
+from gateway.store.tables.connections import Connections, connection_from
+from gateway.times import format_time, parse_time
 
+LONGEST_LATE = timedelta(hours=1)
+"""No answer of Airbyte's is written later than this after it was asked."""
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
 
 
@@ -29,10 +33,10 @@ class LastSync(msgspec.Struct, frozen=True):
 class LastSyncs:
     """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database, *, forget_connections: Callable[[], None]) -> None:
-        """`forget_connections` empties the cache of connections: writes here are housekeeping, so keys stay cached."""
+    def __init__(self, database: Database, connections: Connections) -> None:
+        """Use `connections` to forget what is written here of them: all else stays cached."""
         self._database = database
-        self._forget_connections = forget_connections
+        self._connections = connections
 
     async def workspaces_in_use(self) -> list[str]:
         """Return the ids of the workspaces that connections are mapped to."""
@@ -97,7 +101,7 @@ class LastSyncs:
                 {"airbyte_id": sync.airbyte_id, "job_id": sync.job_id, "at": sync.at},
             )
 
-        await self._write(write)
+        await self._write(write, [sync.airbyte_id])
 
     async def require_backfill(self, *, workspaces: Collection[str] = (), airbyte_ids: Collection[str] = ()) -> None:
         """Have the newest job of connections asked for again: of those in `workspaces`, and of single ones."""
@@ -108,12 +112,13 @@ class LastSyncs:
             await connection.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
-                WHERE workspace_id IN ({self._listed("workspaces")}) OR airbyte_id IN ({self._listed("airbyte_ids")})
+                WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
+                    OR airbyte_id IN ({self._listed("airbyte_ids")}))
                 """,  # noqa: S608 - ours
                 {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
             )
 
-        await self._write(write)
+        await self._write(write, None if workspaces else airbyte_ids)
 
     async def oldest_status_check(self) -> str | None:
         """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use."""
@@ -142,6 +147,7 @@ class LastSyncs:
         updates = [
             {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
         ]
+        differs = self._database.dialect.is_distinct
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
         async def write(connection: Transaction) -> None:
@@ -150,8 +156,9 @@ class LastSyncs:
                 UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
                 WHERE airbyte_id = :airbyte_id
                     AND (coalesce(last_sync_at, ''), coalesce(last_job_id, 0)) <= (:at, :job_id)
-                    AND NOT (coalesce(last_job_id, -1) = :job_id AND coalesce(last_sync_at, '') = :at
-                        AND (last_sync_status = :status OR (:is_final = 0 AND last_sync_status IN ({_TERMINAL}))))
+                    AND (last_job_id {differs} :job_id OR last_sync_at {differs} :at
+                        OR (last_sync_status {differs} :status
+                            AND (:is_final = 1 OR coalesce(last_sync_status, '') NOT IN ({_TERMINAL}))))
                 """,  # noqa: S608 - ours
                 updates,
             )
@@ -167,14 +174,23 @@ class LastSyncs:
                     {"read_upto": read_upto},
                 )
 
-        await self._write(write)
+        await self._write(write, [row["airbyte_id"] for row in [*updates, *marks]])
 
     async def record_statuses(
         self, statuses: Iterable[tuple[str, str]], *, checked_at: str, workspace_id: str | None = None
     ) -> None:
-        """Write each `(airbyte_id, status)` as Airbyte just told it, and the workspace they are in, if it is known."""
+        """Write each `(airbyte_id, status)` as Airbyte told it, and the workspace they are in, if it is known.
+
+        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then.
+        """
         updates = [
-            {"airbyte_id": airbyte_id, "status": status, "checked_at": checked_at, "workspace_id": workspace_id}
+            {
+                "airbyte_id": airbyte_id,
+                "status": status,
+                "checked_at": checked_at,
+                "believed_until": format_time(parse_time(checked_at) + LONGEST_LATE),
+                "workspace_id": workspace_id,
+            }
             for airbyte_id, status in statuses
         ]
 
@@ -185,22 +201,23 @@ class LastSyncs:
                 SET status = :status, status_checked_at = :checked_at,
                     workspace_id = coalesce(:workspace_id, workspace_id)
                 WHERE airbyte_id = :airbyte_id
+                    AND (coalesce(status_checked_at, '') <= :checked_at OR status_checked_at > :believed_until)
                 """,
                 updates,
             )
 
-        await self._write(write)
+        await self._write(write, [row["airbyte_id"] for row in updates])
 
-    async def statuses_older_than(self, moment: str, workspaces: Collection[str], *, limit: int) -> list[str]:
+    async def statuses_older_than(self, moment: str, workspaces: Collection[str]) -> list[str]:
         """Return Airbyte's ids of connections of these workspaces whose status was not told since `moment`."""
         rows = await self._database.fetch_all(
             f"""
             SELECT airbyte_id FROM connections
             WHERE airbyte_id IS NOT NULL AND coalesce(status_checked_at, '') < :moment
                 AND workspace_id IN ({self._listed("workspaces")})
-            ORDER BY number LIMIT :limit
+            ORDER BY number
             """,  # noqa: S608 - ours
-            {"moment": moment, "workspaces": json.dumps(list(workspaces)), "limit": limit},
+            {"moment": moment, "workspaces": json.dumps(list(workspaces))},
         )
         return [row["airbyte_id"] for row in rows]
 
@@ -216,11 +233,29 @@ class LastSyncs:
                 {"at": checked_at, "workspaces": json.dumps(list(workspaces))},
             )
 
-        await self._write(write)
+        await self._write(write, None)
 
     def _listed(self, name: str) -> str:
         """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
         return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
-    async def _write(self, unit: Unit[None]) -> None:
-        await self._database.write(unit, housekeeping=True, committed=self._forget_connections)
+    async def _write(self, unit: Unit[None], airbyte_ids: Collection[str | None] | None) -> None:
+        """Run a unit that changes these Airbyte connections' rows; None: whichever."""
+        touched: list[int] = []
+
+        async def write(connection: Transaction) -> None:
+            await unit(connection)
+            if airbyte_ids is not None:
+                rows = await connection.execute_fetchall(
+                    f"SELECT DISTINCT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
+                    {"airbyte_ids": json.dumps(list(airbyte_ids))},
+                )
+                touched.extend(row["client_id"] for row in rows)
+
+        def forget() -> None:
+            if airbyte_ids is None:
+                self._connections.forget_all()
+            for client_id in touched:
+                self._connections.forget(client_id)
+
+        await self._database.write(write, housekeeping=True, committed=forget)

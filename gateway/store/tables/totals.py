@@ -24,7 +24,9 @@ class TotalsReader:
             SELECT id,
                 (SELECT count(*) FROM connections WHERE client_id = clients.id) AS connections,
                 (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND (expires_at IS NULL OR expires_at > :now)) AS keys,
+                    AND expires_at IS NULL)
+                + (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
+                    AND expires_at > :now) AS keys,
                 (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
                 (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
                     WHERE client_id = clients.id AND hour >= :calls_since) AS calls

@@ -1,25 +1,24 @@
-"""Lets each API request begin when its turn in the queue has come; answers what its socket connection shed."""
+"""Lets each request begin when its class and group are next; answers what its socket connection could not shed."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.web.admission import Gate, is_shed
-from gateway.web.router import ApiRoutes
+from gateway.web.admission import Gate
 
 
 class AdmissionMiddleware:
     """Outermost. Decides nothing: whether a request is shed was decided when its head came in."""
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, routes: ApiRoutes) -> None:
+    def __init__(self, app: ASGIApp, *, gate: Gate) -> None:
         self._app = app
         self._gate = gate
-        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._routes.covers(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        if is_shed(scope):
-            await self._gate.early_responses.shed_answer()(scope, receive, send)
-            return
-        await self._gate.queue.wait()
+        if scope["type"] == "http":
+            gate = self._gate
+            if gate.is_shed(scope):
+                await gate.early_responses.shed_answer(is_page=gate.wants_page(scope))(scope, receive, send)
+                return
+            waiter = gate.join(scope)
+            if waiter is not None:
+                await waiter
         await self._app(scope, receive, send)

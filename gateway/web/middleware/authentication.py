@@ -11,6 +11,7 @@ from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.times import Clock
+from gateway.web.credentials import KnownKeys, bearer_key, digest_of
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 PRINCIPAL_KEY = "gateway.principal"
@@ -36,8 +37,18 @@ class CallCounter(Protocol):
 class AuthenticationMiddleware:
     """Puts the Principal into the scope. Raises Unauthorized."""
 
-    def __init__(self, app: ASGIApp, *, directory: KeyDirectory, calls: CallCounter, clock: Clock) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        directory: KeyDirectory,
+        calls: CallCounter,
+        clock: Clock,
+        known_keys: KnownKeys | None = None,
+    ) -> None:
+        """`known_keys` learn which keys are good; who is let in is decided by the directory alone."""
         self._app = app
+        self._known_keys = known_keys or KnownKeys()
         self._directory = directory
         self._calls = calls
         self._clock = clock
@@ -46,21 +57,22 @@ class AuthenticationMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             now = self._clock.now()
-            self._accept(scope, await self._principal_of(scope), now)
+            digest = digest_of(scope)
+            self._accept(scope, digest, await self._principal_of(scope, digest), now)
         await self._app(scope, receive, send)
 
-    async def _principal_of(self, scope: Scope) -> Principal | None:
-        key = bearer_key(scope)
-        digest = keys.digest(key)
+    async def _principal_of(self, scope: Scope, digest: bytes) -> Principal | None:
         principal = self._directory.remembered(digest)
-        if principal is None and keys.is_well_formed(key):
+        if principal is None and keys.is_well_formed(bearer_key(scope)):
             return await self._look_up(client_address(scope), digest)
         return principal
 
-    def _accept(self, scope: Scope, principal: Principal | None, now: datetime) -> None:
+    def _accept(self, scope: Scope, digest: bytes, principal: Principal | None, now: datetime) -> None:
         """Record the key's owner and count the call. Raises Unauthorized if the key is unknown or expired."""
         if principal is None or keys.is_expired(principal, now):
+            self._known_keys.forget(digest)
             raise Unauthorized(credentials_sent=True)
+        self._known_keys.note_good(digest, principal.client.id)
         scope[PRINCIPAL_KEY] = principal
         context: RequestContext = scope[SCOPE_KEY]
         context.client = principal.client.slug
@@ -97,19 +109,3 @@ def user_agent(scope: Scope) -> str | None:
     said = next((value for name, value in scope["headers"] if name == b"user-agent"), b"").decode("latin-1")
     agent = "".join(character for character in said if character.isprintable())[:LONGEST_AGENT]
     return None if keys.PREFIX in agent else agent or None
-
-
-def bearer_key(scope: Scope) -> str:
-    """Return the token of the one `Authorization: Bearer` header. Raises Unauthorized for none, and for two."""
-    found: bytes | None = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            if found is not None:
-                raise Unauthorized(credentials_sent=True)
-            found = value
-    if found is None:
-        raise Unauthorized(credentials_sent=False)
-    scheme, _, token = found.partition(b" ")
-    if scheme.lower() != b"bearer":
-        raise Unauthorized(credentials_sent=True)
-    return token.strip(b" ").decode("latin-1")

@@ -1,11 +1,9 @@
-"""Lets each key call as often as its bucket allows and tells it so on every answer."""
-
-from collections.abc import Callable
+"""Lets each key call as often as its bucket and its client's allow, and tells it so on every answer."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import RateLimitExceeded
-from gateway.limiter import Limiter, rate_limit_headers, refusal
+from gateway.limiter import CallLimiter, rate_limit_headers
 from gateway.models import Principal
 from gateway.web.middleware.authentication import PRINCIPAL_KEY
 from gateway.web.request_context import SCOPE_KEY, RequestContext
@@ -14,10 +12,9 @@ from gateway.web.request_context import SCOPE_KEY, RequestContext
 class RateLimitMiddleware:
     """Stands after authentication: only known keys have buckets. Raises RateLimitExceeded."""
 
-    def __init__(self, app: ASGIApp, *, limiter: Limiter, monotonic: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, *, limiter: CallLimiter) -> None:
         self._app = app
         self._limiter = limiter
-        self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -25,8 +22,8 @@ class RateLimitMiddleware:
             return
         principal: Principal = scope[PRINCIPAL_KEY]
         context: RequestContext = scope[SCOPE_KEY]
-        decision = self._limiter.take(principal.key_id, principal.rate, self._monotonic())
+        decision = self._limiter.take(principal)
         context.headers += rate_limit_headers(decision)
         if not decision.allowed:
-            raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
+            raise RateLimitExceeded(decision.refusal, retry_after=decision.retry_after)
         await self._app(scope, receive, send)

@@ -5,8 +5,8 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import RateLimitExceeded
-from gateway.limiter import Decision, rate_limit_headers, refusal
-from gateway.models import Principal, RatePolicy
+from gateway.limiter import Decision, rate_limit_headers
+from gateway.models import Principal
 from gateway.web.middleware.authentication import PRINCIPAL_KEY
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -14,7 +14,7 @@ from gateway.web.request_context import SCOPE_KEY, RequestContext
 class AskedLimiter(Protocol):
     """A limiter that looks elsewhere."""
 
-    async def take(self, key_id: str, override: RatePolicy | None) -> Decision: ...
+    async def take(self, principal: Principal) -> Decision: ...
 
 
 class SharedRateLimitMiddleware:
@@ -30,8 +30,8 @@ class SharedRateLimitMiddleware:
             return
         principal: Principal = scope[PRINCIPAL_KEY]
         context: RequestContext = scope[SCOPE_KEY]
-        decision = await self._limiter.take(principal.key_id, principal.rate)
+        decision = await self._limiter.take(principal)
         context.headers += rate_limit_headers(decision)
         if not decision.allowed:
-            raise RateLimitExceeded(refusal(decision.policy), retry_after=decision.next_token_seconds)
+            raise RateLimitExceeded(decision.refusal, retry_after=decision.retry_after)
         await self._app(scope, receive, send)

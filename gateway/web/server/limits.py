@@ -26,3 +26,8 @@ class ConnectionLimits:
     """After the last answer, for the client to read it: a close on unread bytes would destroy it (RFC 9112 §9.6)."""
     pipelined: int = 16
     connections: int = 10_000
+
+    @property
+    def crowd(self) -> int:
+        """With more socket connections than this, those of unauthenticated clients are closed after each answer."""
+        return self.connections * 4 // 5

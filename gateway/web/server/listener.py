@@ -1,5 +1,6 @@
 """The listening socket: bound here or inherited, and how many socket connections it may bring."""
 
+import errno
 import resource
 import socket
 
@@ -13,6 +14,8 @@ ACCEPTED_AT_ONCE = 8
 """libuv accepts one socket connection per listener in a round of the event loop. With one listener, callers who connect
 for each request would queue in the kernel, where nothing can be shed."""
 MOST_CONNECTIONS = 10_000
+OTHER_PORT = "choose another port with --port"
+OTHER_ADDRESS = "choose an address of this machine with --host"
 RESERVED_DESCRIPTORS = 128
 """For the database, the log, Airbyte and the listener."""
 
@@ -33,7 +36,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        other = OTHER_ADDRESS if error.errno == errno.EADDRNOTAVAIL else OTHER_PORT
+        raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}; {other}") from None
     return listener
 
 

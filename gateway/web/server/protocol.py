@@ -4,7 +4,7 @@ uvicorn has no deadline for receiving a request and, with httptools, no limit on
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -19,6 +19,8 @@ from gateway.web.server.timer import Timer
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
+
+    from gateway.web.server.response_cycle import ResponseCycle
 
 
 class GatewayProtocol(AnsweringProtocol):
@@ -50,6 +52,7 @@ class GatewayProtocol(AnsweringProtocol):
         if self._ignores_input or (is_between and not self._unanswered):
             return False
         if is_between:
+            cast("ResponseCycle", self.cycle).note_half_closed()
             self._end_with_answers()
         else:
             self._respond_early(BadRequest("The request is incomplete"))

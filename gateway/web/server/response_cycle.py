@@ -32,6 +32,27 @@ class ResponseCycle(RequestResponseCycle):
 
     _head = b""
     """Made, and not yet written."""
+    _has_told_all = False
+    _is_half_closed = False
+
+    async def receive(self) -> Any:
+        """Return the next message: a disconnect, too, for who has sent all and closed his side.
+
+        That is all that is seen of a caller who left, until something is written to him. One who still reads, which is
+        rare, gets his answer all the same, unless the application ends for a disconnect.
+        """
+        if self._has_told_all and self._is_half_closed:
+            return {"type": "http.disconnect"}
+        message: Any = await super().receive()
+        if self._has_told_all and self._is_half_closed:
+            return {"type": "http.disconnect"}
+        self._has_told_all = message["type"] == "http.request" and not message["more_body"]
+        return message
+
+    def note_half_closed(self) -> None:
+        """Note that the client sends no more."""
+        self._is_half_closed = True
+        self.message_event.set()
 
     @property
     def has_sent(self) -> bool:

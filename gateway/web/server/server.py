@@ -18,9 +18,10 @@ from gateway.telemetry.log import log_task_failure
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressure
+from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.listener import BACKLOG, connection_limit, obtain_listener, several, url_of
+from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
 from gateway.web.server.sd_notify import Notifier, Supervision
 from gateway.web.server.shedding import RequestGate, SheddingProtocol
@@ -129,7 +130,7 @@ def build_config(
 ) -> uvicorn.Config:
     """Return uvicorn's configuration for one process. With a `gate`, socket connections shed what it says."""
     protocol = (
-        partial(SheddingProtocol, gate=gate, back_pressure=BackPressure())
+        partial(SheddingProtocol, gate=gate, back_pressure=BackPressures(), peers=Peers(settings.trusted_proxies))
         if gate
         else partial(GatewayProtocol, early_responses=EarlyResponses())
     )
@@ -147,7 +148,8 @@ def build_config(
         access_log=False,
         server_header=False,
         date_header=date_header,
-        proxy_headers=bool(settings.trusted_proxies),
+        # With a gate they are read before it is asked.
+        proxy_headers=gate is None and bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         backlog=BACKLOG,
         timeout_keep_alive=timings.keep_alive,

@@ -1,12 +1,14 @@
 """Load shedding by the socket connections: early responses before the application is asked, and back-pressure."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.errors import Overloaded
-from gateway.web.admission import mark_shed
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressure
+from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.incoming import Phase
+from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
 from gateway.web.server.request_head import has_content
 
@@ -22,36 +24,70 @@ class RequestGate(Protocol):
 
     early_responses: EarlyResponses
 
-    def sheds(self, method: str, path: str) -> bool: ...
+    def sheds(self, scope: MutableMapping[str, Any]) -> bool: ...
+
+    def wants_page(self, scope: MutableMapping[str, Any]) -> bool: ...
+
+    def is_known(self, scope: MutableMapping[str, Any]) -> bool: ...
 
 
 class SheddingProtocol(GatewayProtocol):
     """One socket connection, which answers what is too much by itself if nothing is to be answered before it."""
 
-    __slots__ = ("_back_pressure", "_gate", "_has_shed", "_shed_together")
+    __slots__ = ("_address", "_back_pressure", "_gate", "_has_shed", "_is_shed_known", "_peers", "_shed_together")
 
-    def __init__(self, *args: Any, gate: RequestGate, back_pressure: BackPressure, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, gate: RequestGate, back_pressure: BackPressures, peers: Peers, **options: Any
+    ) -> None:
         super().__init__(*args, early_responses=gate.early_responses, **options)
         self._gate = gate
         self._back_pressure = back_pressure
+        self._peers = peers
+        self._address: str | None = None
+        """Where this socket connection is counted; None while it is not."""
         self._has_shed = False
         """Whether the request that is coming in is answered already."""
+        self._is_shed_known = False
+        """Whether its caller, or another's behind the same proxy, may have a good key."""
         self._shed_together = 0
         """Of the requests that came in one read."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        if self._peers.enter(address, open_connections=len(self.connections), most=self._limits.connections):
+            self._address = address
+        else:
+            self._ignores_input = True
+            # It ends in the next round of the event loop; what is accepted in this one has the room already.
+            self.connections.discard(self)
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._address is not None:
+            self._peers.leave(self._address)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._shed_together = 0
         super().data_received(data)
 
     def _take(self, scope: "HTTPScope") -> None:
-        if not self._gate.sheds(scope["method"], scope["path"]):
-            super()._take(scope)
-        elif self._can_answer(scope):
+        self._peers.read_forwarded(scope)
+        request = cast("MutableMapping[str, Any]", scope)
+        if self._gate.sheds(request) and self._can_answer(scope):
             self._has_shed = True
-            self.transport.write(self._early_responses.shed(self.server_state.default_headers))
+            self._is_shed_known = self._may_stay(request)
+            is_page = self._gate.wants_page(request)
+            self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
         else:
-            mark_shed(scope["state"])
             super()._take(scope)
+            if len(self.connections) > self._limits.crowd and not self._may_stay(request):
+                self.cycle.keep_alive = False
+
+    def _may_stay(self, scope: MutableMapping[str, Any]) -> bool:
+        """Return whether a socket connection is kept after its answer while the room is needed for others."""
+        return self._gate.is_known(scope) or (self._address is not None and self._peers.is_proxy(self._address))
 
     def _can_answer(self, scope: "HTTPScope") -> bool:
         """Return whether an answer may be written at once, and the next request told from this one."""
@@ -71,7 +107,8 @@ class SheddingProtocol(GatewayProtocol):
         if self._shed_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        if not self.flow.read_paused and self._back_pressure.holds(self, self.loop):
+        back_pressure = self._back_pressure.known if self._is_shed_known else self._back_pressure.others
+        if not self.flow.read_paused and back_pressure.holds(self, self.loop):
             self.flow.pause_reading()
 
     def release(self) -> None:

@@ -6,8 +6,8 @@ import httpx2
 import pytest
 
 from gateway.auth.keys import PATTERN
-from gateway.dashboard.api_keys import MOST_KEYS
 from tests.dashboard.support import followed, plain, signed_in
+from tests.provisioning.support import NOW
 from tests.support import World, bearer
 
 KEYS = "/dashboard/admin/clients/acme/api-keys"
@@ -110,9 +110,19 @@ async def test_a_member_gives_his_keys_no_rate(world: World, admin: httpx2.Async
     assert 'name="rate"' in (await admin.get(KEYS)).text
 
 
-async def test_the_operator_may_make_more_keys_than_members(world: World, admin: httpx2.AsyncClient) -> None:
-    for _ in range(MOST_KEYS):
+async def test_the_operator_raises_how_many_keys_of_a_client_work(world: World, admin: httpx2.AsyncClient) -> None:
+    most = world.services.settings.keys.most_active
+    for _ in range(most):
         await world.key()
+    client = "/dashboard/admin/clients/acme"
 
-    assert (await create(admin)).status_code == 200
-    assert len(await world.services.store.api_keys.of_client(ACME)) == MOST_KEYS + 1
+    refused = await create(admin)
+    await admin.post(client, data={"name": "Acme", "plan": "free", "rate": "", "most_keys": f"{most + 1}"})
+    raised = await admin.get(client)
+    created = await create(admin)
+    lowered = await admin.post(client, data={"name": "Acme", "plan": "free", "rate": "", "most_keys": "1"})
+
+    assert [refused.status_code, created.status_code, lowered.status_code] == [400, 200, 303]
+    assert f"{most} is the most" in refused.text
+    assert f'name="most_keys" value="{most + 1}"' in raised.text
+    assert (await world.services.store.totals.of_clients([ACME], now=NOW, calls_since=NOW))[ACME].keys == most + 1

@@ -16,6 +16,8 @@ WHOLE = f"""format = 1
 name = "Acme \\"Inc\\" → [x]"
 plan = "pro"
 rate = "600/60"
+rate_total = "6000/60"
+most_keys = 50
 disabled = true
 
 [clients.globex]
@@ -73,6 +75,8 @@ def test_what_is_read_is_written_again_in_one_way(path: Path) -> None:
         ("format = 1\n[clients.acme]\nname = 3", "clients.acme.name: expected `str`, got `int`"),
         (f'format = 1\n{CLIENT}colour = "red"', "clients.acme: object contains unknown field `colour`"),
         (f'format = 1\n{CLIENT}rate = "many"', "clients.acme: a rate is REQUESTS/SECONDS"),
+        (f'format = 1\n{CLIENT}rate_total = "many"', "clients.acme: a rate is REQUESTS/SECONDS"),
+        (f"format = 1\n{CLIENT}most_keys = 0", "clients.acme: the most keys must be a number from 1 to 999999"),
         (f'format = 1\n{CLIENT}plan = " "', "clients.acme: plan must be 1 to 200 printable"),
         (f"format = 1\n{CLIENT}{CLIENT}", "not valid TOML: Cannot declare"),
         (

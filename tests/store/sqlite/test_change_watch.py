@@ -137,6 +137,50 @@ def test_a_commit_after_an_absorbed_one_starts_an_epoch(
     assert watch.epoch() != epoch
 
 
+def test_an_expected_commit_starts_no_epoch_before_it_is_absorbed(watch: ChangeWatch, ours: sqlite3.Connection) -> None:
+    epoch, before = watch.epoch(), watch.count()
+    watch.expect(before)
+
+    ours.execute("INSERT INTO t VALUES (1)")
+    meanwhile = watch.epoch()
+    watch.absorb(before, watch.count())
+
+    assert meanwhile == watch.epoch() == epoch
+
+
+def test_a_foreign_commit_after_an_expected_one_starts_an_epoch_at_once(
+    watch: ChangeWatch, ours: sqlite3.Connection, theirs: sqlite3.Connection
+) -> None:
+    epoch, before = watch.epoch(), watch.count()
+    watch.expect(before)
+    ours.execute("INSERT INTO t VALUES (1)")
+    theirs.execute("INSERT INTO t VALUES (1)")
+
+    assert watch.epoch() != epoch
+
+
+def test_a_foreign_commit_in_place_of_one_that_failed_starts_an_epoch(
+    watch: ChangeWatch, theirs: sqlite3.Connection
+) -> None:
+    epoch = watch.epoch()
+    watch.expect(watch.count())
+    watch.renounce()
+    theirs.execute("INSERT INTO t VALUES (1)")
+
+    assert watch.epoch() != epoch
+
+
+def test_a_commit_is_not_expected_behind_one_that_nobody_has_looked_at(
+    watch: ChangeWatch, ours: sqlite3.Connection, theirs: sqlite3.Connection
+) -> None:
+    epoch = watch.epoch()
+    theirs.execute("INSERT INTO t VALUES (1)")
+    watch.expect(watch.count())
+    ours.execute("INSERT INTO t VALUES (1)")
+
+    assert watch.epoch() != epoch
+
+
 def test_a_checkpoint_of_the_log_loses_no_commit(watch: ChangeWatch, theirs: sqlite3.Connection) -> None:
     theirs.execute("INSERT INTO t VALUES (1)")
     epoch = watch.epoch()

@@ -15,6 +15,7 @@ import pytest
 from gateway.errors import DatabaseRefused
 from gateway.store import create_database
 from gateway.store.backup import back_up
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.restoration import restoration
 from tests.store.crash import is_killed
 from tests.support import START
@@ -204,7 +205,7 @@ def pragma(text: str) -> Callable[[Path], None]:
         (lambda path: path.write_bytes(b""), "not a gateway database"),
         (lambda path: path.write_bytes(b"Dear diary,\n" * 1000), "not a gateway database"),
         (pragma("application_id = 1"), "not a gateway database"),
-        (pragma("user_version = 99"), "written by a newer gateway (schema 99, this one knows 3)"),
+        (pragma("user_version = 99"), f"written by a newer gateway (schema 99, this one knows {SCHEMA_VERSION})"),
         (lambda path: path.unlink(), "no such backup"),
         (lambda path: (path.unlink(), path.mkdir()), "not a file"),
         (lambda path: Path(f"{path}-journal").write_bytes(b"hot"), "a database in use, not a backup"),

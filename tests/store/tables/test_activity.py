@@ -62,7 +62,7 @@ CHANGES: dict[str, Change] = {
         slug="new", name="New", plan="free", created_at=NOW, entry=entry
     ),
     "update it": lambda store, client, entry: store.clients.update(
-        client.id, name="New", plan="pro", rate=None, entry=entry
+        msgspec.structs.replace(client, name="New"), entry=entry
     ),
     "disable it": lambda store, client, entry: store.clients.disable(client.id, at=NOW, entry=entry),
     "remove it": lambda store, client, entry: store.clients.remove(client.id, entry=entry),
@@ -148,7 +148,7 @@ async def test_a_refused_change_leaves_no_entry(store: Store, acme: Client, chan
 
 NOTHING_DONE: dict[str, Change] = {
     "update no client": lambda store, client, entry: store.clients.update(
-        client.id + 100, name="New", plan="pro", rate=None, entry=entry
+        msgspec.structs.replace(client, id=client.id + 100), entry=entry
     ),
     "enable what is enabled": lambda store, client, entry: store.clients.enable(client.id, entry=entry),
     "remove no client": lambda store, client, entry: store.clients.remove(client.id + 100, entry=entry),

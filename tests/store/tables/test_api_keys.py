@@ -3,16 +3,18 @@
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 
 import msgspec
 import pytest
 
 from gateway.errors import InvalidInput, UnknownRecord
-from gateway.models import ApiKey, Client, Principal, RatePolicy, Scope
+from gateway.models import ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.store import Store
 from gateway.store.database import ConstraintViolated
 from gateway.times import parse_time
+from tests.store.tables.records import a_connection
 from tests.support import next_turn, sqlite_of, store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
@@ -38,6 +40,7 @@ def a_key(
     scope: Scope = "full",
     rate: RatePolicy | None = None,
     expires_at: str | None = None,
+    bucket_id: str | None = None,
 ) -> ApiKey:
     return ApiKey(
         id=key_id,
@@ -48,6 +51,7 @@ def a_key(
         created_at=NOW,
         rate=rate,
         expires_at=expires_at,
+        bucket_id=bucket_id,
     )
 
 
@@ -69,7 +73,12 @@ async def test_a_digest_leads_to_the_client_and_what_its_key_may_do(store: Store
     await store.api_keys.add(a_key(acme, scope="read", expires_at=LATER), digest=DIGEST)
 
     assert await store.api_keys.principal(DIGEST) == Principal(
-        client=acme, key_id="key_1", scope="read", rate=None, expires_at=parse_time(LATER)
+        client=acme,
+        key_id="key_1",
+        scope="read",
+        rate=None,
+        expires_at=parse_time(LATER),
+        limit=ClientLimit(working=(WorkingKeys(None, 1),)),
     )
 
 
@@ -134,11 +143,11 @@ async def test_a_known_key_costs_no_statement(store: Store, acme: Client) -> Non
     statements = await statements_of_reader(store)
 
     first = await store.api_keys.principal(DIGEST)
-    assert len(statements) == 1
+    assert len(statements) == 2
     for _ in range(100):
         assert await store.api_keys.principal(DIGEST) is first
 
-    assert len(statements) == 1
+    assert len(statements) == 2
 
 
 @pytest.mark.sqlite_only
@@ -152,7 +161,7 @@ async def test_writing_down_uses_costs_a_known_key_no_statement(store: Store, ac
         await store.usage.flush()
         await store.api_keys.principal(DIGEST)
 
-    assert len(statements) == 1
+    assert len(statements) == 2
 
 
 async def test_a_new_key_works_although_it_was_tried_before_it_existed(store: Store, acme: Client) -> None:
@@ -346,3 +355,83 @@ async def test_the_file_holds_nothing_of_a_key_but_digest_and_start(store: Store
     assert DIGEST.hex().upper() in dump.upper()
     assert dump.count("smrt_") == 1
     assert "smrt_abcd…" in dump
+
+
+async def test_the_rate_of_a_client_follows_from_its_terms_and_its_working_keys(
+    store: Store, acme: Client, other: Client
+) -> None:
+    own = RatePolicy(7, 60)
+    terms = msgspec.structs.replace(acme, rate=RatePolicy(5, 10), rate_total=RatePolicy(99, 60), most_keys=3)
+    keys = [
+        a_key(acme),
+        a_key(acme, "key_successor", bucket_id="key_1"),
+        a_key(acme, "key_quick", rate=own),
+        a_key(acme, "key_ended", expires_at=NOW),
+        a_key(acme, "key_revoked"),
+        a_key(other, "key_other"),
+    ]
+    for number, key in enumerate(keys):
+        await store.api_keys.add(key, digest=bytes([number]) * 32)
+    await store.api_keys.revoke(acme.id, "key_revoked", at=NOW)
+
+    assert await store.api_keys.limit_of(terms) == ClientLimit(
+        total=RatePolicy(99, 60),
+        rate=RatePolicy(5, 10),
+        most_keys=3,
+        working=(WorkingKeys(None, 1), WorkingKeys(own, 1)),
+    )
+
+
+async def test_a_successor_takes_the_tokens_of_the_first_of_its_chain(store: Store, acme: Client) -> None:
+    await store.api_keys.add(a_key(acme, bucket_id="key_0"), digest=DIGEST)
+
+    principal = await store.api_keys.principal(DIGEST)
+
+    assert principal is not None
+    assert principal.bucket_id == "key_0"
+
+
+CHANGES: dict[str, Callable[[Store, Client], Awaitable[object]]] = {
+    "a key is made": lambda store, acme: store.api_keys.add(a_key(acme, "key_new"), digest=b"n" * 32),
+    "a key is rotated": lambda store, acme: store.api_keys.replace(
+        a_key(acme), a_key(acme, "key_new"), digest=b"n" * 32, old_expires_at=NOW
+    ),
+    "a key is revoked": lambda store, acme: store.api_keys.revoke(acme.id, "key_1", at=NOW),
+    "the client is changed": lambda store, acme: store.clients.update(msgspec.structs.replace(acme, name="New")),
+    "the client is disabled": lambda store, acme: store.clients.disable(acme.id, at=NOW),
+    "the client is removed": lambda store, acme: store.clients.remove(acme.id),
+    "a connection is made": lambda store, acme: store.connections.add(a_connection(acme)),
+    "another client comes": lambda store, _: store.clients.add(slug="n", name="N", plan="free", created_at=NOW),
+}
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_what_is_done_about_one_client_costs_the_keys_of_another_nothing(
+    store: Store, acme: Client, other: Client, change: Callable[[Store, Client], Awaitable[object]]
+) -> None:
+    await store.api_keys.add(a_key(acme), digest=DIGEST)
+    await store.api_keys.add(a_key(other, "key_other"), digest=b"o" * 32)
+    known = await store.api_keys.principal(b"o" * 32)
+    connections = await store.connections.of_client(other.id)
+
+    await change(store, acme)
+
+    assert known is not None
+    assert store.api_keys.remembered(b"o" * 32) is known
+    assert await store.connections.of_client(other.id) is connections
+
+
+async def test_whatever_a_client_s_key_was_refused_for_is_seen_when_it_ends(store: Store, acme: Client) -> None:
+    assert await store.api_keys.principal(DIGEST) is None
+    await store.api_keys.add(a_key(acme), digest=DIGEST)
+    seen = [await store.api_keys.principal(DIGEST) is not None]
+
+    await store.clients.disable(acme.id, at=NOW)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+    await store.clients.enable(acme.id)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+    await store.api_keys.revoke(acme.id, "key_1", at=NOW)
+    seen.append(await store.api_keys.principal(DIGEST) is not None)
+
+    assert seen == [True, False, True, False]

@@ -75,13 +75,15 @@ async def test_an_update_changes_name_plan_and_rate_of_that_client_alone(store: 
     acme = await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
     other = await store.clients.add(slug="other", name="Other", plan="free", created_at=NOW)
 
-    await store.clients.update(acme.id, name="Acme Inc", plan="pro", rate=RatePolicy(600, 60))
+    wanted = msgspec.structs.replace(
+        acme, name="Acme Inc", plan="pro", rate=RatePolicy(600, 60), rate_total=RatePolicy(9, 1), most_keys=7
+    )
+    await store.clients.update(wanted)
 
-    changed = await store.clients.by_slug("acme")
-    assert changed == msgspec.structs.replace(acme, name="Acme Inc", plan="pro", rate=RatePolicy(600, 60))
+    assert await store.clients.by_slug("acme") == wanted
     assert await store.clients.by_slug("other") == other
 
-    await store.clients.update(acme.id, name="Acme", plan="free", rate=None)
+    await store.clients.update(acme)
     assert await store.clients.by_slug("acme") == acme
 
 

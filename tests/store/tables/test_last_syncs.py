@@ -203,3 +203,22 @@ async def test_a_sync_is_withdrawn_only_while_it_is_the_known_one(store: Store, 
     assert (await store.connections.any_by_id("conn_1")).last_job_id == 8
     await store.last_syncs.withdraw(LastSync(ONE, 8, LATER, "running"))
     assert (await store.connections.any_by_id("conn_1")).last_job_id is None
+
+
+async def test_a_status_of_an_older_answer_that_is_written_late_is_passed_over(store: Store, acme: Client) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.last_syncs.record_statuses([(ONE, "inactive")], checked_at="2026-04-01T03:20:00.000Z")
+
+    await store.last_syncs.record_statuses([(ONE, "active")], checked_at="2026-04-01T03:10:00.000Z", workspace_id="old")
+
+    (row,) = await store.connections.all()
+    assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", "2026-04-01T03:20:00.000Z", "work")
+
+
+async def test_a_clock_that_was_ahead_once_keeps_no_status_from_being_written(store: Store, acme: Client) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.last_syncs.record_statuses([(ONE, "inactive")], checked_at="2027-04-01T03:00:00.000Z")
+
+    await store.last_syncs.record_statuses([(ONE, "active")], checked_at=LATER)
+
+    assert [row.status for row in await store.connections.all()] == ["active"]

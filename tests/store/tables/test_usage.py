@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import msgspec
 import pytest
 
 from gateway.errors import StorageUnavailable
@@ -283,7 +284,7 @@ async def test_a_large_flush_lets_others_write_in_between(store: Store, acme: Cl
         order.append("flush")
 
     async def rename() -> None:
-        await store.clients.update(acme.id, name="Acme", plan="pro", rate=None)
+        await store.clients.update(msgspec.structs.replace(acme, plan="pro"))
         order.append("other")
 
     await asyncio.gather(flush(), rename())

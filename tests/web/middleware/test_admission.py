@@ -8,19 +8,17 @@ import pytest
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.web.admission import (
-    LONGEST_WAIT_SECONDS,
-    SHORT_QUEUE,
-    AdmissionQueue,
-    Gate,
-    mark_shed,
-)
+from gateway.auth import keys
+from gateway.web.admission import KNOWN, OTHERS, Gate
+from gateway.web.admission_queue import AdmissionQueue, RequestClass
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.router import ApiRoute, ApiRoutes
 from tests.support import HandClock
 
 COST_SECONDS = 0.002
+KEY, OTHER_KEY = "known", "known too"
+HOME, ELSEWHERE = "198.51.100.1", "198.51.100.2"
 
 
 async def unused(request: Request) -> ASGIApp:
@@ -60,10 +58,12 @@ class Counter:
 
     def __init__(self) -> None:
         self.shed = 0
+        self.routes: set[str] = set()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        assert (method, route, status) == ("GET", "/api/v1/*", 503) or method == "POST"
+        assert status == 503
         self.shed += 1
+        self.routes.add(route)
 
 
 @dataclass
@@ -77,7 +77,9 @@ class House:
     gate_said: list[bool] = field(default_factory=list)
     """Whether each request is shed, as the socket connection heard."""
 
-    async def get(self, path: str, method: str = "GET") -> list[Message]:
+    async def get(
+        self, path: str, method: str = "GET", *, key: str | None = KEY, address: str = HOME, accept: str = ""
+    ) -> list[Message]:
         messages: list[Message] = []
 
         async def send(message: Message) -> None:
@@ -86,32 +88,41 @@ class House:
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        scope: Scope = {"type": "http", "method": method, "path": path, "state": {}}
-        self.gate_said.append(self.gate.sheds(method, path))
-        if self.gate_said[-1]:
-            mark_shed(scope["state"])
+        scope = scope_of(path, method, key=key, address=address)
+        scope["headers"].append((b"accept", accept.encode()))
+        self.gate_said.append(self.gate.sheds(scope))
         # As uvicorn does, which begins in one round of the event loop what came in the round before.
         await asyncio.sleep(0)
         await self.middleware(scope, receive, send)
         return messages
 
-    async def at_once(self, number: int, path: str = "/api/v1/status") -> list[int]:
-        answers = await asyncio.gather(*(self.get(path) for _ in range(number)))
+    async def at_once(
+        self, number: int, path: str = "/api/v1/status", *, key: str | None = KEY, address: str = HOME
+    ) -> list[int]:
+        answers = await asyncio.gather(*(self.get(path, key=key, address=address) for _ in range(number)))
         return [messages[0]["status"] for messages in answers]
+
+
+def scope_of(path: str, method: str = "GET", *, key: str | None = KEY, address: str = HOME) -> Scope:
+    headers = [] if key is None else [(b"authorization", f"Bearer {key}".encode())]
+    return {"type": "http", "method": method, "path": path, "headers": headers, "client": (address, 1), "state": {}}
 
 
 @pytest.fixture
 def house(clock: HandClock) -> House:
     costly, counter = Costly(clock), Counter()
     gate = Gate(routes=ROUTES, monotonic=clock.monotonic, observer=counter)
-    return House(costly, counter, gate, AdmissionMiddleware(costly, gate=gate, routes=ROUTES))
+    for client_id, key in enumerate((KEY, OTHER_KEY)):
+        gate.known_keys.note_good(keys.digest(key), client_id)
+    return House(costly, counter, gate, AdmissionMiddleware(costly, gate=gate))
 
 
 async def learnt(house: House) -> None:
-    """Let it see what a request costs."""
-    for _ in range(100):
-        await house.at_once(1)
-        await asyncio.sleep(0)
+    """Let it see what a request costs, of a known caller's and of others."""
+    for key in (KEY, None):
+        for _ in range(100):
+            await house.at_once(1, key=key)
+            await asyncio.sleep(0)
     house.costly.paths.clear()
     house.gate_said.clear()
 
@@ -123,7 +134,7 @@ async def test_a_queue_longer_than_the_wait_is_shed_at_once(house: House) -> Non
     statuses = await house.at_once(400)
 
     served = statuses.count(200)
-    assert served == pytest.approx(LONGEST_WAIT_SECONDS / COST_SECONDS, rel=0.15)
+    assert served == pytest.approx(KNOWN.longest_wait / COST_SECONDS, rel=0.15)
     assert statuses == [200] * served + [503] * (400 - served)
     assert house.counter.shed == 400 - served
     assert house.costly.clock.monotonic() - began == pytest.approx(served * COST_SECONDS)
@@ -148,7 +159,7 @@ async def test_a_short_queue_is_never_shed_however_dear_each_seems(house: House)
     await learnt(house)
 
     # One more than that is on its way when the next is judged; none has begun.
-    assert await house.at_once(SHORT_QUEUE + 10) == [200] * (SHORT_QUEUE + 1) + [503] * 9
+    assert await house.at_once(KNOWN.short_queue + 10) == [200] * (KNOWN.short_queue + 1) + [503] * 9
 
 
 async def test_turns_come_in_the_order_of_the_requests(house: House) -> None:
@@ -174,13 +185,13 @@ async def test_a_refusal_is_json_that_says_when_to_come_back(house: House) -> No
     assert headers[b"cache-control"] == b"private, no-store"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs/api", "/api/v1"])
-async def test_other_paths_pass_under_any_load(house: House, path: str) -> None:
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_probes_pass_under_any_load(house: House, path: str) -> None:
     await learnt(house)
     load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(400)))
     await asyncio.sleep(0)
 
-    assert (await house.get(path))[0]["status"] == 200
+    assert (await house.get(path, key=None))[0]["status"] == 200
     # It did not stand in the queue.
     assert not load.done()
     await load
@@ -222,8 +233,8 @@ async def test_requests_waiting_for_airbyte_keep_no_other_from_beginning(house: 
         await asyncio.sleep(0)
     await settle()
 
-    assert not house.gate.sheds("GET", "/api/v1/connections/conn_2/jobs")
-    assert not house.gate.sheds("POST", "/api/v1/connections/conn_2/sync")
+    assert not house.gate.sheds(scope_of("/api/v1/connections/conn_2/jobs"))
+    assert not house.gate.sheds(scope_of("/api/v1/connections/conn_2/sync", "POST"))
 
     house.costly.airbyte.set()
     assert {messages[0]["status"] for messages in await asyncio.gather(*waiting)} == {200}
@@ -236,14 +247,14 @@ async def test_what_one_read_of_all_connections_brings_is_counted_before_it_stan
     load = asyncio.gather(*(house.get("/api/v1/status") for _ in range(30)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    waiting = gate.queue.wait_seconds
-    assert 0 < waiting < LONGEST_WAIT_SECONDS
+    waiting = gate.known.wait_seconds
+    assert 0 < waiting < KNOWN.longest_wait
 
-    assert [gate.sheds("GET", "/api/v1/status") for _ in range(60)][-1]
+    assert [gate.sheds(scope_of("/api/v1/status")) for _ in range(60)][-1]
 
     await asyncio.sleep(0)
-    assert gate.queue.wait_seconds <= waiting
-    assert not gate.sheds("GET", "/api/v1/status")
+    assert gate.known.wait_seconds <= waiting
+    assert not gate.sheds(scope_of("/api/v1/status"))
     await load
 
 
@@ -258,14 +269,145 @@ async def test_a_request_that_was_let_in_is_not_judged_again(house: House) -> No
 
 
 async def test_a_caller_who_leaves_the_queue_keeps_nobody_waiting(clock: HandClock) -> None:
-    queue = AdmissionQueue(clock.monotonic)
-    tasks = [asyncio.create_task(queue.wait()) for _ in range(50)]
+    known = RequestClass(KNOWN)
+    queue = AdmissionQueue(clock.monotonic, known)
+    waiters = [queue.join(known, 1) for _ in range(50)]
+    assert known.wait_seconds > 0
+    for waiter in waiters[10:]:
+        if waiter is not None:
+            waiter.cancel()
+
+    await settle()
+
+    assert known.wait_seconds == 0
+    assert queue.join(known, 1) is None
+
+
+async def test_known_callers_begin_before_others_that_came_before_them(house: House) -> None:
+    await learnt(house)
+    others = asyncio.gather(*(house.get("/docs/api", key=None) for _ in range(20)))
+
+    await house.at_once(10)
+
+    rounds = 10 * COST_SECONDS / KNOWN.slice
+    assert house.costly.paths.count("/docs/api") <= rounds + 2
+    await others
+
+
+async def test_others_begin_at_most_one_slice_in_a_round_while_known_callers_wait(house: House) -> None:
+    house.costly.seconds = 0.0001
+    await learnt(house)
+    known = asyncio.gather(*(house.get("/api/v1/status") for _ in range(500)))
+    others = asyncio.gather(*(house.get("/api/v1/status", key=None, address=f"10.0.{n}.1") for n in range(200)))
+
+    await known
+
+    begun = len(house.costly.paths) - 500
+    rounds = 500 * 0.0001 / KNOWN.slice
+    assert 0 < begun <= (rounds + 2) * (OTHERS.slice / 0.0001 + 1)
+    await others
+
+
+@pytest.mark.parametrize("path", ["/docs/api", "/api/v1/status", "/dashboard"])
+async def test_others_are_shed_first(house: House, path: str) -> None:
+    house.costly.seconds = 0.0005
+    await learnt(house)
+    known = asyncio.gather(*(house.get("/api/v1/status") for _ in range(150)))
     await asyncio.sleep(0)
-    assert queue.wait_seconds > 0
-    for task in tasks[10:40]:
-        task.cancel()
 
-    await asyncio.wait(tasks)
+    others = await house.at_once(150, path, key=None)
 
-    assert queue.wait_seconds == 0
-    await queue.wait()
+    assert others.count(503) == pytest.approx(50, abs=10)
+    assert {messages[0]["status"] for messages in await known} == {200}
+
+
+async def test_a_key_that_nobody_has_is_no_known_one(house: House) -> None:
+    await house.get("/api/v1/status", key="invented")
+    request = scope_of("/api/v1/status", key="invented")
+    house.gate.sheds(request)
+    assert not house.gate.is_known(request)
+
+    good = scope_of("/api/v1/status")
+    house.gate.sheds(good)
+    assert house.gate.is_known(good)
+
+
+async def test_a_key_that_has_ended_is_no_known_one(house: House) -> None:
+    house.gate.known_keys.forget(keys.digest(KEY))
+
+    request = scope_of("/api/v1/status")
+    house.gate.sheds(request)
+    assert not house.gate.is_known(request)
+
+
+async def test_one_address_full_of_requests_keeps_no_other_from_its_page(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/docs/api", key=None, address=ELSEWHERE) for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    answer = await house.get("/dashboard/sign-in", key=None)
+
+    assert answer[0]["status"] == 200
+    # It was next but for what had begun by then.
+    assert house.costly.paths.index("/dashboard/sign-in") <= begun + 2
+    statuses = [messages[0]["status"] for messages in await flood]
+    assert statuses.count(200) < 100
+
+
+async def test_one_ipv6_network_is_one_caller(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/docs/api", key=None, address=f"2001:db8::{n:x}") for n in range(1000)))
+
+    statuses = [messages[0]["status"] for messages in await flood]
+
+    assert statuses.count(200) <= OTHERS.short_queue + 2
+
+
+async def test_one_client_full_of_requests_keeps_no_other_client_waiting(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/api/v1/status") for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    answer = await house.get("/api/v1/connections", key=OTHER_KEY)
+
+    assert answer[0]["status"] == 200
+    # Two rounds, of the fifteen that the client before has waiting.
+    assert house.costly.paths.index("/api/v1/connections") <= begun + 2 * (1 + KNOWN.slice / COST_SECONDS)
+    await flood
+
+
+async def test_probes_of_many_wait_and_none_is_shed(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/healthz", key=None, address=ELSEWHERE) for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    assert (await house.get("/healthz", key=None, address=HOME))[0]["status"] == 200
+
+    assert len(house.costly.paths) <= begun + 4
+    assert {messages[0]["status"] for messages in await flood} == {200}
+
+
+async def test_what_people_read_is_shed_with_a_page(house: House) -> None:
+    await learnt(house)
+    answers = await asyncio.gather(*(house.get("/docs/api", key=None, accept="text/html,*/*") for _ in range(100)))
+
+    start, body = answers[-1]
+    headers = dict(start["headers"])
+    assert (start["status"], headers[b"retry-after"]) == (503, b"1")
+    assert headers[b"content-type"] == b"text/html; charset=utf-8"
+    assert b"<h1>Service is busy</h1>" in body["body"]
+    assert house.counter.routes == {"/*"}
+
+
+@pytest.mark.parametrize(("path", "accept"), [("/api/v1/status", "text/html"), ("/docs/api", "*/*")])
+async def test_what_programs_read_is_shed_with_json(house: House, path: str, accept: str) -> None:
+    await learnt(house)
+    answers = await asyncio.gather(*(house.get(path, key=None, accept=accept) for _ in range(100)))
+
+    assert json.loads(answers[-1][1]["body"]) == {"error": "Service is busy"}

@@ -4,8 +4,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.errors import ApiError, ConnectionNotFound, RateLimitExceeded
-from gateway.limiter import Limiter, in_words
-from gateway.models import Client, Principal, RatePolicy
+from gateway.limiter import CallLimiter, in_words
+from gateway.models import ClientLimit, Principal, RatePolicy
 from gateway.telemetry.log import write_line
 from gateway.telemetry.metrics import Metrics
 from gateway.web.middleware.authentication import PRINCIPAL_KEY
@@ -13,9 +13,8 @@ from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
 from gateway.web.middleware.request_log import RequestLogMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
-from tests.support import HandClock, counters
+from tests.support import HandClock, a_caller, counters
 
-CLIENT = Client(id=1, slug="acme", name="Acme", plan="free", created_at="2026-04-01T03:00:00.000Z")
 SHIPPED = RatePolicy(100, 60)
 
 
@@ -42,14 +41,17 @@ async def ignore(message: Message) -> None:
     """Take what is sent."""
 
 
-def a_scope(rate: RatePolicy | None = None, key_id: str = "key_1") -> Scope:
-    principal = Principal(client=CLIENT, key_id=key_id, scope="full", rate=rate)
+def limiter_of(policy: RatePolicy, clock: HandClock) -> CallLimiter:
+    return CallLimiter(policy, most_active=20, monotonic=clock.monotonic)
+
+
+def a_scope(rate: RatePolicy | None = None, key_id: str = "key_1", principal: Principal | None = None) -> Scope:
     return {
         "type": "http",
         "method": "GET",
         "headers": [],
         SCOPE_KEY: RequestContext("id"),
-        PRINCIPAL_KEY: principal,
+        PRINCIPAL_KEY: principal or a_caller(key_id, rate),
     }
 
 
@@ -60,7 +62,7 @@ def told(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 async def test_every_answer_tells_policy_and_what_is_left() -> None:
     clock, app = HandClock(), Application()
-    middleware = RateLimitMiddleware(app, limiter=Limiter(SHIPPED), monotonic=clock.monotonic)
+    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, clock))
     answers = []
 
     for pause in (0, 0, 0.3, 60):
@@ -80,7 +82,7 @@ async def test_every_answer_tells_policy_and_what_is_left() -> None:
 
 async def test_the_call_too_many_is_refused_with_the_same_fields_and_never_reaches_the_application() -> None:
     clock, app = HandClock(), Application()
-    middleware = RateLimitMiddleware(app, limiter=Limiter(SHIPPED), monotonic=clock.monotonic)
+    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, clock))
     for _ in range(100):
         await middleware(a_scope(), nothing_to_receive, ignore)
 
@@ -109,7 +111,7 @@ async def test_a_key_with_a_limit_of_its_own_is_told_its_own_figures(
     policy: RatePolicy, message: str, retry_after: str
 ) -> None:
     clock = HandClock()
-    middleware = RateLimitMiddleware(Application(), limiter=Limiter(SHIPPED), monotonic=clock.monotonic)
+    middleware = RateLimitMiddleware(Application(), limiter=limiter_of(SHIPPED, clock))
     for _ in range(policy.requests):
         await middleware(a_scope(policy), nothing_to_receive, ignore)
 
@@ -123,7 +125,7 @@ async def test_a_key_with_a_limit_of_its_own_is_told_its_own_figures(
 async def test_coming_back_when_told_succeeds() -> None:
     clock, app = HandClock(), Application()
     policy = RatePolicy(3, 7)
-    middleware = RateLimitMiddleware(app, limiter=Limiter(policy), monotonic=clock.monotonic)
+    middleware = RateLimitMiddleware(app, limiter=limiter_of(policy, clock))
     for round_trip in range(1, 20):
         for _ in range(3 if round_trip == 1 else 0):
             await middleware(a_scope(), nothing_to_receive, ignore)
@@ -137,7 +139,7 @@ async def test_coming_back_when_told_succeeds() -> None:
 
 async def test_one_key_does_not_use_up_another() -> None:
     app = Application()
-    middleware = RateLimitMiddleware(app, limiter=Limiter(RatePolicy(1, 60)), monotonic=HandClock().monotonic)
+    middleware = RateLimitMiddleware(app, limiter=limiter_of(RatePolicy(1, 60), HandClock()))
 
     await middleware(a_scope(key_id="key_1"), nothing_to_receive, ignore)
     await middleware(a_scope(key_id="key_2"), nothing_to_receive, ignore)
@@ -145,12 +147,28 @@ async def test_one_key_does_not_use_up_another() -> None:
     assert app.calls == 2
 
 
+async def test_a_call_too_many_for_the_client_is_told_so_beside_the_key_s_own_figures() -> None:
+    middleware = RateLimitMiddleware(Application(), limiter=limiter_of(SHIPPED, HandClock()))
+    limit = ClientLimit(total=RatePolicy(2, 60))
+    for number in range(2):
+        await middleware(a_scope(principal=a_caller(f"key_{number}", limit=limit)), nothing_to_receive, ignore)
+
+    scope = a_scope(principal=a_caller("key_1", limit=limit))
+    with pytest.raises(RateLimitExceeded) as refusal:
+        await middleware(scope, nothing_to_receive, ignore)
+
+    assert refusal.value.message == "Rate limit exceeded — 2 requests per minute per client"
+    assert refusal.value.headers == {"Retry-After": "30"}
+    assert told(scope) == [
+        (b"ratelimit-policy", b'"default";q=100;w=60'),
+        (b"ratelimit", b'"default";r=99;t=1'),
+    ]
+
+
 @pytest.mark.parametrize("policy", [SHIPPED, RatePolicy(1, 60)], ids=["raised deeper", "raised by the limit"])
 async def test_an_error_answer_carries_the_fields_too(policy: RatePolicy) -> None:
-    limited = RateLimitMiddleware(
-        Application(ConnectionNotFound()), limiter=Limiter(policy), monotonic=HandClock().monotonic
-    )
-    principal = Principal(client=CLIENT, key_id="key_1", scope="full")
+    limited = RateLimitMiddleware(Application(ConnectionNotFound()), limiter=limiter_of(policy, HandClock()))
+    principal = a_caller()
 
     async def with_principal(scope: Scope, receive: Receive, send: Send) -> None:
         scope[PRINCIPAL_KEY] = principal
@@ -199,7 +217,7 @@ async def test_what_is_no_request_passes_untouched() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
 
-    middleware = RateLimitMiddleware(app, limiter=Limiter(SHIPPED), monotonic=HandClock().monotonic)
+    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, HandClock()))
     await middleware({"type": "lifespan"}, nothing_to_receive, ignore)
 
     assert seen == [{"type": "lifespan"}]

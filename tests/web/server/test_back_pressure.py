@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from gateway.web.server.back_pressure import LONGEST_HOLD_SECONDS, SHED_EACH_TICK, TICK_SECONDS, BackPressure
+from gateway.web.server.back_pressure import (
+    LONGEST_HOLD_SECONDS,
+    OTHERS_PACE,
+    SHED_EACH_TICK,
+    TICK_SECONDS,
+    BackPressure,
+)
 
 A_TICK = TICK_SECONDS * 1.001
 """Not a rounding error less."""
@@ -123,3 +129,14 @@ def test_after_a_flood_few_refusals_hold_nobody_again(house: House) -> None:
         house.loop.advance(A_TICK)
 
     assert house.refuse(SHED_EACH_TICK) == 0
+
+
+def test_unauthenticated_clients_return_at_their_pace_however_many_there_are_and_however_late_a_tick(
+    house: House,
+) -> None:
+    house.pressure = BackPressure(OTHERS_PACE)
+    house.refuse(10_000)
+
+    house.loop.advance(60.0)
+
+    assert len(house.released) == OTHERS_PACE.each_tick * OTHERS_PACE.most_ticks

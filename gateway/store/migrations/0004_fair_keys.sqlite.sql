@@ -1,0 +1,11 @@
+-- The rate of all of a client's keys together, how many of them may work at once, and whose tokens a key goes on with.
+ALTER TABLE clients ADD COLUMN rate_total_requests INTEGER CHECK (rate_total_requests > 0);
+ALTER TABLE clients ADD COLUMN rate_total_seconds INTEGER CHECK (rate_total_seconds > 0)
+    CHECK ((rate_total_requests IS NULL) = (rate_total_seconds IS NULL));
+ALTER TABLE clients ADD COLUMN most_keys INTEGER CHECK (most_keys > 0);
+ALTER TABLE api_keys ADD COLUMN bucket_id TEXT;
+
+CREATE INDEX api_keys_working ON api_keys (client_id, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX api_keys_revoked ON api_keys (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX api_keys_expiring ON api_keys (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX api_keys_replaced ON api_keys (successor_id) WHERE successor_id IS NOT NULL;

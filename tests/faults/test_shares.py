@@ -1,0 +1,185 @@
+"""A client whose callers wait for a slow Airbyte costs the others nothing, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import CallerLeft
+from gateway.syncs.waiting import MOST_CALLERS
+from tests.faults.callers import UNENDING, Callers, jobs_of, served, statuses, trigger_of, until_idle, until_waiting
+from tests.faults.conftest import Front, Tenant, front_of, theirs
+from tests.faults.fault import Exchange, Received, answer_right, held
+from tests.support import BOUND_SECONDS, NEVER_OURS
+
+A, B, C = theirs(1), theirs(2), theirs(3)
+LEFT_OUT = 40
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[Front]:
+    async with front_of(tmp_path, deadlines=UNENDING) as running:
+        yield running
+
+
+async def until_asked(front: Front) -> None:
+    """Wait until Airbyte has been asked for a job list."""
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not front.airbyte.count("jobs"):
+            await asyncio.sleep(0.01)
+
+
+def is_of_a(request: Received) -> bool:
+    return request.query("connectionId") == A or A.encode() in request.body
+
+
+async def of_b(front: Front, callers: Callers) -> list[int]:
+    """What B's read and trigger are answered; B is a new tenant."""
+    tenant = await front.add_tenant("globex", B)
+    return await statuses(await callers.calls(jobs_of(tenant), trigger_of(tenant)))
+
+
+@pytest.mark.parametrize("number", [130, 165])
+async def test_many_callers_of_one_slow_trigger_keep_no_other_client_from_an_answer(front: Front, number: int) -> None:
+    release = asyncio.Event()
+    front.airbyte.switch("trigger", held(release), when=is_of_a)
+    async with served(front) as callers:
+        waiting = await callers.calls(*[trigger_of(front.tenant)] * number)
+        await until_waiting(front, number)
+
+        assert await of_b(front, callers) == [200, 200]
+
+        release.set()
+        assert await statuses(waiting) == [200] * number
+    assert front.airbyte.count("trigger") == 1 + 1
+
+
+async def test_when_too_many_wait_it_is_the_client_with_the_most_that_is_refused(front: Front) -> None:
+    release = asyncio.Event()
+    front.airbyte.switch("trigger", held(release), when=is_of_a)
+    async with served(front) as callers:
+        waiting = await callers.calls(*[trigger_of(front.tenant)] * (MOST_CALLERS + LEFT_OUT))
+        await until_waiting(front, MOST_CALLERS)
+
+        assert await of_b(front, callers) == [200, 200]
+
+        release.set()
+        answers = await statuses(waiting)
+    assert set(answers) == {200, 503}
+    assert LEFT_OUT <= answers.count(503) <= LEFT_OUT + 2  # for B's two
+
+
+@pytest.mark.parametrize("are_closed", [False, True], ids=["waiting", "closed"])
+async def test_many_callers_of_one_slow_read_keep_no_other_client_from_an_answer(
+    patient: Front, *, are_closed: bool
+) -> None:
+    front, release = patient, asyncio.Event()
+    front.airbyte.switch("jobs", held(release), when=is_of_a)
+    async with served(front) as callers:
+        waiting = await callers.calls(*[jobs_of(front.tenant)] * 128)
+        await until_waiting(front, 128)
+        await until_asked(front)
+        if are_closed:
+            await asyncio.gather(*(caller.leave() for caller in waiting))
+            await until_waiting(front, 0)
+            await until_idle(front)
+
+        assert await of_b(front, callers) == [200, 200]
+
+        release.set()
+        assert are_closed or await statuses(waiting) == [200] * 128
+
+
+async def test_permits_go_round_the_clients_however_many_keys_and_lists_one_of_them_asks_with(
+    tmp_path: Path,
+) -> None:
+    tokens = asyncio.Semaphore(0)
+    order: list[str] = []
+
+    async def in_turn(exchange: Exchange) -> None:
+        order.append(exchange.request.query("connectionId"))
+        await tokens.acquire()
+        await answer_right(exchange)
+
+    async with front_of(tmp_path, max_in_flight=5) as front, served(front) as callers:
+        b, c = await front.add_tenant("globex", B), await front.add_tenant("initech", C)
+        keys = [
+            await front.services.keys.create("acme", name=f"{number}", scope="full", expires=None, rate=None)
+            for number in range(20)
+        ]
+        for tenant in (front.tenant, b, c):  # from then on nothing but Airbyte is waited for
+            await front.jobs(tenant)
+        front.airbyte.switch("jobs", in_turn)
+        waiting = await callers.calls(
+            *(jobs_of(front.tenant, limit=limit, key=key) for limit, key in enumerate(keys, 1))
+        )
+        await until_waiting(front, 20)
+        for tenant in (b, c):
+            waiting += await callers.calls(*(jobs_of(tenant, limit=limit) for limit in (1, 2, 3)))
+        await until_waiting(front, 26)
+        for number in range(26):
+            async with asyncio.timeout(BOUND_SECONDS):
+                while len(order) <= number:
+                    await asyncio.sleep(0.001)
+            tokens.release()
+        answers = await statuses(waiting)
+
+    assert answers == [200] * 26
+    # A's first two and B's first found permits free. From then on the clients take turns.
+    names = "".join("ABC"[(A, B, C).index(each)] for each in order)
+    assert names == "AAB" + "ABC" * 2 + "AC" + "A" * 15
+
+
+async def test_a_caller_who_ends_his_own_side_is_taken_to_have_left_while_airbyte_is_waited_for(
+    patient: Front,
+) -> None:
+    """A closed socket looks the same. What needs no wait is answered to him (RFC 9112 §9.6)."""
+    release = asyncio.Event()
+    patient.airbyte.switch("jobs", held(release), when=is_of_a)
+    async with served(patient) as callers:
+        waiting = await callers.call(jobs_of(patient.tenant))
+        await until_asked(patient)
+        waiting.writer.write_eof()
+        await until_waiting(patient, 0)
+        await until_idle(patient)
+        assert await waiting.status() == CallerLeft.status
+
+        unknown = await callers.call(jobs_of(Tenant(patient.tenant.key, NEVER_OURS, A)))
+        unknown.writer.write_eof()
+        assert await unknown.status() == 404
+        release.set()
+
+
+async def test_what_a_waiting_caller_sends_ahead_is_neither_his_leaving_nor_lost(front: Front) -> None:
+    release = asyncio.Event()
+    front.airbyte.switch("jobs", held(release), when=is_of_a)
+    async with served(front) as callers:
+        caller = await callers.call(jobs_of(front.tenant))
+        await until_waiting(front, 1)
+        caller.writer.write(trigger_of(front.tenant) + jobs_of(front.tenant, limit=7))
+        assert await of_b(front, callers) == [200, 200]
+        assert len(front.services.syncs.waiting) == 1
+        assert front.airbyte.count("trigger") == 1  # B's
+
+        release.set()
+        assert [await caller.status() for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("sends_body", [True, False])
+async def test_a_waiting_caller_who_expects_to_be_told_to_continue_is_told_and_answered(
+    front: Front, *, sends_body: bool
+) -> None:
+    release = asyncio.Event()
+    front.airbyte.switch("jobs", held(release), when=is_of_a)
+    async with served(front) as callers:
+        caller = await callers.call(jobs_of(front.tenant, "Expect: 100-continue", "Content-Length: 2"))
+        await until_waiting(front, 1)
+        assert await caller.status() == 100
+        if sends_body:
+            caller.writer.write(b"{}")
+        assert await of_b(front, callers) == [200, 200]
+        assert len(front.services.syncs.waiting) == 1
+
+        release.set()
+        assert await caller.status() == 200
