@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 import msgspec
@@ -17,7 +18,6 @@ from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.background import Background
 from gateway.cluster.timings import ClusterTimings
-from gateway.dashboard.timings import PageTimings
 from gateway.models import Client, ClientLimit, Principal, RatePolicy, Scope
 from gateway.provisioning.keys import NewKey
 from gateway.provisioning.timings import DiscoveryTimings
@@ -31,6 +31,9 @@ from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.timings import SyncTimings
+
+if TYPE_CHECKING:
+    from gateway.dashboard.timings import PageTimings
 from gateway.telemetry.log import log_task_failure
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
@@ -196,7 +199,7 @@ async def running_gateway(
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
-    page_timings: PageTimings | None = None,
+    page_timings: "PageTimings | None" = None,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
