@@ -190,6 +190,9 @@ class AirbyteConnection(asyncio.Protocol):
         self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            # A trailer comes through the same callback and must not become a header (RFC 9110 §6.5.1).
+            return
         key, text = name.lower(), value.decode("latin-1")
         self._fields[key] = f"{self._fields[key]}, {text}" if key in self._fields else text
 
