@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
+from gateway.dashboard.client_token import take_client_token
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
@@ -20,6 +21,7 @@ from gateway.errors import (
     CallerLeft,
     ConnectionNotFound,
     OutcomeUnknown,
+    RateLimitExceeded,
     StorageUnavailable,
     UpstreamBusy,
     UpstreamError,
@@ -70,6 +72,7 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
     """Start a sync, or join the one under way; then show the connection. Raises ConnectionNotFound."""
     connection = await _connection(request)
     try:
+        await take_client_token(request, client_of(request))
         with upstream_timing(request.scope):
             syncs = services_of(request).syncs
             job = await syncs.waiting.wait(
@@ -85,7 +88,7 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
     except CallerLeft:  # the trigger goes on without him
         await _record_trigger(request, connection)
         raise
-    except (UpstreamError, BadRequest, ConnectionNotFound, StorageUnavailable) as error:
+    except (UpstreamError, BadRequest, ConnectionNotFound, RateLimitExceeded, StorageUnavailable) as error:
         if isinstance(error, OutcomeUnknown):
             await _record_trigger(request, connection)
         log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
@@ -157,12 +160,15 @@ async def _history(request: Request, connection: Connection, status: str | None,
     text = request.query_params.get("cursor")
     cursor = None if text is None else decode_cursor(text)
     try:
+        await take_client_token(request, client_of(request))
         async with asyncio.timeout(timings.job_list):
             recent = (await _jobs(request, connection, limit=MOST_JOBS)).jobs
             if status is None and cursor is None:
                 shown = _first_page(recent)
             else:
                 shown = await _jobs(request, connection, limit=JOB_ROWS, status=status, cursor=cursor)
+    except RateLimitExceeded as error:
+        return JobHistory(problem=_rate_problem(error))
     except (UpstreamError, ConnectionNotFound) as error:
         return JobHistory(problem=_upstream_problem(error))
     except TimeoutError:
@@ -205,8 +211,15 @@ def _notice(request: Request) -> str:
 def _trigger_problem(error: ApiError) -> str:
     if isinstance(error, OutcomeUnknown):
         return "Airbyte did not say whether a sync has started. Look at the job history before you try again."
-    reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
+    if isinstance(error, RateLimitExceeded):
+        reason = _rate_problem(error)
+    else:
+        reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
     return f"{reason}. No sync was started."
+
+
+def _rate_problem(error: RateLimitExceeded) -> str:
+    return f"{error.message}: try again in {error.retry_after} s"
 
 
 def _upstream_problem(error: ApiError) -> str:

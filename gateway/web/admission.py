@@ -13,8 +13,8 @@ from gateway.errors import Overloaded, Unauthorized
 from gateway.web.admission_queue import AdmissionQueue, RequestClass, Terms
 from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import EarlyResponses, ResponseObserver
+from gateway.web.fair_share import Group
 from gateway.web.router import ApiRoutes
-from gateway.web.turns import Group
 
 KNOWN = Terms(slice=0.005, slice_alone=0.005, longest_wait=0.1)
 """A wait callers do not feel, and far below the second or two after which they give up."""

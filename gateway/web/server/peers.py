@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.auth.guess_throttle import block_of
-from gateway.web.turns import has_share
+from gateway.web.fair_share import has_share
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
