@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.web.fair_share import GREED, FairQueue, Group, has_share
+from gateway.web.fair_share import GREED, GroupQueue, Group, has_share
 
 FIRST_GUESS_SECONDS = 0.0002
 LEAST_SECONDS = 0.000001
@@ -40,7 +40,7 @@ class RequestClass:
         self.seconds_each = FIRST_GUESS_SECONDS
         self.begun = 0
         """In this round."""
-        self._queue = FairQueue()
+        self._queue = GroupQueue()
         self._expected: list[Group] = []
         """Of requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
 

@@ -20,7 +20,7 @@ def has_share(own: int, all_groups: int, most: float) -> bool:
     return own <= GREED * (most - all_groups)
 
 
-class FairQueue:
+class GroupQueue:
     """Waiters by group. Of the groups that wait, the one that was served or began to wait longest ago is next."""
 
     __slots__ = ("_groups", "_length")
