@@ -61,7 +61,7 @@ bench-quick: .venv/dev             ## its first three rows in under a minute; ne
 fairness: .venv/dev                ## one client's worst beside another client, in a quarter of an hour: docs/fairness.md
 	$(BIN)/python -m bench.fairness
 
-fairness-short: .venv/dev          ## the same in three minutes; counts refusals only
+fairness-short: .venv/dev          ## the same in two minutes; counts refusals only
 	$(BIN)/python -m bench.fairness --short
 
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests

@@ -14,7 +14,7 @@ from gateway.times import SystemClock
 
 A, B = "a", "b"
 OTHERS = ("c", "d", "e", "f", "g")
-CONNECTIONS_EACH = 20
+CONNECTIONS_EACH = 10
 KEYS_OF_A = 20
 SETTINGS = """
 [server]

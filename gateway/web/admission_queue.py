@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.web.fair_share import GREED, GroupQueue, Group, has_share
+from gateway.web.fair_share import GREED, Group, GroupQueue, has_share
 
 FIRST_GUESS_SECONDS = 0.0002
 LEAST_SECONDS = 0.000001
