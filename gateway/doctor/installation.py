@@ -13,6 +13,7 @@ from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.sqlite.database import journal_mode
+from gateway.store.sqlite.instance_lock import LOCK_SUFFIX
 
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
@@ -61,6 +62,23 @@ async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
             "database",
             f"belongs to {user_name(owner)}, and this is {user_name(os.geteuid())}",
             f"Run commands as the owner, or they leave files the service cannot write: sudo -u {user_name(owner)} …",
+        )
+    for finding in await asyncio.to_thread(lambda: list(_other_owners(path, owner))):
+        yield finding
+
+
+def _other_owners(database: Path, owner: int) -> Iterator[Finding]:
+    """Compare the owner of the database with those of its folder and of the files beside it, which a command left."""
+    for file in (Path(f"{database}{suffix}") for suffix in (*SIDE_FILES[1:], LOCK_SUFFIX)):
+        if file.exists() and file.stat().st_uid != owner:
+            whose = f"{file} belongs to {user_name(file.stat().st_uid)}, the database to {user_name(owner)}"
+            yield failure("database", whose, f"The service cannot open it: chown --reference={database} {file}")
+    folder = database.parent.stat().st_uid
+    if folder != owner:
+        yield warning(
+            "database",
+            f"its folder {database.parent} belongs to {user_name(folder)}, the database to {user_name(owner)}",
+            f"SQLite makes files in it: {user_name(owner)} must be able to write there.",
         )
 
 

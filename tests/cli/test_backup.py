@@ -124,7 +124,7 @@ def test_restores_after_asking_and_keeps_what_was_there(cli: Cli, folder: Path) 
     result = cli.ok("restore", backup, answer="y\n")
 
     assert slugs(cli) == ["acme"]
-    assert "Keys revoked since the backup will work again." in result.stderr
+    assert "No key was ended since the backup." in result.stderr
     first, _, *rows, last = result.stdout.splitlines()
     assert first == f"Restored {cli.database.resolve()} from {backup}."
     assert dict(row.split() for row in rows)["clients"] == "1"
@@ -132,6 +132,43 @@ def test_restores_after_asking_and_keeps_what_was_there(cli: Cli, folder: Path) 
     assert match
     with closing(sqlite3.connect(match[1])) as connection:
         assert connection.execute("SELECT count(*) FROM clients").fetchone() == (2,)
+
+
+def test_lists_the_keys_that_were_ended_since_and_keeps_them_ended(cli: Cli, folder: Path) -> None:
+    key = cli.json("key", "create", "--client", "acme", "--name", "nightly report")
+    cli.ok("backup", str(folder / "one.db"))
+    cli.ok("key", "revoke", key["id"], "--yes")
+
+    result = cli.ok("restore", str(folder / "one.db"), answer="y\n")
+
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith(key["id"]))
+    assert re.split("  +", line) == [key["id"], "acme", key["start"], "nightly report", "revoked"]
+    assert "The keys listed above stay ended. [y/N]" in result.stderr
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [False]
+
+
+def test_revives_keys_only_when_told_and_asks_with_their_list(cli: Cli, folder: Path) -> None:
+    key = cli.json("key", "create", "--client", "acme", "--name", "nightly report")
+    cli.ok("backup", str(folder / "one.db"))
+    cli.ok("key", "revoke", key["id"], "--yes")
+
+    asked = cli("restore", str(folder / "one.db"), "--revive-keys", answer="n\n")
+    assert key["id"] in asked.stderr
+    assert "The keys listed above will work again. [y/N]" in asked.stderr
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [False]
+    told = cli.json("restore", str(folder / "one.db"), "--revive-keys", "--yes")
+
+    assert [(ended["id"], ended["ended"]) for ended in told["ended_keys"]] == [(key["id"], "revoked")]
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [True]
+
+
+def test_says_that_nothing_is_known_of_ended_keys_where_the_database_is_broken(cli: Cli, folder: Path) -> None:
+    cli.ok("backup", str(folder / "one.db"))
+    cli.database.write_text("Dear diary")
+
+    result = cli.ok("restore", str(folder / "one.db"), answer="y\n")
+
+    assert "There is no database to compare it with: keys revoked since the backup will work again." in result.stderr
 
 
 def test_restores_on_a_new_machine(cli: Cli, folder: Path) -> None:

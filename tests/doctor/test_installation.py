@@ -76,9 +76,25 @@ async def test_the_database_s_owner_and_check_are_named(world: World) -> None:
 async def test_a_database_of_another_user_is_told(world: World, tmp_path: Path) -> None:
     os.chown(tmp_path / "gateway.db", 54321, -1)
 
-    _, finding = await findings(world, "database")
+    _, finding, folder = await findings(world, "database")
 
     assert (finding.level, finding.text) == ("warn", f"belongs to 54321, and this is {user_name(0)}")
+    assert (folder.level, folder.text) == (
+        "warn",
+        f"its folder {tmp_path} belongs to {user_name(0)}, the database to 54321",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_lock_of_another_user_is_told(world: World, tmp_path: Path) -> None:
+    lock = tmp_path / "gateway.db.lock"
+    lock.touch()
+    os.chown(lock, 54321, -1)
+
+    _, finding = await findings(world, "database")
+
+    assert (finding.level, finding.text) == ("fail", f"{lock} belongs to 54321, the database to {user_name(0)}")
+    assert finding.advice.endswith(f"chown --reference={tmp_path / 'gateway.db'} {lock}")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from gateway.store.sqlite.file_format import (
     require_file,
     require_known,
 )
+from gateway.store.sqlite.owner import give_to_owner
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
@@ -43,7 +44,9 @@ def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal
 async def create_file(path: Path) -> None:
     """Create the file from `schema.sql`. Raises DatabaseRefused if anything is already there."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+        give_to_owner(descriptor, path.parent)
+        os.close(descriptor)
     except FileExistsError:
         raise DatabaseRefused(f"{path}: already exists; nothing was changed") from None
     except OSError as error:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from gateway.errors import DatabaseRefused
 from gateway.store.sqlite.file_format import FILE_MODE
+from gateway.store.sqlite.owner import give_to_owner
+
+LOCK_SUFFIX = ".lock"
 
 
 @contextmanager
@@ -20,9 +23,9 @@ def instance_lock(database: Path) -> Iterator[None]:
 
     The lock file stays behind: removing it would let a third process lock a new one while a second holds the old.
     """
-    path = f"{database.resolve()}.lock"
+    path = f"{database.resolve()}{LOCK_SUFFIX}"
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        descriptor = _open(path, database.resolve())
     except OSError as error:
         raise DatabaseRefused(f"{path}: cannot be opened: {error.strerror}") from None
     try:
@@ -30,6 +33,16 @@ def instance_lock(database: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: str, database: Path) -> int:
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | os.O_EXCL, FILE_MODE)
+    except FileExistsError:
+        return os.open(path, flags, FILE_MODE)
+    give_to_owner(descriptor, database if database.exists() else database.parent)
+    return descriptor
 
 
 def _lock(descriptor: int, database: Path, path: str) -> None:
