@@ -12,6 +12,7 @@ import msgspec
 from gateway.cli.backup import contents_row, print_contents
 from gateway.cli.options import confirm, environment_of_programs, json_option, settings_option, yes_option
 from gateway.cli.output import print_json, print_rows
+from gateway.cli.progress import progress_shown
 from gateway.dashboard.humanize import size
 from gateway.settings import Settings
 from gateway.store import DatabaseLocation
@@ -51,9 +52,8 @@ def restore(*, settings: Settings, path: Path, revive_keys: bool, yes: bool, as_
     Example: gateway restore /var/backups/gateway/gateway-20261125T063600.123Z.db
     """
     now = SystemClock().now()
-    with ExitStack() as stack:
-        location = settings.database_location
-        prepared = stack.enter_context(_prepared(location, path, now, revive_keys=revive_keys))
+    location = settings.database_location
+    with _prepared(location, path, now, revive_keys=revive_keys) as prepared:
         if not as_json:
             _print_prepared(path, prepared.contents, prepared.endings)
         confirm(f"Put it in the place of {location}? {_fate(prepared.endings, revive_keys=revive_keys)}", yes=yes)
@@ -64,8 +64,13 @@ def restore(*, settings: Settings, path: Path, revive_keys: bool, yes: bool, as_
 @contextmanager
 def _prepared(location: DatabaseLocation, path: Path, now: datetime, *, revive_keys: bool) -> Iterator[Prepared]:
     if isinstance(location, Path):
-        with instance_lock(location), restoration(location, path, now=now, revive_keys=revive_keys) as on_disk:
-            yield on_disk
+        with ExitStack() as stack:
+            stack.enter_context(instance_lock(location))
+            with progress_shown() as progress:
+                prepared = stack.enter_context(
+                    restoration(location, path, now=now, revive_keys=revive_keys, progress=progress)
+                )
+            yield prepared
     else:
         environment = environment_of_programs()
         with restoration_on_server(

@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.faults.wire import read_answer, read_to_end, request, send, talk
 from tests.supervision import Supervisor, stop, supervising
 from tests.support import BOUND_SECONDS
 
+OLDEST = Path(__file__).parent.parent / "store" / "sqlite" / "schema_1.sql"
 SUPERVISED = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
 
 
@@ -69,6 +72,19 @@ def test_what_the_supervisor_said_is_not_in_the_environment_any_more(supervisor:
     first, *variables = done.stdout.splitlines()
     assert first == "1 @somewhere 2.0"
     assert not SUPERVISED & {line.partition("=")[0] for line in variables}
+
+
+def test_a_migration_at_the_start_is_told_so_that_it_is_not_broken_off(cli: Cli) -> None:
+    cli.database.unlink()
+    with closing(sqlite3.connect(cli.database)) as connection:
+        connection.executescript(OLDEST.read_text(encoding="utf-8"))
+    with supervising(cli.folder) as supervisor, supervisor.serving() as process:
+        stop(process)
+        messages = supervisor.notified.messages[: supervisor.notified.wait_for("READY")]
+
+    told = [message["STATUS"] for message in messages if message.get("EXTEND_TIMEOUT_USEC") == "600000000"]
+    for status in ("Copying the database: 100 %", "Migrating the database: 0 %", "Checking the database: 100 %"):
+        assert status in told
 
 
 @pytest.mark.parametrize("abstract", [False, True])

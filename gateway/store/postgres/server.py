@@ -2,7 +2,7 @@
 # ruff: noqa: PLC0415 - see above
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import Backup
 from gateway.store.migration import Migrated, Step
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import refusals, require_file
 from gateway.store.sqlite.online_copy import opened
 
@@ -34,15 +35,17 @@ async def create_on_server(url: SecretUrl) -> None:
     await create_schema(url)
 
 
-async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+async def migrate_server(
+    url: SecretUrl, steps: Sequence[Step], *, progress: Progress = ignore_progress
+) -> Migrated | None:
     """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.schema import migrate_schema
 
-    return await migrate_schema(url, steps)
+    return await migrate_schema(url, steps, progress)
 
 
-def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+def move_to_server(path: Path, url: SecretUrl, progress: Progress) -> dict[str, int]:
     """Copy a file's rows to an empty database; return how many of each table. Raises DatabaseRefused.
 
     `progress` is called with what is being done, the rows done and all there are. Goes on with a copy of this file that

@@ -22,6 +22,7 @@ from gateway.store.sqlite.file_format import (
     require_known,
 )
 from gateway.store.sqlite.owner import give_to_owner
+from gateway.store.sqlite.soundness import REMEDY
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
@@ -181,9 +182,6 @@ class SqliteDatabase:
                 f"{self.path}: written by an older gateway (schema {version}, this one needs {self._version}); "
                 "bring it up to date with: gateway migrate"
             )
-        verdict = " ".join(str(await self._pragma("quick_check(1)")).split())
-        if verdict != "ok":
-            raise DatabaseRefused(f"{self.path}: damaged: {verdict}; restore a backup with: gateway restore")
 
     async def _pragma(self, pragma: str) -> Any:
         rows = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
@@ -202,4 +200,7 @@ class SqliteDatabase:
         except TimeoutError:
             raise StorageUnavailable(detail=f"locked by others for {self._timings.write_lock} s") from None
         except sqlite3.Error as error:
-            raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error
+            detail = f"{error.sqlite_errorname}: {error}"
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+                detail = f"{self.path}: damaged: {error}; {REMEDY}"
+            raise StorageUnavailable(detail=detail) from error

@@ -1,7 +1,6 @@
 """Putting a backup in the place of the database, so that a crash leaves the old one or the new."""
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import msgspec
 from gateway.errors import DatabaseRefused
 from gateway.store.backup import compact_time
 from gateway.store.endings import CLEARED, Endings
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.carry_over import carry_over
 from gateway.store.sqlite.file_format import refusals
 from gateway.store.sqlite.online_copy import Contents, opened, verify
@@ -21,6 +21,8 @@ from gateway.times import format_time
 
 COMPANIONS = ("-journal", "-wal", "-shm")
 """Files beside a database that belong to it. One left beside another database would corrupt that."""
+STEP_BYTES = 1 << 24
+"""Copied between two words on the progress."""
 
 
 class Restoration:
@@ -51,7 +53,14 @@ class Restoration:
 
 
 @contextmanager
-def restoration(database: Path, backup: Path, *, now: datetime, revive_keys: bool = False) -> Iterator[Restoration]:
+def restoration(
+    database: Path,
+    backup: Path,
+    *,
+    now: datetime,
+    revive_keys: bool = False,
+    progress: Progress = ignore_progress,
+) -> Iterator[Restoration]:
     """Copy the backup in, verify the copy, and end in it what was ended in the database since. Raises DatabaseRefused.
 
     `revive_keys`: keys that were ended since work again. Nobody writes to the database during the block. The caller
@@ -61,14 +70,23 @@ def restoration(database: Path, backup: Path, *, now: datetime, revive_keys: boo
     _require_backup(backup, database)
     with part_file(Path(f"{database}.part")) as part:
         try:
-            shutil.copyfile(backup, part.path)
+            _copy(backup, part.path, progress)
         except OSError as error:
             raise DatabaseRefused(f"{backup}: cannot be copied to {part.path}: {error.strerror}") from None
-        contents = verify(part.path, name=backup)
+        contents = verify(part.path, name=backup, progress=progress)
         with _nobody_writing(database):
             endings = carry_over(database, part.path, format_time(now), revive_keys=revive_keys)
             rows = {**contents.rows, **dict.fromkeys(CLEARED, 0)}
             yield Restoration(database, part, msgspec.structs.replace(contents, rows=rows), endings)
+
+
+def _copy(source: Path, target: Path, progress: Progress) -> None:
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        size = os.fstat(reader.fileno()).st_size
+        done = 0
+        while sent := os.sendfile(writer.fileno(), reader.fileno(), None, STEP_BYTES):
+            done += sent
+            progress("Copying", done, size)
 
 
 def _require_backup(backup: Path, database: Path) -> None:

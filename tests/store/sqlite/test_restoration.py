@@ -283,8 +283,8 @@ async def copied(tmp_path: Path) -> tuple[Path, Path]:
     return path, back_up(path, tmp_path / "one.db", now=START).path
 
 
-def ended_keys(database: Path, backup: Path, **options: bool) -> dict[str, str]:
-    with restoration(database, backup, now=START, **options) as prepared:
+def ended_keys(database: Path, backup: Path, *, revive_keys: bool = False) -> dict[str, str]:
+    with restoration(database, backup, now=START, revive_keys=revive_keys) as prepared:
         prepared.install(START)
         return {key.id: key.ended for key in prepared.endings.keys}
 
