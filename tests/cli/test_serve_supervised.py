@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.store.sqlite.instance_lock import ENDED, SERVING
 from tests.cli.conftest import Airbyte, Cli, wait_until
 from tests.faults.wire import read_answer, read_to_end, request, send, talk
 from tests.supervision import Supervisor, stop, supervising
@@ -207,3 +208,18 @@ def catches_hang_ups(process_id: int) -> bool:
 
 def status_of(process_id: int) -> str:
     return Path(f"/proc/{process_id}/status").read_text()
+
+
+def test_a_gateway_that_was_stopped_has_closed_the_database_and_one_that_was_killed_has_not(
+    supervisor: Supervisor, cli: Cli
+) -> None:
+    lock = Path(f"{cli.database}.lock")
+    with supervisor.serving() as process:
+        assert lock.read_bytes() == SERVING
+        assert stop(process) == 0
+    assert lock.read_bytes() == ENDED
+
+    with supervisor.serving() as process:
+        process.kill()
+        process.wait(BOUND_SECONDS)
+    assert lock.read_bytes() == SERVING

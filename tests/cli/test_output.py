@@ -1,0 +1,65 @@
+"""What listings look like on a terminal, and in a pipe."""
+
+import os
+import pty
+import re
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from tests.cli.conftest import Cli, environment
+from tests.support import BOUND_SECONDS, PROGRAM
+
+COLOURED = re.compile(r"\x1b\[[0-9;]+m")
+
+
+def on_terminal(cli: Cli, *words: str, columns: int, **env: str) -> str:
+    """All that the program writes to a terminal so wide."""
+    reader, terminal = pty.openpty()
+    with os.fdopen(reader, "rb") as screen:
+        with os.fdopen(terminal, "wb") as output:
+            subprocess.run(
+                [*PROGRAM, *words, "--settings", str(cli.settings)],
+                env=environment(COLUMNS=str(columns), TERM="xterm", **env),
+                stdout=output,
+                stderr=output,
+                timeout=BOUND_SECONDS,
+                check=False,
+            )
+        shown = b""
+        # When nobody has the terminal open any more, reading on is an error.
+        with suppress(OSError):
+            while part := os.read(screen.fileno(), 4096):
+                shown += part
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def acme(cli: Cli) -> Cli:
+    cli.ok("client", "add", "--name", "Acme Incorporated of Delaware", "--slug", "acme")
+    return cli
+
+
+def test_a_table_fits_the_terminal_and_says_what_it_left_out(acme: Cli) -> None:
+    shown = on_terminal(acme, "client", "list", columns=60)
+
+    heading, row, note = COLOURED.sub("", shown).splitlines()
+    assert heading.split() == ["slug", "name", "plan", "rate", "disabled_at"]
+    assert row.split() == ["acme", "Acme", "Incorporated", "of", "Delaware", "free", "-", "-"]
+    assert note == "Too wide for this terminal: created_at. --json shows all."
+
+
+def test_a_terminal_gets_colour_unless_it_is_refused(acme: Cli) -> None:
+    assert COLOURED.search(on_terminal(acme, "client", "list", columns=200))
+    assert COLOURED.search(on_terminal(acme, "doctor", columns=200))
+    assert not COLOURED.search(on_terminal(acme, "client", "list", columns=200, NO_COLOR="1"))
+    assert not COLOURED.search(on_terminal(acme, "doctor", columns=200, NO_COLOR="1"))
+    assert not COLOURED.search(acme.ok("client", "list").stdout)
+
+
+def test_json_on_a_terminal_has_all_and_no_colour(acme: Cli) -> None:
+    shown = on_terminal(acme, "client", "list", "--json", columns=20)
+
+    assert '"created_at"' in shown
+    assert not COLOURED.search(shown)
