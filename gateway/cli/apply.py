@@ -45,7 +45,8 @@ def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bo
     async def work(services: Services) -> Plan:
         manifests = Manifests(services.store, services.clock, secrets.choice)
         plan = await manifests.plan(file, prune=prune)
-        plan.notes.extend(await check_mappings(services.airbyte, file, plan))
+        with progress_shown() as progress:
+            plan.notes.extend(await check_mappings(services.airbyte, file, plan, progress=progress))
         if not as_json:
             _print(plan)
         if plan.changes and not dry_run:

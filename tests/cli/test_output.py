@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.cli.conftest import Cli, environment
+from tests.cli.conftest import Airbyte, Cli, environment
 from tests.support import BOUND_SECONDS, PROGRAM
 
 COLOURED = re.compile(r"\x1b\[[0-9;]+m")
@@ -63,3 +63,22 @@ def test_json_on_a_terminal_has_all_and_no_colour(acme: Cli) -> None:
 
     assert '"created_at"' in shown
     assert not COLOURED.search(shown)
+
+
+def test_an_import_and_an_apply_show_a_bar_on_a_terminal(connected: Cli, airbyte: Airbyte) -> None:
+    world = airbyte.sandbox.world
+    workspace = world.add_workspace("Work").workspace_id
+    world.add_connection(workspace)
+    connected.ok("client", "add", "--name", "Acme", "--slug", "acme")
+    manifest = connected.folder / "clients.toml"
+
+    words = ("connection", "import", "--client", "acme", "--workspace", workspace)
+    imported = on_terminal(connected, *words, columns=80)
+    connected.ok("export", str(manifest))
+    manifest.write_text(manifest.read_text().replace('plan = "free"', 'plan = "pro"'))
+    applied = on_terminal(connected, "apply", str(manifest), "--yes", columns=80)
+
+    assert re.search(r"Importing  .* 1", imported)
+    assert imported.endswith("Imported 1, skipped 0 already mapped.\n")
+    assert re.search(r"Applying  \[#+\]  100%", applied)
+    assert applied.endswith("Changed 1.\n")

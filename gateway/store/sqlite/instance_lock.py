@@ -82,11 +82,13 @@ def _lock(descriptor: int, database: Path, path: str) -> None:
 
 
 def is_held(database: Path) -> bool:
-    """Tell whether a gateway, or a command that needs the database to itself, holds the lock now."""
+    """Tell whether a gateway, or a command that needs the database to itself, holds the lock now, or may hold it."""
     try:
         descriptor = os.open(f"{database.resolve()}{LOCK_SUFFIX}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
