@@ -80,6 +80,7 @@ def test_add_without_a_mapping_is_pending_and_asks_airbyte_nothing(cli: Cli) -> 
         "status": "pending",
         "airbyte_id": None,
         "last_sync_at": None,
+        "last_sync_status": None,
     }
 
 
