@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from gateway.auth.keys import without_keys
 from gateway.errors import GatewayError
 
 COMMANDS = {
@@ -76,9 +75,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise click.ClickException(without_keys(error.sentence)) from None
+            raise click.ClickException(_without_keys(error.sentence)) from None
         except click.UsageError as error:
-            raise click.UsageError(without_keys(error.format_message()), ctx=error.ctx) from None
+            raise click.UsageError(_without_keys(error.format_message()), ctx=error.ctx) from None
+
+
+def _without_keys(text: str) -> str:
+    from gateway.auth.keys import without_keys  # noqa: PLC0415 - only a failure needs it
+
+    return without_keys(text)
 
 
 def _keep_examples_whole(command: click.Command) -> None:
