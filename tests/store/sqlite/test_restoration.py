@@ -458,3 +458,19 @@ def test_root_leaves_a_new_database_to_the_owner_of_its_folder(backup: Path, tmp
 
     for name in ("gateway.db", "other.db"):
         assert ((folder / name).stat().st_uid, (folder / name).stat().st_gid) == (12345, 23456)
+
+
+def test_what_was_ended_since_stays_ended_in_a_backup_of_the_oldest_version(database: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "oldest.db"
+    with written(backup) as connection:
+        connection.executescript((Path(__file__).parent / "schema_1.sql").read_text(encoding="utf-8"))
+        connection.execute(
+            "INSERT INTO clients (id, slug, name, plan, created_at) VALUES (1, 'a', 'A', 'free', '2026')"
+        )
+        connection.execute(KEY, {"id": "revd", "expires_at": None})
+    with written(database) as connection:
+        connection.execute(KEY, {"id": "revd", "expires_at": None})
+        connection.execute("UPDATE api_keys SET revoked_at = '2026'")
+
+    assert ended_keys(database, backup) == {"revd": "revoked"}
+    assert working_keys(database) == set()
