@@ -45,9 +45,11 @@ def test_a_table_fits_the_terminal_and_says_what_it_left_out(acme: Cli) -> None:
     shown = on_terminal(acme, "client", "list", columns=60)
 
     heading, row, note = COLOURED.sub("", shown).splitlines()
-    assert heading.split() == ["slug", "name", "plan", "rate", "disabled_at"]
-    assert row.split() == ["acme", "Acme", "Incorporated", "of", "Delaware", "free", "-", "-"]
-    assert note == "Too wide for this terminal: created_at. --json shows all."
+    assert max(len(heading), len(row)) <= 60
+    assert heading.split()[:3] == ["slug", "name", "plan"]
+    assert "disabled_at" not in heading
+    assert row.startswith("acme  Acme ")
+    assert re.fullmatch(r"Too wide for this terminal: rate, .*disabled_at.*\. --json shows all\.", note)
 
 
 def test_a_terminal_gets_colour_unless_it_is_refused(acme: Cli) -> None:

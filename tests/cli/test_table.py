@@ -36,7 +36,7 @@ def test_free_text_is_shortened_first() -> None:
     assert left_out == []
 
 
-def test_then_the_widest_columns_are_left_out_and_named() -> None:
+def test_then_columns_that_can_be_spared_are_left_out_and_named() -> None:
     lines, left_out = lay_out(ROWS, 50)
 
     assert lines == [
@@ -45,6 +45,15 @@ def test_then_the_widest_columns_are_left_out_and_named() -> None:
         "conn_2LzR5tYx8sQd0fWq  Shop             2026-04-01",
     ]
     assert left_out == ["airbyte_id"]
+
+
+def test_columns_that_hold_nothing_go_before_those_that_say_something() -> None:
+    rows = [{"id": "key_1", "expires_at": None, "revoked_at": "2026-04-01T03:04:05.678Z", "created_at": "2026"}]
+
+    lines, left_out = lay_out(rows, 34)
+
+    assert lines == ["id     revoked_at", "key_1  2026-04-01 03:04Z"]
+    assert left_out == ["expires_at", "created_at"]
 
 
 def test_the_first_column_is_never_left_out() -> None:
