@@ -32,6 +32,14 @@ class SystemClock:
         return time.monotonic()
 
 
+def later(moment: datetime, by: timedelta) -> datetime:
+    """Return the moment that comes `by` after another, or the last one of the calendar."""
+    try:
+        return moment + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def format_time(moment: datetime) -> str:
     """Return the product's text for a moment."""
     return _format_utc(moment.astimezone(UTC))

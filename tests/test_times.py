@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.times import format_time, normalise_time, parse_duration, parse_time
+from gateway.times import format_time, later, normalise_time, parse_duration, parse_time
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,10 @@ def test_a_duration_is_a_number_and_a_unit(text: str, duration: timedelta) -> No
 def test_anything_else_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="a whole number and one of s, m, h, d, w, for example 90d"):
         parse_duration(text)
+
+
+def test_later_than_the_calendar_is_its_last_moment() -> None:
+    moment = datetime(9999, 12, 30, tzinfo=UTC)
+
+    assert format_time(later(moment, timedelta(hours=1))) == "9999-12-30T01:00:00.000Z"
+    assert format_time(later(moment, timedelta(days=2))) == "9999-12-31T23:59:59.999Z"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bench.arena import Arena
 from bench.rows.connections import connections
 from bench.rows.footprint import memory, start
+from bench.rows.large_file import large_file
 from bench.rows.latency import latency
 from bench.rows.scale import scale
 from bench.rows.throughput import jobs, polling, refused, status
@@ -19,6 +20,7 @@ ROWS: dict[str, Row] = {
     "latency": latency,
     "connections": connections,
     "scale": scale,
+    "large": large_file,
     "memory": memory,
     "start": start,
 }

@@ -74,6 +74,11 @@ def display_start(key: str) -> str:
     return key[:START_LENGTH] + "…"
 
 
+def without_keys(text: str) -> str:
+    """Return the text with only the start of each key that is in it."""
+    return re.sub(PATTERN, lambda found: display_start(found[0]), text)
+
+
 def is_expired(principal: Principal, now: datetime) -> bool:
     """Tell whether the principal's key has ended."""
     return principal.expires_at is not None and principal.expires_at <= now

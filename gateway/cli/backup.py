@@ -1,21 +1,18 @@
 """`gateway backup`: copy the database to a file, also while it is served."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from gateway.cli.options import environment_of_programs, json_option, settings_option
 from gateway.cli.output import Row, print_json, print_rows
+from gateway.cli.progress import progress_shown
 from gateway.dashboard.humanize import size
 from gateway.settings import Settings
 from gateway.store.backup import Backup, back_up
 from gateway.store.postgres.server import back_up_server
 from gateway.store.sqlite.online_copy import Contents
 from gateway.times import SystemClock
-
-LARGE_PAGES = 10_000
-"""A copy of fewer pages ends before anybody waits for it."""
 
 
 @click.command()
@@ -51,7 +48,8 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
 def _back_up(settings: Settings, path: Path, keep: int | None) -> Backup:
     now = SystemClock().now()
     if settings.database.is_file:
-        return back_up(settings.database_path, path, now=now, keep=keep, progress=_show_progress)
+        with progress_shown() as progress:
+            return back_up(settings.database_path, path, now=now, keep=keep, progress=progress)
     return back_up_server(settings.database.url, path, now=now, keep=keep, environment=environment_of_programs())
 
 
@@ -64,8 +62,3 @@ def print_contents(contents: Contents, *, on_stderr: bool = False) -> None:
     """Print how many rows each table has."""
     rows = [{"table": table, "rows": count} for table, count in contents.rows.items()]
     print_rows(rows, as_json=False, empty="", on_stderr=on_stderr)
-
-
-def _show_progress(done: int, total: int) -> None:
-    if total > LARGE_PAGES and sys.stderr.isatty():
-        click.echo(f"\r{done * 100 // total:3} % copied", err=True, nl=done == total)

@@ -1,5 +1,7 @@
 """`gateway connection …`: give clients Airbyte's connections, list, rename, map, import and remove them."""
 
+import sys
+
 import click
 
 from gateway.cli.options import (
@@ -14,6 +16,7 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.cli.progress import progress_shown
 from gateway.models import Connection
 from gateway.provisioning.connections import Imported
 from gateway.provisioning.mapping import Mapped
@@ -35,6 +38,7 @@ def connection_row(record: Connection, slug: str) -> Row:
         "status": record.status,
         "airbyte_id": record.airbyte_id,
         "last_sync_at": record.last_sync_at,
+        "last_sync_status": record.last_sync_status,
         "created_at": record.created_at,
     }
 
@@ -57,7 +61,6 @@ def add(
     """Add a connection to a client.
 
     Example: gateway connection add --client acme --connector-type shopify --label "Web shop"
-    --airbyte-id 9924bcd0-99be-453d-ba47-c2c9766f7da5
     """
     new = with_services(
         settings,
@@ -154,6 +157,14 @@ def remove(*, settings: Settings, connection_id: str, yes: bool, as_json: bool) 
     print_record(row, as_json=as_json, sentence=f"Removed connection {row['id']}.")
 
 
+def _print_imported(each: Imported) -> None:
+    if each.connection is not None:
+        label = f"{each.connection.connector_type}  {each.connection.label}"
+        click.echo(f"imported {each.connection.id}  {label}", err=True)
+    else:
+        click.echo(f"skipped  {each.airbyte_id}: already mapped", err=True)
+
+
 @connection.command("import")
 @client_option
 @click.option("--workspace", required=True, help="Import from this Airbyte workspace, by its UUID.")
@@ -167,13 +178,12 @@ def import_connections(*, settings: Settings, slug: str, workspace: str, as_json
 
     async def work(services: Services) -> list[Imported]:
         done = []
-        async for each in services.connections.import_workspace(slug, workspace):
-            done.append(each)
-            if each.connection is not None:
-                label = f"{each.connection.connector_type}  {each.connection.label}"
-                click.echo(f"imported {each.connection.id}  {label}", err=True)
-            else:
-                click.echo(f"skipped  {each.airbyte_id}: already mapped", err=True)
+        with progress_shown() as progress:
+            async for each in services.connections.import_workspace(slug, workspace):
+                done.append(each)
+                progress("Importing", len(done), 0)
+                if not sys.stderr.isatty():
+                    _print_imported(each)
         return done
 
     done = with_services(settings, work)

@@ -1,12 +1,12 @@
 """`gateway database …`: move an SQLite database to a PostgreSQL server."""
 
-import sys
 from urllib.parse import urlsplit
 
 import click
 
 from gateway.cli.options import confirm, json_option, settings_option, yes_option
 from gateway.cli.output import print_json, print_rows
+from gateway.cli.progress import progress_shown
 from gateway.settings import Settings
 from gateway.settings.secret import SecretUrl
 from gateway.store.postgres.server import move_to_server
@@ -53,16 +53,11 @@ def copy(*, settings: Settings, target: SecretUrl, yes: bool, as_json: bool) -> 
     """
     path = settings.database_path
     confirm(f"Copy {path} to {target}?", yes=yes or as_json)
-    with instance_lock(path):
-        rows = move_to_server(path.resolve(), target, _show_progress)
+    with instance_lock(path), progress_shown() as progress:
+        rows = move_to_server(path.resolve(), target, progress)
     if as_json:
         print_json({"database": str(path), "copy": str(target), "rows": rows})
         return
     click.echo(f"Copied {path} to {target}; every row was compared.")
     print_rows([{"table": table, "rows": count} for table, count in rows.items()], as_json=False, empty="")
     click.echo(f'Now set in [database]: url = "{target}"')
-
-
-def _show_progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r{done} of {total} rows {what}", err=True, nl=done >= total)

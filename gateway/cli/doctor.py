@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from gateway.times import SystemClock
 
 LEVEL_WORDS = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+LEVEL_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 INDENT = " " * 6
 
 
@@ -62,6 +63,7 @@ async def _services(settings: Settings) -> AsyncIterator[tuple[Services, Databas
 
 
 def _print(finding: Finding) -> None:
-    click.echo(f"{LEVEL_WORDS[finding.level]:6}{finding.check}: {finding.text}")
+    level = click.style(f"{LEVEL_WORDS[finding.level]:6}", fg=LEVEL_COLOURS[finding.level])
+    click.echo(f"{level}{finding.check}: {finding.text}")
     if finding.advice:
         click.echo(INDENT + finding.advice)

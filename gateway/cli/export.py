@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.cli.options import json_option, settings_option, with_services
+from gateway.cli.options import STANDARD_STREAM, json_option, settings_option, with_services
 from gateway.cli.output import print_json
 from gateway.errors import InvalidInput
 from gateway.provisioning.manifest import FORMAT, FORMAT_LINE, Manifest, Manifests, format_manifest
@@ -19,7 +19,7 @@ PRIVATE = 0o600
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=False)
 @json_option
 @settings_option
 def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
@@ -28,8 +28,12 @@ def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
     The order is stable, so that the file can live in version control. A file that an export wrote is replaced.
     JSON is for other programs: gateway apply reads TOML.
 
+    PATH may be -, for standard output.
+
     Example: gateway export clients.toml
     """
+    if path == STANDARD_STREAM:
+        path = None
     if as_json and path is not None:
         raise click.UsageError("--json prints and takes no PATH")
 
@@ -42,7 +46,8 @@ def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
         return
     text = format_manifest(manifest)
     if path is None:
-        click.echo(text, nl=False)
+        # TOML is UTF-8 whatever the terminal's encoding is.
+        click.echo(text.encode(), nl=False)
         return
     _write(path, text)
     click.echo(f"Exported to {path}.")

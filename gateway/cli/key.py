@@ -5,7 +5,7 @@ from typing import Literal
 import click
 
 from gateway import validation
-from gateway.auth.keys import TEXT_PATTERN
+from gateway.auth import keys
 from gateway.cli.options import (
     client_option,
     confirm,
@@ -17,8 +17,9 @@ from gateway.cli.options import (
     with_services,
     yes_option,
 )
-from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
 from gateway.deployment.secret_scanning import github_pattern, gitleaks_rules
+from gateway.errors import InvalidInput, OperatorError, UnknownRecord
 from gateway.models import SCOPES, ApiKey, Scope
 from gateway.provisioning.keys import NewKey
 from gateway.services import Services
@@ -45,6 +46,18 @@ def key_row(record: ApiKey, slug: str) -> Row:
         "last_used_address": record.last_used_address,
         "last_used_agent": record.last_used_agent,
     }
+
+
+def _show_new(settings: Settings, new: NewKey, slug: str, *, as_json: bool) -> None:
+    """Print the new key, or revoke it: one that nobody has seen is of no use to anybody. Raises OperatorError."""
+    try:
+        _print_new(new, slug, as_json=as_json)
+    except OSError as error:
+        with_services(settings, lambda services: services.keys.revoke(new.record.id))
+        raise OperatorError(
+            f"the key cannot be shown ({error.strerror}), so {new.record.id} was revoked; "
+            "make another with: gateway key create"
+        ) from None
 
 
 def _print_new(new: NewKey, slug: str, *, as_json: bool) -> None:
@@ -85,10 +98,11 @@ def create(
 
     Example: gateway key create --client acme --name "nightly report" --scope read --expires 90d
     """
+    require_output()
     new = with_services(
         settings, lambda services: services.keys.create(slug, name=name, scope=scope, expires=expires, rate=rate)
     )
-    _print_new(new, slug, as_json=as_json)
+    _show_new(settings, new, slug, as_json=as_json)
 
 
 @key.command("list")
@@ -112,22 +126,40 @@ def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
     print_rows(with_services(settings, work), as_json=as_json, empty="No keys yet; see: gateway key create --help")
 
 
+async def _find(services: Services, text: str) -> ApiKey:
+    """Return the key that `text` is or names. Raises UnknownRecord, and InvalidInput if there are several."""
+    search = services.store.key_search
+    if keys.is_well_formed(text):
+        found = await search.by_digest(keys.digest(text))
+    elif text.startswith(keys.PREFIX):
+        found = await search.by_start(keys.display_start(text))
+    else:
+        return await services.store.api_keys.any_by_id(text)
+    if not found:
+        raise UnknownRecord(f"there is no key {keys.display_start(text)}; see: gateway key list")
+    if len(found) > 1:
+        raise InvalidInput(f"several keys start so: {', '.join(key.id for key in found)}; give the id of one")
+    return found[0]
+
+
 @key.command()
-@id_argument("key_id")
+@click.argument("text", metavar="KEY")
 @yes_option
 @json_option
 @settings_option
-def revoke(*, settings: Settings, key_id: str, yes: bool, as_json: bool) -> None:
+def revoke(*, settings: Settings, text: str, yes: bool, as_json: bool) -> None:
     """Revoke a key. The next request with it is refused.
+
+    KEY is its id, its first characters as gateway key list shows them, or all of it.
 
     Example: gateway key revoke key_8sQd0fWq2LzR5tYx
     """
 
     async def work(services: Services) -> Row:
-        record = await services.store.api_keys.any_by_id(key_id)
+        record = await _find(services, text)
         slug = (await slugs_of(services))[record.client_id]
         confirm(f"Revoke {record.start} ({record.name}) of {slug}?", yes=yes)
-        return key_row(await services.keys.revoke(key_id), slug)
+        return key_row(await services.keys.revoke(record.id), slug)
 
     row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Revoked {row['id']}.")
@@ -148,8 +180,9 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
         new = await services.keys.rotate(key_id, overlap=overlap)
         return new, (await slugs_of(services))[new.record.client_id]
 
+    require_output()
     new, slug = with_services(settings, work)
-    _print_new(new, slug, as_json=as_json)
+    _show_new(settings, new, slug, as_json=as_json)
 
 
 @key.command()
@@ -174,4 +207,4 @@ def pattern(*, form: Literal["regex", "gitleaks", "github"]) -> None:
         for name, text in fields.items():
             click.echo(f"{name.ljust(width)}  {text}")
     else:
-        click.echo(TEXT_PATTERN)
+        click.echo(keys.TEXT_PATTERN)

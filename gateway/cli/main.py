@@ -1,6 +1,10 @@
 """The command `gateway` itself. Sub-commands are imported only when one is called, so that help is instant."""
 
+import inspect
+import io
+import os
 import signal
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,12 +28,17 @@ COMMANDS = {
     "connection": "Manage connections of clients, mapped to Airbyte's.",
     "key": "Manage API keys of clients.",
     "user": "Manage people who sign in to the dashboard.",
+    "workspace": "List Airbyte's workspaces.",
+    "activity": "Show who did what.",
     "config": "Show the settings in force, and where each comes from.",
     "install": "Write the files by which systemd runs this gateway.",
     "doctor": "Check settings, database and Airbyte, and say what to do.",
     "nginx-config": "Print an nginx configuration for these settings.",
+    "completion": "Print what makes a shell complete the commands.",
 }
-
+EXAMPLE_START = "\nExample: "
+KEPT_WHOLE = "\b"
+"""Click breaks no line of a paragraph that begins with it."""
 
 settings_path_option = click.option(
     "--settings",
@@ -51,6 +60,7 @@ class Commands(click.Group):
         command = getattr(import_module(f"gateway.cli.{name}"), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"gateway.cli.{name} has no command of that name")
+        _keep_examples_whole(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
@@ -58,11 +68,31 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a failure that has a sentence is that sentence, not a traceback."""
+        """Run the command; a failure that has a sentence is that sentence, not a traceback.
+
+        A whole key that was typed in the place of something else is not repeated in it.
+        """
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise click.ClickException(error.sentence) from None
+            raise click.ClickException(_without_keys(error.sentence)) from None
+        except click.UsageError as error:
+            raise click.UsageError(_without_keys(error.format_message()), ctx=error.ctx) from None
+
+
+def _without_keys(text: str) -> str:
+    from gateway.auth.keys import without_keys  # noqa: PLC0415 - only a failure needs it
+
+    return without_keys(text)
+
+
+def _keep_examples_whole(command: click.Command) -> None:
+    """Mark the examples in the help of a command, and of those below it: broken lines cannot be pasted."""
+    if command.help and KEPT_WHOLE not in command.help:
+        command.help = inspect.cleandoc(command.help).replace(EXAMPLE_START, f"\n{KEPT_WHOLE}{EXAMPLE_START}")
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _keep_examples_whole(each)
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
@@ -97,4 +127,13 @@ def main() -> None:
     """Run the command line of this process."""
     # A supervisor's SIGTERM ends every command as Ctrl-C does: what was opened is closed, no folder stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    gateway(prog_name="gateway")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a letter shows its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        gateway(prog_name="gateway")
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        # What could not be written is in a buffer, and Python would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)

@@ -7,11 +7,13 @@ import structlog
 
 from gateway.cli.options import json_option, run, settings_option
 from gateway.cli.output import print_record
+from gateway.cli.progress import progress_shown
 from gateway.settings import Settings
 from gateway.store import DatabaseLocation
 from gateway.store.migration import Migrated, is_outdated, read_steps
 from gateway.store.migration import migrate as migrate_database
 from gateway.store.postgres.server import migrate_server
+from gateway.store.progress import Progress
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.times import SystemClock
@@ -31,7 +33,8 @@ def migrate(*, settings: Settings, as_json: bool) -> None:
     Example: gateway migrate --settings /etc/gateway/settings.toml
     """
     location = settings.database_location
-    done = _migrated(location)
+    with progress_shown() as progress:
+        done = _migrated(location, progress)
     record = {
         "database": str(location),
         "before": done.before if done else SCHEMA_VERSION,
@@ -42,22 +45,22 @@ def migrate(*, settings: Settings, as_json: bool) -> None:
     print_record(record, as_json=as_json, sentence=sentence)
 
 
-def migrate_at_start(location: DatabaseLocation) -> None:
+def migrate_at_start(location: DatabaseLocation, progress: Progress) -> None:
     """Migrate the database before `serve` opens it, unless it is up to date. Raises DatabaseRefused."""
-    done = _migrated(location)
+    done = _migrated(location, progress)
     if done is not None:
         kept = {"kept_as": str(done.copy)} if done.copy else {}
         log.warning("database_migrated", database=str(location), before=done.before, after=done.after, **kept)
 
 
-def _migrated(location: DatabaseLocation) -> Migrated | None:
+def _migrated(location: DatabaseLocation, progress: Progress) -> Migrated | None:
     steps = read_steps()
     if not isinstance(location, Path):
-        return run(migrate_server(location, steps))
+        return run(migrate_server(location, steps, progress=progress))
     if not is_outdated(location, steps):
         return None
     with instance_lock(location):
-        return migrate_database(location, steps, now=SystemClock().now())
+        return migrate_database(location, steps, now=SystemClock().now(), progress=progress)
 
 
 def _sentence(location: DatabaseLocation, done: Migrated) -> str:

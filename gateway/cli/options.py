@@ -26,6 +26,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 client_option = click.option("--client", "slug", required=True, help="Choose the client by its slug.")
 only_client_option = click.option("--client", "slug", help="List only this client's, by its slug. Default: all.")
+STANDARD_STREAM = Path("-")
+"""In the place of a file: standard input or output."""
 PORT = click.IntRange(0, LARGEST_PORT)
 slug_argument = click.argument("slug")
 
@@ -42,7 +44,10 @@ def settings_option(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def with_settings(*args: Any, settings: Path | None, **options: Any) -> None:
-        path = settings or click.get_current_context().find_root().obj
+        context = click.get_current_context()
+        if os.environ.get("NO_COLOR"):  # no-color.org
+            context.color = False
+        path = settings or context.find_root().obj
         function(*args, settings=load_settings(path, os.environ), **options)
 
     return settings_path_option(with_settings)

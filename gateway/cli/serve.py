@@ -23,10 +23,13 @@ from gateway.errors import GatewayError, StorageUnavailable
 from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, Settings
 from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
-from gateway.store.sqlite.instance_lock import instance_lock
+from gateway.store.progress import Progress
+from gateway.store.sqlite.serving_lock import serving_lock
+from gateway.store.timings import STORE_TIMINGS
 from gateway.telemetry.log import configure_log, log_task_failure
 from gateway.telemetry.log_writer import LogWriter
 from gateway.times import SystemClock
+from gateway.web.server.sd_notify import Notifier
 from gateway.web.server.server import serve_app
 from gateway.web.server.signals import note_hang_ups
 
@@ -55,9 +58,10 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
     writer = LogWriter(sys.stderr.fileno())
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format, stream=writer)
     with closing(writer), _told_in_the_log(settings):
-        migrate_at_start(settings.database_location)
+        progress = _told_to(Notifier(supervision.notify_address))
+        migrate_at_start(settings.database_location, progress)
         asyncio.run(_check_database(settings))
-        with _sole_use(settings.database_location):
+        with _sole_use(settings.database_location, progress):
             services = build_services(settings, SystemClock())
             gate = build_gate(services)
             serve_app(
@@ -88,9 +92,19 @@ def _told_in_the_log(settings: Settings) -> Iterator[None]:
         raise click.exceptions.Exit(1) from None
 
 
-def _sole_use(place: DatabaseLocation) -> AbstractContextManager[None]:
+def _told_to(supervisor: Notifier) -> Progress:
+    """Return what tells the supervisor how far the start is, so that one that takes long is not broken off."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        status = f"{what} the database: {done * 100 // max(total, 1)} %"
+        supervisor.starting(status, seconds=STORE_TIMINGS.migration)
+
+    return tell
+
+
+def _sole_use(place: DatabaseLocation, progress: Progress) -> AbstractContextManager[None]:
     """Hold the lock of an SQLite file. A server's database is for several gateways, which know of each other."""
-    return instance_lock(place) if isinstance(place, Path) else nullcontext()
+    return serving_lock(place, progress=progress) if isinstance(place, Path) else nullcontext()
 
 
 async def _check_database(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from gateway.cli.options import (
     with_services,
     yes_option,
 )
-from gateway.cli.output import Row, print_json, print_record, print_rows
+from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
 from gateway.models import COMMAND_LINE, User
 from gateway.services import Services
 from gateway.settings import Settings
@@ -61,6 +61,8 @@ def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_
     if admin == (slug is not None):
         raise click.UsageError("give either --client or --admin")
 
+    require_output()
+
     async def work(services: Services) -> tuple[Row, str]:
         record, secret = await accounts_of(services).users.invite(email, slug, by=COMMAND_LINE)
         return user_row(record, await slugs_of(services)), secret
@@ -78,6 +80,7 @@ def reset(*, settings: Settings, email: str, as_json: bool) -> None:
 
     Example: gateway user reset ann@acme.example
     """
+    require_output()
 
     async def work(services: Services) -> tuple[Row, str]:
         record = await services.store.users.by_email(email)

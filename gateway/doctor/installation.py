@@ -10,9 +10,12 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from gateway.doctor.finding import Finding, failure, passed, warning
+from gateway.doctor.timings import Timings
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.sqlite.database import journal_mode
+from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
+from gateway.store.sqlite.soundness import find_damage
 
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
@@ -20,6 +23,7 @@ LEAST_FREE_BYTES = 100_000_000
 FREE_TIMES_DATABASE = 3
 """Room for the database to grow, for a copy of it, and for the journal of a large change."""
 MEGABYTE = 1_000_000
+CHECKED_COPY = "To check all of it: gateway backup, which reads the copy through."
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -48,20 +52,55 @@ async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
 
 
 async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
-    """Say whose the database is. It was checked quickly when it was opened; a full check may take minutes."""
+    """Say whose the database is. It was recognised when it was opened."""
     if not services.settings.database.is_file:
         yield await _server_finding(services)
         return
     path = services.settings.database_path
     owner = await asyncio.to_thread(lambda: path.stat().st_uid)
     sqlite = f"SQLite {sqlite3.sqlite_version}, journal {journal_mode(sqlite3.sqlite_version_info)}"
-    yield passed("database", f"{path} is sound (quick check); owner {user_name(owner)}; {sqlite}")
+    yield passed("database", f"{path}; owner {user_name(owner)}; {sqlite}")
     if owner != os.geteuid():
         yield warning(
             "database",
             f"belongs to {user_name(owner)}, and this is {user_name(os.geteuid())}",
             f"Run commands as the owner, or they leave files the service cannot write: sudo -u {user_name(owner)} …",
         )
+    for finding in await asyncio.to_thread(lambda: list(_other_owners(path, owner))):
+        yield finding
+
+
+def _other_owners(database: Path, owner: int) -> Iterator[Finding]:
+    """Compare the owner of the database with those of its folder and of the files beside it, which a command left."""
+    for file in (Path(f"{database}{suffix}") for suffix in (*SIDE_FILES[1:], LOCK_SUFFIX)):
+        if file.exists() and file.stat().st_uid != owner:
+            whose = f"{file} belongs to {user_name(file.stat().st_uid)}, the database to {user_name(owner)}"
+            yield failure("database", whose, f"The service cannot open it: chown --reference={database} {file}")
+    folder = database.parent.stat().st_uid
+    if folder != owner:
+        yield warning(
+            "database",
+            f"its folder {database.parent} belongs to {user_name(folder)}, the database to {user_name(owner)}",
+            f"SQLite makes files in it: {user_name(owner)} must be able to write there.",
+        )
+
+
+async def check_pages(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Read the whole file, unless a gateway serves it and would have to wait with its commits."""
+    if not services.settings.database.is_file:
+        return
+    path = services.settings.database_path
+    is_wal = journal_mode(sqlite3.sqlite_version_info) == "wal"
+    if not is_wal and await asyncio.to_thread(is_held, path):
+        yield passed("database", "not read through while it is served", CHECKED_COPY)
+        return
+    damage = await asyncio.to_thread(find_damage, path, seconds=timings.whole_read)
+    if damage is None:
+        yield passed("database", f"not read to its end within {timings.whole_read:g} s", CHECKED_COPY)
+    elif damage:
+        yield failure("database", f"damaged: {damage}", "Restore a backup with: gateway restore")
+    else:
+        yield passed("database", "read through: sound")
 
 
 async def _server_finding(services: Services) -> Finding:

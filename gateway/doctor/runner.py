@@ -10,7 +10,14 @@ import structlog
 
 from gateway.doctor.connections import check_mapped, check_round, check_unmapped
 from gateway.doctor.finding import Finding, failure, warning
-from gateway.doctor.installation import check_database, check_disk, check_files, check_proxies, check_settings
+from gateway.doctor.installation import (
+    check_database,
+    check_disk,
+    check_files,
+    check_pages,
+    check_proxies,
+    check_settings,
+)
 from gateway.doctor.serving import check_served, check_serving
 from gateway.doctor.shared_backend import check_shared_limit
 from gateway.doctor.timings import Timings
@@ -59,6 +66,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
     if has_database:
         yield Check("files", check_files, timings.machine_check)
         yield Check("database", check_database, timings.machine_check)
+        yield Check("database", partial(check_pages, timings), timings.whole_read + timings.machine_check)
         yield Check("disk", check_disk, timings.machine_check)
         yield Check("connections", check_unmapped, timings.stored_check)
         yield Check("last syncs", check_round, timings.stored_check)

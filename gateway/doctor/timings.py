@@ -12,6 +12,8 @@ class Timings(msgspec.Struct, frozen=True):
     machine_check: float = 1.0
     """For each check of settings, files and disk."""
     stored_check: float = 2.0
+    whole_read: float = 10.0
+    """For reading the whole database file."""
     limit_check: float = 4.0
     serving_check: float = 9.5
     address_check: float = 4.0

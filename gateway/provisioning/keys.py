@@ -9,7 +9,7 @@ from gateway.auth import keys
 from gateway.errors import InvalidInput, UnknownRecord
 from gateway.models import COMMAND_LINE, Actor, ApiKey, RatePolicy, Scope, activity_entry
 from gateway.store import Store
-from gateway.times import Clock, format_time, parse_time
+from gateway.times import Clock, format_time, later, parse_time
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class KeyService:
         if old.successor_id is not None:
             raise InvalidInput(f"the key {key_id} was rotated already; its successor is {old.successor_id}")
         life = None if old.expires_at is None else parse_time(old.expires_at) - parse_time(old.created_at)
-        expires_at = None if life is None else format_time(now + life)
+        expires_at = None if life is None else format_time(later(now, life))
         new = self._mint(new_id, old.client_id, name=old.name, scope=old.scope, rate=old.rate, expires_at=expires_at)
         new = NewKey(msgspec.structs.replace(new.record, bucket_id=old.bucket_id or old.id), new.text)
         await self._keys.replace(

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import DatabaseRefused
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION, refusals, require_file
-from gateway.store.sqlite.online_copy import Contents, Progress, copy_database, identify, opened, verify
+from gateway.store.sqlite.online_copy import Contents, copy_database, identify, opened, verify
 from gateway.store.sqlite.part_file import part_file, sync_folder
 from gateway.times import format_time
 
@@ -39,7 +40,7 @@ def back_up(
     *,
     now: datetime,
     keep: int | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = ignore_progress,
 ) -> Backup:
     """Copy `database` to the new file `destination`, or to a new one in that folder. Raises DatabaseRefused.
 
@@ -61,7 +62,7 @@ def write_copy(
     *,
     part: Path | None = None,
     newest: int = SCHEMA_VERSION,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = ignore_progress,
 ) -> Contents:
     """Write a verified copy to `path`, by way of `part` in the same folder. Raises DatabaseRefused if `path` exists."""
     if path.exists() or path.is_symlink():
@@ -69,7 +70,7 @@ def write_copy(
     with part_file(part or Path(f"{path}.part")) as file:
         try:
             copy_database(database, file.path, progress)
-            contents = verify(file.path, name=database, newest=newest)
+            contents = verify(file.path, name=database, newest=newest, progress=progress)
             file.publish(path)
         except sqlite3.Error as error:
             raise DatabaseRefused(f"{database}: cannot be copied to {path}: {error}") from None

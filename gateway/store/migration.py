@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,13 @@ import msgspec
 from gateway.errors import DatabaseRefused
 from gateway.resources import PACKAGE
 from gateway.store.backup import compact_time, write_copy
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import OLDEST_VERSION, refusals, require_file
 from gateway.store.sqlite.online_copy import count_rows, identify, opened
 
 MIGRATIONS = PACKAGE / "store" / "migrations"
+TICK_INSTRUCTIONS = 1_000_000
+"""Of SQLite's machine, between two words on a step's progress: some ten a second."""
 FILE_NAME = re.compile(r"(([0-9]{4})_[a-z0-9_]+)\.(sqlite|postgres)\.sql")
 
 
@@ -63,7 +67,9 @@ def is_outdated(database: Path, steps: Sequence[Step]) -> bool:
         return identify(connection, database, newest=_newest(steps)) < _newest(steps)
 
 
-def migrate(database: Path, steps: Sequence[Step], *, now: datetime) -> Migrated | None:
+def migrate(
+    database: Path, steps: Sequence[Step], *, now: datetime, progress: Progress = ignore_progress
+) -> Migrated | None:
     """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused.
 
     The caller holds the instance lock.
@@ -80,10 +86,15 @@ def migrate(database: Path, steps: Sequence[Step], *, now: datetime) -> Migrated
         connection.execute("BEGIN IMMEDIATE")
         copy = Path(f"{database.resolve()}.v{before}-{compact_time(now)}.bak")
         part = Path(f"{database.resolve()}.part")
-        if write_copy(database, copy, part=part, newest=before).rows != count_rows(connection):
+        if write_copy(database, copy, part=part, newest=before, progress=progress).rows != count_rows(connection):
             raise DatabaseRefused(f"{copy}: does not hold the rows of {database}; nothing was changed")
-        for step in steps[before - OLDEST_VERSION :]:
+        missing = steps[before - OLDEST_VERSION :]
+        for number, step in enumerate(missing):
+            taking = partial(progress, "Migrating", number, len(missing))
+            taking()
+            connection.set_progress_handler(taking, TICK_INSTRUCTIONS)
             _take(connection, step, database, copy)
+        progress("Migrating", len(missing), len(missing))
         return Migrated(before, _newest(steps), copy)
 
 

@@ -18,6 +18,7 @@ from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
+from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
@@ -63,6 +64,7 @@ class Store:
         self.api_keys = ApiKeys(self.database, clock or SystemClock())
         self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)
+        self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)

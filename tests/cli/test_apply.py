@@ -301,3 +301,18 @@ def test_an_export_replaces_only_exports(filled: Cli, file: Path) -> None:
     assert refusal == f"{filled.settings}: not written by gateway export; nothing was changed"
     assert filled.settings.read_text() == settings
     assert {path.name for path in filled.folder.iterdir()} == {"settings.toml", "gateway.db", "manifest.toml"}
+
+
+def test_a_manifest_goes_through_standard_output_and_input(filled: Cli, file: Path) -> None:
+    printed = filled.ok("export", "-").stdout
+    assert printed == file.read_text()
+    changed = printed.replace('plan = "pro"', 'plan = "free"')
+
+    assert "apply - needs --yes or --dry-run" in filled("apply", "-", answer=changed).stderr
+    assert filled.ok("apply", "-", "--yes", answer=changed).stdout.endswith("Changed 1.\n")
+
+    assert exported(filled) == changed
+
+
+def test_a_wrong_manifest_on_standard_input_is_one_line(filled: Cli) -> None:
+    assert filled.refusal("apply", "-", "--yes", answer="format = ").startswith("standard input: not valid TOML: ")

@@ -11,7 +11,6 @@ from typing import IO
 
 import pytest
 
-from gateway.cli.backup import LARGE_PAGES
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, environment, finished
@@ -42,8 +41,7 @@ def test_tells_path_size_and_rows(cli: Cli, folder: Path) -> None:
     assert result.stderr == ""
 
 
-def test_tells_how_far_it_is_only_to_a_person_who_waits(cli: Cli, folder: Path) -> None:
-    grow(cli.database)
+def test_shows_bars_only_to_a_person_who_waits(cli: Cli, folder: Path) -> None:
     arguments = ("--settings", str(cli.settings), "backup", str(folder))
     reader, terminal = pty.openpty()
     with os.fdopen(reader, "rb") as screen:
@@ -59,23 +57,10 @@ def test_tells_how_far_it_is_only_to_a_person_who_waits(cli: Cli, folder: Path) 
         shown = seen_on(screen)
     piped = finished(*arguments, folder=cli.folder)
 
-    percents = [int(number) for number in re.findall(r"\r *(\d+) % copied", shown)]
-    assert len(percents) > 5
-    assert percents == sorted(percents)
-    assert shown.endswith("100 % copied\r\n")
+    for what in ("Copying", "Checking"):
+        assert re.search(rf"{what}  \[#+\]  100%", shown)
     assert "%" not in done.stdout.decode()
     assert (piped.returncode, piped.stderr) == (0, "")
-
-
-def grow(database: Path) -> None:
-    """To more pages than are copied before anybody wonders, and they are small."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("PRAGMA page_size = 512")
-        connection.execute("VACUUM")
-        connection.execute(
-            "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES ('', '', '', ?, 0)",
-            ("x" * 512 * (LARGE_PAGES + 1),),
-        )
 
 
 def seen_on(screen: IO[bytes]) -> str:
@@ -124,7 +109,7 @@ def test_restores_after_asking_and_keeps_what_was_there(cli: Cli, folder: Path) 
     result = cli.ok("restore", backup, answer="y\n")
 
     assert slugs(cli) == ["acme"]
-    assert "Keys revoked since the backup will work again." in result.stderr
+    assert "No key was ended since the backup." in result.stderr
     first, _, *rows, last = result.stdout.splitlines()
     assert first == f"Restored {cli.database.resolve()} from {backup}."
     assert dict(row.split() for row in rows)["clients"] == "1"
@@ -132,6 +117,43 @@ def test_restores_after_asking_and_keeps_what_was_there(cli: Cli, folder: Path) 
     assert match
     with closing(sqlite3.connect(match[1])) as connection:
         assert connection.execute("SELECT count(*) FROM clients").fetchone() == (2,)
+
+
+def test_lists_the_keys_that_were_ended_since_and_keeps_them_ended(cli: Cli, folder: Path) -> None:
+    key = cli.json("key", "create", "--client", "acme", "--name", "nightly report")
+    cli.ok("backup", str(folder / "one.db"))
+    cli.ok("key", "revoke", key["id"], "--yes")
+
+    result = cli.ok("restore", str(folder / "one.db"), answer="y\n")
+
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith(key["id"]))
+    assert re.split("  +", line) == [key["id"], "acme", key["start"], "nightly report", "revoked"]
+    assert "The keys listed above stay ended. [y/N]" in result.stderr
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [False]
+
+
+def test_revives_keys_only_when_told_and_asks_with_their_list(cli: Cli, folder: Path) -> None:
+    key = cli.json("key", "create", "--client", "acme", "--name", "nightly report")
+    cli.ok("backup", str(folder / "one.db"))
+    cli.ok("key", "revoke", key["id"], "--yes")
+
+    asked = cli("restore", str(folder / "one.db"), "--revive-keys", answer="n\n")
+    assert key["id"] in asked.stderr
+    assert "The keys listed above will work again. [y/N]" in asked.stderr
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [False]
+    told = cli.json("restore", str(folder / "one.db"), "--revive-keys", "--yes")
+
+    assert [(ended["id"], ended["ended"]) for ended in told["ended_keys"]] == [(key["id"], "revoked")]
+    assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [True]
+
+
+def test_says_that_nothing_is_known_of_ended_keys_where_the_database_is_broken(cli: Cli, folder: Path) -> None:
+    cli.ok("backup", str(folder / "one.db"))
+    cli.database.write_text("Dear diary")
+
+    result = cli.ok("restore", str(folder / "one.db"), answer="y\n")
+
+    assert "There is no database to compare it with: keys revoked since the backup will work again." in result.stderr
 
 
 def test_restores_on_a_new_machine(cli: Cli, folder: Path) -> None:

@@ -13,7 +13,17 @@ from click.testing import Result
 from gateway.sandbox import Answer, Connection
 from tests.cli.conftest import Airbyte, Cli, refusal_of
 
-ROW = ["id", "client", "connector_type", "label", "status", "airbyte_id", "last_sync_at", "created_at"]
+ROW = [
+    "id",
+    "client",
+    "connector_type",
+    "label",
+    "status",
+    "airbyte_id",
+    "last_sync_at",
+    "last_sync_status",
+    "created_at",
+]
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 FORGED = ["", " ", " Shop", "Sh\nop", "Sh\x1b[31mop", "Sh\u202eop", "x" * 201]
 NOWHERE = "http://127.0.0.1:9/api/public/v1"
@@ -70,6 +80,7 @@ def test_add_without_a_mapping_is_pending_and_asks_airbyte_nothing(cli: Cli) -> 
         "status": "pending",
         "airbyte_id": None,
         "last_sync_at": None,
+        "last_sync_status": None,
     }
 
 

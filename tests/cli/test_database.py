@@ -112,15 +112,43 @@ def test_a_backup_brings_back_what_was_there(server: Cli, url: SecretUrl) -> Non
     server.ok("client", "add", "--name", "B", "--slug", "later")
     server.ok("client", "remove", "acme", "--yes")
 
-    restored = server.json("restore", str(path), "--yes")
+    restored = server.json("restore", str(path), "--revive-keys", "--yes")
 
     assert slugs(server) == ["acme"]
     assert rows_of(url, "SELECT * FROM api_keys") == before
     assert restored["rows"] == made["rows"]
+    assert [each["ended"] for each in restored["ended_keys"]] == ["removed"]
     server.ok("client", "add", "--name", "C", "--slug", "next")
     kept = server.json("restore", restored["replaced"], "--yes")
     assert slugs(server) == ["later"]
     assert kept["rows"]["clients"] == 1
+
+
+def test_what_was_ended_since_a_backup_stays_ended(server: Cli, url: SecretUrl) -> None:
+    path = str(server.folder / "one.dump")
+    (key,) = server.json("key", "list")
+    rows_of(
+        url,
+        """
+        INSERT INTO users (id, client_id, email, password_hash, created_at) VALUES ('ann', 1, 'a@b', 'old', '2026');
+        INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
+            VALUES ('s', '\\x00', 'ann', '2026', '2026', '', '');
+        """,
+    )
+    server.ok("backup", path)
+    server.ok("key", "revoke", key["id"], "--yes")
+    rows_of(url, "UPDATE users SET password_hash = 'new'")
+
+    asked = server("restore", path, answer="n\n")
+    assert key["id"] in asked.stderr
+    assert "The keys listed above stay ended. [y/N]" in asked.stderr
+    assert len(rows_of(url, "SELECT 1 FROM sessions")) == 1
+    restored = server.json("restore", path, "--yes")
+
+    assert [(each["id"], each["ended"]) for each in restored["ended_keys"]] == [(key["id"], "revoked")]
+    assert [row["revoked_at"] is None for row in server.json("key", "list")] == [False]
+    assert rows_of(url, "SELECT password_hash FROM users") == [("new",)]
+    assert rows_of(url, "SELECT 1 FROM sessions") == []
 
 
 def test_backups_in_a_folder_make_room(server: Cli) -> None:

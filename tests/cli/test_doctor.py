@@ -49,6 +49,7 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
             "settings",
             "files",
             "database",
+            "database",
             "disk",
             "last syncs",
             "proxies",

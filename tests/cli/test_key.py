@@ -3,13 +3,19 @@
 import json
 import re
 import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
 
 import pytest
 
-from gateway.auth.keys import TEXT_PATTERN, digest, is_well_formed
+from gateway.auth.keys import TEXT_PATTERN, digest, is_well_formed, mint
 from gateway.times import format_time, parse_time
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, environment
+from tests.support import BOUND_SECONDS, PROGRAM
 
 ROW = [
     "id",
@@ -348,3 +354,100 @@ def test_a_pattern_for_scanners_needs_no_settings_and_finds_the_keys_that_are_ma
     }
     assert re.fullmatch(expressions[form], key)
     assert acme.ok("key", "pattern").stdout == f"{TEXT_PATTERN}\n"
+
+
+def by_start(created: dict[str, str]) -> str:
+    return created["start"]
+
+
+def by_start_as_typed(created: dict[str, str]) -> str:
+    return created["start"].rstrip("…")
+
+
+def by_more_of_it(created: dict[str, str]) -> str:
+    return created["key"][:20]
+
+
+def by_all_of_it(created: dict[str, str]) -> str:
+    return created["key"]
+
+
+@pytest.mark.parametrize("named", [by_start, by_start_as_typed, by_more_of_it, by_all_of_it])
+def test_a_key_is_revoked_by_what_somebody_has_of_it(acme: Cli, named: Callable[[dict[str, str]], str]) -> None:
+    created = acme.json(*creating())
+    other = acme.json(*creating())
+
+    result = acme.ok("key", "revoke", named(created), "--yes")
+
+    assert result.stdout == f"Revoked {created['id']}.\n"
+    assert created["key"] not in result.output
+    assert [row["id"] for row in listed(acme) if row["revoked_at"] is None] == [other["id"]]
+
+
+def test_a_start_that_several_keys_have_is_refused_with_their_ids(acme: Cli) -> None:
+    ids = [acme.json(*creating())["id"] for _ in range(2)]
+    with closing(sqlite3.connect(acme.database)) as connection, connection:
+        connection.execute("UPDATE api_keys SET start = 'smrt_ab12…'")
+
+    line = acme.refusal("key", "revoke", "smrt_ab12", "--yes")
+
+    assert line == f"several keys start so: {', '.join(ids)}; give the id of one"
+    assert [row["revoked_at"] for row in listed(acme)] == [None, None]
+
+
+def test_an_unknown_key_is_named_by_its_start_only(acme: Cli) -> None:
+    unknown = mint(lambda alphabet: alphabet[7])
+
+    assert acme.refusal("key", "revoke", unknown, "--yes") == "there is no key smrt_7777…; see: gateway key list"
+
+
+def test_a_key_that_ends_with_the_calendar_can_be_rotated(acme: Cli) -> None:
+    old = acme.json(*creating("--expires", "9999-12-31T23:59:59.999Z"))
+
+    successor = acme.json("key", "rotate", old["id"])
+
+    assert successor["expires_at"] == "9999-12-31T23:59:59.999Z"
+
+
+def test_a_key_that_cannot_be_shown_is_revoked(acme: Cli) -> None:
+    old = acme.json(*creating())
+    for words in (creating(), ["key", "rotate", old["id"]]):
+        with Path("/dev/full").open("w") as full:
+            done = started(acme, words, full)
+
+        last = listed(acme)[-1]
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"Error: the key cannot be shown (No space left on device), so {last['id']} was revoked; "
+            "make another with: gateway key create\n"
+        )
+        assert last["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [creating(), ["key", "rotate", "key_8sQd0fWq2LzR5tYx"], ["user", "invite", "--admin", "--email", "a@example.com"]],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_no_secret_is_made_where_none_can_be_shown(acme: Cli, words: list[str]) -> None:
+    before = acme.dump()
+
+    done = started(acme, words, None)
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: standard output is closed, where it would be shown; nothing was changed\n"
+    assert acme.dump() == before
+
+
+def started(cli: Cli, words: list[str], stdout: IO[str] | None) -> subprocess.CompletedProcess[str]:
+    """The program with this standard output, or with none at all."""
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh"] if stdout is None else []
+    return subprocess.run(
+        [*closed, *PROGRAM, *words, "--settings", str(cli.settings)],
+        env=environment(),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )

@@ -1,8 +1,11 @@
 """The command `gateway` itself, and what all commands have in common."""
 
+import json
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from gateway import __version__
 from gateway.cli.main import COMMANDS, gateway
 from tests.cli.conftest import Cli, environment, finished, invoke, refusal_of
+from tests.support import BOUND_SECONDS, PROGRAM
 
 SLOW_IMPORTS = ("starlette", "httpx2", "aiosqlite", "uvicorn")
 
@@ -120,7 +124,27 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...]) ->
     result = invoke(*path, "--help")
 
     assert result.exit_code == 0
-    assert f"Example: gateway {' '.join(path)}" in " ".join(result.stdout.split())
+    (example,) = (line for line in result.stdout.splitlines() if line.startswith("  Example: "))
+    words = shlex.split(example.partition("Example: ")[2])
+    assert words[: len(path) + 1] == ["gateway", *path]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_an_example_can_be_pasted(path: tuple[str, ...]) -> None:
+    """In one line, with all that the command needs, however narrow the terminal is."""
+    help_text = invoke(*path, "--help", env={"COLUMNS": "40"}).stdout
+    (example,) = (line for line in help_text.splitlines() if line.startswith("  Example: "))
+    words = shlex.split(example.partition("Example: gateway ")[2])
+    words = words[: words.index(">")] if ">" in words else words
+
+    context = gateway.make_context("gateway", list(words))
+    command: click.Command = gateway
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, name)
+        assert found is not None
+        command = found
+    command.make_context(path[-1], words[len(path) :], parent=context)
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
@@ -163,6 +187,68 @@ def test_an_error_is_one_line_on_stderr_with_exit_1_and_no_traceback(tmp_path: P
     assert result.stdout == ""
     path = tmp_path.resolve() / "gateway.db"
     assert result.stderr == f"Error: {path}: no such database; create it with: gateway init\n"
+
+
+@pytest.mark.parametrize("words", [["config"], ["--help"], ["export"], ["client", "list", "--json"]])
+def test_output_that_cannot_be_written_is_one_line(cli: Cli, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *words, *([] if words == ["--help"] else ["--settings", str(cli.settings)])],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=BOUND_SECONDS,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
+def test_a_locale_that_knows_few_letters_breaks_no_listing(cli: Cli) -> None:
+    cli.ok("client", "add", "--name", "Müller €", "--slug", "acme")
+    cli.ok("key", "create", "--client", "acme", "--name", "Zoë")
+
+    listed = raw_output(cli, "key", "list").decode("latin-1")
+    as_json = json.loads(raw_output(cli, "client", "list", "--json").decode())
+    manifest = tomllib.loads(raw_output(cli, "export").decode())
+
+    assert re.search(r"  smrt_\w{4}\\u2026  Zoë  ", listed)
+    assert as_json[0]["name"] == manifest["clients"]["acme"]["name"] == "Müller €"
+
+
+def raw_output(cli: Cli, *words: str) -> bytes:
+    """What the program writes where its output is Latin-1."""
+    return subprocess.run(
+        [*PROGRAM, *words, "--settings", str(cli.settings)],
+        env=environment(PYTHONIOENCODING="latin-1"),
+        capture_output=True,
+        timeout=BOUND_SECONDS,
+        check=True,
+    ).stdout
+
+
+KEY = "smrt_" + "0123456789" * 3 + "abcdef"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["key", "rotate", KEY],
+        ["key", "revoke", KEY],
+        ["connection", "rename", KEY, "--label", "L"],
+        ["client", "disable", KEY],
+        ["key", "list", KEY],
+        ["key", "create", "--client", "acme", "--name", "n", "--scope", KEY],
+        [KEY],
+    ],
+    ids=" ".join,
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(cli: Cli, words: list[str]) -> None:
+    result = cli(*words)
+
+    assert result.exit_code in {1, 2}
+    assert KEY[:20] not in result.output
 
 
 def test_rows_go_to_stdout_and_remarks_to_stderr(cli: Cli) -> None:

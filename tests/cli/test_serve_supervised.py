@@ -4,20 +4,24 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from gateway.store.sqlite.instance_lock import ENDED, SERVING
 from tests.cli.conftest import Airbyte, Cli, wait_until
 from tests.faults.wire import read_answer, read_to_end, request, send, talk
 from tests.supervision import Supervisor, stop, supervising
 from tests.support import BOUND_SECONDS
 
+OLDEST = Path(__file__).parent.parent / "store" / "sqlite" / "schema_1.sql"
 SUPERVISED = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
 
 
@@ -69,6 +73,19 @@ def test_what_the_supervisor_said_is_not_in_the_environment_any_more(supervisor:
     first, *variables = done.stdout.splitlines()
     assert first == "1 @somewhere 2.0"
     assert not SUPERVISED & {line.partition("=")[0] for line in variables}
+
+
+def test_a_migration_at_the_start_is_told_so_that_it_is_not_broken_off(cli: Cli) -> None:
+    cli.database.unlink()
+    with closing(sqlite3.connect(cli.database)) as connection:
+        connection.executescript(OLDEST.read_text(encoding="utf-8"))
+    with supervising(cli.folder) as supervisor, supervisor.serving() as process:
+        stop(process)
+        messages = supervisor.notified.messages[: supervisor.notified.wait_for("READY")]
+
+    told = [message["STATUS"] for message in messages if message.get("EXTEND_TIMEOUT_USEC") == "600000000"]
+    for status in ("Copying the database: 100 %", "Migrating the database: 0 %", "Checking the database: 100 %"):
+        assert status in told
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -191,3 +208,18 @@ def catches_hang_ups(process_id: int) -> bool:
 
 def status_of(process_id: int) -> str:
     return Path(f"/proc/{process_id}/status").read_text()
+
+
+def test_a_gateway_that_was_stopped_has_closed_the_database_and_one_that_was_killed_has_not(
+    supervisor: Supervisor, cli: Cli
+) -> None:
+    lock = Path(f"{cli.database}.lock")
+    with supervisor.serving() as process:
+        assert lock.read_bytes() == SERVING
+        assert stop(process) == 0
+    assert lock.read_bytes() == ENDED
+
+    with supervisor.serving() as process:
+        process.kill()
+        process.wait(BOUND_SECONDS)
+    assert lock.read_bytes() == SERVING

@@ -1,13 +1,17 @@
 """Who may read what, whose the database is, and room on the disk."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from gateway.doctor import Finding, run_checks
-from gateway.doctor.installation import free_disk, user_name
+from gateway.doctor.installation import check_pages, free_disk, user_name
+from gateway.doctor.timings import Timings
+from gateway.store.sqlite.database import journal_mode
+from gateway.store.sqlite.instance_lock import instance_lock
 from tests.support import World
 
 MEGABYTE = 1_000_000
@@ -67,18 +71,65 @@ async def test_a_file_that_went_away_stops_no_other_check(world: World, tmp_path
 
 
 async def test_the_database_s_owner_and_check_are_named(world: World) -> None:
-    (finding,) = await findings(world, "database")
+    finding, pages = await findings(world, "database")
 
-    assert f"is sound (quick check); owner {user_name(os.geteuid())}; SQLite" in finding.text
+    assert f"/gateway.db; owner {user_name(os.geteuid())}; SQLite" in finding.text
+    assert pages == Finding("database", "ok", "read through: sound")
+
+
+async def test_a_damaged_page_is_told(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    content = bytearray(path.read_bytes())
+    content[5 * 4096] ^= 0xFF
+    path.write_bytes(content)
+
+    _, finding = await findings(world, "database")
+
+    assert finding.level == "fail"
+    assert finding.text.startswith("damaged: ")
+    assert finding.advice == "Restore a backup with: gateway restore"
+
+
+@pytest.mark.skipif(journal_mode(sqlite3.sqlite_version_info) == "wal", reason="readers hold nobody up")
+async def test_a_database_that_is_served_is_not_read_through(world: World, tmp_path: Path) -> None:
+    with instance_lock(tmp_path / "gateway.db"):
+        _, finding = await findings(world, "database")
+
+    assert (finding.level, finding.text) == ("ok", "not read through while it is served")
+    assert "gateway backup" in finding.advice
+
+
+async def test_a_database_that_is_too_large_to_read_through_is_told(world: World) -> None:
+    at_once = Timings(whole_read=0)
+
+    found = [each async for each in check_pages(at_once, world.services)]
+
+    assert [(finding.level, finding.text) for finding in found] == [("ok", "not read to its end within 0 s")]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 async def test_a_database_of_another_user_is_told(world: World, tmp_path: Path) -> None:
     os.chown(tmp_path / "gateway.db", 54321, -1)
 
-    _, finding = await findings(world, "database")
+    _, finding, folder, _ = await findings(world, "database")
 
     assert (finding.level, finding.text) == ("warn", f"belongs to 54321, and this is {user_name(0)}")
+    assert (folder.level, folder.text) == (
+        "warn",
+        f"its folder {tmp_path} belongs to {user_name(0)}, the database to 54321",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_lock_of_another_user_is_told(world: World, tmp_path: Path) -> None:
+    lock = tmp_path / "gateway.db.lock"
+    lock.touch()
+    os.chown(lock, 54321, -1)
+
+    _, finding, _ = await findings(world, "database")
+
+    assert (finding.level, finding.text) == ("fail", f"{lock} belongs to 54321, the database to {user_name(0)}")
+    assert finding.advice.endswith(f"chown --reference={tmp_path / 'gateway.db'} {lock}")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A gateway as its operator has it: a folder, real processes, a sandbox Airbyte on a real port."""
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -146,5 +147,8 @@ def refusal(result: subprocess.CompletedProcess[str]) -> str:
     assert result.returncode == 1, result
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
+    if line.startswith("{"):
+        # What serve says goes into its log, which is JSON.
+        return f"Error: {json.loads(line)['error']}"
     assert line.startswith("Error: ")
     return line

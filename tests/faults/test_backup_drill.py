@@ -111,7 +111,7 @@ def test_every_backup_under_load_holds_all_that_was_done_until_then(tmp_path: Pa
     for number, (before, path, keys) in enumerate(made):
         restored = tmp_path / f"restored-{number}" / "gateway.db"
         restored.parent.mkdir()
-        with restoration(restored, path) as prepared:
+        with restoration(restored, path, now=SystemClock().now()) as prepared:
             prepared.install(SystemClock().now())
         numbers = numbers_in(restored)
         assert numbers == list(range(1, len(numbers) + 1))

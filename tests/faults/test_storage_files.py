@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.sqlite.instance_lock import SERVING
 from tests.cli.conftest import finished
 from tests.faults.disks import mount, small_disk
 from tests.faults.installation import refusal
@@ -57,20 +58,21 @@ def truncate(path: Path) -> None:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.suffix != ".lock"
+    }
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (flip_a_byte, "damaged"),
         (truncate, "damaged"),
         (overwrite(b""), "not a gateway database"),
         (overwrite(b"Dear diary,\n" * 1000), "not a gateway database"),
         (change("PRAGMA application_id = 1"), "not a gateway database"),
         (change("PRAGMA user_version = 99"), "written by a newer gateway"),
     ],
-    ids=["a byte flipped", "truncated", "empty", "text", "of another program", "of a newer gateway"],
+    ids=["truncated", "empty", "text", "of another program", "of a newer gateway"],
 )
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("key", "list")], ids=["serve", "key list"])
 def test_a_wrong_file_is_refused_in_one_line_and_left_as_it_is(
@@ -84,6 +86,16 @@ def test_a_wrong_file_is_refused_in_one_line_and_left_as_it_is(
     assert words in line
     assert "gateway.db: " in line
     assert fingerprint(folder) == before
+
+
+def test_a_damaged_page_is_found_when_the_last_gateway_was_killed(folder: Path) -> None:
+    flip_a_byte(folder / "gateway.db")
+    (folder / "gateway.db.lock").write_bytes(SERVING)
+
+    line = refusal(finished("serve", "--port", "0", folder=folder))
+
+    assert "gateway.db: damaged: " in line
+    assert line.endswith("; restore a backup with: gateway restore")
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_a_folder_that_is_not_there_is_one_line(database: Path, tmp_path: Path) 
 def test_two_backups_to_one_folder_do_not_mix(database: Path, folder: Path) -> None:
     refusals = []
 
-    def back_up_too(_done: int, _all: int) -> None:
+    def back_up_too(_what: str, _done: int, _all: int) -> None:
         with pytest.raises(DatabaseRefused) as refusal:
             back_up(database, folder, now=START + timedelta(days=1))
         refusals.append(str(refusal.value))

@@ -193,14 +193,16 @@ async def test_a_truncated_database_is_refused(large: Path, kept: int) -> None:
     assert (await refused(large)).startswith(f"{large}: not a gateway database, or damaged: ")
 
 
-async def test_a_database_with_a_spoilt_page_is_refused_naming_the_remedy(large: Path) -> None:
-    spoilt = 3 * PAGE
-    overwrite(large, lambda content: content[:spoilt] + b"\xff" * 40 + content[spoilt + 40 :])
+async def test_a_spoilt_page_that_is_read_is_told_with_the_remedy(large: Path) -> None:
+    # Pages of `connections`, which nobody reads when the file is opened.
+    overwrite(large, lambda content: content[: -20 * PAGE] + b"\xff" * (20 * PAGE))
 
-    line = await refused(large)
+    async with store_at(large) as store:
+        with pytest.raises(StorageUnavailable) as error:
+            await store.connections.all()
 
-    assert line.startswith(f"{large}: damaged: ")
-    assert line.endswith("; restore a backup with: gateway restore")
+    assert error.value.detail.startswith(f"{large}: damaged: ")
+    assert error.value.detail.endswith("; restore a backup with: gateway restore")
 
 
 async def test_a_refusal_leaves_nothing_open(tmp_path: Path) -> None:

@@ -160,6 +160,26 @@ def test_steps_are_taken_in_order_and_a_copy_is_kept(database: Path) -> None:
     assert names(database.parent) == {"gateway.db", COPY}
 
 
+def test_the_progress_is_told_also_within_a_long_step(database: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    long_step = """
+        UPDATE clients SET plan = (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000000)
+            SELECT count(*) FROM n);
+    """
+
+    steps = read_steps(steps_in(database.parent, NOTE, long_step))
+    migrate(database, steps, now=START, progress=lambda *word: told.append(word))
+
+    assert {what for what, _, _ in told} == {"Copying", "Checking", "Migrating"}
+    steps_told = [(done, total) for what, done, total in told if what == "Migrating"]
+    assert [each for number, each in enumerate(steps_told) if each not in steps_told[:number]] == [
+        (0, 2),
+        (1, 2),
+        (2, 2),
+    ]
+    assert steps_told.count((1, 2)) > 3
+
+
 def test_a_table_that_others_refer_to_can_be_made_anew(database: Path) -> None:
     run(database, REBUILD)
 

@@ -30,19 +30,25 @@ def format_manifest(manifest: Manifest) -> str:
 
 
 def parse_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises InvalidInput with one line that names the file, the table, the key and what is wrong."""
+    """Read the manifest in a file, as `parse_manifest_bytes` does. Raises InvalidInput."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_manifest_bytes(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InvalidInput(f"{path}: no such file") from None
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse_manifest_bytes(content: bytes, name: str) -> Manifest:
+    """Read a manifest. Raises InvalidInput with one line that has `name`, the table, the key and what is wrong."""
+    try:
+        values = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: not valid TOML: {error}") from None
+        raise InvalidInput(f"{name}: not valid TOML: {error}") from None
     try:
         return _manifest(values)
     except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error}") from None
+        raise InvalidInput(f"{name}: {error}") from None
 
 
 def _manifest(values: dict[str, Any]) -> Manifest:

@@ -12,6 +12,7 @@ from gateway.provisioning.manifest.upserts import Upserts
 from gateway.store import Store
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
+from gateway.store.progress import Progress, ignore_progress
 from gateway.times import Clock, format_time
 
 
@@ -31,7 +32,15 @@ class Manifests:
         """Return what `apply` would do now. Raises InvalidInput, StorageUnavailable."""
         return self._plan(file, await self._bulk.snapshot(), prune=prune, by=by)
 
-    async def apply(self, file: Manifest, agreed: Plan, *, prune: bool, by: Actor = COMMAND_LINE) -> None:
+    async def apply(
+        self,
+        file: Manifest,
+        agreed: Plan,
+        *,
+        prune: bool,
+        by: Actor = COMMAND_LINE,
+        progress: Progress = ignore_progress,
+    ) -> None:
         """Make the changes of the `agreed` plan, all or none.
 
         Raises InvalidInput, also when the plan would be another by now; Duplicate, StorageUnavailable.
@@ -41,8 +50,11 @@ class Manifests:
             plan = self._plan(file, here, prune=prune, by=by)
             if [change.line for change in plan.changes] != [change.line for change in agreed.changes]:
                 raise InvalidInput("the database was changed meanwhile; nothing was done: look again")
-            for make in [*plan.preparations, *(change.make for change in plan.changes)]:
-                await make(changes)
+            for prepare in plan.preparations:
+                await prepare(changes)
+            for number, change in enumerate(plan.changes, start=1):
+                await change.make(changes)
+                progress("Applying", number, len(plan.changes))
 
         await self._bulk.change(work)
 

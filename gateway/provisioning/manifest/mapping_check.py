@@ -7,9 +7,12 @@ from gateway.errors import InvalidInput, UpstreamError, UpstreamInvalid, Upstrea
 from gateway.provisioning.manifest.document import toml_path
 from gateway.provisioning.manifest.plan import Plan
 from gateway.provisioning.manifest.schema import ConnectionEntry, Manifest
+from gateway.store.progress import Progress, ignore_progress
 
 
-async def check_mappings(airbyte: Airbyte, file: Manifest, plan: Plan) -> list[str]:
+async def check_mappings(
+    airbyte: Airbyte, file: Manifest, plan: Plan, *, progress: Progress = ignore_progress
+) -> list[str]:
     """Look at each Airbyte connection that the plan maps, a call each, and return what could not be checked.
 
     Raises InvalidInput if Airbyte does not know one, or has it in another workspace than the file says.
@@ -18,6 +21,7 @@ async def check_mappings(airbyte: Airbyte, file: Manifest, plan: Plan) -> list[s
     left = list(plan.mapped)
     while left:
         name = left.pop(0)
+        progress("Asking Airbyte", len(plan.mapped) - len(left), len(plan.mapped))
         try:
             await _check(airbyte, name, file.connections[name])
         except UpstreamInvalid as error:  # it is this connection's answer that cannot be used; the others' may

@@ -7,7 +7,7 @@ that was interrupted goes on. Until all is compared and complete, no gateway ope
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from itertools import zip_longest
@@ -22,15 +22,13 @@ from gateway.settings.secret import SecretUrl
 from gateway.store.database import Parameters
 from gateway.store.postgres.placeholders import with_psycopg_placeholders
 from gateway.store.postgres.schema import refusals
+from gateway.store.progress import Progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.sqlite.online_copy import count_rows, identify
 
 BATCH_ROWS = 5000
 NOT_COPIED = frozenset({"gateways", "leases"})
 """They tell of what runs now."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, and the rows done and all there are."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -76,7 +74,7 @@ def copy_rows(source: sqlite3.Connection, path: Path, url: SecretUrl, progress: 
         steps = _Steps(progress, sum(rows.values()))
         for table in tables:
             _copy_table(source, target, table, steps)
-        steps.begin("compared")
+        steps.begin("Comparing")
         for table in tables:
             _compare(source, target, table, url, steps)
         for table in tables:
@@ -94,7 +92,7 @@ class _Steps:
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
         self._total = total
-        self.begin("copied")
+        self.begin("Copying")
 
     def begin(self, what: str) -> None:
         self._what, self._done = what, 0

@@ -11,6 +11,7 @@ from gateway.resources import PACKAGE
 from gateway.settings.secret import SecretUrl
 from gateway.store.migration import Migrated, Step
 from gateway.store.postgres.session import DatabaseSession
+from gateway.store.progress import Progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
 from gateway.store.timings import STORE_TIMINGS
 
@@ -131,7 +132,7 @@ def require_server_version(url: SecretUrl, number: int, oldest: int = OLDEST_SER
         )
 
 
-async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+async def migrate_schema(url: SecretUrl, steps: Sequence[Step], progress: Progress) -> Migrated | None:
     """Take all missing steps in one transaction; return None if there are none. Raises DatabaseRefused."""
     newest = OLDEST_VERSION + len(steps)
     session = DatabaseSession(url.reveal(), STORE_TIMINGS)
@@ -140,7 +141,9 @@ async def migrate_schema(url: SecretUrl, steps: Sequence[Step]) -> Migrated | No
             await session.connect()
             await session.run(f"BEGIN; {LOCK}")
             before = await read_version(session, url, newest=newest)
-            for step in steps[before - OLDEST_VERSION :]:
+            missing = steps[before - OLDEST_VERSION :]
+            for number, step in enumerate(missing):
+                progress("Migrating", number, len(missing))
                 await _take(session, step, url, before)
             await session.run("COMMIT")
         finally:

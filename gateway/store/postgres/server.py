@@ -2,17 +2,23 @@
 # ruff: noqa: PLC0415 - see above
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import Backup
 from gateway.store.migration import Migrated, Step
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import refusals, require_file
-from gateway.store.sqlite.online_copy import Contents, opened
+from gateway.store.sqlite.online_copy import opened
+
+if TYPE_CHECKING:
+    from gateway.store.postgres.restoration import ServerRestoration
 
 
 def require_driver(url: SecretUrl) -> None:
@@ -29,15 +35,17 @@ async def create_on_server(url: SecretUrl) -> None:
     await create_schema(url)
 
 
-async def migrate_server(url: SecretUrl, steps: Sequence[Step]) -> Migrated | None:
+async def migrate_server(
+    url: SecretUrl, steps: Sequence[Step], *, progress: Progress = ignore_progress
+) -> Migrated | None:
     """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.schema import migrate_schema
 
-    return await migrate_schema(url, steps)
+    return await migrate_schema(url, steps, progress)
 
 
-def move_to_server(path: Path, url: SecretUrl, progress: Callable[[str, int, int], None]) -> dict[str, int]:
+def move_to_server(path: Path, url: SecretUrl, progress: Progress) -> dict[str, int]:
     """Copy a file's rows to an empty database; return how many of each table. Raises DatabaseRefused.
 
     `progress` is called with what is being done, the rows done and all there are. Goes on with a copy of this file that
@@ -64,11 +72,13 @@ def back_up_server(
     return dump_database(url, destination, now=now, keep=keep, environment=environment)
 
 
-def restore_server(
-    url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str]
-) -> tuple[Contents, Path]:
-    """Replace all there is by the backup; return its contents and the dump of the old. Raises DatabaseRefused."""
+@contextmanager
+def restoration_on_server(
+    url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str], revive_keys: bool
+) -> Iterator["ServerRestoration"]:
+    """Rehearse a restore, as `server_restoration` says. Raises DatabaseRefused."""
     require_driver(url)
-    from gateway.store.postgres.dump import restore_dump
+    from gateway.store.postgres.restoration import server_restoration
 
-    return restore_dump(url, backup, now=now, environment=environment)
+    with server_restoration(url, backup, now=now, environment=environment, revive_keys=revive_keys) as prepared:
+        yield prepared

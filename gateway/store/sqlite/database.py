@@ -21,6 +21,8 @@ from gateway.store.sqlite.file_format import (
     require_file,
     require_known,
 )
+from gateway.store.sqlite.owner import give_to_owner
+from gateway.store.sqlite.soundness import REMEDY
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
@@ -43,7 +45,9 @@ def journal_mode(sqlite_version: tuple[int, int, int]) -> Literal["delete", "wal
 async def create_file(path: Path) -> None:
     """Create the file from `schema.sql`. Raises DatabaseRefused if anything is already there."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+        give_to_owner(descriptor, path.parent)
+        os.close(descriptor)
     except FileExistsError:
         raise DatabaseRefused(f"{path}: already exists; nothing was changed") from None
     except OSError as error:
@@ -178,9 +182,6 @@ class SqliteDatabase:
                 f"{self.path}: written by an older gateway (schema {version}, this one needs {self._version}); "
                 "bring it up to date with: gateway migrate"
             )
-        verdict = " ".join(str(await self._pragma("quick_check(1)")).split())
-        if verdict != "ok":
-            raise DatabaseRefused(f"{self.path}: damaged: {verdict}; restore a backup with: gateway restore")
 
     async def _pragma(self, pragma: str) -> Any:
         rows = await self._writer.execute_fetchall(f"PRAGMA {pragma}")
@@ -199,4 +200,7 @@ class SqliteDatabase:
         except TimeoutError:
             raise StorageUnavailable(detail=f"locked by others for {self._timings.write_lock} s") from None
         except sqlite3.Error as error:
-            raise StorageUnavailable(detail=f"{error.sqlite_errorname}: {error}") from error
+            detail = f"{error.sqlite_errorname}: {error}"
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+                detail = f"{self.path}: damaged: {error}; {REMEDY}"
+            raise StorageUnavailable(detail=detail) from error

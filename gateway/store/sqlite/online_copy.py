@@ -7,13 +7,14 @@ commits wait until it is done. It reads from memory: a second or less for 200 MB
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from gateway.errors import DatabaseRefused
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import SCHEMA_VERSION, refusals, require_known
 from gateway.store.timings import STORE_TIMINGS
 
@@ -24,9 +25,6 @@ COPY_PAUSE_SECONDS = 0.05
 MOST_PAUSES = 5
 """In a row, each after waiting as long as a writer does: ten seconds, longer than anybody holds a lock in earnest."""
 READ_BYTES = 1 << 20
-
-Progress = Callable[[int, int], None]
-"""Called with the pages copied and the pages there are."""
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -53,7 +51,7 @@ def identify(connection: sqlite3.Connection, path: Path, *, newest: int = SCHEMA
     return int(version)
 
 
-def copy_database(source: Path, target: Path, progress: Progress = lambda _done, _all: None) -> None:
+def copy_database(source: Path, target: Path, progress: Progress = ignore_progress) -> None:
     """Fill the empty file `target` with the database as it is at one moment. Raises DatabaseRefused, sqlite3.Error."""
     _read_into_memory(source)
     with opened(source) as connection:
@@ -107,11 +105,12 @@ class _Watch:
         self._remaining = remaining
         if self._restarts > MOST_RESTARTS:
             raise _TooManyRestarts
-        self._progress(total - remaining, total)
+        self._progress("Copying", total - remaining, total)
 
 
-def verify(path: Path, *, name: Path, newest: int = SCHEMA_VERSION) -> Contents:
+def verify(path: Path, *, name: Path, newest: int = SCHEMA_VERSION, progress: Progress = ignore_progress) -> Contents:
     """Read the whole file, which nobody writes. Raises DatabaseRefused, with `name`, unless it is sound and ours."""
+    progress("Checking", 0, 1)
     with refusals(name), opened(path, mode="ro&immutable=1") as connection:
         version = identify(connection, name, newest=newest)
         problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)")]
@@ -120,7 +119,9 @@ def verify(path: Path, *, name: Path, newest: int = SCHEMA_VERSION) -> Contents:
         dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
         if dangling is not None:
             raise DatabaseRefused(f"{name}: damaged: a row of {dangling[0]} refers to none of {dangling[2]}")
-        return Contents(version, path.stat().st_size, count_rows(connection))
+        contents = Contents(version, path.stat().st_size, count_rows(connection))
+    progress("Checking", 1, 1)
+    return contents
 
 
 def count_rows(connection: sqlite3.Connection) -> dict[str, int]:

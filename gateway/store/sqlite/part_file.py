@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import DatabaseRefused
 from gateway.store.sqlite.file_format import FILE_MODE
+from gateway.store.sqlite.owner import give_to_owner
 
 CLAIMS = 3
 
@@ -18,6 +20,13 @@ class PartFile:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+
+    def take_after(self, model: Path) -> None:
+        """Take over owner and mode of `model`. Raises OSError where this user may not."""
+        known, ours = model.stat(), os.fstat(self._descriptor)
+        if (known.st_uid, known.st_gid) != (ours.st_uid, ours.st_gid):
+            os.fchown(self._descriptor, known.st_uid, known.st_gid)
+        os.fchmod(self._descriptor, stat.S_IMODE(known.st_mode))
 
     def publish(self, target: Path) -> None:
         """Move it to `target`, replacing what is there, so that a crash leaves the one or the other."""
@@ -60,6 +69,7 @@ def _claim(path: Path) -> PartFile:
             break
         if part.is_at(path) and os.fstat(descriptor).st_size == 0:
             os.fchmod(descriptor, FILE_MODE)
+            give_to_owner(descriptor, path.parent)
             return part
         # Left behind, or moved to its final path while we came for it: then it is nobody's to empty.
         if part.is_at(path):

@@ -93,6 +93,10 @@ class Notifier:
     def stopping(self) -> None:
         self._send("STOPPING=1", "STATUS=Finishing the requests under way")
 
+    def starting(self, status: str, *, seconds: float) -> None:
+        """Tell that the start goes on, and that the next word comes within so many seconds."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * MICROSECONDS)}", f"STATUS={status}")
+
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 

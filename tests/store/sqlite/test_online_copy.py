@@ -69,7 +69,7 @@ def target_in(folder: Path) -> Path:
 def test_a_quiet_database_is_copied_in_small_steps(large: Path, tmp_path: Path) -> None:
     seen = []
 
-    copy_database(large, target_in(tmp_path), lambda done, total: seen.append((done, total)))
+    copy_database(large, target_in(tmp_path), lambda _, done, total: seen.append((done, total)))
 
     assert len(seen) > 3
     assert seen == sorted(seen)
@@ -98,7 +98,7 @@ def test_commits_between_the_steps_end_in_one_large_step(large: Path, tmp_path: 
     steps = []
     with closing(sqlite3.connect(large, isolation_level=None)) as other:
 
-        def commit(done: int, total: int) -> None:
+        def commit(_what: str, done: int, total: int) -> None:
             steps.append((done, total))
             if done < total:
                 other.execute("UPDATE clients SET plan = plan + 1")

@@ -1,13 +1,16 @@
 """Putting a backup in the place of the database: the old one or the new, never something between."""
 
+import asyncio
 import hashlib
 import itertools
+import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from gateway.errors import DatabaseRefused
 from gateway.store import create_database
 from gateway.store.backup import back_up
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
+from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.store.sqlite.restoration import restoration
 from tests.store.crash import is_killed
 from tests.support import START
@@ -23,7 +27,7 @@ from tests.support import START
 PAGE = 4096
 KEPT = "gateway.db.replaced-20260401T030000.000Z"
 RESTORE = """
-with restoration(Path(sys.argv[2]), Path(sys.argv[3])) as prepared:
+with restoration(Path(sys.argv[2]), Path(sys.argv[3]), now=NOW) as prepared:
     prepared.install(NOW)
 """
 CRASH = """
@@ -74,7 +78,7 @@ def slug_in(path: Path) -> str:
 
 
 def restore(database: Path, backup: Path) -> Path | None:
-    with restoration(database, backup) as prepared:
+    with restoration(database, backup, now=START) as prepared:
         return prepared.install(START)
 
 
@@ -251,3 +255,222 @@ def test_a_kill_at_any_moment_leaves_the_old_one_or_the_new(database: Path, back
     assert found == ["old"] * found.count("old") + ["new"] * found.count("new")
     assert found.count("old") > 3
     assert not Path(f"{database}.part").exists()
+
+
+KEY = """
+INSERT INTO api_keys (id, client_id, digest, start, name, scope, created_at, expires_at)
+VALUES (:id, 1, CAST(:id AS BLOB), 'smrt_' || :id || '…', 'nightly', 'full', '2026', :expires_at)
+"""
+KEYS = ("kept", "revd", "rota", "lost", "gone")
+
+
+@pytest.fixture
+async def copied(tmp_path: Path) -> tuple[Path, Path]:
+    """A database and the backup of it, made while everything in it worked."""
+    path = await database_of(tmp_path / "gateway.db", "acme")
+    with written(path) as connection:
+        for name in KEYS:
+            connection.execute(KEY, {"id": name, "expires_at": None})
+        connection.executescript(
+            """
+            INSERT INTO users (id, client_id, email, password_hash, created_at)
+                VALUES ('ann', 1, 'ann@acme.example', 'old', '2026'), ('bob', 1, 'bob@acme.example', 'old', '2026');
+            INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
+                VALUES ('s', x'00', 'ann', '2026', '2026', '', '');
+            INSERT INTO links (digest, purpose, user_id, expires_at) VALUES (x'00', 'password', 'bob', '2030');
+            """
+        )
+    return path, back_up(path, tmp_path / "one.db", now=START).path
+
+
+def ended_keys(database: Path, backup: Path, *, revive_keys: bool = False) -> dict[str, str]:
+    with restoration(database, backup, now=START, revive_keys=revive_keys) as prepared:
+        prepared.install(START)
+        return {key.id: key.ended for key in prepared.endings.keys}
+
+
+def working_keys(path: Path) -> set[str]:
+    with written(path) as connection:
+        rows = connection.execute(
+            """
+            SELECT api_keys.id FROM api_keys JOIN clients ON clients.id = client_id WHERE revoked_at IS NULL
+            AND disabled_at IS NULL AND (expires_at IS NULL OR expires_at > '2026-04-01T03:00:00.000Z')
+            """
+        )
+        return {key_id for (key_id,) in rows}
+
+
+END_KEYS = """
+UPDATE api_keys SET revoked_at = '2026-03-01T00:00:00.000Z' WHERE id = 'revd';
+UPDATE api_keys SET expires_at = '2026-03-01T00:00:00.000Z' WHERE id = 'rota';
+DELETE FROM api_keys WHERE id IN ('lost', 'gone');
+INSERT INTO activity (at, client_id, actor, action, subject, by_operator)
+    VALUES ('2026', 1, 'operator', 'key.revoke', 'smrt_lost… (nightly)', 1);
+"""
+"""A key that is gone without an entry may have come after the backup's database was put back: it was not ended."""
+
+
+def test_keys_that_were_ended_since_stay_ended_and_are_named(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.executescript(END_KEYS)
+
+    assert ended_keys(database, backup) == {"revd": "revoked", "rota": "expired", "lost": "removed"}
+    assert working_keys(database) == {"kept", "gone"}
+
+
+def test_keys_that_were_ended_since_work_again_when_that_is_asked_for(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.executescript(END_KEYS)
+
+    assert ended_keys(database, backup, revive_keys=True) == {"revd": "revoked", "rota": "expired", "lost": "removed"}
+    assert working_keys(database) == set(KEYS)
+
+
+def test_a_client_that_was_disabled_since_stays_disabled(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.execute("UPDATE clients SET disabled_at = '2026' WHERE id = 1")
+
+    assert ended_keys(database, backup) == dict.fromkeys(KEYS, "client disabled")
+    assert working_keys(database) == set()
+
+
+def test_the_keys_of_a_client_that_was_removed_since_stay_ended(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM clients WHERE id = 1")
+        connection.execute(
+            """
+            INSERT INTO activity (at, client_id, actor, action, subject, by_operator)
+            VALUES ('2026', 1, 'operator', 'client.remove', 'A (acme)', 1)
+            """
+        )
+
+    assert ended_keys(database, backup) == dict.fromkeys(KEYS, "removed")
+    assert working_keys(database) == set()
+
+
+async def test_a_new_installation_ends_nothing(copied: tuple[Path, Path], tmp_path: Path) -> None:
+    _, backup = copied
+    (tmp_path / "new").mkdir()
+    database = await database_of(tmp_path / "new" / "gateway.db", "other")
+    with written(database) as connection:
+        connection.execute("UPDATE clients SET disabled_at = '2026', created_at = '2027'")
+
+    assert ended_keys(database, backup) == {}
+    assert working_keys(database) == set(KEYS)
+
+
+def test_everybody_is_signed_out_and_no_link_works_again(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+
+    with restoration(database, backup, now=START) as prepared:
+        prepared.install(START)
+
+    assert (prepared.contents.rows["sessions"], prepared.contents.rows["links"]) == (0, 0)
+    with written(database) as connection:
+        assert connection.execute("SELECT * FROM sessions").fetchall() == []
+        assert connection.execute("SELECT * FROM links").fetchall() == []
+
+
+def test_everybody_is_signed_out_on_a_new_machine_too(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    database.unlink()
+
+    with restoration(database, backup, now=START) as prepared:
+        prepared.install(START)
+
+    assert not prepared.endings.is_known
+    with written(database) as connection:
+        assert connection.execute("SELECT * FROM sessions").fetchall() == []
+        assert connection.execute("SELECT * FROM links").fetchall() == []
+
+
+def test_a_password_stays_the_newest_and_a_removed_user_has_none(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.executescript(
+            """
+            UPDATE users SET password_hash = 'new' WHERE id = 'ann';
+            DELETE FROM users WHERE id = 'bob';
+            INSERT INTO activity (at, client_id, actor, action, subject, by_operator)
+                VALUES ('2026', 1, 'operator', 'user.remove', 'bob@acme.example', 1);
+            """
+        )
+
+    with restoration(database, backup, now=START) as prepared:
+        prepared.install(START)
+
+    assert prepared.endings.users == ("bob@acme.example",)
+    with written(database) as connection:
+        assert connection.execute("SELECT password_hash FROM users ORDER BY id").fetchall() == [("new",), (None,)]
+
+
+def test_the_database_that_was_replaced_can_be_put_back(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.execute(KEY, {"id": "later", "expires_at": None})
+    with restoration(database, backup, now=START) as prepared:
+        replaced = prepared.install(START)
+    assert replaced is not None
+    assert working_keys(database) == set(KEYS)
+
+    with restoration(database, replaced, now=START) as prepared:
+        prepared.install(START + timedelta(seconds=1))
+
+    assert working_keys(database) == {*KEYS, "later"}
+
+
+def test_nobody_writes_between_the_comparison_and_the_replacement(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with restoration(database, backup, now=START), written(database) as other:
+        other.execute("PRAGMA busy_timeout = 0")
+
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("UPDATE api_keys SET revoked_at = '2026'")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_files_to_whom_they_belong(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    os.chown(database, 12345, 23456)
+    database.chmod(0o640)
+
+    with instance_lock(database):
+        restore(database, backup)
+
+    restored, lock = database.stat(), Path(f"{database}.lock").stat()
+    assert (restored.st_uid, restored.st_gid, stat.S_IMODE(restored.st_mode)) == (12345, 23456, 0o640)
+    assert (lock.st_uid, lock.st_gid) == (12345, 23456)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_a_new_database_to_the_owner_of_its_folder(backup: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "owned"
+    folder.mkdir()
+    os.chown(folder, 12345, 23456)
+
+    restore(folder / "gateway.db", backup)
+    asyncio.run(create_database(folder / "other.db"))
+
+    for name in ("gateway.db", "other.db"):
+        assert ((folder / name).stat().st_uid, (folder / name).stat().st_gid) == (12345, 23456)
+
+
+def test_what_was_ended_since_stays_ended_in_a_backup_of_the_oldest_version(database: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "oldest.db"
+    with written(backup) as connection:
+        connection.executescript((Path(__file__).parent / "schema_1.sql").read_text(encoding="utf-8"))
+        connection.execute(
+            "INSERT INTO clients (id, slug, name, plan, created_at) VALUES (1, 'a', 'A', 'free', '2026')"
+        )
+        connection.execute(KEY, {"id": "revd", "expires_at": None})
+    with written(database) as connection:
+        connection.execute(KEY, {"id": "revd", "expires_at": None})
+        connection.execute("UPDATE api_keys SET revoked_at = '2026'")
+
+    assert ended_keys(database, backup) == {"revd": "revoked"}
+    assert working_keys(database) == set()

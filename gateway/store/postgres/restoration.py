@@ -1,0 +1,145 @@
+"""Putting a dump back into a PostgreSQL database in one transaction, which is rehearsed before anybody is asked."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import psycopg
+
+from gateway.errors import DatabaseRefused
+from gateway.settings.secret import SecretUrl
+from gateway.store.backup import compact_time
+from gateway.store.endings import SIGN_OUT, SNAPSHOT, EndedKey, Endings, steps
+from gateway.store.postgres.dump import Environment, dump_database, fetch_row, is_dump, read_through, run_program
+from gateway.store.postgres.schema import refusals
+from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
+from gateway.store.sqlite.online_copy import Contents
+from gateway.store.sqlite.part_file import part_file
+from gateway.store.timings import LIVE_SECONDS
+from gateway.times import format_time
+
+MARK_TABLE = re.compile(r" TABLE DATA \S+ gateway_schema ")
+EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
+        EXECUTE format('DROP TABLE %I CASCADE', name);
+    END LOOP;
+    DROP FUNCTION IF EXISTS announce_change();
+END $$;
+"""
+REQUIRE_OURS = f"""
+RESET search_path;
+DO $$
+BEGIN
+    IF (SELECT application_id <> {APPLICATION_ID} OR version > {SCHEMA_VERSION} FROM gateway_schema) THEN
+        RAISE EXCEPTION 'the backup was written by a newer gateway; nothing was changed';
+    END IF;
+    -- Whatever a cache remembers is of another time.
+    UPDATE changes SET number = number + 1000000;
+END $$;
+"""  # noqa: S608 - ours
+COUNT = """
+CREATE TEMP TABLE counted (name TEXT, rows BIGINT);
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema()
+            AND tablename NOT IN ('gateway_schema', 'changes') LOOP
+        EXECUTE format('INSERT INTO counted SELECT %L, count(*) FROM %I', name, name);
+    END LOOP;
+END $$;
+"""
+TELL = """
+SELECT jsonb_build_object(
+    'version', (SELECT version FROM gateway_schema),
+    'rows', (SELECT jsonb_object_agg(name, rows) FROM counted),
+    'keys', (SELECT coalesce(jsonb_agg(to_jsonb(ended_keys)), '[]') FROM ended_keys),
+    'users', (SELECT coalesce(jsonb_agg(email), '[]') FROM removed_users)
+);
+"""
+"""Its answer is one line, the last that psql prints."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What the transaction says of the database that it made."""
+
+    version: int
+    rows: Mapping[str, int]
+    keys: tuple[EndedKey, ...]
+    users: tuple[str, ...]
+
+
+class ServerRestoration:
+    """A restore that was rehearsed: whole, and rolled back. `endings` are what it would undo."""
+
+    def __init__(self, url: SecretUrl, backup: Path, script: Path, environment: Environment, after: str) -> None:
+        """`script` is the backup in SQL; `after` are the statements that follow it."""
+        self._url = url
+        self._backup = backup
+        self._script = script
+        self._environment = environment
+        self._after = after
+        restored = self._run("ROLLBACK")
+        self.endings = Endings(restored.keys, restored.users)
+        self.contents = Contents(restored.version, backup.stat().st_size, dict(sorted(restored.rows.items())))
+
+    def install(self, now: datetime) -> Path:
+        """Replace all there is; return the dump of it. Raises DatabaseRefused, with nothing changed."""
+        replaced = self._backup.with_name(f"replaced-{compact_time(now)}.dump")
+        kept = dump_database(self._url, replaced, now=now, keep=None, environment=self._environment).path
+        self._run("COMMIT")
+        return kept
+
+    def _run(self, end: Literal["COMMIT", "ROLLBACK"]) -> Restored:
+        """Run the whole transaction to this end. Raises DatabaseRefused."""
+        before = ["BEGIN", SNAPSHOT.format(replaced=""), EMPTY]
+        after = [REQUIRE_OURS, self._after, COUNT, TELL, end]
+        arguments = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
+        arguments += [*_commands(before), f"--file={self._script}", *_commands(after)]
+        said = run_program("psql", *arguments, url=self._url, environment=self._environment)
+        return msgspec.json.decode(said.strip().rpartition("\n")[2], type=Restored)
+
+
+def _commands(statements: list[str]) -> list[str]:
+    return [f"--command={statement}" for statement in statements]
+
+
+@contextmanager
+def server_restoration(
+    url: SecretUrl, backup: Path, *, now: datetime, environment: Environment, revive_keys: bool
+) -> Iterator[ServerRestoration]:
+    """Rehearse the restore of a dump, in which what was ended since is ended too. Raises DatabaseRefused.
+
+    `revive_keys`: keys that were ended since work again.
+    """
+    if not backup.is_file() or not is_dump(backup):
+        raise DatabaseRefused(f"{backup}: not a backup of a PostgreSQL database")
+    listed = run_program("pg_restore", "--list", str(backup), url=None, environment=environment)
+    if not MARK_TABLE.search(listed):
+        raise DatabaseRefused(f"{backup}: not a backup of a gateway's database")
+    with part_file(backup.with_name(f"{backup.name}.sql.part")) as part:
+        read_through(backup, part.path, environment)
+        _require_nobody(url)
+        after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys)
+        yield ServerRestoration(url, backup, part.path, environment, after)
+
+
+def _require_nobody(url: SecretUrl) -> None:
+    with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
+        if fetch_row(connection, "SELECT to_regclass('gateways')")[0] is None:
+            return
+        live = fetch_row(
+            connection,
+            "SELECT name FROM gateways WHERE seen_at > "  # noqa: S608 - ours
+            f"extract(epoch FROM clock_timestamp()) * 1000 - {LIVE_SECONDS * 1000} LIMIT 1",
+        )
+        if live:
+            raise DatabaseRefused(
+                f"{url}: in use by the gateway {live[0]}; stop it first. It leaves in {LIVE_SECONDS:.0f} s"
+            )

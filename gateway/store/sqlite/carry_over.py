@@ -1,0 +1,38 @@
+"""Bring what was ended in a database over to the copy of a backup that will replace it."""
+
+import sqlite3
+from pathlib import Path
+
+from gateway.store.endings import NOT_KNOWN, SIGN_OUT, SNAPSHOT, EndedKey, Endings, steps
+from gateway.store.sqlite.online_copy import opened
+
+
+def carry_over(database: Path, copy: Path, now: str, *, revive_keys: bool) -> Endings:
+    """Sign everybody out in `copy`, and end in it what was ended in `database` since, or with `revive_keys` list it.
+
+    Raises sqlite3.Error if the copy cannot be written; a database that is not there or cannot be read ends nothing.
+    """
+    with opened(copy) as connection:
+        # What ends in a crash is thrown away, and is made safe on disk when it is whole.
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(SIGN_OUT)
+        if not _has_snapshot(connection, database):
+            return NOT_KNOWN
+        connection.executescript(steps(now, revive_keys=revive_keys))
+        keys = connection.execute("SELECT id, client, start, name, ended FROM ended_keys").fetchall()
+        users = connection.execute("SELECT email FROM removed_users").fetchall()
+        return Endings(tuple(EndedKey(*row) for row in keys), tuple(email for (email,) in users))
+
+
+def _has_snapshot(connection: sqlite3.Connection, database: Path) -> bool:
+    """Note what the database knows; False where there is none, or none that can be read."""
+    if not database.exists():
+        return False
+    try:
+        connection.execute("ATTACH ? AS replaced", (f"{database.as_uri()}?mode=ro",))
+        connection.executescript(SNAPSHOT.format(replaced="replaced."))
+        connection.execute("DETACH replaced")
+    except sqlite3.DatabaseError:
+        return False
+    return True
