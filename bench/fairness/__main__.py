@@ -115,8 +115,9 @@ def gateway(folder: Path) -> Iterator[tuple[int, dict[str, Tenant], FiveThreads]
         command = [sys.executable, "-m", "gateway", "serve", "--settings", str(settings)]
         process = stack.enter_context(running(command, port, folder / "gateway.log", core=cores.server))
         yield port, tenants, airbyte
-        # Nothing of it is needed: a stop would wait for what A still waits for.
+        # A stop would wait for what A still waits for.
         process.kill()
+        airbyte.end()
 
 
 def write_page(results: list[Result], seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,15 +15,22 @@ class FiveThreads:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._threads: asyncio.Semaphore | None = None
+        # In the loop that serves, not in the one that builds.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads = asyncio.Semaphore(THREADS)
+        self._ended = asyncio.Event()
         self.seconds_for: Callable[[str, str], float] = lambda _method, _asked: QUICK_SECONDS
+
+    def end(self) -> None:
+        """Answer all that is held, from another thread: nobody waits for it any more."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].endswith("/applications/token"):
             await self._app(scope, receive, send)
             return
-        # In the loop that serves, not in the one that builds.
-        self._threads = self._threads or asyncio.Semaphore(THREADS)
+        self._loop = asyncio.get_running_loop()
         body = await _body_of(receive)
         asked = scope["query_string"].decode() + body.decode()
         messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -31,7 +39,9 @@ class FiveThreads:
             return messages.pop() if messages else await receive()
 
         async with self._threads:
-            await asyncio.sleep(self.seconds_for(scope["method"], asked))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds_for(scope["method"], asked)):
+                    await self._ended.wait()
             await self._app(scope, replay, send)
 
 
