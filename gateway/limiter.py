@@ -258,17 +258,23 @@ def total_rate(limit: ClientLimit, default: RatePolicy, most_active: int) -> Rat
 
 
 def rate_limit_headers(decision: Decision) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers: RFC 9651 lists, the policy's name a quoted string."""
-    policy = decision.policy
-    return (
-        _policy_field(policy),
-        (b"ratelimit", b'"default";r=%d;t=%d' % (decision.remaining, decision.next_token_seconds)),
-    )
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers: RFC 9651 lists, the policy's name a quoted string.
+
+    They tell of the key's bucket, and of the client's too if that is why the call has to wait.
+    """
+    client = decision.client
+    left = b'"default";r=%d;t=%d' % (decision.remaining, decision.next_token_seconds)
+    if client is None:
+        return _policy_field(decision.policy, None), (b"ratelimit", left)
+    more = b', "client";r=%d;t=%d' % (client.remaining, client.next_token_seconds)
+    return _policy_field(decision.policy, client.policy), (b"ratelimit", left + more)
 
 
 @lru_cache(KEPT_POLICIES)
-def _policy_field(policy: RatePolicy) -> tuple[bytes, bytes]:
-    return b"ratelimit-policy", b'"default";q=%d;w=%d' % (policy.requests, policy.per_seconds)
+def _policy_field(policy: RatePolicy, client: RatePolicy | None) -> tuple[bytes, bytes]:
+    key = b'"default";q=%d;w=%d' % (policy.requests, policy.per_seconds)
+    more = b', "client";q=%d;w=%d' % (client.requests, client.per_seconds) if client else b""
+    return b"ratelimit-policy", key + more
 
 
 @lru_cache(KEPT_POLICIES)

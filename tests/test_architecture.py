@@ -1,4 +1,4 @@
-"""The house of DESIGN.md, section 5: who may import whom, and how large anything may grow."""
+"""The rooms of the package: who may import whom, and how large anything may grow."""
 
 import ast
 import re

@@ -127,16 +127,16 @@ def missing_settings(
         if not server.trusted_proxies:
             yield (
                 "server.trusted_proxies is empty: put this nginx's address there on each gateway, "
-                "or every caller has nginx's address and no page knows of HTTPS"
+                "otherwise all callers seem to have nginx's address, and links use http"
             )
     elif not _is_trusted(source, server.trusted_proxies):
         yield (
             f'server.trusted_proxies lacks {source}: set trusted_proxies = ["{source}"], '
-            "or every caller has nginx's address and no page knows of HTTPS"
+            "otherwise all callers seem to have nginx's address, and links use http"
         )
     url = _public_url(name, tls)
     if server.public_url.rstrip("/") != url:
-        yield f'server.public_url is "{server.public_url}": set public_url = "{url}", or links lead elsewhere'
+        yield f'server.public_url is "{server.public_url}": set public_url = "{url}", or links are wrong'
 
 
 def checked_name(name: str) -> str:

@@ -35,10 +35,10 @@ def test_what_the_settings_lack_is_said_beside_the_text(settings: Path) -> None:
 
     assert before.stderr.splitlines() == [
         (
-            'Note: server.trusted_proxies lacks 127.0.0.1: set trusted_proxies = ["127.0.0.1"], or every caller has '
-            "nginx's address and no page knows of HTTPS."
+            'Note: server.trusted_proxies lacks 127.0.0.1: set trusted_proxies = ["127.0.0.1"], otherwise all callers '
+            "seem to have nginx's address, and links use http."
         ),
-        'Note: server.public_url is "": set public_url = "https://gateway.example.com", or links lead elsewhere.',
+        'Note: server.public_url is "": set public_url = "https://gateway.example.com", or links are wrong.',
     ]
     assert after.stderr == ""
     assert after.stdout == before.stdout

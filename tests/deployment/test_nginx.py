@@ -215,9 +215,7 @@ def test_another_public_url_is_remarked_on(url: str, is_right: bool) -> None:
     sentences = list(missing_settings(server, NAME, TLS))
 
     assert sentences == (
-        []
-        if is_right
-        else [f'server.public_url is "{url}": set public_url = "https://{NAME}", or links lead elsewhere']
+        [] if is_right else [f'server.public_url is "{url}": set public_url = "https://{NAME}", or links are wrong']
     )
 
 

@@ -160,8 +160,8 @@ async def test_a_call_too_many_for_the_client_is_told_so_beside_the_key_s_own_fi
     assert refusal.value.message == "Rate limit exceeded — 2 requests per minute per client"
     assert refusal.value.headers == {"Retry-After": "30"}
     assert told(scope) == [
-        (b"ratelimit-policy", b'"default";q=100;w=60'),
-        (b"ratelimit", b'"default";r=99;t=1'),
+        (b"ratelimit-policy", b'"default";q=100;w=60, "client";q=2;w=60'),
+        (b"ratelimit", b'"default";r=99;t=1, "client";r=0;t=30'),
     ]
 
 
