@@ -97,30 +97,30 @@ def create_app(
             Middleware(ErrorMiddleware),
             Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
-        routes=_routes(services, page_timings),
+        routes=_routes(services, admitting, page_timings),
     )
     app.router.redirect_slashes = False
     app.services = services
     return app
 
 
-def _routes(services: Services, page_timings: "PageTimings | None") -> list[BaseRoute]:
+def _routes(services: Services, gate: Gate, page_timings: "PageTimings | None") -> list[BaseRoute]:
     """Return the routes of all that is not the API."""
     return [
         Route("/openapi.json", show_openapi),
         Route("/healthz", show_health),
         Route("/readyz", show_readiness),
         Route("/metrics", show_metrics),
-        LazyMount(("/docs", "/dashboard"), lambda: _pages(services, page_timings)),
+        LazyMount(("/docs", "/dashboard"), lambda: _pages(services, gate, page_timings)),
     ]
 
 
-def _pages(services: Services, timings: "PageTimings | None") -> ASGIApp:
+def _pages(services: Services, gate: Gate, timings: "PageTimings | None") -> ASGIApp:
     # Imported when a page is first asked for.
     from gateway.dashboard.app import create_pages  # noqa: PLC0415 - see above
     from gateway.dashboard.timings import PageTimings  # noqa: PLC0415 - see above
 
-    return create_pages(services, timings or PageTimings())
+    return create_pages(services, timings or PageTimings(), gate.wait_to_render)
 
 
 def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:

@@ -27,16 +27,19 @@ from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.timings import PageTimings
-from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
+from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
 
 
-def create_pages(services: Services, timings: PageTimings) -> ASGIApp:
-    """Build the application that answers at `/`, below `/docs` and below `/dashboard`."""
+def create_pages(services: Services, timings: PageTimings, wait_to_render: RenderWait) -> ASGIApp:
+    """Build the application that answers at `/`, below `/docs` and below `/dashboard`.
+
+    `wait_to_render` returns when a page of the user may be rendered.
+    """
     tries = services.cluster.tries()
     accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    app = VisitorMiddleware(app, accounts=accounts)
+    app = VisitorMiddleware(app, accounts=accounts, wait_to_render=wait_to_render)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 

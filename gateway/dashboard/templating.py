@@ -3,19 +3,21 @@
 Templates are read when this module is imported, so that no request waits for a disk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.dashboard import humanize
 from gateway.dashboard.browser_name import browser_name
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
-from gateway.dashboard.visitor import root_of, visitor_or_none
-from gateway.models import Visitor
+from gateway.dashboard.visitor import root_of, visitor_or_none, wait_to_render
+from gateway.models import User, Visitor
 from gateway.services import services_of
 from gateway.validation import RATE
 
@@ -61,17 +63,40 @@ _ENVIRONMENT = _environment()
 
 def page(
     request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **content: object
-) -> HTMLResponse:
-    """Render the template for the visitor. Every template knows `now`, a datetime, and what `render` is given."""
-    text = render(
+) -> Response:
+    """Return the template as an answer. Every template knows `now`, a datetime, and what `render` is given.
+
+    For a visitor who is signed in it is rendered when it is sent, and that waits until it may be.
+    """
+    visitor = visitor_or_none(request)
+    rendered = partial(
+        render,
         template,
         root=root_of(request),
         here=request.scope["path"].lstrip("/"),
-        visitor=visitor_or_none(request),
+        visitor=visitor,
         now=services_of(request).clock.now(),
         **content,
     )
-    return HTMLResponse(text, status_code=status, headers={**PAGE_HEADERS, **(headers or {})})
+    all_headers = {**PAGE_HEADERS, **(headers or {})}
+    if visitor is None:
+        return HTMLResponse(rendered(), status_code=status, headers=all_headers)
+    return WaitingPage(rendered, visitor.user, status=status, headers=all_headers)
+
+
+class WaitingPage(HTMLResponse):
+    """A page of one who is signed in. Many reads end in one round of the event loop; one page is rendered in it."""
+
+    def __init__(self, rendered: Callable[[], str], user: User, *, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self._rendered = rendered
+        self._user = user
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await wait_to_render(scope, self._user)
+        self.body = self.render(self._rendered())
+        self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 def render(template: str, *, root: str, here: str, visitor: Visitor | None, **content: object) -> str:

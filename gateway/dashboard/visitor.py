@@ -11,7 +11,7 @@ from gateway.auth.accounts import Accounts
 from gateway.auth.sessions import Browser
 from gateway.auth.timings import SESSION_LIFE
 from gateway.errors import NotFound
-from gateway.models import Actor, Client, Visitor
+from gateway.models import Actor, Client, User, Visitor
 from gateway.web.middleware.authentication import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -20,9 +20,12 @@ COOKIE = "__Host-session"
 SIGN_IN = "dashboard/sign-in"
 VISITOR_KEY = "gateway.visitor"
 ACCOUNTS_KEY = "gateway.accounts"
+RENDER_WAIT_KEY = "gateway.render_wait"
 LONGEST_NEXT = 500
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
+RenderWait = Callable[[str], Awaitable[None]]
+"""Waits until a page of the user with this id may be rendered."""
 
 
 class SignInNeeded(Exception):
@@ -34,15 +37,17 @@ class SignInNeeded(Exception):
 
 
 class VisitorMiddleware:
-    """Finds the visitor by the cookie and puts him and `accounts` into the scope."""
+    """Finds the visitor by the cookie and puts him, `accounts` and what pages wait for into the scope."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
+    def __init__(self, app: ASGIApp, *, accounts: Accounts, wait_to_render: RenderWait) -> None:
         self._app = app
         self._accounts = accounts
+        self._wait_to_render = wait_to_render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         secret = HTTPConnection(scope).cookies.get(COOKIE)
         scope[ACCOUNTS_KEY] = self._accounts
+        scope[RENDER_WAIT_KEY] = self._wait_to_render
         scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
         await self._app(scope, receive, send)
 
@@ -51,6 +56,12 @@ def accounts_of(request: Request) -> Accounts:
     """Return what people do about signing in, as the middleware put it into the scope."""
     accounts: Accounts = request.scope[ACCOUNTS_KEY]
     return accounts
+
+
+async def wait_to_render(scope: Scope, user: User) -> None:
+    """Wait until a page of the user may be rendered."""
+    wait: RenderWait = scope[RENDER_WAIT_KEY]
+    await wait(user.id)
 
 
 def visitor_or_none(request: Request) -> Visitor | None:

@@ -1,6 +1,7 @@
 """Records read from the database, kept until a change to them is committed. For one event loop.
 
-What this process commits about one owner's records makes only those stale; what others commit makes all stale.
+What this process commits about one owner's records makes only those stale. What others commit makes all stale, unless
+the database tells whose it is.
 """
 
 from collections import OrderedDict

@@ -1,5 +1,6 @@
 """The store: one database, a file's or a server's, and the statements about each kind of record."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +10,7 @@ import msgspec
 from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store.bulk import Bulk
-from gateway.store.database import Database
+from gateway.store.database import Database, Subject
 from gateway.store.postgres.server import create_on_server, require_driver
 from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
@@ -58,7 +59,7 @@ class Store:
         timings: StoreTimings = STORE_TIMINGS,
     ) -> None:
         """`background` owns the task that listens to a server's notifications."""
-        self.database: Database = _database_at(location, background, timings)
+        self.database: Database = _database_at(location, background, timings, self._forget_of)
         self.connections = Connections(self.database)
         self.last_syncs = LastSyncs(self.database, self.connections)
         self.api_keys = ApiKeys(self.database, clock or SystemClock())
@@ -80,6 +81,9 @@ class Store:
     def _forget(self, client_id: int) -> None:
         self.api_keys.forget(client_id)
         self.connections.forget(client_id)
+
+    def _forget_of(self, subject: Subject, client_id: int) -> None:
+        (self.api_keys if subject == "keys" else self.connections).forget(client_id)
 
     @property
     def is_shared(self) -> bool:
@@ -114,10 +118,15 @@ async def create_database(location: DatabaseLocation) -> None:
     await create_on_server(location)
 
 
-def _database_at(location: DatabaseLocation, background: Background, timings: StoreTimings) -> Database:
+def _database_at(
+    location: DatabaseLocation,
+    background: Background,
+    timings: StoreTimings,
+    forget: Callable[[Subject, int], None],
+) -> Database:
     if isinstance(location, Path):
         return SqliteDatabase(location, timings=timings)
     require_driver(location)
     from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
-    return PostgresDatabase(location, background=background, timings=timings)
+    return PostgresDatabase(location, background=background, forget=forget, timings=timings)

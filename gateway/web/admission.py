@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.auth.guess_throttle import block_of
 from gateway.errors import Overloaded, Unauthorized
-from gateway.web.admission_queue import AdmissionQueue, RequestClass, Terms
+from gateway.web.admission_queue import LEAST_SECONDS, AdmissionQueue, RequestClass, Terms
 from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
@@ -23,6 +23,8 @@ PROBES = Terms(slice=0.0005, slice_alone=0.005, longest_wait=float("inf"))
 OTHERS = Terms(slice=0.0005, slice_alone=0.005, longest_wait=0.05)
 """A known caller waits for at most a slice before he begins. Where he has no work, rounds follow each other at once and
 others have all of the time."""
+RENDERS = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=float("inf"))
+"""One in a round, whatever it takes. What was begun is finished: none is shed."""
 TRIGGER_PATIENCE = 2
 """Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
 PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -52,7 +54,8 @@ class Gate:
         self.known = RequestClass(KNOWN)
         self.probes = RequestClass(PROBES)
         self.others = RequestClass(OTHERS)
-        self.queue = AdmissionQueue(monotonic, self.known, self.probes, self.others)
+        self.renders = RequestClass(RENDERS)
+        self.queue = AdmissionQueue(monotonic, self.known, self.probes, self.others, self.renders)
         self.known_keys = known_keys or KnownKeys()
         self.early_responses = EarlyResponses(observer)
         self._routes = routes
@@ -83,6 +86,12 @@ class Gate:
         """Return None if the request may begin, else what it has to wait for."""
         request_class, group = scope.get(ADMISSION_KEY) or self._classify(scope)
         return self.queue.join(request_class, group)
+
+    async def wait_to_render(self, user_id: str) -> None:
+        """Wait until a page of the user may be rendered, after what was read for it: users take turns."""
+        waiter = self.queue.join(self.renders, user_id)
+        if waiter is not None:
+            await waiter
 
     def wants_page(self, scope: Scope) -> bool:
         """Return whether a person is to read the answer."""

@@ -33,7 +33,8 @@ def test_what_is_revoked_is_refused_by_every_gateway_without_notifications(poole
 
     # As another gateway does it, but that nobody is notified.
     pooled.installation.write(
-        "SET LOCAL session_replication_role = replica; UPDATE changes SET number = number + 1 WHERE subject = 'keys'; "
+        "SET LOCAL session_replication_role = replica; UPDATE changes SET number = number + 1, clients = '{}' "
+        "WHERE subject = 'keys'; "
         "UPDATE api_keys SET revoked_at = created_at"
     )
     seconds = seconds_until(lambda: {answer.status_code for answer in asyncio.run(at_once(urls, key))} == {401})

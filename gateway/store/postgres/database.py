@@ -64,16 +64,20 @@ class PostgresDatabase:
         url: SecretUrl,
         *,
         background: Background,
+        forget: Callable[[Subject, int], None],
         timings: StoreTimings = STORE_TIMINGS,
         version: int = SCHEMA_VERSION,
         oldest_server: int = OLDEST_SERVER,
     ) -> None:
-        """`version` is the one that the statements are written for."""
+        """`version` is the one that the statements are written for.
+
+        `forget` is told of which subject and whose records are stale, where `epoch` would make all stale.
+        """
         self.url = url
         self._timings = timings
         self._version = version
         self._oldest_server = oldest_server
-        self._watch = PostgresWatch(DatabaseSession(url.reveal(), timings), background, timings)
+        self._watch = PostgresWatch(DatabaseSession(url.reveal(), timings), background, timings, forget)
         self._readers = [DatabaseSession(url.reveal(), timings) for _ in range(READERS)]
         self._writer = DatabaseSession(url.reveal(), timings)
         self._idle: asyncio.LifoQueue[DatabaseSession] = asyncio.LifoQueue()

@@ -217,34 +217,71 @@ CREATE TABLE gateway_schema (
     copy_of        TEXT
 );
 
--- How often what gateways cache has changed.
+-- How often what gateways cache has changed: once a transaction. `clients`: whose the newest change is; {}: everybody's.
 CREATE TABLE changes (
     subject TEXT PRIMARY KEY,
-    number  BIGINT NOT NULL
+    number  BIGINT NOT NULL,
+    clients BIGINT[] NOT NULL DEFAULT '{}'
 );
 
 INSERT INTO changes VALUES ('keys', 0), ('connections', 0);
 
+-- Each is told of when it is committed, to whoever listens.
 CREATE FUNCTION announce_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    now_at BIGINT;
+    setting TEXT := 'gateway.changed_' || TG_ARGV[0];
+    -- Whose changes this transaction has told of before; NULL: it has told of none.
+    told    BIGINT[] := nullif(current_setting(setting, true), '');
+    whose   BIGINT[] := '{}';
+    change  changes;
 BEGIN
-    UPDATE changes SET number = number + 1 WHERE subject = TG_ARGV[0] RETURNING number INTO now_at;
-    PERFORM pg_notify('gateway_changes', TG_ARGV[0] || ' ' || now_at);
+    IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'clients' THEN
+        whose := ARRAY[OLD.id, NEW.id];
+    ELSIF TG_OP <> 'TRUNCATE' THEN
+        whose := ARRAY[OLD.client_id, NEW.client_id];
+    END IF;
+    whose := array_remove(whose, NULL);
+    IF told = '{}' OR (whose <> '{}' AND told @> whose) THEN
+        RETURN NULL;
+    END IF;
+    IF whose <> '{}' THEN
+        whose := ARRAY(SELECT DISTINCT id FROM unnest(told || whose) AS id ORDER BY id);
+    END IF;
+    -- A notification has room for 8000 bytes, and each further client costs an update.
+    IF cardinality(whose) > 50 THEN
+        whose := '{}';
+    END IF;
+    PERFORM set_config(setting, whose::TEXT, true);
+    UPDATE changes SET number = number + CASE WHEN told IS NULL THEN 1 ELSE 0 END, clients = whose
+    WHERE subject = TG_ARGV[0] RETURNING * INTO change;
+    PERFORM pg_notify('gateway_changes', to_json(change)::TEXT);
     RETURN NULL;
 END
 $$;
 
+-- For each row: PostgreSQL shows a statement's trigger its rows only where no columns are named.
 CREATE TRIGGER announce_client
-AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE ON clients
-FOR EACH STATEMENT EXECUTE FUNCTION announce_change('keys');
+AFTER INSERT OR DELETE OR UPDATE ON clients
+FOR EACH ROW EXECUTE FUNCTION announce_change('keys');
 
 -- Not when a key was last used, which changes all the time.
 CREATE TRIGGER announce_key
-AFTER INSERT OR DELETE OR TRUNCATE
+AFTER INSERT OR DELETE
 OR UPDATE OF id, client_id, digest, scope, rate_requests, rate_seconds, expires_at, revoked_at, bucket_id ON api_keys
-FOR EACH STATEMENT EXECUTE FUNCTION announce_change('keys');
+FOR EACH ROW EXECUTE FUNCTION announce_change('keys');
 
 CREATE TRIGGER announce_connection
-AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE ON connections
+AFTER INSERT OR DELETE OR UPDATE ON connections
+FOR EACH ROW EXECUTE FUNCTION announce_change('connections');
+
+CREATE TRIGGER announce_no_clients
+AFTER TRUNCATE ON clients
+FOR EACH STATEMENT EXECUTE FUNCTION announce_change('keys');
+
+CREATE TRIGGER announce_no_keys
+AFTER TRUNCATE ON api_keys
+FOR EACH STATEMENT EXECUTE FUNCTION announce_change('keys');
+
+CREATE TRIGGER announce_no_connections
+AFTER TRUNCATE ON connections
 FOR EACH STATEMENT EXECUTE FUNCTION announce_change('connections');

@@ -113,7 +113,9 @@ async def test_the_servers_version_is_looked_at_before_anything_is_done(
     postgres: PostgresServer, url: SecretUrl
 ) -> None:
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
-        await PostgresDatabase(url, background=Background(log_task_failure), oldest_server=990000).open()
+        await PostgresDatabase(
+            url, background=Background(log_task_failure), forget=lambda *_: None, oldest_server=990000
+        ).open()
 
     bare = postgres.bare()
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
