@@ -26,6 +26,7 @@ from gateway.dashboard import (
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
+from gateway.dashboard.session_cookie import SessionCookies, new_database_id
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import Handler, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
@@ -36,7 +37,7 @@ def create_pages(services: Services, timings: PageTimings) -> ASGIApp:
     tries = services.cluster.tries()
     accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    app = VisitorMiddleware(app, accounts=accounts)
+    app = VisitorMiddleware(app, accounts=accounts, cookies=SessionCookies(services.store.database_id, new_database_id))
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 

@@ -16,6 +16,7 @@ from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
+from gateway.store.tables.database_id import DatabaseId
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
@@ -66,6 +67,7 @@ class Store:
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
+        self.database_id = DatabaseId(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
