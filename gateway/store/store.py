@@ -103,9 +103,10 @@ class Store:
         (row,) = await self.database.fetch_all(f"SELECT {dialect.server} AS server, {dialect.size} AS bytes")
         return Facts(row["server"], row["bytes"], len(await self.gateways.live()))
 
-    async def check(self) -> None:
-        """Ask the database for a row. Raises StorageUnavailable when it does not answer."""
+    async def is_read_only(self) -> bool:
+        """Return whether nothing can be written now. Raises StorageUnavailable when the database does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
+        return await self.database.is_read_only()
 
 
 async def create_database(location: DatabaseLocation) -> None:
