@@ -42,6 +42,12 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
         yield failure("settings", f"airbyte.{' and airbyte.'.join(missing)} not set", "Fill in [airbyte].")
     else:
         yield passed("settings", f"read; Airbyte is asked at {airbyte.base_url}")
+    if airbyte.auth == "basic":
+        yield warning(
+            "settings",
+            'airbyte.auth is "basic", which Airbyte Community 2.2 and later refuse',
+            'Make an application in Airbyte (User > Applications), and set airbyte.auth = "client_credentials".',
+        )
 
 
 async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
