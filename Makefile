@@ -33,7 +33,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/, the list of what is inside; needs gcc
+binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/, what is inside and under which licences; needs gcc
 	build/venv/bin/python -m PyInstaller --clean --noconfirm --log-level WARN \
 		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
 
