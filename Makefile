@@ -9,7 +9,7 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile fairness fairness-short soak soak-short chaos overload unauthenticated lock clean
+	bench-profile fairness fairness-short soak soak-short chaos overload unauthenticated check-openapi lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
@@ -33,7 +33,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/, the list of what is inside; needs gcc
+binary: build/venv/ready           ## dist/gateway, dist/gateway-dir/, what is inside and under which licences; needs gcc
 	build/venv/bin/python -m PyInstaller --clean --noconfirm --log-level WARN \
 		--distpath dist --workpath build/pyinstaller deploy/binary/gateway.spec
 
@@ -81,6 +81,9 @@ overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our 
 unauthenticated: .venv/dev         ## 100,000 guessed keys, 2,700 slow connections, 1,000 callers without a key
 	$(BIN)/python -m bench.unauthenticated
 
+check-openapi: .venv/dev build/openapi/ready ## what reads openapi.json finds nothing wrong with it; needs npm
+	$(BIN)/python -m tests.openapi_tools
+
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
@@ -91,6 +94,8 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --extra cluster --allow-unsafe --constraint requirements.lock \
 		--output-file requirements-binary.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file bench/requirements.txt bench/requirements.in
+	$(BIN)/pip-compile $(LOCK) --upgrade --output-file tests/openapi_tools/requirements.txt \
+		tests/openapi_tools/requirements.in
 
 # PyInstaller's bootloader is compiled from its locked source, with a file of ours that says why it cannot unpack.
 build/venv/ready: requirements-binary.lock deploy/binary/unpacking_room.c
@@ -104,6 +109,14 @@ build/venv/ready: requirements-binary.lock deploy/binary/unpacking_room.c
 	cp deploy/binary/unpacking_room.c build/bootloader/bootloader/src/
 	cd build/bootloader/bootloader && ../../venv/bin/python waf all >build.log
 	cp -r build/bootloader/PyInstaller/bootloader/Linux-* build/venv/lib/python3*/site-packages/PyInstaller/bootloader/
+	touch $@
+
+build/openapi/ready: tests/openapi_tools/requirements.txt tests/openapi_tools/package-lock.json
+	mkdir -p build/openapi
+	$(PYTHON) -m venv --clear build/openapi/venv
+	build/openapi/venv/bin/pip install --quiet --disable-pip-version-check -r tests/openapi_tools/requirements.txt
+	cp tests/openapi_tools/package.json tests/openapi_tools/package-lock.json build/openapi/
+	npm ci --prefix build/openapi --no-audit --no-fund --loglevel error
 	touch $@
 
 clean:

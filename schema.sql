@@ -1,7 +1,7 @@
 -- The gateway's database, version 4. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -188,6 +188,12 @@ CREATE TABLE sync_days_read (
     airbyte_id TEXT NOT NULL PRIMARY KEY,
     read_upto  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
+CREATE TABLE database_id (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    id       TEXT NOT NULL
+) STRICT;
 
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.
 -- Times here and in `leases` are the database's own, in milliseconds since 1970.

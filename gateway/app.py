@@ -17,6 +17,7 @@ from gateway.api.keys import revoke_key
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
 from gateway.cluster.shared_limiter import SharedLimiter
+from gateway.resources import is_installed
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
@@ -94,7 +95,7 @@ def create_app(
                 failures=services.store.usage,
                 write_line=write_request_line,
             ),
-            Middleware(ErrorMiddleware),
+            Middleware(ErrorMiddleware, is_installed=is_installed),
             Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
         routes=_routes(services, admitting, page_timings),
@@ -108,8 +109,9 @@ def _routes(services: Services, gate: Gate, page_timings: "PageTimings | None") 
     """Return the routes of all that is not the API."""
     return [
         Route("/openapi.json", show_openapi),
-        Route("/healthz", show_health),
-        Route("/readyz", show_readiness),
+        # HAProxy's "option httpchk" asks by OPTIONS unless told otherwise.
+        Route("/healthz", show_health, methods=["GET", "OPTIONS"]),
+        Route("/readyz", show_readiness, methods=["GET", "OPTIONS"]),
         Route("/metrics", show_metrics),
         LazyMount(("/docs", "/dashboard"), lambda: _pages(services, gate, page_timings)),
     ]

@@ -19,6 +19,7 @@ GatewayError
 │   │   ├── Overloaded           503
 │   │   └── StorageUnavailable   503
 │   ├── InternalError        500
+│   ├── MethodNotImplemented 501
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
 │       ├── UpstreamInvalid      502
@@ -183,6 +184,13 @@ class RateLimitExceeded(RetryableError):
 class InternalError(ApiError):
     status = 500
     message = "Internal server error"
+
+
+class MethodNotImplemented(ApiError):
+    """No path has the method: it is not HTTP's, or is written in small letters (RFC 9110 §9.1)."""
+
+    status = 501
+    message = "Method not implemented"
 
 
 class Overloaded(RetryableError):

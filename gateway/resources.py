@@ -12,6 +12,8 @@ from gateway import __version__
 
 PACKAGE = Path(__file__).parent
 
+KNOWN_FILE = "schema.sql"
+"""Read at no time but by `gateway init`, so what removes old files (systemd-tmpfiles) takes this one first."""
 COMMIT_FILE = "commit.txt"
 """Written when a wheel or a binary is built; a checkout has none, for it may be changed at any time."""
 
@@ -21,6 +23,14 @@ def resource_text(name: str, package: Path = PACKAGE) -> str:
     packaged = package / name
     path = packaged if packaged.exists() else package.parent / name
     return path.read_text(encoding="utf-8")
+
+
+def is_installed(package: Path = PACKAGE) -> bool:
+    """Return whether the program's own files are there still.
+
+    The one-file binary unpacks them into a temporary folder, which some machines clean.
+    """
+    return any((folder / KNOWN_FILE).exists() for folder in (package, package.parent))
 
 
 def versions(package: Path = PACKAGE) -> dict[str, str]:

@@ -24,6 +24,7 @@ from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.provisioning.timings import DiscoveryTimings
+from gateway.resources import is_installed
 from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
@@ -41,6 +42,9 @@ USAGE_FLUSH = "usage flush"
 """The task that writes last uses and usage counts, as logs, /readyz and /metrics name it."""
 OUTCOME_RETRIES = "trigger outcome retries"
 """The task that writes outcomes of triggers that could not be written."""
+PROGRAM_FILES = "program files"
+"""The task that looks whether the program's own files are there still."""
+FILE_CHECK_SECONDS = 30.0
 LOOP_LAG = "loop lag"
 """The task that measures the event loop's lag."""
 
@@ -95,6 +99,7 @@ class Services:
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
+                (PROGRAM_FILES, watch_program_files),
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             yield
@@ -110,6 +115,16 @@ class Services:
             await self.store.usage.flush()
         except StorageUnavailable as error:
             log.warning("usage_not_written", detail=error.detail)
+
+
+async def watch_program_files(
+    progress: Progress, *, seconds: float = FILE_CHECK_SECONDS, check: Callable[[], bool] = is_installed
+) -> None:
+    """Log once, and end, when the program's own files are gone: only a restart brings them back."""
+    while check():
+        progress()
+        await asyncio.sleep(seconds)
+    log.error("program_files_missing", hint="restart the gateway; keep its temporary folder from being cleaned")
 
 
 def build_services(

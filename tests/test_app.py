@@ -86,7 +86,7 @@ async def test_foreign_unknown_and_malformed_ids_are_the_same_bytes_and_ask_airb
         ("PUT", "/api/v1/connections", 405, "Method not allowed", "GET, HEAD"),
         ("GET", "/api/v1/connections/x/sync", 405, "Method not allowed", "POST"),
         ("DELETE", "/api/v1/connections/x/jobs", 405, "Method not allowed", "GET, HEAD"),
-        ("POST", "/healthz", 405, "Method not allowed", "GET, HEAD"),
+        ("POST", "/healthz", 405, "Method not allowed", "GET, HEAD, OPTIONS"),
     ],
 )
 async def test_unknown_routes_and_wrong_methods_are_json_errors(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from gateway.resources import COMMIT_FILE, resource_text, versions
+from gateway.resources import COMMIT_FILE, is_installed, resource_text, versions
 
 TOP = Path(__file__).parent.parent
 
@@ -55,3 +55,12 @@ def test_the_commit_is_what_the_build_wrote_and_otherwise_unknown(tmp_path: Path
     (package / COMMIT_FILE).write_text("0123456789ab\n", encoding="utf-8")
 
     assert (before, versions(package)["Commit"]) == ("unknown", "0123456789ab")
+
+
+def test_a_folder_that_was_cleaned_is_noticed(tmp_path: Path) -> None:
+    package = tmp_path / "gateway"
+    package.mkdir()
+    assert not is_installed(package)
+
+    (package / "schema.sql").touch()
+    assert is_installed(package)

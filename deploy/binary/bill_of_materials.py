@@ -16,11 +16,23 @@ from gateway import __version__
 Component = dict[str, Any]
 
 
-def write_bill(path: Path, contents: Iterable[tuple[str, str | None, str]], commit: str) -> None:
-    """`contents` are PyInstaller's rows: name in the binary, file it comes from, kind."""
+Contents = Iterable[tuple[str, str | None, str]]
+"""PyInstaller's rows: name in the binary, file it comes from, kind."""
+
+
+def sources_of(contents: Contents) -> set[Path]:
     # A link's source is where it points to within the binary: a file that is another row's.
-    sources = {Path(source).resolve() for _, source, kind in contents if source and kind != "SYMLINK"}
-    packages = [package for package in distributions() if sources.intersection(files_of(package))]
+    return {Path(source).resolve() for _, source, kind in contents if source and kind != "SYMLINK"}
+
+
+def packages_in(contents: Contents) -> list[Distribution]:
+    """Those of which the binary has a file."""
+    sources = sources_of(contents)
+    return [package for package in distributions() if sources.intersection(files_of(package))]
+
+
+def write_bill(path: Path, contents: Contents, commit: str) -> None:
+    sources, packages = sources_of(contents), packages_in(contents)
     found = sources - {file for package in packages for file in files_of(package)}
     libraries = sorted(source for source in found if is_shared_library(source))
     bill = {

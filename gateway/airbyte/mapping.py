@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+import structlog
+
 from gateway.airbyte.schema import ConnectionRecord, JobRecord, WorkspaceRecord
 from gateway.errors import UpstreamInvalid
 from gateway.models import Job, TriggeredJob
@@ -12,7 +14,12 @@ from gateway.validation import is_uuid
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
 KEPT_WORDS = 64
-ISO_DURATION = re.compile(r"PT[-0-9HMS.]{1,30}")
+ISO_DURATION = re.compile(r"PT(?=[0-9])(?:[0-9]{1,9}H)?(?:[0-9]{1,9}M)?(?:[0-9]{1,9}(?:\.[0-9]{1,9})?S)?")
+"""What Java's Duration prints of a time that has passed: no days, and nothing negative."""
+ODD_DURATION = re.compile(r"-?PT[-0-9HMS.]{1,30}")
+"""What it prints of any other, such as PT-5M of a job that ended before it began. Harmless in a log."""
+
+log = structlog.get_logger()
 
 
 def job_from(record: JobRecord) -> Job:
@@ -61,6 +68,16 @@ def word(text: str) -> str:
 
 
 def _duration(text: str | None) -> str | None:
-    if text is not None and ISO_DURATION.fullmatch(text) is None:
+    """Return a duration as it is, and None for a negative one; ValueError for what is none."""
+    if text is None or ISO_DURATION.fullmatch(text):
+        return text
+    if ODD_DURATION.fullmatch(text) is None:
         raise ValueError("the duration is not ISO 8601 time")
-    return text
+    _log_odd_duration(text)
+    return None
+
+
+@lru_cache(KEPT_WORDS)
+def _log_odd_duration(text: str) -> None:
+    """Log a text, once for all the jobs and reads that have it."""
+    log.warning("odd_duration", duration=text)

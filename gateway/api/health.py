@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import NotFound, Overloaded, StorageUnavailable
+from gateway.resources import is_installed
 from gateway.services import services_of
 from gateway.web.draining import is_draining
 from gateway.web.responses import JSONAnswer
@@ -20,7 +21,7 @@ async def show_health(_request: Request) -> JSONAnswer:
 
 
 async def show_readiness(request: Request) -> JSONAnswer:
-    """Answer 200 when the database answers and every task runs without which answers are wrong, else 503.
+    """Answer 200 when the database takes reads and writes, and all runs without which answers are wrong, else 503.
 
     Airbyte's state and failing tasks of less weight are shown, but make no gateway unready: a load balancer would
     only lose all gateways at once. Raises Overloaded when the server is about to stop.
@@ -29,19 +30,19 @@ async def show_readiness(request: Request) -> JSONAnswer:
         raise Overloaded("Service is stopping")
     services = services_of(request)
     try:
-        await services.store.check()
+        database = "read-only" if await services.store.is_read_only() else "ok"
     except StorageUnavailable:
         database = "unavailable"
-    else:
-        database = "ok"
     stopped = [task.name for task in services.background.tasks if task.is_stopped]
-    is_ready = database == "ok" and not stopped
+    has_files = is_installed()
+    is_ready = database == "ok" and not stopped and has_files
     content = {
         "status": "ready" if is_ready else "not ready",
         "database": database,
         "upstream": services.airbyte.state(),
         "stopped_tasks": stopped,
         "failing_tasks": [task.name for task in services.background.tasks if task.is_failing],
+        **({} if has_files else {"program_files": "missing"}),
         **services.cluster.state(),
     }
     return JSONAnswer(content, status=200 if is_ready else 503)

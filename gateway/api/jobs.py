@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from gateway.api.base_url import base_url
 from gateway.api.principal import principal_of
 from gateway.api.request_content import require_no_content
 from gateway.errors import BadRequest, ReadOnlyKey
@@ -62,16 +63,16 @@ async def list_jobs(request: Request) -> JSONAnswer:
     if page.next is not None:
         fields = {"limit": str(limit), "status": status, "cursor": page.next.encode()}
         following = urlencode({name: value for name, value in fields.items() if value is not None})
-        base = services.settings.server.public_url.rstrip("/")
-        headers["Link"] = f'<{base}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
+        headers["Link"] = f'<{base_url(request)}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
     return JSONAnswer({"data": page.jobs}, headers=headers)
 
 
 def _single(query: QueryParams, name: str) -> str | None:
+    """Return the parameter's value, None if it is absent or empty. Raises BadRequest if it is given twice."""
     values = query.getlist(name)
     if len(values) > 1:
         raise BadRequest(f"{name} is given more than once")
-    return values[0] if values else None
+    return values[0] or None if values else None
 
 
 def _limit(query: QueryParams) -> int:

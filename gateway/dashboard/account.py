@@ -10,9 +10,8 @@ from gateway.dashboard.visitor import (
     SIGN_IN,
     accounts_of,
     browser_of,
-    forget_signed_in,
-    keep_signed_in,
     redirect,
+    session_cookie_of,
     visitor_of,
 )
 from gateway.errors import InvalidInput, RetryableError, SignInRefused
@@ -42,7 +41,7 @@ async def change_password(request: Request) -> Response:
     except RetryableError as error:
         return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)
     answer = redirect(request, f"{ACCOUNT}?done=password")
-    keep_signed_in(answer, secret)
+    (await session_cookie_of(request)).keep(answer, secret)
     return answer
 
 
@@ -58,7 +57,7 @@ async def sign_out_everywhere(request: Request) -> Response:
     """End all of the visitor's sessions."""
     await accounts_of(request).sessions.end_all(visitor_of(request).user)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
-    forget_signed_in(answer)
+    (await session_cookie_of(request)).forget(answer)
     return answer
 
 

@@ -26,6 +26,7 @@ from gateway.dashboard import (
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
+from gateway.dashboard.session_cookie import SessionCookies, new_database_id
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_members, for_users
 from gateway.services import Services
@@ -39,7 +40,8 @@ def create_pages(services: Services, timings: PageTimings, wait_to_render: Rende
     tries = services.cluster.tries()
     accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    app = VisitorMiddleware(app, accounts=accounts, wait_to_render=wait_to_render)
+    cookies = SessionCookies(services.store.database_id, new_database_id)
+    app = VisitorMiddleware(app, accounts=accounts, cookies=cookies, wait_to_render=wait_to_render)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 

@@ -3,7 +3,6 @@
 import functools
 import json
 import operator
-import re
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from gateway.api.base_url import ANY_URL, base_url
 from gateway.api.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
 from gateway.auth.keys import TEXT_PATTERN
 from gateway.dashboard.templating import SECURITY_HEADERS, page, render
@@ -24,17 +24,11 @@ from gateway.services import services_of
 from gateway.web.conditional import ConditionalAnswer
 
 PAGES = frozenset({"api", "getting-started"})
-FALLBACK_URL = "http://127.0.0.1:8080"
 SUCCESS = "200"
 MOST_OWN_SHOWN = 5
 KEPT_PAGES = 16
 """Pages of 30 KB: a gateway has few names."""
-ANY_URL = "https://gateway.invalid"
-"""Stands for the gateway's own address until that is known; no name may end so (RFC 2606)."""
 KEPT_HEADERS = {**SECURITY_HEADERS, "Vary": "Cookie"}
-
-_PLAIN_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?")
-"""The only form of a Host header that a page repeats: anything else could put foreign text into it."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -79,15 +73,6 @@ async def show_page(request: Request) -> ASGIApp:
         return _kept_page(name, base_url(request), rate)
     own = await _own_connections(request)
     return page(request, f"docs/{name}.html", **_content(base_url(request), rate, own))
-
-
-def base_url(request: Request) -> str:
-    """Return where examples send their requests: the public URL, else the origin of this request."""
-    public_url = services_of(request).settings.server.public_url
-    if public_url:
-        return public_url.rstrip("/")
-    host = request.headers.get("host", "")
-    return f"{request.base_url.scheme}://{host}" if _PLAIN_HOST.fullmatch(host) else FALLBACK_URL
 
 
 @lru_cache(KEPT_PAGES)

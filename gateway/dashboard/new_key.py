@@ -5,7 +5,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.docs import base_url
+from gateway.api.base_url import base_url
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
 from gateway.dashboard.key_owner import KeyOwner
 from gateway.dashboard.templating import page

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SignInNeeded, redirect
 from gateway.errors import ApiError, BadRequest, InternalError, NotFound, OperatorError, UnknownRecord
+from gateway.resources import is_installed
 from gateway.web.middleware.errors import api_error
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -41,7 +42,8 @@ class PageErrorMiddleware:
         except SignInNeeded as error:
             await redirect(Request(scope), error.path)(scope, receive, send)
         except Exception as error:
-            if context.status or not _wants_page(scope):
+            # Without the program's files no page may be left to show.
+            if context.status or not _wants_page(scope) or not is_installed():
                 raise
             await _error_page(scope, api_error(error))(scope, receive, send)
 

@@ -1,6 +1,5 @@
 """/dashboard/sign-in, /dashboard/sign-out and /dashboard/link/SECRET, the address of an invitation."""
 
-import ipaddress
 import re
 
 from starlette.requests import Request
@@ -8,14 +7,14 @@ from starlette.responses import Response
 
 from gateway.auth.passwords import LONGEST, SHORTEST
 from gateway.dashboard.forms import new_password, read_form
+from gateway.dashboard.session_cookie import is_own_machine, is_unencrypted
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
     SIGN_IN,
     accounts_of,
     browser_of,
-    forget_signed_in,
-    keep_signed_in,
     redirect,
+    session_cookie_of,
     visitor_or_none,
 )
 from gateway.errors import Duplicate, InvalidInput, RetryableError, SignInRefused
@@ -54,7 +53,7 @@ async def sign_out(request: Request) -> Response:
     """End the present session."""
     await _end_present_session(request)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
-    forget_signed_in(answer)
+    (await session_cookie_of(request)).forget(answer)
     return answer
 
 
@@ -89,7 +88,7 @@ async def accept_link(request: Request) -> Response:
 async def _signed_in(request: Request, session: str, following: str = HOME) -> Response:
     await _end_present_session(request)
     answer = redirect(request, following)
-    keep_signed_in(answer, session)
+    (await session_cookie_of(request)).keep(answer, session)
     return answer
 
 
@@ -151,10 +150,5 @@ def _link_page(
 
 
 def _is_insecure(request: Request) -> bool:
-    """Return whether the browser refuses our cookie: it keeps a Secure one only over HTTPS or from its own machine."""
-    host = request.base_url.hostname or ""
-    try:
-        is_own_machine = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_own_machine = host == "localhost" or host.endswith(".localhost")
-    return request.base_url.scheme == "http" and not is_own_machine
+    """Return whether the browser refuses our cookie: it keeps a Secure one only over HTTPS."""
+    return is_unencrypted(request) and not is_own_machine(request)

@@ -1,26 +1,25 @@
-"""The visitor of a page: found by the session's cookie, which is set and deleted here too."""
+"""The visitor of a page, found by the session's cookie."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.accounts import Accounts
 from gateway.auth.sessions import Browser
-from gateway.auth.timings import SESSION_LIFE
+from gateway.dashboard.session_cookie import SessionCookie, SessionCookies
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, User, Visitor
 from gateway.web.middleware.authentication import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
-COOKIE = "__Host-session"
-"""The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
 SIGN_IN = "dashboard/sign-in"
 VISITOR_KEY = "gateway.visitor"
 ACCOUNTS_KEY = "gateway.accounts"
 RENDER_WAIT_KEY = "gateway.render_wait"
+COOKIES_KEY = "gateway.session_cookies"
 LONGEST_NEXT = 500
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
@@ -37,17 +36,21 @@ class SignInNeeded(Exception):
 
 
 class VisitorMiddleware:
-    """Finds the visitor by the cookie and puts him, `accounts` and what pages wait for into the scope."""
+    """Finds the visitor by the cookie and puts him, `accounts`, `cookies` and what pages wait for into the scope."""
 
-    def __init__(self, app: ASGIApp, *, accounts: Accounts, wait_to_render: RenderWait) -> None:
+    def __init__(
+        self, app: ASGIApp, *, accounts: Accounts, cookies: SessionCookies, wait_to_render: RenderWait
+    ) -> None:
         self._app = app
         self._accounts = accounts
+        self._cookies = cookies
         self._wait_to_render = wait_to_render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        secret = HTTPConnection(scope).cookies.get(COOKIE)
+        secret = await self._cookies.secret_in(HTTPConnection(scope))
         scope[ACCOUNTS_KEY] = self._accounts
         scope[RENDER_WAIT_KEY] = self._wait_to_render
+        scope[COOKIES_KEY] = self._cookies
         scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
         await self._app(scope, receive, send)
 
@@ -62,6 +65,12 @@ async def wait_to_render(scope: Scope, user: User) -> None:
     """Wait until a page of the user may be rendered."""
     wait: RenderWait = scope[RENDER_WAIT_KEY]
     await wait(user.id)
+
+
+async def session_cookie_of(request: Request) -> SessionCookie:
+    """Return the cookie that a sign-in by this request sets. Raises StorageUnavailable."""
+    cookies: SessionCookies = request.scope[COOKIES_KEY]
+    return await cookies.cookie_for(request)
 
 
 def visitor_or_none(request: Request) -> Visitor | None:
@@ -137,18 +146,6 @@ def root_of(request: Request) -> str:
 def redirect(request: Request, path: str) -> RedirectResponse:
     """Redirect to one of our pages, `path` from the root, to be read with GET."""
     return RedirectResponse(root_of(request) + path, status_code=303, headers={"Cache-Control": "no-store"})
-
-
-def keep_signed_in(response: Response, secret: str) -> None:
-    """Set the session's cookie."""
-    response.set_cookie(
-        COOKIE, secret, max_age=int(SESSION_LIFE.total_seconds()), secure=True, httponly=True, samesite="lax"
-    )
-
-
-def forget_signed_in(response: Response) -> None:
-    """Delete the session's cookie."""
-    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
 
 
 def _sign_in_path(request: Request) -> str:

@@ -43,6 +43,8 @@ LONGEST_HASHED_NAME = 46
 """Of the names that fit into nginx's usual 64 bytes of a hash's bucket."""
 PATH = re.compile(r"/[A-Za-z0-9/._@+,:=~-]+")
 """No character that means anything to nginx."""
+RESOLVER = re.compile(r"(?:(?P<v4>[0-9.]+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?")
+DNS_PORT = 53
 HOST_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
 
 OURS = (
@@ -85,15 +87,21 @@ class Tls(NamedTuple):
     key: str
 
 
-def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = ()) -> str:
+def nginx_config(
+    server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = (), *, resolver: str = ""
+) -> str:
     """Return what goes into nginx's `conf.d`. Raises InvalidInput and SettingsError.
 
-    `gateways` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it.
+    `gateways` are where the gateways listen, as HOST:PORT; without them it is one, where `server` has it. A `resolver`
+    is the address of a DNS server that tells all of them by one name, and is asked again and again.
     """
     name = checked_name(name)
     if tls is not None:
         tls = Tls(*map(checked_path, tls))
     found = _addresses(server, gateways)
+    if resolver:
+        resolver = checked_resolver(resolver)
+        require_one_name(gateways)
     template = jinja2.Environment(
         autoescape=False,  # noqa: S701 - no HTML; everything put in was checked for what means something to nginx
         undefined=jinja2.StrictUndefined,
@@ -104,13 +112,14 @@ def nginx_config(server: ServerSettings, name: str, tls: Tls | None = None, gate
     return template.render(
         access_log=ACCESS_LOG,
         ciphers=":".join(CIPHERS),
-        command=_command(name, tls, gateways),
+        command=_command(name, tls, gateways, resolver),
         has_long_name=len(name) > LONGEST_HASHED_NAME,
         key_prefix=PREFIX,
         messages=dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items())),
         name=name,
         outcome_unknown=OutcomeUnknown.message,
         public_url=_public_url(name, tls),
+        resolver=resolver,
         source=_source(server, gateways),
         timed_out=UpstreamTimeout.message,
         tls=tls,
@@ -162,6 +171,25 @@ def checked_gateway(address: str) -> str:
     raise InvalidInput(f"{address!r} is no HOST:PORT such as 10.0.0.1:8080 or [::1]:8080")
 
 
+def checked_resolver(address: str) -> str:
+    """Return the address of a DNS server, with a port or without, IPv6 in brackets. Raises InvalidInput."""
+    match = RESOLVER.fullmatch(address)
+    try:
+        if match and 0 < int(match["port"] or DNS_PORT) <= LARGEST_PORT:
+            ipaddress.ip_address(match["v4"] or match["v6"])
+            return address
+    except ValueError:
+        pass
+    raise InvalidInput(f"{address!r} is no address of a DNS server such as 127.0.0.11 or [::1]:5353")
+
+
+def require_one_name(gateways: Sequence[str]) -> None:
+    """Check that there is one name to ask for. Raises InvalidInput."""
+    host = gateways[0].rpartition(":")[0] if len(gateways) == 1 else ""
+    if not HOST_OR_IPV4.fullmatch(host) or host.replace(".", "").isdigit():
+        raise InvalidInput("--resolver goes with one --upstream, whose name has the addresses of all gateways")
+
+
 def _is_ipv6(text: str) -> bool:
     try:
         ipaddress.IPv6Address(text)
@@ -211,6 +239,7 @@ def _public_url(name: str, tls: Tls | None) -> str:
     return f"{'https' if tls else 'http'}://{name}"
 
 
-def _command(name: str, tls: Tls | None, gateways: Sequence[str]) -> str:
+def _command(name: str, tls: Tls | None, gateways: Sequence[str], resolver: str) -> str:
     options = [word for gateway in gateways for word in ("--upstream", gateway)]
+    options += ["--resolver", resolver] if resolver else []
     return shlex.join(["gateway", "nginx-config", "--server-name", name, *(["--tls", *tls] if tls else []), *options])

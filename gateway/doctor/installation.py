@@ -24,6 +24,10 @@ FREE_TIMES_DATABASE = 3
 """Room for the database to grow, for a copy of it, and for the journal of a large change."""
 MEGABYTE = 1_000_000
 CHECKED_COPY = "To check all of it: gateway backup, which reads the copy through."
+READ_ONLY_ADVICE = (
+    "Name the primary in database.url if this is a standby (SELECT pg_is_in_recovery()), or turn "
+    "default_transaction_read_only off."
+)
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -38,6 +42,12 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
         yield failure("settings", f"airbyte.{' and airbyte.'.join(missing)} not set", "Fill in [airbyte].")
     else:
         yield passed("settings", f"read; Airbyte is asked at {airbyte.base_url}")
+    if airbyte.auth == "basic":
+        yield warning(
+            "settings",
+            'airbyte.auth is "basic", which Airbyte Community 2.2 and later refuse',
+            'Make an application in Airbyte (User > Applications), and set airbyte.auth = "client_credentials".',
+        )
 
 
 async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
@@ -108,6 +118,8 @@ async def _server_finding(services: Services) -> Finding:
     facts = await services.store.facts()
     gateways = f"{facts.gateways} gateways live" if facts.gateways != 1 else "1 gateway lives"
     text = f"{services.settings.database.url} answers; {facts.server}, {facts.bytes / MEGABYTE:.1f} MB; {gateways}"
+    if await services.store.is_read_only():
+        return failure("database", f"{text}; it takes no writes", READ_ONLY_ADVICE)
     return passed("database", text)
 
 

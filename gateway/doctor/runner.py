@@ -18,6 +18,7 @@ from gateway.doctor.installation import (
     check_proxies,
     check_settings,
 )
+from gateway.doctor.release import check_release
 from gateway.doctor.serving import check_served, check_serving
 from gateway.doctor.shared_backend import check_shared_limit
 from gateway.doctor.timings import Timings
@@ -75,6 +76,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
     yield Check("gateway", partial(check_served if is_serving else check_serving, timings), timings.serving_check)
     yield Check("dns", partial(check_name, timings), timings.address_check)
     yield Check("tls", partial(check_certificate, timings), timings.address_check)
+    yield Check("airbyte release", partial(check_release, timings), timings.release_check)
     yield Check("airbyte", partial(check_airbyte, timings), timings.airbyte_check)
     if has_database:
         yield Check("connections", check_mapped, timings.everything)

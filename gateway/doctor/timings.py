@@ -18,6 +18,7 @@ class Timings(msgspec.Struct, frozen=True):
     serving_check: float = 9.5
     address_check: float = 4.0
     """For each of name and certificate."""
+    release_check: float = 2.0
     airbyte_check: float = 13.0
 
     local_probe: float = 1.5
@@ -27,6 +28,7 @@ class Timings(msgspec.Struct, frozen=True):
     handshake: float = 3.0
     answer: float = 6.0
     """Airbyte's answer to one call; two are made."""
+    release_probe: float = 1.5
     diagnosis: float = 5.0
     """All that is asked about a call to Airbyte that failed."""
     diagnosis_probe: float = 2.0

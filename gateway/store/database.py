@@ -71,6 +71,9 @@ class Database(Protocol):
     def epoch(self, subject: Subject, /) -> int:
         """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
 
+    async def is_read_only(self) -> bool:
+        """Return whether it answers and takes no writes. Raises StorageUnavailable when it does not answer."""
+
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
 

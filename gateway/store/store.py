@@ -17,6 +17,7 @@ from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
+from gateway.store.tables.database_id import DatabaseId
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
@@ -67,6 +68,7 @@ class Store:
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
+        self.database_id = DatabaseId(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
@@ -105,9 +107,10 @@ class Store:
         (row,) = await self.database.fetch_all(f"SELECT {dialect.server} AS server, {dialect.size} AS bytes")
         return Facts(row["server"], row["bytes"], len(await self.gateways.live()))
 
-    async def check(self) -> None:
-        """Ask the database for a row. Raises StorageUnavailable when it does not answer."""
+    async def is_read_only(self) -> bool:
+        """Return whether nothing can be written now. Raises StorageUnavailable when the database does not answer."""
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
+        return await self.database.is_read_only()
 
 
 async def create_database(location: DatabaseLocation) -> None:

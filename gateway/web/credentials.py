@@ -54,4 +54,5 @@ def bearer_key(scope: Scope) -> str:
     scheme, _, token = found.partition(b" ")
     if scheme.lower() != b"bearer":
         raise Unauthorized(credentials_sent=True)
-    return token.strip(b" ").decode("latin-1")
+    # A key is often pasted or read from a file with what ends its line.
+    return token.strip(b" \t\r\n").decode("latin-1")

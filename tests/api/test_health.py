@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.doctor.installation import check_database
 from gateway.sandbox import Answer
 from tests.other_program import other_program
 from tests.support import World, bearer, running_gateway
@@ -50,6 +51,45 @@ async def test_is_not_ready_when_the_database_does_not_answer(world: World) -> N
         answer = await world.http.get("/readyz")
 
     assert (answer.status_code, answer.json()["database"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_load_balancers_may_ask_by_options(world: World, path: str) -> None:
+    answer = await world.http.request("OPTIONS", path)
+
+    assert answer.status_code == 200
+    assert answer.content == (await world.http.get(path)).content
+
+
+async def test_is_not_ready_when_the_database_takes_no_writes(world: World) -> None:
+    place = world.services.settings.database_location
+    if isinstance(place, Path):
+        pytest.skip("root may write every file")
+    name = place.reveal().rpartition("/")[2].partition("?")[0]
+    with other_program(place) as other:
+        # A failover ends all sessions; those that follow are at a standby.
+        other.rows(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        other.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        try:
+            while (answer := await world.http.get("/readyz")).json()["database"] == "unavailable":
+                pass
+            (finding,) = [each async for each in check_database(world.services)]
+        finally:
+            other.rows(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+
+    assert (answer.status_code, answer.json()["database"]) == (503, "read-only")
+    assert (finding.level, "takes no writes" in finding.text) == ("fail", True)
+
+
+async def test_is_not_ready_without_the_program_s_own_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.api.health.is_installed", lambda: False)
+
+    answer = await world.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["program_files"]) == (503, "missing")
 
 
 async def test_metrics_count_requests_by_route_and_not_by_path(world: World) -> None:

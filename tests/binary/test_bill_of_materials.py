@@ -33,6 +33,19 @@ def pinned(lock: str) -> dict[str, str]:
     )
 
 
+def test_every_package_has_its_licence_beside_the_binary(bill: dict[str, Any]) -> None:
+    text = (Path(PROGRAM[0]).parent / "THIRD_PARTY_LICENSES").read_text(encoding="utf-8")
+
+    told = {re.sub("[_.]", "-", name.lower()) for name in re.findall(r"^={80}\n(\S+) \S+, ", text, re.MULTILINE)}
+    assert told == of_kind(bill, "pypi").keys()
+
+
+def test_the_library_under_the_lgpl_may_be_replaced(one_folder: Binary) -> None:
+    library = one_folder.program.parent / "_internal" / "psycopg" / "__init__.py"
+    assert library.is_file()
+    assert (library.parent.parent / "psycopg_binary").is_dir()
+
+
 def of_kind(bill: dict[str, Any], kind: str) -> dict[str, str]:
     """Names and versions of the components whose package URL is of that kind."""
     found = [each for each in bill["components"] if each.get("purl", "").startswith(f"pkg:{kind}/")]

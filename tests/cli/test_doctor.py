@@ -54,6 +54,7 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
             "last syncs",
             "proxies",
             "gateway",
+            "airbyte release",
             "airbyte",
             "clock",
             "connections",

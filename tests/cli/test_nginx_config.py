@@ -66,6 +66,9 @@ def test_settings_without_a_port_are_refused(settings: Path) -> None:
         ("nginx-config", "--server-name", "a b"),
         ("nginx-config", "--server-name", "a;\nreturn 200"),
         (*NAMED, "--tls", "/a.pem"),
+        (*NAMED, "--upstream", "gateways:8080", "--resolver", "dns.example"),
+        (*NAMED, "--upstream", "gateways:8080", "--resolver", "127.0.0.11:0"),
+        (*NAMED, "--upstream", "gateways:8080", "--resolver", "127.0.0.11; return 200"),
         (*NAMED, "--tls", "a.pem", "/a.key"),
         (*NAMED, "--tls", "/a.pem", "/a.key; include /etc/passwd"),
     ],
@@ -93,3 +96,12 @@ def test_what_is_no_place_of_a_gateway_is_misuse(settings: Path) -> None:
 
     assert result.exit_code == 2
     assert "'10.0.0.1' is no HOST:PORT" in result.stderr
+
+
+@pytest.mark.parametrize("upstreams", [[], ["10.0.0.1:8080"], ["[::1]:8080"], ["gateway-1:8080", "gateway-2:8080"]])
+def test_a_resolver_needs_one_name_to_ask_for(settings: Path, upstreams: list[str]) -> None:
+    options = [word for upstream in upstreams for word in ("--upstream", upstream)]
+
+    result = invoke("--settings", str(settings), *NAMED, *options, "--resolver", "127.0.0.11")
+
+    assert refusal_of(result) == ("--resolver goes with one --upstream, whose name has the addresses of all gateways")

@@ -8,7 +8,7 @@ import httpx2
 
 from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.dashboard.visitor import COOKIE
+from gateway.dashboard.session_cookie import SECURE_NAME
 from gateway.models import COMMAND_LINE, User
 from tests.support import World
 
@@ -49,12 +49,17 @@ async def signed_in(world: World, client_slug: str | None, email: str = "") -> h
 
 def session_of(visitor: httpx2.AsyncClient) -> str:
     """The secret in the browser's cookie; empty when nobody is signed in."""
-    return visitor.cookies.get(COOKIE) or ""
+    return next((cookie.value or "" for cookie in visitor.cookies.jar if cookie.name.startswith(SECURE_NAME)), "")
 
 
-def give_session(visitor: httpx2.AsyncClient, secret: str) -> None:
+async def cookie_name(world: World) -> str:
+    """What browsers that use HTTPS call the cookie of a session."""
+    return SECURE_NAME + await world.services.store.database_id.get("test")
+
+
+async def give_session(world: World, visitor: httpx2.AsyncClient, secret: str) -> None:
     """Whatever the browser had before, its cookie now holds this."""
-    visitor.cookies.set(COOKIE, secret, domain=HOST, path="/")
+    visitor.cookies.set(await cookie_name(world), secret, domain=HOST, path="/")
 
 
 async def followed(visitor: httpx2.AsyncClient, answer: httpx2.Response) -> httpx2.Response:

@@ -69,7 +69,7 @@ async def test_a_changed_password_signs_out_everywhere_else(world: World, member
     ]
     assert (old.status_code, new.status_code) == (400, 303)
     thief = browser(world)
-    give_session(thief, before)
+    await give_session(world, thief, before)
     assert not await is_signed_in(thief)
 
 

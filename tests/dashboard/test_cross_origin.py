@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.dashboard.app import routes
+from gateway.dashboard.session_cookie import SECURE_NAME
 from gateway.dashboard.timings import PageTimings
-from gateway.dashboard.visitor import COOKIE
 from gateway.models import COMMAND_LINE
 from tests.dashboard.support import HOST, accounts_of, browser, session_of, signed_in
 from tests.support import World
@@ -111,7 +111,7 @@ async def test_nobody_is_signed_out_or_in_from_outside(world: World) -> None:
 
 async def test_the_api_takes_its_calls_from_anywhere(world: World) -> None:
     key = await world.key()
-    headers = {"Authorization": f"Bearer {key.text}", "Sec-Fetch-Site": "cross-site", "Cookie": f"{COOKIE}=x"}
+    headers = {"Authorization": f"Bearer {key.text}", "Sec-Fetch-Site": "cross-site", "Cookie": f"{SECURE_NAME}x=x"}
 
     answer = await world.http.post("/api/v1/connections/conn_0000000000000000/sync", headers=headers)
 

@@ -10,9 +10,9 @@ import httpx2
 import jinja2
 import pytest
 
+from gateway.api.base_url import FALLBACK_URL
 from gateway.app import create_app
 from gateway.auth import keys
-from gateway.dashboard.docs import FALLBACK_URL
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.times import SystemClock
@@ -152,11 +152,19 @@ async def test_examples_use_the_public_url_whatever_the_host_says(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("environment", "server"), [({}, "/"), (PUBLIC_URL, "https://gateway.example/airbyte")], ids=["relative", "public"]
+    ("environment", "host", "server"),
+    [
+        ({}, "gateway.test:8080", "http://gateway.test:8080"),
+        ({}, "evil.example/path", FALLBACK_URL),
+        (PUBLIC_URL, "evil.example", "https://gateway.example/airbyte"),
+    ],
+    ids=["asked", "odd", "public"],
 )
-async def test_the_document_names_its_server(tmp_path: Path, environment: dict[str, str], server: str) -> None:
+async def test_the_document_names_its_server(
+    tmp_path: Path, environment: dict[str, str], host: str, server: str
+) -> None:
     async with asking(tmp_path, environment) as http:
-        answer = await http.get("/openapi.json", headers={"host": "evil.example"})
+        answer = await http.get("/openapi.json", headers={"host": host})
 
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["servers"] == [{"url": server}]

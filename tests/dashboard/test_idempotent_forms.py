@@ -177,7 +177,7 @@ async def test_a_restart_between_changes_nothing(world: World) -> None:
 
     async with app.router.lifespan_context(app):
         same_visitor = browser(next_process)
-        give_session(same_visitor, session_of(visitor))
+        await give_session(world, same_visitor, session_of(visitor))
         page = await followed(same_visitor, await same_visitor.post(MEMBERS_KEYS, data=form))
 
     assert len(await keys(world)) == 1

@@ -9,13 +9,13 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.fair_share import MOST_GROUPS
-from gateway.dashboard.visitor import COOKIE
 from tests.dashboard.support import (
     HOST,
     PASSWORD,
     accept_invitation,
     accounts_of,
     browser,
+    cookie_name,
     followed,
     give_session,
     invited,
@@ -78,8 +78,8 @@ async def test_the_session_cookie_is_for_this_host_over_https_alone_and_out_of_s
     answer = await sign_in(browser(world))
 
     (header,) = cookies_set(answer)
-    assert COOKIE.startswith("__Host-")
-    cookie = SimpleCookie(header)[COOKIE]
+    assert (await cookie_name(world)).startswith("__Host-session-")
+    cookie = SimpleCookie(header)[await cookie_name(world)]
     assert re.fullmatch(r"[0-9A-Za-z]{43}", cookie.value)
     assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/", "", "lax")
     assert cookie["secure"] is cookie["httponly"] is True
@@ -232,7 +232,7 @@ async def test_signing_in_begins_a_new_session_and_ends_the_old(world: World) ->
     assert old
     assert new
     assert old != new
-    give_session(visitor, old)
+    await give_session(world, visitor, old)
     assert (await visitor.get(ACCOUNT)).status_code == 303
 
 
@@ -240,20 +240,22 @@ async def test_a_cookie_that_was_planted_is_not_taken_over(world: World) -> None
     await a_member(world)
     planted = "A" * 43
     visitor = browser(world)
-    give_session(visitor, planted)
+    await give_session(world, visitor, planted)
 
     answer = await sign_in(visitor)
 
     (header,) = cookies_set(answer)
-    assert SimpleCookie(header)[COOKIE].value != planted
+    assert SimpleCookie(header)[await cookie_name(world)].value != planted
     fresh = browser(world)
-    give_session(fresh, planted)
+    await give_session(world, fresh, planted)
     assert (await fresh.get(ACCOUNT)).status_code == 303
 
 
 @pytest.mark.parametrize("value", ["", '"', "é".encode().decode("latin-1"), "x" * 4000, "%00", "a,b;c"])
 async def test_a_cookie_of_nonsense_is_nobodys(world: World, value: str) -> None:
-    answer = await browser(world).get(ACCOUNT, headers=[(b"cookie", f"{COOKIE}={value}".encode("latin-1"))])
+    answer = await browser(world).get(
+        ACCOUNT, headers=[(b"cookie", f"{await cookie_name(world)}={value}".encode("latin-1"))]
+    )
 
     assert answer.status_code == 303
 
@@ -270,13 +272,13 @@ async def test_signing_out_ends_the_session_on_the_server_and_in_the_browser(wor
     answer = await visitor.post(SIGN_OUT)
 
     (header,) = cookies_set(answer)
-    cookie = SimpleCookie(header)[COOKIE]
+    cookie = SimpleCookie(header)[await cookie_name(world)]
     assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", "0", "/")
     assert cookie["secure"] is cookie["httponly"] is True
     assert session_of(visitor) == ""
     assert "You are signed out." in words(await followed(visitor, answer))
     thief = browser(world)
-    give_session(thief, secret or "")
+    await give_session(world, thief, secret or "")
     assert (await thief.get(ACCOUNT)).status_code == 303
 
 

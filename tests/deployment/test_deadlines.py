@@ -45,9 +45,8 @@ def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: st
     assert seconds((DEPLOY / "compose.yaml").read_text(encoding="utf-8"), r"^ *stop_grace_period: (\d+)s$") == order[-1]
 
 
-@pytest.mark.parametrize("nginx", ["nginx.conf", "nginx-compose.conf"])
-def test_nginx_lets_a_kept_connection_go_before_the_gateway_closes_it(nginx: str) -> None:
-    configuration = (DEPLOY / nginx).read_text(encoding="utf-8")
+def test_nginx_lets_a_kept_connection_go_before_the_gateway_closes_it() -> None:
+    configuration = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
 
     assert seconds(configuration, r"^    keepalive_timeout (\d+)s;$") < SERVER.keep_alive
     assert ConnectionLimits().receive_seconds < SERVER.keep_alive

@@ -263,3 +263,14 @@ def test_of_several_gateways_too_an_untrusted_proxy_is_remarked_on(
     server = server_settings(trusted_proxies=trusted, public_url=f"http://{NAME}")
 
     assert len(list(missing_settings(server, NAME, None, upstreams))) == remarks
+
+
+def test_with_a_resolver_the_name_is_looked_up_as_long_as_nginx_runs() -> None:
+    text = nginx_config(server_settings(), NAME, TLS, ["gateways:8080"], resolver="127.0.0.11")
+
+    assert "upstream gateway {" not in text
+    assert directives(text, "resolver") == {"127.0.0.11 valid=5s"}
+    assert directives(text, "set") == {"$gateway_address gateways:8080"}
+    assert directives(text, "proxy_pass") == {"http://$gateway_address"}
+    assert directives(text, "proxy_next_upstream_timeout") == {"10s"}
+    assert f"--tls {TLS.certificate} {TLS.key} --upstream gateways:8080 --resolver 127.0.0.11\n" in text

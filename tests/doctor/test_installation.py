@@ -10,9 +10,10 @@ import pytest
 from gateway.doctor import Finding, run_checks
 from gateway.doctor.installation import check_pages, free_disk, user_name
 from gateway.doctor.timings import Timings
+from gateway.settings.secret import Secret
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import instance_lock
-from tests.support import World
+from tests.support import World, running_gateway
 
 MEGABYTE = 1_000_000
 
@@ -143,3 +144,13 @@ async def test_a_lock_of_another_user_is_told(world: World, tmp_path: Path) -> N
 )
 def test_free_space_is_measured_by_the_database(free: int, size: int, level: str) -> None:
     assert free_disk(free, size, Path("/srv")).level == level
+
+
+async def test_http_basic_is_warned_of(tmp_path: Path) -> None:
+    airbyte = {"auth": "basic", "username": "airbyte", "password": Secret("password")}
+    async with running_gateway(tmp_path, airbyte=airbyte) as world:
+        read, warned = await findings(world, "settings")
+
+    assert (read.level, warned.level) == ("ok", "warn")
+    assert "Airbyte Community 2.2 and later refuse" in warned.text
+    assert "client_credentials" in warned.advice

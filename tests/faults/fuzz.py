@@ -10,7 +10,7 @@ from typing import Any
 
 Mutation = Callable[[Random, bytes], bytes]
 
-PARSER_STATUSES = frozenset({400, 408, 413, 414, 431})
+PARSER_STATUSES = frozenset({400, 408, 413, 414, 431, 501})
 ROUTER_STATUSES = frozenset({404, 405})
 REDIRECT = (303, "./docs/getting-started")
 """The one answer without a body: of `/`, which a mutated target may come to."""

@@ -29,6 +29,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Seen = list[tuple[str, str, int]]
 REFUSED: tuple[list[int], Seen] = ([400], [])
+UNKNOWN_METHOD: tuple[list[int], Seen] = ([501], [])
 
 
 def get(*headers: str, target: str = "/first", version: str = "1.1", host: str = "Host: gateway\r\n") -> bytes:
@@ -49,6 +50,7 @@ def closed(method: str = "GET", length: int = 0) -> tuple[list[int], Seen]:
     return [200], [(method, "/first", length)]
 
 
+UNKNOWN_SECOND = ([200, 501], [("GET", "/first", 0)])
 POSTED = accepted(method="POST", length=3)
 EMPTY_POSTED = accepted(method="POST")
 VECTORS: dict[str, tuple[bytes, tuple[list[int], Seen]]] = {
@@ -132,8 +134,14 @@ VECTORS: dict[str, tuple[bytes, tuple[list[int], Seen]]] = {
     "Host with a port that is no number": (get(host="Host: a:b\r\n"), REFUSED),
     "a list of Hosts": (get(host="Host: a, b\r\n"), REFUSED),
     "Host by IPv6 address": (get(host="Host: [::1]:80\r\n"), accepted()),
-    "a method nobody knows": (b"BREW /first HTTP/1.1\r\nHost: gateway\r\n\r\n", REFUSED),
-    "a method in small letters": (b"get /first HTTP/1.1\r\nHost: gateway\r\n\r\n", REFUSED),
+    "a method nobody knows": (b"BREW /first HTTP/1.1\r\nHost: gateway\r\n\r\n", UNKNOWN_METHOD),
+    "a method in small letters": (b"get /first HTTP/1.1\r\nHost: gateway\r\n\r\n", UNKNOWN_METHOD),
+    "a method of RTSP": (b"DESCRIBE /first HTTP/1.1\r\nHost: gateway\r\n\r\n", UNKNOWN_METHOD),
+    "the method of HTTP/2's preface": (b"PRI /first HTTP/1.1\r\nHost: gateway\r\n\r\n", UNKNOWN_METHOD),
+    "a method nobody knows after a request": (get() + b"BREW / HTTP/1.1\r\nHost: gateway\r\n\r\n", UNKNOWN_SECOND),
+    "what is no request after one": (get() + b'{"a": 1}\r\n\r\n', ([200, 400], [("GET", "/first", 0)])),
+    "a method that is no token": (b"G@T /first HTTP/1.1\r\nHost: gateway\r\n\r\n", REFUSED),
+    "a tab after the method": (b"GET\t/first HTTP/1.1\r\nHost: gateway\r\n\r\n", REFUSED),
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", REFUSED),
     "an encoded slash": (get(target="/a%2Fb"), accepted("/a/b")),
     "two dots": (get(target="/a/../b"), accepted("/a/../b")),

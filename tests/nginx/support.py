@@ -110,12 +110,13 @@ def running_nginx(
     tls: Tls | None = None,
     server_name: str = SERVER_NAME,
     upstreams: Sequence[str] = (),
+    resolver: str = "",
     edit: Callable[[str], str] = str,
 ) -> Iterator[Nginx]:
     """Nginx in front of the gateway at `gateway_port`, or of those at `upstreams`; `folder` is its own and exists."""
     program = nginx_program()
     plain_port, tls_port = free_ports(2)
-    text = edit(nginx_config(server_settings(gateway_port), server_name, tls, upstreams))
+    text = edit(nginx_config(server_settings(gateway_port), server_name, tls, upstreams, resolver=resolver))
     configuration = write_configuration(folder, listening_on(text, plain_port, tls_port))
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)], stderr=subprocess.DEVNULL)
     nginx = Nginx(tls_port if tls else plain_port, plain_port, folder)

@@ -64,7 +64,7 @@ def browser(gateway: Operated, nginx: Nginx, tls: Tls) -> Browser:
     answer = browser.post(link.path, FORM, "Sec-Fetch-Site: same-origin")
     assert answer.status == 303
     assert urljoin(gateway.link, answer.headers["location"]) == f"https://{SERVER_NAME}/dashboard"
-    assert answer.headers["set-cookie"].startswith("__Host-session=")
+    assert answer.headers["set-cookie"].startswith("__Host-session-")
     assert "Secure" in answer.headers["set-cookie"]
     return browser
 

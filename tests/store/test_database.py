@@ -213,7 +213,7 @@ async def test_a_refusal_leaves_nothing_open(tmp_path: Path) -> None:
     await create_database(path)
 
     async with store_at(path) as store:
-        await store.check()
+        await store.is_read_only()
 
 
 async def test_a_file_whose_journal_cannot_be_switched_now_is_refused(path: Path) -> None:

@@ -1,6 +1,5 @@
 """The cursor of job lists."""
 
-import base64
 import re
 
 import pytest
@@ -8,15 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.syncs.cursor import Cursor, decode_cursor
-
-
-def encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+from gateway.syncs.cursor import CURSOR_PATTERN, Cursor, decode_cursor
 
 
 def test_a_cursor_is_short_and_needs_no_escaping_in_a_url() -> None:
-    assert Cursor(20, 4711).encode() == "MjAuNDcxMQ"
+    assert Cursor(20, 4711).encode() == "20.4711"
 
 
 @given(st.integers(0, 999_999_999), st.integers(0, 2**63 - 1))
@@ -24,7 +19,7 @@ def test_a_cursor_comes_back_as_it_went(offset: int, last_job_id: int) -> None:
     cursor = Cursor(offset, last_job_id)
 
     assert decode_cursor(cursor.encode()) == cursor
-    assert re.fullmatch("[A-Za-z0-9_-]{4,40}", cursor.encode())
+    assert re.fullmatch(CURSOR_PATTERN, cursor.encode())
 
 
 @pytest.mark.parametrize(
@@ -33,20 +28,18 @@ def test_a_cursor_comes_back_as_it_went(offset: int, last_job_id: int) -> None:
         "",
         "x",
         "20",
-        "MjAuNDcxMQ!",
-        "Mj\nAuNDcxMQ",
-        "MjAuNDcxMQ%00",
+        "MjAuNDcxMQ",
         "é",
-        encoded(b"20"),
-        encoded(b"20."),
-        encoded(b".4711"),
-        encoded(b"-1.4711"),
-        encoded(b"1e3.4711"),
-        encoded(b"20.4711 OR 1=1"),
-        encoded(b"20.4711\n"),
-        encoded(b"1234567890.1"),
-        encoded("٣.٣".encode()),
-        "A" * 100_000,
+        "20.",
+        ".4711",
+        "-1.4711",
+        "1e3.4711",
+        "20.4711 OR 1=1",
+        "20.4711\n",
+        "20.4711\0",
+        "1234567890.1",
+        "٣.٣",
+        "1" * 100_000,
     ],
 )
 def test_a_cursor_that_is_not_ours_is_a_bad_request(text: str) -> None:
@@ -56,11 +49,9 @@ def test_a_cursor_that_is_not_ours_is_a_bad_request(text: str) -> None:
     assert refusal.value.message == "Invalid cursor: pass the one from the Link header unchanged"
 
 
-@given(st.text())
-def test_any_text_is_a_cursor_or_a_bad_request(text: str) -> None:
-    try:
-        cursor = decode_cursor(text)
-    except BadRequest:
-        return
+@given(st.from_regex(CURSOR_PATTERN, fullmatch=True))
+def test_every_text_of_the_pattern_is_a_cursor(text: str) -> None:
+    cursor = decode_cursor(text)
+
     assert cursor.offset >= 0
     assert cursor.last_job_id >= 0

@@ -243,7 +243,7 @@ async def test_airbyte_is_not_asked_before_the_job_must_have_appeared_whatever_t
 
     async with started_again(world) as services:
         for _ in range(100):
-            await services.store.check()
+            await services.store.is_read_only()
 
     assert job_reads(world) == 0
     assert outcomes(world) == [(None, None)]

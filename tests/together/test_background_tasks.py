@@ -22,6 +22,7 @@ TASKS = {
     "left-over triggers",
     "loop lag",
     "permit renewal",
+    "program files",
     "retention",
     "trigger outcome retries",
     "usage flush",

@@ -14,6 +14,7 @@ import yaml
 
 from tests.cli.conftest import Airbyte, Program, environment, invoke, running, wait_until
 from tests.faults.installation import key_header, sandbox_airbyte
+from tests.nginx.dns import name_server
 from tests.nginx.support import Nginx, free_ports, running_nginx
 from tests.postgres import PostgresServer, postgres_server
 from tests.support import BOUND_SECONDS, PROGRAM
@@ -23,7 +24,11 @@ from tests.valkey import valkey_program
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+(ALIAS,) = SERVICES["gateway-1"]["networks"]["front"]["aliases"]
+"""The one name that all gateways have."""
 GATEWAYS = [name for name in SERVICES if name.startswith("gateway-")]
+HOSTS = {name: f"127.0.0.{number}" for number, name in enumerate(GATEWAYS, 91)}
+"""Where each has its own address, and all the same port, as in their containers."""
 INSIDE = "/opt/gateway/gateway"
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 PASSWORD = "planted-password"
@@ -73,7 +78,7 @@ class Machine:
     def environment_of(self, service: str) -> dict[str, str]:
         found = {name: self.here(value) for name, value in SERVICES[service]["environment"].items()}
         if service in self.ports:
-            found["GATEWAY_SERVER_PORT"] = str(self.ports[service])
+            found |= {"GATEWAY_SERVER_HOST": HOSTS[service], "GATEWAY_SERVER_PORT": str(self.ports[service])}
         return found
 
     def command_of(self, service: str) -> list[str]:
@@ -82,9 +87,9 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    names = ["valkey", *GATEWAYS]
     with sandbox_airbyte() as airbyte, postgres_server() as postgres:
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        valkey_port, port = free_ports(2)
+        ports = {"valkey": valkey_port, **dict.fromkeys(GATEWAYS, port)}
         variables = {"AIRBYTE_URL": airbyte.base_url, "AIRBYTE_CLIENT_ID": "sandbox-client"}
         machine = Machine(tmp_path, airbyte, postgres, ports, variables)
         machine.write_secrets()
@@ -114,11 +119,12 @@ def started(machine: Machine) -> Iterator[tuple[Nginx, list[Program]]]:
             assert command[:1] == [" ".join(PROGRAM)]
             program = stack.enter_context(running(*command[1:], folder=machine.folder, **machine.environment_of(name)))
             programs.append(program)
-            program.wait_for_line(program.err, rf'"http://127\.0\.0\.1:{machine.ports[name]}",.*"event":"listening"')
+            program.wait_for_line(program.err, rf'"http://{HOSTS[name]}:{machine.ports[name]}",.*"event":"listening"')
+        names = stack.enter_context(name_server(*HOSTS.values()))
         text = (DEPLOY / "nginx-compose.conf").read_text(encoding="utf-8")
-        for name in GATEWAYS:
-            assert f"{name}:8080" in text
-            text = text.replace(f"server {name}:8080 ", f"server 127.0.0.1:{machine.ports[name]} ")
+        for inside, here in ((f"{ALIAS}:8080", f"{ALIAS}:{machine.ports[name]}"), ("127.0.0.11 ", f"{names.address} ")):
+            assert inside in text
+            text = text.replace(inside, here)
         folder = machine.folder / "nginx"
         folder.mkdir()
         nginx = stack.enter_context(running_nginx(folder, 0, upstreams=["127.0.0.1:9"], edit=lambda _: text))
@@ -143,7 +149,7 @@ def test_all_of_it_answers_through_nginx(machine: Machine) -> None:
         add = ["client", "add", "--name", "Acme Inc", "--slug", "acme"]
         create = ["key", "create", "--client", "acme", "--name", "test", "--rate", "30/86400"]
         assert invoke(*add, env=env).exit_code == 0
-        addresses = [f"http://127.0.0.1:{machine.ports[name]}" for name in GATEWAYS]
+        addresses = [f"http://{HOSTS[name]}:{machine.ports[name]}" for name in GATEWAYS]
         together = {"gateways": len(GATEWAYS), "rate_limit": "shared"}.items()
         with httpx2.Client(timeout=BOUND_SECONDS) as client:
             wait_until(lambda: all(client.get(f"{address}/readyz").json().items() >= together for address in addresses))
@@ -179,9 +185,15 @@ def test_no_secret_stands_in_the_file() -> None:
             assert COMPOSE["secrets"][secret]["file"] == f"./secrets/{secret}"
 
 
-def test_nginx_has_what_the_command_prints_for_these_gateways() -> None:
-    upstreams = [word for name in GATEWAYS for word in ("--upstream", f"{name}:8080")]
+def test_all_gateways_have_the_one_name_and_nothing_else_has_it() -> None:
+    named = [name for name, service in SERVICES.items() if ALIAS in str(service["networks"])]
 
-    result = invoke("nginx-config", "--server-name", "localhost", *upstreams)
+    assert named == GATEWAYS
+
+
+def test_nginx_has_what_the_command_prints_for_these_gateways() -> None:
+    upstream = ("--upstream", f"{ALIAS}:8080", "--resolver", "127.0.0.11")
+
+    result = invoke("nginx-config", "--server-name", "localhost", *upstream)
 
     assert result.stdout == (DEPLOY / "nginx-compose.conf").read_text(encoding="utf-8")

@@ -9,12 +9,16 @@ from gateway.api.openapi.schemas import Json, build_schemas, example_of, referen
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, RatePolicy
-from gateway.syncs.cursor import Cursor
+from gateway.syncs.cursor import CURSOR_PATTERN, Cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 
 Answers = Callable[..., Json]
 
 CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
+LICENSE = {"name": "MIT", "identifier": "MIT"}
+CONNECTIONS_TAG, KEYS_TAG = "Connections", "Keys"
+TAGS = {CONNECTIONS_TAG: "See connections, start syncs and follow them.", KEYS_TAG: "Check a key, and revoke it."}
+"""Name → what the calls with this tag are for."""
 BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
 """Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
@@ -33,14 +37,21 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
     answers = _answers(schemas, failures)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Gateway API", "version": __version__, "description": _description(rate)},
+        "info": {
+            "title": "Gateway API",
+            "version": __version__,
+            "description": _description(rate),
+            "contact": {"name": "The operator of this gateway", "url": f"{server_url}/docs/getting-started"},
+            "license": LICENSE,
+        },
         "servers": [{"url": server_url}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"apiKey": []}],
         "paths": {**_connection_paths(answers), **_key_paths(answers)},
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": keys.PATTERN}},
             "parameters": _parameters(connection_id),
-            "headers": _headers(rate, connection_id),
+            "headers": _headers(rate, f"{server_url}/api/v1/connections/{connection_id}/jobs"),
             "schemas": schemas,
             "responses": {name: _failure(*failure) for name, failure in failures.items()},
         },
@@ -66,7 +77,8 @@ def _description(rate: RatePolicy) -> str:
         f"A key may make {in_words(rate)}: {burst_in_words(rate)}. Some keys have another limit: the "
         "RateLimit-Policy header states it.\n\n"
         f'Errors are always `{{"error": "message"}}`. An unknown path answers 404 `{errors.NotFound.message}`, a '
-        f"wrong method 405 `{errors.MethodNotAllowed.message}` with an Allow header.\n\n"
+        f"wrong method 405 `{errors.MethodNotAllowed.message}` with an Allow header, and a method that HTTP does not "
+        f"have 501 `{errors.MethodNotImplemented.message}`.\n\n"
         "Times are UTC, to the millisecond. Job statuses are Airbyte's words; expect new ones."
     )
 
@@ -84,18 +96,22 @@ def _answers(schemas: Json, failures: Failures) -> Answers:
 def _connection_paths(answers: Answers) -> Json:
     status = {
         "operationId": "getStatus",
+        "tags": [KEYS_TAG],
         "summary": "Check your key",
         "description": "Whose key this is, how many connections it sees, and when a sync last started.",
         "responses": answers("Status", READS, "Warning"),
     }
-    connections = {
+    connections: Json = {
         "operationId": "listConnections",
+        "tags": [CONNECTIONS_TAG],
         "summary": "List connections",
         "description": "All of the client's connections, oldest first, each with its last sync.",
         "responses": answers("ConnectionList", READS, "Warning"),
     }
+    connections["responses"]["200"]["links"] = _links()
     sync = {
         "operationId": "triggerSync",
+        "tags": [CONNECTIONS_TAG],
         "summary": "Start a sync",
         "description": "Answers with the job. If a sync is already pending or running, the answer is that job: "
         "calling twice never starts two syncs. Send no body.",
@@ -104,6 +120,7 @@ def _connection_paths(answers: Answers) -> Json:
     }
     jobs = {
         "operationId": "listJobs",
+        "tags": [CONNECTIONS_TAG],
         "summary": "List sync jobs",
         "description": "Newest first. If there are more, the Link header holds the address of the next page.",
         "parameters": [reference("parameters", name) for name in ("ConnectionId", "Limit", "Status", "Cursor")],
@@ -117,9 +134,17 @@ def _connection_paths(answers: Answers) -> Json:
     }
 
 
+def _links() -> Json:
+    """Return the calls that take the id of a listed connection: what tests an API from its document follows them."""
+    calls = {"triggerSync": "Start a sync of a connection.", "listJobs": "List a connection's syncs."}
+    parameters = {"id": "$response.body#/data/0/id"}
+    return {name: {"operationId": name, "parameters": parameters, "description": text} for name, text in calls.items()}
+
+
 def _key_paths(answers: Answers) -> Json:
     revocation = {
         "operationId": "revokeKey",
+        "tags": [KEYS_TAG],
         "summary": "Revoke a leaked key",
         "description": "Revokes the key that the call is made with, at once and for good, so that anybody who finds a "
         "leaked key can end it. A read-only key can be revoked too. From the next call on it gets 401. No other key is "
@@ -152,23 +177,26 @@ def _failure(advice: str, causes: list[errors.ApiError]) -> Json:
 
 def _parameters(connection_id: str) -> Json:
     limit = {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": DEFAULT_JOBS}
+    cursor = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
-        ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", {"type": "string"}),
+        ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),
     ]
+    # An empty parameter of a query counts as absent.
+    forms = {"path": {"required": True}, "query": {"required": False, "allowEmptyValue": True}}
     return {
-        key: {"name": name, "in": place, "required": place == "path", "description": text, "schema": schema}
+        key: {"name": name, "in": place, **forms[place], "description": text, "schema": schema}
         for key, name, place, text, schema in rows
     }
 
 
-def _headers(rate: RatePolicy, connection_id: str) -> Json:
+def _headers(rate: RatePolicy, jobs_url: str) -> Json:
     next_token = math.ceil(rate.per_seconds / rate.requests)
     policy, limit = rate_limit_headers(Decision(True, rate, rate.requests - 1, next_token))
     query = f"limit={DEFAULT_JOBS}&cursor={Cursor(DEFAULT_JOBS, 4192).encode()}"
-    page = f'</api/v1/connections/{connection_id}/jobs?{query}>; rel="next"'
+    page = f'<{jobs_url}?{query}>; rel="next"'
     authenticate = errors.Unauthorized(credentials_sent=True).headers["WWW-Authenticate"]
     rows = {
         "X-Request-Id": ("Names the request in the operator's log.", "9f86d081884c7d65"),
@@ -177,7 +205,6 @@ def _headers(rate: RatePolicy, connection_id: str) -> Json:
         "RateLimit": ("r requests are left; the next is regained in t seconds.", limit[1].decode()),
         "Retry-After": ("Seconds after which to try again.", "1"),
         "WWW-Authenticate": ("How to authenticate.", authenticate),
-        "Allow": ("The methods of this path.", "GET"),
         "Link": ("The next page, if there is one.", page),
         "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
     }

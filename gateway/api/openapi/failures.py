@@ -47,7 +47,6 @@ def _request_failures(rate: RatePolicy) -> Failures:
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
         "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),
-        "MethodNotAllowed": ("Use a method of the Allow header.", [errors.MethodNotAllowed(frozenset({"GET"}))]),
         "RequestTimeout": ("Send the request again.", [errors.RequestTimeout()]),
         "ContentTooLarge": ("Send no body: no call needs one.", [errors.ContentTooLarge()]),
         "UriTooLong": ("Shorten the query.", [errors.UriTooLong()]),

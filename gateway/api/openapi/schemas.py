@@ -82,8 +82,8 @@ def _key_schemas() -> Json:
 
 
 def _record(description: str, properties: Json) -> Json:
-    schema = {"type": "object", "description": description, "properties": properties}
-    return {**schema, "required": list(properties), "additionalProperties": False}
+    # Open: clients generated from a closed schema refuse an answer with the first field that is added.
+    return {"type": "object", "description": description, "properties": properties, "required": list(properties)}
 
 
 def _list(description: str, schema: str) -> Json:
@@ -96,7 +96,8 @@ def _text(description: str, example: str, *, form: str | None = None) -> Json:
 
 
 def _whole(description: str, example: int) -> Json:
-    return {"type": "integer", "format": "int64", "description": description, "examples": [example]}
+    # Without a format: of int64, generators for JavaScript make a BigInt, which JSON.stringify refuses.
+    return {"type": "integer", "description": description, "examples": [example]}
 
 
 def _nullable(schema: Json) -> Json:

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.base_url import base_url
 from gateway.dashboard.addressed import addressed_user
-from gateway.dashboard.docs import base_url
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.paging import paged

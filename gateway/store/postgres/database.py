@@ -106,6 +106,11 @@ class PostgresDatabase:
         """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
         return self._watch.epoch(subject)
 
+    async def is_read_only(self) -> bool:
+        """Return whether the server is a standby or takes no writes by its settings. Raises StorageUnavailable."""
+        (row,) = await self.fetch_all("SELECT current_setting('transaction_read_only') = 'on' AS is_so")
+        return bool(row["is_so"])
+
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
         return await self._writing.finish(self._read(sql, parameters))

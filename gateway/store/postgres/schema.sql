@@ -190,6 +190,12 @@ CREATE TABLE sync_days_read (
     read_upto  TEXT COLLATE "C" NOT NULL
 );
 
+-- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
+CREATE TABLE database_id (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    id       TEXT COLLATE "C" NOT NULL
+);
+
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.
 -- Times here and in `leases` are the database's own, in milliseconds since 1970.
 CREATE TABLE gateways (

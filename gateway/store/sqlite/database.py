@@ -119,6 +119,10 @@ class SqliteDatabase:
     def _end_iteration(self) -> None:
         self._is_epoch_known = False
 
+    async def is_read_only(self) -> bool:
+        """Return whether the file may not be written, as on a disk that was mounted anew after an error."""
+        return not os.access(self.path, os.W_OK)
+
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
         with self._storage_errors():

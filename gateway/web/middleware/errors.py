@@ -1,6 +1,7 @@
 """Turns every failure into its JSON answer: the one place that does."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -25,8 +26,10 @@ log = structlog.get_logger()
 class ErrorMiddleware:
     """Answers what is raised beneath it. After an answer has begun there is nothing left to say but to end it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_installed: Callable[[], bool] = lambda: True) -> None:
+        """`is_installed` says whether the program's own files are there still."""
         self._app = app
+        self._is_installed = is_installed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +47,7 @@ class ErrorMiddleware:
                 raise
             await error_answer(unfinished(scope["method"], context))(scope, receive, send)
         except Exception as error:
-            answer = error_answer(api_error(error))
+            answer = error_answer(api_error(error, is_installed=self._is_installed))
             if context.status:
                 raise
             await answer(scope, receive, send)
@@ -57,7 +60,7 @@ def unfinished(method: str, context: RequestContext) -> ApiError:
     return Overloaded("Service is stopping")
 
 
-def api_error(error: Exception) -> ApiError:
+def api_error(error: Exception, *, is_installed: Callable[[], bool] = lambda: True) -> ApiError:
     """Return the error a caller reads; what the caller may not read goes to the log."""
     if isinstance(error, ApiError):
         if error.detail:
@@ -65,7 +68,11 @@ def api_error(error: Exception) -> ApiError:
         return error
     if isinstance(error, HTTPException):
         return _translated(error)
-    log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+    # Without the program's files anything may fail: that is what to say, and no trace of where.
+    if is_installed():
+        log.error("unhandled_error", error=type(error).__name__, exc_info=error)
+    else:
+        log.error("program_files_missing", error=type(error).__name__)
     return InternalError()
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
 
+SCHEMES = frozenset({b"http", b"https"})
+
+
 class Peers:
     """All of one process. Before a request is read its caller's address is all that is known of a socket connection.
 
@@ -45,14 +48,28 @@ class Peers:
 
     def read_forwarded(self, scope: "HTTPScope") -> None:
         """Put the caller's address and scheme into the scope, as uvicorn would, where a trusted proxy says them."""
-        if self._has_proxies:
-            with suppress(StopIteration):
-                # It awaits nothing but the application, and ours awaits nothing.
-                self._proxies(scope, cast("Any", None), cast("Any", None)).send(None)
+        if not self._has_proxies:
+            return
+        peer = scope["client"]
+        with suppress(StopIteration):
+            # It awaits nothing but the application, and ours awaits nothing.
+            self._proxies(scope, cast("Any", None), cast("Any", None)).send(None)
+        if peer and self.is_proxy(peer[0]):
+            _read_scheme(scope)
 
     def is_proxy(self, address: str) -> bool:
         """Return whether a trusted proxy has this address."""
         return self._has_proxies and address in self._proxies.trusted_hosts
+
+
+def _read_scheme(scope: "HTTPScope") -> None:
+    """Take the first of several schemes, as proxies behind each other list them; uvicorn believes none of those."""
+    for name, value in scope["headers"]:
+        if name == b"x-forwarded-proto":
+            scheme = value.partition(b",")[0].strip().lower()
+            if scheme in SCHEMES:
+                scope["scheme"] = scheme.decode("ascii")
+            return
 
 
 async def _take_note(scope: Any, receive: Any, send: Any) -> None:

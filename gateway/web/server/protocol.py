@@ -13,7 +13,7 @@ from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.answering import AnsweringProtocol
 from gateway.web.server.incoming import Phase
 from gateway.web.server.limits import PIECE_BYTES
-from gateway.web.server.request_head import check_head, check_no_body
+from gateway.web.server.request_head import check_head, check_no_body, parser_refusal
 from gateway.web.server.scope import scope_of
 from gateway.web.server.timer import Timer
 
@@ -73,8 +73,7 @@ class GatewayProtocol(AnsweringProtocol):
         except ApiError as error:
             self._respond_early(error)
         except httptools.HttpParserError as error:
-            reason = error.__context__
-            self._respond_early(reason if isinstance(reason, ApiError) else BadRequest("Malformed HTTP request"))
+            self._respond_early(parser_refusal(error, data))
         else:
             if self._message.phase is not Phase.BETWEEN and not self._receive_deadline.is_set:
                 self._start_deadline()

@@ -6,13 +6,17 @@ from urllib.parse import unquote
 
 import httptools
 
-from gateway.errors import BadRequest, HeadersTooLarge, UriTooLong
+from gateway.errors import ApiError, BadRequest, HeadersTooLarge, MethodNotImplemented, UriTooLong
 
 MAX_TARGET_BYTES = 8 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
+UNKNOWN_METHOD = re.compile(rb"(?:\A|\r\n\r\n)(?!(?:GET|HEAD|POST) )[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
+"""Begins a request or a piece of one. A method is a token (RFC 9110 §9.1)."""
+NOT_OF_HTTP = frozenset({"Invalid method for HTTP/x.x request", "Expected HTTP/2 Connection Preface"})
+"""The parser's words for methods that it knows: those of RTSP, and PRI, which is HTTP/2's alone."""
 KEPT_HOSTS = 256
 """A gateway has few names."""
 
@@ -75,6 +79,15 @@ def has_body(headers: Headers) -> bool:
 def has_content(headers: Headers) -> bool:
     """Return whether something may follow the head: a length of 0 says that nothing does."""
     return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
+def parser_refusal(error: httptools.HttpParserError, data: bytes) -> ApiError:
+    """Return what a client reads whose request the parser refused while it read `data`."""
+    reason = error.__context__
+    if isinstance(reason, ApiError):
+        return reason
+    is_method = isinstance(error, httptools.HttpParserInvalidMethodError) and UNKNOWN_METHOD.search(data)
+    return MethodNotImplemented() if is_method or str(error) in NOT_OF_HTTP else BadRequest("Malformed HTTP request")
 
 
 def _check_host(version: str, host: bytes | None) -> None:

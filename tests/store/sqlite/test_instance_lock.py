@@ -103,4 +103,4 @@ def test_a_link_in_the_place_of_the_lock_file_is_not_followed(path: Path, tmp_pa
 async def test_a_database_that_is_served_can_be_opened_by_other_commands(path: Path) -> None:
     with instance_lock(path):
         async with store_at(path) as store:
-            await store.check()
+            await store.is_read_only()

@@ -71,7 +71,17 @@ async def refusal_of(headers: Headers, directory: Directory, clock: HandClock | 
 
 @pytest.mark.parametrize(
     "value",
-    [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER {KEY}", f"bEaReR {KEY}", f"Bearer   {KEY}", f"Bearer {KEY} "],
+    [
+        f"Bearer {KEY}",
+        f"bearer {KEY}",
+        f"BEARER {KEY}",
+        f"bEaReR {KEY}",
+        f"Bearer   {KEY}",
+        f"Bearer {KEY} ",
+        f"Bearer {KEY}\t",
+        f"Bearer {KEY}\r\n",
+        f"Bearer \t{KEY}\n",
+    ],
 )
 async def test_a_known_key_is_let_in_whatever_the_case_of_its_scheme(value: str) -> None:
     directory = Directory()

@@ -219,3 +219,14 @@ async def test_what_the_router_says_no_to_is_said_in_our_words(
 
     assert (answered, content, headers.get(b"allow")) == (status, body, allow)
     assert headers[b"content-type"] == b"application/json"
+
+
+async def test_without_the_program_s_own_files_that_is_said_in_one_line(log: io.BytesIO) -> None:
+    app = ErrorMiddleware(raising(ModuleNotFoundError("No module named '_argon2_cffi'")), is_installed=lambda: False)
+
+    status, _, body = await answer_of(app)
+
+    (line,) = [json.loads(each) for each in log.getvalue().splitlines()]
+    assert (status, json.loads(body)) == (500, {"error": "Internal server error"})
+    assert (line["event"], line["error"]) == ("program_files_missing", "ModuleNotFoundError")
+    assert "exception" not in line

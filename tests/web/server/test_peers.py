@@ -63,3 +63,25 @@ def test_only_a_trusted_proxy_names_the_caller(peer: str, client: tuple[str, int
     Peers(["10.0.0.0/8"]).read_forwarded(cast("HTTPScope", scope))
 
     assert (scope["client"], scope["scheme"]) == (client, scheme)
+
+
+@pytest.mark.parametrize(
+    ("values", "scheme"),
+    [
+        ([b"https"], "https"),
+        ([b"https,http"], "https"),
+        ([b"https, http"], "https"),
+        ([b" HTTPS"], "https"),
+        ([b"https", b"http"], "https"),
+        ([b"http,https"], "http"),
+        ([b"gopher,https"], "http"),
+        ([b""], "http"),
+    ],
+)
+def test_of_a_chain_of_proxies_the_first_knows_how_the_caller_came(values: list[bytes], scheme: str) -> None:
+    headers = [(b"x-forwarded-proto", value) for value in values]
+    scope = cast("HTTPScope", {"type": "http", "client": ("10.1.2.3", 1), "scheme": "http", "headers": headers})
+
+    Peers(["10.0.0.0/8"]).read_forwarded(scope)
+
+    assert scope["scheme"] == scheme

@@ -1,10 +1,11 @@
 """What stands in no request a test sends over a socket: the head's rules as a table, and refusals as bytes."""
 
+import httptools
 import pytest
 
-from gateway.errors import ApiError, BadRequest, HeadersTooLarge, Overloaded, UriTooLong
+from gateway.errors import ApiError, BadRequest, HeadersTooLarge, MethodNotImplemented, Overloaded, UriTooLong
 from gateway.web.responses import raw_error_answer
-from gateway.web.server.request_head import Headers, check_head, check_no_body, check_size
+from gateway.web.server.request_head import Headers, check_head, check_no_body, check_size, parser_refusal
 
 HOST = (b"host", b"gateway")
 
@@ -104,3 +105,23 @@ def test_a_refusal_is_a_whole_answer_that_ends_the_connection(error: ApiError) -
         "connection: close",
         *(f"{name.lower()}: {value}" for name, value in error.headers.items()),
     }
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"BREW / HTTP/1.1\r\n", MethodNotImplemented),
+        (b"BR", MethodNotImplemented),
+        (b"EW /", MethodNotImplemented),
+        (b"M-SEARCH~ * HTTP/1.1\r\n", MethodNotImplemented),
+        (b"GET / HTTP/1.1\r\n\r\nBREW / HTTP/1.1\r\n", MethodNotImplemented),
+        (b"GET / HTTP/1.1\r\n\r\n\x00", BadRequest),
+        (b"\x16\x03\x01", BadRequest),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", BadRequest),
+        (b'{"a": 1}', BadRequest),
+    ],
+)
+def test_what_the_parser_takes_for_no_method_is_not_implemented_if_it_is_a_token(
+    data: bytes, error: type[ApiError]
+) -> None:
+    assert type(parser_refusal(httptools.HttpParserInvalidMethodError("Invalid method encountered"), data)) is error

@@ -1,0 +1,81 @@
+"""The cookie that holds a session's secret: what it is called, and how it is read, set and deleted.
+
+Cookies know no ports (RFC 6265 §8.5), so the name ends with the database's own id: two gateways under one host name do
+not sign each other's people out, and gateways of one database have the same sessions.
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Callable
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from gateway.auth.timings import SESSION_LIFE
+from gateway.store.tables.database_id import DatabaseId
+
+PLAIN_NAME = "session-"
+SECURE_NAME = f"__Host-{PLAIN_NAME}"
+"""The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
+
+
+ID_BYTES = 8
+
+
+class SessionCookie(msgspec.Struct, frozen=True):
+    """The cookie of this database's sessions, as it is to be for one request."""
+
+    name: str
+    is_secure: bool
+
+    def keep(self, response: Response, secret: str) -> None:
+        """Set it: the browser stays signed in."""
+        life = int(SESSION_LIFE.total_seconds())
+        response.set_cookie(self.name, secret, max_age=life, secure=self.is_secure, httponly=True, samesite="lax")
+
+    def forget(self, response: Response) -> None:
+        """Delete it: the browser is signed out."""
+        response.delete_cookie(self.name, secure=self.is_secure, httponly=True, samesite="lax")
+
+
+class SessionCookies:
+    """Knows the cookie's name. `new_id` makes the id of a database that has none yet."""
+
+    def __init__(self, database_id: DatabaseId, new_id: Callable[[], str]) -> None:
+        self._database_id = database_id
+        self._new_id = new_id
+
+    async def cookie_for(self, connection: HTTPConnection) -> SessionCookie:
+        """Return the cookie of a request. Raises StorageUnavailable.
+
+        Over plain HTTP on its own machine the browser gets one without Secure: Safari keeps no other there.
+        """
+        is_secure = not (is_unencrypted(connection) and is_own_machine(connection))
+        name = SECURE_NAME if is_secure else PLAIN_NAME
+        return SessionCookie(name + await self._database_id.get(self._new_id()), is_secure)
+
+    async def secret_in(self, connection: HTTPConnection) -> str | None:
+        """Return the secret that a request brings, if any. Raises StorageUnavailable; asks nobody without a cookie."""
+        if not any(name.startswith((PLAIN_NAME, SECURE_NAME)) for name in connection.cookies):
+            return None
+        return connection.cookies.get((await self.cookie_for(connection)).name)
+
+
+def new_database_id() -> str:
+    """Return a random id, which fits into a cookie's name."""
+    return secrets.token_hex(ID_BYTES)
+
+
+def is_unencrypted(connection: HTTPConnection) -> bool:
+    """Return whether a request came over plain HTTP, to us or to a trusted proxy."""
+    return connection.base_url.scheme == "http"
+
+
+def is_own_machine(connection: HTTPConnection) -> bool:
+    """Return whether the browser runs on the machine that it asked, by the name it asked for."""
+    host = connection.base_url.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,69 @@
+"""Check which release of Airbyte answers, by the one route of a self-managed server that tells anybody."""
+
+import ipaddress
+import re
+from collections.abc import AsyncGenerator
+
+import msgspec
+
+from gateway.doctor.base_url import CLOUD_HOSTS, PUBLIC_API
+from gateway.doctor.finding import Finding, passed, warning
+from gateway.doctor.no_answer import NoAnswer
+from gateway.doctor.probe import Address, get
+from gateway.doctor.timings import Timings
+from gateway.services import Services
+from gateway.settings.addresses import LOCALHOST
+
+CHECK = "airbyte release"
+CONFIGURATION_ROUTE = "/api/v1/instance_configuration"
+RELEASE = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})[0-9A-Za-z.+-]{0,30}")
+FIRST_SAFE = (2, 4)
+"""The first release in which CVE-2026-80049 is mended."""
+
+
+class InstanceConfiguration(msgspec.Struct, frozen=True):
+    """The one field of many that is read."""
+
+    version: str
+
+
+async def check_release(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Tell Airbyte's release, and warn of one with a known hole that others can reach. Find nothing on no answer."""
+    base_url = services.settings.airbyte.base_url.rstrip("/")
+    host = Address.of(base_url).host
+    if not services.airbyte.is_remote or host in CLOUD_HOSTS:
+        return
+    release = await _release(root_of(base_url) + CONFIGURATION_ROUTE, seconds=timings.release_probe)
+    if release is None:
+        return
+    if tuple(map(int, release.groups())) < FIRST_SAFE and not _is_this_machine(host):
+        yield warning(
+            CHECK,
+            f"{release[0]} has CVE-2026-80049, and {host} can be reached from other machines",
+            "Upgrade Airbyte to 2.4 or later, or let only this machine reach it.",
+        )
+    else:
+        yield passed(CHECK, release[0])
+
+
+def root_of(base_url: str) -> str:
+    """Return where Airbyte's own address ends and those of its APIs begin: behind a path prefix, if it has one."""
+    if base_url.endswith(PUBLIC_API):
+        return base_url.removesuffix(PUBLIC_API)
+    return "/".join(base_url.split("/")[:3])
+
+
+async def _release(url: str, *, seconds: float) -> re.Match[str] | None:
+    try:
+        reply = await get(url, seconds=seconds)
+        return RELEASE.fullmatch(msgspec.json.decode(reply.body, type=InstanceConfiguration).version)
+    # Text that is not UTF-8 raises outside msgspec's own error tree.
+    except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == LOCALHOST
