@@ -33,7 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_on_both = metafunc.definition.nodeid.startswith(ON_BOTH)
     if metafunc.definition.get_closest_marker("sqlite_only") is not None:
         is_on_both = False
-    if "database_location" in metafunc.fixturenames and is_on_both:
+    if metafunc.definition.get_closest_marker("postgresql_only") is not None:
+        metafunc.parametrize("database_location", ["postgresql"], indirect=True)
+    elif "database_location" in metafunc.fixturenames and is_on_both:
         metafunc.parametrize("database_location", ["sqlite", "postgresql"], indirect=True)
 
 
