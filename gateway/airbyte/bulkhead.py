@@ -76,9 +76,14 @@ class Bulkhead:
             "trigger": max(1, size - 2),
         }
         self._of_caller = max(1, size // 2)
+        # Never all of a kind: half of four permits are two, and so are all that triggers may have of four.
+        self._of_caller_in: dict[Kind, int] = {
+            kind: min(self._of_caller, max(1, most - 1)) for kind, most in self._of_clients.items()
+        }
         self._wait_seconds = wait_seconds
         self._clients: Counter[Kind] = Counter()
         self._callers: Counter[Caller] = Counter()
+        self._callers_in: Counter[tuple[Kind, Caller]] = Counter()
         self._own_waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
@@ -120,7 +125,7 @@ class Bulkhead:
     def _seconds_to_a_permit(self, kind: Kind, caller: Caller, ahead: int) -> float:
         """Return how long `ahead` calls and one more take, when all callers that wait are served in turn."""
         competing = self._queue_of(caller).owners(lambda waiter: waiter.kind == kind) | {caller}
-        permits = min(self._of_caller, self._of_clients[kind] / len(competing))
+        permits = min(self._of_caller_in[kind], self._of_clients[kind] / len(competing))
         return (ahead + 1) / permits * self._seconds_held[kind]
 
     def _busy(self, kind: Kind, caller: Caller, detail: str) -> UpstreamBusy:
@@ -148,12 +153,15 @@ class Bulkhead:
             return False  # the last one is for a trigger
         if isinstance(caller, OwnCalls):
             return self._own < self._of_caller
-        return self._clients[kind] < self._of_clients[kind] and self._callers[caller] < self._of_caller
+        is_within_share = self._callers[caller] < self._of_caller
+        is_within_kind = self._callers_in[kind, caller] < self._of_caller_in[kind]
+        return self._clients[kind] < self._of_clients[kind] and is_within_share and is_within_kind
 
     def _grant(self, kind: Kind, caller: Caller) -> None:
         self._callers[caller] += 1
         if not isinstance(caller, OwnCalls):
             self._clients[kind] += 1
+            self._callers_in[kind, caller] += 1
 
     def _take_back(self, kind: Kind, caller: Caller) -> None:
         self._callers[caller] -= 1
@@ -161,6 +169,9 @@ class Bulkhead:
             del self._callers[caller]
         if not isinstance(caller, OwnCalls):
             self._clients[kind] -= 1
+            self._callers_in[kind, caller] -= 1
+            if not self._callers_in[kind, caller]:
+                del self._callers_in[kind, caller]
         for queue in (self._own_waiting, self._waiting):
             while served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner)):
                 owner, waiter = served

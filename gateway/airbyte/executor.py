@@ -110,8 +110,10 @@ class CallExecutor:
                 answer = await self.client.exchange(call, header)
             self._require_service(answer, call.caller)
         except Fault as fault:
-            count = self._breakers.doubt if fault.is_doubtful else self._breakers.fail
-            count(self._clock.monotonic(), call.caller)
+            if fault.is_doubtful:
+                self._breakers.doubt(self._clock.monotonic(), call.caller)
+            else:
+                self._breakers.fail(self._clock.monotonic(), call.caller, reached=fault.error.reached)
             raise fault from fault.__cause__
         except BaseException:
             self._breakers.abandon(call.caller)

@@ -8,6 +8,8 @@ from gateway.airbyte.timings import BREAKER_FIRST_SECONDS, BREAKER_LONGEST_SECON
 from gateway.errors import UpstreamBusy
 
 FAULTS_TO_OPEN = 5
+SEVERAL = 3
+"""Callers. Two may have trouble of their own at the same time."""
 RETRY_RATIO = 0.1
 """Google SRE's retry budget: retries at most 10 % of calls (sre.google/sre-book/handling-overload)."""
 RETRY_RESERVE = 10.0
@@ -45,9 +47,9 @@ class Breaker:
         self._open_seconds = BREAKER_FIRST_SECONDS
         self._probing = False
 
-    def fail(self, now: float) -> None:
-        """Count a fault, and open after the fifth in a row."""
-        self._faults += 1
+    def fail(self, now: float, faults: int = 1) -> None:
+        """Count faults, and open after the fifth in a row."""
+        self._faults += faults
         self._probing = False
         if self.state == "open":
             self._paused_until = max(self._paused_until, now + self._open_seconds)
@@ -66,14 +68,19 @@ class Breaker:
 class Breakers:
     """The breaker of Airbyte as a whole, and one for each client whose own calls may be all that fails.
 
-    A 500 and a time-out tell of what was asked for as much as of Airbyte: a connection whose jobs cannot be read
-    answers so for ever, while all others are sound. So they count against the client that asks. The gateway's own calls
-    have back-offs for what fails alone. That Airbyte cannot be reached, or a 502 to 504, concerns everybody.
+    A fault tells of what was asked for as much as of Airbyte: a connection whose jobs cannot be read answers so for
+    ever, while all others are sound. So it counts against the client that asks. The gateway's own calls have back-offs
+    for what fails alone. It is Airbyte as a whole when nothing of it can be reached, or when several callers meet a cut
+    connection or a 502 to 504, and nobody an answer.
     """
 
     def __init__(self) -> None:
         self._whole = Breaker()
         self._of_clients: dict[int, Breaker] = {}
+        self._failing: set[Caller] = set()
+        """Whose calls failed since the last answer to anybody."""
+        self._uncounted = 0
+        """Faults since then that may be of what was asked for."""
 
     @property
     def state(self) -> Literal["closed", "open"]:
@@ -92,13 +99,21 @@ class Breakers:
     def succeed(self, caller: Caller) -> None:
         """Close: Airbyte answered."""
         self._whole.succeed()
+        self._failing.clear()
+        self._uncounted = 0
         if isinstance(caller, int):
             self._of_clients.pop(caller, None)
 
-    def fail(self, now: float, caller: Caller) -> None:
-        """Count a fault of Airbyte as a whole."""
-        self._abandon_client(caller)
-        self._whole.fail(now)
+    def fail(self, now: float, caller: Caller, *, reached: bool) -> None:
+        """Count a fault of Airbyte as a whole, if it was not even reached or fails for several callers."""
+        self._failing.add(caller)
+        self._uncounted += 1
+        if not reached or len(self._failing) >= SEVERAL:
+            self._abandon_client(caller)
+            self._whole.fail(now, self._uncounted)
+            self._uncounted = 0
+        else:
+            self.doubt(now, caller)
 
     def doubt(self, now: float, caller: Caller) -> None:
         """Count a fault that may be of what was asked for."""

@@ -308,3 +308,15 @@ def test_a_client_far_above_its_share_costs_the_others_no_refusal_and_one_wait_f
         longest = max(seconds for seconds in loaded[client] if seconds)
         assert longest <= 2 * max(seconds for seconds in quiet[client] if seconds) + AIRBYTE_SECONDS
     assert loaded[A].count(None) > len(loaded[A]) / 2
+
+
+@pytest.mark.parametrize("size", [4, 5, 8])
+@pytest.mark.parametrize("kind", ["read", "trigger"])
+async def test_no_client_holds_all_permits_of_a_kind(size: int, kind: Kind) -> None:
+    """Two slow triggers of one client would otherwise be all that four permits leave for triggers."""
+    bulkhead = Bulkhead(size, monotonic=lambda: 0.0, wait_seconds=0.01)
+    async with AsyncExitStack() as stack:
+        with pytest.raises(UpstreamBusy):
+            await acquire(stack, bulkhead, *[(kind, A)] * size)
+
+        await acquire(stack, bulkhead, (kind, B))

@@ -6,7 +6,7 @@ from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.resilience import Breaker, Breakers, RetryBudget
 from gateway.errors import UpstreamBusy
 
-A, B = 1, 2
+A, B, C = 1, 2, 3
 
 
 def test_the_breaker_opens_after_five_faults_in_a_row_and_lets_one_probe_through() -> None:
@@ -119,9 +119,30 @@ def test_faults_of_airbyte_as_a_whole_stop_everybody() -> None:
     breakers = Breakers()
     for caller in (A, B, A, OwnCalls.ROUTINE, B):
         breakers.admit(0, caller)
-        breakers.fail(0, caller)
+        breakers.fail(0, caller, reached=True)
 
     assert [refused(breakers, caller) for caller in (A, B, OwnCalls.ROUTINE)] == [True, True, True]
+
+
+def test_an_airbyte_that_is_not_even_reached_stops_everybody() -> None:
+    breakers = Breakers()
+    for _ in range(5):
+        breakers.admit(0, A)
+        breakers.fail(0, A, reached=False)
+
+    assert [refused(breakers, caller) for caller in (A, B, OwnCalls.ROUTINE)] == [True, True, True]
+
+
+def test_cut_connections_and_bad_gateways_of_two_clients_stop_nobody_else() -> None:
+    """Each has a connection that Airbyte cannot serve, and asks for it again and again."""
+    breakers = Breakers()
+    for number in range(40):
+        caller = (A, B)[number % 2]
+        if not refused(breakers, caller):
+            breakers.fail(0, caller, reached=True)
+
+    assert [refused(breakers, caller) for caller in (A, B, C, OwnCalls.ROUTINE)] == [True, True, False, False]
+    assert breakers.state == "closed"
 
 
 def test_a_stopped_clients_probe_that_the_whole_refuses_makes_room_for_the_next() -> None:

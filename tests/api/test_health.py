@@ -32,11 +32,14 @@ async def test_is_ready_before_airbyte_was_ever_asked(world: World) -> None:
 
 
 async def test_shows_that_airbyte_is_down_and_stays_ready(world: World) -> None:
-    key = await world.client_with_key()
-    ours, _ = await world.mapped_connection()
+    """Of one client's calls it would not be told whether it is Airbyte or that client's connection."""
+    slugs = ("acme", "globex", "initech")
+    keys = {slug: await world.client_with_key(slug) for slug in slugs}
+    connections = {slug: (await world.mapped_connection(slug))[0] for slug in slugs}
     world.sandbox.faults.answer_with(Answer.html(502), times=50)
-    for _ in range(5):
-        await world.http.get(f"/api/v1/connections/{ours}/jobs", headers=bearer(key))
+    for _ in range(2):
+        for slug in slugs:
+            await world.http.get(f"/api/v1/connections/{connections[slug]}/jobs", headers=bearer(keys[slug]))
     world.clock.advance(3)
 
     answer = await world.http.get("/readyz")
