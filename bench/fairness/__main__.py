@@ -26,7 +26,7 @@ from bench.wire import request_for
 from gateway.sandbox import Sandbox
 
 FULL_SECONDS, SHORT_SECONDS = 120.0, 5.0
-QUIET_SECONDS, SHORT_QUIET_SECONDS = 30.0, 2.0
+QUIET_SECONDS, SHORT_QUIET_SECONDS = 15.0, 2.0
 SETTLE_SECONDS = 1.0
 HEALTH_PER_SECOND = 5.0
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "fairness.md"
@@ -133,8 +133,11 @@ def write_page(results: list[Result], seconds: float) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fairness", description=__doc__)
     parser.add_argument("--short", action="store_true", help="refusals only: too short to tell how long others wait")
+    parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="how long A does his worst, scene by scene")
     options = parser.parse_args()
-    quiet, seconds = (SHORT_QUIET_SECONDS, SHORT_SECONDS) if options.short else (QUIET_SECONDS, FULL_SECONDS)
+    quiet, seconds = (QUIET_SECONDS, options.seconds)
+    if options.short:
+        quiet, seconds = SHORT_QUIET_SECONDS, SHORT_SECONDS
     results = []
     for scene in SCENES:
         with tempfile.TemporaryDirectory(prefix="fairness-") as name, gateway(Path(name)) as (port, tenants, airbyte):
