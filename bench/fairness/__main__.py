@@ -25,9 +25,9 @@ from bench.report import print_table, verdict
 from bench.wire import request_for
 from gateway.sandbox import Sandbox
 
-FULL_SECONDS, SHORT_SECONDS = 120.0, 5.0
+FULL_SECONDS, SHORT_SECONDS = 120.0, 3.0
 QUIET_SECONDS, SHORT_QUIET_SECONDS = 15.0, 2.0
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
 HEALTH_PER_SECOND = 5.0
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "fairness.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
