@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Thread
 
-from tests.cli.conftest import environment
+from tests.cli.conftest import environment, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
+
+LISTENING = re.compile(r'"address":"([^"]+)",.*"event":"listening"')
 
 LAUNCHER = """
 import os, sys
@@ -87,8 +89,9 @@ class Supervisor:
     def address(self) -> str:
         if self.listener is not None:
             return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        found = re.findall(r'"address":"([^"]+)",.*"event":"listening"', self.log.read_text())
-        return str(found[-1])
+        # The log is written by a thread, which may come after the word that the gateway is ready.
+        wait_until(lambda: LISTENING.search(self.log.read_text()) is not None)
+        return LISTENING.findall(self.log.read_text())[-1]  # type: ignore[no-any-return]
 
     @contextmanager
     def serving(self, *arguments: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
