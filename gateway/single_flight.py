@@ -63,7 +63,9 @@ class SingleFlight(Generic[Key, Value]):
     def start(self, key: Key, start: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
         """Return the call for `key`, begun now if there is none."""
         flight = self._flights.get(key)
-        if flight is None:
+        # One that has ended is forgotten only in the loop's next round. Who asks until then, and again because the
+        # result is too old for him, would be handed the same one for ever without a round in between.
+        if flight is None or flight.done():
             flight = asyncio.ensure_future(_as_coroutine(start))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._land(key, done))

@@ -112,3 +112,25 @@ async def test_a_failure_is_told_only_when_nobody_waits_for_it() -> None:
 
     assert [type(outcome) for outcome in outcomes] == [UpstreamInvalid] * 2
     assert [type(failure) for failure in told] == [UpstreamInvalid] * 2
+
+
+async def test_a_call_that_has_ended_is_shared_no_more_also_before_the_loop_has_told_of_its_end() -> None:
+    flights: SingleFlight[str, int] = SingleFlight()
+    loop = asyncio.get_running_loop()
+    begun: list[asyncio.Task[int]] = []
+
+    def ask_again() -> None:
+        assert begun[0].done()
+        begun.append(flights.start("key", second))
+
+    async def first() -> int:
+        loop.call_soon(ask_again)  # after this step of the task, and before what its end calls
+        return 1
+
+    async def second() -> int:
+        return 2
+
+    begun.append(flights.start("key", first))
+    await begun[0]
+
+    assert await begun[1] == 2

@@ -82,8 +82,6 @@ class Trigger:
             triggered = await self._triggers.run((request.client.id, request.airbyte_id), lambda: self._run(request))
             if came_at <= triggered.serves_until:
                 return triggered.job
-            # A flight that has landed is left only in the loop's next round: without one this would spin for ever.
-            await asyncio.sleep(0)
 
     async def _run(self, request: TriggerRequest) -> Triggered:
         ends_at = get_running_loop().time() + self._timings.answer
