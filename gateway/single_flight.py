@@ -13,15 +13,12 @@ Value = TypeVar("Value")
 class SingleFlight(Generic[Key, Value]):
     """One call for each key at a time; whoever asks meanwhile shares its result or its failure.
 
-    The call is a task of its own: an asker that is cancelled, even the first, does not end it for the others.
+    The call is a task of its own: an asker that is cancelled does not end it, nor does the last one. What was sent to
+    Airbyte keeps one of its threads busy whether or not somebody still waits, so its permit is held until its answer.
     """
 
-    def __init__(self, *, ends_unasked: bool = False, tell: Callable[[BaseException], None] | None = None) -> None:
-        """`ends_unasked`: a call that nobody waits for any more is cancelled, and whoever asks then begins another.
-
-        `tell` is called with the failure of a call that nobody waits for at its end: nobody else would tell of it.
-        """
-        self._ends_unasked = ends_unasked
+    def __init__(self, *, tell: Callable[[BaseException], None] | None = None) -> None:
+        """`tell` is called with the failure of a call for which nobody waits at its end: nobody else would tell."""
         self._tell = tell
         self._flights: dict[Key, asyncio.Task[Value]] = {}
         self._askers: Counter[asyncio.Task[Value]] = Counter()
@@ -32,33 +29,26 @@ class SingleFlight(Generic[Key, Value]):
     async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
         """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
         flight = self.start(key, start)
-        with self._asking(key, flight):
+        with self._asking(flight):
             return await asyncio.shield(flight)
 
     async def run_for(self, key: Key, start: Callable[[], Awaitable[Value]], *, seconds: float) -> None:
         """Wait for the call for `key`, begun now if there is none, but no longer. Raises what it raises until then."""
         flight = self.start(key, start)
-        with self._asking(key, flight):
+        with self._asking(flight):
             await asyncio.wait({flight}, timeout=seconds)
             if flight.done() and not flight.cancelled():
                 flight.result()
 
     @contextmanager
-    def _asking(self, key: Key, flight: asyncio.Task[Value]) -> Iterator[None]:
+    def _asking(self, flight: asyncio.Task[Value]) -> Iterator[None]:
         self._askers[flight] += 1
         try:
             yield
         finally:
-            self._leave(key, flight)
-
-    def _leave(self, key: Key, flight: asyncio.Task[Value]) -> None:
-        self._askers[flight] -= 1
-        if self._askers[flight]:
-            return
-        del self._askers[flight]
-        if self._ends_unasked and not flight.done():
-            self._flights.pop(key, None)
-            flight.cancel()
+            self._askers[flight] -= 1
+            if not self._askers[flight]:
+                del self._askers[flight]
 
     def start(self, key: Key, start: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
         """Return the call for `key`, begun now if there is none."""

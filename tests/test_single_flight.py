@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from gateway.errors import UpstreamInvalid
 from gateway.single_flight import SingleFlight
 from tests.support import BOUND_SECONDS
@@ -60,9 +58,8 @@ async def test_a_landed_flight_is_not_shared_with_later_askers() -> None:
     assert [await flights.run("key", fly), await flights.run("key", fly)] == [1, 2]
 
 
-@pytest.mark.parametrize("ends_unasked", [True, False])
-async def test_a_flight_that_nobody_waits_for_is_cancelled_only_where_that_was_agreed(ends_unasked: bool) -> None:
-    flights: SingleFlight[str, str] = SingleFlight(ends_unasked=ends_unasked)
+async def test_a_call_goes_on_when_its_last_asker_has_left_and_who_asks_then_shares_it() -> None:
+    flights: SingleFlight[str, str] = SingleFlight()
     release = asyncio.Event()
     ends: list[str] = []
 
@@ -83,12 +80,12 @@ async def test_a_flight_that_nobody_waits_for_is_cancelled_only_where_that_was_a
     askers[1].cancel()
     await asyncio.gather(askers[1], return_exceptions=True)
 
-    assert ("key" in flights) is not ends_unasked
+    assert "key" in flights
     later = asyncio.create_task(flights.run("key", fly))
     await asyncio.sleep(0)
     release.set()
     assert await later == "landed"
-    assert ends == (["cancelled", "landed"] if ends_unasked else ["landed"])
+    assert ends == ["landed"]
 
 
 async def test_a_failure_is_told_only_when_nobody_waits_for_it() -> None:

@@ -29,7 +29,7 @@ class JobReader:
         self._store = store
         self._airbyte = airbyte
         self._refusals = refusals
-        self._reads: SingleFlight[tuple[int, str, int, int, str | None], list[Job]] = SingleFlight(ends_unasked=True)
+        self._reads: SingleFlight[tuple[int, str, int, int, str | None], list[Job]] = SingleFlight()
 
     async def close(self) -> None:
         """Cancel the reads under way."""

@@ -255,11 +255,12 @@ async def test_a_list_of_a_connection_that_changed_hands_meanwhile_is_not_found(
     assert (answer.status_code, answer.json()) == (404, {"error": "Connection not found"})
 
 
-async def test_a_caller_who_leaves_gives_its_permit_back_at_once(world: World) -> None:
+async def test_a_caller_who_leaves_waits_no_more_and_what_was_sent_keeps_its_permit(world: World) -> None:
+    """Airbyte works on for nobody: with the permit given back, one client's left reads would fill all its threads."""
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     await world.http.get(f"/api/v1/connections/{NEVER_OURS}/jobs", headers=bearer(key))
-    world.sandbox.faults.get_hang = asyncio.Event()
+    answered = world.sandbox.faults.get_hang = asyncio.Event()
     left = asyncio.Event()
     messages: list[Message] = []
     scope = {
@@ -284,6 +285,9 @@ async def test_a_caller_who_leaves_gives_its_permit_back_at_once(world: World) -
             await asyncio.sleep(0.001)
         left.set()
         await asking
+        await asyncio.sleep(0)
+        assert world.services.airbyte.in_flight == 1
+        answered.set()
         while world.services.airbyte.in_flight:
             await asyncio.sleep(0.001)
 

@@ -102,13 +102,6 @@ async def statuses(callers: list[Caller]) -> list[int]:
     return list(await asyncio.gather(*(caller.status() for caller in callers)))
 
 
-async def until_idle(front: Front) -> None:
-    """Wait until no call to Airbyte is under way."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while front.services.airbyte.in_flight:
-            await asyncio.sleep(0.01)
-
-
 async def until_waiting(front: Front, number: int) -> None:
     """Wait until so many callers wait for Airbyte."""
     async with asyncio.timeout(BOUND_SECONDS):

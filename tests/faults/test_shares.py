@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import CallerLeft
 from gateway.syncs.waiting import MOST_CALLERS
-from tests.faults.callers import UNENDING, Callers, jobs_of, served, statuses, trigger_of, until_idle, until_waiting
+from tests.faults.callers import UNENDING, Callers, jobs_of, served, statuses, trigger_of, until_waiting
 from tests.faults.conftest import Front, Tenant, front_of, theirs
 from tests.faults.fault import Exchange, Received, answer_right, held
 from tests.support import BOUND_SECONDS, NEVER_OURS
@@ -83,7 +83,6 @@ async def test_many_callers_of_one_slow_read_keep_no_other_client_from_an_answer
         if are_closed:
             await asyncio.gather(*(caller.leave() for caller in waiting))
             await until_waiting(front, 0)
-            await until_idle(front)
 
         assert await of_b(front, callers) == [200, 200]
 
@@ -147,7 +146,6 @@ async def test_a_caller_who_ends_his_own_side_is_taken_to_have_left_while_airbyt
         await until_asked(patient)
         waiting.writer.write_eof()
         await until_waiting(patient, 0)
-        await until_idle(patient)
         assert await waiting.status() == CallerLeft.status
 
         unknown = await callers.call(jobs_of(Tenant(patient.tenant.key, NEVER_OURS, A)))
