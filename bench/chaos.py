@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx2
 
-from bench.faulty import SETTINGS, serving
+from bench.faulty import HIGH_RATE, SETTINGS, serving
 from bench.processes import free_port, running
 from bench.report import percentile, print_table, verdict
 from gateway.auth import keys
@@ -255,7 +255,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, serving(sandbox.app) as airbyte:
         folder, port = Path(name), free_port()
         settings_file = folder / "settings.toml"
-        settings_file.write_text(SETTINGS.format(port=port, airbyte=airbyte))
+        settings_file.write_text((SETTINGS + HIGH_RATE).format(port=port, airbyte=airbyte))
         place = asyncio.run(prepare(settings_file, port, sandbox))
         kill_again_and_again(place, options.kills, told, folder)
         for file in ("writer.txt", "triggers.txt"):

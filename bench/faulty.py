@@ -24,11 +24,14 @@ url = "sqlite:///gateway.db"
 base_url = "{airbyte}/api/public/v1"
 client_id = "sandbox-client"
 client_secret = "sandbox-secret"
+[log]
+level = "warning"
+"""
+"""But for addresses as shipped: also the rate of a key, 100 requests a minute."""
+HIGH_RATE = """
 [rate_limit]
 requests = 1000000
 per_seconds = 60
-[log]
-level = "warning"
 """
 
 

@@ -16,7 +16,7 @@ from random import Random
 
 import httpx2
 
-from bench.faulty import SETTINGS, Faulty, serving
+from bench.faulty import HIGH_RATE, SETTINGS, Faulty, serving
 from bench.processes import free_port, running
 from bench.report import (
     NOT_SAID,
@@ -254,7 +254,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as name, serving(faulty) as airbyte:
         folder, port = Path(name), free_port()
         settings = folder / "settings.toml"
-        settings.write_text(SETTINGS.format(port=port, airbyte=airbyte))
+        settings.write_text((SETTINGS + HIGH_RATE).format(port=port, airbyte=airbyte))
         tenants = asyncio.run(build_tenants(settings, sandbox))
         command = [sys.executable, "-m", "gateway", "serve", "--settings", str(settings)]
         with running(command, port, folder / "gateway.log") as process:

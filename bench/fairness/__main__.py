@@ -18,8 +18,8 @@ from pathlib import Path
 from bench.fairness.airbyte import FiveThreads
 from bench.fairness.load import Sockets, Tally, offer
 from bench.fairness.scenes import SCENES, Scene
-from bench.fairness.world import SETTINGS, Tenant, build_tenants
-from bench.faulty import serving
+from bench.fairness.world import Tenant, build_tenants
+from bench.faulty import SETTINGS, serving
 from bench.processes import Cores, free_port, pinned, running
 from bench.report import print_table, verdict
 from bench.wire import request_for

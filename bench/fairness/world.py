@@ -16,19 +16,6 @@ A, B = "a", "b"
 OTHERS = ("c", "d", "e", "f", "g")
 CONNECTIONS_EACH = 10
 KEYS_OF_A = 20
-SETTINGS = """
-[server]
-port = {port}
-[database]
-url = "sqlite:///gateway.db"
-[airbyte]
-base_url = "{airbyte}/api/public/v1"
-client_id = "sandbox-client"
-client_secret = "sandbox-secret"
-[log]
-level = "warning"
-"""
-"""But for addresses as shipped: also the rate of a key, 100 requests a minute."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import asyncio
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple, cast
 
 import httptools
@@ -44,7 +44,12 @@ class Received(NamedTuple):
     @property
     def is_delimited(self) -> bool:
         """Whether its end was announced, so that a cut would have been noticed."""
-        return b"content-length" in self.fields or b"transfer-encoding" in self.fields
+        return is_delimited(self.fields)
+
+
+def is_delimited(fields: Container[bytes]) -> bool:
+    """Return whether header fields of these names announce the end of a body."""
+    return b"content-length" in fields or b"transfer-encoding" in fields
 
 
 async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[int], None]) -> "AirbyteConnection":
@@ -118,6 +123,10 @@ class AirbyteConnection(asyncio.Protocol):
 
         A caller that gives up ends the connection: the answer could still come.
         """
+        if self._transport.is_closing():
+            # It ended between the connect and this call: nobody would ever tell of an answer.
+            gone = UpstreamUnreachable(detail="the connection ended before a request")
+            raise Fault(gone, transient=True, reached=False)
         self._forget_answer()
         self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = max_bytes
@@ -176,7 +185,7 @@ class AirbyteConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answered is None or self._answered.done():
             return
-        if self._has_head and not exc and not Received(0, self._fields, b"").is_delimited:
+        if self._has_head and not exc and not is_delimited(self._fields):
             self._succeed()
         elif self._has_head:
             self._fail(_invalid("the connection ended within an answer", transient=True))

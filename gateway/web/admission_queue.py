@@ -1,6 +1,7 @@
 """Let requests begin: by class, within a bounded time in each round of the event loop, groups in turns."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Terms:
 class RequestClass:
     """The requests of a class that are on their way or wait, and what one costs. For one event loop."""
 
-    __slots__ = ("_expected", "_queue", "begun", "seconds_each", "slice", "terms")
+    __slots__ = ("_all_expected", "_expected", "_queue", "begun", "seconds_each", "slice", "terms")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -41,30 +42,33 @@ class RequestClass:
         self.begun = 0
         """In this round."""
         self._queue = GroupQueue()
-        self._expected: list[Group] = []
-        """Of requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
+        self._expected: Counter[Group] = Counter()
+        self._all_expected = 0
+        """Requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
 
     @property
     def wait_seconds(self) -> float:
-        return (len(self._queue) + len(self._expected)) * self.seconds_each
+        return (len(self._queue) + self._all_expected) * self.seconds_each
 
     @property
     def is_short(self) -> bool:
         """Whether there is room for any group, whatever a request costs."""
-        return len(self._queue) + len(self._expected) <= self.terms.short_queue
+        return len(self._queue) + self._all_expected <= self.terms.short_queue
 
     def has_room(self, group: Group, patience: float = 1) -> bool:
         """Return whether a request of the group would begin soon; `patience` multiplies the longest wait."""
         soon = max(self.terms.short_queue, self.terms.longest_wait * patience / self.seconds_each)
-        own = self._queue.length_of(group) + self._expected.count(group)
-        return has_share(own, len(self._queue) + len(self._expected), soon * (1 + 1 / GREED))
+        own = self._queue.length_of(group) + self._expected[group]
+        return has_share(own, len(self._queue) + self._all_expected, soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
-        self._expected.append(group)
+        self._expected[group] += 1
+        self._all_expected += 1
 
     def expect_none(self) -> None:
         self._expected.clear()
+        self._all_expected = 0
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""

@@ -212,3 +212,21 @@ async def test_what_is_too_much_or_no_http_is_no_answer_and_not_asked_for_again(
 
     assert isinstance(fault.error, UpstreamInvalid)
     assert not fault.transient
+
+
+async def test_a_connection_that_ended_before_its_first_request_says_that_nothing_was_sent() -> None:
+    """So a trigger may be sent again, over another one."""
+
+    async def hang_up(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        """Accept, and end at once."""
+
+    async with speaking(hang_up) as port, connected(port) as connection:
+        async with asyncio.timeout(BOUND_SECONDS):
+            while connection.is_usable:
+                await asyncio.sleep(0)
+        for _ in range(3):  # what the socket shows by now, the loop tells in its next rounds
+            await asyncio.sleep(0)
+        with pytest.raises(Fault) as caught:
+            await connection.exchange(REQUEST, max_bytes=MOST_BYTES)
+
+    assert (caught.value.transient, caught.value.error.reached) == (True, False)
