@@ -129,6 +129,9 @@ async def prepare(settings: Path, port: int, sandbox: Sandbox) -> Place:
     workspace = sandbox.world.add_workspace("Chaos").workspace_id
     async with services.opened():
         await services.clients.add(slug=CLIENT, name="Acme Inc", plan="free")
+        await services.clients.update(
+            CLIENT, name="Acme Inc", plan="free", rate=None, rate_total=None, most_keys="100000"
+        )
         key = await services.keys.create(CLIENT, name="triggers", scope="full", expires=None, rate=None)
         pairs = []
         for _ in range(CONNECTIONS):

@@ -69,6 +69,7 @@ class Acknowledged:
 
 def test_what_was_acknowledged_outlives_every_kill(tmp_path: Path, airbyte: Airbyte) -> None:
     installation = install(tmp_path, airbyte)
+    installation.stage("client", "update", "acme", "--most-keys", "100000")
     key = installation.key()
     pairs = installation.connections(KILLS * CONNECTIONS_PER_KILL)
     told = Acknowledged()

@@ -308,7 +308,7 @@ class Lives(RuleBasedStateMachine):
             shown += limit
             link = answer.headers.get("link", "")
             assert bool(link) == (refusal is None and len(expected) > shown)
-            path = link.removeprefix("</api/v1").removesuffix('>; rel="next"') or None
+            path = link.removeprefix(f"<{self.world.http.base_url}/api/v1").removesuffix('>; rel="next"') or None
 
     @rule(keys=st.lists(any_of("keys"), min_size=1, max_size=3, unique_by=id), ours=any_of("connections"))
     def trigger_at_once(self, keys: list[Key], ours: Ours) -> None:

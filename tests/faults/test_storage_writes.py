@@ -30,6 +30,7 @@ LOOKERS = 6
 async def test_a_thousand_cancelled_writes_leave_each_row_whole_or_absent_and_no_lock(world: World) -> None:
     services, path = world.services, world.services.settings.database_path
     await world.client_with_key()
+    await world.allow_keys(CANCELLED_WRITES)
     keys = [(await world.key()).record for _ in range(CANCELLED_WRITES // 4)]
     for number in range(CANCELLED_WRITES):
         caller = asyncio.create_task(a_write(services, keys, number))

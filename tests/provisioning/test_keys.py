@@ -290,8 +290,8 @@ async def test_what_its_keys_do_together_is_bounded_by_the_client_s_own_rate(wor
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert answers[-1].json() == {"error": "Rate limit exceeded — 3 requests per minute per client"}
     assert answers[-1].headers["Retry-After"] == "20"
-    assert answers[-1].headers["RateLimit-Policy"] == '"default";q=100;w=60'
-    assert answers[-1].headers["RateLimit"] == '"default";r=98;t=1'
+    assert answers[-1].headers["RateLimit-Policy"] == '"default";q=100;w=60, "client";q=3;w=60'
+    assert answers[-1].headers["RateLimit"] == '"default";r=98;t=1, "client";r=0;t=20'
     assert await status_with(world, keys[2]) == 200
     world.clock.advance(20)
     assert await status_with(world, keys[0]) == 200

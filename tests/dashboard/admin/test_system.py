@@ -9,7 +9,7 @@ from gateway import __version__
 from gateway.dashboard.timings import PageTimings
 from gateway.sandbox.faults import Answer
 from tests.dashboard.support import signed_in, words
-from tests.support import World, running_gateway
+from tests.support import World, bearer, running_gateway
 
 SYSTEM = "/dashboard/admin/system"
 CHECKED = f"{SYSTEM}?check=1"
@@ -100,9 +100,12 @@ async def test_calls_that_are_held_back_are_shown(world: World) -> None:
     admin = await signed_in(world, None)
     before = words(await admin.get(SYSTEM))
     await admin.get(CHECKED)
+    keys = {slug: await world.client_with_key(slug) for slug in ("acme", "globex", "initech")}
+    mapped = {slug: (await world.mapped_connection(slug))[0] for slug in keys}
     world.sandbox.faults.answer_with(Answer.html(502), times=1000)
-    for _ in range(5):
-        await admin.get(CHECKED)
+    for _ in range(2):
+        for slug, key in keys.items():
+            await world.http.get(f"/api/v1/connections/{mapped[slug]}/jobs", headers=bearer(key))
 
     after = words(await admin.get(SYSTEM))
 
