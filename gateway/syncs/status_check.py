@@ -51,14 +51,16 @@ class StatusCheck:
 
     async def _run(self) -> None:
         """Read all statuses. Airbyte lists connections in no order: one that a pass misses is left as it is."""
+        began = self._clock.monotonic()
         # What cannot be read stays old, and shall not be asked for all the time.
-        self._not_before = self._clock.monotonic() + self._timings.status_retry
+        self._not_before = began + self._timings.status_retry
         try:
             failure = await self._read_all()
         except GatewayError as error:
             failure = error
         if failure is None:
-            self._not_before = self._clock.monotonic() + self._timings.status_age
+            # As old as what is marked: a status is told as of the check's beginning, however long it took.
+            self._not_before = began + self._timings.status_age
         else:
             log.warning("status_refresh_failed", error=str(failure), detail=getattr(failure, "detail", ""))
 
