@@ -3,6 +3,7 @@
 Times are whole seconds since the start. Nothing here asks the gateway or the sandbox anything.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -83,11 +84,35 @@ class Theirs:
 
 
 @dataclass(eq=False)
+class Bucket:
+    """Tokens, in exact fractions."""
+
+    requests: int
+    seconds: int
+    updated: int
+    tokens: Fraction = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens = Fraction(self.requests)
+
+    def advance(self, now: int) -> None:
+        gained = Fraction(self.requests, self.seconds) * (now - self.updated)
+        self.tokens, self.updated = min(self.tokens + gained, Fraction(self.requests)), now
+
+    @property
+    def wait(self) -> int:
+        """Whole seconds until the next token."""
+        missing = math.floor(self.tokens) + 1 - self.tokens
+        return max(1, math.ceil(missing * self.seconds / self.requests))
+
+
+@dataclass(eq=False)
 class Owner:
-    """A client. One that comes after it under its slug is another one."""
+    """A client. One that comes after it under its slug is another one. `total` is what bounds all its keys."""
 
     slug: str
     created: int
+    total: Bucket | None = None
     exists: bool = True
 
     def is_alive(self, now: int = 0) -> bool:
@@ -126,22 +151,16 @@ class Ours:
 
 @dataclass(eq=False)
 class Key:
-    """A key and its tokens, in exact fractions."""
+    """A key. Its successor goes on with its bucket."""
 
     new: NewKey
     owner: Owner
     scope: Scope
     created: int
     ends: int | None
-    requests: int
-    seconds: int
+    bucket: Bucket
     is_revoked: bool = False
     is_rotated: bool = False
-    tokens: Fraction = field(init=False)
-    updated: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tokens, self.updated = Fraction(self.requests), self.created
 
     def has_ended(self, now: int) -> bool:
         return self.is_revoked or (self.ends is not None and self.ends <= now)
@@ -149,11 +168,14 @@ class Key:
     def is_alive(self, now: int) -> bool:
         return self.owner.exists and not self.has_ended(now)
 
-    def take(self, now: int) -> bool:
-        """Take a token if there is one."""
-        gained = Fraction(self.requests, self.seconds) * (now - self.updated)
-        self.tokens, self.updated = min(self.tokens + gained, Fraction(self.requests)), now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
+    def take(self, now: int) -> Bucket | None:
+        """Take a token of the key's and one of its client's, or neither; return the bucket that must be waited for."""
+        buckets = [bucket for bucket in (self.bucket, self.owner.total) if bucket]
+        for bucket in buckets:
+            bucket.advance(now)
+        empty = [bucket for bucket in buckets if bucket.tokens < 1]
+        if empty:
+            return max(empty, key=lambda bucket: bucket.wait)
+        for bucket in buckets:
+            bucket.tokens -= 1
+        return None

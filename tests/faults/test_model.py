@@ -6,6 +6,7 @@ MODEL_STEPS sets how many steps are taken. Without it they are the same each tim
 import asyncio
 import math
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
@@ -23,7 +24,7 @@ from gateway.errors import Duplicate, InvalidInput, OperatorError, UnknownRecord
 from gateway.models import JOB_STATUSES, Scope
 from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Outcome
-from tests.faults.model import LIVES, Job, Key, Ours, Owner, Theirs, moment
+from tests.faults.model import LIVES, Bucket, Job, Key, Ours, Owner, Theirs, moment
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, NEVER_OURS, World, bearer, running_gateway
 
 STEPS_OF_A_LIFE = 60
@@ -31,6 +32,7 @@ STEPS = os.environ.get("MODEL_STEPS")
 HOUR = 3600
 LENGTHS = {"0s": 0, "90s": 90, "1h": HOUR}
 RATES = {None: (100, 60), "3/7": (3, 7), "1000000/1": (1_000_000, 1)}
+TOTALS = {"5/9": (5, 9), "8/60": (8, 60)}
 Value = TypeVar("Value")
 Step = TypeVar("Step", bound=Callable[..., None])
 Said = tuple[int, Any]
@@ -115,12 +117,14 @@ class Lives(RuleBasedStateMachine):
 
     # The operator.
 
-    @rule(slug=st.sampled_from(["acme", "globex", "initech"]))
-    def add_client(self, slug: str) -> None:
+    @rule(slug=st.sampled_from(["acme", "globex", "initech"]), total=st.none() | st.sampled_from(sorted(TOTALS)))
+    def add_client(self, slug: str, total: str | None = None) -> None:
         taken = any(owner.exists and owner.slug == slug for owner in self.owners)
-        work = self.world.services.clients.add(slug=slug, name=slug.title(), plan="free")
+        clients = self.world.services.clients
+        work = clients.add(slug=slug, name=slug.title(), plan="free")
         if self.agrees(Duplicate if taken else None, work):
-            self.owners.append(Owner(slug, self.now))
+            self.run(clients.update(slug, name=slug.title(), plan="free", rate=None, rate_total=total, most_keys=None))
+            self.owners.append(Owner(slug, self.now, Bucket(*TOTALS[total], self.now) if total else None))
 
     @rule(owner=any_of("owners"))
     def remove_client(self, owner: Owner) -> None:
@@ -144,7 +148,7 @@ class Lives(RuleBasedStateMachine):
             return
         new = self.run(self.world.key(owner.slug, scope=scope, expires=expires, rate=rate))
         ends = None if expires is None else self.now + LENGTHS[expires]
-        self.keys.append(Key(new, owner, scope, self.now, ends, *RATES[rate]))
+        self.keys.append(Key(new, owner, scope, self.now, ends, Bucket(*RATES[rate], self.now)))
 
     @rule(key=any_of("keys"))
     def revoke_key(self, key: Key) -> None:
@@ -158,7 +162,7 @@ class Lives(RuleBasedStateMachine):
         new = self.agrees(refusal if key.owner.exists else UnknownRecord, work)
         if new is not None:
             ends = None if key.ends is None else self.now + key.ends - key.created
-            self.keys.append(Key(new, key.owner, key.scope, self.now, ends, key.requests, key.seconds))
+            self.keys.append(Key(new, key.owner, key.scope, self.now, ends, key.bucket))
             end = self.now + LENGTHS[overlap]
             key.ends, key.is_rotated = end if key.ends is None else min(key.ends, end), True
 
@@ -241,17 +245,22 @@ class Lives(RuleBasedStateMachine):
             assert said(answer) == refused(401, "Unauthorized — invalid or missing API key")
             assert "ratelimit" not in answer.headers
             return False
-        allowed = key.take(self.now)
-        assert answer.headers["ratelimit-policy"] == f'"default";q={key.requests};w={key.seconds}'
-        assert answer.headers["ratelimit"].startswith(f'"default";r={math.floor(key.tokens)};t=')
-        if not allowed:
-            period = "minute" if key.seconds == 60 else f"{key.seconds} seconds"
+        empty = key.take(self.now)
+        told = [("default", key.bucket)]
+        if empty is not None and empty is key.owner.total:
+            told.append(("client", empty))
+        policy = ", ".join(f'"{name}";q={bucket.requests};w={bucket.seconds}' for name, bucket in told)
+        left = re.escape(", ".join(f'"{name}";r={math.floor(bucket.tokens)};t=' for name, bucket in told))
+        assert answer.headers["ratelimit-policy"] == policy
+        assert re.fullmatch(left.replace("t=", r"t=\d+"), answer.headers["ratelimit"])
+        if empty is not None:
+            period = "minute" if empty.seconds == 60 else f"{empty.seconds} seconds"
+            whose = "API key" if empty is key.bucket else "client"
             assert said(answer) == refused(
-                429, f"Rate limit exceeded — {key.requests} requests per {period} per API key"
+                429, f"Rate limit exceeded — {empty.requests} requests per {period} per {whose}"
             )
-            wait = (1 - key.tokens) * key.seconds / key.requests
-            assert answer.headers["retry-after"] == str(max(1, math.ceil(wait)))
-        return allowed
+            assert answer.headers["retry-after"] == str(empty.wait)
+        return empty is None
 
     def ask(self, key: Key, method: str, path: str) -> httpx2.Response | None:
         """The answer, or None when the key was refused."""
@@ -310,7 +319,16 @@ class Lives(RuleBasedStateMachine):
             assert bool(link) == (refusal is None and len(expected) > shown)
             path = link.removeprefix(f"<{self.world.http.base_url}/api/v1").removesuffix('>; rel="next"') or None
 
-    @rule(keys=st.lists(any_of("keys"), min_size=1, max_size=3, unique_by=id), ours=any_of("connections"))
+    # Of keys that share a bucket the first to arrive is told of more tokens, and which that is nobody can say.
+    @rule(
+        keys=st.lists(
+            any_of("keys"),
+            min_size=1,
+            max_size=3,
+            unique_by=(lambda key: id(key.bucket), lambda key: id(key.owner.total or key)),
+        ),
+        ours=any_of("connections"),
+    )
     def trigger_at_once(self, keys: list[Key], ours: Ours) -> None:
         async def send_all() -> list[httpx2.Response]:
             return await asyncio.gather(*(self.send(key, "POST", f"/connections/{ours.id}/sync") for key in keys))
