@@ -99,6 +99,7 @@ class Store:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.usage.close()
         await self.database.close()
 
     async def facts(self) -> Facts:

@@ -1,24 +1,118 @@
-"""What both kinds of database do around their work: finish what was begun, and let one write after another."""
+"""What both kinds of database do around their work: finish what was begun, and let writes that wait share a commit.
+
+A disk takes a millisecond or more for each sync, whatever it syncs. So the units that wait when a transaction begins,
+or come while it runs, become parts of that one (group commit). Each is undone alone if it fails, and nobody is answered
+before the common commit.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Generic, Protocol
+
+from gateway.errors import StorageUnavailable
+from gateway.store.database import T, Unit
 
 LEAST_WAIT_SECONDS = 0.1
 """Enough for our own reader to let a commit pass."""
+MOST_UNITS = 64
+"""In one transaction."""
+JOINING_SECONDS = 0.02
+"""After that no further unit joins: what waits behind a long one gets a transaction of its own, and so do other
+processes."""
 
-T = TypeVar("T")
+
+class SharedTransaction(Protocol):
+    """One transaction of several units. Every method raises StorageUnavailable."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still holds what was done in it: after a full disk all of it may be gone."""
+
+    async def begin(self, seconds: float) -> None:
+        """Begin, waiting at most `seconds` for other processes."""
+
+    async def run(self, unit: Unit[T], *, housekeeping: bool, is_first: bool) -> T:
+        """Run a unit. One that raises is undone, but for the first: then there is nothing else to keep."""
+
+    async def commit(self) -> None:
+        """Commit all units."""
+
+    async def rollback(self) -> None:
+        """Undo all units. Raises nothing: what cannot be undone is undone when the connection is closed."""
+
+
+class Write(Generic[T]):
+    """A unit that waits, and then its result or its failure."""
+
+    def __init__(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> None:
+        self.unit = unit
+        self.housekeeping = housekeeping
+        self.answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
+        self.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        self.deadline = 0.0
+        self._committed = committed
+        self._result: T | None = None
+        self._failure: Exception | None = None
+
+    async def run(self, transaction: SharedTransaction, *, is_first: bool) -> None:
+        """Run the unit and keep what came of it. Raises what ends the whole transaction."""
+        try:
+            self._result = await transaction.run(self.unit, housekeeping=self.housekeeping, is_first=is_first)
+        except Exception as error:
+            if is_first:
+                raise
+            self._failure = error
+        if not transaction.is_open:
+            raise StorageUnavailable(detail="the transaction was lost") from self._failure
+
+    def tell(self) -> None:
+        """Answer the caller, after the commit; before that whoever must know of it."""
+        if self._failure is not None:
+            self.fail(self._failure)
+            return
+        try:
+            if self._committed is not None:
+                self._committed()
+        except Exception as error:  # noqa: BLE001 - for the caller, whatever it is
+            self.fail(error)
+        else:
+            if not self.answer.done():
+                self.answer.set_result(self._result)  # type: ignore[arg-type]  # None only where T is
+
+    def fail(self, failure: BaseException) -> None:
+        """Answer the caller with the failure of the whole."""
+        if not self.answer.done():
+            self.answer.set_exception(failure)
 
 
 class Writing:
     """The work of one process on one database, which ends whole. For one event loop."""
 
-    def __init__(self, lock_seconds: float) -> None:
+    def __init__(self, transaction: Callable[[], SharedTransaction], *, lock_seconds: float) -> None:
         """`lock_seconds` is the longest wait for the write lock."""
+        self._new_transaction = transaction
         self._lock_seconds = lock_seconds
-        self._lock = asyncio.Lock()
+        self._waiting: deque[Write[Any]] = deque()
+        self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def write(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
+        """Run the unit in a transaction to its end, even when the caller is cancelled. Raises StorageUnavailable."""
+        loop = asyncio.get_running_loop()
+        write = Write(unit, housekeeping=housekeeping, committed=committed)
+        write.deadline = loop.time() + self._lock_seconds
+        timer = loop.call_at(write.deadline, self._give_up, write)
+        self._waiting.append(write)
+        if self._writer is None:
+            # What the units log must not carry the context of whichever request came first.
+            self._writer = loop.create_task(self._write_all(), context=Context())
+        try:
+            return await asyncio.shield(write.answer)
+        finally:
+            timer.cancel()
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end, even when the caller is cancelled."""
@@ -29,26 +123,55 @@ class Writing:
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        under_way = self._tasks | ({self._writer} if self._writer else set())
+        if under_way:
+            await asyncio.wait(under_way)
 
-    @asynccontextmanager
-    async def write_lock(self) -> AsyncIterator[float]:
-        """Hold the lock among this process's writes; give the seconds left to wait for other processes'.
-
-        Raises TimeoutError.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._lock_seconds
-        async with asyncio.timeout_at(end):
-            await self._lock.acquire()
+    async def _write_all(self) -> None:
         try:
-            yield max(LEAST_WAIT_SECONDS, end - loop.time())
+            while self._waiting:
+                await self._write_some()
         finally:
-            self._lock.release()
+            self._writer = None
+
+    async def _write_some(self) -> None:
+        """Write what waits in one transaction, and answer those whose units it held."""
+        transaction = self._new_transaction()
+        first = self._waiting.popleft()
+        taken = [first]
+        try:
+            seconds_left = first.deadline - asyncio.get_running_loop().time()
+            await transaction.begin(max(LEAST_WAIT_SECONDS, seconds_left))
+            await first.run(transaction, is_first=True)
+            await self._run_others(transaction, taken)
+            await transaction.commit()
+        except BaseException as error:
+            await transaction.rollback()
+            for write in taken:
+                write.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for write in taken:
+                write.tell()
+
+    async def _run_others(self, transaction: SharedTransaction, taken: list[Write[Any]]) -> None:
+        """Let those that wait join the transaction."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + JOINING_SECONDS
+        while self._waiting and len(taken) < MOST_UNITS and loop.time() < end:
+            write = self._waiting.popleft()
+            taken.append(write)
+            await write.run(transaction, is_first=False)
+
+    def _give_up(self, write: Write[Any]) -> None:
+        """Answer one that waited too long for the transactions before it."""
+        if write in self._waiting:
+            self._waiting.remove(write)
+            write.fail(StorageUnavailable(detail=f"no write lock within {self._lock_seconds} s"))
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
+            # As for a write's answer.
             task.exception()

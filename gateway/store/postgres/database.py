@@ -4,32 +4,20 @@ One transaction at a time over all gateways, as with SQLite's file: rules that r
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-
-import psycopg
+from collections.abc import Callable
 
 from gateway.background import Background
-from gateway.errors import StorageUnavailable
 from gateway.settings.secret import SecretUrl
-from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
-from gateway.store.postgres.change_watch import COUNTS, PostgresWatch
+from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.postgres.change_watch import PostgresWatch
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.session import DatabaseSession
-from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
+from gateway.store.postgres.transaction import PostgresTransaction, storage_errors
+from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
 READERS = 4
-BEGIN = """
-BEGIN;
-SET LOCAL lock_timeout = {wait_ms};
-SET LOCAL statement_timeout = {statement_ms};
-SET LOCAL idle_in_transaction_session_timeout = {stalled_ms};
-SELECT pg_advisory_xact_lock({lock});
-{counts}
-"""
-"""How each write begins: with the write lock, and with the counts of what others changed before it."""
 POSTGRES = Dialect(
     now="CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     is_distinct="IS DISTINCT FROM",
@@ -37,21 +25,6 @@ POSTGRES = Dialect(
     size="pg_database_size(current_database())",
     server="'PostgreSQL ' || current_setting('server_version')",
 )
-
-
-class PostgresTransaction:
-    """What a unit may do in its transaction. Raises psycopg.Error and TimeoutError, for the database to translate."""
-
-    def __init__(self, session: DatabaseSession) -> None:
-        self._session = session
-
-    async def execute_fetchall(self, sql: str, parameters: Parameters | None = None, /) -> list[Row]:
-        """Run one statement and return its rows."""
-        return await self._session.run(sql, parameters)
-
-    async def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
-        """Run one statement for each of `parameters`."""
-        await self._session.run_many(sql, parameters)
 
 
 class PostgresDatabase:
@@ -81,7 +54,7 @@ class PostgresDatabase:
         self._readers = [DatabaseSession(url.reveal(), timings) for _ in range(READERS)]
         self._writer = DatabaseSession(url.reveal(), timings)
         self._idle: asyncio.LifoQueue[DatabaseSession] = asyncio.LifoQueue()
-        self._writing = Writing(timings.write_lock)
+        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock)
 
     async def open(self) -> None:
         """Connect and check the database. Raises DatabaseRefused if it is not ours to use."""
@@ -121,7 +94,7 @@ class PostgresDatabase:
         return rows[0] if rows else None
 
     async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
-        with _storage_errors(self._timings):
+        with storage_errors(self._timings):
             async with asyncio.timeout(self._timings.answer):
                 session = await self._idle.get()
             try:
@@ -133,75 +106,14 @@ class PostgresDatabase:
         self,
         unit: Unit[T],
         *,
-        housekeeping: bool = False,  # noqa: ARG002 - as Database; the triggers know what makes records stale
+        housekeeping: bool = False,
         committed: Callable[[], None] | None = None,
     ) -> T:
         """Run `unit` in one transaction, as `Database` says. Raises StorageUnavailable, and ConstraintViolated.
 
         When the server is lost in the moment of a commit, StorageUnavailable may be raised for what is done.
         """
-        return await self._writing.finish(self._transaction(unit, committed=committed))
+        return await self._writing.write(unit, housekeeping=housekeeping, committed=committed)
 
-    async def _transaction(self, unit: Unit[T], *, committed: Callable[[], None] | None) -> T:
-        with _storage_errors(self._timings):
-            async with self._writing.write_lock() as seconds_left:
-                begin = BEGIN.format(
-                    wait_ms=int(seconds_left * 1000),
-                    statement_ms=int(self._timings.statement * 1000),
-                    stalled_ms=int(self._timings.stalled_transaction * 1000),
-                    lock=APPLICATION_ID,
-                    counts=COUNTS,
-                )
-                is_committing = False
-                try:
-                    # What others did before us is learned apart from what we do.
-                    self._watch.learn(await self._writer.run_first(begin, seconds=self._timings.answer))
-                    result = await unit(PostgresTransaction(self._writer))
-                    is_committing = True
-                    counts = await self._writer.run(f"{COUNTS}; COMMIT")
-                except psycopg.errors.ReadOnlySqlTransaction:
-                    # Another server is the primary by now, and a new connection may find it.
-                    await self._writer.close()
-                    raise
-                except BaseException:
-                    if is_committing:
-                        # It may be done all the same, when the server was lost in that moment.
-                        self._watch.bump()
-                    await self._roll_back()
-                    raise
-                # Housekeeping too: another program may have committed in the middle of it.
-                self._watch.learn(counts)
-                if committed is not None:
-                    committed()
-                return result
-
-    async def _roll_back(self) -> None:
-        """Undo the transaction. A session that cannot even do that is closed, and the server rolls back by itself."""
-        if self._writer.is_open:
-            try:
-                await self._writer.run("ROLLBACK")
-            except (psycopg.Error, TimeoutError):
-                await self._writer.close()
-
-
-@contextmanager
-def _storage_errors(timings: StoreTimings) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.IntegrityError as error:
-        constraint = _constraint_of(error)
-        raise ConstraintViolated(f"{_first_line(error)} ({constraint})", constraint=constraint) from error
-    except TimeoutError:
-        raise StorageUnavailable(detail=f"no answer or no write lock within {timings.write_lock} s") from None
-    except psycopg.Error as error:
-        raise StorageUnavailable(detail=f"{error.sqlstate or 'connection'}: {_first_line(error)}") from error
-
-
-def _constraint_of(error: psycopg.Error) -> str:
-    """Return `connections.airbyte_id` for PostgreSQL's `connections_airbyte_id_key`."""
-    table, name = error.diag.table_name or "", error.diag.constraint_name or ""
-    return f"{table}.{name.removeprefix(f'{table}_').removesuffix('_key')}"
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return str(error).partition("\n")[0]
+    def _new_transaction(self) -> PostgresTransaction:
+        return PostgresTransaction(self._writer, self._watch, self._timings)

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ import aiosqlite
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.resources import resource_text
-from gateway.store.database import ConstraintViolated, Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.sqlite.change_watch import ChangeWatch
 from gateway.store.sqlite.file_format import (
     FILE_MODE,
@@ -22,7 +21,7 @@ from gateway.store.sqlite.file_format import (
     require_known,
 )
 from gateway.store.sqlite.owner import give_to_owner
-from gateway.store.sqlite.soundness import REMEDY
+from gateway.store.sqlite.transaction import SqliteTransaction, storage_errors
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
@@ -75,7 +74,7 @@ class SqliteDatabase:
         self.path = path
         self._version = version
         self._timings = timings
-        self._writing = Writing(timings.write_lock)
+        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock)
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False
@@ -125,9 +124,12 @@ class SqliteDatabase:
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
-        with self._storage_errors():
-            async with asyncio.timeout(self._timings.answer):
-                return list(await self._reader.execute_fetchall(sql, parameters))
+        with storage_errors(self.path):
+            try:
+                async with asyncio.timeout(self._timings.answer):
+                    return list(await self._reader.execute_fetchall(sql, parameters))
+            except TimeoutError:
+                raise StorageUnavailable(detail=f"no answer within {self._timings.answer} s") from None
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """Return the first row of one query; None without one. Raises StorageUnavailable."""
@@ -138,31 +140,10 @@ class SqliteDatabase:
         self, unit: Unit[T], *, housekeeping: bool = False, committed: Callable[[], None] | None = None
     ) -> T:
         """Run `unit` in one transaction, as `Database` says. Raises StorageUnavailable, and ConstraintViolated."""
-        work = self._transaction(unit, housekeeping=housekeeping, committed=committed)
-        return await self._writing.finish(work)
+        return await self._writing.write(unit, housekeeping=housekeeping, committed=committed)
 
-    async def _transaction(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
-        with self._storage_errors():
-            async with self._writing.write_lock() as seconds_left:
-                # SQLite polls for other processes' locks in the writer's thread; never longer than what is left.
-                await self._writer.execute_fetchall(f"PRAGMA busy_timeout = {int(seconds_left * 1000)}")
-                await self._writer.execute_fetchall("BEGIN IMMEDIATE")
-                try:
-                    before, changes = self.watch.count(), self._writer.total_changes
-                    result = await unit(self._writer)
-                    is_harmless = housekeeping and self._writer.total_changes > changes
-                    if is_harmless:
-                        self.watch.expect(before)
-                    await self._writer.commit()
-                except BaseException:
-                    self.watch.renounce()
-                    await self._writer.rollback()
-                    raise
-                if is_harmless:
-                    self.watch.absorb(before, self.watch.count())
-                if committed is not None:
-                    committed()
-                return result
+    def _new_transaction(self) -> SqliteTransaction:
+        return SqliteTransaction(self.path, self._writer, self.watch)
 
     async def _connect(self) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(
@@ -194,17 +175,3 @@ class SqliteDatabase:
     async def _close_connections(self) -> None:
         while self._connections:
             await self._connections.pop().close()
-
-    @contextmanager
-    def _storage_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            raise ConstraintViolated(str(error), constraint=str(error).rpartition(": ")[2]) from error
-        except TimeoutError:
-            raise StorageUnavailable(detail=f"locked by others for {self._timings.write_lock} s") from None
-        except sqlite3.Error as error:
-            detail = f"{error.sqlite_errorname}: {error}"
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
-                detail = f"{self.path}: damaged: {error}; {REMEDY}"
-            raise StorageUnavailable(detail=detail) from error

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Literal
 
 from gateway.models import HourUsage, KeyUsage
+from gateway.single_flight import SingleFlight
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 from gateway.times import format_time
@@ -17,6 +18,7 @@ HOUR_SECONDS = 3600
 WRITTEN_AT_ONCE = 1_000
 """Keys and counts in one transaction: a tenth of a second at most."""
 RATE_LIMITED = 429
+FLUSH = "flush"
 SUMS = ", ".join(f"CAST(sum({column}) AS BIGINT) AS {column}" for column in ("calls", "limited", "errors"))
 """A sum of PostgreSQL's is of no integer type."""
 
@@ -48,6 +50,7 @@ class Usage:
         self._counts: Counter[Count] = Counter()
         self._unwritten_uses: dict[str, KeyUse] = {}
         self._unwritten_counts: Counter[Count] = Counter()
+        self._flight: SingleFlight[str, None] = SingleFlight()
         self._written_uses: dict[str, KeyUse] = {}
         self._written_counts: dict[Count, int] = {}
 
@@ -86,11 +89,19 @@ class Usage:
         self._unwritten_uses |= self._uses
         self._unwritten_counts.update(self._counts)
         self._uses, self._counts = {}, Counter()
+        if self._unwritten_uses or self._unwritten_counts:
+            await self._flight.run(FLUSH, self._write_all)
+
+    async def close(self) -> None:
+        """Wait for the flush under way."""
+        await self._flight.close(cancel=False)
+
+    async def _write_all(self) -> None:
         while self._unwritten_uses or self._unwritten_counts:
             await self._database.write(self._write_some, housekeeping=True, committed=self._forget_written)
 
     async def _write_some(self, connection: Transaction) -> None:
-        """Write what fits one transaction. The write lock keeps other flushes out until `_forget_written`."""
+        """Write what fits one transaction. Until `_forget_written` there is no other flush: it would write it too."""
         uses = self._written_uses = dict(islice(self._unwritten_uses.items(), self._written_at_once))
         counts = self._written_counts = dict(islice(self._unwritten_counts.items(), self._written_at_once))
         await connection.executemany(
