@@ -28,6 +28,8 @@ from bench.world import World, build_world
 
 ROUNDS = 9
 CALLS = 1_000
+TRIGGER_CALLERS, TRIGGERS_EACH = 32, 10
+TRIGGER_WRITES = Path(__file__).with_name("trigger_writes.py")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Side:
     world: World
     jobs: Path
     """A file of paths, each of another connection."""
+    python: Path
+    """Its interpreter, with its environment."""
 
     def jobs_paths(self) -> list[str]:
         return [f"/api/v1/connections/{ours}/jobs" for ours in self.world.connection_ids]
@@ -114,6 +118,18 @@ def _latency(arena: Arena, rounds: int) -> list[Line]:
     ]
 
 
+def _trigger_writes(arena: Arena, rounds: int) -> list[Line]:
+    """32 triggers of different connections at once; each side is then measured on the same disk."""
+    count = TRIGGER_CALLERS * TRIGGERS_EACH
+    pairs = [(count / _seconds_of_writes(arena.this), count / _seconds_of_writes(arena.earlier)) for _ in range(rounds)]
+    return [_ratio(f"writes of {TRIGGER_CALLERS} triggers at once", pairs, "/s")]
+
+
+def _seconds_of_writes(side: Side) -> float:
+    command = [side.python, TRIGGER_WRITES, side.world.settings, TRIGGER_CALLERS, TRIGGERS_EACH]
+    return float(subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def _requests(side: Side) -> list[bytes]:
     return [request_for(path, side.world.key) for path in side.jobs_paths()]
 
@@ -130,6 +146,7 @@ ROWS: dict[str, Callable[[Arena, int], list[Line]]] = {
     "jobs": _rates("GET …/jobs of 1,000 connections, 32 callers", lambda side: side.jobs_target()),
     "connections": _lists,
     "latency": _latency,
+    "triggers": _trigger_writes,
 }
 
 
@@ -151,16 +168,17 @@ def open_arena(revision: Revision) -> Iterator[Arena]:
             serving(GATEWAY, worlds[0].settings, ports[0], cores.server) as this,
             serving([str(revision.gateway)], worlds[1].settings, ports[1], cores.server) as earlier,
         ):
-            sides = [_side(folder, *pair) for pair in zip((this, earlier), worlds, strict=True)]
+            pythons = (Path(sys.executable), revision.python)
+            sides = [_side(folder, *each) for each in zip((this, earlier), worlds, pythons, strict=True)]
             yield Arena(sides[0], sides[1], upstream_port)
 
 
-def _side(folder: Path, gateway: Gateway, world: World) -> Side:
+def _side(folder: Path, gateway: Gateway, world: World, python: Path) -> Side:
     """Every key has called once, so that the rows of refusals refuse."""
     for key in world.good_keys:
         gateway.ask(key)
     paths = folder / f"paths-{gateway.port}"
-    side = Side(gateway, world, paths)
+    side = Side(gateway, world, paths, python)
     paths.write_text("".join(f"{path}\n" for path in side.jobs_paths()))
     return side
 
