@@ -93,6 +93,11 @@ class Bulkhead:
         return self._callers.total()
 
     @property
+    def own_at_once(self) -> int:
+        """How many calls of the gateway's own one piece of its work may send at once, so that another does not wait."""
+        return max(1, self._of_caller - 1)
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting) + len(self._own_waiting)
 

@@ -41,6 +41,11 @@ class CallExecutor:
     def in_flight(self) -> int:
         return self._bulkhead.in_flight
 
+    @property
+    def own_calls_at_once(self) -> int:
+        """How many calls one piece of the gateway's own work may send at once."""
+        return self._bulkhead.own_at_once
+
     def state(self) -> dict[str, object]:
         """Return whether calls are allowed, and how many seconds ago Airbyte last answered well."""
         answered = self._answered_at

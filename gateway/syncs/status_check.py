@@ -29,7 +29,7 @@ class StatusCheck:
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings
-        self._lists = WorkspaceLists(clock, timings.workspaces)
+        self._lists = WorkspaceLists(clock, timings.workspaces, at_once=airbyte.own_calls_at_once)
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("status_refresh_failed", exc_info=error)
         )

@@ -59,7 +59,7 @@ def build_syncs(
     """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
     of_trigger = timings.trigger
     recorder = LastSyncRecorder(store, clock)
-    lists = WorkspaceLists(clock, timings.last_sync.workspaces)
+    lists = WorkspaceLists(clock, timings.last_sync.workspaces, at_once=airbyte.own_calls_at_once)
     backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync)
     refusals = Refusals(store, airbyte, clock)
     reconciler = Reconciler(airbyte, refusals, of_trigger)

@@ -5,8 +5,10 @@ read may fail or delay the whole too (5xx, no answer). It is halved until that w
 out and asked for by itself with growing pauses.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
@@ -38,11 +40,25 @@ class Reading(msgspec.Struct, frozen=True):
     failure: UpstreamError | None
 
 
+@dataclass
+class _Progress:
+    """How far one reading has come."""
+
+    lists: deque[list[str]]
+    halves_until: float
+    read: set[str] = field(default_factory=set)
+    refusals: dict[str, UpstreamError] = field(default_factory=dict)
+    failure: UpstreamError | None = None
+    failed: int = 0
+
+
 class WorkspaceLists:
     """Remembers which workspaces Airbyte does not tell of. An answer that cannot be read counts as a refusal."""
 
-    def __init__(self, clock: Clock, timings: WorkspaceTimings) -> None:
+    def __init__(self, clock: Clock, timings: WorkspaceTimings, *, at_once: int) -> None:
+        """Ask for so many lists `at_once`."""
         self._clock = clock
+        self._at_once = at_once
         self._search_seconds = timings.search
         self._refused: Backoff[str] = Backoff(clock, timings.backoff)
 
@@ -58,29 +74,38 @@ class WorkspaceLists:
     async def read(self, workspaces: Sequence[str], ask: Ask) -> Reading:
         """Await `ask` with lists of the workspaces until each has been told of, or is passed over.
 
-        While Airbyte tells of none it is the whole that fails, and none is singled out.
+        While Airbyte tells of none it is the whole that fails, and none is singled out. Raises what `ask` raises but for
+        UpstreamError.
         """
         self._refused.keep_only([*workspaces, ALL_WORKSPACES])
-        lists = deque(_batches([each for each in workspaces if each not in self._refused]))
-        halves_until = self._clock.monotonic() + self._search_seconds
-        read: set[str] = set()
-        refusals: dict[str, UpstreamError] = {}
-        failure: UpstreamError | None = None
-        failed = 0
-        while lists and failure is None:
-            some = lists.popleft()
+        progress = _Progress(
+            lists=deque(_batches([each for each in workspaces if each not in self._refused])),
+            halves_until=self._clock.monotonic() + self._search_seconds,
+        )
+        # Each ends by itself before the first failure is told: none is left behind.
+        ends = await asyncio.gather(
+            *(self._read_lists(progress, ask) for _ in range(min(self._at_once, len(progress.lists)))),
+            return_exceptions=True,
+        )
+        for end in ends:
+            if end is not None:
+                raise end
+        return self._learn(frozenset(progress.read), progress.refusals, progress.failure)
+
+    async def _read_lists(self, progress: "_Progress", ask: Ask) -> None:
+        while progress.lists and progress.failure is None:
+            some = progress.lists.popleft()
             try:
                 await ask(some)
-                read.update(some)
+                progress.read.update(some)
             except UpstreamError as error:
-                failed += 1
+                progress.failed += 1
                 if _is_of_the_whole(error):
-                    failure = error
-                elif len(some) > 1 and failed < MOST_FAILED and self._may_halve(halves_until):
-                    lists.extend((some[: len(some) // 2], some[len(some) // 2 :]))
+                    progress.failure = error
+                elif len(some) > 1 and progress.failed < MOST_FAILED and self._may_halve(progress.halves_until):
+                    progress.lists.extend((some[: len(some) // 2], some[len(some) // 2 :]))
                 else:
-                    refusals |= dict.fromkeys(some, error)
-        return self._learn(frozenset(read), refusals, failure)
+                    progress.refusals |= dict.fromkeys(some, error)
 
     async def retry(self, ask: Ask) -> Reading:
         """Await `ask` with each of some workspaces that are passed over and due."""

@@ -55,7 +55,7 @@ async def asked(lists: WorkspaceLists, airbyte: ManyWorkspaces, workspaces: list
 
 async def test_one_refused_workspace_is_found_and_all_others_are_read(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w042"})
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
 
     reading = await asked(lists, airbyte)
 
@@ -66,7 +66,7 @@ async def test_one_refused_workspace_is_found_and_all_others_are_read(clock: Han
 
 async def test_a_refused_workspace_is_passed_over_then_asked_alone_with_growing_pauses(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w042"})
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
     await asked(lists, airbyte)
     retried_after = []
 
@@ -82,7 +82,7 @@ async def test_a_refused_workspace_is_passed_over_then_asked_alone_with_growing_
 
 async def test_a_workspace_that_may_be_read_again_is_one_of_all(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w042"})
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
     await asked(lists, airbyte)
     airbyte.refused = set()
     clock.advance(10)
@@ -95,7 +95,7 @@ async def test_a_workspace_that_may_be_read_again_is_one_of_all(clock: HandClock
 
 async def test_an_airbyte_that_refuses_everything_is_taken_to_fail_as_a_whole(clock: HandClock) -> None:
     airbyte = ManyWorkspaces(ALL)
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
 
     first = await asked(lists, airbyte)
     assert isinstance(first.failure, UpstreamRefused)
@@ -114,7 +114,7 @@ async def test_a_list_that_fails_by_one_workspace_is_halved_like_a_refused_one(
     airbyte = ManyWorkspaces({"w042"}, error)
     more = [*ALL, "x"]
 
-    reading = await asked(WorkspaceLists(clock, TIMINGS), airbyte, more)
+    reading = await asked(WorkspaceLists(clock, TIMINGS, at_once=1), airbyte, more)
 
     assert reading == Reading(frozenset(more) - {"w042"}, frozenset({"w042"}), None)
     assert airbyte.calls[:2] == [ALL, ["x"]]
@@ -124,7 +124,7 @@ async def test_lists_that_take_long_to_fail_are_halved_no_further_and_their_work
     clock: HandClock,
 ) -> None:
     airbyte = ManyWorkspaces({"w042"}, UpstreamTimeout, takes=lambda: clock.advance(15))
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
 
     first = await asked(lists, airbyte)
     assert first == Reading(frozenset(ALL[50:]), frozenset(ALL[:50]), None)
@@ -140,7 +140,7 @@ async def test_lists_that_take_long_to_fail_are_halved_no_further_and_their_work
 
 async def test_a_list_that_was_not_sent_at_all_is_not_halved(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w042"}, unreached)
-    lists = WorkspaceLists(clock, TIMINGS)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
 
     reading = await asked(lists, airbyte)
 
@@ -158,7 +158,7 @@ def unreached() -> UpstreamError:
 async def test_a_busy_airbyte_is_not_asked_further(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w000"}, UpstreamBusy)
 
-    reading = await asked(WorkspaceLists(clock, TIMINGS), airbyte, [*ALL, "x"])
+    reading = await asked(WorkspaceLists(clock, TIMINGS, at_once=1), airbyte, [*ALL, "x"])
 
     assert isinstance(reading.failure, UpstreamBusy)
     assert airbyte.calls == [ALL]
