@@ -43,7 +43,7 @@ ROUTES = ApiRoutes(
         ApiRoute("/connections", list_connections),
         ApiRoute("/connections/{id}/sync", trigger_sync, method="POST", asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs", list_jobs, asks_airbyte=True),
-        ApiRoute("/keys/revoke", revoke_key, method="POST"),
+        ApiRoute("/keys/revoke", revoke_key, method="POST", takes_token=False),
     ],
 )
 MAX_BODY_BYTES = 64 * 1024
@@ -134,7 +134,7 @@ def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
 
 def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
     return _wrapped(
-        ApiRouter(ROUTES),
+        ApiRouter(),
         [
             Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES),
             Middleware(
@@ -151,5 +151,5 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
 
 def _rate_limit(services: Services) -> Middleware:
     if isinstance(services.limiter, SharedLimiter):
-        return Middleware(SharedRateLimitMiddleware, limiter=services.limiter)
-    return Middleware(RateLimitMiddleware, limiter=services.limiter)
+        return Middleware(SharedRateLimitMiddleware, limiter=services.limiter, is_free=ROUTES.is_free)
+    return Middleware(RateLimitMiddleware, limiter=services.limiter, is_free=ROUTES.is_free)

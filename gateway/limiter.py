@@ -205,6 +205,11 @@ class CallLimiter:
             client.tokens -= 1
         return decision
 
+    def look(self, principal: Principal) -> Decision:
+        """Say what is left for the key, and take nothing."""
+        now, policy = self._monotonic(), principal.rate or self.default
+        return self._keys.bucket(principal.bucket_id or principal.key_id, policy, now).look(policy, now)
+
     def rate_of_client(self, limit: ClientLimit) -> RatePolicy:
         """Return the rate of all calls of a client."""
         return total_rate(limit, self.default, self._most_active)

@@ -263,6 +263,17 @@ def test_asking_whether_a_call_would_be_refused_takes_nothing_and_remembers_noth
     assert limiter.refuses("a", 4)
 
 
+def test_to_look_tells_what_is_left_and_takes_nothing() -> None:
+    clock = HandClock()
+    limiter = CallLimiter(RatePolicy(2, 60), most_active=20, monotonic=clock.monotonic)
+    limiter.take(a_caller())
+
+    told = [(look.remaining, look.next_token_seconds) for look in (limiter.look(a_caller()) for _ in range(3))]
+
+    assert told == [(1, 30)] * 3
+    assert limiter.look(a_caller("key_2")).remaining == 2
+
+
 def test_a_forgotten_bucket_is_full() -> None:
     limiter = Limiter(RatePolicy(1, 10))
     limiter.take("a", None, 0)

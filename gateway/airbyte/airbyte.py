@@ -68,13 +68,17 @@ class Airbyte:
 
     def now(self) -> datetime:
         """Return the time of Airbyte's clock by its last answer; ours before the first, or when that is a day off."""
-        now = self._clock.now()
+        now, theirs = self._clock.now(), self.told_time()
+        return theirs if theirs is not None and abs(theirs - now) < LARGEST_SKEW else now
+
+    def told_time(self) -> datetime | None:
+        """Return the time of Airbyte's clock by its last answer, however far off; None if it told none."""
+        client = self._executor.client
         try:
-            theirs = parsedate_to_datetime(self._executor.client.last_date).astimezone(UTC)
-            theirs += timedelta(seconds=self._clock.monotonic() - self._executor.client.dated_at)
+            told = parsedate_to_datetime(client.last_date).astimezone(UTC)
+            return told + timedelta(seconds=self._clock.monotonic() - client.dated_at)
         except (ValueError, OverflowError):
-            return now
-        return theirs if abs(theirs - now) < LARGEST_SKEW else now
+            return None
 
     @property
     def in_flight(self) -> int:

@@ -31,7 +31,7 @@ from gateway.telemetry.log_writer import LogWriter
 from gateway.times import SystemClock
 from gateway.web.server.sd_notify import Notifier
 from gateway.web.server.server import serve_app
-from gateway.web.server.signals import note_hang_ups
+from gateway.web.server.signals import ignore_user_signals, note_hang_ups
 
 log = structlog.get_logger()
 
@@ -47,6 +47,7 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
     """
     # A dump of this process's memory would have Airbyte's credential and the callers' keys in it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ignore_user_signals()
     hang_ups = note_hang_ups()
     supervision = supervision_of_this_process()
     settings = read_settings().settings
@@ -85,10 +86,10 @@ def _told_in_the_log(settings: Settings) -> Iterator[None]:
     try:
         yield
     except GatewayError as error:
-        log.error("not_started", error=error.sentence)  # noqa: TRY400 - a sentence, not a traceback
+        log.error("not_started", error=error.sentence, version=__version__)  # noqa: TRY400 - a sentence, not a traceback
         raise click.exceptions.Exit(1) from None
     except Exception as error:
-        log.exception("not_started", error=str(error))
+        log.exception("not_started", error=str(error), version=__version__)
         raise click.exceptions.Exit(1) from None
 
 

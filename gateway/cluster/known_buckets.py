@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.limiter import ROUNDING, Decision, Limiter
+from gateway.limiter import ROUNDING, Decision, Limiter, TokenBucket
 from gateway.models import RatePolicy
 
 
@@ -21,6 +21,12 @@ class KnownBuckets(Limiter):
             return float(policy.requests)
         bucket.advance(policy, now)
         return max(bucket.tokens, 0.0)
+
+    def look(self, name: str, policy: RatePolicy, now: float) -> Decision:
+        """Say what is left at most. Takes nothing and leaves no bucket behind."""
+        bucket = TokenBucket(policy, now)
+        bucket.tokens = self.tokens(name, policy, now)
+        return bucket.look(policy, now)
 
     def learn(self, name: str, policy: RatePolicy, tokens: float, asked_at: float) -> None:
         """Keep what Valkey answered. Answers may overtake each other: the one with fewer tokens is the later one.

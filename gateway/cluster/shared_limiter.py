@@ -53,6 +53,11 @@ class SharedLimiter:
         decision, client = await self._take(key, self._of_client(client_id, principal.limit))
         return both(decision, client)
 
+    def look(self, principal: Principal) -> Decision:
+        """Say what is left for the key, as far as this gateway knows. Takes nothing and asks nobody."""
+        name = _name(principal.client.id, principal.bucket_id or principal.key_id)
+        return self._keys.look(name, principal.rate or self.default, self._now())
+
     def rate_of_client(self, limit: ClientLimit) -> RatePolicy:
         """Return the rate of all calls of a client."""
         return total_rate(limit, self.default, self._most_active)

@@ -19,6 +19,13 @@ CLOUD = "https://api.airbyte.com/v1"
 CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
 WRONG_ENDS = (PUBLIC_API, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
 """What people write at the end of Airbyte's address, longest first."""
+ADDRESSES = f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
+NOT_ITS_OWN = {
+    429: "too many calls, for Airbyte or for a proxy in front of it",
+    500: "Airbyte or a proxy in front of it fails",
+    **dict.fromkeys((502, 503, 504), "a proxy in front of Airbyte does not reach it"),
+}
+"""What these statuses tell. None of them says that the address is wrong."""
 AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 
@@ -50,8 +57,12 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
         return failure("airbyte", str(nobody), advice)
     if _is_healthy(reply):
         return failure("airbyte", text, _advice(error, services))
+    elsewhere = await _right_address(base_url, seconds=seconds)
+    if not elsewhere and reply.status in NOT_ITS_OWN:
+        text = f"{base_url} answers {reply.status}: {NOT_ITS_OWN[reply.status]}"
+        return failure("airbyte", text, "Look at Airbyte, and at the log of the proxy in front of it.")
     text = f"{base_url} is not Airbyte's API: {_looks_like(reply)}"
-    return failure("airbyte", text, await _right_address(base_url, seconds=seconds))
+    return failure("airbyte", text, elsewhere or ADDRESSES)
 
 
 def alternatives(base_url: str) -> list[str]:
@@ -64,7 +75,7 @@ def alternatives(base_url: str) -> list[str]:
 
 
 async def _right_address(base_url: str, *, seconds: float) -> str:
-    """Return the advice that names Airbyte's right address, as far as it is found."""
+    """Return the advice that names Airbyte's right address; empty if it is not found."""
     for url in alternatives(base_url):
         try:
             reply = await get(f"{url}/health", seconds=seconds)
@@ -72,9 +83,7 @@ async def _right_address(base_url: str, *, seconds: float) -> str:
             continue
         if _is_healthy(reply):
             return _move_to(url, "Airbyte's API")
-    return await _tls_after_all(base_url, seconds=seconds) or (
-        f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
-    )
+    return await _tls_after_all(base_url, seconds=seconds)
 
 
 async def _tls_after_all(base_url: str, *, seconds: float) -> str:

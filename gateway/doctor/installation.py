@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
 from gateway.store.sqlite.soundness import find_damage
+from gateway.store.timings import STORE_TIMINGS
 
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
@@ -28,6 +29,11 @@ READ_ONLY_ADVICE = (
     "Name the primary in database.url if this is a standby (SELECT pg_is_in_recovery()), or turn "
     "default_transaction_read_only off."
 )
+LOST_NOTIFICATIONS = (
+    "its notifications do not arrive, as behind PgBouncer in transaction mode: a gateway learns up to "
+    f"{STORE_TIMINGS.poll:g} s late what others change, such as a revoked key"
+)
+DIRECT_ADVICE = "Let database.url name the server itself, or a pooler in session mode."
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 
 
@@ -121,6 +127,16 @@ async def _server_finding(services: Services) -> Finding:
     if await services.store.is_read_only():
         return failure("database", f"{text}; it takes no writes", READ_ONLY_ADVICE)
     return passed("database", text)
+
+
+async def check_notifications(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Send a notification from one session with the server to another. A pooler in transaction mode loses it."""
+    if services.settings.database.is_file or await services.store.is_read_only():
+        return
+    if await services.store.are_notifications_heard(seconds=timings.notification):
+        yield passed("database", "its notifications arrive")
+    else:
+        yield warning("database", LOST_NOTIFICATIONS, DIRECT_ADVICE)
 
 
 async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:

@@ -14,6 +14,7 @@ from gateway.doctor.installation import (
     check_database,
     check_disk,
     check_files,
+    check_notifications,
     check_pages,
     check_proxies,
     check_settings,
@@ -68,6 +69,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
         yield Check("files", check_files, timings.machine_check)
         yield Check("database", check_database, timings.machine_check)
         yield Check("database", partial(check_pages, timings), timings.whole_read + timings.machine_check)
+        yield Check("database", partial(check_notifications, timings), timings.notification_check)
         yield Check("disk", check_disk, timings.machine_check)
         yield Check("connections", check_unmapped, timings.stored_check)
         yield Check("last syncs", check_round, timings.stored_check)

@@ -14,6 +14,7 @@ class Timings(msgspec.Struct, frozen=True):
     stored_check: float = 2.0
     whole_read: float = 10.0
     """For reading the whole database file."""
+    notification_check: float = 4.0
     limit_check: float = 4.0
     serving_check: float = 9.5
     address_check: float = 4.0
@@ -21,6 +22,8 @@ class Timings(msgspec.Struct, frozen=True):
     release_check: float = 2.0
     airbyte_check: float = 13.0
 
+    notification: float = 1.5
+    """From one session with the database to another."""
     local_probe: float = 1.5
     """The gateway on this machine."""
     public_probe: float = 3.0

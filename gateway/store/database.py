@@ -74,6 +74,9 @@ class Database(Protocol):
     async def is_read_only(self) -> bool:
         """Return whether it answers and takes no writes. Raises StorageUnavailable when it does not answer."""
 
+    async def are_notifications_heard(self, *, seconds: float) -> bool:
+        """Return whether what others commit is told at once, tried for `seconds` at most. Raises StorageUnavailable."""
+
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
 

@@ -113,6 +113,10 @@ class Store:
         await self.database.fetch_one("SELECT id FROM clients LIMIT 1")
         return await self.database.is_read_only()
 
+    async def are_notifications_heard(self, *, seconds: float) -> bool:
+        """Return whether what other gateways change is told at once. Raises StorageUnavailable."""
+        return await self.database.are_notifications_heard(seconds=seconds)
+
 
 async def create_database(location: DatabaseLocation) -> None:
     """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""

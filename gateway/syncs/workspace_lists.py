@@ -74,8 +74,8 @@ class WorkspaceLists:
     async def read(self, workspaces: Sequence[str], ask: Ask) -> Reading:
         """Await `ask` with lists of the workspaces until each has been told of, or is passed over.
 
-        While Airbyte tells of none it is the whole that fails, and none is singled out. Raises what `ask` raises but for
-        UpstreamError.
+        While Airbyte tells of none it is the whole that fails, and none is singled out. Raises what `ask` raises, other
+        than UpstreamError.
         """
         self._refused.keep_only([*workspaces, ALL_WORKSPACES])
         progress = _Progress(

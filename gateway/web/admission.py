@@ -15,11 +15,15 @@ from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
 from gateway.web.router import ApiRoutes
+from gateway.web.server.request_head import has_content
 
 KNOWN = Terms(slice=0.005, slice_alone=0.005, longest_wait=0.1)
 """A wait callers do not feel, and far below the second or two after which they give up."""
 PROBES = Terms(slice=0.0005, slice_alone=0.005, longest_wait=float("inf"))
 """They are never shed: an orchestrator would restart what only has much to do. But many of them wait."""
+FREE = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=float("inf"))
+"""Known callers' calls that take no token: they wait behind no other call and are never shed, so that a leaked key can
+be ended in the middle of its abuse. One in a round: whatever there are of them, they delay nobody else."""
 OTHERS = Terms(slice=0.0005, slice_alone=0.005, longest_wait=0.05)
 """A known caller waits for at most a slice before he begins. Where he has no work, rounds follow each other at once and
 others have all of the time."""
@@ -52,10 +56,11 @@ class Gate:
         known_keys: KnownKeys | None = None,
     ) -> None:
         self.known = RequestClass(KNOWN)
+        self.free = RequestClass(FREE)
         self.probes = RequestClass(PROBES)
         self.others = RequestClass(OTHERS)
         self.renders = RequestClass(RENDERS)
-        self.queue = AdmissionQueue(monotonic, self.known, self.probes, self.others, self.renders)
+        self.queue = AdmissionQueue(monotonic, self.known, self.free, self.probes, self.others, self.renders)
         self.known_keys = known_keys or KnownKeys()
         self.early_responses = EarlyResponses(observer)
         self._routes = routes
@@ -80,7 +85,7 @@ class Gate:
     def is_known(self, scope: Scope) -> bool:
         """Return whether the request, which was asked about, comes with a key that was good when last used."""
         request_class, _ = scope[ADMISSION_KEY]
-        return request_class is self.known
+        return request_class is self.known or request_class is self.free
 
     def join(self, scope: Scope) -> asyncio.Future[None] | None:
         """Return None if the request may begin, else what it has to wait for."""
@@ -103,7 +108,9 @@ class Gate:
         if self._routes.covers(path):
             client_id = self._client_of(scope)
             if client_id is not None:
-                return self.known, client_id
+                # With content a call may be refused for it, and the key lives on: there may be any number of those.
+                is_free = self._routes.is_free(scope) and not has_content(scope["headers"])
+                return self.free if is_free else self.known, client_id
         client = scope.get("client")
         return self.probes if path in PROBE_PATHS else self.others, block_of(client[0]) if client else ""
 

@@ -72,8 +72,11 @@ class EarlyResponses:
         self._is_second_begun = False
         self._lines = 0
 
-    def final_answer(self, error: ApiError, method: str, default_headers: Headers) -> bytes:
-        """Return the last answer of a socket connection; `method` is `-` where there is no request, or not yet."""
+    def final_answer(self, error: ApiError, method: str, default_headers: Headers, *, address: str = "") -> bytes:
+        """Return the last answer of a socket connection; `method` is `-` where there is no request, or not yet.
+
+        `address` is the peer's: what a proxy says of its caller may not have come.
+        """
         self._begin_second()
         request_id = self._refused.take()
         if self._observer is not None:
@@ -81,7 +84,7 @@ class EarlyResponses:
         if self._lines < LINES_EACH_SECOND:
             self._lines += 1
             fields = {"request_id": request_id, "method": method, "route": ROUTE, "status": error.status}
-            write_line("request", {**fields, "error": error.message})
+            write_line("request", {**fields, "address": address, "error": error.message})
             self._refused.told = self._refused.given
         return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))])
 

@@ -5,7 +5,8 @@ answer to `/status` itself, and stops at a line feed, so that a malformed id wit
 unknown id.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,18 +16,30 @@ from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
 ID = "{id}"
+ROUTE_KEY = "gateway.route"
+"""The route of a request; None when the API has none of that path."""
 
 
 class ApiRoute:
     """A path template, with at most one `{id}`, and who answers it. GET includes HEAD (RFC 9110 §9.3.2)."""
 
-    def __init__(self, template: str, handler: Handler, *, method: str = "GET", asks_airbyte: bool = False) -> None:
+    def __init__(
+        self,
+        template: str,
+        handler: Handler,
+        *,
+        method: str = "GET",
+        asks_airbyte: bool = False,
+        takes_token: bool = True,
+    ) -> None:
+        """`takes_token`: whether a call counts towards the rate limit."""
         self.template = template
         self.handler = handler
         self.methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})
         self.asks_airbyte = asks_airbyte
         """Whether an answer waits for a call to Airbyte."""
         self.is_trigger = asks_airbyte and method == "POST"
+        self.takes_token = takes_token
         self._before, _, self._after = template.partition(ID)
 
     def identifier(self, path: str) -> str | None:
@@ -45,10 +58,16 @@ class ApiRoutes:
         self._start = f"{prefix}/"
         self._plain = {prefix + route.template: route for route in routes if ID not in route.template}
         self._with_id = [route for route in routes if ID in route.template]
+        self._free = {path: route for path, route in self._plain.items() if not route.takes_token}
 
     def covers(self, path: str) -> bool:
         """Return whether a path is the API's, be there a route for it or not."""
         return path.startswith(self._start)
+
+    def is_free(self, scope: MutableMapping[str, Any]) -> bool:
+        """Return whether a request counts towards no rate limit."""
+        route = self._free.get(scope["path"])
+        return route is not None and scope["method"] in route.methods
 
     def find(self, path: str) -> tuple[ApiRoute | None, str]:
         """Return the route of a path that is covered, and what stands in place of `{id}`."""
@@ -64,7 +83,10 @@ class ApiRoutes:
 
 
 class ApiMount:
-    """Pure ASGI middleware, innermost: hands the API's paths to the API, and the rest on to the pages."""
+    """Pure ASGI middleware, innermost: hands the API's paths to the API, and the rest on to the pages.
+
+    The route is found here, before anything may refuse the request, so that log and metrics name it in any case.
+    """
 
     def __init__(self, app: ASGIApp, *, routes: ApiRoutes, api: ASGIApp) -> None:
         self._app = app
@@ -73,24 +95,24 @@ class ApiMount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._routes.covers(scope["path"]):
+            route, identifier = self._routes.find(scope["path"])
+            if route is not None:
+                context: RequestContext = scope[SCOPE_KEY]
+                context.route = self._routes.prefix + route.template
+            scope[ROUTE_KEY] = route
+            scope["path_params"] = {"id": identifier}
             await self._api(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
 class ApiRouter:
-    """Calls the handler of a path. Raises NotFound, MethodNotAllowed."""
-
-    def __init__(self, routes: ApiRoutes) -> None:
-        self._routes = routes
+    """Calls the handler of the route that `ApiMount` found. Raises NotFound, MethodNotAllowed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route, identifier = self._routes.find(scope["path"])
+        route: ApiRoute | None = scope[ROUTE_KEY]
         if route is None:
             raise NotFound
-        scope["path_params"] = {"id": identifier}
-        context: RequestContext = scope[SCOPE_KEY]
-        context.route = self._routes.prefix + route.template
         if scope["method"] not in route.methods:
             raise MethodNotAllowed(route.methods)
         answer = await route.handler(Request(scope, receive))

@@ -108,6 +108,18 @@ async def test_metrics_count_requests_by_route_and_not_by_path(world: World) -> 
     assert key.text not in answer.text
 
 
+async def test_metrics_name_the_route_of_a_call_that_was_refused_before_its_handler(world: World) -> None:
+    key = await world.client_with_key(rate="1/60")
+    for headers in ({}, bearer(key), bearer(key)):
+        await world.http.get("/api/v1/connections/conn_a/jobs", headers=headers)
+
+    lines = (await world.http.get("/metrics")).text.splitlines()
+
+    for status in (401, 404, 429):
+        name = f'method="GET",route="/api/v1/connections/{{id}}/jobs",status="{status}"'
+        assert f"gateway_requests_total{{{name}}} 1.0" in lines
+
+
 @pytest.mark.parametrize(
     ("peer", "headers", "status"),
     [

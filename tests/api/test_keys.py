@@ -82,15 +82,32 @@ async def test_a_body_is_refused_before_anything_ends(world: World, body: bytes)
     assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 200
 
 
-async def test_it_counts_towards_the_rate_limit(world: World) -> None:
-    key = await world.client_with_key(rate="1/60")
-    await world.http.get("/api/v1/status", headers=bearer(key))
+@pytest.mark.parametrize("total", [None, "1/60"], ids=["the key's rate", "the client's rate"])
+async def test_it_takes_no_token_and_is_never_refused_for_the_rate(world: World, total: str | None) -> None:
+    key = await world.client_with_key(rate=None if total else "1/60")
+    other = await world.key(rate="1/60")
+    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, rate_total=total, most_keys=None)
+    used = await world.http.get("/api/v1/status", headers=bearer(key))
+    refused = await world.http.get("/api/v1/status", headers=bearer(key))
 
-    refused = await world.http.post(REVOKE, headers=bearer(key))
-    world.clock.advance(60)
+    answers = [await world.http.post(REVOKE, headers=bearer(each)) for each in (key, other)]
 
-    assert refused.status_code == 429
-    assert (await world.http.post(REVOKE, headers=bearer(key))).status_code == 200
+    assert (used.status_code, refused.status_code) == (200, 429)
+    assert [each.status_code for each in answers] == [200, 200]
+    assert answers[0].headers["ratelimit"] == refused.headers["ratelimit"].partition(",")[0]
+    assert answers[1].headers["ratelimit"] == '"default";r=1;t=0'
+
+
+async def test_by_another_method_or_below_it_there_is_nothing_free(world: World) -> None:
+    key = await world.client_with_key(rate="2/60")
+
+    answers = [
+        await world.http.get(REVOKE, headers=bearer(key)),
+        await world.http.post(f"{REVOKE}/", headers=bearer(key)),
+    ]
+
+    assert [each.status_code for each in answers] == [405, 404]
+    assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 429
 
 
 async def test_many_at_once_end_it_once_and_are_told_the_same(world: World) -> None:

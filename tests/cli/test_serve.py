@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway import __version__
 from tests.cli.conftest import Airbyte, Cli, Program, finished, listens, running, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
 
@@ -280,6 +281,26 @@ def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:
         "request-2": ("/api/v1/status", 200, "acme"),
         "request-3": ("unmatched", 404, None),
     }
+    assert {line["address"] for line in told.values()} == {"127.0.0.1"}
+
+
+def test_start_and_stop_are_events_with_the_version(cli: Cli) -> None:
+    with serving_gateway(cli) as (program, _):
+        program.send(signal.SIGINT)
+        program.wait()
+
+    events = [json.loads(line) for line in program.err]
+    told = [line["event"] for line in events if line.get("version") == __version__]
+    assert told == ["listening", "stopping", "stopped"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_that_other_programs_rotate_their_logs_by_ends_nothing(cli: Cli, number: signal.Signals) -> None:
+    with serving_gateway(cli) as (program, address):
+        program.send(number)
+        answer = httpx2.get(f"{address}/healthz")
+
+    assert answer.status_code == 200
 
 
 def test_the_log_never_contains_a_key_wherever_a_caller_puts_it(cli: Cli, key: str) -> None:

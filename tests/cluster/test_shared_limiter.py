@@ -126,6 +126,22 @@ async def test_what_the_decision_says_is_the_keys_own_policy(valkey: Valkey) -> 
     assert (refused.allowed, refused.remaining, refused.next_token_seconds) == (False, 0, 60)
 
 
+async def test_to_look_asks_nobody_takes_nothing_and_is_never_below_nothing(
+    valkey: Valkey, server: ValkeyServer
+) -> None:
+    limiter = limiter_of(valkey, RatePolicy(5, 3600), gateways=3)
+    untouched = limiter.look(a_caller("key_2"))
+    await allowed(limiter, 4)
+    server.kill()
+    await allowed(limiter, 1)
+
+    looks = {limiter.look(a_caller()) for _ in range(3)}
+
+    assert (untouched.remaining, untouched.next_token_seconds) == (5, 0)
+    assert [(look.remaining, look.allowed) for look in looks] == [(1, True)]
+    assert len(limiter) == 1
+
+
 async def test_a_new_default_counts_from_the_next_call(valkey: Valkey) -> None:
     limiter = limiter_of(valkey)
     await allowed(limiter, 100)

@@ -8,14 +8,28 @@ import msgspec
 import pytest
 
 from gateway.doctor import Finding, run_checks
-from gateway.doctor.installation import check_pages, free_disk, user_name
+from gateway.doctor.installation import check_notifications, check_pages, free_disk, user_name
 from gateway.doctor.timings import Timings
-from gateway.settings.secret import Secret
+from gateway.settings.secret import Secret, SecretUrl
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import instance_lock
+from tests.postgres import PostgresServer, pgbouncer
 from tests.support import World, running_gateway
 
 MEGABYTE = 1_000_000
+
+
+@pytest.mark.postgresql_only
+@pytest.mark.parametrize("is_pooled", [False, True])
+async def test_notifications_that_never_arrive_are_noticed(
+    tmp_path: Path, postgres: PostgresServer, database_location: SecretUrl, is_pooled: bool
+) -> None:
+    with pgbouncer(postgres, database_location) as pooled:
+        async with running_gateway(tmp_path, place=pooled if is_pooled else database_location) as world:
+            (finding,) = [each async for each in check_notifications(Timings(), world.services)]
+
+    assert finding.level == ("warn" if is_pooled else "ok"), finding
+    assert ("do not arrive" in finding.text) == is_pooled
 
 
 async def findings(world: World, check: str) -> list[Finding]:

@@ -104,21 +104,30 @@ async def test_statuses_are_refreshed_and_told(
     assert (await world.services.store.connections.any_by_id(ours)).status == status
 
 
-async def test_a_clock_that_differs_from_airbyte_s_is_told(world: World) -> None:
+ADVICE = "Synchronise the clocks of both machines (NTP)."
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("Wed, 01 Apr 2026 03:02:00 GMT", Finding("clock", "fail", "120 s behind Airbyte's", ADVICE)),
+        ("Fri, 03 Apr 2026 03:00:00 GMT", Finding("clock", "fail", "172800 s behind Airbyte's", ADVICE)),
+        ("Wed, 01 Apr 2020 03:00:00 GMT", Finding("clock", "fail", "189302400 s ahead of Airbyte's", ADVICE)),
+        ("soon", Finding("clock", "ok", "not compared: Airbyte's answers do not tell the time")),
+    ],
+    ids=["minutes", "days", "years", "no time"],
+)
+async def test_a_clock_that_differs_from_airbyte_s_is_told(world: World, date: str, told: Finding) -> None:
     world.sandbox.faults.answer_with(
         Answer(
             200,
-            (("content-type", "application/json"), ("date", "Wed, 01 Apr 2026 03:02:00 GMT")),
+            (("content-type", "application/json"), ("date", date)),
             b'{"data":[],"next":"","previous":""}',
         ),
         when=lambda _, path: path.endswith("/workspaces"),
     )
 
-    finding = (await findings(world))["clock"]
-
-    assert finding == Finding(
-        "clock", "fail", text="120 s behind Airbyte's", advice="Synchronise the clocks of both machines (NTP)."
-    )
+    assert (await findings(world))["clock"] == told
 
 
 GOOD = passed("disk", "well")

@@ -107,6 +107,32 @@ async def test_an_airbyte_that_never_answers_is_given_up(tmp_path: Path) -> None
     assert finding == Finding("airbyte", "fail", "no answer within 0.2 s", "Find out what keeps Airbyte's server busy.")
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_right_address_behind_a_proxy_that_fails_is_not_called_wrong(tmp_path: Path, status: int) -> None:
+    async with (
+        canned(page(status)) as address,
+        front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
+    ):
+        finding = await diagnose(UpstreamUnreachable(detail="502 from Airbyte"), front.services, Timings())
+
+    assert finding.text.startswith(f"http://{address}{BASE_PATH} answers {status}: ")
+    assert "proxy in front" in finding.text
+    assert "base_url" not in finding.advice
+
+
+async def test_an_address_where_a_proxy_fails_is_wrong_if_airbyte_is_at_another(tmp_path: Path) -> None:
+    answers = {f"{BASE_PATH}/health": page(200, "Successful operation")}
+    for path in ("health", f"connections/{theirs(1)}"):
+        answers[f"/old{BASE_PATH}/{path}"] = page(502)
+    async with (
+        canned(answers) as address,
+        front_of(tmp_path, base_url=f"http://{address}/old", warm=False, auth="none") as front,
+    ):
+        finding = await diagnose(UpstreamUnreachable(), front.services, Timings())
+
+    assert finding.advice == f"Airbyte's API is at http://{address}{BASE_PATH}: write that into airbyte.base_url."
+
+
 async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path) -> None:
     answers = {f"{BASE_PATH}/workspaces?limit=100&offset=0": page(404), f"{BASE_PATH}/health": SILENCE}
     answers[f"{BASE_PATH}/connections/{theirs(1)}"] = page(502)

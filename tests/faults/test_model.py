@@ -249,10 +249,7 @@ class Lives(RuleBasedStateMachine):
         told = [("default", key.bucket)]
         if empty is not None and empty is key.owner.total:
             told.append(("client", empty))
-        policy = ", ".join(f'"{name}";q={bucket.requests};w={bucket.seconds}' for name, bucket in told)
-        left = re.escape(", ".join(f'"{name}";r={math.floor(bucket.tokens)};t=' for name, bucket in told))
-        assert answer.headers["ratelimit-policy"] == policy
-        assert re.fullmatch(left.replace("t=", r"t=\d+"), answer.headers["ratelimit"])
+        self.tells(answer, told)
         if empty is not None:
             period = "minute" if empty.seconds == 60 else f"{empty.seconds} seconds"
             whose = "API key" if empty is key.bucket else "client"
@@ -261,6 +258,13 @@ class Lives(RuleBasedStateMachine):
             )
             assert answer.headers["retry-after"] == str(empty.wait)
         return empty is None
+
+    def tells(self, answer: httpx2.Response, told: list[tuple[str, Bucket]]) -> None:
+        """What is left in these buckets."""
+        policy = ", ".join(f'"{name}";q={bucket.requests};w={bucket.seconds}' for name, bucket in told)
+        left = re.escape(", ".join(f'"{name}";r={math.floor(bucket.tokens)};t=' for name, bucket in told))
+        assert answer.headers["ratelimit-policy"] == policy
+        assert re.fullmatch(left.replace("t=", r"t=\d+"), answer.headers["ratelimit"])
 
     def ask(self, key: Key, method: str, path: str) -> httpx2.Response | None:
         """The answer, or None when the key was refused."""
@@ -279,8 +283,13 @@ class Lives(RuleBasedStateMachine):
 
     @rule(key=any_of("keys"))
     def revoke_itself(self, key: Key) -> None:
-        answer = self.ask(key, "POST", "/keys/revoke")
-        if answer:
+        """The call takes no token, and is answered when there is none too."""
+        answer = self.run(self.send(key, "POST", "/keys/revoke"))
+        if not key.is_alive(self.now):
+            assert said(answer) == refused(401, "Unauthorized — invalid or missing API key")
+        else:
+            key.bucket.advance(self.now)
+            self.tells(answer, [("default", key.bucket)])
             assert said(answer) == (200, {"key": {"id": key.new.record.id, "revoked_at": moment(self.now)}})
             key.is_revoked = True
 

@@ -37,6 +37,7 @@ def test_every_refusal_is_logged_and_counted_without_a_word_of_the_caller(tmp_pa
     assert [(line["method"], line["route"], line["status"], line["error"]) for line in lines] == [
         (method, "unparsed", 400, error) for _, method, error in VECTORS.values()
     ]
+    assert {line["address"] for line in lines} == {"127.0.0.1"}
     assert [answer.error for answer in refused] == [error for *_, error in VECTORS.values()]
     assert b'gateway_requests_total{method="GET",route="unparsed",status="400"} 1.0' in metrics.body
     assert b'gateway_requests_total{method="other",route="unparsed",status="400"} 2.0' in metrics.body

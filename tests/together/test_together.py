@@ -54,9 +54,10 @@ def test_100_triggers_on_three_gateways_are_one_job(cluster: Cluster) -> None:
 
 
 def test_what_is_revoked_is_refused_by_every_gateway(cluster: Cluster) -> None:
-    key = cluster.installation.key()
+    key = cluster.installation.key("3/86400")
     urls = [f"{address}/api/v1/status" for address in cluster.addresses]
     assert [answer.status_code for answer in asyncio.run(at_once(urls, key))] == [200] * 3
+    assert [answer.status_code for answer in asyncio.run(at_once(urls, key))] == [429] * 3
 
     revoked = httpx2.post(f"{cluster.addresses[0]}/api/v1/keys/revoke", headers=key_header(key), timeout=BOUND_SECONDS)
     assert revoked.status_code < 300, revoked.text

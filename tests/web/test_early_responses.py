@@ -55,7 +55,7 @@ def id_in(answer: bytes) -> str:
 async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log: Log) -> None:
     observer = Observer()
 
-    answer = EarlyResponses(observer).final_answer(BadRequest("Host is missing"), "GET", DATE)
+    answer = EarlyResponses(observer).final_answer(BadRequest("Host is missing"), "GET", DATE, address="192.0.2.7")
 
     request_id = id_in(answer)
     assert answer == raw_error_answer(
@@ -70,6 +70,7 @@ async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log
         "method": "GET",
         "route": "unparsed",
         "status": 400,
+        "address": "192.0.2.7",
         "error": "Host is missing",
     }
     assert observer.seen == [("GET", "unparsed", 400)]

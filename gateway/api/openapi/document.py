@@ -26,7 +26,7 @@ LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
 GENERAL = ("Unauthorized", "RequestTimeout", "ContentTooLarge", "UriTooLong", "HeadersTooLarge")
 READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavailable")
-REVOCATIONS = (*GENERAL, "BadRevocation", "RateLimitExceeded", "InternalError", "Unavailable")
+REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
 RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "ConnectionNotFound", "UpstreamFailed", "UpstreamBusy")
 
 
@@ -147,8 +147,8 @@ def _key_paths(answers: Answers) -> Json:
         "tags": [KEYS_TAG],
         "summary": "Revoke a leaked key",
         "description": "Revokes the key that the call is made with, at once and for good, so that anybody who finds a "
-        "leaked key can end it. A read-only key can be revoked too. From the next call on it gets 401. No other key is "
-        "revoked, not even its successor. Send no body.",
+        "leaked key can end it. The call counts towards no rate limit. A read-only key can be revoked too. From the "
+        "next call on it gets 401. No other key is revoked, not even its successor. Send no body.",
         "responses": answers("Revocation", REVOCATIONS),
     }
     return {"/api/v1/keys/revoke": {"post": revocation}}

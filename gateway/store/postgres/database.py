@@ -10,6 +10,7 @@ from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.postgres.change_watch import PostgresWatch
+from gateway.store.postgres.notifications import are_notifications_heard
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.session import DatabaseSession
 from gateway.store.postgres.transaction import PostgresTransaction, storage_errors
@@ -83,6 +84,11 @@ class PostgresDatabase:
         """Return whether the server is a standby or takes no writes by its settings. Raises StorageUnavailable."""
         (row,) = await self.fetch_all("SELECT current_setting('transaction_read_only') = 'on' AS is_so")
         return bool(row["is_so"])
+
+    async def are_notifications_heard(self, *, seconds: float) -> bool:
+        """Return whether one session hears within `seconds` what another tells. Raises StorageUnavailable."""
+        with _storage_errors(self._timings):
+            return await are_notifications_heard(self.url, self._timings, seconds=seconds)
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""

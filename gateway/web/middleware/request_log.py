@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.auth.keys import PREFIX
 from gateway.telemetry.log import WriteLine
+from gateway.web.middleware.authentication import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -92,6 +93,7 @@ class RequestLogMiddleware:
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 3),
+            "address": client_address(scope),
         }
         if context.key_id is not None:
             if status >= FIRST_FAILURE:

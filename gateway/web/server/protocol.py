@@ -145,5 +145,7 @@ class GatewayProtocol(AnsweringProtocol):
         method = self.parser.get_method().decode("ascii") if phase is not Phase.BETWEEN and self.url else "-"
         has_begun = phase is Phase.BODY and self._withdraw()
         if not has_begun:
-            self._early_response = self._early_responses.final_answer(error, method, self.server_state.default_headers)
+            self._early_response = self._early_responses.final_answer(
+                error, method, self.server_state.default_headers, address=self.client[0] if self.client else ""
+            )
         self._stop_reading()

@@ -8,9 +8,11 @@ from functools import partial
 from types import FrameType
 from typing import Any, cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway import __version__
 from gateway.background import Background, Progress
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
@@ -27,6 +29,8 @@ from gateway.web.server.sd_notify import Notifier, Supervision
 from gateway.web.server.shedding import RequestGate, SheddingProtocol
 from gateway.web.server.signals import HangUps
 from gateway.web.timings import ServerTimings
+
+log = structlog.get_logger()
 
 UNSUPERVISED = Supervision()
 TIMINGS = ServerTimings()
@@ -92,6 +96,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notifier.stopping()
+        log.info("stopping", version=__version__)
         if self._is_terminated:
             await self._drain()
         await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""SIGHUP: the wish to have the settings read again. What ends the server is in `server.py`."""
+"""The signals that do not end the server; those that do are in `server.py`. SIGHUP: read the settings again."""
 
 import signal
 from types import FrameType
@@ -17,6 +17,12 @@ class HangUps:
         """Return whether there was one since the last time."""
         was_pending, self._is_pending = self._is_pending, False
         return was_pending
+
+
+def ignore_user_signals() -> None:
+    """Ignore SIGUSR1 and SIGUSR2 from now on: a script that tells many programs to rotate their logs ends none."""
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def note_hang_ups() -> HangUps:

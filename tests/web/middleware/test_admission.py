@@ -31,6 +31,7 @@ ROUTES = ApiRoutes(
         ApiRoute("/status", unused),
         ApiRoute("/connections/{id}/sync", unused, method="POST", asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs", unused, asks_airbyte=True),
+        ApiRoute("/keys/revoke", unused, method="POST", takes_token=False),
     ],
 )
 
@@ -78,7 +79,14 @@ class House:
     """Whether each request is shed, as the socket connection heard."""
 
     async def get(
-        self, path: str, method: str = "GET", *, key: str | None = KEY, address: str = HOME, accept: str = ""
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        key: str | None = KEY,
+        address: str = HOME,
+        accept: str = "",
+        length: str = "0",
     ) -> list[Message]:
         messages: list[Message] = []
 
@@ -89,7 +97,7 @@ class House:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         scope = scope_of(path, method, key=key, address=address)
-        scope["headers"].append((b"accept", accept.encode()))
+        scope["headers"] += [(b"accept", accept.encode()), (b"content-length", length.encode())]
         self.gate_said.append(self.gate.sheds(scope))
         # As uvicorn does, which begins in one round of the event loop what came in the round before.
         await asyncio.sleep(0)
@@ -378,6 +386,43 @@ async def test_one_client_full_of_requests_keeps_no_other_client_waiting(house: 
     # Two rounds, of the fifteen that the client before has waiting.
     assert house.costly.paths.index("/api/v1/connections") <= begun + 2 * (1 + KNOWN.slice / COST_SECONDS)
     await flood
+
+
+async def test_a_call_that_takes_no_token_passes_the_flood_of_its_own_key(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/api/v1/status") for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    answer = await house.get("/api/v1/keys/revoke", "POST")
+
+    assert answer[0]["status"] == 200
+    assert house.costly.paths.index("/api/v1/keys/revoke") <= begun + 2 * (1 + KNOWN.slice / COST_SECONDS)
+    assert 503 in {messages[0]["status"] for messages in await flood}
+
+
+async def test_calls_that_take_no_token_are_never_shed_and_delay_no_other(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/api/v1/keys/revoke", "POST") for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    for path in ("/api/v1/status", "/api/v1/connections"):
+        assert (await house.get(path))[0]["status"] == 200
+
+    assert len(house.costly.paths) <= begun + 8
+    assert {messages[0]["status"] for messages in await flood} == {200}
+
+
+async def test_a_call_with_content_stands_in_line_with_all_others(house: House) -> None:
+    """It may be refused for it and end nothing, so there may be any number of it."""
+    await learnt(house)
+
+    flood = asyncio.gather(*(house.get("/api/v1/keys/revoke", "POST", length="9") for _ in range(1000)))
+
+    assert 503 in {messages[0]["status"] for messages in await flood}
 
 
 async def test_probes_of_many_wait_and_none_is_shed(house: House) -> None:

@@ -1,7 +1,7 @@
 """What a key may call, and what every answer tells of it."""
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import ApiError, ConnectionNotFound, RateLimitExceeded
 from gateway.limiter import CallLimiter, in_words
@@ -45,6 +45,11 @@ def limiter_of(policy: RatePolicy, clock: HandClock) -> CallLimiter:
     return CallLimiter(policy, most_active=20, monotonic=clock.monotonic)
 
 
+def limit_all(app: ASGIApp, limiter: CallLimiter) -> RateLimitMiddleware:
+    """A rate limit from which no call is free."""
+    return RateLimitMiddleware(app, limiter=limiter, is_free=lambda _: False)
+
+
 def a_scope(rate: RatePolicy | None = None, key_id: str = "key_1", principal: Principal | None = None) -> Scope:
     return {
         "type": "http",
@@ -62,7 +67,7 @@ def told(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 async def test_every_answer_tells_policy_and_what_is_left() -> None:
     clock, app = HandClock(), Application()
-    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, clock))
+    middleware = limit_all(app, limiter_of(SHIPPED, clock))
     answers = []
 
     for pause in (0, 0, 0.3, 60):
@@ -82,7 +87,7 @@ async def test_every_answer_tells_policy_and_what_is_left() -> None:
 
 async def test_the_call_too_many_is_refused_with_the_same_fields_and_never_reaches_the_application() -> None:
     clock, app = HandClock(), Application()
-    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, clock))
+    middleware = limit_all(app, limiter_of(SHIPPED, clock))
     for _ in range(100):
         await middleware(a_scope(), nothing_to_receive, ignore)
 
@@ -111,7 +116,7 @@ async def test_a_key_with_a_limit_of_its_own_is_told_its_own_figures(
     policy: RatePolicy, message: str, retry_after: str
 ) -> None:
     clock = HandClock()
-    middleware = RateLimitMiddleware(Application(), limiter=limiter_of(SHIPPED, clock))
+    middleware = limit_all(Application(), limiter_of(SHIPPED, clock))
     for _ in range(policy.requests):
         await middleware(a_scope(policy), nothing_to_receive, ignore)
 
@@ -125,7 +130,7 @@ async def test_a_key_with_a_limit_of_its_own_is_told_its_own_figures(
 async def test_coming_back_when_told_succeeds() -> None:
     clock, app = HandClock(), Application()
     policy = RatePolicy(3, 7)
-    middleware = RateLimitMiddleware(app, limiter=limiter_of(policy, clock))
+    middleware = limit_all(app, limiter_of(policy, clock))
     for round_trip in range(1, 20):
         for _ in range(3 if round_trip == 1 else 0):
             await middleware(a_scope(), nothing_to_receive, ignore)
@@ -139,7 +144,7 @@ async def test_coming_back_when_told_succeeds() -> None:
 
 async def test_one_key_does_not_use_up_another() -> None:
     app = Application()
-    middleware = RateLimitMiddleware(app, limiter=limiter_of(RatePolicy(1, 60), HandClock()))
+    middleware = limit_all(app, limiter_of(RatePolicy(1, 60), HandClock()))
 
     await middleware(a_scope(key_id="key_1"), nothing_to_receive, ignore)
     await middleware(a_scope(key_id="key_2"), nothing_to_receive, ignore)
@@ -148,7 +153,7 @@ async def test_one_key_does_not_use_up_another() -> None:
 
 
 async def test_a_call_too_many_for_the_client_is_told_so_beside_the_key_s_own_figures() -> None:
-    middleware = RateLimitMiddleware(Application(), limiter=limiter_of(SHIPPED, HandClock()))
+    middleware = limit_all(Application(), limiter_of(SHIPPED, HandClock()))
     limit = ClientLimit(total=RatePolicy(2, 60))
     for number in range(2):
         await middleware(a_scope(principal=a_caller(f"key_{number}", limit=limit)), nothing_to_receive, ignore)
@@ -167,7 +172,7 @@ async def test_a_call_too_many_for_the_client_is_told_so_beside_the_key_s_own_fi
 
 @pytest.mark.parametrize("policy", [SHIPPED, RatePolicy(1, 60)], ids=["raised deeper", "raised by the limit"])
 async def test_an_error_answer_carries_the_fields_too(policy: RatePolicy) -> None:
-    limited = RateLimitMiddleware(Application(ConnectionNotFound()), limiter=limiter_of(policy, HandClock()))
+    limited = limit_all(Application(ConnectionNotFound()), limiter_of(policy, HandClock()))
     principal = a_caller()
 
     async def with_principal(scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,7 +222,7 @@ async def test_what_is_no_request_passes_untouched() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
 
-    middleware = RateLimitMiddleware(app, limiter=limiter_of(SHIPPED, HandClock()))
+    middleware = limit_all(app, limiter_of(SHIPPED, HandClock()))
     await middleware({"type": "lifespan"}, nothing_to_receive, ignore)
 
     assert seen == [{"type": "lifespan"}]

@@ -175,7 +175,7 @@ async def test_two_requests_share_nothing() -> None:
 
 async def test_a_request_is_one_line_with_exactly_these_fields(lines: Lines) -> None:
     observer = Observer()
-    await sent_by(answering, a_scope("/secret-path"), lines, observer)
+    await sent_by(answering, {**a_scope("/secret-path"), "client": ("192.0.2.7", 4000)}, lines, observer)
 
     event = lines.only
     assert event.pop("ms") >= 0
@@ -185,6 +185,7 @@ async def test_a_request_is_one_line_with_exactly_these_fields(lines: Lines) -> 
         "method": "GET",
         "route": "unmatched",
         "status": 200,
+        "address": "192.0.2.7",
     }
     assert observer.seen == [("GET", "unmatched", 200)]
 
