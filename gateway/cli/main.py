@@ -1,7 +1,6 @@
 """The command `gateway` itself. Sub-commands are imported only when one is called, so that help is instant."""
 
 import inspect
-import io
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.standard_streams import prepare_standard_streams
 from gateway.errors import GatewayError
 
 COMMANDS = {
@@ -127,9 +127,7 @@ def main() -> None:
     """Run the command line of this process."""
     # A supervisor's SIGTERM ends every command as Ctrl-C does: what was opened is closed, no folder stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a letter shows its number.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_standard_streams()
     try:
         gateway(prog_name="gateway")
     except OSError as error:

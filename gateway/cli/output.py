@@ -8,6 +8,7 @@ from typing import Any
 import click
 import orjson
 
+from gateway.cli.standard_streams import is_writable
 from gateway.cli.table import lay_out
 
 Row = Mapping[str, Any]
@@ -30,7 +31,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, on_stderr: boo
         click.echo(empty, err=True)
         return
     stream = sys.stderr if on_stderr else sys.stdout
-    is_terminal = stream is not None and stream.isatty()
+    is_terminal = stream.isatty()
     (heading, *lines), left_out = lay_out(rows, shutil.get_terminal_size().columns if is_terminal else None)
     click.echo(click.style(heading, bold=True) if is_terminal else heading, err=on_stderr)
     for line in lines:
@@ -49,5 +50,5 @@ def print_record(record: Row, *, as_json: bool, sentence: str) -> None:
 
 def require_output() -> None:
     """Refuse, before anything is made, to print a secret to where nobody can read it."""
-    if sys.stdout is None:
+    if not is_writable(sys.stdout):
         raise click.ClickException("standard output is closed, where it would be shown; nothing was changed")

@@ -12,6 +12,7 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
+from gateway.errors import OperatorError
 from gateway.models import COMMAND_LINE, User
 from gateway.services import Services
 from gateway.settings import Settings
@@ -32,6 +33,16 @@ def user_row(record: User, slugs: dict[int, str]) -> Row:
         "created_at": record.created_at,
         "last_sign_in_at": record.last_sign_in_at,
     }
+
+
+def _show_link(row: Row, link: str, *, as_json: bool) -> None:
+    """Print the link, or say how to get another. Raises OperatorError."""
+    try:
+        _print_link(row, link, as_json=as_json)
+    except OSError as error:
+        raise OperatorError(
+            f"the link cannot be shown ({error.strerror}); make another with: gateway user reset {row['email']}"
+        ) from None
 
 
 def _print_link(row: Row, link: str, *, as_json: bool) -> None:
@@ -68,7 +79,7 @@ def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_
         return user_row(record, await slugs_of(services)), secret
 
     row, secret = with_services(settings, work)
-    _print_link(row, _link(settings, secret), as_json=as_json)
+    _show_link(row, _link(settings, secret), as_json=as_json)
 
 
 @user.command()
@@ -88,7 +99,7 @@ def reset(*, settings: Settings, email: str, as_json: bool) -> None:
         return user_row(record, await slugs_of(services)), secret
 
     row, secret = with_services(settings, work)
-    _print_link(row, _link(settings, secret), as_json=as_json)
+    _show_link(row, _link(settings, secret), as_json=as_json)
 
 
 @user.command("list")

@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from gateway.auth.keys import TEXT_PATTERN, digest, is_well_formed, mint
+from gateway.auth.keys import TEXT_PATTERN, digest, display_start, is_well_formed, mint
 from gateway.times import format_time, parse_time
 from tests.cli.conftest import Cli, environment
 from tests.support import BOUND_SECONDS, PROGRAM
@@ -424,6 +424,21 @@ def test_a_key_that_cannot_be_shown_is_revoked(acme: Cli) -> None:
         assert last["revoked_at"] is not None
 
 
+def test_a_key_that_was_shown_works_whatever_becomes_of_the_message_about_it(acme: Cli) -> None:
+    shown = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>/dev/full', "sh", *PROGRAM, *creating(), "--settings", str(acme.settings)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=True,
+    ).stdout
+
+    (only,) = listed(acme)
+    assert only["start"] == display_start(shown.strip())
+    assert only["revoked_at"] is None
+
+
 @pytest.mark.parametrize(
     "words",
     [creating(), ["key", "rotate", "key_8sQd0fWq2LzR5tYx"], ["user", "invite", "--admin", "--email", "a@example.com"]],
@@ -441,7 +456,7 @@ def test_no_secret_is_made_where_none_can_be_shown(acme: Cli, words: list[str]) 
 
 def started(cli: Cli, words: list[str], stdout: IO[str] | None) -> subprocess.CompletedProcess[str]:
     """The program with this standard output, or with none at all."""
-    closed = ["sh", "-c", 'exec "$@" >&-', "sh"] if stdout is None else []
+    closed = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"] if stdout is None else []
     return subprocess.run(
         [*closed, *PROGRAM, *words, "--settings", str(cli.settings)],
         env=environment(),

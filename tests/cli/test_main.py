@@ -205,6 +205,45 @@ def test_output_that_cannot_be_written_is_one_line(cli: Cli, words: list[str]) -
     assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("words", [["config"], ["--help"], ["export", "-"], ["client", "list", "--json"]])
+def test_output_that_is_closed_is_one_line(cli: Cli, words: list[str]) -> None:
+    done = redirected(cli, words, ">&-")
+
+    assert (done.returncode, done.stderr) == (1, "Error: standard output: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>&- <&-"])
+@pytest.mark.parametrize("words", [["client", "list"], ["init"], ["nginx-config", "--server-name", "a.example"]])
+def test_messages_that_nobody_can_read_change_no_outcome(cli: Cli, words: list[str], redirection: str) -> None:
+    expected, done = (redirected(cli, words, each) for each in ("", redirection))
+
+    assert (done.returncode, done.stdout, done.stderr) == (expected.returncode, expected.stdout, "")
+    assert expected.stderr
+
+
+def test_no_other_file_gets_the_number_of_a_closed_stream(cli: Cli) -> None:
+    """A library that writes to standard error would write into it."""
+    script = "import os; from gateway.cli.standard_streams import prepare_standard_streams as prepare; prepare(); "
+    script += "raise SystemExit(os.open('/', os.O_RDONLY))"
+
+    done = subprocess.run(["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-c", script], check=False)
+
+    assert done.returncode == 3
+
+
+def redirected(cli: Cli, words: list[str], redirection: str) -> subprocess.CompletedProcess[str]:
+    """The program, started by a shell with this redirection."""
+    settings = [] if words == ["--help"] else ["--settings", str(cli.settings)]
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *words, *settings],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
+
+
 def test_a_locale_that_knows_few_letters_breaks_no_listing(cli: Cli) -> None:
     cli.ok("client", "add", "--name", "Müller €", "--slug", "acme")
     cli.ok("key", "create", "--client", "acme", "--name", "Zoë")

@@ -2,12 +2,15 @@
 
 import re
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, environment
+from tests.support import BOUND_SECONDS, PROGRAM
 
 ROW = ["email", "id", "client", "role", "has_password", "created_at", "last_sign_in_at"]
 ANN = "ann@acme.example"
@@ -36,6 +39,24 @@ def test_invite_prints_the_link_alone(cli: Cli) -> None:
 
     assert LINK.fullmatch(result.stdout.strip())
     assert result.stderr == f"This is for {ANN}: it sets a password, once, within 24 hours.\n"
+
+
+def test_a_link_that_cannot_be_shown_leads_to_another(cli: Cli) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "user", "invite", "--admin", "--email", ANN, "--settings", str(cli.settings)],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=BOUND_SECONDS,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: the link cannot be shown (No space left on device); make another with: gateway user reset {ANN}\n"
+    )
 
 
 def test_invite_as_json_is_the_record_and_the_link(cli: Cli) -> None:
