@@ -7,6 +7,7 @@ from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead
 from gateway.airbyte.client import AirbyteClient, Connect, network
 from gateway.airbyte.executor import CallExecutor
+from gateway.airbyte.reader import Reader
 from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
@@ -41,16 +42,14 @@ def connect_airbyte(
     )
     executor = CallExecutor(client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter)
     credential = Credential(identity, secret)
-    return Airbyte(
+    reader = Reader(
         executor,
         _authorization(auth, credential, executor, clock, deadlines),
-        clock,
         deadlines,
         count_mismatch=count_mismatch,
         count_odd=count_odd,
-        credential=credential,
-        is_remote=connect is None,
     )
+    return Airbyte(reader, clock, credential=credential, is_remote=connect is None)
 
 
 def _authorization(

@@ -29,7 +29,7 @@ def list_workspaces(*, settings: Settings, as_json: bool) -> None:
             clients.setdefault(connection.workspace_id, set()).add(slugs[connection.client_id])
         return [
             {"id": each.workspace_id, "name": each.name, "clients": sorted(clients.get(each.workspace_id, ()))}
-            async for page in services.airbyte.workspace_pages()
+            async for page in services.airbyte.lists.workspace_pages()
             for each in page.rows
         ]
 

@@ -21,7 +21,7 @@ async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
     for workspace in workspaces:
         asked_at = format_time(services.clock.now())
         try:
-            connections = services.airbyte.all_connections(workspace.workspace_id)
+            connections = services.airbyte.lists.all_connections(workspace.workspace_id)
             told = {record.connection_id: record.status async for record in connections}
         except UpstreamInvalid as error:
             lost = [left.pop(key) for key, row in list(left.items()) if row.workspace_id == workspace.workspace_id]
@@ -112,7 +112,7 @@ def _named(names: Sequence[str]) -> str:
 
 async def _workspaces(services: Services) -> list[WorkspaceRecord]:
     found: dict[str, WorkspaceRecord] = {}
-    async for page in services.airbyte.workspace_pages():
+    async for page in services.airbyte.lists.workspace_pages():
         found |= {record.workspace_id: record for record in page.rows}
     return list(found.values())
 

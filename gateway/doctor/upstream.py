@@ -57,7 +57,7 @@ async def check_airbyte(timings: Timings, services: Services) -> AsyncGenerator[
     """Call Airbyte with our credentials, then compare its clock and its version."""
     try:
         async with asyncio.timeout(timings.answer):
-            workspaces = (await services.airbyte.workspaces(offset=0)).rows
+            workspaces = (await services.airbyte.lists.workspaces(offset=0)).rows
     except TimeoutError:
         yield failure("airbyte", f"no answer within {timings.answer:g} s", SLOW)
         return

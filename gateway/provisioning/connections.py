@@ -102,13 +102,13 @@ class ConnectionService:
         workspace_id = validation.uuid("the workspace", workspace_id)
         await self._require_workspace(workspace_id)
         mapped = await self._connections.mapped_airbyte_ids()
-        async for record in self._airbyte.all_connections(workspace_id):
+        async for record in self._airbyte.lists.all_connections(workspace_id):
             new = None if record.connection_id in mapped else await self._import(client, record, by)
             yield Imported(record.connection_id, new)
 
     async def _require_workspace(self, workspace_id: str) -> None:
         """Raise UnknownRecord unless Airbyte lists the workspace: asked for one it has not, it may list nothing."""
-        async for page in self._airbyte.workspace_pages():
+        async for page in self._airbyte.lists.workspace_pages():
             if any(record.workspace_id == workspace_id for record in page.rows):
                 return
         raise UnknownRecord(f"Airbyte has no workspace {workspace_id}, or the gateway's credential may not read it")

@@ -126,7 +126,7 @@ class Discovery:
     async def _read_workspaces(self, listing: Listing[UpstreamWorkspace]) -> Sequence[UpstreamWorkspace]:
         found: dict[str, UpstreamWorkspace] = {}
         listing.read_so_far = 0
-        async for page in self._airbyte.workspace_pages():
+        async for page in self._airbyte.lists.workspace_pages():
             listing.read_so_far += page.sent
             found |= {record.workspace_id: UpstreamWorkspace(record.workspace_id, record.name) for record in page.rows}
         return sorted(found.values(), key=lambda workspace: (workspace.name.casefold(), workspace.id))
@@ -137,7 +137,7 @@ class Discovery:
         listing.read_so_far = 0
         records: list[ConnectionRecord] = []
         asked_at = format_time(self._clock.now())
-        async for record in self._airbyte.all_connections(workspace_id):
+        async for record in self._airbyte.lists.all_connections(workspace_id):
             records.append(record)
             listing.read_so_far = len(records)
         await self._store_statuses(workspace_id, records, asked_at=asked_at)
@@ -152,7 +152,7 @@ class Discovery:
         """Return `{source id: connector type}`. What Airbyte does not say now, the operator fills in."""
         types: dict[str, str] = {}
         try:
-            async for page in self._airbyte.source_pages(workspace_id):
+            async for page in self._airbyte.lists.source_pages(workspace_id):
                 types |= {source.source_id: connector_type_from(source.source_type) for source in page.rows}
         except UpstreamError:
             return types

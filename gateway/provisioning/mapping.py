@@ -51,7 +51,7 @@ class ConnectionMapping:
 
     async def connection_for(self, record: ConnectionRecord, *, connection_id: str, client_id: int) -> Connection:
         """Return a new connection of the client's, mapped to Airbyte's and named after it. Raises UpstreamError."""
-        source_type = await self._airbyte.source_type(record.source_id)
+        source_type = await self._airbyte.lists.source_type(record.source_id)
         connection = Connection(
             id=connection_id,
             client_id=client_id,

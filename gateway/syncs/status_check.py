@@ -94,7 +94,7 @@ class StatusCheck:
             )
 
     async def _read(self, workspaces: list[str], now: str) -> None:
-        async for page in self._airbyte.connection_pages(workspaces):
+        async for page in self._airbyte.lists.connection_pages(workspaces):
             for workspace_id in {record.workspace_id for record in page.rows}:
                 statuses = [
                     (record.connection_id, record.status) for record in page.rows if record.workspace_id == workspace_id

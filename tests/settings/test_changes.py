@@ -121,7 +121,7 @@ async def test_a_new_rate_is_what_answers_and_documents_say(tmp_path: Path) -> N
 async def asked(world: World) -> bool:
     """Whether Airbyte lets us in."""
     try:
-        await world.services.airbyte.workspaces(offset=0)
+        await world.services.airbyte.lists.workspaces(offset=0)
     except UpstreamError:
         return False
     return True

@@ -1,10 +1,12 @@
 """Which workspaces Airbyte refuses is found by halving, and costs the others nothing."""
 
+import asyncio
 from collections.abc import Callable, Container
 
 import pytest
 
 from gateway.errors import (
+    StorageUnavailable,
     UpstreamBusy,
     UpstreamError,
     UpstreamInvalid,
@@ -14,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.syncs.timings import BackoffTimings, WorkspaceTimings
 from gateway.syncs.workspace_lists import Reading, WorkspaceLists
-from tests.support import HandClock
+from tests.support import BOUND_SECONDS, HandClock
 
 ALL = [f"w{number:03}" for number in range(100)]
 TIMINGS = WorkspaceTimings(search=20.0, backoff=BackoffTimings(first=10.0, longest=40.0))
@@ -162,3 +164,43 @@ async def test_a_busy_airbyte_is_not_asked_further(clock: HandClock) -> None:
 
     assert isinstance(reading.failure, UpstreamBusy)
     assert airbyte.calls == [ALL]
+
+
+async def test_some_lists_are_asked_for_at_once_and_no_more_than_that(clock: HandClock) -> None:
+    under_way, most = 0, 0
+    together, release = asyncio.Event(), asyncio.Event()
+
+    async def ask(workspaces: list[str]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if under_way == 3:
+            together.set()
+        await release.wait()
+        under_way -= 1
+
+    many = [f"w{number:04}" for number in range(1000)]
+    reading = asyncio.create_task(WorkspaceLists(clock, TIMINGS, at_once=3).read(many, ask))
+    async with asyncio.timeout(BOUND_SECONDS):
+        await together.wait()
+        release.set()
+        told = await reading
+
+    assert (told.read, most) == (frozenset(many), 3)
+
+
+async def test_an_error_that_is_not_airbyte_s_is_told_when_no_call_is_under_way_any_more(clock: HandClock) -> None:
+    failed, ended = asyncio.Event(), []
+
+    async def ask(workspaces: list[str]) -> None:
+        if workspaces[0] == "w0000":
+            failed.set()
+            raise StorageUnavailable
+        await failed.wait()
+        await asyncio.sleep(0)
+        ended.append(workspaces[0])
+
+    with pytest.raises(StorageUnavailable):
+        await WorkspaceLists(clock, TIMINGS, at_once=2).read([f"w{number:04}" for number in range(200)], ask)
+
+    assert ended == ["w0100"]

@@ -87,7 +87,7 @@ class PostgresDatabase:
 
     async def are_notifications_heard(self, *, seconds: float) -> bool:
         """Return whether one session hears within `seconds` what another tells. Raises StorageUnavailable."""
-        with _storage_errors(self._timings):
+        with storage_errors(self._timings):
             return await are_notifications_heard(self.url, self._timings, seconds=seconds)
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:

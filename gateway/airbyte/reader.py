@@ -1,0 +1,68 @@
+"""Read objects and pages of Airbyte's public API, under the gateway's rules for calls."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from gateway.airbyte.bulkhead import Caller, OwnCalls
+from gateway.airbyte.call import Call, Decoder
+from gateway.airbyte.executor import CallExecutor
+from gateway.airbyte.rows import Page, PageDecoder, page_of
+from gateway.airbyte.timings import Deadlines
+from gateway.airbyte.token import Authorization
+from gateway.errors import UpstreamInvalid
+
+PAGE = PageDecoder()
+
+Record = TypeVar("Record")
+Row = TypeVar("Row")
+
+
+class Reader:
+    """Sends calls with the credential. Every method raises UpstreamError."""
+
+    def __init__(
+        self,
+        executor: CallExecutor,
+        authorization: Authorization,
+        deadlines: Deadlines,
+        *,
+        count_mismatch: Callable[[int], None],
+        count_odd: Callable[[int], None],
+    ) -> None:
+        """Tell `count_mismatch` of dropped rows of another connection, and `count_odd` of those with an odd form."""
+        self.executor = executor
+        self.authorization = authorization
+        self.deadlines = deadlines
+        self.count_mismatch = count_mismatch
+        self.count_odd = count_odd
+
+    async def send(self, call: Call[Record]) -> Record:
+        """Return the typed answer to a call. Raises UpstreamError."""
+        return await self.executor.send(call, self.authorization)
+
+    async def read(self, decoder: Decoder[Record], path: str, *, caller: Caller = OwnCalls.ROUTINE) -> Record:
+        """Return what stands at the path. Raises UpstreamError."""
+        return await self.send(Call(decoder, path.encode("ascii"), caller, deadline_seconds=self.deadlines.read))
+
+    async def page(
+        self,
+        decoder: Decoder[Record],
+        convert: Callable[[Record], Row],
+        path: str,
+        *,
+        caller: Caller = OwnCalls.ROUTINE,
+    ) -> Page[Row]:
+        """Return a page with each row converted by itself. Raises UpstreamError."""
+        raw = await self.read(PAGE, path, caller=caller)
+        return page_of(raw, decoder, convert, self.count_odd)
+
+    def asked_for(self, page: Page[Row], is_asked_for: Callable[[Row], bool]) -> Page[Row]:
+        """Return the page with the rows that were asked for. Raises UpstreamInvalid if all of them are others."""
+        rows = [row for row in page.rows if is_asked_for(row)]
+        if len(rows) != len(page.rows):
+            self.count_mismatch(len(page.rows) - len(rows))
+            if not rows:
+                raise UpstreamInvalid(detail="the whole page is about what was not asked for")
+        return msgspec.structs.replace(page, rows=rows)
