@@ -29,7 +29,7 @@ from gateway.settings import AirbyteSettings, Settings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
-from gateway.store.timings import STORE_TIMINGS
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -137,11 +137,12 @@ def build_services(
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
+    store_timings: StoreTimings = STORE_TIMINGS,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
     metrics = Metrics()
     background = background or Background(log_task_failure)
-    store = Store(settings.database_location, background, clock=clock)
+    store = Store(settings.database_location, background, clock=clock, timings=store_timings)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds

@@ -107,6 +107,10 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
+PATIENT = StoreTimings(write_lock=8.0)
+"""For a machine on which a sync of the disk now and then takes a second: two may be too long behind others."""
+
+
 def store_at(place: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
     """A store that is not opened yet, as a command has it."""
     return Store(place, Background(log_task_failure), clock=HandClock(), timings=timings)
@@ -200,6 +204,7 @@ async def running_gateway(
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
     page_timings: "PageTimings | None" = None,
+    store_timings: StoreTimings = PATIENT,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
@@ -223,6 +228,7 @@ async def running_gateway(
         cluster_timings=cluster_timings,
         sync_timings=sync_timings,
         discovery_timings=discovery_timings,
+        store_timings=store_timings,
     )
     app = create_app(services, page_timings=page_timings)
     transport = httpx2.ASGITransport(app=app)
