@@ -94,6 +94,7 @@ def numbers_in(path: Path) -> list[int]:
 
 def test_every_backup_under_load_holds_all_that_was_done_until_then(tmp_path: Path, airbyte: Airbyte) -> None:
     installation = install(tmp_path, airbyte)
+    installation.stage("client", "update", "acme", "--most-keys", "100000")
     key = installation.key()
     ((ours, _),) = installation.connections(1)
     folder = tmp_path / "backups"

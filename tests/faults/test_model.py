@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from gateway import single_flight
 from gateway.errors import Duplicate, InvalidInput, OperatorError, UnknownRecord
 from gateway.models import JOB_STATUSES, Scope
 from gateway.sandbox.records import ConnectionStatus
@@ -50,6 +51,13 @@ def without_its_own(answer: httpx2.Response) -> tuple[int, list[tuple[str, str]]
     """All of the answer but what differs between any two."""
     headers = [pair for pair in answer.headers.multi_items() if pair[0] not in {"x-request-id", "ratelimit"}]
     return answer.status_code, headers, answer.content
+
+
+async def shared_calls_end() -> None:
+    """Wait for what goes on behind the callers' backs, such as a refresh: it may ask Airbyte at any moment."""
+    code = single_flight._as_coroutine.__code__  # noqa: SLF001 - what each shared call runs
+    while calls := {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "cr_code", None) is code}:
+        await asyncio.wait(calls)
 
 
 def any_of(name: str) -> Any:
@@ -373,6 +381,7 @@ class Lives(RuleBasedStateMachine):
         """Byte for byte what an id that nobody has gets, and Airbyte hears of neither."""
         if ours.belongs_to(key.owner):
             return
+        self.run(shared_calls_end())
         self.world.sandbox.requests.clear()
         answers = [self.ask(key, call[0], f"/connections/{each}/{call[1]}") for each in (ours.id, NEVER_OURS)]
         assert not self.world.sandbox.requests
