@@ -14,11 +14,11 @@ import msgspec
 
 from gateway.airbyte import paths
 from gateway.airbyte.bulkhead import Caller, OwnCalls
-from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
+from gateway.airbyte.call import MAX_OBJECT_BYTES, Call, Decoder
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.mapping import checked_connection, checked_workspace, job_from, word
-from gateway.airbyte.rows import Page, page_of, walk
-from gateway.airbyte.schema import ConnectionRecord, JobRecord, RawPage, SourceRecord, WorkspaceRecord
+from gateway.airbyte.rows import Page, PageDecoder, page_of, walk
+from gateway.airbyte.schema import ConnectionRecord, JobRecord, SourceRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential
 from gateway.errors import UpstreamInvalid
@@ -37,7 +37,7 @@ _JOB = msgspec.json.Decoder(JobRecord)
 _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
 _WORKSPACE = msgspec.json.Decoder(WorkspaceRecord)
-_PAGE = msgspec.json.Decoder(RawPage)
+_PAGE = PageDecoder()
 
 
 class Airbyte:
@@ -263,7 +263,7 @@ class Airbyte:
 
     async def _page(
         self,
-        decoder: msgspec.json.Decoder[Record],
+        decoder: Decoder[Record],
         convert: Callable[[Record], Row],
         path: str,
         *,
@@ -272,9 +272,7 @@ class Airbyte:
         raw = await self._read(_PAGE, path, caller=caller)
         return page_of(raw, decoder, convert, self._count_odd)
 
-    async def _read(
-        self, decoder: msgspec.json.Decoder[Record], path: str, *, caller: Caller = OwnCalls.ROUTINE
-    ) -> Record:
+    async def _read(self, decoder: Decoder[Record], path: str, *, caller: Caller = OwnCalls.ROUTINE) -> Record:
         call = Call(decoder, path.encode("ascii"), caller, deadline_seconds=self._deadlines.read)
         return await self._executor.send(call, self._authorization)
 

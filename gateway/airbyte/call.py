@@ -1,6 +1,6 @@
 """Calls to Airbyte as plain data: what is asked, what is answered, what the answer means. No network."""
 
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -13,12 +13,21 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_OBJECT_BYTES = 256 * 1024
 
 Value = TypeVar("Value")
+Decoded_co = TypeVar("Decoded_co", covariant=True)
+
+
+class Decoder(Protocol[Decoded_co]):
+    """Makes a typed answer of a body: msgspec's own decoder, or one that forgives more."""
+
+    def decode(self, body: bytes, /) -> Decoded_co:
+        """Return the answer. Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is none."""
+        ...
 
 
 class Call(msgspec.Struct, Generic[Value], frozen=True):
     """One request. `path` is built from constants, UUIDs and integers only; `caller` is whose share it takes."""
 
-    decoder: msgspec.json.Decoder[Value]
+    decoder: Decoder[Value]
     path: bytes
     caller: Caller
     body: bytes | None = None

@@ -1,17 +1,34 @@
 """Convert Airbyte's lists row by row, so that an odd row costs nothing but itself, and walk them page by page."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
 
-from gateway.airbyte.schema import OddJob, RawPage
+from gateway.airbyte.call import Decoder
+from gateway.airbyte.schema import RawPage
 from gateway.errors import UpstreamInvalid
 
 MOST_PAGES = 1000
 """Of one list. More are no list that anybody could read."""
 MOST_REPEATS = 5
 """So many pages in a row without a new row mean that Airbyte ignores the offset. Random order does not do that."""
+
+STRING = rb'"(?:[^"\\]|\\.)*+"'
+FLAT = rb'(?:[^][{}"]|%b)*+' % STRING
+BOUNDARY = re.compile(rb"\{%b\}|\[%b\]|%b|[][{},]" % (FLAT, FLAT, STRING), re.DOTALL)
+"""What the bounds of rows are told by: lists and objects with nothing nested count as one. Whether the rest is JSON,
+each row's own decoding finds."""
+MOST_BOUNDARIES = 50_000
+"""Of a page that is split. A row of a job is two; more would hold up the event loop for longer than a page is worth."""
+CONNECTION = re.compile(rb'"connectionId"\s*:\s*"([\w-]+)"')
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Text that is not UTF-8, and what is nested too deep, raise outside msgspec's own error tree."""
+
+LIST_DEPTH = 2
+"""Of the items of a list in an object."""
 
 Record = TypeVar("Record")
 Row = TypeVar("Row")
@@ -26,31 +43,65 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
     """Airbyte's ids of the connections that dropped jobs were of, where those could be read."""
 
 
+class PageDecoder:
+    """Splits a page of any list into its rows, also where one of them keeps the page from being read as a whole."""
+
+    def __init__(self) -> None:
+        self._whole = msgspec.json.Decoder(RawPage)
+
+    def decode(self, body: bytes) -> RawPage:
+        """Return the rows as they came. Raises msgspec.DecodeError or RecursionError for what is no page at all."""
+        try:
+            return self._whole.decode(body)
+        except UNREADABLE:
+            rows = split_rows(body)
+            if rows is None:
+                raise
+            return RawPage(rows)
+
+
+def split_rows(body: bytes) -> list[msgspec.Raw] | None:
+    """Return the items of the list `data` of a JSON object, unread; None if its end is missing or too far.
+
+    A lone surrogate, or arrays nested a thousand deep, have msgspec refuse even to pass over them.
+    """
+    rows: list[msgspec.Raw] = []
+    key = b""
+    depth, begin = 0, -1
+    for boundary in islice(BOUNDARY.finditer(body), MOST_BOUNDARIES):
+        text = boundary[0]
+        if text in b"[{":
+            depth += 1
+            if depth == LIST_DEPTH and text == b"[" and key == b'"data"':
+                begin = boundary.end()
+        elif begin >= 0 and depth == LIST_DEPTH and text in b",]":
+            rows.append(msgspec.Raw(body[begin : boundary.start()].strip()))
+            begin = boundary.end() if text == b"," else -1
+            depth -= text == b"]"
+        elif text in b"]}":
+            depth -= 1
+        elif depth == 1 and text != b",":
+            key = text
+    return rows if rows and depth == 0 and begin < 0 else None
+
+
 def page_of(
     raw: RawPage,
-    decoder: msgspec.json.Decoder[Record],
+    decoder: Decoder[Record],
     convert: Callable[[Record], Row],
     count_odd: Callable[[int], None],
 ) -> Page[Row]:
     """Return the page with each row converted on its own; odd ones are dropped, and told to `count_odd`."""
     rows: list[Row] = []
-    odd: list[msgspec.Raw] = []
+    odd: list[bytes] = []
     for row in raw.data:
         try:
             rows.append(convert(decoder.decode(row)))
-        # Text that is not UTF-8 raises outside msgspec's own error tree.
-        except (msgspec.DecodeError, UnicodeDecodeError, UpstreamInvalid):
-            odd.append(row)
+        except (*UNREADABLE, UpstreamInvalid):
+            odd.append(bytes(row))
     if odd:
         count_odd(len(odd))
-    return Page(rows, len(raw.data), frozenset(filter(None, map(_connection_of, odd))))
-
-
-def _connection_of(row: msgspec.Raw) -> str:
-    try:
-        return msgspec.json.decode(row, type=OddJob).connection_id
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
+    return Page(rows, len(raw.data), frozenset(text.decode() for row in odd for text in CONNECTION.findall(row)))
 
 
 async def walk(

@@ -20,12 +20,6 @@ class RawPage(msgspec.Struct, frozen=True):
     data: list[msgspec.Raw]
 
 
-class OddJob(AirbyteRecord, frozen=True):
-    """All that is needed of a job that cannot be read as one."""
-
-    connection_id: str
-
-
 class JobRecord(AirbyteRecord, frozen=True):
     """`startTime` is when the job was created, not when work began."""
 

@@ -4,10 +4,12 @@ import itertools
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.airbyte.mapping import job_from
-from gateway.airbyte.rows import MOST_REPEATS, Page, page_of, walk
-from gateway.airbyte.schema import JobRecord, RawPage
+from gateway.airbyte.rows import MOST_BOUNDARIES, MOST_REPEATS, Page, PageDecoder, page_of, split_rows, walk
+from gateway.airbyte.schema import JobRecord
 from gateway.errors import UpstreamInvalid
 
 GOOD = b'{"jobId":7,"status":"running","jobType":"sync","connectionId":"one"}'
@@ -22,18 +24,47 @@ GOOD = b'{"jobId":7,"status":"running","jobType":"sync","connectionId":"one"}'
         (GOOD.replace(b'"one"', b'"\xff"'), set()),
         (GOOD.replace(b'"one"', b"1"), set()),
         (GOOD[:-1] + b',"startTime":"yesterday"}', {"one"}),
+        (GOOD.replace(b"running", b"\\ud800"), {"one"}),
+        (GOOD.replace(b'"running"', b"[" * 1500 + b"]" * 1500), {"one"}),
         (b"null", set()),
         (b"[[7]]", set()),
     ],
 )
 def test_an_odd_row_is_dropped_and_counted_and_the_others_are_read(odd: bytes, connections: set[str]) -> None:
-    raw = msgspec.json.decode(b'{"data":[' + GOOD + b"," + odd + b"," + GOOD + b"]}", type=RawPage)
+    raw = PageDecoder().decode(b'{"previous":"","data":[' + GOOD + b", " + odd + b"," + GOOD + b'],"next":"data"}')
     counted: list[int] = []
 
     page = page_of(raw, msgspec.json.Decoder(JobRecord), job_from, counted.append)
 
     assert [(job.job_id, job.status) for job in page.rows] == [(7, "running")] * 2
     assert (page.sent, set(page.odd_connections), counted) == (3, connections, [1])
+
+
+ROWS = st.recursive(
+    st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+@given(st.lists(ROWS, min_size=1), st.dictionaries(st.text().filter(lambda key: key != "data"), ROWS))
+def test_a_page_is_split_where_its_rows_end_whatever_they_hold(rows: list[object], around: dict[str, object]) -> None:
+    body = msgspec.json.encode({**around, "data": [{"row": row} for row in rows], "last": around})
+
+    assert [bytes(row) for row in split_rows(body) or ()] == [msgspec.json.encode({"row": row}) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[' + GOOD + b',{"x":"\\ud800"}',
+        b'{"data":{"rows":[{"x":"\\ud800"}]}}',
+        b'{"x":"\\ud800"}',
+        b'{"data":[' + b"[" * MOST_BOUNDARIES + b"]" * MOST_BOUNDARIES + b"]}",
+    ],
+    ids=["cut", "no list", "no data", "too much"],
+)
+def test_a_page_without_an_end_of_its_rows_is_no_page(body: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, RecursionError)):
+        PageDecoder().decode(body)
 
 
 async def test_a_list_is_walked_to_its_empty_page_whatever_was_dropped() -> None:

@@ -319,12 +319,21 @@ async def warned(world: World, *keys: NewKey) -> list[bool]:
 PATHS = ("connections", "status")
 
 
-async def test_an_odd_row_of_nobody_s_connection_makes_nobody_s_figures_stale(world: World) -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"jobId":"?","connectionId":"\xff"}',
+        b'{"jobId":8,"connectionId":"one","status":"\\ud800"}',
+        b'{"jobId":8,"connectionId":"one","streams":' + b"[" * 1500 + b"]" * 1500 + b"}",
+    ],
+    ids=["no UTF-8", "half a surrogate pair", "nested too deep"],
+)
+async def test_an_odd_row_of_nobody_s_connection_makes_nobody_s_figures_stale(world: World, odd: bytes) -> None:
     acme, globex, theirs, _ = await two_clients(world)
     good = (
         f'{{"jobId":9,"status":"running","jobType":"sync","connectionId":"{theirs}","startTime":"2026-04-01T03:00Z"}}'
     )
-    world.sandbox.faults.answer_with(jobs_page(b'{"jobId":"?","connectionId":"\xff"}', good.encode()), when=is_job_list)
+    world.sandbox.faults.answer_with(jobs_page(odd, good.encode()), when=is_job_list)
 
     assert await warned(world, acme, globex) == [False, False]
     listed = await world.http.get("/api/v1/connections", headers=bearer(acme))
@@ -333,9 +342,12 @@ async def test_an_odd_row_of_nobody_s_connection_makes_nobody_s_figures_stale(wo
     assert b"gateway_upstream_odd_rows_total 1.0" in world.services.metrics.render()
 
 
-async def test_an_odd_row_that_is_a_connection_s_newest_is_owned_up_to_by_its_client_alone(world: World) -> None:
+@pytest.mark.parametrize("status", ["?", "\\ud800"])
+async def test_an_odd_row_that_is_a_connection_s_newest_is_owned_up_to_by_its_client_alone(
+    world: World, status: str
+) -> None:
     acme, globex, theirs, _ = await two_clients(world)
-    odd = f'{{"jobId":9,"status":"?","jobType":"sync","connectionId":"{theirs}"}}'.encode()
+    odd = f'{{"jobId":9,"status":"{status}","jobType":"sync","connectionId":"{theirs}"}}'.encode()
     world.sandbox.faults.answer_with(jobs_page(odd), times=2, when=is_job_list)
 
     assert await warned(world, acme, globex) == [True, False]
