@@ -3,7 +3,6 @@
 from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.airbyte.connect import connect_airbyte
-from gateway.airbyte.fair_queue import FairQueue
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
@@ -16,7 +15,6 @@ __all__ = [
     "Caller",
     "ConnectionRecord",
     "Deadlines",
-    "FairQueue",
     "Kind",
     "OwnCalls",
     "WorkspaceRecord",

@@ -5,12 +5,11 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from gateway.airbyte.fair_queue import FairQueue
 from gateway.errors import UpstreamBusy
+from gateway.fair_queue import FairQueue, Waiter, wait_in
 
 Kind = Literal["read", "trigger"]
 
@@ -40,16 +39,10 @@ LONGEST_RETRY_SECONDS = 60
 """A longer pause is not foretold: most of what waits now will have given up by then."""
 
 
-@dataclass(eq=False)
-class _Waiter:
-    """`permit`: its result is whether the permit was granted, or the call gave way."""
-
-    kind: Kind
-    permit: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    @property
-    def is_granted(self) -> bool:
-        return self.permit.done() and self.permit.result()
+class _Waiter(Waiter):
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.kind = kind
 
 
 class Bulkhead:
@@ -176,24 +169,15 @@ class Bulkhead:
             while served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner)):
                 owner, waiter = served
                 self._grant(waiter.kind, owner)
-                waiter.permit.set_result(True)
+                waiter.is_served.set_result(True)
 
     async def _wait(self, kind: Kind, caller: Caller) -> None:
-        queue = self._queue_of(caller)
-        waiter = _Waiter(kind)
-        gives_way = queue.join(caller, waiter)
-        if gives_way is not None:
-            gives_way.permit.set_result(False)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await asyncio.shield(waiter.permit)
-        except BaseException as error:
-            if waiter.is_granted:
-                # The permit was granted in the very moment the wait ended: pass it on.
-                self._take_back(kind, caller)
-            queue.leave(caller, waiter)
-            if isinstance(error, TimeoutError):
-                raise self._busy(kind, caller, f"no {kind} permit within {self._wait_seconds} s") from None
-            raise
-        if not waiter.is_granted:
+                is_granted = await wait_in(
+                    self._queue_of(caller), caller, _Waiter(kind), pass_on=lambda: self._take_back(kind, caller)
+                )
+        except TimeoutError:
+            raise self._busy(kind, caller, f"no {kind} permit within {self._wait_seconds} s") from None
+        if not is_granted:
             raise self._busy(kind, caller, "too many calls wait for a permit, most of them this client's")

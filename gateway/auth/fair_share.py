@@ -1,15 +1,15 @@
 """Share the one thread that hashes passwords: each group has one password in work, the longest-waiting group is next.
 
-A group is an address, a person who is signed in, or a link. A flood from one group so costs others one hash. Too many
-are refused; in the queue for Airbyte (`airbyte/fair_queue.py`) the newest of the fullest gives way instead.
+A group is an address, a person who is signed in, or a link. Within a group, members take turns: the accounts that are
+tried from an address. A flood from one group so costs others one hash, and a flood on one account another account two.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.auth.timings import BUSY_RETRY_SECONDS
 from gateway.errors import Overloaded
+from gateway.fair_queue import FairQueue, Waiter, wait_in
 
 MOST_OF_GROUP = 8
 """A quarter of a second's work."""
@@ -17,37 +17,38 @@ MOST_GROUPS = 32
 """A second's work until each had one."""
 
 
-class GroupQueue:
-    """Those of one group, the one in work among them."""
-
-    __slots__ = ("length", "lock")
-
-    def __init__(self) -> None:
-        self.length = 0
-        self.lock = asyncio.Lock()
-
-
 class FairShare:
     """One slot for each group. What is done in slots comes first in, first out to the thread."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, GroupQueue] = {}
+        self._waiting: dict[str, FairQueue[str, Waiter]] = {}
+        """Who waits for a slot that is held, by its group."""
 
     @asynccontextmanager
-    async def slot(self, group: str) -> AsyncIterator[None]:
-        """Hold the group's slot. Raises Overloaded when too many of the group wait, or too many groups."""
-        queue = self._join(group)
-        queue.length += 1
-        try:
-            async with queue.lock:
-                yield
-        finally:
-            queue.length -= 1
-            if not queue.length:
-                del self._queues[group]
+    async def slot(self, group: str, member: str = "") -> AsyncIterator[None]:
+        """Hold the group's slot. Raises Overloaded when too many groups want theirs, or too many of the group.
 
-    def _join(self, group: str) -> GroupQueue:
-        queue = self._queues.get(group)
-        if queue.length >= MOST_OF_GROUP if queue else len(self._queues) >= MOST_GROUPS:
+        Of those the newest of the member with the most gives way.
+        """
+        waiting = self._waiting.get(group)
+        if waiting is None:
+            self._open(group)
+        elif not await wait_in(waiting, member, Waiter(), pass_on=lambda: self._pass_on(group)):
             raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
-        return queue or self._queues.setdefault(group, GroupQueue())
+        try:
+            yield
+        finally:
+            self._pass_on(group)
+
+    def _open(self, group: str) -> None:
+        if len(self._waiting) >= MOST_GROUPS:
+            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
+        self._waiting[group] = FairQueue(most=MOST_OF_GROUP - 1)
+
+    def _pass_on(self, group: str) -> None:
+        """Give the slot to the group's next."""
+        served = self._waiting[group].take()
+        if served is None:
+            del self._waiting[group]
+        else:
+            served[1].is_served.set_result(True)

@@ -43,7 +43,7 @@ class SignIn:
         An unknown address costs and says the same as a wrong password.
         """
         name = tries_at(browser.address, email)
-        async with self._throttle.slot_at(browser.address):
+        async with self._throttle.slot_at(browser.address, name):
             credentials = await self._check(email, password, browser, SignInRefused(), name)
         return await self._sessions.start(credentials.user, browser, password_hash=credentials.password_hash)
 

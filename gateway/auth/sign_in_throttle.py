@@ -54,9 +54,9 @@ class SignInThrottle:
         self._addresses = FairShare()
         self._people = FairShare()
 
-    def slot_at(self, address: str) -> AbstractAsyncContextManager[None]:
-        """Hold the slot of an address to check a password. Raises Overloaded on entry."""
-        return self._addresses.slot(block_of(address))
+    def slot_at(self, address: str, account: str) -> AbstractAsyncContextManager[None]:
+        """Hold the slot of an address to check a password; its accounts take turns. Raises Overloaded on entry."""
+        return self._addresses.slot(block_of(address), account)
 
     def slot_of(self, person: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.

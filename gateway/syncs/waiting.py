@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from gateway.airbyte import FairQueue
 from gateway.errors import CallerLeft, UpstreamBusy
+from gateway.fair_queue import FairQueue
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
 

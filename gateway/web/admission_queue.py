@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.web.fair_share import GREED, Group, GroupQueue, has_share
+from gateway.fair_queue import FairQueue
+from gateway.web.fair_share import GREED, Group, has_share
 
 FIRST_GUESS_SECONDS = 0.0002
 LEAST_SECONDS = 0.000001
@@ -41,7 +42,7 @@ class RequestClass:
         self.seconds_each = FIRST_GUESS_SECONDS
         self.begun = 0
         """In this round."""
-        self._queue = GroupQueue()
+        self._queue: FairQueue[Group, asyncio.Future[None]] = FairQueue()
         self._expected: Counter[Group] = Counter()
         self._all_expected = 0
         """Requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
@@ -81,12 +82,11 @@ class RequestClass:
 
     def begin_waiting(self) -> None:
         """Let as many begin as a round is to have."""
-        while self.begun * self.seconds_each < self.slice:
-            waiter = self._queue.next()
-            if waiter is None:
-                return
-            waiter.set_result(None)
-            self.begun += 1
+        while self.begun * self.seconds_each < self.slice and (served := self._queue.take()):
+            _, waiter = served
+            if not waiter.done():
+                waiter.set_result(None)
+                self.begun += 1
 
 
 class AdmissionQueue:

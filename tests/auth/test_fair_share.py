@@ -11,13 +11,13 @@ from gateway.errors import Overloaded
 class Visit:
     """One that wants the slot of a group, and holds it until it is told to leave."""
 
-    def __init__(self, share: FairShare, group: str) -> None:
+    def __init__(self, share: FairShare, group: str, member: str = "") -> None:
         self.holds = False
         self.leave = asyncio.Event()
-        self.task = asyncio.create_task(self._visit(share, group))
+        self.task = asyncio.create_task(self._visit(share, group, member))
 
-    async def _visit(self, share: FairShare, group: str) -> None:
-        async with share.slot(group):
+    async def _visit(self, share: FairShare, group: str, member: str) -> None:
+        async with share.slot(group, member):
             self.holds = True
             await self.leave.wait()
 
@@ -69,6 +69,22 @@ async def test_a_group_that_waits_in_great_number_refuses_its_own_only() -> None
     assert not await refused(share, "b")
     await end(visits)
     assert not await refused(share, "a")
+
+
+async def test_members_of_a_group_take_turns_and_the_one_with_the_most_gives_way() -> None:
+    share = FairShare()
+    flood = [Visit(share, "a", "ann") for _ in range(MOST_OF_GROUP)]
+    await settle()
+
+    other = Visit(share, "a", "bob")
+    await settle()
+    assert [visit.task.done() for visit in flood] == [False] * (MOST_OF_GROUP - 1) + [True]
+
+    for visit in flood[:2]:
+        visit.leave.set()
+        await settle()
+    assert other.holds
+    await end([*flood, other])
 
 
 async def test_of_too_many_groups_the_next_is_refused_and_those_that_wait_may_bring_another() -> None:

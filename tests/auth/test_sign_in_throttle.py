@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -212,6 +213,24 @@ async def test_a_flood_from_an_address_costs_others_the_wait_for_a_hash(accounts
     hashed = [email for email, refusal in done if refusal is SignInRefused]
     assert len(hashed) == MOST_OF_GROUP + 1
     assert hashed.index(ANN) < MOST_OF_GROUP / 2
+
+
+async def test_a_flood_on_one_account_costs_another_one_at_the_same_address_the_wait_for_two_hashes(
+    accounts: Accounts,
+) -> None:
+    await accepted(accounts)
+    await accepted(accounts, BOB)
+    done: list[str] = []
+
+    async def note(email: str) -> None:
+        with suppress(Overloaded):
+            await accounts.sign_in.by_password(email, PASSWORD, HERE)
+            done.append(email)
+
+    await asyncio.gather(*(note(BOB) for _ in range(MOST_OF_GROUP * 3)), note(ANN))
+
+    assert done.index(ANN) <= 2
+    assert len(done) == MOST_OF_GROUP
 
 
 async def test_a_busy_moment_costs_no_try(accounts: Accounts) -> None:

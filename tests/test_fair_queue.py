@@ -1,6 +1,6 @@
 """The queue that several owners share fairly."""
 
-from gateway.airbyte.fair_queue import FairQueue
+from gateway.fair_queue import FairQueue
 
 
 def queue_of(*items: tuple[str, str], most: int = 100) -> FairQueue[str, str]:
@@ -12,7 +12,7 @@ def queue_of(*items: tuple[str, str], most: int = 100) -> FairQueue[str, str]:
 
 def served(queue: FairQueue[str, str]) -> list[str]:
     order = []
-    while taken := queue.take(lambda _owner, _item: True):
+    while taken := queue.take():
         order.append(taken[1])
     return order
 
@@ -26,8 +26,8 @@ def test_owners_are_served_in_turn_and_each_in_its_own_order() -> None:
 
 def test_who_begins_to_wait_comes_before_who_was_just_served() -> None:
     queue = queue_of(("a", "a1"), ("a", "a2"), ("a", "a3"))
-    queue.take(lambda _owner, _item: True)
-    queue.take(lambda _owner, _item: True)
+    queue.take()
+    queue.take()
     queue.join("b", "b1")
     queue.join("a", "a4")
 

@@ -1,20 +1,24 @@
 """A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way.
 
-Who comes may wait, for one of several things that come free. `auth/fair_share.py` shares one thread instead, refuses
-whoever comes too many, and makes nobody give way.
+Permits for Airbyte, the thread that hashes passwords and the rounds of the event loop are shared out by it.
 """
 
+import asyncio
+import math
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 Owner = TypeVar("Owner", bound=Hashable)
 Item = TypeVar("Item")
+TaskItem = TypeVar("TaskItem", bound="Waiter")
 
 
 class FairQueue(Generic[Owner, Item]):
     """Items that wait, each owner's in their own order. Pure: it knows neither time nor tasks."""
 
-    def __init__(self, *, most: int) -> None:
+    __slots__ = ("_items", "_length", "_most")
+
+    def __init__(self, *, most: float = math.inf) -> None:
         """Hold `most` items at once."""
         self._most = most
         self._length = 0
@@ -23,6 +27,10 @@ class FairQueue(Generic[Owner, Item]):
 
     def __len__(self) -> int:
         return self._length
+
+    def length_of(self, owner: Owner) -> int:
+        """Return how many items the owner has waiting."""
+        return len(self._items.get(owner, ()))
 
     def of(self, owner: Owner) -> Iterable[Item]:
         """Return what the owner has waiting, in its order."""
@@ -55,7 +63,9 @@ class FairQueue(Generic[Owner, Item]):
             if not items:
                 del self._items[owner]
 
-    def take(self, may_be_served: Callable[[Owner, Item], bool]) -> tuple[Owner, Item] | None:
+    def take(
+        self, may_be_served: Callable[[Owner, Item], bool] = lambda _owner, _item: True
+    ) -> tuple[Owner, Item] | None:
         """Take out the next item that may be served, and rank its owner last. Return None if there is none."""
         for owner, items in self._items.items():
             for item in items:
@@ -65,3 +75,29 @@ class FairQueue(Generic[Owner, Item]):
                         self._items[owner] = self._items.pop(owner)
                     return owner, item
         return None
+
+
+class Waiter:
+    """An item that a task waits for. `is_served`: its result is False for one that gave way."""
+
+    def __init__(self) -> None:
+        self.is_served: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+async def wait_in(
+    queue: FairQueue[Owner, TaskItem], owner: Owner, item: TaskItem, *, pass_on: Callable[[], None]
+) -> bool:
+    """Join the queue and return whether the item was served in the end: False if it gave way.
+
+    `pass_on` is called when the wait is cancelled in the very moment in which the item is served.
+    """
+    gives_way = queue.join(owner, item)
+    if gives_way is not None:
+        gives_way.is_served.set_result(False)
+    try:
+        return await asyncio.shield(item.is_served)
+    except BaseException:
+        if item.is_served.done() and item.is_served.result():
+            pass_on()
+        queue.leave(owner, item)
+        raise
