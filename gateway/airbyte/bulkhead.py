@@ -35,6 +35,10 @@ OWN_RESERVE_FROM = 5
 """So many permits there must be for one to stay free for the gateway's own calls beside one for the other kind. Of
 fewer, reads would lose a third to it: they may borrow it, as they end soon, and the next that comes free is its own.
 """
+TRIGGERS_LEAVE_TWO_FROM = 4
+"""So many permits there must be for triggers, which may take a minute each, to leave two. Of three, a slow trigger of
+one client would otherwise be all that there may be of any.
+"""
 LONGEST_RETRY_SECONDS = 60
 """A longer pause is not foretold: most of what waits now will have given up by then."""
 
@@ -63,10 +67,10 @@ class Bulkhead:
         """Let a call wait `wait_seconds` for a permit at most."""
         self._monotonic = monotonic
         self._size = size
-        self._of_kind = size - 1
+        self._of_kind = max(1, size - 1)
         self._of_clients: dict[Kind, int] = {
-            "read": size - 2 if size >= OWN_RESERVE_FROM else size - 1,
-            "trigger": max(1, size - 2),
+            "read": size - 2 if size >= OWN_RESERVE_FROM else self._of_kind,
+            "trigger": size - 2 if size >= TRIGGERS_LEAVE_TWO_FROM else self._of_kind,
         }
         self._of_caller = max(1, size // 2)
         # Never all of a kind: half of four permits are two, and so are all that triggers may have of four.

@@ -310,7 +310,27 @@ def test_a_client_far_above_its_share_costs_the_others_no_refusal_and_one_wait_f
     assert loaded[A].count(None) > len(loaded[A]) / 2
 
 
-@pytest.mark.parametrize("size", [4, 5, 8])
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize(("kind", "other"), [("read", "trigger"), ("trigger", "read")])
+async def test_however_few_permits_there_are_no_client_keeps_the_other_kind_from_going_on(
+    size: int, kind: Kind, other: Kind
+) -> None:
+    bulkhead = Bulkhead(size, monotonic=lambda: 0.0, wait_seconds=0.01)
+    async with AsyncExitStack() as stack:
+        with pytest.raises(UpstreamBusy):
+            await acquire(stack, bulkhead, *[(kind, A)] * size)
+
+        await acquire(stack, bulkhead, (other, B))
+
+
+@pytest.mark.parametrize("kind", ["read", "trigger"])
+async def test_a_single_permit_is_for_whoever_comes(kind: Kind) -> None:
+    bulkhead = Bulkhead(1, monotonic=lambda: 0.0, wait_seconds=0)
+    async with bulkhead.permit(kind, A):
+        assert bulkhead.in_flight == 1
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 8])
 @pytest.mark.parametrize("kind", ["read", "trigger"])
 async def test_no_client_holds_all_permits_of_a_kind(size: int, kind: Kind) -> None:
     """Two slow triggers of one client would otherwise be all that four permits leave for triggers."""

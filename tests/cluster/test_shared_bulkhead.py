@@ -153,6 +153,18 @@ async def test_one_caller_takes_half_of_the_shares_while_the_server_is_unavailab
                 pass
 
 
+async def test_triggers_leave_a_permit_of_the_share_to_reads_while_the_server_is_unavailable(
+    server: ValkeyServer,
+) -> None:
+    async with reached(server) as one:
+        server.kill()
+        async with bulkhead_on(one, fair(2, 0)) as bulkhead, bulkhead.permit("trigger", 1):
+            with pytest.raises(UpstreamBusy):
+                await bulkhead.permit("trigger", 2).__aenter__()
+            async with bulkhead.permit("read", 2):
+                pass
+
+
 async def test_who_waits_keeps_no_permit_from_others(server: ValkeyServer) -> None:
     """Only what is held is renewed: renewing what is asked for would hold it."""
     async with (
