@@ -98,14 +98,7 @@ class TokenBucket:
         return Decision(allowed, policy, remaining, seconds if allowed or seconds > 1 else 1)
 
     def is_full(self, now: float) -> bool:
-        return self._tokens_at(now) >= self.policy.requests
-
-    def has_token(self, now: float) -> bool:
-        return self._tokens_at(now) >= ENOUGH
-
-    def _tokens_at(self, now: float) -> float:
-        """Return the tokens at `now`, before the cap."""
-        return self.tokens + max(0.0, now - self.updated) * self.policy.tokens_per_second
+        return self.tokens + max(0.0, now - self.updated) * self.policy.tokens_per_second >= self.policy.requests
 
 
 class Limiter:
@@ -157,10 +150,11 @@ class Limiter:
             else:
                 bucket.advance(bucket.policy, now)
 
-    def refuses(self, name: str | int, now: float) -> bool:
-        """Return whether `take` would be refused. Asking costs no token and leaves no bucket behind."""
+    def give_back(self, name: str | int) -> None:
+        """Give one token back: what it was taken for did not happen."""
         bucket = self._buckets.get(name)
-        return bucket is not None and not bucket.has_token(now)
+        if bucket is not None:
+            bucket.tokens += 1
 
     def forget(self, name: str | int) -> None:
         """Fill the bucket up again: nothing is held against this name any more."""
@@ -221,6 +215,10 @@ class CallLimiter:
     async def take_new_key(self, client_id: int) -> Decision:
         """Take one of the client's tokens for new keys."""
         return self._new_keys.take(client_id, None, self._monotonic())
+
+    async def give_back_new_key(self, client_id: int) -> None:
+        """Give the token for a new key back, because none was made."""
+        self._new_keys.give_back(client_id)
 
     def change_default(self, policy: RatePolicy) -> None:
         """Change the rate of keys without one of their own, and of their clients, from now on."""

@@ -249,20 +249,6 @@ def test_a_bucket_is_called_full_only_when_a_new_one_would_be_no_better(moments:
         assert bucket.is_full(later) == (later - moments[0] >= 0.6) or abs(later - moments[0] - 0.6) < FLOAT_DUST
 
 
-def test_asking_whether_a_call_would_be_refused_takes_nothing_and_remembers_nothing() -> None:
-    limiter = Limiter(RatePolicy(2, 10))
-
-    assert not limiter.refuses("a", 0)
-    assert len(limiter) == 0
-    for _ in range(2):
-        assert not limiter.refuses("a", 0)
-        assert limiter.take("a", None, 0).allowed
-    assert limiter.refuses("a", 4.9)
-    assert not limiter.refuses("a", 5)
-    assert limiter.take("a", None, 5).allowed
-    assert limiter.refuses("a", 4)
-
-
 def test_to_look_tells_what_is_left_and_takes_nothing() -> None:
     clock = HandClock()
     limiter = CallLimiter(RatePolicy(2, 60), most_active=20, monotonic=clock.monotonic)
@@ -489,6 +475,16 @@ async def test_pages_take_from_the_client_s_bucket() -> None:
 
     assert [first.allowed, second.allowed, limiter.take(a_caller(limit=limit)).allowed] == [True, False, False]
     assert (second.refusal, second.retry_after) == ("Rate limit exceeded — 2 requests per minute per client", 30)
+
+
+async def test_a_key_that_was_not_made_is_not_counted() -> None:
+    limiter, _ = call_limiter()
+    await limiter.give_back_new_key(1)
+    for _ in range(100):
+        assert (await limiter.take_new_key(1)).allowed
+        await limiter.give_back_new_key(1)
+
+    assert sum([(await limiter.take_new_key(1)).allowed for _ in range(70)]) == 60
 
 
 async def test_a_client_makes_sixty_keys_an_hour() -> None:

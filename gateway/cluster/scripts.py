@@ -65,6 +65,13 @@ return answer
 Valkey returns whole numbers only; rounded down, what is known would fall behind the bucket with each call.
 """
 
+GIVE_BACK_TEXT = """
+local tokens = tonumber(redis.call('HGET', KEYS[1], 'tokens'))
+if tokens then redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens + 1)) end
+return 1
+"""
+"""A bucket that is too full by it is full for whoever takes from it next."""
+
 CALLER_FROM = 18
 """Where in a permit its caller begins, after 16 characters of its own and a separator."""
 
@@ -125,6 +132,7 @@ class Script(Generic[T_co]):
 
 
 TAKE_TOKENS = Script(SERVER_TIME + BUCKETS + TAKE, as_tokens_taken)
+GIVE_BACK_TOKEN = Script(GIVE_BACK_TEXT, as_yes_or_no)
 ACQUIRE_PERMIT = Script(SERVER_TIME + ACQUIRE_TEXT, as_yes_or_no)
 RENEW_PERMITS = Script(SERVER_TIME + RENEW_TEXT, as_yes_or_no)
 RELEASE_PERMIT = Script(RELEASE_TEXT, as_yes_or_no)

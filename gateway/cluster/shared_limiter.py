@@ -1,13 +1,15 @@
 """Keep one rate limit for all gateways together, and a share of it in each while Valkey is unavailable."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from gateway.cluster.known_buckets import KnownBucket, KnownBuckets, take_shares
-from gateway.cluster.scripts import TAKE_TOKENS, BackendUnavailable, Runner
+from gateway.cluster.scripts import GIVE_BACK_TOKEN, TAKE_TOKENS, BackendUnavailable, Runner
 from gateway.limiter import NEW_KEYS, Decision, both, of_client, total_rate
 from gateway.models import ClientLimit, Principal, RatePolicy
 
 BUCKET_PREFIX = "gateway:bucket:"
+NEW_KEYS_BUCKET = "new-keys"
 FASTER = 1.001
 """This gateway's clock runs ahead of the server's by more than any two clocks differ, so that what it knows is never
 less than what is there: who obeys a Retry-After always succeeds."""
@@ -69,8 +71,15 @@ class SharedLimiter:
 
     async def take_new_key(self, client_id: int) -> Decision:
         """Take one of the client's tokens for new keys. Never fails."""
-        (decision,) = await self._take(KnownBucket(self._clients, _name(client_id, "new-keys"), NEW_KEYS))
+        (decision,) = await self._take(KnownBucket(self._clients, _name(client_id, NEW_KEYS_BUCKET), NEW_KEYS))
         return decision
+
+    async def give_back_new_key(self, client_id: int) -> None:
+        """Give the token for a new key back, because none was made. Never fails."""
+        name = _name(client_id, NEW_KEYS_BUCKET)
+        self._clients.give_back(name)
+        with suppress(BackendUnavailable):  # The bucket refills by itself.
+            await self._valkey.run(GIVE_BACK_TOKEN, (BUCKET_PREFIX + name,), ())
 
     def change_default(self, policy: RatePolicy) -> None:
         """Change the rate of keys without one of their own. A bucket keeps its tokens as far as they fit."""

@@ -9,7 +9,7 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of, works
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
+from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
@@ -35,17 +35,17 @@ async def show_key(request: Request) -> Response:
 async def rotate_key(request: Request) -> Response:
     """Rotate the key and show the new one. Raises NotFound as `show_key`, RateLimitExceeded as `create_key`."""
     owner, form = await key_owner_of(request), await read_form(request)
-    await take_new_key(request, owner)
     new_id = derived_id(request, form, "key")
     try:
         overlap = _overlap(form)
-        new = await services_of(request).keys.rotate(
-            request.path_params["key"],
-            overlap=overlap,
-            client_id=owner.client.id,
-            new_id=new_id,
-            by=actor_of(request),
-        )
+        async with counted_as_new_key(request, owner):
+            new = await services_of(request).keys.rotate(
+                request.path_params["key"],
+                overlap=overlap,
+                client_id=owner.client.id,
+                new_id=new_id,
+                by=actor_of(request),
+            )
     except UnknownRecord:
         raise NotFound from None
     except InvalidInput as error:

@@ -10,7 +10,7 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of
-from gateway.dashboard.new_key import is_key_created, lead_to_key, show_new_key, take_new_key
+from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.paging import PAGE_ROWS, Page, Wanted, page_of, pages_of, wanted_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
@@ -35,19 +35,19 @@ async def show_keys(request: Request) -> Response:
 async def create_key(request: Request) -> Response:
     """Create a key and show it. Raises RateLimitExceeded for a member's too many."""
     owner, form = await key_owner_of(request), await read_form(request)
-    await take_new_key(request, owner)
     key_id = derived_id(request, form, "key")
     try:
-        new = await services_of(request).keys.create(
-            owner.client.slug,
-            name=form["name"],
-            scope=_scope(form),
-            expires=_expiry(form),
-            rate=_rate(request, form),
-            client_id=owner.client.id,
-            key_id=key_id,
-            by=actor_of(request),
-        )
+        async with counted_as_new_key(request, owner):
+            new = await services_of(request).keys.create(
+                owner.client.slug,
+                name=form["name"],
+                scope=_scope(form),
+                expires=_expiry(form),
+                rate=_rate(request, form),
+                client_id=owner.client.id,
+                key_id=key_id,
+                by=actor_of(request),
+            )
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_key_created(request, owner, key_id):
             return lead_to_key(request, owner, key_id)

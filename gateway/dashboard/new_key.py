@@ -1,5 +1,7 @@
 """Creating an API key by a form: how often members may, and the answer, with the key in full, once and never again."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from starlette.requests import Request
@@ -10,18 +12,33 @@ from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
 from gateway.dashboard.key_owner import KeyOwner
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import redirect, visitor_of
-from gateway.errors import RateLimitExceeded
+from gateway.errors import OperatorError, RateLimitExceeded
+from gateway.limiter import Decision
 from gateway.provisioning.keys import NewKey
 from gateway.services import services_of
 
 SECONDS_PER_MINUTE = 60
 
 
-async def take_new_key(request: Request, owner: KeyOwner) -> None:
-    """Take one of the tokens that members have for new keys; admins need none. Raises RateLimitExceeded."""
+@asynccontextmanager
+async def counted_as_new_key(request: Request, owner: KeyOwner) -> AsyncIterator[None]:
+    """Take one of the tokens that members have for new keys, and give it back if the form is refused.
+
+    Admins need none. Raises RateLimitExceeded on entry.
+    """
     if visitor_of(request).user.is_admin:
+        yield
         return
-    decision = await services_of(request).limiter.take_new_key(owner.client.id)
+    limiter = services_of(request).limiter
+    _require_allowed(await limiter.take_new_key(owner.client.id))
+    try:
+        yield
+    except OperatorError:
+        await limiter.give_back_new_key(owner.client.id)
+        raise
+
+
+def _require_allowed(decision: Decision) -> None:
     if not decision.allowed:
         minutes = -(-decision.retry_after // SECONDS_PER_MINUTE)
         raise RateLimitExceeded(

@@ -91,7 +91,8 @@ class Backfill:
     async def run_one(self, connection: Connection) -> None:
         """Ask for the newest sync of one mapped connection, and for its workspace and status where unknown.
 
-        A connection that Airbyte does not have counts as back-filled. Raises UpstreamError, StorageUnavailable.
+        A connection that Airbyte does not have counts as back-filled. One whose young last sync Airbyte does not list
+        is asked for again, and is not called fresh until then. Raises UpstreamError, StorageUnavailable.
         """
         airbyte_id = connection.airbyte_id
         if airbyte_id is None:
@@ -104,20 +105,17 @@ class Backfill:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
             jobs = await self._airbyte.jobs(airbyte_id, caller=OwnCalls.ROUTINE, limit=1, drop_odd=False)
-            await self._withdraw_vanished(known, newest_syncs(jobs).get(airbyte_id))
+            if known is not None and _is_missing(known, newest_syncs(jobs).get(airbyte_id)):
+                if known.at >= format_time(self._airbyte.now() - APPEARS_WITHIN):
+                    await self._pass_over(connection)
+                    return
+                log.warning("last_sync_vanished", airbyte_id=airbyte_id, job=known.job_id, at=known.at)
+                await self._last_syncs.withdraw(known)
         except UpstreamRefused as refusal:
             if refusal.title != NOT_FOUND:
                 raise
             log.warning("backfill_refused", connection=connection.id, detail=refusal.detail)
         await self._recorder.record(jobs, backfilled=[airbyte_id])
-
-    async def _withdraw_vanished(self, known: LastSync | None, told: LastSync | None) -> None:
-        """Forget the stored sync if Airbyte's newest is an older one: it was restored from a backup, for instance."""
-        if known is None or (told is not None and told.order >= known.order):
-            return
-        if known.at < format_time(self._airbyte.now() - APPEARS_WITHIN):
-            log.warning("last_sync_vanished", airbyte_id=known.airbyte_id, job=known.job_id, at=known.at)
-            await self._last_syncs.withdraw(known)
 
     async def _read_connection(self, airbyte_id: str) -> None:
         record = await self._airbyte.connection(airbyte_id)
@@ -126,3 +124,8 @@ class Backfill:
             checked_at=format_time(self._clock.now()),
             workspace_id=record.workspace_id,
         )
+
+
+def _is_missing(known: LastSync, told: LastSync | None) -> bool:
+    """Return whether Airbyte's newest sync is older than the stored one: it was restored from a backup, perhaps."""
+    return told is None or told.order < known.order

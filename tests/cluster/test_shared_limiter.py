@@ -346,3 +346,13 @@ async def test_a_client_makes_sixty_keys_an_hour(valkey: Valkey) -> None:
 
     assert sum([(await limiter.take_new_key(1)).allowed for _ in range(70)]) == 60
     assert (await limiter.take_new_key(2)).allowed
+
+
+async def test_a_key_that_was_not_made_is_not_counted(valkey: Valkey) -> None:
+    limiter = limiter_of(valkey)
+    await limiter.give_back_new_key(1)
+    for _ in range(100):
+        assert (await limiter.take_new_key(1)).allowed
+        await limiter.give_back_new_key(1)
+
+    assert sum([(await limiter.take_new_key(1)).allowed for _ in range(70)]) == 60

@@ -169,6 +169,24 @@ async def test_what_a_waiting_caller_sends_ahead_is_neither_his_leaving_nor_lost
         assert [await caller.status() for _ in range(3)] == [200, 200, 200]
 
 
+async def test_a_caller_who_sends_ahead_and_leaves_keeps_his_waiting_place_until_his_answer_and_no_other_client_s(
+    front: Front,
+) -> None:
+    """His socket is not read from meanwhile, which bounds what he may send ahead: nothing tells that it is closed."""
+    release = asyncio.Event()
+    front.airbyte.switch("jobs", held(release), when=is_of_a)
+    async with served(front) as callers:
+        waiting = await callers.calls(*[jobs_of(front.tenant) + jobs_of(front.tenant)] * 130)
+        await until_waiting(front, 130)
+        await asyncio.gather(*(caller.leave() for caller in waiting))
+
+        assert await of_b(front, callers) == [200, 200]
+        assert len(front.services.syncs.waiting) == 130
+
+        release.set()
+        await until_waiting(front, 0)
+
+
 @pytest.mark.parametrize("sends_body", [True, False])
 async def test_a_waiting_caller_who_expects_to_be_told_to_continue_is_told_and_answered(
     front: Front, *, sends_body: bool

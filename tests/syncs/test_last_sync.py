@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -316,6 +317,11 @@ async def warned(world: World, *keys: NewKey) -> list[bool]:
     return ["warning" in answer.headers for answer in answers[:: len(PATHS)]]
 
 
+async def connections_of(world: World, key: NewKey) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
+    return rows
+
+
 PATHS = ("connections", "status")
 
 
@@ -475,6 +481,26 @@ async def test_a_last_sync_that_airbyte_no_longer_has_is_replaced_by_its_newest(
         world.clock.advance(60)
 
     assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_young_last_sync_that_airbyte_does_not_list_is_called_stale_until_it_is_listed_or_replaced(
+    world: World,
+) -> None:
+    acme, globex, theirs, _ = await two_clients(world)
+    world.sandbox.world.add_job(theirs, status="failed", created_at=world.clock.now().timestamp() - 86_400)
+    world.clock.advance(60)
+    young = format_time(world.clock.now())
+    await world.services.store.last_syncs.record([LastSync(theirs, 900, young, "succeeded")])
+    told = []
+    for _ in range(12):
+        await warned(world, acme)
+        await quiet()
+        (stale, other), (row,) = await warned(world, acme, globex), await connections_of(world, acme)
+        told.append((row["last_sync_status"], stale, other))
+        world.clock.advance(30)
+
+    assert told[2] == ("succeeded", True, False)
+    assert told[-1] == ("failed", False, False)
 
 
 async def test_a_connection_that_moved_to_another_workspace_is_followed(world: World) -> None:

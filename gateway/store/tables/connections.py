@@ -31,7 +31,7 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
 class Connections:
     """Connections of clients. Whatever a client asks for takes `client_id` first.
 
-    Every method but `forget` and `forget_all` raises StorageUnavailable.
+    Every method but `forget` raises StorageUnavailable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,10 +47,6 @@ class Connections:
     def forget(self, client_id: int) -> None:
         """Read the client's connections again when they are next asked for."""
         self._cache.forget(client_id)
-
-    def forget_all(self) -> None:
-        """Read every client's connections again when they are next asked for."""
-        self._cache.clear()
 
     async def of_client(self, client_id: int) -> ConnectionsOfClient:
         """Return the client's connections, from memory while nothing changed them."""

@@ -7,12 +7,16 @@ from datetime import timedelta
 import msgspec
 
 from gateway.models import TERMINAL_STATUSES, Connection
-from gateway.store.database import Database, Transaction, Unit
+from gateway.store.database import Database, Row, Transaction, Unit
 from gateway.store.tables.connections import Connections, connection_from
 from gateway.times import format_time, parse_time
 
 LONGEST_LATE = timedelta(hours=1)
 """No answer of Airbyte's is written later than this after it was asked."""
+_NOTE_READ_UPTO = """
+    INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, :read_upto)
+    ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
+    """
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
 
 
@@ -91,34 +95,32 @@ class LastSyncs:
 
     async def withdraw(self, sync: LastSync) -> None:
         """Forget the connection's last sync, if it still is this one."""
-
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        await self._write(
+            lambda connection: connection.execute_fetchall(
                 """
                 UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL
                 WHERE airbyte_id = :airbyte_id AND last_job_id = :job_id AND last_sync_at = :at
+                RETURNING client_id
                 """,
                 {"airbyte_id": sync.airbyte_id, "job_id": sync.job_id, "at": sync.at},
             )
-
-        await self._write(write, [sync.airbyte_id])
+        )
 
     async def require_backfill(self, *, workspaces: Collection[str] = (), airbyte_ids: Collection[str] = ()) -> None:
         """Have the newest job of connections asked for again: of those in `workspaces`, and of single ones."""
         if not workspaces and not airbyte_ids:
             return
-
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        await self._write(
+            lambda connection: connection.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
                 WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
                     OR airbyte_id IN ({self._listed("airbyte_ids")}))
+                RETURNING client_id
                 """,  # noqa: S608 - ours
                 {"workspaces": json.dumps(list(workspaces)), "airbyte_ids": json.dumps(list(airbyte_ids))},
             )
-
-        await self._write(write, None if workspaces else airbyte_ids)
+        )
 
     async def oldest_status_check(self) -> str | None:
         """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use."""
@@ -150,7 +152,7 @@ class LastSyncs:
         differs = self._database.dialect.is_distinct
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
-        async def write(connection: Transaction) -> None:
+        async def write(connection: Transaction) -> Iterable[Row]:
             await connection.executemany(
                 f"""
                 UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
@@ -166,15 +168,11 @@ class LastSyncs:
                 "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
             )
             if read_upto is not None:
-                await connection.execute_fetchall(
-                    """
-                    INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, :read_upto)
-                    ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
-                    """,
-                    {"read_upto": read_upto},
-                )
+                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
 
-        await self._write(write, [row["airbyte_id"] for row in [*updates, *marks]])
+            return await self._owners(connection, [row["airbyte_id"] for row in [*updates, *marks]])
+
+        await self._write(write)
 
     async def record_statuses(
         self, statuses: Iterable[tuple[str, str]], *, checked_at: str, workspace_id: str | None = None
@@ -194,7 +192,7 @@ class LastSyncs:
             for airbyte_id, status in statuses
         ]
 
-        async def write(connection: Transaction) -> None:
+        async def write(connection: Transaction) -> Iterable[Row]:
             await connection.executemany(
                 """
                 UPDATE connections
@@ -206,7 +204,9 @@ class LastSyncs:
                 updates,
             )
 
-        await self._write(write, [row["airbyte_id"] for row in updates])
+            return await self._owners(connection, [row["airbyte_id"] for row in updates])
+
+        await self._write(write)
 
     async def statuses_older_than(self, moment: str, workspaces: Collection[str]) -> list[str]:
         """Return Airbyte's ids of connections of these workspaces whose status was not told since `moment`."""
@@ -223,38 +223,36 @@ class LastSyncs:
 
     async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
         """Note that the mapped connections of these workspaces were looked for just now, found or not."""
-
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        await self._write(
+            lambda connection: connection.execute_fetchall(
                 f"""
                 UPDATE connections SET status_checked_at = :at
                 WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
+                RETURNING client_id
                 """,  # noqa: S608 - ours
                 {"at": checked_at, "workspaces": json.dumps(list(workspaces))},
             )
-
-        await self._write(write, None)
+        )
 
     def _listed(self, name: str) -> str:
         """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
         return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
-    async def _write(self, unit: Unit[None], airbyte_ids: Collection[str | None] | None) -> None:
-        """Run a unit that changes these Airbyte connections' rows; None: whichever."""
-        touched: list[int] = []
+    async def _owners(self, connection: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
+        """Return the clients of these Airbyte connections."""
+        return await connection.execute_fetchall(
+            f"SELECT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
+            {"airbyte_ids": json.dumps(list(airbyte_ids))},
+        )
+
+    async def _write(self, unit: Unit[Iterable[Row]]) -> None:
+        """Run a unit, which returns the clients whose connections it changed: all others' stay cached."""
+        touched: set[int] = set()
 
         async def write(connection: Transaction) -> None:
-            await unit(connection)
-            if airbyte_ids is not None:
-                rows = await connection.execute_fetchall(
-                    f"SELECT DISTINCT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
-                    {"airbyte_ids": json.dumps(list(airbyte_ids))},
-                )
-                touched.extend(row["client_id"] for row in rows)
+            touched.update(row["client_id"] for row in await unit(connection))
 
         def forget() -> None:
-            if airbyte_ids is None:
-                self._connections.forget_all()
             for client_id in touched:
                 self._connections.forget(client_id)
 

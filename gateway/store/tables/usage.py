@@ -107,7 +107,7 @@ class Usage:
         await connection.executemany(
             """
             UPDATE api_keys SET last_used_at = :at, last_used_address = :address, last_used_agent = :agent
-            WHERE id = :key_id
+            WHERE id = :key_id AND coalesce(last_used_at, '') <= :at
             """,
             [
                 {"key_id": key_id, "at": _time(use.moment), "address": use.address, "agent": use.agent}

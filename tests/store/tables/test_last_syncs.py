@@ -1,6 +1,7 @@
 """What Airbyte told of connections: their last syncs and statuses, and how far refreshing has come."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
@@ -222,3 +223,30 @@ async def test_a_clock_that_was_ahead_once_keeps_no_status_from_being_written(st
     await store.last_syncs.record_statuses([(ONE, "active")], checked_at=LATER)
 
     assert [row.status for row in await store.connections.all()] == ["active"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store: store.last_syncs.require_backfill(workspaces=["work"]),
+        lambda store: store.last_syncs.require_backfill(airbyte_ids=[ONE]),
+        lambda store: store.last_syncs.mark_statuses_checked(LATER, ["work"]),
+        lambda store: store.last_syncs.record_statuses([(ONE, "inactive")], checked_at=LATER),
+        lambda store: store.last_syncs.record([LastSync(ONE, 8, LATER, "failed")]),
+        lambda store: store.last_syncs.withdraw(LastSync(ONE, 7, NOW, "running")),
+    ],
+    ids=["workspace", "connection", "checked", "status", "sync", "withdrawn"],
+)
+async def test_what_is_told_of_one_client_s_connections_leaves_the_others_in_memory(
+    store: Store, acme: Client, other: Client, write: Callable[[Store], Awaitable[None]]
+) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.connections.add(msgspec.structs.replace(a_connection(other, "conn_2", TWO), workspace_id="elsewhere"))
+    sync = LastSync(ONE, 7, NOW, "running")
+    await store.last_syncs.record([sync], backfilled=[ONE, TWO], backfilled_at=NOW)
+    mine, theirs = [await store.connections.of_client(client.id) for client in (acme, other)]
+
+    await write(store)
+
+    assert await store.connections.of_client(other.id) is theirs
+    assert await store.connections.of_client(acme.id) != mine

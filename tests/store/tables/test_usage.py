@@ -113,6 +113,19 @@ async def test_a_later_use_replaces_all_that_is_known_of_an_earlier_one(store: S
     assert (key.last_used_at, key.last_used_address, key.last_used_agent) == (NOON, "192.0.2.2", None)
 
 
+async def test_an_earlier_use_that_another_gateway_writes_late_changes_nothing_but_its_counts(
+    store: Store, acme: Client
+) -> None:
+    call(store, moment=NOON_UNIX, address="192.0.2.2")
+    await store.usage.flush()
+    call(store, moment=THREE_UNIX, address="192.0.2.1")
+    await store.usage.flush()
+
+    key = await store.api_keys.any_by_id("key_1")
+    assert (key.last_used_at, key.last_used_address) == (NOON, "192.0.2.2")
+    assert await store.usage.of_client(acme.id, EVER) == [KeyUsage("key_1", 2, 0, 0)]
+
+
 async def test_an_answer_that_comes_after_a_flush_is_added_to_its_call(store: Store, acme: Client) -> None:
     call(store)
     await store.usage.flush()
