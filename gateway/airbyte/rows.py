@@ -38,8 +38,8 @@ def page_of(
     for row in raw.data:
         try:
             rows.append(convert(decoder.decode(row)))
-        # Text that is not UTF-8 raises outside msgspec's own error tree.
-        except (msgspec.DecodeError, UnicodeDecodeError, UpstreamInvalid):
+        # Text that is not UTF-8 and lists in lists in lists raise outside msgspec's own error tree.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UpstreamInvalid):
             odd.append(row)
     if odd:
         count_odd(len(odd))
@@ -49,7 +49,7 @@ def page_of(
 def _connection_of(row: msgspec.Raw) -> str:
     try:
         return msgspec.json.decode(row, type=OddJob).connection_id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 

@@ -36,6 +36,17 @@ def test_an_odd_row_is_dropped_and_counted_and_the_others_are_read(odd: bytes, c
     assert (page.sent, set(page.odd_connections), counted) == (3, connections, [1])
 
 
+def test_a_row_that_is_nested_too_deep_is_an_odd_one() -> None:
+    """The page was read where the stack was less deep."""
+    row = b'{"connectionId":"one","more":' + 5_000 * b"[" + 5_000 * b"]" + b"}"
+
+    page = page_of(
+        RawPage([msgspec.Raw(row)]), msgspec.json.Decoder(JobRecord), job_from, count_odd=lambda _number: None
+    )
+
+    assert (page.rows, page.sent) == ([], 1)
+
+
 async def test_a_list_is_walked_to_its_empty_page_whatever_was_dropped() -> None:
     pages = {0: Page([1], 2), 2: Page[int]([], 2), 4: Page([2], 1), 5: Page[int]([], 0)}
 
