@@ -15,7 +15,7 @@ async def require_no_content(request: Request) -> None:
         return
     try:
         content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The request body is not valid JSON; this call takes none") from None
     if content not in ({}, None):
         raise BadRequest(NO_BODY)

@@ -57,8 +57,8 @@ async def _release(url: str, *, seconds: float) -> re.Match[str] | None:
     try:
         reply = await get(url, seconds=seconds)
         return RELEASE.fullmatch(msgspec.json.decode(reply.body, type=InstanceConfiguration).version)
-    # Text that is not UTF-8 raises outside msgspec's own error tree.
-    except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError):
+    # Text that is not UTF-8 and lists in lists in lists raise outside msgspec's own error tree.
+    except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

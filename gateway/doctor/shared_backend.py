@@ -72,5 +72,5 @@ async def _counts_alone(local: str, *, seconds: float) -> bool:
     try:
         reply = await get(f"{local}/readyz", seconds=seconds)
         return msgspec.json.decode(reply.body, type=Readiness).rate_limit == "local"
-    except (NoAnswer, msgspec.MsgspecError):
+    except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

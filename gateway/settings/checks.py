@@ -9,17 +9,29 @@ from gateway.errors import SettingsError
 LONGEST_NUMBER = 5
 """Digits of the number of a database."""
 UNREADABLE_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%00")
+NO_HOST = re.compile(r"[\s/@\[\]]")
+"""In an address with more than a host."""
 SECRET_OPTIONS = {"password", "sslpassword"}
 """They would be shown: a password is masked only where addresses have it."""
 
 
 def check_networks(origin: object, networks: tuple[str, ...]) -> None:
-    """Check that each is an address or a network. Raises SettingsError."""
-    for network in networks:
+    """Check that each is an address or a network. Raises SettingsError, without a word of the value."""
+    for number, network in enumerate(networks, 1):
         try:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
-            raise SettingsError(f"{origin}: {network!r} is no address or network such as 10.0.0.0/8") from None
+            # Not what was written: it may be a secret that belongs into another line.
+            raise SettingsError(f"{origin}: item {number} is no address or network such as 10.0.0.0/8") from None
+
+
+def check_host(origin: object, host: str) -> None:
+    """Check that it can be the host of a listener. Raises SettingsError, without a word of the value."""
+    if not host:
+        # It would be every interface.
+        raise SettingsError(f"{origin}: it is empty; all interfaces are 0.0.0.0 or ::")
+    if not host.isprintable() or NO_HOST.search(host):
+        raise SettingsError(f"{origin}: expected a host name or an address such as 127.0.0.1 or ::1")
 
 
 def check_url(origin: object, url: str) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
-from gateway.settings.checks import check_backend, check_database, check_networks, check_url
+from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_url
 from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
@@ -115,6 +115,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: not valid TOML: nested too deep") from None
 
 
 def _merge_environment(values: dict[str, Any], origins: Origins, environment: Mapping[str, str]) -> None:
@@ -208,9 +210,7 @@ def _explain(text: str, kind: Any) -> str:
 def _check(settings: Settings, origins: Origins) -> None:
     """Check the rules that a single value's type cannot state. Raises SettingsError."""
     server = settings.server
-    if not server.host:
-        # It would be every interface.
-        raise SettingsError(f"{origins['server.host']}: it is empty; all interfaces are 0.0.0.0 or ::")
+    check_host(origins["server.host"], server.host)
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)

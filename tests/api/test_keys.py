@@ -72,7 +72,7 @@ async def test_any_other_method_is_told_the_right_one_and_ends_nothing(world: Wo
     assert (await world.http.get("/api/v1/status", headers=bearer(key))).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b'{"key":"smrt_x"}', b"[]", b"id=key_x", b"\xff"])
+@pytest.mark.parametrize("body", [b'{"key":"smrt_x"}', b"[]", b"id=key_x", b"\xff", b'"\xff"'])
 async def test_a_body_is_refused_before_anything_ends(world: World, body: bytes) -> None:
     key = await world.client_with_key()
 

@@ -127,6 +127,7 @@ async def test_a_read_only_key_may_not_trigger(world: World) -> None:
         (b'{"jobType":"reset"}', "This call takes no request body"),
         (b"[]", "This call takes no request body"),
         (b"[" * 5000, "The request body is not valid JSON; this call takes none"),
+        (b'"\xff"', "The request body is not valid JSON; this call takes none"),
     ],
 )
 async def test_a_body_is_refused_before_anything_starts(world: World, body: bytes, message: str) -> None:

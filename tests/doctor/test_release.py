@@ -46,8 +46,16 @@ async def test_a_release_with_a_known_hole_is_warned_of_where_others_reach_it(
 
 @pytest.mark.parametrize(
     "answer",
-    [page(404), page(200), told("<script>"), told(7), page(200, "{}"), page(200, "[" * 5000)],
-    ids=["nothing", "a page", "no release", "a number", "no field", "deep"],
+    [
+        page(404),
+        page(200),
+        told("<script>"),
+        told(7),
+        page(200, "{}"),
+        page(200, "[" * 5000),
+        told(2).replace(b"2}", 5000 * b"["),
+    ],
+    ids=["nothing", "a page", "no release", "a number", "no field", "deep", "deep inside"],
 )
 async def test_what_tells_no_release_is_passed_over(tmp_path: Path, answer: bytes) -> None:
     assert await findings_at(tmp_path, {ROUTE: answer}) == []

@@ -92,13 +92,13 @@ async def test_a_server_that_runs_no_script_does_not_count(tmp_path: Path, gatew
     assert (found.level, "evalsha" in found.text) == ("fail", True)
 
 
-@pytest.mark.parametrize(("counts", "level"), [("local", "warn"), ("shared", "ok")])
+@pytest.mark.parametrize(("counts", "level"), [(b"local", "warn"), (b"shared", "ok"), (b"\xff", "ok")])
 async def test_how_the_running_gateway_counts_is_told(
-    tmp_path: Path, gateway_folder: Path, counts: str, level: str
+    tmp_path: Path, gateway_folder: Path, counts: bytes, level: str
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
-        body = b'{"status":"ready","rate_limit":"%s"}' % counts.encode()
+        body = b'{"status":"ready","rate_limit":"%s"}' % counts
         assert request.startswith(b"GET /readyz ")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         writer.close()
@@ -111,4 +111,4 @@ async def test_how_the_running_gateway_counts_is_told(
 
     assert found
     assert found.level == level
-    assert ("by itself" in found.text) == (counts == "local")
+    assert ("by itself" in found.text) == (counts == b"local")

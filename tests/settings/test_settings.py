@@ -133,6 +133,14 @@ def test_every_interface_must_be_asked_for(tmp_path: Path) -> None:
     assert str(refusal.value).endswith("settings.toml: server.host: it is empty; all interfaces are 0.0.0.0 or ::")
 
 
+@pytest.mark.parametrize("host", [" ", "a b", "a\n", "a\0", "http://u:pl4nted@host/", "u:pl4nted@host", "[::1]"])
+def test_what_can_be_no_host_is_refused_without_being_repeated(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_file(tmp_path, f"[server]\nhost = {json.dumps(host)}\n")
+
+    assert str(refusal.value).endswith("server.host: expected a host name or an address such as 127.0.0.1 or ::1")
+
+
 def test_a_byte_order_mark_is_no_part_of_settings_or_secrets(tmp_path: Path) -> None:
     """Windows editors put one there."""
     (tmp_path / "settings.toml").write_text("[server]\nport = 1\n", encoding="utf-8-sig")
@@ -153,6 +161,8 @@ def test_a_byte_order_mark_is_no_part_of_settings_or_secrets(tmp_path: Path) -> 
         ("GATEWAY_AIRBYTE_BASE_URL", 'base_url = "{}"'),
         ("GATEWAY_AIRBYTE_MAX_IN_FLIGHT", 'max_in_flight = "{}"'),
         ("GATEWAY_AIRBYTE_CLIENT_SECRET_FILE", ""),
+        ("GATEWAY_SERVER_TRUSTED_PROXIES", ""),
+        ("GATEWAY_SERVER_METRICS_NETWORKS", ""),
     ],
 )
 def test_a_secret_in_the_wrong_line_is_not_shown(tmp_path: Path, variable: str, toml: str) -> None:
@@ -220,11 +230,11 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[server]\ntrusted_proxies = [1]\n", "server.trusted_proxies: expected `str`, got `int`"),
         (
             '[server]\ntrusted_proxies = ["10.0.0.0/8", "localhost"]\n',
-            "server.trusted_proxies: 'localhost' is no address or network such as 10.0.0.0/8",
+            "server.trusted_proxies: item 2 is no address or network such as 10.0.0.0/8",
         ),
         (
             '[server]\nmetrics_networks = ["10.0.0.0/99"]\n',
-            "server.metrics_networks: '10.0.0.0/99' is no address or network such as 10.0.0.0/8",
+            "server.metrics_networks: item 1 is no address or network such as 10.0.0.0/8",
         ),
         ('[server]\npublic_url = "api.example.com"\n', f"server.public_url: {URL_EXPECTED}"),
         (
@@ -325,7 +335,7 @@ def test_a_url_of_airbytes_is_kept(tmp_path: Path, url: str) -> None:
         ("GATEWAY_LOG_LEVEL", "loud", "expected one of debug, info, warning, error"),
         ("GATEWAY_DATABASE_URL", "mysql://x", DATABASE_EXPECTED),
         ("GATEWAY_AIRBYTE_BASE_URL", "airbyte", URL_EXPECTED),
-        ("GATEWAY_SERVER_TRUSTED_PROXIES", "*", "'*' is no address or network such as 10.0.0.0/8"),
+        ("GATEWAY_SERVER_TRUSTED_PROXIES", "*", "item 1 is no address or network such as 10.0.0.0/8"),
     ],
 )
 def test_a_mistake_in_the_environment_is_one_line_that_names_the_variable(
@@ -343,8 +353,9 @@ def test_a_mistake_in_the_environment_is_one_line_that_names_the_variable(
         (b"[server]\nport = = 1\n", r"not valid TOML: .*line 2.*"),
         (b"a = 1\na = 2\n", r"not valid TOML: .*line 2.*"),
         (b"\xff\xfe", r"cannot be read: .*"),
+        (b"a = " + 10_000 * b"[", r"not valid TOML: nested too deep"),
     ],
-    ids=["nonsense", "twice", "not UTF-8"],
+    ids=["nonsense", "twice", "not UTF-8", "deep"],
 )
 def test_a_file_that_is_no_toml_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "settings.toml"

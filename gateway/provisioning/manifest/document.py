@@ -45,6 +45,8 @@ def parse_manifest_bytes(content: bytes, name: str) -> Manifest:
         values = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{name}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise InvalidInput(f"{name}: not valid TOML: nested too deep") from None
     try:
         return _manifest(values)
     except InvalidInput as error:

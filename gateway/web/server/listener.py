@@ -28,15 +28,19 @@ def obtain_listener(settings: ServerSettings, supervision: Supervision) -> socke
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket. Raises OperatorError if the address is taken or not ours."""
+    """Return a bound socket. Raises OperatorError if the address is taken, not ours or none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+    except (TypeError, ValueError):  # No name can be so.
+        listener.close()
+        raise OperatorError(f"cannot listen on {host}:{port}: no host name or address; {OTHER_ADDRESS}") from None
     except OSError as error:
         listener.close()
-        other = OTHER_ADDRESS if error.errno == errno.EADDRNOTAVAIL else OTHER_PORT
+        is_address = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        other = OTHER_ADDRESS if is_address else OTHER_PORT
         raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}; {other}") from None
     return listener
 

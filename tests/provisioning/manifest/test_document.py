@@ -68,6 +68,7 @@ def test_what_is_read_is_written_again_in_one_way(path: Path) -> None:
         ("", "format: expected 1"),
         ("format = 2", "format: expected 1"),
         ("format = 1\n[clients", "not valid TOML"),
+        (f"format = {10_000 * '['}", "not valid TOML: nested too deep"),
         ("format = 1\n[tenants.acme]", "unknown table [tenants]; known are clients, connections, users, keys"),
         ("format = 1\nclients = 3", "clients: expected a table"),
         ('format = 1\n[clients.Acme]\nname = "A"', "clients.Acme: the slug must be"),
