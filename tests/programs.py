@@ -11,6 +11,7 @@ from pathlib import Path
 PACKAGES = {
     "chromium": "chromium",
     "initdb": "postgresql",
+    "ip": "iproute2",
     "nginx": "nginx-light",
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",

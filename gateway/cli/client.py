@@ -12,7 +12,7 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_record, print_rows
-from gateway.models import Client
+from gateway.models import Client, RatePolicy
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -54,12 +54,23 @@ def add(*, settings: Settings, name: str, slug: str, plan: str, as_json: bool) -
 @json_option
 @settings_option
 def list_clients(*, settings: Settings, as_json: bool) -> None:
-    """List clients.
+    """List clients. What stands in brackets is not a client's own, but the settings'.
 
     Example: gateway client list --json
     """
-    rows = [client_row(record) for record in with_services(settings, lambda services: services.store.clients.all())]
+    records = with_services(settings, lambda services: services.store.clients.all())
+    rows = [client_row(record) if as_json else _in_force(client_row(record), settings) for record in records]
     print_rows(rows, as_json=as_json, empty="No clients yet; see: gateway client add --help")
+
+
+def _in_force(row: Row, settings: Settings) -> Row:
+    """Return the row with the settings' figures, in brackets, where the client has none of its own."""
+    figures = {"rate": validation.rate_text(_default_rate(settings)), "most_keys": settings.keys.most_active}
+    return {**row, **{name: f"({figure})" for name, figure in figures.items() if row[name] is None}}
+
+
+def _default_rate(settings: Settings) -> RatePolicy:
+    return RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)
 
 
 @client.command()
@@ -108,6 +119,18 @@ def update(
 
     record = with_services(settings, work)
     print_record(client_row(record), as_json=as_json, sentence=f"Updated client {record.slug}.")
+    each = record.rate or _default_rate(settings)
+    if record.rate_total is not None and _is_below(record.rate_total, each):
+        click.echo(
+            f"Note: {validation.rate_text(record.rate_total)} for all keys together is less than one key may call "
+            f"({validation.rate_text(each)}).",
+            err=True,
+        )
+
+
+def _is_below(one: RatePolicy, other: RatePolicy) -> bool:
+    """Return whether a rate allows fewer calls than another, at once or in the long run."""
+    return one.requests < other.requests or one.tokens_per_second < other.tokens_per_second
 
 
 def _chosen(told: str | None, known: str | None) -> str | None:

@@ -6,20 +6,26 @@ from typing import Any
 import click
 
 from gateway.cli.options import json_option, settings_reader_option
-from gateway.cli.output import Row, print_rows
+from gateway.cli.output import Row, print_record, print_rows
 from gateway.settings import ReadSettings
 from gateway.settings.secret import Secret, SecretUrl
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Show nothing: only say whether they can be used. Exit status 1 if not.")
 @json_option
 @settings_reader_option
-def config(*, read_settings: Callable[[], ReadSettings], as_json: bool) -> None:
+def config(*, read_settings: Callable[[], ReadSettings], check: bool, as_json: bool) -> None:
     """Show the settings in force here, and where each comes from. Of a secret only whether it is set.
 
     Example: gateway config --settings /etc/gateway/settings.toml
     """
     read = read_settings()
+    if check:
+        sources = sorted({origin.source for origin in read.origins.values() if origin.source})
+        sentence = f"The settings can be used; read from {', '.join(sources) or 'the defaults'}."
+        print_record({"sources": sources}, as_json=as_json, sentence=sentence)
+        return
     rows = [_row(read, name) for name in read.origins]
     print_rows(rows if as_json else [_in_words(row) for row in rows], as_json=as_json, empty="")
 

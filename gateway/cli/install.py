@@ -1,15 +1,19 @@
-"""`gateway install`: write the unit files by which systemd runs the gateway."""
+"""`gateway install`: make systemd run the gateway."""
 
 import difflib
 import ipaddress
 import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from gateway.cli.options import confirm, json_option, yes_option
+from gateway.cli.main import Start
+from gateway.cli.options import confirm, environment_of_programs, json_option, yes_option
 from gateway.cli.output import print_json
+from gateway.deployment.preparation import NEW_DATABASE, Step, find_machine, init_step, missing_steps
 from gateway.deployment.systemd import (
     SERVICE,
     SOCKET,
@@ -26,6 +30,7 @@ from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, lis
 
 DEFAULTS = Installation()
 DEFAULT_PORT = 8080
+DATABASE_HERE = "gateway.db"
 SHARED_NEEDED = (
     "several gateways need a database and a limit that they share: "
     "set database.url to postgresql://… and rate_limit.backend to redis://…"
@@ -54,7 +59,7 @@ LEAST_PORT = 1024
     show_default=True,
     help="Folder that stands for / while files are read and written; for packages.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show what would be written, and where.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be written and run.")
 @json_option
 @yes_option
 def install(
@@ -69,53 +74,87 @@ def install(
     as_json: bool,
     yes: bool,
 ) -> None:
-    """Write the files by which systemd runs this gateway. A file that differs is shown and not replaced unasked.
+    """Make systemd run this gateway: user, folders, settings, database and unit files, whatever is missing.
+
+    Nothing that is there is changed unasked. Below another --root only the unit files are written.
 
     Example: gateway install --systemd --settings /etc/gateway/settings.toml --dry-run
     """
     if not systemd:
         raise click.UsageError("say what to install: --systemd")
-    path = (Path.cwd() / (settings or click.get_current_context().find_root().obj or DEFAULTS.settings)).absolute()
+    root = root.resolve()
+    is_this_machine = root == Path("/")
+    _require_root(is_needed=is_this_machine and not dry_run)
+    start: Start = click.get_current_context().find_root().obj
+    path = (Path.cwd() / (settings or start.settings or DEFAULTS.settings)).absolute()
     command = (str(program),) if program else _this_program()
-    installation = _installation(path, root.resolve(), command, user, instances)
+    installation, database = _installation(path, root, command, user, instances)
+    steps = missing_steps(installation, database, find_machine(root, user))
     files = {_below(root, path): text for path, text in unit_files(installation).items()}
-    # A virtual environment is no more than a link to the Python that runs it.
-    for warning in out_of_reach(installation, *([] if program else [os.path.realpath(sys.executable)])):
-        click.echo(f"Warning: {warning}", err=True)
     before = {path: _text_of(path) for path in files}
+    _warn(installation, None if program else os.path.realpath(sys.executable))
+    _show(files, before, is_dry=dry_run, as_json=as_json)
+    if not dry_run:
+        _confirm_changes(files, before, steps if is_this_machine else (), yes=yes)
+        if is_this_machine:
+            _run(steps)
+        for path, text in files.items():
+            _write(path, text, is_same=text == before[path])
+    _say_what_is_next(installation, () if is_this_machine and not dry_run else steps, has_file=database is not None)
+
+
+def _require_root(*, is_needed: bool) -> None:
+    if is_needed and os.geteuid() != 0:
+        raise OperatorError("this makes a user and folders: give it as root, or see what it would do with --dry-run")
+
+
+def _show(files: dict[Path, str], before: dict[Path, str | None], *, is_dry: bool, as_json: bool) -> None:
     if as_json:
         states = {path: _state(before[path], text) for path, text in files.items()}
         print_json([{"path": str(path), "state": states[path], "content": text} for path, text in files.items()])
-    elif dry_run:
+    elif is_dry:
         for path, text in files.items():
             click.echo(f"# {path}\n{text}")
-    if dry_run:
-        return
-    _confirm_changes(files, before, yes=yes)
-    for path, text in files.items():
-        _write(path, text, is_same=text == before[path])
-    _say_what_is_next(installation)
 
 
-def _installation(path: Path, root: Path, program: tuple[str, ...], user: str, instances: int | None) -> Installation:
+def _warn(installation: Installation, python: str | None) -> None:
+    """Tell what the service may be unable to use. A virtual environment is a link to the `python` that runs it."""
+    for warning in out_of_reach(installation, *([python] if python else [])):
+        click.echo(f"Warning: {warning}", err=True)
+    if not Path(installation.settings).exists() and Path(DATABASE_HERE).exists():
+        click.echo(
+            f"Warning: {DATABASE_HERE} of this folder stays unused. To serve it: --settings settings.toml", err=True
+        )
+
+
+def _installation(
+    path: Path, root: Path, program: tuple[str, ...], user: str, instances: int | None
+) -> tuple[Installation, str | None]:
+    """Return what the settings lead to, and the path of the database if it is a file."""
     on_disk = _below(root, str(path))
     if not on_disk.exists():
         click.echo(f"{path} is not there yet: the defaults are assumed, and a database in {STATE_FOLDER}.", err=True)
         _require_shared(load_settings(None, {}, working_directory=root), instances)
-        return Installation(program=program, settings=str(path), user=user, ports=_ports(DEFAULT_PORT, instances))
+        new = Installation(program=program, settings=str(path), user=user, ports=_ports(DEFAULT_PORT, instances))
+        return new, NEW_DATABASE
     read = read_settings(on_disk, {})
     server = read.settings.server
     _require_shared(read.settings, instances)
-    folder = read.settings.database_path.parent if read.settings.database.is_file else Path(STATE_FOLDER)
-    return Installation(
+    database = _seen_from(root, read.settings.database_path) if read.settings.database.is_file else None
+    installation = Installation(
         program=program,
         settings=str(path),
         user=user,
         listen=_listen(server),
-        database_folder=str(Path("/") / folder.relative_to(root) if folder.is_relative_to(root) else folder),
+        database_folder=str(database.parent) if database else STATE_FOLDER,
         credential=_credential(read),
         ports=_ports(server.port, instances),
     )
+    return installation, str(database) if database else None
+
+
+def _seen_from(root: Path, path: Path) -> Path:
+    return Path("/") / path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _require_shared(settings: Settings, instances: int | None) -> None:
@@ -154,7 +193,7 @@ def _this_program() -> tuple[str, ...]:
     if getattr(sys, "frozen", False):
         return (sys.executable,)
     started = Path(sys.argv[0]).absolute()
-    return (sys.executable, "-m", "gateway") if started.suffix == ".py" else (str(started),)
+    return (sys.executable, "-m", "gateway") if started.suffix == ".py" else (str(started.resolve()),)
 
 
 def _below(root: Path, path: str) -> Path:
@@ -176,7 +215,12 @@ def _state(before: str | None, text: str) -> str:
     return "same" if before == text else "different"
 
 
-def _confirm_changes(files: dict[Path, str], before: dict[Path, str | None], *, yes: bool) -> None:
+def _confirm_changes(
+    files: dict[Path, str], before: dict[Path, str | None], steps: tuple[Step, ...], *, yes: bool
+) -> None:
+    for step in steps:
+        if step.changes_existing:
+            confirm(f"Run {step}?", yes=yes)
     for path, text in files.items():
         old = before[path]
         if old is not None and old != text:
@@ -185,6 +229,22 @@ def _confirm_changes(files: dict[Path, str], before: dict[Path, str | None], *, 
             )
             click.echo("\n".join(lines), err=True)
             confirm(f"Replace {path}?", yes=yes)
+
+
+def _run(steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        # Not in this folder: the service's user may have no right to it.
+        done = subprocess.run(  # noqa: S603 - our own words
+            step.command,
+            input=step.reads.encode(),
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env=environment_of_programs(),
+            check=False,
+        )
+        if done.returncode:
+            raise OperatorError(f"this failed: {step}")
+        click.echo(f"Done: {shlex.join(step.command)}", err=True)
 
 
 def _write(path: Path, text: str, *, is_same: bool) -> None:
@@ -200,17 +260,16 @@ def _write(path: Path, text: str, *, is_same: bool) -> None:
     click.echo(f"Wrote {path}.", err=True)
 
 
-def _say_what_is_next(installation: Installation) -> None:
-    user, command = installation.user, " ".join(installation.program)
-    once = [
-        f"useradd --system --home-dir {STATE_FOLDER} --shell /usr/sbin/nologin {user}",
-        f"install -d -o {user} -g {user} -m 700 {STATE_FOLDER}",
-        f"runuser -u {user} -- {command} init --settings {installation.settings}",
-    ]
+def _say_what_is_next(installation: Installation, steps: tuple[Step, ...], *, has_file: bool) -> None:
+    """Print the commands that are left to type: `steps`, and those that need what only the operator knows."""
+    command = " ".join(installation.program)
+    once = [*map(str, steps), f"vi {installation.settings}   # base_url and client_id of [airbyte]"]
     if installation.credential:
-        once.append(f"install -m 600 /dev/stdin {installation.secret_file}   # then type the secret, and Ctrl-D")
+        once.append(f"cat > {installation.secret_file}   # then type the secret, Enter and Ctrl-D")
+    if not has_file:
+        once.append(str(init_step(installation)))
     units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
-    each = ["systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
+    each = [f"{command} doctor", "systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
     if installation.ports:
         options = f"--server-name NAME --settings {installation.settings} {_upstream_options(installation)}"
         each.append(f"{command} nginx-config {options}")

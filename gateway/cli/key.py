@@ -176,13 +176,16 @@ def rotate(*, settings: Settings, key_id: str, overlap: str, as_json: bool) -> N
     Example: gateway key rotate key_8sQd0fWq2LzR5tYx --overlap 7d
     """
 
-    async def work(services: Services) -> tuple[NewKey, str]:
+    async def work(services: Services) -> tuple[NewKey, ApiKey, str]:
         new = await services.keys.rotate(key_id, overlap=overlap)
-        return new, (await slugs_of(services))[new.record.client_id]
+        old = await services.store.api_keys.any_by_id(key_id)
+        return new, old, (await slugs_of(services))[new.record.client_id]
 
     require_output()
-    new, slug = with_services(settings, work)
+    new, old, slug = with_services(settings, work)
     _show_new(settings, new, slug, as_json=as_json)
+    if not as_json:
+        click.echo(f"The old key, {old.id}, ends at {old.expires_at}.", err=True)
 
 
 @key.command()

@@ -6,7 +6,7 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -43,8 +43,16 @@ KEPT_WHOLE = "\b"
 settings_path_option = click.option(
     "--settings",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Read settings from this file. Default: settings.toml of this folder, else the built-in defaults.",
+    help="Read settings from this file. Default: settings.toml of this folder, the installed service's file, or the "
+    "built-in defaults.",
 )
+
+
+class Start(NamedTuple):
+    """What every command starts from. A test names a `unit_folder`: its machine may have an installed service."""
+
+    settings: Path | None
+    unit_folder: Path | None
 
 
 class Commands(click.Group):
@@ -120,7 +128,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 @click.pass_context
 def gateway(context: click.Context, settings: Path | None) -> None:
     """Let one Airbyte safely serve many customers."""
-    context.obj = settings
+    context.obj = Start(settings, context.obj)
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ import click
 
 from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
-from gateway.cli.main import settings_path_option
+from gateway.cli.chosen_settings import ChosenSettings, choose_settings
+from gateway.cli.main import Start, settings_path_option
+from gateway.deployment.systemd import UNIT_FOLDER
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings, read_settings
 from gateway.settings.addresses import LARGEST_PORT
@@ -47,8 +49,8 @@ def settings_option(function: Callable[..., None]) -> Callable[..., None]:
         context = click.get_current_context()
         if os.environ.get("NO_COLOR"):  # no-color.org
             context.color = False
-        path = settings or context.find_root().obj
-        function(*args, settings=load_settings(path, os.environ), **options)
+        chosen = _chosen_settings(settings)
+        function(*args, settings=load_settings(chosen.path, chosen.environment), **options)
 
     return settings_path_option(with_settings)
 
@@ -58,10 +60,19 @@ def settings_reader_option(function: Callable[..., None]) -> Callable[..., None]
 
     @functools.wraps(function)
     def with_reader(*args: Any, settings: Path | None, **options: Any) -> None:
-        path = settings or click.get_current_context().find_root().obj
-        function(*args, read_settings=functools.partial(read_settings, path, os.environ), **options)
+        chosen = _chosen_settings(settings)
+        reader = functools.partial(read_settings, chosen.path, chosen.environment)
+        function(*args, read_settings=reader, **options)
 
     return settings_path_option(with_reader)
+
+
+def _chosen_settings(path: Path | None) -> ChosenSettings:
+    start: Start = click.get_current_context().find_root().obj
+    chosen = choose_settings(path or start.settings, os.environ, start.unit_folder or Path(UNIT_FOLDER))
+    for note in chosen.notes:
+        click.echo(note, err=True)
+    return chosen
 
 
 def supervision_of_this_process() -> Supervision:

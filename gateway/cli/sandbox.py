@@ -11,6 +11,15 @@ from gateway.web.server.server import serve_app
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - printed on purpose, opens nothing but a sandbox
 
+SETTINGS = f"""
+A gateway uses it with this in settings.toml:
+
+[airbyte]
+base_url = "{{base_url}}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+"""
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen at this address.")
@@ -26,6 +35,7 @@ def sandbox(host: str, port: int) -> None:
         click.echo(f"base_url {address}{PUBLIC_API}")
         click.echo(f"client_id {CLIENT_ID}")
         click.echo(f"client_secret {CLIENT_SECRET}")
+        click.echo(SETTINGS.format(base_url=f"{address}{PUBLIC_API}"), err=True)
 
     server = ServerSettings(host=host, port=port, trusted_proxies=(), public_url="", metrics_networks=())
     airbyte = Sandbox(client_id=CLIENT_ID, client_secret=CLIENT_SECRET, public_url=f"http://{host}:{port}")

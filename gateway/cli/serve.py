@@ -29,9 +29,10 @@ from gateway.store.timings import STORE_TIMINGS
 from gateway.telemetry.log import configure_log, log_task_failure
 from gateway.telemetry.log_writer import LogWriter
 from gateway.times import SystemClock
-from gateway.web.server.sd_notify import Notifier
+from gateway.web.server.not_started import answer_not_started
+from gateway.web.server.sd_notify import Notifier, Supervision
 from gateway.web.server.server import serve_app
-from gateway.web.server.signals import ignore_user_signals, note_hang_ups
+from gateway.web.server.signals import HangUps, ignore_user_signals, note_hang_ups
 
 log = structlog.get_logger()
 
@@ -50,6 +51,17 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
     ignore_user_signals()
     hang_ups = note_hang_ups()
     supervision = supervision_of_this_process()
+    with _callers_told(supervision):
+        _serve(read_settings, host, port, supervision, hang_ups)
+
+
+def _serve(
+    read_settings: Callable[[], ReadSettings],
+    host: str | None,
+    port: int | None,
+    supervision: Supervision,
+    hang_ups: HangUps,
+) -> None:
     settings = read_settings().settings
     server = msgspec.structs.replace(
         settings.server,
@@ -75,6 +87,25 @@ def serve(*, read_settings: Callable[[], ReadSettings], host: str | None, port: 
                 reload=Reloader(lambda: read_settings().settings, settings, services).reload,
             )
             log.info("stopped", version=__version__)
+
+
+@contextmanager
+def _callers_told(supervision: Supervision) -> Iterator[None]:
+    """When the start fails, answer those who wait at the supervisor's socket: nobody else would."""
+    try:
+        yield
+    except Exception as error:
+        if not supervision.listeners:
+            raise
+        reason = error.sentence if isinstance(error, GatewayError) else "the log says why"
+        Notifier(supervision.notify_address).failing(reason)
+        if isinstance(error, GatewayError):
+            # What comes later is told in the log, before it comes here.
+            click.echo(f"Error: {reason}", err=True)
+        answer_not_started(supervision)
+        if isinstance(error, GatewayError):
+            raise click.exceptions.Exit(1) from None
+        raise
 
 
 @contextmanager

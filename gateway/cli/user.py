@@ -1,5 +1,9 @@
 """`gateway user …`: invite, list and remove the people who sign in, and make new links for them."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from gateway.cli.options import (
@@ -58,6 +62,20 @@ def _link(settings: Settings, secret: str) -> str:
     return f"{settings.server.address}/dashboard/link/{secret}"
 
 
+def existing_email(function: Callable[..., None]) -> Callable[..., None]:
+    """Add EMAIL, which may also be given as it is to `invite`, by `--email`."""
+
+    @functools.wraps(function)
+    def with_email(*args: Any, argument: str | None, option: str | None, **options: Any) -> None:
+        email = argument or option
+        if email is None or (argument and option):
+            raise click.UsageError("give one e-mail address")
+        function(*args, email=email, **options)
+
+    with_option = click.option("--email", "option", help="The same as the argument EMAIL.")(with_email)
+    return click.argument("argument", metavar="EMAIL", required=False)(with_option)
+
+
 @user.command()
 @click.option("--email", required=True, help="Set the e-mail address to sign in with.")
 @click.option("--client", "slug", help="Make this a member of the client, by its slug.")
@@ -83,7 +101,7 @@ def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_
 
 
 @user.command()
-@click.argument("email")
+@existing_email
 @json_option
 @settings_option
 def reset(*, settings: Settings, email: str, as_json: bool) -> None:
@@ -119,7 +137,7 @@ def list_users(*, settings: Settings, as_json: bool) -> None:
 
 
 @user.command()
-@click.argument("email")
+@existing_email
 @yes_option
 @json_option
 @settings_option

@@ -42,6 +42,8 @@ Type=notify
 # All: the one-file binary speaks from a child of the process that systemd started.
 NotifyAccess=all
 ExecStart={command}
+# With a mistake in the settings the reload fails here, and the gateway is not told of it.
+ExecReload={check}
 ExecReload=/bin/kill -HUP $MAINPID
 {listener_lines}\
 Restart=on-failure
@@ -132,14 +134,13 @@ Environment=GATEWAY_SERVER_PORT=%i
 }
 """What only an instance of the template has."""
 CREDENTIAL_TEXT = """\
-# A copy made at each start: after a change of the secret, restart. {restart} loses no request.
-LoadCredential={name}:{path}
-Environment=GATEWAY_AIRBYTE_{key}_FILE=%d/{name}
+# Not LoadCredential: what ExecReload runs cannot read its copy (systemd 252), and a reload would not see a new secret.
+Environment={variable}
 """
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs from machine to machine. `credential` is the secret setting that systemd hands over, if any."""
+    """What differs from machine to machine. `credential` is the secret setting that has a file of its own, if any."""
 
     program: tuple[str, ...] = ("/opt/gateway/bin/gateway",)
     settings: str = "/etc/gateway/settings.toml"
@@ -152,7 +153,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secret_file(self) -> str:
-        """Where the operator keeps the secret, open to root alone."""
+        """Where the operator keeps the secret: only root may write it, only the service may read it."""
         return f"{PurePath(self.settings).parent}/{_credential_id(self)}"
 
 
@@ -181,10 +182,11 @@ def socket_unit(installation: Installation) -> str:
 
 
 def service_unit(installation: Installation) -> str:
-    words = (*installation.program, "serve", "--settings", installation.settings)
+    named = ("--settings", installation.settings)
     return SERVICE_TEXT.format(
         **(INSTANCE if installation.ports else ALONE),
-        command=" ".join(_quoted(word) for word in words),
+        command=_command(*installation.program, "serve", *named),
+        check=_command(*installation.program, "config", "--check", *named),
         user=installation.user,
         credential_lines=_credential_lines(installation),
         writable_lines=_writable_lines(installation),
@@ -200,12 +202,8 @@ def _credential_id(installation: Installation) -> str:
 def _credential_lines(installation: Installation) -> str:
     if not installation.credential:
         return ""
-    return CREDENTIAL_TEXT.format(
-        name=_credential_id(installation),
-        restart="One instance after the other, that" if installation.ports else "With the socket above that",
-        path=_escaped(installation.secret_file),
-        key=installation.credential.upper(),
-    )
+    variable = f"GATEWAY_AIRBYTE_{installation.credential.upper()}_FILE={_escaped(installation.secret_file)}"
+    return CREDENTIAL_TEXT.format(variable=_assignment(variable))
 
 
 def _writable_lines(installation: Installation) -> str:
@@ -231,10 +229,20 @@ def _is_in_a_home(path: str) -> bool:
     return any(PurePath(path).is_relative_to(home) for home in HOMES)
 
 
+def _command(*words: str) -> str:
+    return " ".join(map(_quoted, words))
+
+
 def _quoted(word: str) -> str:
     """Quote one word of a command line; see systemd.service(5)."""
     escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return escaped if re.fullmatch(r"[^\s\"'\\;]+", escaped) else f'"{escaped}"'
+
+
+def _assignment(text: str) -> str:
+    """Quote an assignment of Environment=, in which a dollar sign has no meaning."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if re.fullmatch(r"[^\s\"'\\]+", text) else f'"{escaped}"'
 
 
 def _escaped(text: str) -> str:

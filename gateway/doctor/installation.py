@@ -18,6 +18,8 @@ from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
 from gateway.store.sqlite.soundness import find_damage
 from gateway.store.timings import STORE_TIMINGS
 
+ROOT = 0
+"""What root makes beside a database is given to the database's owner."""
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
 LEAST_FREE_BYTES = 100_000_000
@@ -45,7 +47,7 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
     names = {"client_credentials": ("client_id", "client_secret"), "basic": ("username", "password"), "none": ()}
     missing = [name for name, is_set in zip(names[airbyte.auth], values, strict=False) if not is_set]
     if missing:
-        yield failure("settings", f"airbyte.{' and airbyte.'.join(missing)} not set", "Fill in [airbyte].")
+        yield failure("settings", f"airbyte.{' and airbyte.'.join(missing)} not set", _how_to_set(missing))
     else:
         yield passed("settings", f"read; Airbyte is asked at {airbyte.base_url}")
     if airbyte.auth == "basic":
@@ -54,6 +56,15 @@ async def check_settings(services: Services) -> AsyncGenerator[Finding, None]:
             'airbyte.auth is "basic", which Airbyte Community 2.2 and later refuse',
             'Make an application in Airbyte (User > Applications), and set airbyte.auth = "client_credentials".',
         )
+
+
+def _how_to_set(names: list[str]) -> str:
+    """Return where to write what is missing: a secret has better places than the settings file."""
+    advice = ["Fill in [airbyte]."] if {"client_id", "username"}.intersection(names) else []
+    for name in {"client_secret", "password"}.intersection(names):
+        variable = f"GATEWAY_AIRBYTE_{name.upper()}"
+        advice.append(f"Put the secret into {variable}, or into a file that {variable}_FILE names.")
+    return " ".join(advice)
 
 
 async def check_files(services: Services) -> AsyncGenerator[Finding, None]:
@@ -76,14 +87,22 @@ async def check_database(services: Services) -> AsyncGenerator[Finding, None]:
     owner = await asyncio.to_thread(lambda: path.stat().st_uid)
     sqlite = f"SQLite {sqlite3.sqlite_version}, journal {journal_mode(sqlite3.sqlite_version_info)}"
     yield passed("database", f"{path}; owner {user_name(owner)}; {sqlite}")
-    if owner != os.geteuid():
-        yield warning(
-            "database",
-            f"belongs to {user_name(owner)}, and this is {user_name(os.geteuid())}",
-            f"Run commands as the owner, or they leave files the service cannot write: sudo -u {user_name(owner)} …",
-        )
+    if finding := judged_user(os.geteuid(), owner):
+        yield finding
     for finding in await asyncio.to_thread(lambda: list(_other_owners(path, owner))):
         yield finding
+
+
+def judged_user(user: int, owner: int) -> Finding | None:
+    """Return a warning where this user leaves files that the database's owner cannot write."""
+    if user in {owner, ROOT}:
+        return None
+    return warning(
+        "database",
+        f"belongs to {user_name(owner)}, and this is {user_name(user)}",
+        f"Run commands as the owner or as root, or they leave files the service cannot write: "
+        f"runuser -u {user_name(owner)} -- gateway …",
+    )
 
 
 def _other_owners(database: Path, owner: int) -> Iterator[Finding]:
@@ -150,7 +169,14 @@ async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
 
 async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
     """Check that not every address may say who the caller is."""
-    trusted = services.settings.server.trusted_proxies
+    server = services.settings.server
+    trusted = server.trusted_proxies
+    if trusted and not server.public_url:
+        yield warning(
+            "public url",
+            f"a proxy is trusted and server.public_url is empty: links and the documentation say {server.address}",
+            "Write what callers type into server.public_url.",
+        )
     if not trusted:
         yield passed("proxies", "none trusted: forwarding headers are ignored")
     elif EVERYBODY.intersection(trusted):

@@ -1,6 +1,6 @@
 """Read, check and compare settings; keep their secrets from being seen."""
 
-from gateway.settings.reader import Origin, ReadSettings, load_settings, read_settings
+from gateway.settings.reader import Origin, ReadSettings, has_settings, load_settings, read_settings
 from gateway.settings.tables import (
     AirbyteSettings,
     DatabaseSettings,
@@ -22,6 +22,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "Table",
+    "has_settings",
     "load_settings",
     "read_settings",
     "tables",

@@ -71,12 +71,11 @@ def read_settings(
 
     Raises SettingsError with one line that names where the value came from, its key and what was expected.
     """
-    folder = (working_directory or Path.cwd()).resolve()
+    folder = (working_directory or _working_directory()).resolve()
     values = tomllib.loads(resource_text(SETTINGS_FILE))
     names = [f"{table}.{key}" for table in values for key in values[table]]
     origins = {name: Origin("default", name) for name in names}
-    local = folder / SETTINGS_FILE
-    chosen = path or (local if local.exists() else None)
+    chosen = path or (folder / SETTINGS_FILE if has_settings(folder) else None)
     if chosen is not None:
         chosen = (folder / chosen).resolve()
         folder = chosen.parent
@@ -87,6 +86,25 @@ def read_settings(
     )
     _check(settings, origins)
     return ReadSettings(settings, origins)
+
+
+def has_settings(folder: Path | None = None) -> bool:
+    """Return whether the folder (default: the working directory) has a settings file. Raises SettingsError."""
+    folder = folder or _working_directory()
+    try:
+        return (folder / SETTINGS_FILE).exists()
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: cannot be searched for {SETTINGS_FILE}: {error.strerror}; "
+            "go to another folder, or name a file with --settings"
+        ) from None
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(f"this folder: {error.strerror}; go to another one") from None
 
 
 def _merge_file(values: dict[str, Any], origins: Origins, path: Path) -> None:

@@ -27,3 +27,15 @@ class ServerTimings:
     and the parent (the one-file binary's, say) handed its own on."""
     signal_check: float = 0.1
     """How soon a second signal is noticed; as often as uvicorn looks for the first."""
+
+
+@dataclass(frozen=True)
+class NotStartedTimings:
+    """Those of a process that cannot start, while it answers the callers of an inherited listener."""
+
+    answering: float = 5.0
+    """Then the process ends, and its supervisor tries to start another: whoever mended the settings waits no longer."""
+    head: float = 2.0
+    """For a request to arrive. It is answered in any case."""
+    lingering: float = 1.0
+    """For the caller to read the answer and to close; a socket connection reset sooner could lose it."""

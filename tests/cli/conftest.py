@@ -28,6 +28,9 @@ from gateway.web.server.listener import listen
 from gateway.web.server.server import Server, build_config
 from tests.support import BOUND_SECONDS, PROGRAM
 
+NO_UNITS = Path("/nonexistent")
+"""Where commands look for an installed service: this machine may have one."""
+
 
 @dataclass
 class Cli:
@@ -69,8 +72,12 @@ class Cli:
             connection.close()
 
 
-def invoke(*arguments: str, answer: str | None = None, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(gateway, arguments, input=answer, env=env, prog_name="gateway", catch_exceptions=False)
+def invoke(
+    *arguments: str, answer: str | None = None, env: dict[str, str] | None = None, units: Path = NO_UNITS
+) -> Result:
+    return CliRunner().invoke(
+        gateway, arguments, input=answer, env=env, prog_name="gateway", catch_exceptions=False, obj=units
+    )
 
 
 def refusal_of(result: Result) -> str:

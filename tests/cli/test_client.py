@@ -72,6 +72,29 @@ def test_list_is_a_table_for_people(cli: Cli) -> None:
     assert {row[head.index("name") :].startswith("Acme Inc") for row in rows} == {True}
 
 
+def test_the_table_shows_the_figures_in_force_and_which_are_the_settings(cli: Cli) -> None:
+    add(cli)
+    add(cli, "globex")
+    cli.ok("client", "update", "globex", "--rate", "600/60")
+
+    head, acme, globex = cli.ok("client", "list").stdout.splitlines()
+
+    assert [row[head.index(" rate") + 1 :].split()[0] for row in (acme, globex)] == ["(100/60)", "600/60"]
+    assert [row.split()[-1] for row in (acme, globex)] == ["(20)", "(20)"]
+
+
+@pytest.mark.parametrize(
+    ("total", "is_less"), [("60/60", True), ("100/600", True), ("100/60", False), ("6000/60", False)]
+)
+def test_a_rate_of_all_keys_below_that_of_one_is_told_of(cli: Cli, total: str, is_less: bool) -> None:
+    add(cli)
+
+    result = cli.ok("client", "update", "acme", "--rate-total", total)
+
+    note = f"Note: {total} for all keys together is less than one key may call (100/60).\n"
+    assert result.stderr == (note if is_less else "")
+
+
 @pytest.mark.parametrize("name", ["Ünïcødé & Söhne", "Acme 🚀", 'Quote " and \\ slash', "x" * 200])
 def test_a_name_may_be_any_printable_text(cli: Cli, name: str) -> None:
     assert cli.json("client", "add", "--name", name, "--slug", "acme")["name"] == name

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import invoke, refusal_of
+from tests.cli.conftest import Cli, invoke, refusal_of
 
 
 def shown(*arguments: str, **env: str) -> dict[str, dict[str, Any]]:
@@ -73,3 +73,12 @@ def test_settings_that_do_not_hold_are_one_line(tmp_path: Path) -> None:
     settings.write_text("[server]\nport = 'x'\n")
 
     assert refusal_of(invoke("--settings", str(settings), "config")).startswith(f"{settings}: server.port: ")
+
+
+def test_a_check_says_in_one_line_whether_the_settings_can_be_used(cli: Cli) -> None:
+    assert cli.ok("config", "--check").stdout == f"The settings can be used; read from {cli.settings}.\n"
+    assert cli.json("config", "--check") == {"sources": [str(cli.settings)]}
+
+    cli.settings.write_text("[server]\nprot = 1\n")
+
+    assert cli.refusal("config", "--check").startswith(f"{cli.settings}: unknown key 'prot' in [server]")

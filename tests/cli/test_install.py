@@ -9,6 +9,7 @@ from gateway.deployment.systemd import Installation, unit_files
 from tests.cli.conftest import finished, invoke, refusal_of
 
 DEFAULTS = unit_files(Installation())
+DATABASE = '[database]\nurl = "sqlite:////var/lib/gateway/gateway.db"\n'
 PROGRAM = ("--program", "/opt/gateway/bin/gateway")
 
 
@@ -30,7 +31,7 @@ def contents(root: Path) -> dict[str, str]:
 def with_settings(root: Path, toml: str) -> Path:
     path = root / "etc/gateway/settings.toml"
     path.parent.mkdir(parents=True)
-    path.write_text(toml)
+    path.write_text(toml if "[database]" in toml else f"{toml}\n{DATABASE}")
     return path
 
 
@@ -48,6 +49,10 @@ def test_a_dry_run_shows_path_and_content_and_writes_nothing(tmp_path: Path) -> 
 
     assert result.exit_code == 0
     assert result.stdout == "".join(f"# {tmp_path}{path}\n{text}\n" for path, text in DEFAULTS.items())
+    assert "Once:\n  useradd --system" in result.stderr
+    assert (
+        "runuser -u gateway -- /opt/gateway/bin/gateway init --settings /etc/gateway/settings.toml\n" in result.stderr
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,7 +113,7 @@ def test_the_settings_of_the_installation_are_filled_in(tmp_path: Path) -> None:
     assert "ListenStream=[::1]:9000\n" in listener
     assert "User=airbyte-gw\nGroup=airbyte-gw\n" in service
     assert "ReadWritePaths=/srv/g\n" in service
-    assert "LoadCredential=airbyte-password:/etc/gateway/airbyte-password\n" in service
+    assert "Environment=GATEWAY_AIRBYTE_PASSWORD_FILE=/etc/gateway/airbyte-password\n" in service
 
 
 def test_systemd_looks_no_names_up(tmp_path: Path) -> None:
@@ -161,11 +166,13 @@ def test_a_port_that_an_instance_cannot_have_is_refused(tmp_path: Path, port: in
     assert message == "server.port: the instances' ports must be from 1024 to 65535"
 
 
-def test_a_relative_database_lies_beside_the_settings(tmp_path: Path) -> None:
-    with_settings(tmp_path, "")
-    install(tmp_path)
+def test_a_database_that_would_lie_beside_the_settings_is_refused(tmp_path: Path) -> None:
+    with_settings(tmp_path, '[database]\nurl = "sqlite:///gateway.db"\n')
 
-    assert "ReadWritePaths=/etc/gateway\n" in unit(tmp_path, "gateway.service").read_text()
+    assert refusal_of(invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM)) == (
+        "database.url: /etc/gateway/gateway.db would lie in /etc/gateway, which cannot belong to gateway: "
+        'write an absolute path into [database], as url = "sqlite:////var/lib/gateway/gateway.db"'
+    )
 
 
 @pytest.mark.parametrize("toml", ['[airbyte]\nauth = "none"\n', '[airbyte]\nclient_secret = "hidden"\n'])
@@ -174,7 +181,8 @@ def test_a_secret_that_is_not_wanted_or_in_the_settings_is_not_handed_over(tmp_p
 
     said = install(tmp_path)
 
-    assert "LoadCredential" not in unit(tmp_path, "gateway.service").read_text()
+    assert "Environment" not in unit(tmp_path, "gateway.service").read_text()
+    assert "cat > " not in said
     assert "hidden" not in said + str(contents(tmp_path / "etc/systemd"))
 
 

@@ -283,7 +283,10 @@ def test_rotate_prints_the_successor_alone_on_stdout(acme: Cli) -> None:
     new = listed(acme)[1]
     assert is_well_formed(key)
     assert key != old["key"]
-    assert result.stderr == f"This is {new['id']}. The key is shown only now: keep it safe.\n"
+    assert result.stderr.splitlines() == [
+        f"This is {new['id']}. The key is shown only now: keep it safe.",
+        f"The old key, {old['id']}, ends at {listed(acme)[0]['expires_at']}.",
+    ]
     assert [new[field] for field in ("client", "name", "scope", "rate")] == ["acme", "nightly", "read", "600/60"]
     assert_key_is_nowhere(acme, key)
 

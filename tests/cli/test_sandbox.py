@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def test_prints_where_it_is_and_how_to_come_in_on_three_lines(sandbox: Program) 
 
     assert list(said) == ["base_url", "client_id", "client_secret"]
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*/api/public/v1", said["base_url"])
+
+
+def test_what_it_says_beside_can_be_pasted_into_settings(sandbox: Program) -> None:
+    sandbox.wait_for_line(sandbox.err, "^client_secret = ")
+    pasted = "\n".join(sandbox.err[sandbox.err.index("[airbyte]") :])
+
+    assert tomllib.loads(pasted) == {"airbyte": told(sandbox)}
 
 
 def test_what_it_printed_gives_a_token_and_jobs(sandbox: Program) -> None:

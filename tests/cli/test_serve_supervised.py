@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -223,3 +223,30 @@ def test_a_gateway_that_was_stopped_has_closed_the_database_and_one_that_was_kil
         process.kill()
         process.wait(BOUND_SECONDS)
     assert lock.read_bytes() == SERVING
+
+
+@pytest.mark.parametrize(
+    ("mend", "reason"),
+    [
+        (lambda cli: cli.settings.write_text("[server]\nprot = 1\n"), "unknown key 'prot' in [server]"),
+        (lambda cli: cli.database.unlink(), "no such database"),
+    ],
+    ids=["settings", "database"],
+)
+def test_who_calls_a_gateway_that_cannot_start_is_answered(
+    supervisor: Supervisor, cli: Cli, mend: Callable[[Cli], object], reason: str
+) -> None:
+    assert supervisor.listener
+    address = supervisor.listener.getsockname()
+    mend(cli)
+    with socket.create_connection(address) as waiting, socket.create_connection(address) as silent:
+        send(waiting, request("/api/v1/status"))
+        process = supervisor.start()
+        answers = [read_answer(waiting), read_answer(silent)]
+        status = process.wait(BOUND_SECONDS)
+
+    assert [(answer.status, answer.body) for answer in answers] == [(503, b'{"error":"Service is not running"}')] * 2
+    assert answers[0].headers["retry-after"] == "5"
+    assert status == 1
+    assert supervisor.log.read_text().count(reason) == 1
+    assert supervisor.notified.messages[-1]["STATUS"].startswith("Cannot start: ")

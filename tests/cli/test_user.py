@@ -182,3 +182,12 @@ def test_the_last_admin_who_can_sign_in_is_not_removed(cli: Cli) -> None:
 
     assert "is the last admin who can sign in" in cli.refusal("user", "remove", "olga@operator.example", "--yes")
     assert len(rows(cli, "users")) == 1
+
+
+@pytest.mark.parametrize("words", [["user", "reset"], ["user", "remove", "--yes"]])
+def test_an_e_mail_address_may_be_given_as_it_is_to_invite(cli: Cli, words: list[str]) -> None:
+    invite(cli)
+
+    assert cli(*words).exit_code == 2
+    assert cli(*words, ANN, "--email", ANN).exit_code == 2
+    cli.ok(*words, "--email", ANN)

@@ -104,21 +104,24 @@ def test_words_with_a_meaning_to_systemd_are_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("credential", "lines"),
+    ("credential", "folder", "assignments"),
     [
-        (
-            "client_secret",
-            ("airbyte-client-secret:/srv/airbyte-client-secret", "CLIENT_SECRET_FILE=%d/airbyte-client-secret"),
-        ),
-        ("password", ("airbyte-password:/srv/airbyte-password", "PASSWORD_FILE=%d/airbyte-password")),
-        ("", ()),
+        ("client_secret", "/srv", ["GATEWAY_AIRBYTE_CLIENT_SECRET_FILE=/srv/airbyte-client-secret"]),
+        ("password", "/srv/my $5%", ['"GATEWAY_AIRBYTE_PASSWORD_FILE=/srv/my $5%%/airbyte-password"']),
+        ("", "/srv", []),
     ],
 )
-def test_the_secret_that_airbyte_wants_is_handed_over(credential: Credential, lines: tuple[str, ...]) -> None:
-    unit = service_unit(Installation(settings="/srv/settings.toml", credential=credential))
+def test_the_secret_that_airbyte_wants_has_a_file(credential: Credential, folder: str, assignments: list[str]) -> None:
+    unit = service_unit(Installation(settings=f"{folder}/settings.toml", credential=credential))
 
-    assert values(unit, "LoadCredential") == list(lines[:1])
-    assert values(unit, "Environment") == [f"GATEWAY_AIRBYTE_{line}" for line in lines[1:]]
+    assert values(unit, "Environment") == assignments
+
+
+def test_a_reload_checks_the_settings_first() -> None:
+    assert values(service_unit(Installation()), "ExecReload") == [
+        "/opt/gateway/bin/gateway config --check --settings /etc/gateway/settings.toml",
+        "/bin/kill -HUP $MAINPID",
+    ]
 
 
 def test_a_database_elsewhere_may_be_written_to() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.doctor import Finding, run_checks
-from gateway.doctor.installation import check_notifications, check_pages, free_disk, user_name
+from gateway.doctor.installation import check_notifications, check_pages, free_disk, judged_user, user_name
 from gateway.doctor.timings import Timings
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.store.sqlite.database import journal_mode
@@ -123,16 +123,27 @@ async def test_a_database_that_is_too_large_to_read_through_is_told(world: World
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-async def test_a_database_of_another_user_is_told(world: World, tmp_path: Path) -> None:
+async def test_a_database_of_another_user_than_its_folder_is_told(world: World, tmp_path: Path) -> None:
     os.chown(tmp_path / "gateway.db", 54321, -1)
 
-    _, finding, folder, _ = await findings(world, "database")
+    _, folder, _ = await findings(world, "database")
 
-    assert (finding.level, finding.text) == ("warn", f"belongs to 54321, and this is {user_name(0)}")
     assert (folder.level, folder.text) == (
         "warn",
         f"its folder {tmp_path} belongs to {user_name(0)}, the database to 54321",
     )
+
+
+def test_a_user_who_leaves_files_that_the_owner_cannot_write_is_told() -> None:
+    finding = judged_user(54322, 54321)
+
+    assert finding is not None
+    assert (finding.level, finding.text) == ("warn", "belongs to 54321, and this is 54322")
+
+
+@pytest.mark.parametrize("user", [0, 54321])
+def test_root_and_the_owner_leave_none(user: int) -> None:
+    assert judged_user(user, 54321) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -12,6 +12,7 @@ from gateway.doctor.finding import passed
 from gateway.doctor.runner import bounded
 from gateway.errors import GatewayError, StorageUnavailable
 from gateway.sandbox import Answer
+from gateway.settings.secret import Secret
 from tests.support import World, running_gateway
 
 
@@ -39,6 +40,27 @@ async def test_missing_credentials_are_named(tmp_path: Path) -> None:
     assert found["settings"] == Finding(
         "settings", "fail", text="airbyte.client_id not set", advice="Fill in [airbyte]."
     )
+
+
+async def test_a_missing_secret_is_named_with_the_variables_it_may_come_from(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, airbyte={"client_secret": Secret("")}) as world:
+        found = await findings(world)
+
+    assert found["settings"] == Finding(
+        "settings",
+        "fail",
+        text="airbyte.client_secret not set",
+        advice="Put the secret into GATEWAY_AIRBYTE_CLIENT_SECRET, "
+        "or into a file that GATEWAY_AIRBYTE_CLIENT_SECRET_FILE names.",
+    )
+
+
+async def test_a_proxy_without_a_public_url_is_warned_of(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, server={"trusted_proxies": ("127.0.0.1",), "public_url": ""}) as world:
+        found = await findings(world)
+
+    assert found["public url"].level == "warn"
+    assert found["public url"].advice == "Write what callers type into server.public_url."
 
 
 @pytest.mark.parametrize("form", [400, 401, 500])

@@ -97,6 +97,9 @@ class Notifier:
         """Tell that the start goes on, and that the next word comes within so many seconds."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * MICROSECONDS)}", f"STATUS={status}")
 
+    def failing(self, why: str) -> None:
+        self._send(f"STATUS=Cannot start: {why}")
+
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
