@@ -187,6 +187,7 @@ def _connect(
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         count_odd=metrics.count_odd_rows,
+        count_outcome=metrics.count_call,
         connect=connect,
         deadlines=deadlines,
     )

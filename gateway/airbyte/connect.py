@@ -28,6 +28,7 @@ def connect_airbyte(
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
     count_odd: Callable[[int], None],
+    count_outcome: Callable[[str], None],
     connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
@@ -40,7 +41,9 @@ def connect_airbyte(
         connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
     )
-    executor = CallExecutor(client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter)
+    executor = CallExecutor(
+        client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+    )
     credential = Credential(identity, secret)
     reader = Reader(
         executor,

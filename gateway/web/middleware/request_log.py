@@ -21,9 +21,11 @@ FIRST_FAILURE = 400
 
 
 class RequestObserver(Protocol):
-    """Counts requests, and those that say of themselves, through nobody we trust, where they come from."""
+    """Counts requests, those of each client, and those that say through nobody we trust where they come from."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def observe_client(self, client: str, status: int) -> None: ...
 
     def count_forwarded_untrusted(self) -> None: ...
 
@@ -95,6 +97,8 @@ class RequestLogMiddleware:
             "ms": round(seconds * 1000, 3),
             "address": client_address(scope),
         }
+        if context.client is not None:
+            self._observer.observe_client(context.client, status)
         if context.key_id is not None:
             if status >= FIRST_FAILURE:
                 self._failures.count_failure(context.key_id, context.key_used_at, status)
