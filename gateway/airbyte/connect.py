@@ -29,6 +29,7 @@ def connect_airbyte(
     count_mismatch: Callable[[int], None],
     count_odd: Callable[[int], None],
     count_outcome: Callable[[str], None],
+    traceparent: Callable[[], bytes | None],
     connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
@@ -40,6 +41,7 @@ def connect_airbyte(
         base_url=base_url,
         connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
+        traceparent=traceparent,
     )
     executor = CallExecutor(
         client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
