@@ -11,9 +11,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from gateway.api.connections import list_connections
-from gateway.api.health import show_health, show_metrics, show_readiness
+from gateway.api.health import show_health, show_readiness
 from gateway.api.jobs import list_jobs, trigger_sync
 from gateway.api.keys import revoke_key
+from gateway.api.metrics import show_metrics
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
 from gateway.cluster.shared_limiter import SharedLimiter

@@ -201,6 +201,8 @@ class Overloaded(RetryableError):
 class StorageUnavailable(RetryableError):
     status = 503
     message = "Storage is unavailable"
+    reason: str = "unavailable"
+    """One word for the figures."""
 
 
 class UpstreamError(ApiError):

@@ -36,6 +36,7 @@ from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
 
 USAGE_FLUSH = "usage flush"
@@ -188,6 +189,8 @@ def _connect(
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         count_mismatch=metrics.count_mismatch,
         count_odd=metrics.count_odd_rows,
+        count_outcome=metrics.count_call,
+        traceparent=current_traceparent,
         connect=connect,
         deadlines=deadlines,
     )

@@ -16,6 +16,7 @@ PACKAGES = {
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",
     "pgrep": "procps",
+    "promtool": "prometheus",
     "redis-server": "redis-server",
     "systemd-analyze": "systemd",
 }

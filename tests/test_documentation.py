@@ -274,7 +274,7 @@ def told_by(module: ast.Module) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log")), args=[name, *_]):
                 pass
-            case ast.Call(func=ast.Attribute(attr="gauge"), args=[name, *_]):
+            case ast.Call(func=ast.Attribute(attr="gauge" | "counter" | "_new_counter"), args=[name, *_]):
                 pass
             case ast.Call(func=ast.Name(id=kind), args=[name, *_]) if re.fullmatch(METRIC_KIND, kind):
                 pass

@@ -15,6 +15,7 @@ import msgspec
 from gateway.airbyte import paths
 from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
+from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.lists import AirbyteLists
 from gateway.airbyte.mapping import checked_connection, job_from, word
 from gateway.airbyte.reader import PAGE, Reader
@@ -83,6 +84,11 @@ class Airbyte:
         if (identity, secret) != (self._credential.identity, self._credential.secret):
             self._credential.identity, self._credential.secret = identity, secret
             self._reader.authorization.forget()
+            self._reader.executor.forget_refusal()
+
+    def figures(self) -> CallFigures:
+        """Return how calls are doing."""
+        return self._reader.executor.figures()
 
     def state(self) -> dict[str, object]:
         """Return what `/readyz` and the admin's page tell of Airbyte."""

@@ -66,7 +66,7 @@ class Bulkhead:
     ) -> None:
         """Let a call wait `wait_seconds` for a permit at most."""
         self._monotonic = monotonic
-        self._size = size
+        self.size = size
         self._of_kind = max(1, size - 1)
         self._of_clients: dict[Kind, int] = {
             "read": size - 2 if size >= OWN_RESERVE_FROM else self._of_kind,
@@ -84,6 +84,8 @@ class Bulkhead:
         self._own_waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
+        self.refused = 0
+        """Calls that got no permit, since the process began."""
 
     @property
     def in_flight(self) -> int:
@@ -132,6 +134,7 @@ class Bulkhead:
 
     def _busy(self, kind: Kind, caller: Caller, detail: str) -> UpstreamBusy:
         """Return the error that says when the caller's queue is likely to be done."""
+        self.refused += 1
         ahead = sum(waiter.kind == kind for waiter in self._queue_of(caller).of(caller))
         seconds = math.ceil(self._seconds_to_a_permit(kind, caller, ahead))
         return UpstreamBusy(retry_after=min(max(1, seconds), LONGEST_RETRY_SECONDS), detail=detail)
@@ -149,7 +152,7 @@ class Bulkhead:
         return sum(self._callers[own] for own in OwnCalls)
 
     def _is_free(self, kind: Kind, caller: Caller) -> bool:
-        if self._callers.total() >= self._size:
+        if self._callers.total() >= self.size:
             return False
         if kind == "read" and self._clients["read"] + self._own >= self._of_kind:
             return False  # the last one is for a trigger

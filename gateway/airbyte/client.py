@@ -44,7 +44,11 @@ def network(base_url: str, *, connect_seconds: float, count_leftovers: Callable[
 class AirbyteClient:
     """Carries one request and its answer; knows no resource of Airbyte's by name."""
 
-    def __init__(self, *, base_url: str, connect: Connect, clock: Clock) -> None:
+    def __init__(
+        self, *, base_url: str, connect: Connect, clock: Clock, traceparent: Callable[[], bytes | None]
+    ) -> None:
+        """`traceparent` tells which trace a call belongs to, if to any."""
+        self._traceparent = traceparent
         parts = urlsplit(base_url)
         self._path = parts.path.rstrip("/").encode("ascii")
         self._host = parts.netloc
@@ -97,11 +101,14 @@ class AirbyteClient:
         """Return the request as it stands on the wire."""
         if header != self._header:
             self._header, self._fields = header, self._fields_with(header)
-        target, body = self._path + call.path, call.body
+        target, body, fields = self._path + call.path, call.body, self._fields
+        traceparent = self._traceparent()
+        if traceparent is not None:
+            fields += b"traceparent: %b\r\n" % traceparent
         if body is None:
-            return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, self._fields)
+            return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, fields)
         content = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        return b"POST %b HTTP/1.1\r\n%b%b" % (target, self._fields, content)
+        return b"POST %b HTTP/1.1\r\n%b%b" % (target, fields, content)
 
     def _fields_with(self, header: str | None) -> bytes:
         """Return the lines that all requests have, kept from call to call: they change with the token only."""

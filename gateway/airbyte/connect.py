@@ -28,6 +28,8 @@ def connect_airbyte(
     jitter: Callable[[], float],
     count_mismatch: Callable[[int], None],
     count_odd: Callable[[int], None],
+    count_outcome: Callable[[str], None],
+    traceparent: Callable[[], bytes | None],
     connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
@@ -39,8 +41,11 @@ def connect_airbyte(
         base_url=base_url,
         connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
+        traceparent=traceparent,
     )
-    executor = CallExecutor(client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter)
+    executor = CallExecutor(
+        client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+    )
     credential = Credential(identity, secret)
     reader = Reader(
         executor,

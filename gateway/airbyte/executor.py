@@ -8,6 +8,7 @@ from typing import TypeVar
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
+from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.resilience import Breakers, RetryBudget
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
@@ -27,15 +28,18 @@ class CallExecutor:
         breakers: Breakers,
         clock: Clock,
         jitter: Callable[[], float],
+        count_outcome: Callable[[str], None],
     ) -> None:
-        """`jitter` gives the seconds to wait before a retry."""
+        """`jitter` gives the seconds to wait before a retry; `count_outcome` hears how each call ended."""
         self.client = client
         self._bulkhead = bulkhead
         self._breakers = breakers
         self._retries = RetryBudget()
         self._clock = clock
         self._jitter = jitter
+        self._count_outcome = count_outcome
         self._answered_at: float | None = None
+        self._is_credential_refused = False
 
     @property
     def in_flight(self) -> int:
@@ -47,10 +51,28 @@ class CallExecutor:
         return self._bulkhead.own_at_once
 
     def state(self) -> dict[str, object]:
-        """Return whether calls are allowed, and how many seconds ago Airbyte last answered well."""
+        """Return whether calls are allowed, when Airbyte last answered well, and if it refuses our credential."""
         answered = self._answered_at
         age = None if answered is None else round(self._clock.monotonic() - answered, 1)
-        return {"breaker": self._breakers.state, "last_answer_seconds_ago": age}
+        refused = {"credential": "refused"} if self._is_credential_refused else {}
+        return {"breaker": self._breakers.state, "last_answer_seconds_ago": age, **refused}
+
+    def figures(self) -> CallFigures:
+        """Return how calls are doing."""
+        return CallFigures(
+            permits=self._bulkhead.size,
+            in_flight=self._bulkhead.in_flight,
+            waiting=self._bulkhead.waiting,
+            is_open=self._breakers.state == "open",
+            open_clients=self._breakers.open_clients,
+            is_credential_refused=self._is_credential_refused,
+            without_permit=self._bulkhead.refused,
+            stopped=self._breakers.refused,
+        )
+
+    def forget_refusal(self) -> None:
+        """Note that the credential is another one now."""
+        self._is_credential_refused = False
 
     def permit(self, kind: Kind, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds one permit while it is entered, for calls that say so. Entering raises UpstreamBusy."""
@@ -62,6 +84,15 @@ class CallExecutor:
         A read is tried twice at most. A trigger is repeated only when nothing of it was sent, or after a 401,
         which Airbyte answers before it does any work.
         """
+        try:
+            value = await self._send(call, authorization)
+        except UpstreamError as error:
+            self._count_outcome(error.outcome)
+            raise
+        self._count_outcome("ok")
+        return value
+
+    async def _send(self, call: Call[Value], authorization: Authorization) -> Value:
         self._retries.earn()
         try:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
@@ -91,6 +122,7 @@ class CallExecutor:
             try:
                 header = await authorization.header()
             except UpstreamError as error:
+                self._is_credential_refused |= isinstance(error.__cause__, UpstreamRefused)
                 raise _untouched(error) from error.__cause__
             try:
                 return await self._attempt(call, header, deadline)
@@ -98,6 +130,7 @@ class CallExecutor:
                 if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
                     raise
                 if not authorization.reject(header, renewed=renewed):
+                    self._is_credential_refused = True
                     raise _untouched(UpstreamUnreachable(detail="401: Airbyte refuses our credentials")) from None
                 renewed = True
             except Fault as fault:
@@ -126,6 +159,7 @@ class CallExecutor:
         self._breakers.succeed(call.caller)
         value = decode(answer, call)
         self._answered_at = self._clock.monotonic()
+        self._is_credential_refused = False
         return value
 
     @asynccontextmanager

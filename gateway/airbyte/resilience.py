@@ -81,6 +81,13 @@ class Breakers:
         """Whose calls failed since the last answer to anybody."""
         self._uncounted = 0
         """Faults since then that may be of what was asked for."""
+        self.refused = 0
+        """Calls that were stopped, since the process began."""
+
+    @property
+    def open_clients(self) -> int:
+        """How many clients' own calls are stopped, because they alone fail."""
+        return sum(breaker.state == "open" for breaker in self._of_clients.values())
 
     @property
     def state(self) -> Literal["closed", "open"]:
@@ -88,8 +95,15 @@ class Breakers:
 
     def admit(self, now: float, caller: Caller) -> None:
         """Allow a call, which must end in one of the methods below. Raises UpstreamBusy to stop it."""
-        if isinstance(caller, int) and caller in self._of_clients:
-            self._of_clients[caller].admit(now)
+        try:
+            if isinstance(caller, int) and caller in self._of_clients:
+                self._of_clients[caller].admit(now)
+            self._admit_to_whole(now, caller)
+        except UpstreamBusy:
+            self.refused += 1
+            raise
+
+    def _admit_to_whole(self, now: float, caller: Caller) -> None:
         try:
             self._whole.admit(now)
         except UpstreamBusy:

@@ -26,7 +26,8 @@ async def list_connections(request: Request) -> JSONAnswer:
     """Answer with all of the client's connections, oldest first."""
     services = services_of(request)
     client = principal_of(request).client
-    headers = staleness_headers(is_fresh=await services.syncs.last_sync.ensure_fresh(client.id))
+    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
+    headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
     connections = await services.store.connections.of_client(client.id)
     return JSONAnswer({"data": [_view(connection) for connection in connections.rows]}, headers=headers)
 

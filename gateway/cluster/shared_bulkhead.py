@@ -107,7 +107,7 @@ class SharedBulkhead(Bulkhead):
     async def _has_acquired(self, permit: Permit) -> bool:
         own = KIND_KEYS[permit.kind]
         keys = (own, *(key for key in KIND_KEYS.values() if key != own))
-        arguments = (self._size, self._of_kind, self._of_caller, self._timings.hold, permit.name)
+        arguments = (self.size, self._of_kind, self._of_caller, self._timings.hold, permit.name)
         # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
         permit.asked = asyncio.ensure_future(self._valkey.run(ACQUIRE_PERMIT, keys, arguments))
         try:
@@ -117,7 +117,7 @@ class SharedBulkhead(Bulkhead):
 
     def _is_in_share(self, permit: Permit) -> bool:
         """Return whether this gateway may give the permit by itself. Raises UpstreamBusy if it never may."""
-        share = self._share(self._size)
+        share = self._share(self.size)
         if not share:
             raise UpstreamBusy(detail="this gateway has no share of the permits")
         held = [each for each in self._permits.values() if each.is_acquired]

@@ -116,7 +116,7 @@ async def _forwarding_told_by(local: str, *, seconds: float) -> Finding:
     except NoAnswer as nobody:
         return passed("forwarding", f"not known: {nobody}")
     lines = reply.body.decode("utf-8", "replace").splitlines()
-    counts = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{FORWARDED_UNTRUSTED}_total ")]
+    counts = [line.rpartition(" ")[2] for line in lines if line.startswith(f"gateway_{FORWARDED_UNTRUSTED}_total ")]
     if not counts:
         return passed("forwarding", f"not known: /metrics answers {reply.status} (see server.metrics_networks)")
     return _forwarding(int(float(counts[0])))

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from gateway.store.health import StorageHealth
+
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
 """What stands for each `:name` of a statement. Names that a statement has not are passed over."""
@@ -61,6 +63,7 @@ class Database(Protocol):
     """One database; `open` first, `close` last."""
 
     dialect: Dialect
+    health: StorageHealth
 
     async def open(self) -> None:
         """Check and open it. Raises DatabaseRefused, with nothing changed, if it is not ours to use."""

@@ -11,6 +11,7 @@ from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store.bulk import Bulk
 from gateway.store.database import Database, Subject
+from gateway.store.health import StorageHealth
 from gateway.store.postgres.server import create_on_server, require_driver
 from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
@@ -91,6 +92,11 @@ class Store:
     def is_shared(self) -> bool:
         """Whether several gateways may serve it at once."""
         return not isinstance(self.database, SqliteDatabase)
+
+    @property
+    def health(self) -> StorageHealth:
+        """What reads and writes of this process met."""
+        return self.database.health
 
     async def __aenter__(self) -> Self:
         await self.database.open()

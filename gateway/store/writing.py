@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol
 
 from gateway.errors import StorageUnavailable
 from gateway.store.database import T, Unit
+from gateway.store.health import StorageHealth, unavailable
 
 LEAST_WAIT_SECONDS = 0.1
 """Enough for our own reader to let a commit pass."""
@@ -91,8 +92,11 @@ class Write(Generic[T]):
 class Writing:
     """The work of one process on one database, which ends whole. For one event loop."""
 
-    def __init__(self, transaction: Callable[[], SharedTransaction], *, lock_seconds: float) -> None:
-        """`lock_seconds` is the longest wait for the write lock."""
+    def __init__(
+        self, transaction: Callable[[], SharedTransaction], *, lock_seconds: float, health: StorageHealth
+    ) -> None:
+        """`lock_seconds` is the longest wait for the write lock; `health` is told how writes fare."""
+        self._health = health
         self._new_transaction = transaction
         self._lock_seconds = lock_seconds
         self._waiting: deque[Write[Any]] = deque()
@@ -110,7 +114,8 @@ class Writing:
             # What the units log must not carry the context of whichever request came first.
             self._writer = loop.create_task(self._write_all(), context=Context())
         try:
-            return await asyncio.shield(write.answer)
+            with self._health.counting("write"):
+                return await asyncio.shield(write.answer)
         finally:
             timer.cancel()
 
@@ -140,8 +145,9 @@ class Writing:
         first = self._waiting.popleft()
         taken = [first]
         try:
-            seconds_left = first.deadline - asyncio.get_running_loop().time()
-            await transaction.begin(max(LEAST_WAIT_SECONDS, seconds_left))
+            loop = asyncio.get_running_loop()
+            await transaction.begin(max(LEAST_WAIT_SECONDS, first.deadline - loop.time()))
+            self._health.note_lock(loop.time() - first.deadline + self._lock_seconds)
             await first.run(transaction, is_first=True)
             await self._run_others(transaction, taken)
             await transaction.commit()
@@ -152,6 +158,7 @@ class Writing:
             if not isinstance(error, Exception):
                 raise
         else:
+            self._health.note_written()
             for write in taken:
                 write.tell()
 
@@ -168,7 +175,7 @@ class Writing:
         """Answer one that waited too long for the transactions before it."""
         if write in self._waiting:
             self._waiting.remove(write)
-            write.fail(StorageUnavailable(detail=f"no write lock within {self._lock_seconds} s"))
+            write.fail(unavailable("timeout", f"no write lock within {self._lock_seconds} s"))
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

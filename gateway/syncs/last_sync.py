@@ -6,6 +6,7 @@ back-filled by one call. What is asked for by itself holds up only its own clien
 """
 
 import asyncio
+import math
 
 import structlog
 
@@ -80,6 +81,12 @@ class LastSyncRefresh:
     @property
     def _is_current(self) -> bool:
         return self._clock.monotonic() - self._read_at <= 2 * self._cadence
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago the changes were last read for all; None if they never were, as while nobody asks."""
+        age = self._clock.monotonic() - self._read_at
+        return age if math.isfinite(age) else None
 
     async def _refresh_if_due(self) -> None:
         now = self._clock.monotonic()

@@ -1,90 +1,18 @@
-"""What /metrics shows: counts and times, without a label a caller could invent."""
+"""What /metrics shows: counts and times, without a label a caller could invent, and with a bound on clients."""
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 80)
-BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
-ODD_ROWS = "gateway_upstream_odd_rows"
-FORWARDED_UNTRUSTED = "gateway_forwarded_untrusted"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+from gateway.telemetry.collectors import BackgroundTasks, Clients, Readings, Requests
 
-
-class Times:
-    """How long the answers of a route took: how many fell between two bounds, and the sum of all."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * len(BOUNDS)
-        self.total = 0.0
-
-
-class Tally:
-    """Answers of one method, route and status. `times` are shared by all of the route."""
-
-    __slots__ = ("count", "times")
-
-    def __init__(self, times: Times) -> None:
-        self.count = 0
-        self.times = times
-
-
-class Requests(Collector):
-    """Counted in plain numbers, which become prometheus_client's when they are asked for."""
-
-    def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str, int], Tally] = {}
-        self._times: dict[str, Times] = {}
-
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        tally = self._tallies.get((method, route, status)) or self._new_tally(method, route, status)
-        tally.count += 1
-        times = tally.times
-        times.total += seconds
-        times.counts[bisect_left(SECONDS, seconds)] += 1
-
-    def _new_tally(self, method: str, route: str, status: int) -> Tally:
-        """Make the tally; methods that callers invent share one."""
-        key = (method if method in METHODS else "other", route, status)
-        return self._tallies.setdefault(key, Tally(self._times.setdefault(route, Times())))
-
-    def collect(self) -> Iterator[Metric]:
-        answered = CounterMetricFamily("gateway_requests", "Requests answered.", labels=("method", "route", "status"))
-        for (method, route, status), tally in self._tallies.items():
-            answered.add_metric((method, route, str(status)), tally.count)
-        yield answered
-        seconds = HistogramMetricFamily("gateway_request_seconds", "Time to answer.", labels=("route",))
-        for route, times in self._times.items():
-            buckets = list(zip(BOUNDS, accumulate(times.counts), strict=True))
-            seconds.add_metric((route,), buckets, times.total)
-        yield seconds
-
-
-class BackgroundTasks(Collector):
-    """How often each background task has failed, and which are failing now."""
-
-    def __init__(self) -> None:
-        self.tasks: Sequence[tuple[str, int, bool]] = ()
-        """Name, failures, and whether it is failing."""
-
-    def collect(self) -> Iterator[Metric]:
-        failures = CounterMetricFamily(
-            "gateway_background_task_failures", "Times a background task ended by an exception.", labels=("task",)
-        )
-        failing = GaugeMetricFamily(
-            "gateway_background_task_failing", "1 while a background task waits for its restart.", labels=("task",)
-        )
-        for name, count, is_failing in self.tasks:
-            failures.add_metric((name,), count)
-            failing.add_metric((name,), is_failing)
-        yield failures
-        yield failing
+ODD_ROWS = "upstream_odd_rows"
+FORWARDED_UNTRUSTED = "forwarded_untrusted"
+CALL_OUTCOMES = ("ok", "unreachable", "invalid", "refused", "busy", "timeout")
+"""How a call to Airbyte may end. Each is there from the start: what is counted from nothing shows no increase."""
+SHED_REASONS = ("known", "unauthenticated", "connections")
 
 
 class Metrics:
@@ -96,24 +24,48 @@ class Metrics:
         self._registry.register(requests)
         self.observe = requests.observe
         """Count a request. The method itself: one call less for each."""
-        self._mismatches = Counter(
-            "gateway_upstream_identity_mismatch",
-            "Rows of Airbyte's that belonged to another connection than the one asked for. Alarm at 1.",
-            registry=self._registry,
-        )
-        self._odd_rows = Counter(
-            ODD_ROWS,
-            "Rows of Airbyte's lists that were dropped because a field of them had an unexpected form.",
-            registry=self._registry,
-        )
-        self._forwarded_untrusted = Counter(
-            FORWARDED_UNTRUSTED,
-            "Requests whose X-Forwarded-For was not believed: it came from no address of server.trusted_proxies.",
-            registry=self._registry,
-        )
+        clients = Clients()
+        self._registry.register(clients)
+        self.observe_client = clients.observe
+        """Count an answer to a client's key."""
         self._background_tasks = BackgroundTasks()
         self._registry.register(self._background_tasks)
-        self._gauges: dict[str, Gauge] = {}
+        self._readings = Readings()
+        self._registry.register(self._readings)
+        ProcessCollector(registry=self._registry)
+        self._add_counters()
+
+    def _add_counters(self) -> None:
+        self._mismatches = self._new_counter(
+            "upstream_identity_mismatch",
+            "Rows of Airbyte's that belonged to another connection than the one asked for. Alarm at 1.",
+        )
+        self._odd_rows = self._new_counter(
+            ODD_ROWS, "Rows of Airbyte's lists that were dropped because a field of them had an unexpected form."
+        )
+        self._forwarded_untrusted = self._new_counter(
+            FORWARDED_UNTRUSTED,
+            "Requests whose X-Forwarded-For was not believed: it came from no address of server.trusted_proxies.",
+        )
+        self._stale_answers = self._new_counter(
+            "stale_answers", "Answers with the last known syncs and a Warning, for Airbyte gave no newer ones."
+        )
+        self._upstream_calls = self._new_counter(
+            "upstream_calls", "Calls to Airbyte, by how they ended.", "outcome", CALL_OUTCOMES
+        )
+        self._shed = self._new_counter(
+            "shed_requests",
+            "Refused because of too many: requests of callers with a known key, of others, and socket connections.",
+            "reason",
+            SHED_REASONS,
+        )
+
+    def _new_counter(self, name: str, text: str, label: str | None = None, values: Sequence[str] = ()) -> Counter:
+        """Register a counter; with a `label`, for each of its `values`."""
+        counter = Counter(f"gateway_{name}", text, [label] if label else [], registry=self._registry)
+        for value in values:
+            counter.labels(value)
+        return counter
 
     def count_mismatch(self, rows: int) -> None:
         self._mismatches.inc(rows)
@@ -123,24 +75,42 @@ class Metrics:
 
     @property
     def odd_rows(self) -> int:
-        return int(self._registry.get_sample_value(f"{ODD_ROWS}_total") or 0)
+        return int(self._registry.get_sample_value(f"gateway_{ODD_ROWS}_total") or 0)
+
+    def count_stale(self) -> None:
+        self._stale_answers.inc()
+
+    def count_call(self, outcome: str) -> None:
+        """Count a call to Airbyte that ended so."""
+        self._upstream_calls.labels(outcome).inc()
+
+    def count_shed(self, reason: str) -> None:
+        self._shed.labels(reason).inc()
 
     def count_forwarded_untrusted(self) -> None:
         self._forwarded_untrusted.inc()
 
     @property
     def forwarded_untrusted(self) -> int:
-        return int(self._registry.get_sample_value(f"{FORWARDED_UNTRUSTED}_total") or 0)
+        return int(self._registry.get_sample_value(f"gateway_{FORWARDED_UNTRUSTED}_total") or 0)
 
     def show_background_tasks(self, tasks: Sequence[tuple[str, int, bool]]) -> None:
         """Set what is told of background tasks: name, failures, whether it is failing."""
         self._background_tasks.tasks = tasks
 
-    def gauge(self, name: str, text: str, value: float) -> None:
-        """Set a gauge, made at its first use."""
-        if name not in self._gauges:
-            self._gauges[name] = Gauge(f"gateway_{name}", text, registry=self._registry)
-        self._gauges[name].set(value)
+    def gauge(self, name: str, text: str, value: float | None, labels: Mapping[str, str] | None = None) -> None:
+        """Show what holds now; None: it is not known, and not shown."""
+        family = GaugeMetricFamily(f"gateway_{name}", text, labels=list(labels or ()))
+        if value is not None:
+            family.add_metric(list((labels or {}).values()), value)
+        self._readings.families[name] = family
+
+    def counter(self, name: str, text: str, values: Mapping[Any, float], labels: Sequence[str] = ()) -> None:
+        """Show what others have counted since the process began, by tuples of the values of `labels`."""
+        family = CounterMetricFamily(f"gateway_{name}", text, labels=labels)
+        for key, value in values.items():
+            family.add_metric(key, value)
+        self._readings.families[name] = family
 
     def render(self) -> bytes:
         """Prometheus text format."""

@@ -76,6 +76,7 @@ class Gate:
         scope[SHED_KEY] = True
         route = self._all_routes if self._routes.covers(scope["path"]) else PAGES_ROUTE
         self._observer.observe(scope["method"], route, Overloaded.status, 0.0)
+        self._observer.count_shed("known" if request_class is self.known else "unauthenticated")
         return True
 
     def is_shed(self, scope: Scope) -> bool:

@@ -17,6 +17,7 @@ from gateway.telemetry.log import write_line
 from gateway.web.responses import Headers, JSONAnswer, raw_error_answer
 
 ROUTE = "unparsed"
+TOO_MANY_CONNECTIONS = "connections"
 LINES_EACH_SECOND = 5
 REQUEST_ID = b"x-request-id"
 ID_NUMBER = b"{number}"
@@ -31,9 +32,11 @@ log = structlog.get_logger()
 
 
 class ResponseObserver(Protocol):
-    """Counts requests."""
+    """Counts requests, and why some were shed."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def count_shed(self, reason: str) -> None: ...
 
 
 class Ids:
@@ -87,6 +90,11 @@ class EarlyResponses:
             write_line("request", {**fields, "address": address, "error": error.message})
             self._refused.told = self._refused.given
         return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))])
+
+    def note_closed(self) -> None:
+        """Count a socket connection that is closed unread, because there are too many of them."""
+        if self._observer is not None:
+            self._observer.count_shed(TOO_MANY_CONNECTIONS)
 
     def shed(self, default_headers: Headers, *, is_page: bool = False) -> bytes:
         """Return the answer to a request that is one too many; the socket connection stays.

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.errors import UpstreamError
+from gateway.telemetry.trace_context import Trace
 
 SCOPE_KEY = "gateway.request_context"
 
@@ -24,6 +25,8 @@ class RequestContext:
     """Unix time; of no meaning while there is no key."""
     upstream_ms: float | None = None
     upstream_outcome: str | None = None
+    trace: Trace | None = None
+    """What W3C's `traceparent` said, if it was sent."""
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id

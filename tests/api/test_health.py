@@ -1,12 +1,14 @@
-"""/healthz, /readyz and /metrics."""
+"""/healthz and /readyz."""
 
 from pathlib import Path
+from typing import Literal
 
-import httpx2
 import pytest
 
 from gateway.doctor.installation import check_database
+from gateway.errors import UpstreamError
 from gateway.sandbox import Answer
+from gateway.settings.secret import Secret
 from tests.other_program import other_program
 from tests.support import World, bearer, running_gateway
 
@@ -95,55 +97,35 @@ async def test_is_not_ready_without_the_program_s_own_files(world: World, monkey
     assert (answer.status_code, answer.json()["program_files"]) == (503, "missing")
 
 
-async def test_metrics_count_requests_by_route_and_not_by_path(world: World) -> None:
+async def test_shows_that_writes_fail_and_stays_ready(world: World) -> None:
     key = await world.client_with_key()
-    await world.http.get("/api/v1/connections/conn_a/jobs", headers=bearer(key))
-    await world.http.get("/api/v1/connections/conn_b/jobs", headers=bearer(key))
+    with other_program(world.services.settings.database_location) as other:
+        other.keep_others_from_writing()
+        refused = await world.http.post("/api/v1/keys/revoke", headers=bearer(key))
+        answer = await world.http.get("/readyz")
+    await world.http.post("/api/v1/keys/revoke", headers=bearer(key))
+    afterwards = await world.http.get("/readyz")
 
-    answer = await world.http.get("/metrics")
-
-    line = 'gateway_requests_total{method="GET",route="/api/v1/connections/{id}/jobs",status="404"} 2.0'
-    assert line in answer.text.splitlines()
-    assert "conn_a" not in answer.text
-    assert key.text not in answer.text
-
-
-async def test_metrics_name_the_route_of_a_call_that_was_refused_before_its_handler(world: World) -> None:
-    key = await world.client_with_key(rate="1/60")
-    for headers in ({}, bearer(key), bearer(key)):
-        await world.http.get("/api/v1/connections/conn_a/jobs", headers=headers)
-
-    lines = (await world.http.get("/metrics")).text.splitlines()
-
-    for status in (401, 404, 429):
-        name = f'method="GET",route="/api/v1/connections/{{id}}/jobs",status="{status}"'
-        assert f"gateway_requests_total{{{name}}} 1.0" in lines
+    assert refused.status_code == 503
+    assert (answer.status_code, answer.json()["database"]) == (200, "ok")
+    assert answer.json()["writes"] in {"failing: locked", "failing: timeout"}
+    assert "writes" not in afterwards.json()
 
 
-@pytest.mark.parametrize(
-    ("peer", "headers", "status"),
-    [
-        ("127.0.0.1", {}, 200),
-        ("::1", {}, 200),
-        ("192.0.2.7", {}, 404),
-        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 404),
-        ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 404),
-    ],
-)
-async def test_metrics_are_for_this_machine_and_not_for_who_comes_through_a_proxy(
-    world: World, peer: str, headers: dict[str, str], status: int
+@pytest.mark.parametrize("form", [400, 401])
+async def test_shows_that_airbyte_refuses_the_credential_and_stays_ready(
+    tmp_path: Path, form: Literal[400, 401]
 ) -> None:
-    transport = httpx2.ASGITransport(app=world.app, client=(peer, 4000))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        answer = await http.get("/metrics", headers=headers)
+    async with running_gateway(tmp_path, airbyte={"client_id": "somebody-else"}) as world:
+        world.sandbox.faults.wrong_credentials = form
+        key = await world.client_with_key()
+        await world.http.get("/api/v1/status", headers=bearer(key))
+        with pytest.raises(UpstreamError):
+            await world.services.airbyte.lists.workspaces(offset=0)
+        refused = await world.http.get("/readyz")
+        world.services.airbyte.change_credential("sandbox-client", Secret("sandbox-secret"))
+        await world.services.airbyte.lists.workspaces(offset=0)
+        accepted = await world.http.get("/readyz")
 
-    assert answer.status_code == status
-
-
-async def test_other_networks_may_read_metrics_when_set(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, server={"metrics_networks": ("192.0.2.0/24",)}) as world:
-        transport = httpx2.ASGITransport(app=world.app, client=("192.0.2.7", 4000))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http:
-            answer = await http.get("/metrics")
-
-    assert answer.status_code == 200
+    assert (refused.status_code, refused.json()["upstream"]["credential"]) == (200, "refused")
+    assert "credential" not in accepted.json()["upstream"]

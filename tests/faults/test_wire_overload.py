@@ -41,6 +41,8 @@ ROUTES = ApiRoutes("/api/v1", [])
 class Ignored:
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
 
+    def count_shed(self, reason: str) -> None: ...
+
 
 async def cost_much(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":

@@ -32,6 +32,8 @@ HOME, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 class Ignored:
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
 
+    def count_shed(self, reason: str) -> None: ...
+
 
 @dataclass
 class Busy:

@@ -1,5 +1,6 @@
 """What /metrics shows."""
 
+from gateway.telemetry.collectors import MOST_CLIENTS
 from gateway.telemetry.metrics import Metrics
 
 
@@ -65,6 +66,25 @@ def test_a_gauge_shows_its_last_value() -> None:
     metrics.gauge("in_flight", "Calls to Airbyte.", 1)
 
     assert [line for line in lines_of(metrics) if line.startswith("gateway_in_flight")] == ["gateway_in_flight 1.0"]
+
+
+def test_a_figure_that_is_not_known_is_not_shown() -> None:
+    metrics = Metrics()
+    metrics.gauge("age_seconds", "How old.", 3)
+    metrics.gauge("age_seconds", "How old.", None)
+
+    assert not [line for line in lines_of(metrics) if line.startswith("gateway_age")]
+
+
+def test_clients_beyond_the_first_hundred_share_one_label() -> None:
+    metrics = Metrics()
+    for number in range(MOST_CLIENTS + 50):
+        metrics.observe_client(f"client-{number}", 200)
+
+    counters = [line for line in lines_of(metrics) if line.startswith("gateway_client_requests_total")]
+
+    assert len(counters) == MOST_CLIENTS + 1
+    assert 'gateway_client_requests_total{client="other",status="200"} 50.0' in counters
 
 
 def test_two_gateways_in_one_process_count_apart() -> None:

@@ -35,6 +35,9 @@ class Observer:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, int]] = []
 
+    def count_shed(self, reason: str) -> None:
+        raise NotImplementedError
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self.seen.append((method, route, status))
 

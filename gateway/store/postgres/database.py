@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gateway.background import Background
 from gateway.settings.secret import SecretUrl
 from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.health import StorageHealth
 from gateway.store.postgres.change_watch import PostgresWatch
 from gateway.store.postgres.notifications import are_notifications_heard
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
@@ -55,7 +56,8 @@ class PostgresDatabase:
         self._readers = [DatabaseSession(url.reveal(), timings) for _ in range(READERS)]
         self._writer = DatabaseSession(url.reveal(), timings)
         self._idle: asyncio.LifoQueue[DatabaseSession] = asyncio.LifoQueue()
-        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock)
+        self.health = StorageHealth()
+        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock, health=self.health)
 
     async def open(self) -> None:
         """Connect and check the database. Raises DatabaseRefused if it is not ours to use."""
@@ -92,7 +94,8 @@ class PostgresDatabase:
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable."""
-        return await self._writing.finish(self._read(sql, parameters))
+        with self.health.counting("read"):
+            return await self._writing.finish(self._read(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """Return the first row of one query; None without one. Raises StorageUnavailable."""

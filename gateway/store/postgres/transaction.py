@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from gateway.errors import StorageUnavailable
 from gateway.store.database import ConstraintViolated, Parameters, Row, T, Unit
+from gateway.store.health import Reason, unavailable
 from gateway.store.postgres.change_watch import COUNTS, PostgresWatch
 from gateway.store.postgres.session import DatabaseSession
 from gateway.store.sqlite.file_format import APPLICATION_ID
@@ -22,6 +22,16 @@ SELECT pg_advisory_xact_lock({lock});
 {counts}
 """
 """How each write begins: with the write lock, and with the counts of what others changed before it."""
+
+REASON_OF_STATE: dict[str, Reason] = {
+    "25006": "read-only",
+    "53100": "full",
+    "55P03": "locked",
+    "57014": "timeout",
+    "XX001": "damaged",
+    "XX002": "damaged",
+}
+"""By SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 class PostgresTransaction:
@@ -104,9 +114,10 @@ def storage_errors(timings: StoreTimings) -> Iterator[None]:
         constraint = _constraint_of(error)
         raise ConstraintViolated(f"{_first_line(error)} ({constraint})", constraint=constraint) from error
     except TimeoutError:
-        raise StorageUnavailable(detail=f"no answer or no write lock within {timings.write_lock} s") from None
+        raise unavailable("timeout", f"no answer or no write lock within {timings.write_lock} s") from None
     except psycopg.Error as error:
-        raise StorageUnavailable(detail=f"{error.sqlstate or 'connection'}: {_first_line(error)}") from error
+        reason = REASON_OF_STATE.get(error.sqlstate or "", "unavailable")
+        raise unavailable(reason, f"{error.sqlstate or 'connection'}: {_first_line(error)}") from error
 
 
 def _constraint_of(error: psycopg.Error) -> str:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import aiosqlite
 
-from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.errors import DatabaseRefused
 from gateway.resources import resource_text
 from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
+from gateway.store.health import StorageHealth, unavailable
 from gateway.store.sqlite.change_watch import ChangeWatch
 from gateway.store.sqlite.file_format import (
     FILE_MODE,
@@ -74,7 +75,8 @@ class SqliteDatabase:
         self.path = path
         self._version = version
         self._timings = timings
-        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock)
+        self.health = StorageHealth()
+        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock, health=self.health)
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False
@@ -128,12 +130,12 @@ class SqliteDatabase:
 
     async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return the rows of one query. Raises StorageUnavailable while the file is locked or the disk fails."""
-        with storage_errors(self.path):
+        with self.health.counting("read"), storage_errors(self.path):
             try:
                 async with asyncio.timeout(self._timings.answer):
                     return list(await self._reader.execute_fetchall(sql, parameters))
             except TimeoutError:
-                raise StorageUnavailable(detail=f"no answer within {self._timings.answer} s") from None
+                raise unavailable("timeout", f"no answer within {self._timings.answer} s") from None
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """Return the first row of one query; None without one. Raises StorageUnavailable."""

@@ -7,10 +7,19 @@ from pathlib import Path
 
 import aiosqlite
 
-from gateway.errors import StorageUnavailable
 from gateway.store.database import ConstraintViolated, T, Unit
+from gateway.store.health import Reason, unavailable
 from gateway.store.sqlite.change_watch import ChangeWatch
 from gateway.store.sqlite.soundness import REMEDY
+
+REASON_OF_CODE: dict[int, Reason] = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_FULL: "full",
+}
 
 
 class SqliteTransaction:
@@ -78,7 +87,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintViolated(str(error), constraint=str(error).rpartition(": ")[2]) from error
     except sqlite3.Error as error:
-        detail = f"{error.sqlite_errorname}: {error}"
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+        detail, code = f"{error.sqlite_errorname}: {error}", error.sqlite_errorcode & 0xFF
+        if code == sqlite3.SQLITE_CORRUPT:
             detail = f"{path}: damaged: {error}; {REMEDY}"
-        raise StorageUnavailable(detail=detail) from error
+        raise unavailable(REASON_OF_CODE.get(code, "unavailable"), detail) from error

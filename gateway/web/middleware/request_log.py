@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.auth.keys import PREFIX
 from gateway.telemetry.log import WriteLine
+from gateway.telemetry.trace_context import carry, read_traceparent
 from gateway.web.middleware.authentication import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -21,9 +22,11 @@ FIRST_FAILURE = 400
 
 
 class RequestObserver(Protocol):
-    """Counts requests, and those that say of themselves, through nobody we trust, where they come from."""
+    """Counts requests, those of each client, and those that say through nobody we trust where they come from."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+    def observe_client(self, client: str, status: int) -> None: ...
 
     def count_forwarded_untrusted(self) -> None: ...
 
@@ -56,8 +59,8 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(self._request_id(scope))
-        scope[SCOPE_KEY] = context
+        context = scope[SCOPE_KEY] = self._new_context(scope)
+        carry(context.trace)
         started = perf_counter()
 
         async def send_with_headers(message: Message) -> None:
@@ -71,17 +74,23 @@ class RequestLogMiddleware:
         finally:
             self._finish(scope, context, perf_counter() - started)
 
-    def _request_id(self, scope: Scope) -> str:
-        request_id, forwarded_for = "", b""
+    def _new_context(self, scope: Scope) -> RequestContext:
+        request_id, forwarded_for, traceparent = "", b"", b""
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 if not request_id and SAFE_ID.fullmatch(value) and KEY_PREFIX not in value:
                     request_id = str(value, "ascii")
             elif name == b"x-forwarded-for":
                 forwarded_for += value
+            elif name == b"traceparent":
+                # Two of them make one that is malformed.
+                traceparent += value
         if forwarded_for and not _is_believed(scope, forwarded_for):
             self._observer.count_forwarded_untrusted()
-        return request_id or self._new_id()
+        context = RequestContext(request_id or self._new_id())
+        if traceparent:
+            context.trace = read_traceparent(traceparent)
+        return context
 
     def _finish(self, scope: Scope, context: RequestContext, seconds: float) -> None:
         route = context.route or page_template(scope)
@@ -95,6 +104,10 @@ class RequestLogMiddleware:
             "ms": round(seconds * 1000, 3),
             "address": client_address(scope),
         }
+        if context.trace is not None:
+            fields["trace_id"] = context.trace.trace_id
+        if context.client is not None:
+            self._observer.observe_client(context.client, status)
         if context.key_id is not None:
             if status >= FIRST_FAILURE:
                 self._failures.count_failure(context.key_id, context.key_used_at, status)

@@ -38,6 +38,7 @@ class GatewayProtocol(AnsweringProtocol):
         if len(self.connections) > self._limits.connections:
             # Fewer than there are descriptors: at none left, the server could not even answer.
             self._ignores_input = True
+            self._early_responses.note_closed()
             transport.abort()
             return
         self._start_deadline()

@@ -59,6 +59,7 @@ class SheddingProtocol(GatewayProtocol):
             self._address = address
         else:
             self._ignores_input = True
+            self._early_responses.note_closed()
             # It ends in the next round of the event loop; what is accepted in this one has the room already.
             self.connections.discard(self)
             transport.abort()

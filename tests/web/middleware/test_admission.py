@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter as Collected
 from dataclasses import dataclass, field
 
 import pytest
@@ -60,11 +61,15 @@ class Counter:
     def __init__(self) -> None:
         self.shed = 0
         self.routes: set[str] = set()
+        self.reasons: Collected[str] = Collected()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         assert status == 503
         self.shed += 1
         self.routes.add(route)
+
+    def count_shed(self, reason: str) -> None:
+        self.reasons[reason] += 1
 
 
 @dataclass

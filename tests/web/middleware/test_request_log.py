@@ -38,11 +38,15 @@ class Observer:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, int]] = []
+        self.clients: list[tuple[str, int]] = []
         self.forwarded_untrusted = 0
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.seen.append((method, route, status))
+
+    def observe_client(self, client: str, status: int) -> None:
+        self.clients.append((client, status))
 
     def count_forwarded_untrusted(self) -> None:
         self.forwarded_untrusted += 1
