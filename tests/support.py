@@ -107,7 +107,7 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
-PATIENT = StoreTimings(write_lock=8.0)
+PATIENT = StoreTimings(write_lock=5.0)
 """For a machine on which a sync of the disk now and then takes a second: two may be too long behind others."""
 
 
