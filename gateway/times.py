@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+JAVA_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z")
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -65,6 +66,10 @@ def normalise_time(text: str) -> str:
 
     Airbyte prints Java's OffsetDateTime, which leaves out seconds that are zero.
     """
+    if JAVA_TIME.fullmatch(text):
+        # It almost always has this form. That it names a moment, the parser says; printing it costs more.
+        datetime.fromisoformat(text)
+        return f"{text[:16]}{text[16:-1] or ':00'}.000Z"
     return _format_utc(parse_time(text))
 
 

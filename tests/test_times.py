@@ -96,3 +96,11 @@ def test_later_than_the_calendar_is_its_last_moment() -> None:
 
     assert format_time(later(moment, timedelta(hours=1))) == "9999-12-30T01:00:00.000Z"
     assert format_time(later(moment, timedelta(days=2))) == "9999-12-31T23:59:59.999Z"
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis adds the zone
+def test_what_airbyte_writes_of_a_whole_second_is_read_as_any_other_form_is(moment: datetime) -> None:
+    second = moment.replace(microsecond=0)
+    texts = {f"{second:%Y-%m-%dT%H:%M:%S}Z", *([f"{second:%Y-%m-%dT%H:%M}Z"] if not second.second else [])}
+
+    assert {normalise_time(text) for text in texts} == {format_time(second)}

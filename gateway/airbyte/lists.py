@@ -1,25 +1,23 @@
 """List what Airbyte has: workspaces, their connections and sources, whose pages come in no order."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TypeVar
 
 import msgspec
 
 from gateway.airbyte import paths
 from gateway.airbyte.mapping import checked_connection, checked_workspace
 from gateway.airbyte.reader import Reader
-from gateway.airbyte.rows import Page, walk
+from gateway.airbyte.rows import Page, PageDecoder, walk
 from gateway.airbyte.schema import ConnectionRecord, SourceRecord, WorkspaceRecord
 from gateway.errors import UpstreamInvalid
 
 MOST_PASSES = 30
 """So many passes show each of 1,000 rows, even when pages come in random order."""
 
-Record = TypeVar("Record")
-
-_CONNECTION = msgspec.json.Decoder(ConnectionRecord)
+_CONNECTIONS = PageDecoder(ConnectionRecord, checked_connection)
+_SOURCES = PageDecoder(SourceRecord, lambda source: source)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
-_WORKSPACE = msgspec.json.Decoder(WorkspaceRecord)
+_WORKSPACES = PageDecoder(WorkspaceRecord, checked_workspace)
 
 
 class AirbyteLists:
@@ -33,7 +31,7 @@ class AirbyteLists:
     ) -> Page[ConnectionRecord]:
         """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
         path = paths.connections(workspace_ids, offset=offset, include_deleted=include_deleted)
-        page = await self._reader.page(_CONNECTION, checked_connection, path)
+        page = await self._reader.page(_CONNECTIONS, path)
         return self._reader.asked_for(page, lambda record: record.workspace_id in workspace_ids)
 
     def connection_pages(self, workspace_ids: Sequence[str]) -> AsyncIterator[Page[ConnectionRecord]]:
@@ -70,7 +68,7 @@ class AirbyteLists:
 
     async def sources(self, workspace_id: str, *, offset: int) -> Page[SourceRecord]:
         """Return a page in no order at all, as `connections` does. Raises UpstreamError."""
-        return await self._reader.page(_SOURCE, _as_it_is, paths.sources(workspace_id, offset=offset))
+        return await self._reader.page(_SOURCES, paths.sources(workspace_id, offset=offset))
 
     def source_pages(self, workspace_id: str) -> AsyncIterator[Page[SourceRecord]]:
         """Yield the pages of one pass over a workspace's sources. Raises UpstreamError."""
@@ -78,12 +76,8 @@ class AirbyteLists:
 
     async def workspaces(self, *, offset: int) -> Page[WorkspaceRecord]:
         """Return a page of the workspaces that the credential sees. Raises UpstreamError."""
-        return await self._reader.page(_WORKSPACE, checked_workspace, paths.workspaces(offset=offset))
+        return await self._reader.page(_WORKSPACES, paths.workspaces(offset=offset))
 
     def workspace_pages(self) -> AsyncIterator[Page[WorkspaceRecord]]:
         """Yield all pages of the workspaces that the credential sees. Raises UpstreamError."""
         return walk(lambda offset: self.workspaces(offset=offset), lambda workspace: workspace.workspace_id)
-
-
-def _as_it_is(record: Record) -> Record:
-    return record

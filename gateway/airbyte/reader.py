@@ -8,12 +8,10 @@ import msgspec
 from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.call import Call, Decoder
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.rows import Page, PageDecoder, page_of
+from gateway.airbyte.rows import Page, PageDecoder
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamInvalid
-
-PAGE = PageDecoder()
 
 Record = TypeVar("Record")
 Row = TypeVar("Row")
@@ -48,15 +46,19 @@ class Reader:
 
     async def page(
         self,
-        decoder: Decoder[Record],
-        convert: Callable[[Record], Row],
+        decoder: PageDecoder[Record, Row],
         path: str,
         *,
         caller: Caller = OwnCalls.ROUTINE,
     ) -> Page[Row]:
-        """Return a page with each row converted by itself. Raises UpstreamError."""
-        raw = await self.read(PAGE, path, caller=caller)
-        return page_of(raw, decoder, convert, self.count_odd)
+        """Return a page without its odd rows, which are counted. Raises UpstreamError."""
+        return self.counted(await self.read(decoder, path, caller=caller))
+
+    def counted(self, page: Page[Row]) -> Page[Row]:
+        """Count the odd rows that were dropped from the page, and return it."""
+        if len(page.rows) != page.sent:
+            self.count_odd(page.sent - len(page.rows))
+        return page
 
     def asked_for(self, page: Page[Row], is_asked_for: Callable[[Row], bool]) -> Page[Row]:
         """Return the page with the rows that were asked for. Raises UpstreamInvalid if all of them are others."""

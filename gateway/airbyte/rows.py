@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from gateway.airbyte.call import Decoder
 from gateway.airbyte.schema import RawPage
 from gateway.errors import UpstreamInvalid
 
@@ -43,21 +42,50 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
     """Airbyte's ids of the connections that dropped jobs were of, where those could be read."""
 
 
-class PageDecoder:
-    """Splits a page of any list into its rows, also where one of them keeps the page from being read as a whole."""
+class WholePage(msgspec.Struct, Generic[Record], frozen=True):
+    """A page of any list, as it almost always is: every row has the form that it should have."""
 
-    def __init__(self) -> None:
-        self._whole = msgspec.json.Decoder(RawPage)
+    data: list[Record]
 
-    def decode(self, body: bytes) -> RawPage:
-        """Return the rows as they came. Raises msgspec.DecodeError or RecursionError for what is no page at all."""
+
+class PageDecoder(Generic[Record, Row]):
+    """Reads a page of records and converts each. A row that is odd in any way is dropped and costs no other."""
+
+    def __init__(self, record: type[Record], convert: Callable[[Record], Row]) -> None:
+        """`convert` raises UpstreamInvalid for an odd record."""
+        self._convert = convert
+        self._whole = msgspec.json.Decoder(WholePage[record])  # type: ignore[valid-type]  # a type at run time
+        self._raw = msgspec.json.Decoder(RawPage)
+        self._record = msgspec.json.Decoder(record)
+
+    def decode(self, body: bytes, /) -> Page[Row]:
+        """Return the page. Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no page."""
         try:
-            return self._whole.decode(body)
+            rows = [self._convert(record) for record in self._whole.decode(body).data]
+        except (*UNREADABLE, UpstreamInvalid):
+            return self._row_by_row(body)
+        return Page(rows, len(rows))
+
+    def _row_by_row(self, body: bytes) -> Page[Row]:
+        """Read each row by itself: a third as fast, and only for a page that holds an odd one."""
+        rows: list[Row] = []
+        odd: list[bytes] = []
+        for row in self._rows_of(body):
+            try:
+                rows.append(self._convert(self._record.decode(row)))
+            except (*UNREADABLE, UpstreamInvalid):
+                odd.append(bytes(row))
+        connections = frozenset(text.decode() for row in odd for text in CONNECTION.findall(row))
+        return Page(rows, len(rows) + len(odd), connections)
+
+    def _rows_of(self, body: bytes) -> list[msgspec.Raw]:
+        try:
+            return self._raw.decode(body).data
         except UNREADABLE:
             rows = split_rows(body)
             if rows is None:
                 raise
-            return RawPage(rows)
+            return rows
 
 
 def split_rows(body: bytes) -> list[msgspec.Raw] | None:
@@ -83,25 +111,6 @@ def split_rows(body: bytes) -> list[msgspec.Raw] | None:
         elif depth == 1 and text != b",":
             key = text
     return rows if rows and depth == 0 and begin < 0 else None
-
-
-def page_of(
-    raw: RawPage,
-    decoder: Decoder[Record],
-    convert: Callable[[Record], Row],
-    count_odd: Callable[[int], None],
-) -> Page[Row]:
-    """Return the page with each row converted on its own; odd ones are dropped, and told to `count_odd`."""
-    rows: list[Row] = []
-    odd: list[bytes] = []
-    for row in raw.data:
-        try:
-            rows.append(convert(decoder.decode(row)))
-        except (*UNREADABLE, UpstreamInvalid):
-            odd.append(bytes(row))
-    if odd:
-        count_odd(len(odd))
-    return Page(rows, len(raw.data), frozenset(text.decode() for row in odd for text in CONNECTION.findall(row)))
 
 
 async def walk(
