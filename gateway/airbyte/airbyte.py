@@ -31,7 +31,7 @@ LARGEST_SKEW = timedelta(days=1)
 
 Row = TypeVar("Row")
 
-_JOBS = PageDecoder(JobRecord, job_from)
+_JOB_PAGES = PageDecoder(JobRecord, job_from)
 _JOB = msgspec.json.Decoder(JobRecord)
 _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 
@@ -111,7 +111,7 @@ class Airbyte:
         """
         path = paths.newest_syncs(airbyte_id, limit=limit, offset=offset)
         path += f"&status={word(status)}" if status else ""
-        page = await self._reader.page(_JOBS, path, caller=caller)
+        page = await self._reader.page(_JOB_PAGES, path, caller=caller)
         is_whole = drop_odd and (page.rows or not page.sent)  # nothing left of a page must not read as no jobs
         return self._jobs_of(airbyte_id, page if is_whole else _without_odd(page)).rows
 
@@ -125,7 +125,7 @@ class Airbyte:
         Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that is looked for.
         """
         call = Call(
-            _JOBS,
+            _JOB_PAGES,
             paths.newest_syncs(airbyte_id, limit=limit, offset=0).encode("ascii"),
             caller,
             has_permit=True,
@@ -140,7 +140,7 @@ class Airbyte:
         A job that is created meanwhile comes last, so it shifts no offset.
         """
         path = paths.syncs_created_since(airbyte_id, since, offset=offset)
-        return self._jobs_of(airbyte_id, await self._reader.page(_JOBS, path, caller=caller))
+        return self._jobs_of(airbyte_id, await self._reader.page(_JOB_PAGES, path, caller=caller))
 
     async def jobs_updated_since(self, workspace_ids: Sequence[str], since: datetime, *, offset: int) -> Page[Job]:
         """Return a page of workspaces' sync jobs that changed at or after `since`, newest change first.
@@ -148,7 +148,7 @@ class Airbyte:
         An empty list of workspaces would widen the answer to all that the credential sees: ValueError.
         Raises UpstreamError.
         """
-        return await self._reader.page(_JOBS, paths.syncs_updated_since(workspace_ids, since, offset=offset))
+        return await self._reader.page(_JOB_PAGES, paths.syncs_updated_since(workspace_ids, since, offset=offset))
 
     def _jobs_of(self, airbyte_id: str, page: Page[Job]) -> Page[Job]:
         return self._reader.asked_for(page, lambda job: job.connection_id == airbyte_id)

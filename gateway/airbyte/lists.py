@@ -14,10 +14,10 @@ from gateway.errors import UpstreamInvalid
 MOST_PASSES = 30
 """So many passes show each of 1,000 rows, even when pages come in random order."""
 
-_CONNECTIONS = PageDecoder(ConnectionRecord, checked_connection)
-_SOURCES = PageDecoder(SourceRecord, lambda source: source)
+_CONNECTION_PAGES = PageDecoder(ConnectionRecord, checked_connection)
+_SOURCE_PAGES = PageDecoder(SourceRecord, lambda source: source)
 _SOURCE = msgspec.json.Decoder(SourceRecord)
-_WORKSPACES = PageDecoder(WorkspaceRecord, checked_workspace)
+_WORKSPACE_PAGES = PageDecoder(WorkspaceRecord, checked_workspace)
 
 
 class AirbyteLists:
@@ -31,7 +31,7 @@ class AirbyteLists:
     ) -> Page[ConnectionRecord]:
         """Return a page in no order at all: paging may repeat or miss rows. Raises UpstreamError."""
         path = paths.connections(workspace_ids, offset=offset, include_deleted=include_deleted)
-        page = await self._reader.page(_CONNECTIONS, path)
+        page = await self._reader.page(_CONNECTION_PAGES, path)
         return self._reader.asked_for(page, lambda record: record.workspace_id in workspace_ids)
 
     def connection_pages(self, workspace_ids: Sequence[str]) -> AsyncIterator[Page[ConnectionRecord]]:
@@ -68,7 +68,7 @@ class AirbyteLists:
 
     async def sources(self, workspace_id: str, *, offset: int) -> Page[SourceRecord]:
         """Return a page in no order at all, as `connections` does. Raises UpstreamError."""
-        return await self._reader.page(_SOURCES, paths.sources(workspace_id, offset=offset))
+        return await self._reader.page(_SOURCE_PAGES, paths.sources(workspace_id, offset=offset))
 
     def source_pages(self, workspace_id: str) -> AsyncIterator[Page[SourceRecord]]:
         """Yield the pages of one pass over a workspace's sources. Raises UpstreamError."""
@@ -76,7 +76,7 @@ class AirbyteLists:
 
     async def workspaces(self, *, offset: int) -> Page[WorkspaceRecord]:
         """Return a page of the workspaces that the credential sees. Raises UpstreamError."""
-        return await self._reader.page(_WORKSPACES, paths.workspaces(offset=offset))
+        return await self._reader.page(_WORKSPACE_PAGES, paths.workspaces(offset=offset))
 
     def workspace_pages(self) -> AsyncIterator[Page[WorkspaceRecord]]:
         """Yield all pages of the workspaces that the credential sees. Raises UpstreamError."""
