@@ -177,17 +177,19 @@ class CountedPressure(BackPressure):
 
 
 @pytest.mark.parametrize(
-    "vector",
+    ("vector", "pressure"),
     [
-        request("/api/v1/status"),
-        request("/api/v1/status", method="HEAD"),
-        request("/api/v1/connections/conn_x/sync", "Content-Length: 2", method="POST", body=b"{}"),
+        (request("/api/v1/status"), "others"),
+        (request("/api/v1/status", method="HEAD"), "costly"),
+        (request("/api/v1/connections/conn_x/sync", "Content-Length: 2", method="POST", body=b"{}"), "costly"),
     ],
     ids=["GET", "HEAD", "content"],
 )
-def test_whoever_is_shed_is_held_back_also_where_the_application_refuses_him(house: Recorder, vector: bytes) -> None:
-    pressures = BackPressures()
-    pressures.others = counted = CountedPressure()
+def test_whoever_is_shed_is_held_back_also_where_the_application_refuses_him(
+    house: Recorder, vector: bytes, pressure: str
+) -> None:
+    pressures, counted = BackPressures(), CountedPressure()
+    setattr(pressures, pressure, counted)
     with serving(house, PATIENT, gate=Full(), back_pressure=pressures) as running:
         for number in range(1, 4):
             with socket.create_connection(running.address, BOUND_SECONDS) as connection:

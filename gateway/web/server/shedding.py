@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.errors import Overloaded
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressures
+from gateway.web.server.back_pressure import BackPressure, BackPressures
 from gateway.web.server.incoming import Phase
 from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
@@ -121,18 +121,18 @@ class SheddingProtocol(GatewayProtocol):
         if self._shed_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        self._hold_back()
+        self._hold_back(self._back_pressure.others)
 
     def on_response_complete(self) -> None:
         """Note that the application answered. Who was shed waits no less for having been refused by it."""
         super().on_response_complete()
         if self._sheds_later and not self._unanswered and not self.transport.is_closing():
             self._sheds_later = False
-            self._hold_back()
+            self._hold_back(self._back_pressure.costly)
 
-    def _hold_back(self) -> None:
-        """Read on later, if many are shed."""
-        back_pressure = self._back_pressure.known if self._is_shed_known else self._back_pressure.others
+    def _hold_back(self, others: BackPressure) -> None:
+        """Read on later, if many are shed; `others` is for who has no known key."""
+        back_pressure = self._back_pressure.known if self._is_shed_known else others
         if not self.flow.read_paused and back_pressure.holds(self, self.loop):
             self.flow.pause_reading()
 
