@@ -28,6 +28,11 @@ class FairQueue(Generic[Owner, Item]):
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def owner_count(self) -> int:
+        """How many owners have something waiting."""
+        return len(self._items)
+
     def length_of(self, owner: Owner) -> int:
         """Return how many items the owner has waiting."""
         return len(self._items.get(owner, ()))

@@ -57,9 +57,15 @@ class RequestClass:
         return len(self._queue) + self._all_expected <= self.terms.short_queue
 
     def has_room(self, group: Group, patience: float = 1) -> bool:
-        """Return whether a request of the group would begin soon; `patience` multiplies the longest wait."""
+        """Return whether a request of the group would begin soon; `patience` multiplies the longest wait.
+
+        The first of one of few groups would, for they take turns: a queue that was let in when requests were cheap and
+        is too long for dear ones is not the group's.
+        """
         soon = max(self.terms.short_queue, self.terms.longest_wait * patience / self.seconds_each)
         own = self._queue.length_of(group) + self._expected[group]
+        if not own and self._queue.owner_count + len(self._expected) < self.terms.short_queue:
+            return True
         return has_share(own, len(self._queue) + self._all_expected, soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:

@@ -1,5 +1,6 @@
 """More work than the server can do, over real sockets: some is done, the rest refused at once, then all is well."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator, MutableMapping
@@ -14,7 +15,7 @@ from gateway.errors import Overloaded
 from gateway.web.admission import SHED_KEY, Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.router import ApiRoutes
-from gateway.web.server.back_pressure import SHED_EACH_TICK
+from gateway.web.server.back_pressure import SHED_EACH_TICK, BackPressure, BackPressures, HeldConnection
 from gateway.web.server.limits import ConnectionLimits
 from tests.faults.wire import (
     LAST,
@@ -165,6 +166,39 @@ def test_what_has_no_content_is_refused_by_the_connection_which_stays(
         assert [answer.status for answer in answers_in(read_to_end(connection))] == [200]
 
     assert [path for _, path, _ in house.seen] == ["/last"]
+
+
+class CountedPressure(BackPressure):
+    """Counts how often it is asked whether to hold a socket connection."""
+
+    asked = 0
+
+    def holds(self, connection: HeldConnection, loop: asyncio.AbstractEventLoop) -> bool:
+        self.asked += 1
+        return super().holds(connection, loop)
+
+
+@pytest.mark.parametrize(
+    ("vector", "pressure"),
+    [
+        (request("/api/v1/status"), "others"),
+        (request("/api/v1/status", method="HEAD"), "costly"),
+        (request("/api/v1/connections/conn_x/sync", "Content-Length: 2", method="POST", body=b"{}"), "costly"),
+    ],
+    ids=["GET", "HEAD", "content"],
+)
+def test_whoever_is_shed_is_held_back_also_where_the_application_refuses_him(
+    house: Recorder, vector: bytes, pressure: str
+) -> None:
+    pressures, counted = BackPressures(), CountedPressure()
+    setattr(pressures, pressure, counted)
+    with serving(house, PATIENT, gate=Full(), back_pressure=pressures) as running:
+        for number in range(1, 4):
+            with socket.create_connection(running.address, BOUND_SECONDS) as connection:
+                send(connection, vector)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+            talk(running.address, LAST)
+            assert counted.asked == number
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.settings import ServerSettings
 from gateway.web.middleware.request_log import SAFE_ID
+from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.listener import listen, several
 from gateway.web.server.server import Server, build_config
@@ -179,6 +180,7 @@ def serving(
     limits: ConnectionLimits = HASTE,
     *,
     gate: RequestGate | None = None,
+    back_pressure: BackPressures | None = None,
     timings: ServerTimings = TIMINGS,
     **settings: Any,
 ) -> Iterator[Running]:
@@ -187,7 +189,9 @@ def serving(
     server_settings = ServerSettings(host="127.0.0.1", port=0, **values)
     started = Event()
     with listen(server_settings.host, server_settings.port) as listener:
-        config = build_config(app, server_settings, gate=gate, limits=limits, timings=timings)
+        config = build_config(
+            app, server_settings, gate=gate, back_pressure=back_pressure, limits=limits, timings=timings
+        )
         server = Server(config, started.set, timings=timings)
         thread = Thread(target=server.run, kwargs={"sockets": several(listener)})
         running = Running(listener.getsockname(), server)

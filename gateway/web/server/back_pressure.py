@@ -28,6 +28,10 @@ OTHERS_PACE = Pace(tick=0.005, each_tick=10, longest_hold=math.inf, most_ticks=2
 """Of unauthenticated clients, whatever they number: a thousand that connected together would all return together, and
 who then has a good key would wait for a thousand refusals."""
 
+COSTLY_PACE = Pace(tick=0.005, each_tick=2, longest_hold=math.inf, most_ticks=2)
+"""Of those whom the application refuses, because a body is still to come for instance: each costs some five times as
+much."""
+
 
 class HeldConnection(Protocol):
     """What can be told that it may read again."""
@@ -82,8 +86,9 @@ class BackPressure:
 
 
 class BackPressures:
-    """One for callers with a known key and for whoever comes through a trusted proxy, one for all others."""
+    """One for callers with a known key and for whoever comes through a trusted proxy, two for all others."""
 
     def __init__(self) -> None:
         self.known = BackPressure()
         self.others = BackPressure(OTHERS_PACE)
+        self.costly = BackPressure(COSTLY_PACE)

@@ -129,13 +129,15 @@ def build_config(
     settings: ServerSettings,
     *,
     gate: RequestGate | None = None,
+    back_pressure: BackPressures | None = None,
     date_header: bool = True,
     limits: ConnectionLimits | None = None,
     timings: ServerTimings = TIMINGS,
 ) -> uvicorn.Config:
     """Return uvicorn's configuration for one process. With a `gate`, socket connections shed what it says."""
+    pressure, peers = back_pressure or BackPressures(), Peers(settings.trusted_proxies)
     protocol = (
-        partial(SheddingProtocol, gate=gate, back_pressure=BackPressures(), peers=Peers(settings.trusted_proxies))
+        partial(SheddingProtocol, gate=gate, back_pressure=pressure, peers=peers)
         if gate
         else partial(GatewayProtocol, early_responses=EarlyResponses())
     )

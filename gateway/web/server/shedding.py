@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gateway.errors import Overloaded
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.server.back_pressure import BackPressures
+from gateway.web.server.back_pressure import BackPressure, BackPressures
 from gateway.web.server.incoming import Phase
 from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
@@ -34,7 +34,16 @@ class RequestGate(Protocol):
 class SheddingProtocol(GatewayProtocol):
     """One socket connection, which answers what is too much by itself if nothing is to be answered before it."""
 
-    __slots__ = ("_address", "_back_pressure", "_gate", "_has_shed", "_is_shed_known", "_peers", "_shed_together")
+    __slots__ = (
+        "_address",
+        "_back_pressure",
+        "_gate",
+        "_has_shed",
+        "_is_shed_known",
+        "_peers",
+        "_shed_together",
+        "_sheds_later",
+    )
 
     def __init__(
         self, *args: Any, gate: RequestGate, back_pressure: BackPressures, peers: Peers, **options: Any
@@ -51,6 +60,8 @@ class SheddingProtocol(GatewayProtocol):
         """Whether its caller, or another's behind the same proxy, may have a good key."""
         self._shed_together = 0
         """Of the requests that came in one read."""
+        self._sheds_later = False
+        """Whether the application answers a request that was shed: one with content, for instance."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -76,12 +87,15 @@ class SheddingProtocol(GatewayProtocol):
     def _take(self, scope: "HTTPScope") -> None:
         self._peers.read_forwarded(scope)
         request = cast("MutableMapping[str, Any]", scope)
-        if self._gate.sheds(request) and self._can_answer(scope):
-            self._has_shed = True
+        is_shed = self._gate.sheds(request)
+        if is_shed:
             self._is_shed_known = self._may_stay(request)
+        if is_shed and self._can_answer(scope):
+            self._has_shed = True
             is_page = self._gate.wants_page(request)
             self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
         else:
+            self._sheds_later |= is_shed
             super()._take(scope)
             if len(self.connections) > self._limits.crowd and not self._may_stay(request):
                 self.cycle.keep_alive = False
@@ -108,7 +122,18 @@ class SheddingProtocol(GatewayProtocol):
         if self._shed_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        back_pressure = self._back_pressure.known if self._is_shed_known else self._back_pressure.others
+        self._hold_back(self._back_pressure.others)
+
+    def on_response_complete(self) -> None:
+        """Note that the application answered. Who was shed waits no less for having been refused by it."""
+        super().on_response_complete()
+        if self._sheds_later and not self._unanswered and not self.transport.is_closing():
+            self._sheds_later = False
+            self._hold_back(self._back_pressure.costly)
+
+    def _hold_back(self, others: BackPressure) -> None:
+        """Read on later, if many are shed; `others` is for who has no known key."""
+        back_pressure = self._back_pressure.known if self._is_shed_known else others
         if not self.flow.read_paused and back_pressure.holds(self, self.loop):
             self.flow.pause_reading()
 

@@ -430,6 +430,25 @@ async def test_a_call_with_content_stands_in_line_with_all_others(house: House) 
     assert 503 in {messages[0]["status"] for messages in await flood}
 
 
+@pytest.mark.parametrize("key", [KEY, None], ids=["client", "address"])
+async def test_a_queue_that_became_too_long_keeps_no_other_group_out(house: House, key: str | None) -> None:
+    house.costly.seconds = 0.00005
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/api/v1/status", key=key, address=ELSEWHERE) for _ in range(400)))
+    await asyncio.sleep(0)
+    house.costly.seconds = 0.05
+    for _ in range(10):
+        await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+    assert (await house.get("/api/v1/status", key=key, address=ELSEWHERE))[0]["status"] == 503
+
+    answer = await house.get("/api/v1/connections", key=key and OTHER_KEY)
+
+    assert answer[0]["status"] == 200
+    assert house.costly.paths.index("/api/v1/connections") <= begun + 2 * (1 + KNOWN.slice / COST_SECONDS)
+    await flood
+
+
 async def test_probes_of_many_wait_and_none_is_shed(house: House) -> None:
     await learnt(house)
     flood = asyncio.gather(*(house.get("/healthz", key=None, address=ELSEWHERE) for _ in range(1000)))
