@@ -47,10 +47,13 @@ def backup(*, settings: Settings, path: Path, keep: int | None, as_json: bool) -
 
 def _back_up(settings: Settings, path: Path, keep: int | None) -> Backup:
     now = SystemClock().now()
-    if settings.database.is_file:
-        with progress_shown() as progress:
+    with progress_shown() as progress:
+        if settings.database.is_file:
             return back_up(settings.database_path, path, now=now, keep=keep, progress=progress)
-    return back_up_server(settings.database.url, path, now=now, keep=keep, environment=environment_of_programs())
+        environment = environment_of_programs()
+        return back_up_server(
+            settings.database.url, path, now=now, keep=keep, environment=environment, progress=progress
+        )
 
 
 def contents_row(contents: Contents) -> Row:

@@ -1,7 +1,7 @@
 """`gateway restore`: replace the database with a copy of a backup."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from gateway.settings import Settings
 from gateway.store import DatabaseLocation
 from gateway.store.endings import Endings
 from gateway.store.postgres.server import restoration_on_server
+from gateway.store.progress import Progress
 from gateway.store.sqlite.instance_lock import instance_lock
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.restoration import restoration
@@ -30,7 +31,7 @@ class Prepared(Protocol):
     contents: Contents
     endings: Endings
 
-    def install(self, now: datetime, /) -> Path | None:
+    def install(self, now: datetime, progress: Progress, /) -> Path | None:
         """Replace the database; return where what was there is kept."""
         ...
 
@@ -57,26 +58,32 @@ def restore(*, settings: Settings, path: Path, revive_keys: bool, yes: bool, as_
         if not as_json:
             _print_prepared(path, prepared.contents, prepared.endings)
         confirm(f"Put it in the place of {location}? {_fate(prepared.endings, revive_keys=revive_keys)}", yes=yes)
-        kept = prepared.install(now)
+        with progress_shown() as progress:
+            kept = prepared.install(now, progress)
     _print_result(location, path, prepared.contents, prepared.endings, kept, as_json=as_json)
 
 
 @contextmanager
 def _prepared(location: DatabaseLocation, path: Path, now: datetime, *, revive_keys: bool) -> Iterator[Prepared]:
-    if isinstance(location, Path):
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        if isinstance(location, Path):
             stack.enter_context(instance_lock(location))
-            with progress_shown() as progress:
-                prepared = stack.enter_context(
-                    restoration(location, path, now=now, revive_keys=revive_keys, progress=progress)
-                )
-            yield prepared
-    else:
-        environment = environment_of_programs()
-        with restoration_on_server(
-            location, path, now=now, environment=environment, revive_keys=revive_keys
-        ) as on_server:
-            yield on_server
+        with progress_shown() as progress:
+            prepared = stack.enter_context(
+                _restoration(location, path, now, revive_keys=revive_keys, progress=progress)
+            )
+        yield prepared
+
+
+def _restoration(
+    location: DatabaseLocation, path: Path, now: datetime, *, revive_keys: bool, progress: Progress
+) -> AbstractContextManager[Prepared]:
+    if isinstance(location, Path):
+        return restoration(location, path, now=now, revive_keys=revive_keys, progress=progress)
+    environment = environment_of_programs()
+    return restoration_on_server(
+        location, path, now=now, environment=environment, revive_keys=revive_keys, progress=progress
+    )
 
 
 def _print_prepared(path: Path, contents: Contents, endings: Endings) -> None:

@@ -40,6 +40,14 @@ def test_every_package_has_its_licence_beside_the_binary(bill: dict[str, Any]) -
     assert told == of_kind(bill, "pypi").keys()
 
 
+def test_every_library_has_its_licence_beside_the_binary(one_folder: Binary) -> None:
+    text = (Path(PROGRAM[0]).parent / "THIRD_PARTY_LICENSES").read_text(encoding="utf-8")
+
+    inside = {path.name for path in (one_folder.program.parent / "_internal").rglob("lib*.so*")}
+    told = {name for line in re.findall(r"^={80}\nLibrary .+\n(lib.+)$", text, re.MULTILINE) for name in line.split()}
+    assert {name for name in inside if not name.startswith("libpython")} == told
+
+
 def test_the_library_under_the_lgpl_may_be_replaced(one_folder: Binary) -> None:
     library = one_folder.program.parent / "_internal" / "psycopg" / "__init__.py"
     assert library.is_file()

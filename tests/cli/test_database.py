@@ -1,7 +1,9 @@
 """gateway database copy, and the commands that handle a whole database, on PostgreSQL."""
 
 import asyncio
+import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from gateway.settings.secret import SecretUrl
 from gateway.store import LIVE_SECONDS
+from gateway.store.postgres.server import back_up_server, restoration_on_server
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
@@ -17,6 +20,7 @@ from tests.postgres import PostgresServer, rows_of
 from tests.support import store_at
 
 PASSWORD = "correct-horse"
+NOW = datetime(2026, 4, 1, 3, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -122,6 +126,31 @@ def test_a_backup_brings_back_what_was_there(server: Cli, url: SecretUrl) -> Non
     kept = server.json("restore", restored["replaced"], "--yes")
     assert slugs(server) == ["later"]
     assert kept["rows"]["clients"] == 1
+
+
+def test_how_far_a_backup_and_a_restore_are_is_told(server: Cli, url: SecretUrl) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def progress(*news: Any) -> None:
+        told.append(news)
+
+    environment = dict(os.environ)
+    path = server.folder / "one.dump"
+    back_up_server(url, path, now=NOW, keep=None, environment=environment, progress=progress)
+    backed_up = list(told)
+    told.clear()
+    with restoration_on_server(
+        url, path, now=NOW, environment=environment, revive_keys=False, progress=progress
+    ) as prepared:
+        prepared.install(NOW, progress)
+
+    assert list(dict.fromkeys(what for what, *_ in backed_up)) == ["Dumping (MB)", "Checking"]
+    assert list(dict.fromkeys(what for what, *_ in told)) == ["Checking", "Rehearsing", "Dumping (MB)", "Restoring"]
+    # What is read is read to its end; how large a dump becomes nobody knows.
+    assert all(total == 0 for what, _, total in told if what == "Dumping (MB)")
+    last = {what: (done, total) for what, done, total in told}
+    assert last["Restoring"] == last["Rehearsing"]
+    assert last["Restoring"][0] == last["Restoring"][1] > 0
 
 
 def test_what_was_ended_since_a_backup_stays_ended(server: Cli, url: SecretUrl) -> None:

@@ -350,16 +350,19 @@ def told_on_a_terminal(cli: Cli, **env: str) -> dict[str, str]:
     """Start a gateway whose standard error is a terminal, and return what it says there of a missing admin."""
     ours, theirs = pty.openpty()
     command = [*PROGRAM, "serve", "--port", "0"]
-    process = subprocess.Popen(command, cwd=cli.folder, stderr=theirs, env={**os.environ, **env})
-    os.close(theirs)
     shown = ""
-    with os.fdopen(ours, encoding="utf-8") as terminal:
-        while '"event":"no_admin"' not in shown:
-            shown = terminal.readline()
-        process.terminate()
-        with suppress(OSError):  # That of a terminal that nobody has open any more.
-            terminal.read()
-    assert process.wait(BOUND_SECONDS) == 0
+    with subprocess.Popen(command, cwd=cli.folder, stderr=theirs, env={**os.environ, **env}) as process:
+        os.close(theirs)
+        try:
+            with os.fdopen(ours, encoding="utf-8") as terminal:
+                while '"event":"no_admin"' not in shown:
+                    shown = terminal.readline()
+                process.terminate()
+                with suppress(OSError):  # That of a terminal that nobody has open any more.
+                    terminal.read()
+            assert process.wait(BOUND_SECONDS) == 0
+        finally:
+            process.kill()
     return json.loads(shown)  # type: ignore[no-any-return]
 
 

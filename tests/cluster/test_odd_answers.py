@@ -23,7 +23,6 @@ from gateway.cluster.timings import ValkeyTimings
 from gateway.cluster.valkey import Valkey
 from gateway.models import RatePolicy
 from gateway.telemetry.log import log_task_failure
-from tests.cluster.conftest import PATIENCE_SECONDS
 from tests.cluster.resp_server import RespServer, resp_server
 from tests.support import BOUND_SECONDS, HandClock, a_caller, bearer, running_gateway
 
@@ -70,7 +69,8 @@ DECISIONS = {
     "of one bucket": b"*4\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n",
     "more tokens than the client's limit": b"*8\r\n:1\r\n:99\r\n:1\r\n:99000000\r\n:1\r\n:1\r\n:1\r\n:2000000001\r\n",
 }
-PATIENT = ValkeyTimings(patience=PATIENCE_SECONDS, first_probe_pause=0.05)
+PATIENT = ValkeyTimings(patience=BOUND_SECONDS, probe=BOUND_SECONDS, first_probe_pause=0.05)
+"""Every answer comes at once, and is whole or ends with its connection: none is waited for in vain."""
 
 
 def cases(*tables: dict[str, bytes]) -> pytest.MarkDecorator:

@@ -6,7 +6,6 @@ KILLS sets the number of kills; `make chaos` makes fifty.
 import asyncio
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
@@ -103,29 +102,29 @@ def work_and_be_killed(
     chance: random.Random,
 ) -> None:
     """Write from a second process and trigger through the gateway; kill both at some instant of their work."""
-    writer = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", WRITER],
         cwd=installation.folder,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    program = Program(writer)
-    assert writer.stdout
-    reader = Thread(target=program.collect, args=(writer.stdout, program.out))
-    triggerer = Thread(target=trigger_until_killed, args=(served, key, pairs, told))
-    reader.start()
-    triggerer.start()
-    enough = chance.randrange(5, 60)
-    before = len(told.jobs)
-    wait_until(lambda: len(program.out) >= enough and len(told.jobs) - before >= chance.randrange(1, 4))
-    served.kill()
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    for thread in (reader, triggerer):
-        thread.join()
-    writer.stdout.close()
+    ) as writer:
+        program = Program(writer)
+        assert writer.stdout
+        reader = Thread(target=program.collect, args=(writer.stdout, program.out))
+        triggerer = Thread(target=trigger_until_killed, args=(served, key, pairs, told))
+        reader.start()
+        triggerer.start()
+        enough = chance.randrange(5, 60)
+        before = len(told.jobs)
+        try:
+            wait_until(lambda: len(program.out) >= enough and len(told.jobs) - before >= chance.randrange(1, 4))
+        finally:
+            served.kill()
+            writer.kill()
+            for thread in (reader, triggerer):
+                thread.join()
     for line in program.out:
         word, _, text = line.partition(" ")
         if word != "revoking":
@@ -183,9 +182,11 @@ def test_a_kill_between_the_job_and_its_answer_is_found_out_by_the_next_start(tm
     with installation.serve() as served:
         caller = Thread(target=trigger_until_killed, args=(served, key, [(ours, theirs)], Acknowledged()))
         caller.start()
-        wait_until(lambda: bool(history.select(JobQuery(connection_id=theirs))))
-        served.kill()
-        caller.join()
+        try:
+            wait_until(lambda: bool(history.select(JobQuery(connection_id=theirs))))
+        finally:
+            served.kill()
+            caller.join()
     airbyte.loop.call_soon_threadsafe(release.set)
     ((job, _),) = history.select(JobQuery(connection_id=theirs))
     assert installation.rows("SELECT airbyte_id, outcome FROM triggers") == [(theirs, None)]

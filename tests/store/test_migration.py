@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -319,9 +318,10 @@ def test_a_kill_during_a_step_leaves_the_file_as_it_was(database: Path) -> None:
     journal = Path(f"{database}-journal")
     process = subprocess.Popen([sys.executable, "-c", PROGRAM + MIGRATE, "0", str(database), str(folder)])
     with process:
-        wait_until(lambda: journal.exists() and journal.stat().st_size > 0 and database.stat().st_size > 1_000_000)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            wait_until(lambda: journal.exists() and journal.stat().st_size > 0 and database.stat().st_size > 1_000_000)
+        finally:
+            process.kill()
 
     assert dump(database) == before
     assert dump(database.parent / COPY) == before

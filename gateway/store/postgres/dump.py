@@ -6,10 +6,10 @@ The programs are those of the server's package; their password is in their envir
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,6 +19,7 @@ from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import Backup, compact_time, remove_oldest
 from gateway.store.postgres.schema import refusals
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import SCHEMA_VERSION, require_known
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.part_file import part_file
@@ -29,10 +30,19 @@ Environment = Mapping[str, str]
 DEBIAN_PACKAGE = "postgresql-client"
 SERVER_BACKUP = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")
 MARK = b"PGDMP"
+MEGABYTE = 1_000_000
+WATCH_SECONDS = 0.2
+"""Between two looks at how far a program is."""
 
 
 def dump_database(
-    url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Environment
+    url: SecretUrl,
+    destination: Path,
+    *,
+    now: datetime,
+    keep: int | None,
+    environment: Environment,
+    progress: Progress = ignore_progress,
 ) -> Backup:
     """Write a dump to the new file `destination`, or to a new one in that folder. Raises DatabaseRefused.
 
@@ -50,8 +60,13 @@ def dump_database(
         rows = _count_rows(connection)
         with part_file(Path(f"{path}.part")) as part:
             arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
-            run_program("pg_dump", *arguments, f"--file={part.path}", url=url, environment=environment)
-            read_through(part.path, part.path, environment)
+            run_program(
+                *("pg_dump", *arguments, f"--file={part.path}"),
+                url=url,
+                environment=environment,
+                watch=lambda: progress("Dumping (MB)", part.path.stat().st_size // MEGABYTE, 0),
+            )
+            read_through(part.path, part.path, environment, progress)
             part.publish(path)
     removed = remove_oldest(destination, keep, SERVER_BACKUP, is_dump) if in_folder and keep is not None else ()
     return Backup(path, Contents(version, path.stat().st_size, rows), removed)
@@ -84,32 +99,84 @@ def is_dump(path: Path) -> bool:
         return file.read(len(MARK)) == MARK
 
 
-def read_through(dump: Path, script: Path, environment: Environment) -> None:
+def read_through(dump: Path, script: Path, environment: Environment, progress: Progress = ignore_progress) -> None:
     """Write every row of the dump to `script`, as SQL. `script` may be the dump itself: then it is only read."""
     target = "/dev/null" if script == dump else str(script)
     options = ["--no-owner", "--no-privileges", f"--file={target}"]
-    run_program("pg_restore", *options, str(dump), url=None, environment=environment)
+    run_on_file("pg_restore", *options, read=dump, what="Checking", environment=environment, progress=progress)
 
 
-def run_program(program: str, *arguments: str, url: SecretUrl | None, environment: Environment) -> str:
-    """Run one of the server's programs on the database, and return what it prints. Raises DatabaseRefused."""
+def run_on_file(
+    program: str,
+    *arguments: str,
+    read: Path,
+    what: str,
+    environment: Environment,
+    progress: Progress,
+    url: SecretUrl | None = None,
+) -> str:
+    """Run a program that reads the file as its standard input; return what it prints. Raises DatabaseRefused.
+
+    `progress` is told how many of the bytes were read.
+    """
+    size = read.stat().st_size
+    with read.open("rb", buffering=0) as file:
+        # The program and we have one position in the file.
+        return run_program(
+            *(program, *arguments),
+            url=url,
+            environment=environment,
+            standard_input=file,
+            watch=lambda: progress(what, file.tell(), size),
+        )
+
+
+def run_program(
+    program: str,
+    *arguments: str,
+    url: SecretUrl | None,
+    environment: Environment,
+    standard_input: IO[bytes] | int = subprocess.DEVNULL,
+    watch: Callable[[], None] = lambda: None,
+) -> str:
+    """Run one of the server's programs on the database, and return what it prints. Raises DatabaseRefused.
+
+    `watch` is called every WATCH_SECONDS, and at the end.
+    """
     path = shutil.which(program, path=environment.get("PATH"))
     if path is None:
         raise DatabaseRefused(
             f"{program} is not on the PATH: install {DEBIAN_PACKAGE}, of the server's version or newer"
         )
-    done = subprocess.run(  # noqa: S603 - ours
+    with subprocess.Popen(  # noqa: S603 - ours
         [path, *arguments],
         env={**environment, **(_variables(url) if url else {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=standard_input,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    ) as process:
+        printed, complaint = _communicate(process, watch)
+    if process.returncode:
+        lines = [line for line in complaint.splitlines() if line.strip()] or [f"exit status {process.returncode}"]
         raise DatabaseRefused(f"{program}: {lines[0].rpartition('ERROR: ')[2].strip().removeprefix(f'{program}: ')}")
-    return done.stdout
+    return printed
+
+
+def _communicate(process: subprocess.Popen[str], watch: Callable[[], None]) -> tuple[str, str]:
+    """Return what the process writes to standard output and error until it ends. Kills it if we end before."""
+    try:
+        while True:
+            try:
+                written = process.communicate(timeout=WATCH_SECONDS)
+            except subprocess.TimeoutExpired:
+                watch()
+            else:
+                watch()
+                return written
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _variables(url: SecretUrl) -> dict[str, str]:

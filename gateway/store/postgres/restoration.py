@@ -14,8 +14,17 @@ from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import compact_time
 from gateway.store.endings import SIGN_OUT, SNAPSHOT, EndedKey, Endings, steps
-from gateway.store.postgres.dump import Environment, dump_database, fetch_row, is_dump, read_through, run_program
+from gateway.store.postgres.dump import (
+    Environment,
+    dump_database,
+    fetch_row,
+    is_dump,
+    read_through,
+    run_on_file,
+    run_program,
+)
 from gateway.store.postgres.schema import refusals
+from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.part_file import part_file
@@ -78,31 +87,42 @@ class Restored(msgspec.Struct, frozen=True):
 class ServerRestoration:
     """A restore that was rehearsed: whole, and rolled back. `endings` are what it would undo."""
 
-    def __init__(self, url: SecretUrl, backup: Path, script: Path, environment: Environment, after: str) -> None:
+    def __init__(
+        self, url: SecretUrl, backup: Path, script: Path, environment: Environment, after: str, *, progress: Progress
+    ) -> None:
         """`script` is the backup in SQL; `after` are the statements that follow it."""
         self._url = url
         self._backup = backup
         self._script = script
         self._environment = environment
         self._after = after
-        restored = self._run("ROLLBACK")
+        restored = self._run("ROLLBACK", "Rehearsing", progress)
         self.endings = Endings(restored.keys, restored.users)
         self.contents = Contents(restored.version, backup.stat().st_size, dict(sorted(restored.rows.items())))
 
-    def install(self, now: datetime) -> Path:
+    def install(self, now: datetime, progress: Progress = ignore_progress) -> Path:
         """Replace all there is; return the dump of it. Raises DatabaseRefused, with nothing changed."""
         replaced = self._backup.with_name(f"replaced-{compact_time(now)}.dump")
-        kept = dump_database(self._url, replaced, now=now, keep=None, environment=self._environment).path
-        self._run("COMMIT")
+        kept = dump_database(
+            self._url, replaced, now=now, keep=None, environment=self._environment, progress=progress
+        ).path
+        self._run("COMMIT", "Restoring", progress)
         return kept
 
-    def _run(self, end: Literal["COMMIT", "ROLLBACK"]) -> Restored:
-        """Run the whole transaction to this end. Raises DatabaseRefused."""
+    def _run(self, end: Literal["COMMIT", "ROLLBACK"], what: str, progress: Progress) -> Restored:
+        """Run the whole transaction to this end; `progress` is told `what` that is. Raises DatabaseRefused."""
         before = ["BEGIN", SNAPSHOT.format(replaced=""), EMPTY]
         after = [REQUIRE_OURS, self._after, COUNT, TELL, end]
         arguments = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
-        arguments += [*_commands(before), f"--file={self._script}", *_commands(after)]
-        said = run_program("psql", *arguments, url=self._url, environment=self._environment)
+        arguments += [*_commands(before), "--file=-", *_commands(after)]
+        said = run_on_file(
+            *("psql", *arguments),
+            read=self._script,
+            what=what,
+            url=self._url,
+            environment=self._environment,
+            progress=progress,
+        )
         return msgspec.json.decode(said.strip().rpartition("\n")[2], type=Restored)
 
 
@@ -112,7 +132,13 @@ def _commands(statements: list[str]) -> list[str]:
 
 @contextmanager
 def server_restoration(
-    url: SecretUrl, backup: Path, *, now: datetime, environment: Environment, revive_keys: bool
+    url: SecretUrl,
+    backup: Path,
+    *,
+    now: datetime,
+    environment: Environment,
+    revive_keys: bool,
+    progress: Progress = ignore_progress,
 ) -> Iterator[ServerRestoration]:
     """Rehearse the restore of a dump, in which what was ended since is ended too. Raises DatabaseRefused.
 
@@ -124,10 +150,10 @@ def server_restoration(
     if not MARK_TABLE.search(listed):
         raise DatabaseRefused(f"{backup}: not a backup of a gateway's database")
     with part_file(backup.with_name(f"{backup.name}.sql.part")) as part:
-        read_through(backup, part.path, environment)
+        read_through(backup, part.path, environment, progress)
         _require_nobody(url)
         after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys)
-        yield ServerRestoration(url, backup, part.path, environment, after)
+        yield ServerRestoration(url, backup, part.path, environment, after, progress=progress)
 
 
 def _require_nobody(url: SecretUrl) -> None:

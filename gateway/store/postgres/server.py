@@ -63,22 +63,36 @@ def move_to_server(path: Path, url: SecretUrl, progress: Progress) -> dict[str, 
 
 
 def back_up_server(
-    url: SecretUrl, destination: Path, *, now: datetime, keep: int | None, environment: Mapping[str, str]
+    url: SecretUrl,
+    destination: Path,
+    *,
+    now: datetime,
+    keep: int | None,
+    environment: Mapping[str, str],
+    progress: Progress = ignore_progress,
 ) -> Backup:
     """Back the database up by pg_dump, with the arguments of `back_up`. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.dump import dump_database
 
-    return dump_database(url, destination, now=now, keep=keep, environment=environment)
+    return dump_database(url, destination, now=now, keep=keep, environment=environment, progress=progress)
 
 
 @contextmanager
 def restoration_on_server(
-    url: SecretUrl, backup: Path, *, now: datetime, environment: Mapping[str, str], revive_keys: bool
+    url: SecretUrl,
+    backup: Path,
+    *,
+    now: datetime,
+    environment: Mapping[str, str],
+    revive_keys: bool,
+    progress: Progress = ignore_progress,
 ) -> Iterator["ServerRestoration"]:
     """Rehearse a restore, as `server_restoration` says. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.restoration import server_restoration
 
-    with server_restoration(url, backup, now=now, environment=environment, revive_keys=revive_keys) as prepared:
+    with server_restoration(
+        url, backup, now=now, environment=environment, revive_keys=revive_keys, progress=progress
+    ) as prepared:
         yield prepared

@@ -138,11 +138,12 @@ class DatabaseSession:
 
     def _reap(self, task: asyncio.Task[Any], connection: AsyncConnection[NamedRow] | None) -> None:
         self._abandoned.discard(task)
-        if connection is not None:
-            connection.pgconn.finish()
-        if not task.cancelled():
-            # Asking here keeps asyncio from complaining about a failure that nobody waits for.
-            task.exception()
+        # Asking here keeps asyncio from complaining about a failure that nobody waits for.
+        result = None if task.cancelled() or task.exception() else task.result()
+        # Python 3.11 loses a cancellation that comes together with an answer: then a new connection is the result.
+        for each in (connection, result):
+            if isinstance(each, AsyncConnection):
+                each.pgconn.finish()
 
     async def close(self) -> None:
         """Close the connection; the session may connect again."""

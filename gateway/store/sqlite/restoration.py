@@ -34,7 +34,7 @@ class Restoration:
         self._database = database
         self._part = part
 
-    def install(self, now: datetime) -> Path | None:
+    def install(self, now: datetime, _progress: Progress = ignore_progress, /) -> Path | None:
         """Replace the database; return where the old one is kept, if there was one. Raises DatabaseRefused."""
         kept = Path(f"{self._database}.replaced-{compact_time(now)}")
         try:

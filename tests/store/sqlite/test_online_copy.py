@@ -18,16 +18,19 @@ ROWS = 3000
 """Of a page or more each: several steps of copying."""
 WRITER = """
 import sqlite3, sys, time
+from time import perf_counter as now
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 number = 0
 print("writing", flush=True)
 while True:
     number += 1
+    began = now()
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE clients SET plan = ? WHERE id = 1", (str(number),))
     connection.execute("UPDATE clients SET plan = ? WHERE id = ?", (str(number), int(sys.argv[2])))
     connection.execute("COMMIT")
-    time.sleep(0.002)
+    # Whoever reads waits for a moment without a lock: on a slow disk, where commits take long, there must be some, too.
+    time.sleep(max(0.002, now() - began))
 """
 
 
@@ -48,10 +51,12 @@ def writer(large: Path) -> Iterator[subprocess.Popen[str]]:
     """Commits all the time, to the first page and the last; ends when it cannot."""
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(large), str(ROWS)], stdout=subprocess.PIPE, text=True)
     with process:
-        assert process.stdout
-        assert process.stdout.readline() == "writing\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "writing\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def plans(path: Path) -> list[str]:
