@@ -89,7 +89,9 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra cluster --constraint requirements.lock \
 		--output-file requirements-cluster.lock pyproject.toml
-	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --extra cluster --constraint requirements.lock \
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra otel --constraint requirements.lock \
+		--output-file requirements-otel.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --upgrade --extra dev --extra cluster --extra otel --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --upgrade --extra binary --extra cluster --allow-unsafe --constraint requirements.lock \
 		--output-file requirements-binary.lock pyproject.toml

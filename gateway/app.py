@@ -83,19 +83,11 @@ def create_app(
             yield
         admitting.early_responses.tell()
 
-    # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
-    numbers = random.Random()  # noqa: S311 - see above
     app = Application(
         lifespan=lifespan,
         middleware=[
             Middleware(AdmissionMiddleware, gate=admitting),
-            Middleware(
-                RequestLogMiddleware,
-                new_id=lambda: f"{numbers.getrandbits(64):016x}",
-                observer=services.metrics,
-                failures=services.store.usage,
-                write_line=write_request_line,
-            ),
+            _request_log(services, write_request_line),
             Middleware(ErrorMiddleware, is_installed=is_installed),
             Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
@@ -104,6 +96,19 @@ def create_app(
     app.router.redirect_slashes = False
     app.services = services
     return app
+
+
+def _request_log(services: Services, write_line: WriteLine) -> Middleware:
+    # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
+    numbers = random.Random()  # noqa: S311 - see above
+    return Middleware(
+        RequestLogMiddleware,
+        new_id=lambda: f"{numbers.getrandbits(64):016x}",
+        observer=services.metrics,
+        failures=services.store.usage,
+        write_line=write_line,
+        tracing=services.tracing,
+    )
 
 
 def _routes(services: Services, gate: Gate, page_timings: "PageTimings | None") -> list[BaseRoute]:

@@ -6,10 +6,12 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.requests import HTTPConnection
 
+from gateway import __version__
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Connect
 from gateway.background import Background, Progress
@@ -25,7 +27,7 @@ from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.resources import is_installed
-from gateway.settings import AirbyteSettings, Settings
+from gateway.settings import AirbyteSettings, Settings, TracingSettings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
@@ -39,6 +41,9 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
 
+if TYPE_CHECKING:
+    from gateway.telemetry.tracing import Tracing
+
 USAGE_FLUSH = "usage flush"
 """The task that writes last uses and usage counts, as logs, /readyz and /metrics name it."""
 OUTCOME_RETRIES = "trigger outcome retries"
@@ -48,6 +53,8 @@ PROGRAM_FILES = "program files"
 FILE_CHECK_SECONDS = 30.0
 LOOP_LAG = "loop lag"
 """The task that measures the event loop's lag."""
+
+TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 log = structlog.get_logger()
 
@@ -71,6 +78,7 @@ class Services:
     metrics: Metrics
     background: Background
     loop_lag: LoopLag
+    tracing: "Tracing | None" = None
     flush_seconds: float = STORE_TIMINGS.usage_flush
 
     @asynccontextmanager
@@ -94,6 +102,9 @@ class Services:
     async def serving(self) -> AsyncIterator[None]:
         """Be `opened`, for a process that serves. It alone may tell a trigger left over from one under way."""
         async with self.opened(self.cluster.joined()), AsyncExitStack() as stack:
+            if self.tracing is not None:
+                self.tracing.open()
+                stack.push_async_callback(self.tracing.close)
             left_over = await self.syncs.left_over.read()
             for name, work in (
                 (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
@@ -165,7 +176,18 @@ def build_services(
         metrics=metrics,
         background=background,
         loop_lag=LoopLag(clock.monotonic),
+        tracing=_tracing(settings.tracing),
     )
+
+
+def _tracing(options: TracingSettings) -> "Tracing | None":
+    if not options.endpoint:
+        return None
+    try:
+        from gateway.telemetry.tracing import Tracing  # noqa: PLC0415 - of an extra, and slow to import
+    except ModuleNotFoundError:
+        raise SettingsError(TRACING_EXTRA_MISSING) from None
+    return Tracing(options.endpoint, version=__version__)
 
 
 def _connect(

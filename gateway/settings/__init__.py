@@ -9,6 +9,7 @@ from gateway.settings.tables import (
     ServerSettings,
     Settings,
     Table,
+    TracingSettings,
     tables,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "Table",
+    "TracingSettings",
     "has_settings",
     "load_settings",
     "read_settings",

@@ -235,5 +235,7 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
+    if settings.tracing.endpoint:
+        check_url(origins["tracing.endpoint"], settings.tracing.endpoint)
     if settings.rate_limit.is_shared:
         check_backend(origins["rate_limit.backend"], settings.rate_limit.backend.reveal())

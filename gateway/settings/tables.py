@@ -75,6 +75,10 @@ class LogSettings(Table, frozen=True):
     format: Literal["json", "console"]
 
 
+class TracingSettings(Table, frozen=True):
+    endpoint: str
+
+
 class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
@@ -88,6 +92,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    tracing: TracingSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()
 

@@ -217,7 +217,10 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("[serve]\nport = 1\n", "unknown table [serve]; known are server, database, airbyte, rate_limit, log, keys"),
+        (
+            "[serve]\nport = 1\n",
+            "unknown table [serve]; known are server, database, airbyte, rate_limit, log, keys, tracing",
+        ),
         ("[server]\nprot = 1\n", f"unknown key 'prot' in [server]; known are {SERVER_KEYS}"),
         ("server = 5\n", "server: expected a table, [server]"),
         ("[server]\nport = true\n", "server.port: expected `int`, got `bool`"),

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.auth.keys import PREFIX
 from gateway.telemetry.log import WriteLine
-from gateway.telemetry.trace_context import carry, read_traceparent
+from gateway.telemetry.trace_context import Trace, carry, read_traceparent
 from gateway.web.middleware.authentication import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
@@ -19,6 +19,17 @@ SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 KEY_PREFIX = PREFIX.encode("ascii")
 """A key sent as an id by mistake must not reach the log."""
 FIRST_FAILURE = 400
+ATTRIBUTES = {
+    "method": "http.request.method",
+    "route": "http.route",
+    "address": "client.address",
+    "request_id": "gateway.request_id",
+    "client": "gateway.client",
+    "key": "gateway.key",
+    "upstream": "gateway.upstream",
+    "upstream_ms": "gateway.upstream_ms",
+}
+"""A field of the line → an attribute of the span."""
 
 
 class RequestObserver(Protocol):
@@ -37,6 +48,21 @@ class FailureCounter(Protocol):
     def count_failure(self, key_id: str, moment: float, status: int) -> None: ...
 
 
+class RequestSpan(Protocol):
+    """The span of a request under way."""
+
+    @property
+    def trace(self) -> Trace: ...
+
+    def end(self, name: str, status: int, attributes: dict[str, Any]) -> None: ...
+
+
+class Tracing(Protocol):
+    """Begins the span of a request, in its caller's trace or in a new one."""
+
+    def begin(self, parent: Trace | None) -> RequestSpan: ...
+
+
 class RequestLogMiddleware:
     """Outermost. A request that ends without an answer is logged with status 499: its caller left."""
 
@@ -48,18 +74,24 @@ class RequestLogMiddleware:
         observer: RequestObserver,
         failures: FailureCounter,
         write_line: WriteLine,
+        tracing: Tracing | None = None,
     ) -> None:
         self._app = app
         self._new_id = new_id
         self._observer = observer
         self._failures = failures
         self._write_line = write_line
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         context = scope[SCOPE_KEY] = self._new_context(scope)
+        span = None
+        if self._tracing is not None:
+            span = self._tracing.begin(context.trace)
+            context.trace = span.trace
         carry(context.trace)
         started = perf_counter()
 
@@ -72,7 +104,10 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._finish(scope, context, perf_counter() - started)
+            fields = self._finish(scope, context, perf_counter() - started)
+            if span is not None:
+                span.end(f"{fields['method']} {fields['route']}", fields["status"], _attributes(fields))
+            self._write_line("request", fields)
 
     def _new_context(self, scope: Scope) -> RequestContext:
         request_id, forwarded_for, traceparent = "", b"", b""
@@ -92,7 +127,8 @@ class RequestLogMiddleware:
             context.trace = read_traceparent(traceparent)
         return context
 
-    def _finish(self, scope: Scope, context: RequestContext, seconds: float) -> None:
+    def _finish(self, scope: Scope, context: RequestContext, seconds: float) -> dict[str, Any]:
+        """Count the request, and return the fields of its line."""
         route = context.route or page_template(scope)
         status = context.status or 499
         self._observer.observe(scope["method"], route, status, seconds)
@@ -116,7 +152,12 @@ class RequestLogMiddleware:
         if context.upstream_outcome is not None:
             fields["upstream_ms"] = context.upstream_ms
             fields["upstream"] = context.upstream_outcome
-        self._write_line("request", fields)
+        return fields
+
+
+def _attributes(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the line's fields by the names that OpenTelemetry has for them, or ours."""
+    return {name: fields[field] for field, name in ATTRIBUTES.items() if field in fields}
 
 
 def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
