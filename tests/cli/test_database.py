@@ -250,8 +250,9 @@ def test_what_was_set_up_is_exported_and_applied(server: Cli, tmp_path: Path, po
 def test_the_doctor_looks_at_the_server(server: Cli, url: SecretUrl) -> None:
     lines = server("doctor").stdout.splitlines()
 
-    (line,) = [line for line in lines if re.match(r"ok\s+database:", line)]
-    assert re.search(rf"{re.escape(str(url))} answers; PostgreSQL \d+.*MB; 0 gateways live", line)
+    told, heard = [line for line in lines if re.match(r"ok\s+database:", line)]
+    assert re.search(rf"{re.escape(str(url))} answers; PostgreSQL \d+.*MB; 0 gateways live", told)
+    assert heard.endswith("its notifications arrive")
     assert not any(" disk:" in line for line in lines)
 
 
