@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.requests import HTTPConnection
 
 from gateway import __version__
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
@@ -42,6 +41,8 @@ from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
     from gateway.telemetry.tracing import Tracing
 
 USAGE_FLUSH = "usage flush"
@@ -218,7 +219,7 @@ def _connect(
     )
 
 
-def services_of(connection: HTTPConnection) -> Services:
+def services_of(connection: "HTTPConnection") -> Services:
     """Return the services that `create_app` gave to the application."""
     services = connection.scope["app"].services
     if not isinstance(services, Services):
