@@ -16,6 +16,7 @@ PACKAGES = {
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",
     "pgrep": "procps",
+    "prometheus": "prometheus",
     "promtool": "prometheus",
     "redis-server": "redis-server",
     "systemd-analyze": "systemd",
@@ -51,7 +52,7 @@ def required_program(name: str) -> str:
 def missing_programs() -> str:
     """Return a sentence that names what is missing and the command that brings it; empty if nothing is."""
     missing = [name for name in PACKAGES if find_program(name) is None]
-    packages = " ".join(PACKAGES[name] for name in missing)
+    packages = " ".join(dict.fromkeys(PACKAGES[name] for name in missing))
     sentence = f"Missing: {', '.join(missing)}. Their tests are skipped. To run them: apt-get install {packages}"
     return sentence if missing else ""
 

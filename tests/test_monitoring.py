@@ -4,23 +4,29 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 from starlette.requests import Request
 from starlette.routing import Route
 
+from gateway import __version__
 from gateway.app import build_gate
 from gateway.background import Progress
 from gateway.errors import UpstreamError
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.settings.secret import Secret, SecretUrl
+from tests.cli.conftest import wait_until
+from tests.faults.installation import install, sandbox_airbyte
 from tests.other_program import other_program
+from tests.postgres import free_port
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 from tests.valkey import running_valkey
@@ -31,7 +37,7 @@ DASHBOARD = ROOT / "deploy/grafana-dashboard.json"
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
 METRIC = re.compile(r"\b(?:gateway|process)_[a-z_]+\b")
 OF_PROMETHEUS = {"GatewayDown"}
-"""About what Prometheus itself knows."""
+"""About what Prometheus itself knows: a real one tells."""
 JSON = (("content-type", "application/json"),)
 
 Fault = Callable[[World], Awaitable[None]]
@@ -236,6 +242,56 @@ async def test_an_alert_fires_when_valkey_is_gone(tmp_path: Path) -> None:
             after = await scraped(world)
 
     assert_fires(tmp_path, "RateLimitIsLocal", before, after)
+
+
+@contextmanager
+def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """A Prometheus that reads the gateway at `target` and our rules; gives what answers a query."""
+    port = free_port()
+    settings = {
+        "global": {"scrape_interval": "200ms", "evaluation_interval": "200ms"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [
+            {"job_name": "gateway", "scrape_timeout": "200ms", "static_configs": [{"targets": [target]}]}
+        ],
+    }
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
+    options = ["--config.file=prometheus.yaml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"]
+    process = subprocess.Popen(
+        [required_program("prometheus"), *options, "--log.level=error"], cwd=folder, stdout=subprocess.DEVNULL
+    )
+
+    def ask(query: str) -> list[dict[str, Any]]:
+        try:
+            answer = httpx2.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
+        except httpx2.TransportError:
+            return []  # it starts
+        found: list[dict[str, Any]] = answer.json()["data"]["result"] if answer.status_code == 200 else []
+        return found
+
+    try:
+        yield ask
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_prometheus_reads_a_gateway_and_tells_when_it_is_down(tmp_path: Path) -> None:
+    for name in ("gateway", "prometheus"):
+        (tmp_path / name).mkdir()
+    with (
+        sandbox_airbyte() as airbyte,
+        install(tmp_path / "gateway", airbyte).serve() as served,
+        prometheus(tmp_path / "prometheus", served.address.removeprefix("http://")) as ask,
+    ):
+        wait_until(lambda: bool(ask('up{job="gateway"} == 1')))
+        version = ask("gateway_build_info")
+        before = ask('ALERTS{alertname="GatewayDown"}')
+        served.kill()
+        wait_until(lambda: bool(ask('ALERTS{alertname="GatewayDown"}')))
+
+    assert [each["metric"]["version"] for each in version] == [__version__]
+    assert before == []
 
 
 def test_every_alert_has_its_trouble() -> None:
