@@ -97,7 +97,9 @@ async def test_is_not_ready_without_the_program_s_own_files(world: World, monkey
     assert (answer.status_code, answer.json()["program_files"]) == (503, "missing")
 
 
+@pytest.mark.sqlite_only
 async def test_shows_that_writes_fail_and_stays_ready(world: World) -> None:
+    """On a server the heartbeat fails as well, and a gateway that the others take for dead is not ready."""
     key = await world.client_with_key()
     with other_program(world.services.settings.database_location) as other:
         other.keep_others_from_writing()
