@@ -31,6 +31,10 @@ class SharedTransaction(Protocol):
     def is_open(self) -> bool:
         """Whether it still holds what was done in it: after a full disk all of it may be gone."""
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is to be written; without, a commit succeeds on a full disk too."""
+
     async def begin(self, seconds: float) -> None:
         """Begin, waiting at most `seconds` for other processes."""
 
@@ -158,7 +162,8 @@ class Writing:
             if not isinstance(error, Exception):
                 raise
         else:
-            self._health.note_written()
+            if transaction.has_changes:
+                self._health.note_written()
             for write in taken:
                 write.tell()
 

@@ -48,6 +48,9 @@ class PostgresTransaction:
         """Whether it still holds what was done in it: not after the connection was lost."""
         return self._session.is_open and self._session.connection.info.transaction_status is TransactionStatus.INTRANS
 
+    has_changes = True
+    """Taken for granted: to ask would cost a statement."""
+
     async def begin(self, seconds: float) -> None:
         """Begin, with the write lock of all gateways, for which it waits `seconds`."""
         begin = BEGIN.format(

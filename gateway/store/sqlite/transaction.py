@@ -38,6 +38,11 @@ class SqliteTransaction:
         """Whether it still holds what was done in it: SQLite undoes all of it after some errors."""
         return self._writer.in_transaction
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is to be written."""
+        return bool(self._kinds)
+
     async def begin(self, seconds: float) -> None:
         """Begin. SQLite polls for other processes' locks in the writer's thread, for `seconds`."""
         with storage_errors(self._path):
