@@ -10,6 +10,7 @@ from pathlib import Path
 
 PACKAGES = {
     "chromium": "chromium",
+    "curl": "curl",
     "initdb": "postgresql",
     "ip": "iproute2",
     "nginx": "nginx-light",

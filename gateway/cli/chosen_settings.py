@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.deployment.installed import InstalledUnit, find_installed
 from gateway.errors import SettingsError
-from gateway.settings import has_settings
+from gateway.settings import SETTINGS_FILE, has_settings
 
 
 class ChosenSettings(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ def choose_settings(path: Path | None, environment: Mapping[str, str], unit_fold
         return ChosenSettings(path, environment)
     if path is None:
         if has_settings():
-            return ChosenSettings(None, environment)
+            return ChosenSettings(None, environment, (f"Settings of this folder, not of {unit.name}: {SETTINGS_FILE}",))
         _require_readable(unit)
         return _with_secret(unit, environment, f"Settings of {unit.name}: {unit.settings}")
     if path.resolve() != unit.settings.resolve():

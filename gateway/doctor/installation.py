@@ -22,6 +22,7 @@ ROOT = 0
 """What root makes beside a database is given to the database's owner."""
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
+CONTAINER_SECRETS = "/run/secrets"
 LEAST_FREE_BYTES = 100_000_000
 FREE_TIMES_DATABASE = 3
 """Room for the database to grow, for a copy of it, and for the journal of a large change."""
@@ -211,9 +212,17 @@ def _exposed_files(settings: Settings) -> Iterator[Finding]:
         yield from _exposed_database(settings.database_path)
 
 
+def is_open_to_all(path: Path, mode: int) -> bool:
+    """Return whether other users of the machine can read a secret in a file with this path and mode.
+
+    What a container engine mounts is not: nobody else is in the container, and its file is 0444 by default.
+    """
+    return bool(mode & (stat.S_IROTH | stat.S_IWOTH)) and not path.is_relative_to(CONTAINER_SECRETS)
+
+
 def _exposed_secrets(files: tuple[Path, ...]) -> Iterator[Finding]:
     for path in files:
-        if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        if is_open_to_all(path, path.stat().st_mode):
             yield failure("files", f"every user of this machine can read the secret in {path}", f"chmod 640 {path}")
 
 

@@ -1,6 +1,6 @@
 """Read, check and compare settings; keep their secrets from being seen."""
 
-from gateway.settings.reader import Origin, ReadSettings, has_settings, load_settings, read_settings
+from gateway.settings.reader import SETTINGS_FILE, Origin, ReadSettings, has_settings, load_settings, read_settings
 from gateway.settings.tables import (
     AirbyteSettings,
     DatabaseSettings,
@@ -14,6 +14,7 @@ from gateway.settings.tables import (
 )
 
 __all__ = [
+    "SETTINGS_FILE",
     "AirbyteSettings",
     "DatabaseSettings",
     "LogSettings",

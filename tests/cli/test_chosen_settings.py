@@ -50,10 +50,12 @@ def test_a_command_says_so_in_one_line_on_standard_error(units: Path) -> None:
     assert result.stdout.startswith("The settings can be used; read from ")
 
 
-def test_settings_of_this_folder_come_first_and_nothing_is_told(units: Path) -> None:
+def test_settings_of_this_folder_come_first_which_is_told(units: Path) -> None:
     Path("settings.toml").write_text("")
 
-    assert chosen(units) == ChosenSettings(None, {})
+    assert chosen(units) == ChosenSettings(
+        None, {}, ("Settings of this folder, not of gateway.service: settings.toml",)
+    )
 
 
 def test_another_file_that_is_named_has_nothing_of_the_service(units: Path) -> None:

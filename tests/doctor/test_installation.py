@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from gateway.doctor import Finding, run_checks
-from gateway.doctor.installation import check_notifications, check_pages, free_disk, judged_user, user_name
+from gateway.doctor.installation import (
+    check_notifications,
+    check_pages,
+    free_disk,
+    is_open_to_all,
+    judged_user,
+    user_name,
+)
 from gateway.doctor.timings import Timings
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.store.sqlite.database import journal_mode
@@ -132,6 +139,19 @@ async def test_a_database_of_another_user_than_its_folder_is_told(world: World, 
         "warn",
         f"its folder {tmp_path} belongs to {user_name(0)}, the database to 54321",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "expected"),
+    [
+        ("/etc/gateway/secret", 0o640, False),
+        ("/etc/gateway/secret", 0o644, True),
+        ("/run/secrets/database_url", 0o444, False),
+        ("/run/secrets-of-mine/database_url", 0o444, True),
+    ],
+)
+def test_a_secret_that_a_container_engine_mounts_is_open_to_nobody_else(path: str, mode: int, expected: bool) -> None:
+    assert is_open_to_all(Path(path), mode) is expected
 
 
 def test_a_user_who_leaves_files_that_the_owner_cannot_write_is_told() -> None:

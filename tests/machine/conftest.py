@@ -40,7 +40,9 @@ class Machine:
 
     process: int
 
-    def run(self, script: str, *, reads: str = "", folder: str = "/") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, *, reads: str = "", folder: str = "/", seconds: float = BOUND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run a script of the shell as root, and return what came of it."""
         entered = ["nsenter", f"--target={self.process}", "--all", f"--wd=/proc/{self.process}/root{folder}"]
         return subprocess.run(
@@ -48,7 +50,7 @@ class Machine:
             input=reads,
             capture_output=True,
             text=True,
-            timeout=BOUND_SECONDS,
+            timeout=seconds,
             check=False,
         )
 
@@ -125,13 +127,19 @@ def _remove_cgroups(name: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine with the gateway's program in /opt/gateway, and nothing else of it."""
+def bare_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with Python and this checkout in /opt/checkout, and nothing of the gateway."""
     with booted(tmp_path_factory.mktemp("machine")) as machine:
-        site = f"/opt/gateway/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
         machine.ok("mkdir -p /run/log/journal && systemctl start systemd-journald.service")
-        machine.ok("python3 -m venv --without-pip /opt/gateway")
-        machine.ok(f"printf '/opt/checkout\n/opt/packages\n' >{site}/gateway.pth")
-        machine.ok("cat >/opt/gateway/bin/gateway && chmod 755 /opt/gateway/bin/gateway", reads=LAUNCHER)
-        machine.ok("ln -s /opt/gateway/bin/gateway /usr/local/bin/gateway")
         yield machine
+
+
+@pytest.fixture(scope="module")
+def machine(bare_machine: Machine) -> Machine:
+    """A machine with the gateway's program in /opt/gateway, and nothing else of it."""
+    site = f"/opt/gateway/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    bare_machine.ok("python3 -m venv --without-pip /opt/gateway")
+    bare_machine.ok(f"printf '/opt/checkout\\n/opt/packages\\n' >{site}/gateway.pth")
+    bare_machine.ok("cat >/opt/gateway/bin/gateway && chmod 755 /opt/gateway/bin/gateway", reads=LAUNCHER)
+    bare_machine.ok("ln -s /opt/gateway/bin/gateway /usr/local/bin/gateway")
+    return bare_machine
