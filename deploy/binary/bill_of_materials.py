@@ -1,10 +1,14 @@
-"""What is inside the binary, as CycloneDX JSON: read off the very list of files that it is made of."""
+"""What is inside the binary, as CycloneDX JSON: read off the very list of files that it is made of.
+
+`python bill_of_materials.py FILE COMMIT` writes what is inside the environment that runs it, as the image's is.
+"""
 
 import hashlib
 import json
 import platform
 import sqlite3
 import ssl
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
@@ -91,3 +95,12 @@ def library_component(source: Path) -> Component:
         "name": source.name,
         "hashes": [{"alg": "SHA-256", "content": digest}],
     }
+
+
+def environment() -> Contents:
+    """The files of all packages of this environment."""
+    return [(file.name, str(file), "BINARY") for package in distributions() for file in files_of(package)]
+
+
+if __name__ == "__main__":
+    write_bill(Path(sys.argv[1]), environment(), sys.argv[2])

@@ -15,6 +15,7 @@ NEEDS_MAKE = "a target of the Makefile, which CI runs"
 NEEDS_BINARY = "needs the binary; tests/binary runs it"
 NEEDS_CLUSTER = "needs PostgreSQL or Valkey; tests/store and tests/cluster run the like"
 NEEDS_NAME = "needs a name of the web that leads here; tests/nginx asks nginx the same"
+NEEDS_ENGINE = "needs a container engine; tests/machine/test_container.py carries out the Containerfile's own lines"
 ENDS_NOT = "serves until it is stopped; the service does the same here"
 OTHER_FOLDER = "for a machine without systemd; the same commands are run for the service"
 DEMO_KEY = "smrt_FwA6LHzOK6VUesSVj4iHdczrQiSFga1NijC2"
@@ -39,6 +40,11 @@ NOT_RUN = {
     "createdb --owner gateway gateway": NEEDS_CLUSTER,
     "gateway install --systemd --instances 3": NEEDS_CLUSTER,
     "gateway config | grep database": NEEDS_CLUSTER,
+    "docker build --file deploy/Containerfile --build-arg COMMIT=$(git rev-parse --short=12 HEAD) "
+    "--tag airbyte-client-gateway .": NEEDS_ENGINE,
+    "docker run --rm --volume gateway:/var/lib/gateway airbyte-client-gateway init": NEEDS_ENGINE,
+    "docker run --read-only --tmpfs /tmp --publish 127.0.0.1:8080:8080 --volume gateway:/var/lib/gateway "
+    "--env-file gateway.env airbyte-client-gateway": NEEDS_ENGINE,
     "gateway database copy --to postgresql://gateway@db/gateway": NEEDS_CLUSTER,
 }
 """Commands, without their comments, that are not run on the machine, and why."""
