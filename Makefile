@@ -9,7 +9,7 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile fairness fairness-short soak soak-short chaos overload unauthenticated check-openapi lock clean
+	bench-profile fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
@@ -80,6 +80,9 @@ overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our 
 
 unauthenticated: .venv/dev         ## 100,000 guessed keys, 2,700 slow connections, 1,000 callers without a key
 	$(BIN)/python -m bench.unauthenticated
+
+full: .venv/dev                    ## all long checks, in two hours; the result is docs/full-run.md
+	$(BIN)/python -m bench.full_run
 
 check-openapi: .venv/dev build/openapi/ready ## what reads openapi.json finds nothing wrong with it; needs npm
 	$(BIN)/python -m tests.openapi_tools
