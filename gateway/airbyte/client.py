@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway import __version__
 from gateway.airbyte.call import Answer, Call
 from gateway.airbyte.connection import Origin, Received, connect
+from gateway.airbyte.route import Route
 from gateway.airbyte.tls import verifying_tls
 from gateway.times import Clock
 
@@ -30,13 +31,13 @@ class Connection(Protocol):
 Connect = Callable[[], Awaitable[Connection]]
 
 
-def network(base_url: str, *, connect_seconds: float, count_leftovers: Callable[[int], None]) -> Connect:
+def network(base_url: str, route: Route, *, connect_seconds: float, count_leftovers: Callable[[int], None]) -> Connect:
     """Return what opens connections to Airbyte's host, with verified TLS for https.
 
-    `count_leftovers` hears of bytes nobody asked for. Raises OperatorError if no authority can be read.
+    `count_leftovers` hears of bytes nobody asked for. Raises OperatorError if a file of authorities cannot be used.
     """
     parts = urlsplit(base_url)
-    tls = verifying_tls() if parts.scheme == "https" else None
+    tls = verifying_tls(route.ca_file) if parts.scheme == "https" else None
     origin = Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls)
     return lambda: connect(origin, seconds=connect_seconds, count_leftovers=count_leftovers)
 

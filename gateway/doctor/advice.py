@@ -3,10 +3,9 @@
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address
 
-TRUST = (
-    "Use a certificate of a known authority, or make yours known to this machine: "
-    "/usr/local/share/ca-certificates, then update-ca-certificates."
-)
+TRUST = "Use a certificate of a known authority, or make yours known "
+TO_THE_GATEWAY = "to the gateway: write the path of its certificate (PEM) into airbyte.ca_file."
+TO_THIS_MACHINE = "to this machine: /usr/local/share/ca-certificates, then update-ca-certificates."
 
 
 def advice_for(error: NoAnswer, address: Address, setting: str) -> str:
@@ -15,7 +14,9 @@ def advice_for(error: NoAnswer, address: Address, setting: str) -> str:
     if error.kind == "certificate":
         if "expired" in text or "not valid yet" in text:
             return "Renew the certificate, and check that both clocks are right."
-        return f"Write the name that the certificate is for into {setting}." if "for another" in text else TRUST
+        if "for another" in text:
+            return f"Write the name that the certificate is for into {setting}."
+        return TRUST + (TO_THE_GATEWAY if setting.startswith("airbyte.") else TO_THIS_MACHINE)
     return {
         "name": f"Correct the host in {setting}, or this machine's resolver.",
         "refused": f"Start what should answer there, or correct host and port in {setting}.",

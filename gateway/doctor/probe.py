@@ -16,6 +16,7 @@ import httpx2
 import msgspec
 
 from gateway import __version__
+from gateway.airbyte.route import DIRECT, Route
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
 from gateway.settings.addresses import host_and_port
@@ -66,23 +67,24 @@ async def resolve(host: str, *, seconds: float) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def certificate_end(address: Address, *, seconds: float) -> datetime:
+async def certificate_end(address: Address, *, seconds: float, route: Route = DIRECT) -> datetime:
     """Return until when the certificate is good, after a handshake and nothing more. Raises NoAnswer."""
     async with _within(seconds, asked=str(address), host=address.host):
-        _, writer = await asyncio.open_connection(address.host, address.port, ssl=verifying_tls())
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=verifying_tls(route.ca_file))
         certificate = writer.get_extra_info("peercert")
         writer.transport.abort()
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
-async def get(url: str, *, seconds: float) -> Reply:
+async def get(url: str, *, seconds: float, route: Route = DIRECT) -> Reply:
     """Return the answer to one GET, with the first BODY_READ_BYTES of its body at most. Raises NoAnswer.
 
     The request goes straight to httpx2's transport: the layer above it reads proxies from the environment and
     fails on a redirect whose address it cannot read.
     """
     address = Address.of(url)
-    async with _within(seconds, asked=str(address), host=address.host), _transport(is_tls=address.is_tls) as transport:
+    transport_ = _transport(route, is_tls=address.is_tls)
+    async with _within(seconds, asked=str(address), host=address.host), transport_ as transport:
         response = await transport.handle_async_request(httpx2.Request("GET", url, headers=PROBE_HEADERS))
         return Reply(
             status=response.status_code,
@@ -92,9 +94,9 @@ async def get(url: str, *, seconds: float) -> Reply:
         )
 
 
-def _transport(*, is_tls: bool) -> httpx2.AsyncHTTPTransport:
+def _transport(route: Route, *, is_tls: bool) -> httpx2.AsyncHTTPTransport:
     # Without TLS no authority is needed, so a broken file of authorities must not matter: this one trusts nobody.
-    context = verifying_tls() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = verifying_tls(route.ca_file) if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
 
 

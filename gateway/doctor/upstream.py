@@ -41,7 +41,7 @@ async def check_certificate(timings: Timings, services: Services) -> AsyncGenera
     if not (services.airbyte.is_remote and address.is_tls):
         return
     try:
-        end = await certificate_end(address, seconds=timings.handshake)
+        end = await certificate_end(address, seconds=timings.handshake, route=services.airbyte.route)
     except NoAnswer as nobody:
         yield failure("tls", str(nobody), advice_for(nobody, address, BASE_URL_SETTING))
         return

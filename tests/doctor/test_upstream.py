@@ -12,7 +12,7 @@ from gateway.errors import UpstreamUnreachable
 from tests.doctor.canned import SILENCE, canned, page
 from tests.faults.conftest import Front, front_of, theirs
 from tests.faults.fault import BASE_PATH
-from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, trust
+from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, certificate_of_an_authority, trust
 from tests.support import START
 
 WRONG_NAME = ("-addext", "subjectAltName=DNS:other.test")
@@ -52,6 +52,23 @@ async def test_a_certificate_is_judged_in_one_sentence(
     assert (found["tls"].level, text in found["tls"].text) == (level, True), found["tls"]
     assert bool(found["tls"].advice) == (level != "ok")
     assert ("airbyte" in found) == (level != "fail")
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_an_unknown_authority_is_told_with_the_setting_that_makes_it_known(
+    tmp_path: Path, is_named: bool
+) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    ca_file = str(authority) if is_named else ""
+    base_url = "https://127.0.0.1:{port}"
+    async with front_of(tmp_path, base_url=base_url, tls=tls, warm=False, auth="none", ca_file=ca_file) as front:
+        finding = (await found_by(front))["tls"]
+
+    if is_named:
+        assert "127.0.0.1 verifies" in finding.text
+    else:
+        assert "is signed by an authority this machine does not know" in finding.text
+        assert "airbyte.ca_file" in finding.advice
 
 
 async def test_an_expired_certificate_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
