@@ -13,7 +13,7 @@ import structlog
 from gateway import __version__
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Connect
-from gateway.airbyte.route import Route
+from gateway.airbyte.route import Proxy, Route
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
@@ -206,7 +206,7 @@ def _connect(
     deadlines = deadlines or Deadlines()
     return connect_airbyte(
         base_url=options.base_url,
-        route=Route(settings.ca_file),
+        route=Route(settings.ca_file, Proxy.of(options.proxy) if options.proxy else None),
         auth=options.auth,
         identity=identity,
         secret=secret,

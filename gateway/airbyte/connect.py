@@ -44,6 +44,7 @@ def connect_airbyte(
         connect=connect or network(base_url, route, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
         traceparent=traceparent,
+        forwarder=None if connect or base_url.startswith("https:") else route.proxy,
     )
     executor = CallExecutor(
         client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome

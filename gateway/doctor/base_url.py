@@ -6,7 +6,7 @@ The public API's health route tells, for it answers anybody. Other addresses of 
 import asyncio
 
 from gateway.airbyte.route import Route
-from gateway.doctor.advice import advice_for
+from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
@@ -14,7 +14,6 @@ from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 
-BASE_URL_SETTING = "airbyte.base_url"
 PUBLIC_API = "/api/public/v1"
 CLOUD = "https://api.airbyte.com/v1"
 CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
@@ -55,7 +54,7 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
     try:
         reply = await get(f"{base_url}/health", seconds=seconds, route=route)
     except NoAnswer as nobody:
-        advice = await _tls_after_all(base_url, route, seconds=seconds) or advice_for(nobody, address, BASE_URL_SETTING)
+        advice = await _tls_after_all(base_url, route, seconds=seconds) or advice_on_airbyte(nobody, address, route)
         return failure("airbyte", str(nobody), advice)
     if _is_healthy(reply):
         return failure("airbyte", text, _advice(error, services))

@@ -51,6 +51,7 @@ class AirbyteSettings(Table, frozen=True):
     max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
     freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
     ca_file: str
+    proxy: SecretUrl
 
     @property
     def credential(self) -> tuple[str, Secret]:

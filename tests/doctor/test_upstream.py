@@ -9,6 +9,8 @@ from gateway.doctor import Finding, run_checks
 from gateway.doctor.base_url import alternatives, diagnose
 from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamUnreachable
+from gateway.settings.secret import SecretUrl
+from tests.airbyte.proxy import proxy_running
 from tests.doctor.canned import SILENCE, canned, page
 from tests.faults.conftest import Front, front_of, theirs
 from tests.faults.fault import BASE_PATH
@@ -187,3 +189,31 @@ async def test_cloud_at_a_wrong_address_is_told_the_right_one_and_not_asked(tmp_
 def test_other_addresses_keep_what_stands_before_the_api(base_url: str, first: str) -> None:
     assert alternatives(base_url)[0] == first
     assert base_url not in alternatives(base_url)
+
+
+async def test_the_way_through_a_proxy_is_checked_to_its_end(tmp_path: Path) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    options = {"base_url": "https://127.0.0.1:{port}", "tls": tls, "auth": "none", "warm": False}
+    async with (
+        proxy_running() as proxy,
+        front_of(tmp_path, **options, ca_file=str(authority), proxy=SecretUrl(proxy.url)) as front,  # type: ignore[arg-type]
+    ):
+        found = await found_by(front)
+
+    assert found["tls"].level != "fail"
+    assert "it answers 200" in found["airbyte"].text  # of all that is asked the fault server knows the half
+    assert len(proxy.heads) == len(front.airbyte.connections) > 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_is_not_there_is_told_with_its_setting(tmp_path: Path, scheme: str) -> None:
+    proxy = SecretUrl("http://user:s3cret@127.0.0.1:1")
+    base_url = scheme + "://127.0.0.1:{port}"
+    async with front_of(tmp_path, base_url=base_url, warm=False, auth="none", proxy=proxy) as front:
+        found = await found_by(front)
+
+    finding = found["tls" if scheme == "https" else "airbyte"]
+    assert finding.level == "fail"
+    assert "127.0.0.1:1" in finding.text
+    assert finding.advice == "Correct airbyte.proxy, or what the proxy lets through."
+    assert "s3cret" not in str(found)
