@@ -18,6 +18,7 @@ OPERATOR = "operator"
 ACTION_WORDS = {
     "client.create": "created the client",
     "client.update": "changed the settings of the client",
+    "client.rename": "changed the short name of the client",
     "client.disable": "disabled the client",
     "client.enable": "enabled the client",
     "client.remove": "removed the client",
