@@ -13,6 +13,7 @@ import structlog
 from gateway import __version__
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Connect
+from gateway.airbyte.route import Proxy, Route
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
@@ -26,7 +27,7 @@ from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.resources import is_installed
-from gateway.settings import AirbyteSettings, Settings, TracingSettings
+from gateway.settings import Settings, TracingSettings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
@@ -157,7 +158,7 @@ def build_services(
     background = background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=store_timings)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
-    airbyte = _connect(settings.airbyte, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
+    airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
     timings = sync_timings or SyncTimings()
     syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=timings)
@@ -192,7 +193,7 @@ def _tracing(options: TracingSettings) -> "Tracing | None":
 
 
 def _connect(
-    options: AirbyteSettings,
+    settings: Settings,
     cluster: Cluster,
     clock: Clock,
     *,
@@ -200,10 +201,12 @@ def _connect(
     connect: Connect | None,
     deadlines: Deadlines | None,
 ) -> Airbyte:
+    options = settings.airbyte
     identity, secret = options.credential
     deadlines = deadlines or Deadlines()
     return connect_airbyte(
         base_url=options.base_url,
+        route=Route(settings.ca_file, Proxy.of(options.proxy) if options.proxy else None),
         auth=options.auth,
         identity=identity,
         secret=secret,

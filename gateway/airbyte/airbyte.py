@@ -19,6 +19,7 @@ from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.lists import AirbyteLists
 from gateway.airbyte.mapping import checked_connection, job_from, word
 from gateway.airbyte.reader import Reader
+from gateway.airbyte.route import Route
 from gateway.airbyte.rows import Page, PageDecoder
 from gateway.airbyte.schema import ConnectionRecord, JobRecord
 from gateway.airbyte.token import ClientCredentials, Credential
@@ -39,8 +40,9 @@ _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 class Airbyte:
     """Airbyte, as far as the gateway needs it. Every method raises UpstreamError."""
 
-    def __init__(self, reader: Reader, clock: Clock, *, credential: Credential, is_remote: bool) -> None:
+    def __init__(self, reader: Reader, clock: Clock, *, credential: Credential, route: Route, is_remote: bool) -> None:
         """`credential` is the one that the reader sends."""
+        self.route = route
         self.is_remote = is_remote
         """Whether there is a network on the way, with a host that has a name and a port."""
         self.lists = AirbyteLists(reader)

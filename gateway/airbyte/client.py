@@ -1,6 +1,7 @@
 """Send a call to Airbyte and read its answer, over connections that are kept open.
 
-No cookies, no redirects, no proxies of the environment: what one customer's call brought never reaches another's.
+No cookies, no redirects, no proxy unless the settings name one: what one customer's call brought never reaches
+another's.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,12 +9,15 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.airbyte.call import Answer, Call
+from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.connection import Origin, Received, connect
+from gateway.airbyte.route import Proxy, Route
 from gateway.airbyte.tls import verifying_tls
+from gateway.errors import UpstreamUnreachable
 from gateway.times import Clock
 
 Value = TypeVar("Value")
+PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class Connection(Protocol):
@@ -30,14 +34,14 @@ class Connection(Protocol):
 Connect = Callable[[], Awaitable[Connection]]
 
 
-def network(base_url: str, *, connect_seconds: float, count_leftovers: Callable[[int], None]) -> Connect:
+def network(base_url: str, route: Route, *, connect_seconds: float, count_leftovers: Callable[[int], None]) -> Connect:
     """Return what opens connections to Airbyte's host, with verified TLS for https.
 
-    `count_leftovers` hears of bytes nobody asked for. Raises OperatorError if no authority can be read.
+    `count_leftovers` hears of bytes nobody asked for. Raises OperatorError if a file of authorities cannot be used.
     """
     parts = urlsplit(base_url)
-    tls = verifying_tls() if parts.scheme == "https" else None
-    origin = Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls)
+    tls = verifying_tls(route.ca_file) if parts.scheme == "https" else None
+    origin = Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls, route.proxy)
     return lambda: connect(origin, seconds=connect_seconds, count_leftovers=count_leftovers)
 
 
@@ -45,12 +49,20 @@ class AirbyteClient:
     """Carries one request and its answer; knows no resource of Airbyte's by name."""
 
     def __init__(
-        self, *, base_url: str, connect: Connect, clock: Clock, traceparent: Callable[[], bytes | None]
+        self,
+        *,
+        base_url: str,
+        connect: Connect,
+        clock: Clock,
+        traceparent: Callable[[], bytes | None],
+        forwarder: Proxy | None = None,
     ) -> None:
-        """`traceparent` tells which trace a call belongs to, if to any."""
+        """`traceparent` tells which trace a call belongs to, if to any; `forwarder` is a proxy that reads requests."""
         self._traceparent = traceparent
         parts = urlsplit(base_url)
-        self._path = parts.path.rstrip("/").encode("ascii")
+        origin = f"{parts.scheme}://{parts.netloc}" if forwarder else ""
+        self._path = (origin + parts.path.rstrip("/")).encode("ascii")
+        self._forwarder = forwarder
         self._host = parts.netloc
         self._header: str | None = None
         self._fields = self._fields_with(None)
@@ -73,6 +85,9 @@ class AirbyteClient:
         connection = self._take() or await self._connect()
         received = await connection.exchange(self._request(call, header), max_bytes=call.max_bytes)
         self._idle.append(connection)
+        if self._forwarder and received.status == PROXY_AUTHENTICATION_REQUIRED:
+            refused = UpstreamUnreachable(detail=f"the proxy {self._forwarder} answers {received.status}")
+            raise Fault(refused, transient=False, reached=False)
         fields = received.fields
         self._note_date(fields.get(b"date", ""))
         return Answer(
@@ -118,5 +133,6 @@ class AirbyteClient:
             "Accept-Encoding": "identity",
             "User-Agent": f"airbyte-client-gateway/{__version__}",
             **({} if header is None else {"Authorization": header}),
+            **(self._forwarder.fields if self._forwarder else {}),
         }
         return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1")

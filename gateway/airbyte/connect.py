@@ -9,6 +9,7 @@ from gateway.airbyte.client import AirbyteClient, Connect, network
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.reader import Reader
 from gateway.airbyte.resilience import Breakers
+from gateway.airbyte.route import Route
 from gateway.airbyte.timings import Deadlines
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
 from gateway.settings.secret import Secret
@@ -20,6 +21,7 @@ Auth = Literal["client_credentials", "basic", "none"]
 def connect_airbyte(
     *,
     base_url: str,
+    route: Route,
     auth: Auth,
     identity: str,
     secret: Secret,
@@ -33,15 +35,16 @@ def connect_airbyte(
     connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
-    """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if no authority can be read.
+    """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if a file of authorities cannot be used.
 
     `identity` is a client id or a user name; `connect` replaces the network.
     """
     client = AirbyteClient(
         base_url=base_url,
-        connect=connect or network(base_url, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
+        connect=connect or network(base_url, route, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
         clock=clock,
         traceparent=traceparent,
+        forwarder=None if connect or base_url.startswith("https:") else route.proxy,
     )
     executor = CallExecutor(
         client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
@@ -54,7 +57,7 @@ def connect_airbyte(
         count_mismatch=count_mismatch,
         count_odd=count_odd,
     )
-    return Airbyte(reader, clock, credential=credential, is_remote=connect is None)
+    return Airbyte(reader, clock, credential=credential, route=route, is_remote=connect is None)
 
 
 def _authorization(

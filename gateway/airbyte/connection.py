@@ -6,7 +6,6 @@ again. Bytes that nobody asked for could be taken for the answer to another clie
 
 import asyncio
 import select
-import socket
 import ssl
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple, cast
@@ -14,24 +13,22 @@ from typing import Any, NamedTuple, cast
 import httptools
 
 from gateway.airbyte.call import Fault
-from gateway.airbyte.timings import KEEPALIVE_SECONDS, USER_TIMEOUT_MILLISECONDS
+from gateway.airbyte.dial import dial
+from gateway.airbyte.route import Proxy
+from gateway.airbyte.timings import KEEPALIVE_SECONDS
 from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 
 MAX_HEAD_BYTES = 100 * 1024
 INTERIM = range(100, 200)
-SOCKET_OPTIONS = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + (
-    [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)]
-    if hasattr(socket, "TCP_USER_TIMEOUT")
-    else []
-)
 
 
 class Origin(NamedTuple):
-    """Where Airbyte listens; `tls` is None for plain HTTP."""
+    """Where Airbyte listens; `tls` is None for plain HTTP. `proxy` leads there."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
+    proxy: Proxy | None = None
 
 
 class Received(NamedTuple):
@@ -55,10 +52,10 @@ def is_delimited(fields: Container[bytes]) -> bool:
 async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[int], None]) -> "AirbyteConnection":
     """Open a connection within so many seconds. Raises Fault, and then nothing was sent."""
     loop = asyncio.get_running_loop()
-    host, port, tls = origin
+    host, port, tls, proxy = origin
     try:
         async with asyncio.timeout(seconds):
-            opened = await _open_socket(host, port, seconds)
+            opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds)
             try:
                 _, connection = await loop.create_connection(
                     lambda: AirbyteConnection(loop, opened.fileno(), count_leftovers),
@@ -76,30 +73,6 @@ async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[
         unreachable = UpstreamUnreachable(detail=f"{type(error).__name__}: {error}")
         raise Fault(unreachable, transient=not isinstance(error, ssl.SSLError), reached=False) from error
     return connection
-
-
-async def _open_socket(host: str, port: int, seconds: float) -> socket.socket:
-    """Return a connected socket: of the first address that answers within its part of the time.
-
-    Raises OSError or TimeoutError, that of the last address.
-    """
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-        opened = socket.socket(family, kind, protocol)
-        try:
-            opened.setblocking(False)
-            for option in SOCKET_OPTIONS:
-                opened.setsockopt(*option)
-            async with asyncio.timeout(seconds / len(addresses)):
-                await loop.sock_connect(opened, address)
-        except BaseException as error:
-            opened.close()
-            if number == len(addresses) or not isinstance(error, OSError):
-                raise
-        else:
-            return opened
-    raise OSError(f"{host} has no address")
 
 
 class AirbyteConnection(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""`gateway client …`: add, list, update, disable, enable and remove clients."""
+"""`gateway client …`: add, list, update, rename, disable, enable and remove clients."""
 
 import click
 
@@ -136,6 +136,20 @@ def _is_below(one: RatePolicy, other: RatePolicy) -> bool:
 def _chosen(told: str | None, known: str | None) -> str | None:
     """Return what was told, or else what is known; None for what the settings say."""
     return known if told is None else None if told == "default" else told
+
+
+@client.command()
+@slug_argument
+@click.argument("new_slug")
+@json_option
+@settings_option
+def rename(*, settings: Settings, slug: str, new_slug: str, as_json: bool) -> None:
+    """Give a client another slug, the short name you use in commands. Its keys and connections live on.
+
+    Example: gateway client rename acme acme-inc
+    """
+    record = with_services(settings, lambda services: services.clients.rename(slug, new_slug))
+    print_record(client_row(record), as_json=as_json, sentence=f"Renamed client {slug} to {record.slug}.")
 
 
 @client.command()

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from gateway.airbyte.tls import verifying_tls
 from gateway.cli.options import json_option, settings_reader_option
 from gateway.cli.output import Row, print_record, print_rows
 from gateway.settings import ReadSettings
@@ -22,6 +23,7 @@ def config(*, read_settings: Callable[[], ReadSettings], check: bool, as_json: b
     """
     read = read_settings()
     if check:
+        verifying_tls(read.settings.ca_file)
         sources = sorted({origin.source for origin in read.origins.values() if origin.source})
         sentence = f"The settings can be used; read from {', '.join(sources) or 'the defaults'}."
         print_record({"sources": sources}, as_json=as_json, sentence=sentence)

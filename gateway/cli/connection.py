@@ -1,4 +1,4 @@
-"""`gateway connection …`: give clients Airbyte's connections, list, rename, map, import and remove them."""
+"""`gateway connection …`: give clients Airbyte's connections, list, rename, map, move, import and remove them."""
 
 import sys
 
@@ -134,6 +134,31 @@ def rename(*, settings: Settings, connection_id: str, label: str, as_json: bool)
 
     row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Renamed {row['id']} to {row['label']}.")
+
+
+@connection.command()
+@id_argument("connection_id")
+@click.option("--to", "slug", required=True, metavar="SLUG", help="Give it to this client, by its slug.")
+@click.option("--new-id", "gives_new_id", is_flag=True, help="Give it a new id. Default: it keeps its own.")
+@yes_option
+@json_option
+@settings_option
+def move(*, settings: Settings, connection_id: str, slug: str, gives_new_id: bool, yes: bool, as_json: bool) -> None:
+    """Give a connection to another client. The client it belonged to gets 404 for it from the next request on.
+
+    The new client sees its whole history in Airbyte. Who started what so far stays with the former client.
+
+    Example: gateway connection move conn_8sQd0fWq2LzR5tYx --to globex
+    """
+
+    async def work(services: Services) -> Row:
+        record = await services.store.connections.any_by_id(connection_id)
+        former = (await slugs_of(services))[record.client_id]
+        confirm(f"Move {record.label} ({record.id}) from {former} to {slug}, with its history?", yes=yes)
+        return connection_row(await services.connections.move(record.id, slug, gives_new_id=gives_new_id), slug)
+
+    row = with_services(settings, work)
+    print_record(row, as_json=as_json, sentence=f"Moved connection {row['id']} to {slug}.")
 
 
 @connection.command()

@@ -18,6 +18,7 @@ OPERATOR = "operator"
 ACTION_WORDS = {
     "client.create": "created the client",
     "client.update": "changed the settings of the client",
+    "client.rename": "changed the short name of the client",
     "client.disable": "disabled the client",
     "client.enable": "enabled the client",
     "client.remove": "removed the client",
@@ -25,6 +26,8 @@ ACTION_WORDS = {
     "connection.import": "imported the connection",
     "connection.map": "mapped the connection",
     "connection.rename": "renamed the connection",
+    "connection.move-out": "moved to another client the connection",
+    "connection.move-in": "moved here from another client the connection",
     "connection.update": "changed the connection",
     "connection.remove": "removed the connection",
     "key.create": "created the API key",

@@ -5,7 +5,8 @@ The public API's health route tells, for it answers anybody. Other addresses of 
 
 import asyncio
 
-from gateway.doctor.advice import advice_for
+from gateway.airbyte.route import Route
+from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
@@ -13,7 +14,6 @@ from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 
-BASE_URL_SETTING = "airbyte.base_url"
 PUBLIC_API = "/api/public/v1"
 CLOUD = "https://api.airbyte.com/v1"
 CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
@@ -41,6 +41,7 @@ async def diagnose(error: UpstreamError, services: Services, timings: Timings) -
 
 async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float) -> Finding:
     base_url = services.settings.airbyte.base_url.rstrip("/")
+    route = services.airbyte.route
     text = f"{error.message}: {error.detail}"
     if not services.airbyte.is_remote or isinstance(error, UpstreamBusy):
         return failure("airbyte", text, _advice(error, services))
@@ -51,13 +52,13 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
             "airbyte", text, _advice(error, services) if is_right else _move_to(CLOUD, "Airbyte Cloud's API")
         )
     try:
-        reply = await get(f"{base_url}/health", seconds=seconds)
+        reply = await get(f"{base_url}/health", seconds=seconds, route=route)
     except NoAnswer as nobody:
-        advice = await _tls_after_all(base_url, seconds=seconds) or advice_for(nobody, address, BASE_URL_SETTING)
+        advice = await _tls_after_all(base_url, route, seconds=seconds) or advice_on_airbyte(nobody, address, route)
         return failure("airbyte", str(nobody), advice)
     if _is_healthy(reply):
         return failure("airbyte", text, _advice(error, services))
-    elsewhere = await _right_address(base_url, seconds=seconds)
+    elsewhere = await _right_address(base_url, route, seconds=seconds)
     if not elsewhere and reply.status in NOT_ITS_OWN:
         text = f"{base_url} answers {reply.status}: {NOT_ITS_OWN[reply.status]}"
         return failure("airbyte", text, "Look at Airbyte, and at the log of the proxy in front of it.")
@@ -74,25 +75,25 @@ def alternatives(base_url: str) -> list[str]:
     ]
 
 
-async def _right_address(base_url: str, *, seconds: float) -> str:
+async def _right_address(base_url: str, route: Route, *, seconds: float) -> str:
     """Return the advice that names Airbyte's right address; empty if it is not found."""
     for url in alternatives(base_url):
         try:
-            reply = await get(f"{url}/health", seconds=seconds)
+            reply = await get(f"{url}/health", seconds=seconds, route=route)
         except NoAnswer:
             continue
         if _is_healthy(reply):
             return _move_to(url, "Airbyte's API")
-    return await _tls_after_all(base_url, seconds=seconds)
+    return await _tls_after_all(base_url, route, seconds=seconds)
 
 
-async def _tls_after_all(base_url: str, *, seconds: float) -> str:
+async def _tls_after_all(base_url: str, route: Route, *, seconds: float) -> str:
     """Return advice if TLS is spoken at an `http://` address, else nothing. The certificate need not be good yet."""
     address = Address.of(base_url)
     if address.is_tls:
         return ""
     try:
-        await certificate_end(address, seconds=seconds)
+        await certificate_end(address, seconds=seconds, route=route)
     except NoAnswer as nobody:
         if nobody.kind != "certificate":
             return ""

@@ -6,7 +6,9 @@ import ssl
 from collections.abc import Iterator
 from typing import Literal
 
-Kind = Literal["name", "refused", "timeout", "certificate", "no TLS", "broken"]
+from gateway.airbyte.dial import ProxyRefused
+
+Kind = Literal["name", "refused", "timeout", "certificate", "no TLS", "broken", "proxy"]
 CERTIFICATE_FAULTS = {
     9: "is not valid yet, or this machine's clock is wrong",
     10: "has expired",
@@ -48,6 +50,8 @@ def _told_by(cause: BaseException, *, asked: str, host: str, seconds: float) -> 
     """Return what one of the causes tells by itself; nothing if that is no more than a broken connection."""
     kind: Kind
     match cause:
+        case ProxyRefused():
+            kind, sentence = "proxy", f"the proxy does not lead to {asked}: {cause}"
         case TimeoutError():
             kind, sentence = "timeout", f"{asked} does not answer within {seconds:g} s"
         case socket.gaierror():

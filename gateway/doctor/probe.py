@@ -1,6 +1,6 @@
 """Ask an address who answers there: the addresses of its name, its certificate, and one anonymous GET.
 
-Nothing secret is sent, no redirect followed, no proxy used, and little is read.
+Nothing secret is sent but to the proxy that leads to Airbyte, no redirect is followed, and little is read.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ import httpx2
 import msgspec
 
 from gateway import __version__
+from gateway.airbyte.dial import dial
+from gateway.airbyte.route import DIRECT, Route
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
 from gateway.settings.addresses import host_and_port
@@ -66,23 +68,31 @@ async def resolve(host: str, *, seconds: float) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def certificate_end(address: Address, *, seconds: float) -> datetime:
+async def certificate_end(address: Address, *, seconds: float, route: Route = DIRECT) -> datetime:
     """Return until when the certificate is good, after a handshake and nothing more. Raises NoAnswer."""
     async with _within(seconds, asked=str(address), host=address.host):
-        _, writer = await asyncio.open_connection(address.host, address.port, ssl=verifying_tls())
+        opened = await dial(address.host, address.port, route.proxy, is_tls=True, seconds=seconds)
+        context = verifying_tls(route.ca_file)
+        try:
+            _, writer = await asyncio.open_connection(sock=opened, ssl=context, server_hostname=address.host)
+        except BaseException:
+            opened.close()
+            raise
         certificate = writer.get_extra_info("peercert")
         writer.transport.abort()
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
-async def get(url: str, *, seconds: float) -> Reply:
+async def get(url: str, *, seconds: float, route: Route = DIRECT) -> Reply:
     """Return the answer to one GET, with the first BODY_READ_BYTES of its body at most. Raises NoAnswer.
 
     The request goes straight to httpx2's transport: the layer above it reads proxies from the environment and
     fails on a redirect whose address it cannot read.
     """
     address = Address.of(url)
-    async with _within(seconds, asked=str(address), host=address.host), _transport(is_tls=address.is_tls) as transport:
+    asked = str(address if address.is_tls or not route.proxy else route.proxy)
+    transport_ = _transport(route, is_tls=address.is_tls)
+    async with _within(seconds, asked=asked, host=address.host), transport_ as transport:
         response = await transport.handle_async_request(httpx2.Request("GET", url, headers=PROBE_HEADERS))
         return Reply(
             status=response.status_code,
@@ -92,10 +102,11 @@ async def get(url: str, *, seconds: float) -> Reply:
         )
 
 
-def _transport(*, is_tls: bool) -> httpx2.AsyncHTTPTransport:
+def _transport(route: Route, *, is_tls: bool) -> httpx2.AsyncHTTPTransport:
     # Without TLS no authority is needed, so a broken file of authorities must not matter: this one trusts nobody.
-    context = verifying_tls() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx2.AsyncHTTPTransport(verify=context, trust_env=False)
+    context = verifying_tls(route.ca_file) if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    proxy = httpx2.Proxy(f"http://{route.proxy}", headers=route.proxy.fields) if route.proxy else None
+    return httpx2.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy)
 
 
 async def _beginning(response: httpx2.Response) -> bytes:
@@ -118,6 +129,8 @@ async def _within(seconds: float, *, asked: str, host: str) -> AsyncIterator[Non
     try:
         async with asyncio.timeout(seconds):
             yield
+    except httpx2.ProxyError as error:
+        raise NoAnswer("proxy", f"the proxy does not lead to {asked}: it answers {error}") from None
     except httpx2.RemoteProtocolError as error:
         does = "breaks the connection off" if _is_disconnect(error) else "does not answer as HTTP"
         raise NoAnswer("broken", f"{asked} {does}") from None

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from gateway.airbyte.route import Route
 from gateway.doctor.base_url import CLOUD_HOSTS, PUBLIC_API
 from gateway.doctor.finding import Finding, passed, warning
 from gateway.doctor.no_answer import NoAnswer
@@ -33,7 +34,9 @@ async def check_release(timings: Timings, services: Services) -> AsyncGenerator[
     host = Address.of(base_url).host
     if not services.airbyte.is_remote or host in CLOUD_HOSTS:
         return
-    release = await _release(root_of(base_url) + CONFIGURATION_ROUTE, seconds=timings.release_probe)
+    release = await _release(
+        root_of(base_url) + CONFIGURATION_ROUTE, services.airbyte.route, seconds=timings.release_probe
+    )
     if release is None:
         return
     if tuple(map(int, release.groups())) < FIRST_SAFE and not _is_this_machine(host):
@@ -53,9 +56,9 @@ def root_of(base_url: str) -> str:
     return "/".join(base_url.split("/")[:3])
 
 
-async def _release(url: str, *, seconds: float) -> re.Match[str] | None:
+async def _release(url: str, route: Route, *, seconds: float) -> re.Match[str] | None:
     try:
-        reply = await get(url, seconds=seconds)
+        reply = await get(url, seconds=seconds, route=route)
         return RELEASE.fullmatch(msgspec.json.decode(reply.body, type=InstanceConfiguration).version)
     # Text that is not UTF-8 and lists in lists in lists raise outside msgspec's own error tree.
     except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

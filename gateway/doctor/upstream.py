@@ -5,8 +5,8 @@ import ipaddress
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
-from gateway.doctor.advice import advice_for
-from gateway.doctor.base_url import BASE_URL_SETTING, diagnose
+from gateway.doctor.advice import advice_on_airbyte
+from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, certificate_end, resolve
@@ -21,15 +21,16 @@ SLOW = "Find out what keeps Airbyte's server busy."
 
 
 async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
-    """Find the addresses of Airbyte's host, if it has a name."""
-    host = urlsplit(services.settings.airbyte.base_url).hostname or ""
+    """Find the addresses of Airbyte's host, if it has a name; of the proxy's, if one leads there."""
+    proxy = services.airbyte.route.proxy
+    host = proxy.host if proxy else urlsplit(services.settings.airbyte.base_url).hostname or ""
     if not services.airbyte.is_remote or _is_address(host):
         return
     address = Address.of(services.settings.airbyte.base_url)
     try:
         found = await resolve(host, seconds=timings.resolve)
     except NoAnswer as nobody:
-        yield failure("dns", str(nobody), advice_for(nobody, address, BASE_URL_SETTING))
+        yield failure("dns", str(nobody), advice_on_airbyte(nobody, address, services.airbyte.route))
         return
     more = f" and {len(found) - ADDRESSES_SHOWN} more" if len(found) > ADDRESSES_SHOWN else ""
     yield passed("dns", f"{host} is {', '.join(found[:ADDRESSES_SHOWN])}{more}")
@@ -41,9 +42,9 @@ async def check_certificate(timings: Timings, services: Services) -> AsyncGenera
     if not (services.airbyte.is_remote and address.is_tls):
         return
     try:
-        end = await certificate_end(address, seconds=timings.handshake)
+        end = await certificate_end(address, seconds=timings.handshake, route=services.airbyte.route)
     except NoAnswer as nobody:
-        yield failure("tls", str(nobody), advice_for(nobody, address, BASE_URL_SETTING))
+        yield failure("tls", str(nobody), advice_on_airbyte(nobody, address, services.airbyte.route))
         return
     days = (end - services.clock.now()).days
     text = f"the certificate of {address.host} verifies and ends on {end:%Y-%m-%d}, in {days} days"

@@ -1,4 +1,4 @@
-"""What operators do with clients: add, update, disable, enable, remove. Each writes its entry of the activity log."""
+"""What operators do with clients, each told in the activity log: add, update, rename, disable, enable, remove."""
 
 import msgspec
 
@@ -58,6 +58,17 @@ class ClientService:
         )
         await self._clients.update(changed, entry=activity_entry(by, "client.update", changed, at=self._now()))
         return await self._clients.by_slug(slug)
+
+    async def rename(self, slug: str, new_slug: str, *, by: Actor = COMMAND_LINE) -> Client:
+        """Give the client another slug; keys and connections live on. Raises InvalidInput, UnknownRecord, Duplicate."""
+        known = await self._clients.by_slug(slug)
+        renamed = msgspec.structs.replace(known, slug=validation.slug("the new slug", new_slug))
+        if renamed != known:
+            # A restore reads both slugs here: the backup has the client under the former one.
+            subject = f"{known.name} ({known.slug} → {renamed.slug})"
+            entry = by.did("client.rename", subject, client_id=known.id, at=self._now())
+            await self._clients.rename(known.id, slug=renamed.slug, entry=entry)
+        return renamed
 
     async def disable(self, slug: str, *, by: Actor = COMMAND_LINE) -> Client:
         """Refuse the client's keys from the next request on. Raises UnknownRecord."""

@@ -1,4 +1,4 @@
-"""What operators do with connections: add, map, rename, remove, and import those of a whole Airbyte workspace."""
+"""What operators do with connections: add, map, rename, move, remove, and import those of a whole Airbyte workspace."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -7,7 +7,7 @@ import msgspec
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.auth.keys import mint_id
-from gateway.errors import UnknownRecord
+from gateway.errors import InvalidInput, UnknownRecord
 from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, Client, Connection, activity_entry
 from gateway.provisioning.mapping import ConnectionMapping, Mapped
 from gateway.store import Store
@@ -83,6 +83,24 @@ class ConnectionService:
         entry = self._entry(by, "connection.rename", renamed)
         await self._connections.rename(renamed.client_id, renamed.id, label=renamed.label, entry=entry)
         return await self._connections.any_by_id(connection_id)
+
+    async def move(
+        self, connection_id: str, client_slug: str, *, gives_new_id: bool = False, by: Actor = COMMAND_LINE
+    ) -> Connection:
+        """Give the connection to another client, with its mapping and last sync. Raises InvalidInput, UnknownRecord.
+
+        Each client's log tells of it, and neither is told who the other one is. What was started stays in the log of
+        the client that started it.
+        """
+        known = await self._connections.any_by_id(connection_id)
+        client = await self._clients.by_slug(client_slug)
+        if client.id == known.client_id:
+            raise InvalidInput(f"{connection_id} is a connection of {client_slug} already")
+        new_id = mint_id("conn", self._choice) if gives_new_id else known.id
+        moved = msgspec.structs.replace(known, client_id=client.id, id=new_id)
+        entries = (self._entry(by, "connection.move-out", known), self._entry(by, "connection.move-in", moved))
+        await self._connections.move(known, to_client=client.id, new_id=new_id, entries=entries)
+        return await self._connections.any_by_id(new_id)
 
     async def remove(self, connection_id: str, *, by: Actor = COMMAND_LINE) -> Connection:
         """Remove the connection; Airbyte keeps its own, and its syncs. Raises UnknownRecord."""

@@ -83,6 +83,19 @@ def check_backend(origin: object, url: str) -> None:
         )
 
 
+def check_proxy(origin: object, url: str) -> None:
+    """Check that it names an HTTP proxy. Raises SettingsError, without a word of the address."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and bool(parts.hostname) and bool(parts.port) and _is_unambiguous(url, parts)
+        good = good and parts.path in {"", "/"} and not (parts.query or parts.fragment)
+    except ValueError:
+        good = False
+    if not (good and url.isascii() and url.isprintable() and " " not in url):
+        # Not what was written: there may be a password in it.
+        raise SettingsError(f"{origin}: expected http://[USER:PASSWORD@]HOST:PORT")
+
+
 def _is_server(parts: SplitResult) -> bool:
     number = parts.path.removeprefix("/")
     is_number = not number or (number.isdigit() and len(number) <= LONGEST_NUMBER)

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
-from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_url
+from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_proxy, check_url
 from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
@@ -233,6 +233,8 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
+    if settings.airbyte.proxy:
+        check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
     if settings.tracing.endpoint:

@@ -50,6 +50,8 @@ class AirbyteSettings(Table, frozen=True):
     password: Secret
     max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
     freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
+    ca_file: str
+    proxy: SecretUrl
 
     @property
     def credential(self) -> tuple[str, Secret]:
@@ -102,6 +104,11 @@ class Settings(Table, frozen=True):
         if not self.database.is_file:
             raise SettingsError(f"database.url: this needs an SQLite file, and it is {self.database.url}")
         return self.folder / self.database.url.reveal().removeprefix(SQLITE_PREFIX)
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
+        return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
 
     @property
     def database_location(self) -> Path | SecretUrl:

@@ -12,14 +12,17 @@ CREATE TEMP TABLE keys_before AS SELECT id, revoked_at, expires_at FROM {replace
 CREATE TEMP TABLE clients_before AS SELECT id, created_at, disabled_at FROM {replaced}clients;
 CREATE TEMP TABLE users_before AS SELECT id, password_hash FROM {replaced}users;
 CREATE TEMP TABLE removed_before AS SELECT DISTINCT action, client_id, subject FROM {replaced}activity
-    WHERE action IN ('client.remove', 'key.revoke', 'key.rotate', 'user.remove');
+    WHERE action IN ('client.remove', 'client.rename', 'key.revoke', 'key.rotate', 'user.remove');
 """
 """`replaced` is the prefix of the replaced database's tables."""
 
 COMPARE = """
 CREATE TEMP TABLE removed_clients AS SELECT id FROM clients WHERE EXISTS (
     SELECT 1 FROM removed_before WHERE action = 'client.remove' AND client_id = clients.id
-    AND subject LIKE '%(' || clients.slug || ')'
+    AND (subject LIKE '%(' || clients.slug || ')' OR EXISTS (
+        SELECT 1 FROM removed_before AS renamed WHERE renamed.action = 'client.rename'
+        AND renamed.client_id = clients.id AND renamed.subject LIKE '%(' || clients.slug || ' → %'
+    ))
 );
 CREATE TEMP TABLE ended_keys AS
 SELECT api_keys.id, clients.slug AS client, api_keys.start, api_keys.name, CASE

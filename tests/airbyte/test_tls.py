@@ -26,6 +26,12 @@ def one_authority(tmp_path: Path) -> Path:
     return path
 
 
+def second_authority() -> str:
+    """The second of Mozilla's."""
+    end = "-----END CERTIFICATE-----\n"
+    return Path(certifi.where()).read_text(encoding="utf-8").split(end)[1] + end
+
+
 def machine(
     monkeypatch: pytest.MonkeyPatch, *, file: Path | str = "", folder: Path | str = "", known: Iterable[str] = ()
 ) -> None:
@@ -108,6 +114,38 @@ def test_a_folder_that_is_looked_into_at_a_handshake_counts(
     machine(monkeypatch, folder=folder)
 
     assert verifying_tls().get_ca_certs() == []
+
+
+def test_the_operator_s_own_authorities_are_believed_beside_the_machine_s(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_authority: Path
+) -> None:
+    another = tmp_path / "another.pem"
+    another.write_text(second_authority(), encoding="utf-8")
+    machine(monkeypatch, file=one_authority)
+
+    assert len(verifying_tls(another).get_ca_certs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "there is no certificate in it"),
+        *((broken, "a certificate in it is broken") for broken in BROKEN.values()),
+    ],
+    ids=["missing", "empty", *BROKEN],
+)
+def test_a_file_of_own_authorities_that_cannot_be_used_stops_the_start_and_names_the_setting(
+    tmp_path: Path, text: str | None, told: str
+) -> None:
+    path = tmp_path / "own.pem"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(OperatorError) as caught:
+        verifying_tls(path)
+
+    assert str(caught.value).startswith(f"airbyte.ca_file: {path}: {told}")
 
 
 def test_the_environment_names_no_authorities(monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> None:

@@ -309,3 +309,13 @@ def test_what_commands_do_is_in_the_activity_log(cli: Cli) -> None:
         "client.remove",
     ]
     assert {actor for actor, _ in entries} == {"command line"}
+
+
+def test_rename_gives_another_slug(cli: Cli) -> None:
+    fill(cli)
+
+    result = cli.ok("client", "rename", "acme", "acme-inc")
+
+    assert result.stdout == "Renamed client acme to acme-inc.\n"
+    assert {row["client"] for row in cli.json("key", "list")} == {"acme-inc", "globex"}
+    assert cli.refusal("client", "rename", "acme-inc", "globex") == "there already is a client with the slug 'globex'"

@@ -82,3 +82,12 @@ def test_a_check_says_in_one_line_whether_the_settings_can_be_used(cli: Cli) -> 
     cli.settings.write_text("[server]\nprot = 1\n")
 
     assert cli.refusal("config", "--check").startswith(f"{cli.settings}: unknown key 'prot' in [server]")
+
+
+def test_the_check_refuses_a_file_of_authorities_that_is_not_there(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[airbyte]\nca_file = "own.pem"\n')
+
+    assert refusal_of(invoke("--settings", str(settings), "config", "--check")) == (
+        f"airbyte.ca_file: {tmp_path / 'own.pem'}: cannot be read: No such file or directory"
+    )

@@ -592,3 +592,15 @@ def test_import_from_an_airbyte_that_cannot_be_reached_is_one_clear_line(connect
         line = one_clear_line(connected(*importing(workspace)))
 
     assert line.startswith("Upstream service unreachable")
+
+
+def test_move_gives_a_connection_to_another_client(cli: Cli) -> None:
+    for slug in ("acme", "globex"):
+        cli.ok("client", "add", "--name", slug, "--slug", slug)
+    own = cli.json("connection", "add", "--client", "acme", "--connector-type", "shopify", "--label", "Shop")["id"]
+
+    result = cli.ok("connection", "move", own, "--to", "globex", "--yes")
+
+    assert result.stdout == f"Moved connection {own} to globex.\n"
+    assert [row["id"] for row in cli.json("connection", "list", "--client", "globex")] == [own]
+    assert cli.json("connection", "move", own, "--to", "acme", "--new-id", "--yes")["id"] != own

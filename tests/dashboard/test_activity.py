@@ -19,7 +19,7 @@ NOW = format_time(START)
 PACKAGE = Path(__file__).parents[2] / "gateway"
 ANN = Actor("ann@acme.example", "192.0.2.1", "00000000000000a1")
 ROOT = Actor("root@agency.example", "198.51.100.7", "00000000000000b2", is_operator=True)
-ACTION = re.compile(r'"((?:client|connection|key|sync|user)\.(?!html")[a-z-]+)"')
+ACTION = re.compile(r'"((?:client|connection|key|sync|user)\.(?!(?:html|address)")[a-z-]+)"')
 
 
 @pytest.fixture

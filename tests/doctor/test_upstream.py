@@ -9,10 +9,12 @@ from gateway.doctor import Finding, run_checks
 from gateway.doctor.base_url import alternatives, diagnose
 from gateway.doctor.timings import Timings
 from gateway.errors import UpstreamUnreachable
+from gateway.settings.secret import SecretUrl
+from tests.airbyte.proxy import proxy_running
 from tests.doctor.canned import SILENCE, canned, page
 from tests.faults.conftest import Front, front_of, theirs
 from tests.faults.fault import BASE_PATH
-from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, trust
+from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, certificate_of_an_authority, trust
 from tests.support import START
 
 WRONG_NAME = ("-addext", "subjectAltName=DNS:other.test")
@@ -52,6 +54,23 @@ async def test_a_certificate_is_judged_in_one_sentence(
     assert (found["tls"].level, text in found["tls"].text) == (level, True), found["tls"]
     assert bool(found["tls"].advice) == (level != "ok")
     assert ("airbyte" in found) == (level != "fail")
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_an_unknown_authority_is_told_with_the_setting_that_makes_it_known(
+    tmp_path: Path, is_named: bool
+) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    ca_file = str(authority) if is_named else ""
+    base_url = "https://127.0.0.1:{port}"
+    async with front_of(tmp_path, base_url=base_url, tls=tls, warm=False, auth="none", ca_file=ca_file) as front:
+        finding = (await found_by(front))["tls"]
+
+    if is_named:
+        assert "127.0.0.1 verifies" in finding.text
+    else:
+        assert "is signed by an authority this machine does not know" in finding.text
+        assert "airbyte.ca_file" in finding.advice
 
 
 async def test_an_expired_certificate_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +189,31 @@ async def test_cloud_at_a_wrong_address_is_told_the_right_one_and_not_asked(tmp_
 def test_other_addresses_keep_what_stands_before_the_api(base_url: str, first: str) -> None:
     assert alternatives(base_url)[0] == first
     assert base_url not in alternatives(base_url)
+
+
+async def test_the_way_through_a_proxy_is_checked_to_its_end(tmp_path: Path) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    options = {"base_url": "https://127.0.0.1:{port}", "tls": tls, "auth": "none", "warm": False}
+    async with (
+        proxy_running() as proxy,
+        front_of(tmp_path, **options, ca_file=str(authority), proxy=SecretUrl(proxy.url)) as front,  # type: ignore[arg-type]
+    ):
+        found = await found_by(front)
+
+    assert found["tls"].level != "fail"
+    assert "it answers 200" in found["airbyte"].text  # of all that is asked the fault server knows the half
+    assert len(proxy.heads) == len(front.airbyte.connections) > 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_is_not_there_is_told_with_its_setting(tmp_path: Path, scheme: str) -> None:
+    proxy = SecretUrl("http://user:s3cret@127.0.0.1:1")
+    base_url = scheme + "://127.0.0.1:{port}"
+    async with front_of(tmp_path, base_url=base_url, warm=False, auth="none", proxy=proxy) as front:
+        found = await found_by(front)
+
+    finding = found["tls" if scheme == "https" else "airbyte"]
+    assert finding.level == "fail"
+    assert "127.0.0.1:1" in finding.text
+    assert finding.advice == "Correct airbyte.proxy, or what the proxy lets through."
+    assert "s3cret" not in str(found)

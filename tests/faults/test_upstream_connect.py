@@ -80,6 +80,17 @@ def certificate(folder: Path, *options: str, days: int = 1) -> ssl.SSLContext:
     return context
 
 
+def certificate_of_an_authority(folder: Path, *options: str) -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a certificate that an authority of its own signed, and the authority's file."""
+    openssl = required_program("openssl")
+    authority, signing = folder / "authority.pem", folder / "signing.key"
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    own = ["-subj", "/CN=Our authority", "-keyout", str(signing), "-out", str(authority)]
+    subprocess.run([openssl, "req", "-x509", *new_key, *own], check=True, capture_output=True)
+    context = certificate(folder, *options, "-CA", str(authority), "-CAkey", str(signing))
+    return context, authority
+
+
 def trust(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this process trust the `chain.pem` of `certificate`."""
     store = ssl.get_default_verify_paths()._replace(openssl_cafile=str(folder / "chain.pem"))
@@ -124,6 +135,19 @@ async def test_what_cannot_prove_to_be_airbyte_is_told_nothing(
         assert said(got) == UNREACHABLE
         assert not any(b"/jobs" in connection.received for connection in front.airbyte.connections)
         assert front.airbyte.requests == []
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_the_operator_s_own_authority_is_believed_where_ca_file_names_it(tmp_path: Path, is_named: bool) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    ca_file = authority.name if is_named else ""
+    base_url = "https://127.0.0.1:{port}"
+    async with front_of(tmp_path, base_url=base_url, tls=tls, warm=False, auth="none", ca_file=ca_file) as front:
+        front.airbyte.anonymous = True
+
+        got = await bounded(front.jobs(), 5)
+
+        assert said(got) == (200, {"data": []}) if is_named else UNREACHABLE
 
 
 def of_the_last_century(context: ssl.SSLContext) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.errors import InvalidInput
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import RatePolicy
 from tests.provisioning.support import NOW, add_connection, status_with, told
 from tests.support import World, bearer
@@ -83,3 +83,34 @@ async def test_a_removed_client_is_gone_with_all_that_was_its(world: World) -> N
     assert await status_with(world, key) == 401
     store = world.services.store
     assert (await store.clients.all(), await store.connections.all(), await store.api_keys.all()) == ([], [], [])
+
+
+async def test_a_client_with_another_slug_keeps_its_keys_and_connections(world: World) -> None:
+    key = await world.client_with_key()
+    connection = await add_connection(world)
+    before = await world.services.store.clients.by_slug("acme")
+    assert await status_with(world, key) == 200
+
+    renamed = await world.services.clients.rename("acme", "acme-inc")
+
+    assert renamed == await world.services.store.clients.by_slug("acme-inc")
+    assert (renamed.id, renamed.created_at) == (before.id, before.created_at)
+    status = (await world.http.get("/api/v1/status", headers=bearer(key))).json()
+    assert (status["client"]["slug"], status["connections"]) == ("acme-inc", 1)
+    assert (await world.services.store.connections.any_by_id(connection)).client_id == before.id
+    assert (await told(world))[-1] == ("client.rename", f"{before.name} (acme → acme-inc)")
+    with pytest.raises(UnknownRecord):
+        await world.services.clients.rename("acme", "other")
+
+
+async def test_a_slug_that_is_taken_or_none_is_refused_and_nothing_is_told(world: World) -> None:
+    for slug in ("acme", "globex"):
+        await world.services.clients.add(slug=slug, name=slug, plan="free")
+    before = await told(world)
+
+    for new, error in (("globex", Duplicate), ("Acme", InvalidInput), ("", InvalidInput)):
+        with pytest.raises(error):
+            await world.services.clients.rename("acme", new)
+    await world.services.clients.rename("acme", "acme")
+
+    assert await told(world) == before

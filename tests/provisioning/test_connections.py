@@ -3,11 +3,12 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from gateway.errors import GatewayError, InvalidInput, UnknownRecord, UpstreamUnreachable
 from gateway.sandbox import Answer
-from tests.provisioning.support import add, add_connection, their_connection
+from tests.provisioning.support import add, add_connection, log, their_connection
 from tests.support import NEVER_MAPPED, World, bearer
 
 
@@ -150,3 +151,74 @@ async def test_an_import_takes_nothing_that_airbyte_lists_of_another_workspace(w
     imported = [each.airbyte_id async for each in world.services.connections.import_workspace("acme", asked)]
 
     assert imported == [mine]
+
+
+@pytest.mark.parametrize("gives_new_id", [False, True])
+async def test_a_connection_that_is_moved_is_the_new_client_s_alone_from_the_next_request_on(
+    world: World, gives_new_id: bool
+) -> None:
+    key = await world.client_with_key()
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
+    their_key = await world.services.keys.create("globex", name="k", scope="full", expires=None, rate=None)
+    before = (await add(world, airbyte_id=their_connection(world))).connection
+    for each in (key, their_key):
+        await world.http.get("/api/v1/connections", headers=bearer(each))
+
+    moved = await world.services.connections.move(before.id, "globex", gives_new_id=gives_new_id)
+
+    assert (moved.id != before.id) == gives_new_id
+    client = await world.services.store.clients.by_slug("globex")
+    stored = await world.services.store.connections.any_by_id(moved.id)
+    assert (
+        stored
+        == moved
+        == msgspec.structs.replace(stored, airbyte_id=before.airbyte_id, client_id=client.id, label=before.label)
+    )
+    gone = await world.http.get(f"/api/v1/connections/{before.id}/jobs", headers=bearer(key))
+    unknown = await world.http.get("/api/v1/connections/conn_none/jobs", headers=bearer(key))
+    assert (gone.status_code, gone.content) == (404, unknown.content)
+    assert (await world.http.get("/api/v1/connections", headers=bearer(key))).json() == {"data": []}
+    assert (await world.http.get(f"/api/v1/connections/{moved.id}/jobs", headers=bearer(their_key))).status_code == 200
+    rows = (await world.http.get("/api/v1/connections", headers=bearer(their_key))).json()["data"]
+    assert [row["id"] for row in rows] == [moved.id]
+
+
+async def test_both_clients_are_told_of_a_move_and_neither_of_the_other(world: World) -> None:
+    await world.client_with_key()
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
+    before = (await add(world)).connection
+
+    moved = await world.services.connections.move(before.id, "globex", gives_new_id=True)
+
+    for client_id, entry in (
+        (before.client_id, ("connection.move-out", f"Shop ({before.id})")),
+        (moved.client_id, ("connection.move-in", f"Shop ({moved.id})")),
+    ):
+        newest = (await world.services.store.activity.of_client(client_id, limit=1))[0]
+        assert (newest.action, newest.subject) == entry
+
+
+async def test_who_started_a_sync_stays_with_the_client_that_did(world: World) -> None:
+    key = await world.client_with_key()
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
+    before = (await add(world, airbyte_id=their_connection(world))).connection
+    await world.http.post(f"/api/v1/connections/{before.id}/sync", headers=bearer(key))
+    database = world.services.store.database
+    triggers = [dict(row) for row in await database.fetch_all("SELECT * FROM triggers")]
+
+    await world.services.connections.move(before.id, "globex")
+
+    assert [dict(row) for row in await database.fetch_all("SELECT * FROM triggers")] == triggers
+    assert triggers[0]["client_id"] == before.client_id
+
+
+async def test_a_move_to_the_same_client_or_to_nobody_is_refused_and_not_told(world: World) -> None:
+    await world.client_with_key()
+    connection_id = await add_connection(world)
+    before = await log(world)
+
+    for slug, error in (("acme", InvalidInput), ("nobody", UnknownRecord)):
+        with pytest.raises(error):
+            await world.services.connections.move(connection_id, slug)
+
+    assert await log(world) == before

@@ -265,6 +265,16 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
         ("[airbyte]\nfreshness_seconds = inf\n", "airbyte.freshness_seconds: expected `float` <= 86400.0"),
         ("[rate_limit]\nrequests = 0\n", "rate_limit.requests: expected `int` >= 1"),
         ("[rate_limit]\nper_seconds = 0\n", "rate_limit.per_seconds: expected `int` >= 1"),
+        *(
+            (f'[airbyte]\nproxy = "{proxy}"\n', "airbyte.proxy: expected http://[USER:PASSWORD@]HOST:PORT")
+            for proxy in (
+                "proxy:3128",
+                "http://proxy",
+                "https://proxy:3128",
+                "http://proxy:3128/path",
+                "http://user:pass/word@proxy:3128",
+            )
+        ),
         (
             '[rate_limit]\nbackend = "redis"\n',
             f"rate_limit.backend: {BACKEND_EXPECTED}",
@@ -549,3 +559,13 @@ def test_what_needs_a_file_says_so(tmp_path: Path) -> None:
         _ = settings.database_path
 
     assert "correct-horse" not in str(refusal.value)
+
+
+def test_the_address_of_a_proxy_with_its_password_may_stand_in_a_file_and_is_masked(tmp_path: Path) -> None:
+    (tmp_path / "proxy").write_text("http://user:s3cret@proxy:3128\n")
+
+    settings = from_environment(tmp_path, GATEWAY_AIRBYTE_PROXY_FILE=str(tmp_path / "proxy"))
+
+    assert settings.airbyte.proxy.reveal() == "http://user:s3cret@proxy:3128"
+    assert "s3cret" not in repr(settings)
+    assert settings.secret_files == (tmp_path / "proxy",)

@@ -43,7 +43,7 @@ class Clients:
         try:
             return await self._database.write(insert, housekeeping=True)
         except ConstraintViolated:
-            raise Duplicate(f"there already is a client with the slug {slug!r}") from None
+            raise slug_taken(slug) from None
 
     async def all(self) -> list[Client]:
         """Return every client, oldest first."""
@@ -70,6 +70,18 @@ class Clients:
             columns_of(client),
             entry,
         )
+
+    async def rename(self, client_id: int, *, slug: str, entry: ActivityEntry | None = None) -> None:
+        """Give the client another slug. Raises Duplicate if it is taken."""
+        try:
+            await self._change(
+                client_id,
+                "UPDATE clients SET slug = :slug WHERE id = :id RETURNING 1",
+                {"slug": slug, "id": client_id},
+                entry,
+            )
+        except ConstraintViolated:
+            raise slug_taken(slug) from None
 
     async def disable(self, client_id: int, *, at: str, entry: ActivityEntry | None = None) -> None:
         """Refuse the client's keys from the next request on. A client disabled before keeps its first time."""
@@ -99,6 +111,10 @@ class Clients:
             housekeeping=True,
             committed=lambda: self._forget(client_id),
         )
+
+
+def slug_taken(slug: str) -> Duplicate:
+    return Duplicate(f"there already is a client with the slug {slug!r}")
 
 
 def client_from(row: Row) -> Client:

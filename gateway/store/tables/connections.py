@@ -3,11 +3,13 @@
 What an operator changes takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
 from gateway.models import ActivityEntry, Connection
-from gateway.store.database import ConstraintViolated, Database, Parameters, Row
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 
@@ -115,6 +117,33 @@ class Connections:
             {"label": label, "client_id": client_id, "id": connection_id},
             entry,
         )
+
+    async def move(
+        self, connection: Connection, *, to_client: int, new_id: str, entries: Iterable[ActivityEntry]
+    ) -> None:
+        """Give the connection to another client, under `new_id`. What Airbyte told of it goes along."""
+
+        async def unit(transaction: Transaction) -> None:
+            moved = await transaction.execute_fetchall(
+                """
+                UPDATE connections SET client_id = :to_client, id = :new_id
+                WHERE client_id = :client_id AND id = :id RETURNING 1
+                """,
+                {
+                    "to_client": to_client,
+                    "new_id": new_id,
+                    "client_id": connection.client_id,
+                    "id": connection.id,
+                },
+            )
+            for entry in entries if list(moved) else ():
+                await activity.insert(transaction, entry)
+
+        def forget() -> None:
+            self.forget(connection.client_id)
+            self.forget(to_client)
+
+        await self._database.write(unit, housekeeping=True, committed=forget)
 
     async def remove(self, client_id: int, connection_id: str, *, entry: ActivityEntry | None = None) -> None:
         """Forget the connection; Airbyte keeps its own."""

@@ -389,6 +389,23 @@ def test_everybody_is_signed_out_on_a_new_machine_too(copied: tuple[Path, Path])
         assert connection.execute("SELECT * FROM links").fetchall() == []
 
 
+def test_the_keys_of_a_client_that_was_renamed_and_then_removed_stay_ended(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(database) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM clients WHERE id = 1")
+        connection.executescript(
+            """
+            INSERT INTO activity (at, client_id, actor, action, subject, by_operator) VALUES
+                ('2026', 1, 'operator', 'client.rename', 'A (acme → acme-inc)', 1),
+                ('2026', 1, 'operator', 'client.remove', 'A (acme-inc)', 1);
+            """
+        )
+
+    assert ended_keys(database, backup) == dict.fromkeys(KEYS, "removed")
+    assert working_keys(database) == set()
+
+
 def test_a_password_stays_the_newest_and_a_removed_user_has_none(copied: tuple[Path, Path]) -> None:
     database, backup = copied
     with written(database) as connection:
