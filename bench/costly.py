@@ -10,9 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth import keys
 from gateway.settings import ServerSettings
+from gateway.telemetry.log import write_line
 from gateway.telemetry.metrics import Metrics
 from gateway.web.admission import Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
+from gateway.web.middleware.request_log import RequestLog
 from gateway.web.responses import JSONAnswer
 from gateway.web.router import ApiRoutes
 from gateway.web.server.server import serve_app
@@ -29,6 +31,12 @@ async def answer_lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
+
+
+class Uncounted:
+    """Counts no failure: there is no database to write it to."""
+
+    def count_failure(self, key_id: str, moment: float, status: int) -> None: ...
 
 
 class Costly:
@@ -53,7 +61,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--milliseconds", type=float, default=2.0)
     options = parser.parse_args()
-    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Metrics())
+    metrics = Metrics()
+    request_log = RequestLog(new_id=lambda: "id", observer=metrics, failures=Uncounted(), write_line=write_line)
+    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=metrics, request_log=request_log)
     gate.known_keys.note_good(keys.digest(KEY), 1)
     settings = ServerSettings(
         host="127.0.0.1", port=options.port, trusted_proxies=(), public_url="", metrics_networks=()

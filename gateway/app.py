@@ -29,7 +29,7 @@ from gateway.web.middleware.authentication import AuthenticationMiddleware
 from gateway.web.middleware.body_limit import BodyLimitMiddleware
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
-from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.middleware.shared_rate_limit import SharedRateLimitMiddleware
 from gateway.web.router import ApiMount, ApiRoute, ApiRouter, ApiRoutes
 
@@ -59,15 +59,19 @@ class Application(Starlette):
         return _wrapped(self.router, self.user_middleware)
 
 
-def build_gate(services: Services) -> Gate:
+def build_gate(services: Services, write_request_line: WriteLine = write_line) -> Gate:
     """Return what the server asks which requests are shed, and the application lets the others begin by."""
-    return Gate(routes=ROUTES, monotonic=services.clock.monotonic, observer=services.metrics)
+    return Gate(
+        routes=ROUTES,
+        monotonic=services.clock.monotonic,
+        observer=services.metrics,
+        request_log=_request_log(services, write_request_line),
+    )
 
 
 def create_app(
     services: Services,
     gate: Gate | None = None,
-    write_request_line: WriteLine = write_line,
     *,
     page_timings: "PageTimings | None" = None,
 ) -> Application:
@@ -87,7 +91,7 @@ def create_app(
         lifespan=lifespan,
         middleware=[
             Middleware(AdmissionMiddleware, gate=admitting),
-            _request_log(services, write_request_line),
+            Middleware(RequestLogMiddleware, request_log=admitting.request_log),
             Middleware(ErrorMiddleware, is_installed=is_installed),
             Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
         ],
@@ -98,11 +102,10 @@ def create_app(
     return app
 
 
-def _request_log(services: Services, write_line: WriteLine) -> Middleware:
+def _request_log(services: Services, write_line: WriteLine) -> RequestLog:
     # Request ids tell requests apart and guard nothing; asking the system for each would cost more than all else.
     numbers = random.Random()  # noqa: S311 - see above
-    return Middleware(
-        RequestLogMiddleware,
+    return RequestLog(
         new_id=lambda: f"{numbers.getrandbits(64):016x}",
         observer=services.metrics,
         failures=services.store.usage,

@@ -31,6 +31,8 @@ from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.timings import SyncTimings
+from gateway.telemetry.metrics import Metrics
+from gateway.web.middleware.request_log import RequestLog
 
 if TYPE_CHECKING:
     from gateway.dashboard.timings import PageTimings
@@ -119,6 +121,13 @@ def store_at(place: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) 
 def counters() -> Usage:
     """Those of a store that is never opened: they count, and nothing is written."""
     return store_at(Path("never-opened")).usage
+
+
+def silent_log() -> RequestLog:
+    """A request log whose lines nobody reads."""
+    return RequestLog(
+        new_id=lambda: "id", observer=Metrics(), failures=counters(), write_line=lambda _event, _fields: None
+    )
 
 
 @dataclass

@@ -6,12 +6,13 @@ from gateway.errors import Overloaded, StorageUnavailable
 from gateway.resources import is_installed
 from gateway.services import services_of
 from gateway.web.draining import is_draining
+from gateway.web.early_responses import HEALTHY
 from gateway.web.responses import JSONAnswer
 
 
 async def show_health(_request: Request) -> JSONAnswer:
     """Answer that the process lives."""
-    return JSONAnswer({"status": "ok"})
+    return JSONAnswer(HEALTHY)
 
 
 async def show_readiness(request: Request) -> JSONAnswer:

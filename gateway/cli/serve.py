@@ -76,9 +76,9 @@ def _serve(
         asyncio.run(_check_database(settings))
         with _sole_use(settings.database_location, progress):
             services = build_services(settings, SystemClock())
-            gate = build_gate(services)
+            gate = build_gate(services, write_request_line)
             serve_app(
-                create_app(services, gate, write_request_line),
+                create_app(services, gate),
                 server,
                 gate=gate,
                 started=_announcer(settings, is_terminal=writer.isatty()),

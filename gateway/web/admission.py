@@ -12,8 +12,9 @@ from gateway.auth.guess_throttle import block_of
 from gateway.errors import Overloaded, Unauthorized
 from gateway.web.admission_queue import LEAST_SECONDS, AdmissionQueue, RequestClass, Terms
 from gateway.web.credentials import KnownKeys, digest_of
-from gateway.web.early_responses import EarlyResponses, ResponseObserver
+from gateway.web.early_responses import HEALTH_PATH, EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
+from gateway.web.middleware.request_log import RequestLog
 from gateway.web.router import ApiRoutes
 from gateway.web.server.request_head import has_content
 
@@ -31,7 +32,9 @@ RENDERS = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=flo
 """One in a round, whatever it takes. What was begun is finished: none is shed."""
 TRIGGER_PATIENCE = 2
 """Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
-PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBE_PATHS = frozenset({HEALTH_PATH, "/readyz", "/metrics"})
+PROBE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""No other has an answer on those paths."""
 PAGES_ROUTE = "/*"
 ADMISSION_KEY = "gateway.admission"
 """A request's class and group."""
@@ -41,7 +44,7 @@ Scope = MutableMapping[str, Any]
 
 
 class Gate:
-    """Says which requests are shed; health and metrics are never.
+    """Says which requests are shed; health and metrics are never, but health may be answered for the application.
 
     Asked once for each request, by its socket connection, as soon as the head has come in: before the request has cost
     more than its parsing.
@@ -53,6 +56,7 @@ class Gate:
         routes: ApiRoutes,
         monotonic: Callable[[], float],
         observer: ResponseObserver,
+        request_log: RequestLog,
         known_keys: KnownKeys | None = None,
     ) -> None:
         self.known = RequestClass(KNOWN)
@@ -62,7 +66,8 @@ class Gate:
         self.renders = RequestClass(RENDERS)
         self.queue = AdmissionQueue(monotonic, self.known, self.free, self.probes, self.others, self.renders)
         self.known_keys = known_keys or KnownKeys()
-        self.early_responses = EarlyResponses(observer)
+        self.request_log = request_log
+        self.early_responses = EarlyResponses(observer, request_log)
         self._routes = routes
         self._all_routes = f"{routes.prefix}/*"
         self._observer = observer
@@ -78,6 +83,13 @@ class Gate:
         self._observer.observe(scope["method"], route, Overloaded.status, 0.0)
         self._observer.count_shed("known" if request_class is self.known else "unauthenticated")
         return True
+
+    def has_ready_answer(self, scope: Scope) -> bool:
+        """Return whether the application need not be asked, because so many probes wait that it is seen to be alive.
+
+        One more of them would only tell an orchestrator that there is much to do.
+        """
+        return scope["path"] == HEALTH_PATH and scope["method"] in PROBE_METHODS and not self.probes.is_short
 
     def is_shed(self, scope: Scope) -> bool:
         """Return whether it was decided that the request is shed, and its socket connection could not answer it."""
@@ -113,7 +125,11 @@ class Gate:
                 is_free = self._routes.is_free(scope) and not has_content(scope["headers"])
                 return self.free if is_free else self.known, client_id
         client = scope.get("client")
-        return self.probes if path in PROBE_PATHS else self.others, block_of(client[0]) if client else ""
+        block = block_of(client[0]) if client else ""
+        if path in PROBE_PATHS and scope["method"] in PROBE_METHODS:
+            # Each path in its own turn: who asks for a dear one may share the prober's address.
+            return self.probes, f"{path} {block}"
+        return self.others, block
 
     def _client_of(self, scope: Scope) -> int | None:
         try:

@@ -6,6 +6,8 @@ says how many there were and between which ids theirs are. Nothing that a caller
 
 import asyncio
 import secrets
+from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import structlog
@@ -14,8 +16,10 @@ from starlette.types import ASGIApp
 
 from gateway.errors import ApiError, Overloaded
 from gateway.telemetry.log import write_line
-from gateway.web.responses import Headers, JSONAnswer, raw_error_answer
+from gateway.web.responses import CONTENT_TYPE, NO_STORE, Headers, JSONAnswer, encode, raw_answer, raw_error_answer
 
+HEALTH_PATH = "/healthz"
+HEALTHY = {"status": "ok"}
 ROUTE = "unparsed"
 TOO_MANY_CONNECTIONS = "connections"
 LINES_EACH_SECOND = 5
@@ -37,6 +41,12 @@ class ResponseObserver(Protocol):
     def observe(self, method: str, route: str, status: int, seconds: float) -> None: ...
 
     def count_shed(self, reason: str) -> None: ...
+
+
+class RequestLog(Protocol):
+    """Counts a request that was answered at once, writes its line, and returns the headers its answer has to carry."""
+
+    def note(self, scope: MutableMapping[str, Any], route: str, status: int) -> Headers: ...
 
 
 class Ids:
@@ -65,8 +75,9 @@ class Ids:
 class EarlyResponses:
     """All of one process. For one event loop."""
 
-    def __init__(self, observer: ResponseObserver | None = None) -> None:
+    def __init__(self, observer: ResponseObserver | None = None, request_log: RequestLog | None = None) -> None:
         self._observer = observer
+        self._request_log = request_log
         self._refused = Ids()
         self._shed = Ids()
         self._default_headers: Headers = []
@@ -115,6 +126,14 @@ class EarlyResponses:
         self._shed.given += 1
         before, after = parts
         return b"%b%08x%b" % (before, self._shed.given, after)
+
+    def healthy(self, scope: MutableMapping[str, Any], default_headers: Headers) -> bytes:
+        """Return what the application would answer to a request for `/healthz`, and log the request as it would."""
+        headers = self._request_log.note(scope, HEALTH_PATH, HTTPStatus.OK) if self._request_log else []
+        body = encode(HEALTHY)
+        length = (b"content-length", b"%d" % len(body))
+        all_headers = [*default_headers, CONTENT_TYPE, length, NO_STORE, *headers]
+        return raw_answer(HTTPStatus.OK, all_headers, b"" if scope["method"] == "HEAD" else body)
 
     def shed_answer(self, *, is_page: bool = False) -> ASGIApp:
         """Return the same for a request that came as far as ASGI."""

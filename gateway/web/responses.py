@@ -73,5 +73,10 @@ def raw_error_answer(
         *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in error.headers.items()),
         *([(b"connection", b"close")] if ends else []),
     ]
-    status_line = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n".encode("ascii")
+    return raw_answer(error.status, headers, body)
+
+
+def raw_answer(status: int, headers: Headers, body: bytes) -> bytes:
+    """Return a whole answer as it goes over the wire."""
+    status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
     return status_line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body

@@ -13,7 +13,7 @@ from gateway.errors import OutcomeUnknown
 from gateway.web.draining import is_draining
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.errors import ErrorMiddleware
-from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.request_context import upstream_timing
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.timings import ServerTimings
@@ -208,10 +208,12 @@ def test_what_has_not_ended_when_the_stop_has_waited_long_enough_is_told_so(
     stuck, statuses = Stuck(), []
     app = RequestLogMiddleware(
         ErrorMiddleware(stuck),
-        new_id=lambda: "id",
-        observer=Ignored(),
-        failures=Ignored(),
-        write_line=lambda _, fields: statuses.append(fields["status"]),
+        request_log=RequestLog(
+            new_id=lambda: "id",
+            observer=Ignored(),
+            failures=Ignored(),
+            write_line=lambda _, fields: statuses.append(fields["status"]),
+        ),
     )
     with serving(app, PATIENT, timings=ServerTimings(grace=0)) as running, ExitStack() as stack:
         waiting, begun = [

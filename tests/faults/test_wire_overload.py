@@ -32,7 +32,7 @@ from tests.faults.wire import (
     serving,
     talk,
 )
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, silent_log
 
 PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS, pipelined=100)
 CLIENTS = 60
@@ -57,7 +57,7 @@ async def cost_much(scope: Scope, receive: Receive, send: Send) -> None:
 @contextmanager
 def overloaded() -> Iterator[Running]:
     """A server whose every request costs much, with the gateway's own gate."""
-    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
+    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored(), request_log=silent_log())
     with serving(AdmissionMiddleware(cost_much, gate=gate), PATIENT, gate=gate) as running:
         yield running
 
@@ -109,7 +109,7 @@ class Full(Gate):
     routes = ROUTES
 
     def __init__(self) -> None:
-        super().__init__(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
+        super().__init__(routes=ROUTES, monotonic=time.monotonic, observer=Ignored(), request_log=silent_log())
 
     def sheds(self, scope: MutableMapping[str, Any]) -> bool:
         super().sheds(scope)

@@ -18,7 +18,7 @@ from gateway.web.server.limits import ConnectionLimits
 from tests.faults.test_wire_limits import wait_until
 from tests.faults.wire import Running, answer_lifespan, answer_ok, answers_in, read_answer, read_to_end, request, send
 from tests.faults.wire import serving as serving_app
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, silent_log
 
 KEY = "good"
 STATUS = request("/api/v1/status", f"Authorization: Bearer {KEY}")
@@ -56,7 +56,7 @@ class Busy:
 
 @contextmanager
 def serving(app: Busy, limits: ConnectionLimits = LIMITS, trusted_proxies: tuple[str, ...] = ()) -> Iterator[Running]:
-    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored())
+    gate = Gate(routes=ROUTES, monotonic=time.monotonic, observer=Ignored(), request_log=silent_log())
     gate.known_keys.note_good(keys.digest(KEY), 1)
     with serving_app(
         AdmissionMiddleware(app, gate=gate), limits, gate=gate, trusted_proxies=trusted_proxies

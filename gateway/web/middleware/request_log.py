@@ -1,7 +1,7 @@
 """Gives each request an id, adds what every answer carries, and writes the request's one line when it is over."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from gateway.telemetry.log import WriteLine
 from gateway.telemetry.trace_context import Trace, carry, read_traceparent
 from gateway.web.middleware.authentication import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
+from gateway.web.responses import Headers
 
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A request id from outside is taken only if it cannot forge a line or a header."""
@@ -63,12 +64,11 @@ class Tracing(Protocol):
     def begin(self, parent: Trace | None) -> RequestSpan: ...
 
 
-class RequestLogMiddleware:
-    """Outermost. A request that ends without an answer is logged with status 499: its caller left."""
+class RequestLog:
+    """What each request is given when it comes in, and leaves behind when it is over."""
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         new_id: Callable[[], str],
         observer: RequestObserver,
@@ -76,40 +76,37 @@ class RequestLogMiddleware:
         write_line: WriteLine,
         tracing: Tracing | None = None,
     ) -> None:
-        self._app = app
         self._new_id = new_id
         self._observer = observer
         self._failures = failures
         self._write_line = write_line
         self._tracing = tracing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        context = scope[SCOPE_KEY] = self._new_context(scope)
+    def begin(self, scope: MutableMapping[str, Any]) -> tuple[RequestContext, RequestSpan | None]:
+        context = self._new_context(scope)
         span = None
         if self._tracing is not None:
             span = self._tracing.begin(context.trace)
             context.trace = span.trace
-        carry(context.trace)
-        started = perf_counter()
+        return context, span
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                context.status = message["status"]
-                message["headers"] = [*message["headers"], *context.headers]
-            await send(message)
+    def end(
+        self, scope: MutableMapping[str, Any], context: RequestContext, span: RequestSpan | None, seconds: float
+    ) -> None:
+        """Count the request that took so long, end its span and write its line."""
+        fields = self._finish(scope, context, seconds)
+        if span is not None:
+            span.end(f"{fields['method']} {fields['route']}", fields["status"], _attributes(fields))
+        self._write_line("request", fields)
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        finally:
-            fields = self._finish(scope, context, perf_counter() - started)
-            if span is not None:
-                span.end(f"{fields['method']} {fields['route']}", fields["status"], _attributes(fields))
-            self._write_line("request", fields)
+    def note(self, scope: MutableMapping[str, Any], route: str, status: int) -> Headers:
+        """Begin and end a request that is answered at once; return the headers its answer has to carry."""
+        context, span = self.begin(scope)
+        context.route, context.status = route, status
+        self.end(scope, context, span, 0.0)
+        return context.headers
 
-    def _new_context(self, scope: Scope) -> RequestContext:
+    def _new_context(self, scope: MutableMapping[str, Any]) -> RequestContext:
         request_id, forwarded_for, traceparent = "", b"", b""
         for name, value in scope["headers"]:
             if name == b"x-request-id":
@@ -127,7 +124,7 @@ class RequestLogMiddleware:
             context.trace = read_traceparent(traceparent)
         return context
 
-    def _finish(self, scope: Scope, context: RequestContext, seconds: float) -> dict[str, Any]:
+    def _finish(self, scope: MutableMapping[str, Any], context: RequestContext, seconds: float) -> dict[str, Any]:
         """Count the request, and return the fields of its line."""
         route = context.route or page_template(scope)
         status = context.status or 499
@@ -153,6 +150,34 @@ class RequestLogMiddleware:
             fields["upstream_ms"] = context.upstream_ms
             fields["upstream"] = context.upstream_outcome
         return fields
+
+
+class RequestLogMiddleware:
+    """Outermost. A request that ends without an answer is logged with status 499: its caller left."""
+
+    def __init__(self, app: ASGIApp, *, request_log: RequestLog) -> None:
+        self._app = app
+        self._log = request_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context, span = self._log.begin(scope)
+        scope[SCOPE_KEY] = context
+        carry(context.trace)
+        started = perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                context.status = message["status"]
+                message["headers"] = [*message["headers"], *context.headers]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._log.end(scope, context, span, perf_counter() - started)
 
 
 def _attributes(fields: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ COSTLY_PACE = Pace(tick=0.005, each_tick=2, longest_hold=math.inf, most_ticks=2)
 """Of those whom the application refuses, because a body is still to come for instance: each costs some five times as
 much."""
 
+PROBES_PACE = Pace(tick=0.005, each_tick=20, longest_hold=math.inf, most_ticks=2)
+"""Of those whose probe is answered for the application, and who paused before it."""
+
 
 class HeldConnection(Protocol):
     """What can be told that it may read again."""
@@ -86,9 +89,13 @@ class BackPressure:
 
 
 class BackPressures:
-    """One for callers with a known key and for whoever comes through a trusted proxy, two for all others."""
+    """One for callers with a known key and for whoever comes through a trusted proxy, two for all others.
+
+    The last is for those who probe.
+    """
 
     def __init__(self) -> None:
         self.known = BackPressure()
         self.others = BackPressure(OTHERS_PACE)
         self.costly = BackPressure(COSTLY_PACE)
+        self.probes = BackPressure(PROBES_PACE)

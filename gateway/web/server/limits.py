@@ -24,6 +24,8 @@ class ConnectionLimits:
     """Of an answer, beyond what the kernel takes: with more, the next is not begun, for each takes memory."""
     linger_seconds: float = 2.0
     """After the last answer, for the client to read it: a close on unread bytes would destroy it (RFC 9112 §9.6)."""
+    pause_seconds: float = 0.01
+    """Before a next probe, however many there are: whoever asks sooner is held back as one who is shed."""
     pipelined: int = 16
     connections: int = 10_000
 

@@ -30,18 +30,20 @@ class RequestGate(Protocol):
 
     def is_known(self, scope: MutableMapping[str, Any]) -> bool: ...
 
+    def has_ready_answer(self, scope: MutableMapping[str, Any]) -> bool: ...
+
 
 class SheddingProtocol(GatewayProtocol):
     """One socket connection, which answers what is too much by itself if nothing is to be answered before it."""
 
     __slots__ = (
         "_address",
+        "_answered_together",
         "_back_pressure",
         "_gate",
-        "_has_shed",
-        "_is_shed_known",
+        "_hasty_until",
+        "_held_by",
         "_peers",
-        "_shed_together",
         "_sheds_later",
     )
 
@@ -54,12 +56,14 @@ class SheddingProtocol(GatewayProtocol):
         self._peers = peers
         self._address: str | None = None
         """Where this socket connection is counted; None while it is not."""
-        self._has_shed = False
-        """Whether the request that is coming in is answered already."""
         self._is_shed_known = False
-        """Whether its caller, or another's behind the same proxy, may have a good key."""
-        self._shed_together = 0
-        """Of the requests that came in one read."""
+        """Whether the caller who was shed, or another behind the same proxy, may have a good key."""
+        self._held_by: BackPressure | None = None
+        """Set when the request that is coming in is answered already: where its caller is held back, if many are."""
+        self._hasty_until = 0.0
+        """By the event loop's clock: who asks before it did not pause after his answer."""
+        self._answered_together = 0
+        """Here, of the requests that came in one read."""
         self._sheds_later = False
         """Whether the application answers a request that was shed: one with content, for instance."""
 
@@ -81,17 +85,22 @@ class SheddingProtocol(GatewayProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._shed_together = 0
+        self._answered_together = 0
         super().data_received(data)
 
     def _take(self, scope: "HTTPScope") -> None:
         self._peers.read_forwarded(scope)
         request = cast("MutableMapping[str, Any]", scope)
+        if self._gate.has_ready_answer(request) and self._can_answer():
+            is_hasty = self.loop.time() < self._hasty_until
+            self._held_by = self._back_pressure.others if is_hasty else self._back_pressure.probes
+            self.transport.write(self._early_responses.healthy(request, self.server_state.default_headers))
+            return
         is_shed = self._gate.sheds(request)
         if is_shed:
             self._is_shed_known = self._may_stay(request)
-        if is_shed and self._can_answer(scope):
-            self._has_shed = True
+        if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer():
+            self._held_by = self._pressure_of_shed(self._back_pressure.others)
             is_page = self._gate.wants_page(request)
             self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
         else:
@@ -104,40 +113,45 @@ class SheddingProtocol(GatewayProtocol):
         """Return whether a socket connection is kept after its answer while the room is needed for others."""
         return self._gate.is_known(scope) or (self._address is not None and self._peers.is_proxy(self._address))
 
-    def _can_answer(self, scope: "HTTPScope") -> bool:
+    def _can_answer(self) -> bool:
         """Return whether an answer may be written at once, and the next request told from this one."""
-        is_plain = scope["method"] in ANSWERED_WITH_CONTENT and not has_content(self.headers)
-        return is_plain and self.parser.should_keep_alive() and not (self._unanswered or self._is_stopping)
+        is_last = self._is_stopping or not self.parser.should_keep_alive()
+        return not (self._unanswered or is_last or has_content(self.headers))
 
     def on_message_complete(self) -> None:
         """Be ready for the next message. Raises Overloaded if too many came at once."""
-        if not self._has_shed:
+        if self._held_by is None:
             super().on_message_complete()
             return
-        self._has_shed = False
+        back_pressure, self._held_by = self._held_by, None
         self._message.phase = Phase.BETWEEN
         self._receive_deadline.stop()
         self._idle_timeout.note_answer(0)
-        self._shed_together += 1
-        if self._shed_together > self._limits.pipelined:
+        self._answered_together += 1
+        if self._answered_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        self._hold_back(self._back_pressure.others)
+        self._hold_back(back_pressure)
 
     def on_response_complete(self) -> None:
         """Note that the application answered. Who was shed waits no less for having been refused by it."""
         super().on_response_complete()
         if self._sheds_later and not self._unanswered and not self.transport.is_closing():
             self._sheds_later = False
-            self._hold_back(self._back_pressure.costly)
+            self._hold_back(self._pressure_of_shed(self._back_pressure.costly))
 
-    def _hold_back(self, others: BackPressure) -> None:
-        """Read on later, if many are shed; `others` is for who has no known key."""
-        back_pressure = self._back_pressure.known if self._is_shed_known else others
+    def _pressure_of_shed(self, others: BackPressure) -> BackPressure:
+        """Return what holds back a caller who was shed; `others` is for who has no known key."""
+        return self._back_pressure.known if self._is_shed_known else others
+
+    def _hold_back(self, back_pressure: BackPressure) -> None:
+        """Read on later, if many are answered here."""
+        self._hasty_until = self.loop.time() + self._limits.pause_seconds
         if not self.flow.read_paused and back_pressure.holds(self, self.loop):
             self.flow.pause_reading()
 
     def release(self) -> None:
-        """Read on after having been shed; if an answer is due by now, its end is soon enough."""
+        """Read on after having been held back; if an answer is due by now, its end is soon enough."""
+        self._hasty_until = self.loop.time() + self._limits.pause_seconds
         if not self._unanswered and not self.transport.is_closing():
             self.flow.resume_reading()

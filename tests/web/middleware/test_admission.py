@@ -15,7 +15,7 @@ from gateway.web.admission_queue import AdmissionQueue, RequestClass
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.router import ApiRoute, ApiRoutes
-from tests.support import HandClock
+from tests.support import HandClock, silent_log
 
 COST_SECONDS = 0.002
 KEY, OTHER_KEY = "known", "known too"
@@ -124,7 +124,7 @@ def scope_of(path: str, method: str = "GET", *, key: str | None = KEY, address: 
 @pytest.fixture
 def house(clock: HandClock) -> House:
     costly, counter = Costly(clock), Counter()
-    gate = Gate(routes=ROUTES, monotonic=clock.monotonic, observer=counter)
+    gate = Gate(routes=ROUTES, monotonic=clock.monotonic, observer=counter, request_log=silent_log())
     for client_id, key in enumerate((KEY, OTHER_KEY)):
         gate.known_keys.note_good(keys.digest(key), client_id)
     return House(costly, counter, gate, AdmissionMiddleware(costly, gate=gate))
@@ -460,6 +460,49 @@ async def test_probes_of_many_wait_and_none_is_shed(house: House) -> None:
 
     assert len(house.costly.paths) <= begun + 4
     assert {messages[0]["status"] for messages in await flood} == {200}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "has_one"),
+    [
+        ("GET", "/healthz", True),
+        ("HEAD", "/healthz", True),
+        ("OPTIONS", "/healthz", True),
+        ("POST", "/healthz", False),
+        ("GET", "/readyz", False),
+        ("GET", "/docs/api", False),
+    ],
+)
+async def test_health_needs_no_application_while_many_probes_wait(
+    house: House, method: str, path: str, has_one: bool
+) -> None:
+    assert not house.gate.has_ready_answer(scope_of(path, method))
+    flood = asyncio.gather(*(house.get("/readyz", key=None) for _ in range(1000)))
+    await asyncio.sleep(0)
+
+    assert house.gate.has_ready_answer(scope_of(path, method)) == has_one
+    await flood
+    await settle()
+    assert not house.gate.has_ready_answer(scope_of(path, method))
+
+
+async def test_probes_of_one_path_keep_none_of_another_waiting(house: House) -> None:
+    await learnt(house)
+    flood = asyncio.gather(*(house.get("/readyz", key=None) for _ in range(1000)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    begun = len(house.costly.paths)
+
+    assert (await house.get("/healthz", key=None))[0]["status"] == 200
+
+    assert house.costly.paths.index("/healthz") <= begun + 4
+    await flood
+
+
+async def test_what_is_no_probe_is_shed_on_their_paths_too(house: House) -> None:
+    answers = await asyncio.gather(*(house.get("/healthz", "POST", key=None) for _ in range(1000)))
+
+    assert {messages[0]["status"] for messages in answers} == {200, 503}
 
 
 async def test_what_people_read_is_shed_with_a_page(house: House) -> None:

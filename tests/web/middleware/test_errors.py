@@ -17,7 +17,7 @@ from gateway import errors
 from gateway.telemetry.log import configure_log, write_line
 from gateway.telemetry.metrics import Metrics
 from gateway.web.middleware.errors import ErrorMiddleware
-from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import counters
 
@@ -157,7 +157,8 @@ async def test_after_an_answer_has_begun_a_failure_only_ends_it(error: Exception
         raise error
 
     stack = RequestLogMiddleware(
-        ErrorMiddleware(app), new_id=lambda: "id", observer=Metrics(), failures=counters(), write_line=write_line
+        ErrorMiddleware(app),
+        request_log=RequestLog(new_id=lambda: "id", observer=Metrics(), failures=counters(), write_line=write_line),
     )
     with pytest.raises(type(error)):
         await stack({"type": "http", "method": "GET", "headers": []}, nothing_to_receive, send)

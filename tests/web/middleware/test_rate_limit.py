@@ -11,7 +11,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.web.middleware.authentication import PRINCIPAL_KEY
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
-from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import HandClock, a_caller, counters
 
@@ -181,10 +181,7 @@ async def test_an_error_answer_carries_the_fields_too(policy: RatePolicy) -> Non
 
     stack = RequestLogMiddleware(
         ErrorMiddleware(with_principal),
-        new_id=lambda: "id",
-        observer=Metrics(),
-        failures=counters(),
-        write_line=write_line,
+        request_log=RequestLog(new_id=lambda: "id", observer=Metrics(), failures=counters(), write_line=write_line),
     )
     sent: list[Message] = []
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.web.middleware.request_log import RequestLogMiddleware
+from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import counters
 
@@ -87,10 +87,12 @@ async def sent_by(
 
     middleware = RequestLogMiddleware(
         app,
-        new_id=lambda: "made-here",
-        observer=observer or Observer(),
-        failures=counters(),
-        write_line=Lines() if lines is None else lines,
+        request_log=RequestLog(
+            new_id=lambda: "made-here",
+            observer=observer or Observer(),
+            failures=counters(),
+            write_line=Lines() if lines is None else lines,
+        ),
     )
     await middleware(scope, nothing_to_receive, send)
     return sent
