@@ -1,7 +1,7 @@
 -- The gateway's database, version 4. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.

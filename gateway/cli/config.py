@@ -23,7 +23,8 @@ def config(*, read_settings: Callable[[], ReadSettings], check: bool, as_json: b
     """
     read = read_settings()
     if check:
-        verifying_tls(read.settings.ca_file)
+        if read.settings.ca_file:
+            verifying_tls(read.settings.ca_file)
         sources = sorted({origin.source for origin in read.origins.values() if origin.source})
         sentence = f"The settings can be used; read from {', '.join(sources) or 'the defaults'}."
         print_record({"sources": sources}, as_json=as_json, sentence=sentence)

@@ -24,6 +24,7 @@ from gateway.deployment.systemd import (
     out_of_reach,
     unit_files,
 )
+from gateway.deployment.systemd_backup import BACKUP_TIMER, backup_unit_files
 from gateway.errors import OperatorError
 from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
 from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, listened_host, reachable_host
@@ -90,7 +91,8 @@ def install(
     command = (str(program),) if program else _this_program()
     installation, database = _installation(path, root, command, user, instances)
     steps = missing_steps(installation, database, find_machine(root, user))
-    files = {_below(root, path): text for path, text in unit_files(installation).items()}
+    units = unit_files(installation) | backup_unit_files(installation)
+    files = {_below(root, path): text for path, text in units.items()}
     before = {path: _text_of(path) for path in files}
     _warn(installation, None if program else os.path.realpath(sys.executable))
     _show(files, before, is_dry=dry_run, as_json=as_json)
@@ -270,6 +272,7 @@ def _say_what_is_next(installation: Installation, steps: tuple[Step, ...], *, ha
         once.append(str(init_step(installation)))
     units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
     each = [f"{command} doctor", "systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
+    each.append(f"systemctl enable --now {BACKUP_TIMER}   # on one machine: a backup every night")
     if installation.ports:
         options = f"--server-name NAME --settings {installation.settings} {_upstream_options(installation)}"
         each.append(f"{command} nginx-config {options}")

@@ -13,9 +13,9 @@ from pathlib import Path, PurePath
 import msgspec
 
 from gateway.deployment.systemd import STATE_FOLDER, Installation
+from gateway.deployment.systemd_backup import BACKUP_FOLDER
 from gateway.errors import InvalidInput
 
-BACKUP_FOLDER = "/var/backups/gateway"
 NEW_DATABASE = f"{STATE_FOLDER}/gateway.db"
 NEW_SETTINGS = f"""\
 # What differs from the defaults. docs/settings.md has every setting; "gateway config" shows those in force.

@@ -30,6 +30,39 @@ Backlog=2048
 [Install]
 WantedBy=sockets.target
 """
+SANDBOX_TEXT = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+{writable_lines}\
+ProtectHome={protect_home}
+# Not PrivateTmp: the one-file binary unpacks itself here, and on a hardened machine /tmp lets nothing be run.
+TemporaryFileSystem={temporary}:mode=1777,size=256M
+PrivateDevices=yes
+PrivateMounts=yes
+PrivateUsers=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+"""
+"""What the service and its backup may not do."""
 SERVICE_TEXT = """\
 [Unit]
 {unit_lines}\
@@ -67,36 +100,7 @@ LimitNOFILE=16384
 # Memory holds secrets.
 LimitCORE=0
 
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-AmbientCapabilities=
-ProtectSystem=strict
-{writable_lines}\
-ProtectHome={protect_home}
-# Not PrivateTmp: the one-file binary unpacks itself here, and on a hardened machine /tmp lets nothing be run.
-TemporaryFileSystem={temporary}:mode=1777,size=256M
-PrivateDevices=yes
-PrivateMounts=yes
-PrivateUsers=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectProc=invisible
-ProcSubset=pid
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
+{sandbox}\
 
 [Install]
 WantedBy=multi-user.target
@@ -185,11 +189,19 @@ def service_unit(installation: Installation) -> str:
     named = ("--settings", installation.settings)
     return SERVICE_TEXT.format(
         **(INSTANCE if installation.ports else ALONE),
-        command=_command(*installation.program, "serve", *named),
-        check=_command(*installation.program, "config", "--check", *named),
+        command=command_line(*installation.program, "serve", *named),
+        check=command_line(*installation.program, "config", "--check", *named),
         user=installation.user,
         credential_lines=_credential_lines(installation),
-        writable_lines=_writable_lines(installation),
+        sandbox=sandbox(installation),
+    )
+
+
+def sandbox(installation: Installation, *more: str) -> str:
+    """Return the lines that leave a service what it needs: the database's folder and `more` to write to."""
+    folders = (*more, *filter(_is_elsewhere, [installation.database_folder]))
+    return SANDBOX_TEXT.format(
+        writable_lines="".join(f"ReadWritePaths={_quoted(folder)}\n" for folder in folders),
         temporary=TEMPORARY,
         protect_home="read-only" if any(map(_is_in_a_home, _paths(installation))) else "yes",
     )
@@ -206,10 +218,8 @@ def _credential_lines(installation: Installation) -> str:
     return CREDENTIAL_TEXT.format(variable=_assignment(variable))
 
 
-def _writable_lines(installation: Installation) -> str:
-    if PurePath(installation.database_folder).is_relative_to(STATE_FOLDER):
-        return ""
-    return f"ReadWritePaths={_quoted(installation.database_folder)}\n"
+def _is_elsewhere(folder: str) -> bool:
+    return not PurePath(folder).is_relative_to(STATE_FOLDER)
 
 
 def out_of_reach(installation: Installation, *more: str) -> Iterator[str]:
@@ -229,7 +239,7 @@ def _is_in_a_home(path: str) -> bool:
     return any(PurePath(path).is_relative_to(home) for home in HOMES)
 
 
-def _command(*words: str) -> str:
+def command_line(*words: str) -> str:
     return " ".join(map(_quoted, words))
 
 

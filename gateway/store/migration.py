@@ -19,16 +19,25 @@ from gateway.store.sqlite.online_copy import count_rows, identify, opened
 MIGRATIONS = PACKAGE / "store" / "migrations"
 TICK_INSTRUCTIONS = 1_000_000
 """Of SQLite's machine, between two words on a step's progress: some ten a second."""
+ADDITIVE = "-- Additive"
+"""The beginning of a step for a server that takes nothing from gateways of the version before."""
 FILE_NAME = re.compile(r"(([0-9]{4})_[a-z0-9_]+)\.(sqlite|postgres)\.sql")
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What takes a database from the version before to `version`: SQL for either kind."""
+    """What takes a database from the version before to `version`: SQL for either kind.
+
+    After one that `is_additive`, gateways of the version before may go on using a server's database.
+    """
 
     version: int
     name: str
     sqlite: str
     postgres: str
+
+    @property
+    def is_additive(self) -> bool:
+        return self.postgres.startswith(ADDITIVE)
 
 
 class Migrated(msgspec.Struct, frozen=True):
@@ -58,6 +67,11 @@ def read_steps(folder: Path = MIGRATIONS) -> list[Step]:
     if [step.version for step in steps] != list(expected):
         raise ValueError(f"{folder}: steps must be numbered from {expected.start} on without a gap")
     return steps
+
+
+def usable_from(steps: Sequence[Step]) -> int:
+    """Return the oldest version whose gateways may use a server's database after these steps."""
+    return max((step.version for step in steps if not step.is_additive), default=OLDEST_VERSION)
 
 
 def is_outdated(database: Path, steps: Sequence[Step]) -> bool:

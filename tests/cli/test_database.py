@@ -100,7 +100,7 @@ def test_the_password_is_shown_nowhere(tmp_path: Path, url: SecretUrl) -> None:
 
 
 def test_a_newer_or_foreign_database_is_refused(server: Cli, url: SecretUrl) -> None:
-    rows_of(url, "UPDATE gateway_schema SET version = 99")
+    rows_of(url, "UPDATE gateway_schema SET version = 99, usable_from = 99")
     assert server.refusal("client", "list").startswith(f"{url}: written by a newer gateway (schema 99, ")
 
     rows_of(url, "UPDATE gateway_schema SET application_id = 1")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from gateway.deployment.systemd import Installation, unit_files
+from gateway.deployment.systemd_backup import backup_unit_files
 from tests.cli.conftest import finished, invoke, refusal_of
 
-DEFAULTS = unit_files(Installation())
+DEFAULTS = unit_files(Installation()) | backup_unit_files(Installation())
 DATABASE = '[database]\nurl = "sqlite:////var/lib/gateway/gateway.db"\n'
 PROGRAM = ("--program", "/opt/gateway/bin/gateway")
 
@@ -39,7 +40,7 @@ def test_the_defaults_are_written_and_what_is_next_is_said(tmp_path: Path) -> No
     said = install(tmp_path)
 
     assert contents(tmp_path) == DEFAULTS
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.s*") if path.is_file()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("gateway*.*") if path.is_file()} == {0o644}
     assert "systemctl daemon-reload\n  systemctl enable --now gateway.socket gateway.service\n" in said
     assert "/etc/gateway/settings.toml is not there yet" in said
 
@@ -62,11 +63,13 @@ def test_json_tells_the_state_of_each_file(tmp_path: Path) -> None:
     unit(tmp_path, "gateway.service").write_text("[Unit]\n")
 
     result = invoke("install", "--systemd", "--root", str(tmp_path), *PROGRAM, "--dry-run", "--json")
-    service, listener = DEFAULTS.values()
+    service, listener, backup, timer = DEFAULTS.values()
 
     assert json.loads(result.stdout) == [
         {"path": str(unit(tmp_path, "gateway.service")), "state": "different", "content": service},
         {"path": str(unit(tmp_path, "gateway.socket")), "state": "new", "content": listener},
+        {"path": str(unit(tmp_path, "gateway-backup.service")), "state": "same", "content": backup},
+        {"path": str(unit(tmp_path, "gateway-backup.timer")), "state": "same", "content": timer},
     ]
 
 
@@ -75,7 +78,7 @@ def test_again_nothing_is_to_be_done(tmp_path: Path) -> None:
 
     said = install(tmp_path, answer="")
 
-    assert said.count("is as it should be.") == 2
+    assert said.count("is as it should be.") == len(DEFAULTS)
 
 
 def test_a_file_that_differs_is_shown_and_stays_without_a_yes(tmp_path: Path) -> None:
@@ -134,7 +137,8 @@ def test_several_gateways_are_a_template_a_unit_each_and_a_line_for_nginx(tmp_pa
 
     said = install(tmp_path, "--instances", "2")
 
-    assert [path.name for path in (tmp_path / "etc/systemd/system").iterdir()] == ["gateway@.service"]
+    names = {path.name for path in (tmp_path / "etc/systemd/system").iterdir()}
+    assert names == {"gateway@.service", "gateway-backup.service", "gateway-backup.timer"}
     assert "systemctl enable --now gateway@9000.service gateway@9001.service\n" in said
     assert (
         "/opt/gateway/bin/gateway nginx-config --server-name NAME --settings /etc/gateway/settings.toml "

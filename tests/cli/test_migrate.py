@@ -1,7 +1,6 @@
 """gateway migrate, and what serve does of it: with the next version of the gateway, made here by adding a step."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,26 +9,15 @@ import pytest
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from tests.cli.conftest import Cli, finished, running
 from tests.faults.installation import refusal
+from tests.next_version import NEXT, next_version_in
 
-TOP = Path(__file__).parent.parent.parent
-NEXT = SCHEMA_VERSION + 1
 STEP = "ALTER TABLE clients ADD COLUMN note TEXT;\n"
 
 
 @pytest.fixture
 def next_version(tmp_path: Path) -> Path:
     """A folder with a gateway whose database has one more column."""
-    folder = tmp_path / "next"
-    shutil.copytree(TOP / "gateway", folder / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("schema.sql", "settings.toml"):
-        shutil.copyfile(TOP / name, folder / name)
-    file_format = folder / "gateway" / "store" / "sqlite" / "file_format.py"
-    text = file_format.read_text()
-    assert f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n" in text
-    file_format.write_text(text.replace(f"\nSCHEMA_VERSION = {SCHEMA_VERSION}\n", f"\nSCHEMA_VERSION = {NEXT}\n"))
-    for kind in ("sqlite", "postgres"):
-        (folder / "gateway" / "store" / "migrations" / f"{NEXT:04}_notes.{kind}.sql").write_text(STEP)
-    return folder
+    return next_version_in(tmp_path / "next", sqlite=STEP, postgres=STEP)
 
 
 def test_serve_migrates_and_the_copy_leads_back(cli: Cli, next_version: Path) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gateway.deployment.systemd import Credential, Installation, instance_name, service_unit, socket_unit, unit_files
+from gateway.deployment.systemd_backup import BACKUP_SERVICE, KEPT_BACKUPS, backup_unit_files
 from gateway.errors import InvalidInput
 from gateway.settings import load_settings
 from gateway.web.server.listener import MOST_CONNECTIONS, RESERVED_DESCRIPTORS
@@ -16,7 +17,7 @@ from tests.support import BOUND_SECONDS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 WORST_EXPOSURE = 2.0
-EXPOSURE = re.compile(r"Overall exposure level for gateway(?:@i)?\.service: ([0-9.]+)")
+EXPOSURE = re.compile(r"Overall exposure level for gateway(?:@i|-backup)?\.service: ([0-9.]+)")
 SEVERAL = (8080, 8081)
 
 
@@ -33,10 +34,18 @@ def analyze(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "ports"), [("gateway.service", ()), ("gateway.socket", ()), ("gateway@.service", SEVERAL)]
+    ("name", "ports"),
+    [
+        ("gateway.service", ()),
+        ("gateway.socket", ()),
+        ("gateway@.service", SEVERAL),
+        ("gateway-backup.service", ()),
+        ("gateway-backup.timer", SEVERAL),
+    ],
 )
 def test_what_is_shipped_is_what_the_defaults_make(name: str, ports: tuple[int, ...]) -> None:
-    text = unit_files(Installation(ports=ports))[f"/etc/systemd/system/{name}"]
+    installation = Installation(ports=ports)
+    text = (unit_files(installation) | backup_unit_files(installation))[f"/etc/systemd/system/{name}"]
 
     assert (DEPLOY / name).read_text(encoding="utf-8") == text
 
@@ -59,6 +68,21 @@ def test_it_exposes_little(tmp_path: Path, name: str, installation: Installation
     assert float(level) <= WORST_EXPOSURE
 
 
+def test_the_backup_exposes_little_and_writes_to_its_folder_only(tmp_path: Path) -> None:
+    installation = Installation(program=("/bin/true",))
+    text = next(text for path, text in backup_unit_files(installation).items() if path.endswith(BACKUP_SERVICE))
+    unit = tmp_path / BACKUP_SERVICE
+    unit.write_text(text)
+
+    (level,) = EXPOSURE.findall(analyze("security", "--offline=true", str(unit)))
+
+    assert float(level) <= WORST_EXPOSURE
+    assert values(text, "ReadWritePaths") == ["/var/backups/gateway"]
+    assert values(text, "ExecStart") == [
+        f"/bin/true backup /var/backups/gateway --keep {KEPT_BACKUPS} --settings /etc/gateway/settings.toml"
+    ]
+
+
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     odd = Installation(
         program=("/bin/true", 'a "b" $c %d'),
@@ -67,7 +91,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
         database_folder="/srv/my data",
     )
     several = msgspec.structs.replace(odd, ports=SEVERAL)
-    for path, text in {**unit_files(odd), **unit_files(several)}.items():
+    for path, text in {**unit_files(odd), **unit_files(several), **backup_unit_files(odd)}.items():
         (tmp_path / Path(path).name).write_text(text)
 
     assert analyze("verify", *(str(path) for path in tmp_path.iterdir())) == ""

@@ -30,7 +30,8 @@ ANSWERS = {"gateway restore": "y\n"}
 WORKSPACE = re.compile(r"in workspace Acme Inc .*\n.*--workspace ([0-9a-f-]{36})")
 KEY = re.compile(r"smrt_\w{36}")
 BACKUP = re.compile(r"/var/backups/gateway/gateway-\S+?\.db")
-SAMPLES = {WORKSPACE: re.compile(r"(?<=--workspace )[0-9a-f-]{36}"), KEY: KEY, BACKUP: BACKUP}
+CONNECTION = re.compile(r"conn_\w{16}")
+SAMPLES = {CONNECTION: CONNECTION, WORKSPACE: re.compile(r"(?<=--workspace )[0-9a-f-]{36}"), KEY: KEY, BACKUP: BACKUP}
 """What a reader replaces by what his own machine printed last, and how the page shows it."""
 NOTHING_PRINTED = "nothing-was-printed"
 SHOWN_REFUSALS = ("in use by another gateway; one database is served once",)

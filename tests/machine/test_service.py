@@ -62,6 +62,17 @@ def test_a_backup_can_be_made_as_the_service_s_user(installed: Machine) -> None:
     )
 
 
+def test_the_timer_waits_for_the_night_and_its_service_makes_a_backup(installed: Machine) -> None:
+    installed.ok("systemctl daemon-reload && systemctl enable --now gateway-backup.timer")
+    installed.ok("rm -f /var/backups/gateway/*")
+
+    installed.ok("systemctl start gateway-backup.service")
+
+    (line,) = installed.ok("stat --format '%n %U %a' /var/backups/gateway/*").splitlines()
+    assert re.fullmatch(r"/var/backups/gateway/gateway-\S+\.db gateway 600", line)
+    assert "gateway-backup.timer" in installed.ok("systemctl list-timers --no-legend gateway-backup.timer")
+
+
 @pytest.mark.parametrize("folder", ["/", "/root"])
 def test_who_may_not_read_the_settings_is_told_in_one_line(installed: Machine, folder: str) -> None:
     installed.ok("chmod 700 /root")

@@ -9,7 +9,7 @@ import psycopg
 from gateway.errors import DatabaseRefused
 from gateway.resources import PACKAGE
 from gateway.settings.secret import SecretUrl
-from gateway.store.migration import Migrated, Step
+from gateway.store.migration import Migrated, Step, read_steps, usable_from
 from gateway.store.postgres.session import DatabaseSession
 from gateway.store.progress import Progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
@@ -65,10 +65,15 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_se
             await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=STORE_TIMINGS.migration)
             await session.run(
                 """
-                INSERT INTO gateway_schema (only_row, application_id, version, copy_of)
-                VALUES (1, :id, :version, :copy_of)
+                INSERT INTO gateway_schema (only_row, application_id, version, copy_of, usable_from)
+                VALUES (1, :id, :version, :copy_of, :usable_from)
                 """,
-                {"id": APPLICATION_ID, "version": SCHEMA_VERSION, "copy_of": copy_of},
+                {
+                    "id": APPLICATION_ID,
+                    "version": SCHEMA_VERSION,
+                    "copy_of": copy_of,
+                    "usable_from": usable_from(read_steps()),
+                },
             )
             await session.run("COMMIT")
         finally:
@@ -89,7 +94,7 @@ async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
 
 
 async def check_schema(session: DatabaseSession, url: SecretUrl, version: int, *, oldest_server: int) -> None:
-    """Open the session. Raises DatabaseRefused unless the database is ours, whole and of this version."""
+    """Open the session. Raises DatabaseRefused unless the database is ours, whole and of a version this one can use."""
     await session.connect()
     await _require_server(session, url, oldest_server)
     found = await read_version(session, url, newest=version)
@@ -101,11 +106,23 @@ async def check_schema(session: DatabaseSession, url: SecretUrl, version: int, *
 
 
 async def read_version(session: DatabaseSession, url: SecretUrl, *, newest: int) -> int:
-    """Return the version. Raises DatabaseRefused if the database is not ours, newer than `newest`, or half a copy."""
+    """Return the version. Raises DatabaseRefused if the database is not ours, half a copy, or too new.
+
+    One newer than `newest` is not too new if it says that gateways of `newest` may use it.
+    """
     if not await _has_mark(session):
         raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
-    (row,) = await session.run("SELECT application_id, version, copy_of FROM gateway_schema")
-    require_known(url, application_id=row["application_id"], version=row["version"], newest=newest)
+    (row,) = await session.run("SELECT * FROM gateway_schema")
+    marks = dict(row)
+    # The column is younger than the table; NULL is a step's that was never taken here.
+    oldest_user = marks.get("usable_from") or marks["version"]
+    is_usable = oldest_user <= newest <= marks["version"]
+    require_known(
+        url,
+        application_id=marks["application_id"],
+        version=newest if is_usable else marks["version"],
+        newest=newest,
+    )
     if row["copy_of"] is not None:
         raise DatabaseRefused(
             f"{url}: the copy of {row['copy_of']} is not whole; finish it with: gateway database copy"
@@ -145,6 +162,8 @@ async def migrate_schema(url: SecretUrl, steps: Sequence[Step], progress: Progre
             for number, step in enumerate(missing):
                 progress("Migrating", number, len(missing))
                 await _take(session, step, url, before)
+            if missing:
+                await session.run("UPDATE gateway_schema SET usable_from = :version", {"version": usable_from(steps)})
             await session.run("COMMIT")
         finally:
             await session.close_all()

@@ -215,12 +215,14 @@ CREATE TABLE leases (
     note       TEXT COLLATE "C"
 );
 
--- Tells a database of ours from any other, and its version. One row.
+-- Tells a database of ours from any other, and its version. One row. `usable_from`: the oldest version whose gateways may
+-- use it; NULL: this one.
 CREATE TABLE gateway_schema (
     only_row       BIGINT PRIMARY KEY CHECK (only_row = 1),
     application_id BIGINT NOT NULL,
     version        BIGINT NOT NULL,
-    copy_of        TEXT
+    copy_of        TEXT,
+    usable_from    BIGINT
 );
 
 -- How often what gateways cache has changed: once a transaction. `clients`: whose the newest change is; {}: everybody's.

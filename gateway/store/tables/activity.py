@@ -6,6 +6,8 @@ from gateway.models import ActivityEntry
 from gateway.store.database import Database, Parameters, Row, Transaction
 from gateway.store.pruning import prune
 
+COLUMNS = ", ".join(ActivityEntry.__struct_fields__)
+"""By name: a newer gateway on the same database may have added one."""
 LAST_NUMBER = (1 << 63) - 1
 """The largest there is: every entry comes before it."""
 
@@ -26,10 +28,10 @@ class ActivityLog:
         Raises StorageUnavailable.
         """
         return await self._select(
-            """
-            SELECT * FROM activity WHERE client_id = :client_id AND number < :before
+            f"""
+            SELECT {COLUMNS} FROM activity WHERE client_id = :client_id AND number < :before
             ORDER BY number DESC LIMIT :limit
-            """,
+            """,  # noqa: S608 - ours
             {"client_id": client_id, "before": LAST_NUMBER if before is None else before, "limit": limit},
         )
 
@@ -39,7 +41,7 @@ class ActivityLog:
         Raises StorageUnavailable.
         """
         return await self._select(
-            "SELECT * FROM activity WHERE number < :before ORDER BY number DESC LIMIT :limit",
+            f"SELECT {COLUMNS} FROM activity WHERE number < :before ORDER BY number DESC LIMIT :limit",  # noqa: S608 - ours
             {"before": LAST_NUMBER if before is None else before, "limit": limit},
         )
 

@@ -1,0 +1,1 @@
+-- One gateway serves a file: it has no older one beside it.
