@@ -1,0 +1,41 @@
+"""The records that all rooms pass around. Frozen; times are text in the product's one format.
+
+`Job` and `TriggeredJob` name exactly the keys of the public API, in its order: what is not here cannot leak.
+"""
+
+from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
+from gateway.models.connections import DEPRECATED, PENDING, Connection, SyncDay
+from gateway.models.jobs import JOB_STATUSES, TERMINAL_STATUSES, Job, TriggeredJob
+from gateway.models.people import Session, User, Visitor
+from gateway.models.usage import ClientTotals, HourUsage, KeyUsage, Totals
+
+__all__ = [
+    "COMMAND_LINE",
+    "DEPRECATED",
+    "JOB_STATUSES",
+    "PENDING",
+    "SCOPES",
+    "TERMINAL_STATUSES",
+    "ActivityEntry",
+    "Actor",
+    "ApiKey",
+    "Client",
+    "ClientLimit",
+    "ClientTotals",
+    "Connection",
+    "HourUsage",
+    "Job",
+    "KeyUsage",
+    "Principal",
+    "RatePolicy",
+    "Scope",
+    "Session",
+    "SyncDay",
+    "Totals",
+    "TriggeredJob",
+    "User",
+    "Visitor",
+    "WorkingKeys",
+    "activity_entry",
+]

@@ -1,0 +1,65 @@
+"""Who did what: the entries of the activity."""
+
+import msgspec
+
+from gateway.models.clients import ApiKey, Client
+from gateway.models.connections import Connection
+from gateway.models.people import User
+
+
+class ActivityEntry(msgspec.Struct, frozen=True):
+    """Who did what. `subject` names the thing for people, never a secret.
+
+    `client_id` is None when the entry concerns no client. A client sees that the operator did something
+    (`by_operator`), not which of his people and from where. `number` is given when the entry is written; entries are
+    paged by it.
+    """
+
+    at: str
+    client_id: int | None
+    actor: str
+    action: str
+    subject: str
+    address: str | None = None
+    request_id: str | None = None
+    by_operator: bool = False
+    number: int = 0
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who does something, and from where. `name` is an e-mail address, or COMMAND_LINE's."""
+
+    name: str
+    address: str | None = None
+    request_id: str | None = None
+    is_operator: bool = False
+
+    def did(self, action: str, subject: str, *, client_id: int | None, at: str) -> ActivityEntry:
+        """Return the entry that says so."""
+        return ActivityEntry(at, client_id, self.name, action, subject, self.address, self.request_id, self.is_operator)
+
+
+COMMAND_LINE = Actor("command line", is_operator=True)
+
+
+def activity_entry(
+    by: Actor, action: str, record: Client | Connection | ApiKey | User, *, at: str, successor: ApiKey | None = None
+) -> ActivityEntry:
+    """Return the entry that says that `by` did `action`, such as `client.create`, to `record` at `at`.
+
+    `successor` is the new key of a rotation.
+    """
+    client_id = record.id if isinstance(record, Client) else record.client_id
+    return by.did(action, _subject(record, successor), client_id=client_id, at=at)
+
+
+def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | None) -> str:
+    """Name the record for people, never by a secret."""
+    if isinstance(record, Client):
+        return f"{record.name} ({record.slug})"
+    if isinstance(record, Connection):
+        return f"{record.label} ({record.id})"
+    if isinstance(record, User):
+        return record.email
+    start = record.start if successor is None else f"{record.start} → {successor.start}"
+    return f"{start} ({record.name})"
