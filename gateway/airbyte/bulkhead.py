@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Literal
 
 from gateway.errors import UpstreamBusy
-from gateway.fair_queue import FairQueue, Waiter, wait_in
+from gateway.limiter.fair_queue import FairQueue, Waiter, wait_in
 
 Kind = Literal["read", "trigger"]
 

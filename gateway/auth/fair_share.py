@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from gateway.auth.timings import BUSY_RETRY_SECONDS
 from gateway.errors import Overloaded
-from gateway.fair_queue import FairQueue, Waiter, wait_in
+from gateway.limiter.fair_queue import FairQueue, Waiter, wait_in
 
 MOST_OF_GROUP = 8
 """A quarter of a second's work."""

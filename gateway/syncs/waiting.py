@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.errors import CallerLeft, UpstreamBusy
-from gateway.fair_queue import FairQueue
+from gateway.limiter.fair_queue import FairQueue
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.fair_queue import FairQueue
+from gateway.limiter.fair_queue import FairQueue
 from gateway.web.fair_share import GREED, Group, has_share
 
 FIRST_GUESS_SECONDS = 0.0002

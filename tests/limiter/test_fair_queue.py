@@ -1,6 +1,6 @@
 """The queue that several owners share fairly."""
 
-from gateway.fair_queue import FairQueue
+from gateway.limiter.fair_queue import FairQueue
 
 
 def queue_of(*items: tuple[str, str], most: int = 100) -> FairQueue[str, str]:
