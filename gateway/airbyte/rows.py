@@ -93,6 +93,9 @@ def split_rows(body: bytes) -> list[msgspec.Raw] | None:
 
     A lone surrogate, or arrays nested a thousand deep, have msgspec refuse even to pass over them.
     """
+    if not body.lstrip(b" \t\r\n").startswith(b"{"):
+        # Such as a byte-order mark, which is no JSON (RFC 8259 section 8.1).
+        return None
     rows: list[msgspec.Raw] = []
     key = b""
     depth, begin = 0, -1

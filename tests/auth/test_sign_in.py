@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 from gateway.auth.accounts import Accounts
 from gateway.errors import Duplicate, InvalidInput, LinkEnded, SignInRefused
 from gateway.models import COMMAND_LINE
+from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.sqlite.database import SqliteDatabase
 from gateway.telemetry.log import configure_log
 from tests.auth.support import (
     ANN,
@@ -204,23 +206,25 @@ Work = Coroutine[Any, Any, Any]
 
 async def written_in_order(world: World, *works: Work) -> list[Any]:
     """What each leads to when all have read and hashed before any writes, and then write one after the other."""
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
     database = world.services.store.database
 
     async def wait(_connection: object) -> None:
+        begun.set()
         await release.wait()
 
-    def transactions() -> int:
-        return sum("Database._transaction" in repr(task.get_coro()) for task in asyncio.all_tasks())
-
+    assert isinstance(database, SqliteDatabase | PostgresDatabase)
+    waiting = database._writing._waiting  # noqa: SLF001 - nothing else tells who waits to write
     tasks = [asyncio.create_task(database.write(wait))]
-    for work in works:
-        before = len(tasks)
-        tasks.append(asyncio.create_task(work))
-        while transactions() < before + 1:
-            assert not tasks[-1].done()
-            await asyncio.sleep(0)
-    release.set()
+    await begun.wait()
+    try:
+        for number, work in enumerate(works, 1):
+            tasks.append(asyncio.create_task(work))
+            while len(waiting) < number:
+                assert not tasks[-1].done()
+                await asyncio.sleep(0)
+    finally:
+        release.set()
     return (await asyncio.gather(*tasks, return_exceptions=True))[1:]
 
 

@@ -102,6 +102,9 @@ def running(image: Image) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
+            # It is not killed with what started it: the kernel forgets that wish where the user changes.
+            for gateway in children_of(process) if process.poll() is None else ():
+                os.kill(gateway, signal.SIGKILL)
             process.kill()
 
 

@@ -1,5 +1,6 @@
 """deploy/compose.yaml: the same programs with the same settings, started without containers, asked through nginx."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -29,9 +30,16 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 GATEWAYS = [name for name in SERVICES if name.startswith("gateway-")]
 HOSTS = {name: f"127.0.0.{number}" for number, name in enumerate(GATEWAYS, 91)}
 """Where each has its own address, and all the same port, as in their containers."""
-INSIDE = "/opt/gateway/gateway"
+CONTAINERFILE = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+IMAGE = "airbyte-client-gateway"
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 PASSWORD = "planted-password"
+
+
+def image_says(instruction: str) -> list[str]:
+    """Return the words of the Containerfile's last such instruction."""
+    words: list[str] = json.loads(re.findall(rf"^{instruction} (.*)", CONTAINERFILE, re.MULTILINE)[-1])
+    return words
 
 
 @dataclass
@@ -68,7 +76,7 @@ class Machine:
         text = text.replace("@postgres/", f"@127.0.0.1:{self.postgres.port}/")
         text = text.replace("valkey:6379", f"127.0.0.1:{self.ports['valkey']}")
         text = text.replace("172.28.5.0/24", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")
-        return text.replace("/run/secrets", str(self.secrets)).replace(INSIDE, " ".join(PROGRAM))
+        return text.replace("/run/secrets", str(self.secrets))
 
     def _variable(self, match: re.Match[str]) -> str:
         value = self.variables.get(match[1]) or (match[3] if match[2] == "-" else "")
@@ -82,7 +90,12 @@ class Machine:
         return found
 
     def command_of(self, service: str) -> list[str]:
-        return [self.here(word) for word in SERVICES[service]["command"]]
+        """Return what the container runs, by the service's own words or by its image's."""
+        words = SERVICES[service]
+        is_ours = words["image"] == IMAGE
+        entry = words.get("entrypoint", image_says("ENTRYPOINT") if is_ours else [])
+        command = words.get("command", image_says("CMD") if is_ours else [])
+        return [self.here(re.sub(r"\bgateway(?= |$)", " ".join(PROGRAM), word)) for word in (*entry, *command)]
 
 
 @pytest.fixture
