@@ -4,6 +4,7 @@ Exit status 1 when a target is missed, stretches apart. With all rows the table 
 """
 
 import argparse
+import os
 import sys
 
 from bench.references import REFERENCES, is_ready
@@ -14,6 +15,8 @@ from bench.scores import as_text
 
 
 def main() -> int:
+    # An installation has its byte code; without it every start would compile the package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all of them by default")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="more make steadier figures")
