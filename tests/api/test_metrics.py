@@ -100,10 +100,13 @@ async def test_calls_to_airbyte_are_counted_by_how_they_ended(world: World) -> N
 
 async def test_a_failing_database_is_told_and_takes_the_metrics_with_it_no_more(world: World) -> None:
     before = await figures(world)
-    key = await world.client_with_key()
+    key, unknown = await world.client_with_key(), await world.key()
+    with other_program(world.services.settings.database_location) as other:
+        other.keep_others_from_writing()
+        await world.http.post("/api/v1/keys/revoke", headers=bearer(key))
     with other_program(world.services.settings.database_location) as other:
         other.keep_others_out()
-        await world.http.post("/api/v1/keys/revoke", headers=bearer(key))
+        await world.http.get("/api/v1/status", headers=bearer(unknown))
         during = await figures(world)
     await world.http.post("/api/v1/keys/revoke", headers=bearer(key))
     after = await figures(world)
