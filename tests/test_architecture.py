@@ -56,7 +56,8 @@ ROOMS: dict[str, set[str]] = {
     "settings": {"errors", "resources"},
     "validation": {"errors", "models", "times"},
     "store": {*ANYBODY, "times", "resources", "settings.secret", "single_flight", "background"},
-    "airbyte": {*ANYBODY, "times", "resources", "validation", "single_flight", "limiter.fair_queue", "settings.secret"},
+    "airbyte": {*ANYBODY, "times", "resources", "validation", "single_flight", "limiter.fair_queue"}
+    | {"settings.secret", "settings.addresses"},
     "auth": {*ANYBODY, "store", "limiter", "validation", "times"},
     "cluster": {*ANYBODY, "airbyte", "store", "limiter", "settings", "background"},
     "web": {*ANYBODY, "auth", "limiter", "settings", "telemetry", "times", "background"},

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from gateway.settings.addresses import host_and_port
 from gateway.settings.secret import Secret, SecretUrl
 
 
@@ -31,7 +32,7 @@ class Proxy(msgspec.Struct, frozen=True):
         return {"Proxy-Authorization": self.authorization.reveal()} if self.authorization else {}
 
     def __str__(self) -> str:
-        return authority(self.host, self.port)
+        return host_and_port(self.host, self.port)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -42,8 +43,3 @@ class Route(msgspec.Struct, frozen=True):
 
 
 DIRECT = Route()
-
-
-def authority(host: str, port: int) -> str:
-    """Return `host:port` as it stands in a request (RFC 9110 section 7.2)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
