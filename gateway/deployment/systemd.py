@@ -30,6 +30,14 @@ Backlog=2048
 [Install]
 WantedBy=sockets.target
 """
+ACCOUNT_TEXT = """\
+User={user}
+Group={user}
+StateDirectory=gateway
+StateDirectoryMode=0700
+WorkingDirectory=/var/lib/gateway
+UMask=0077
+"""
 SANDBOX_TEXT = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -89,12 +97,7 @@ KillMode=mixed
 TimeoutStopSec=95s
 
 # A user that stays, not DynamicUser: commands such as "gateway key create" and backups run as it too.
-User={user}
-Group={user}
-StateDirectory=gateway
-StateDirectoryMode=0700
-WorkingDirectory=/var/lib/gateway
-UMask=0077
+{account}\
 {credential_lines}\
 LimitNOFILE=16384
 # Memory holds secrets.
@@ -191,10 +194,15 @@ def service_unit(installation: Installation) -> str:
         **(INSTANCE if installation.ports else ALONE),
         command=command_line(*installation.program, "serve", *named),
         check=command_line(*installation.program, "config", "--check", *named),
-        user=installation.user,
+        account=account(installation),
         credential_lines=_credential_lines(installation),
         sandbox=sandbox(installation),
     )
+
+
+def account(installation: Installation) -> str:
+    """Return the lines that say as whom a service runs, and where what it keeps lies."""
+    return ACCOUNT_TEXT.format(user=installation.user)
 
 
 def sandbox(installation: Installation, *more: str) -> str:

@@ -1,6 +1,6 @@
 """The text of the unit files by which systemd makes a backup every night."""
 
-from gateway.deployment.systemd import UNIT_FOLDER, Installation, command_line, sandbox
+from gateway.deployment.systemd import UNIT_FOLDER, Installation, account, command_line, sandbox
 
 BACKUP_FOLDER = "/var/backups/gateway"
 BACKUP_SERVICE = "gateway-backup.service"
@@ -20,12 +20,7 @@ ExecStart={command}
 Nice=10
 IOSchedulingClass=idle
 
-User={user}
-Group={user}
-StateDirectory=gateway
-StateDirectoryMode=0700
-WorkingDirectory=/var/lib/gateway
-UMask=0077
+{account}\
 # Memory holds secrets.
 LimitCORE=0
 
@@ -52,7 +47,7 @@ def backup_unit_files(installation: Installation) -> dict[str, str]:
     options = ("--keep", str(KEPT_BACKUPS), "--settings", installation.settings)
     service = BACKUP_SERVICE_TEXT.format(
         command=command_line(*installation.program, "backup", BACKUP_FOLDER, *options),
-        user=installation.user,
+        account=account(installation),
         sandbox=sandbox(installation, BACKUP_FOLDER),
     )
     return {f"{UNIT_FOLDER}/{BACKUP_SERVICE}": service, f"{UNIT_FOLDER}/{BACKUP_TIMER}": BACKUP_TIMER_TEXT}
