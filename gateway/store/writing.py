@@ -51,13 +51,16 @@ class SharedTransaction(Protocol):
 class Write(Generic[T]):
     """A unit that waits, and then its result or its failure."""
 
-    def __init__(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> None:
+    def __init__(
+        self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None, deadline: float
+    ) -> None:
+        """`deadline`, by the event loop's clock: until then it waits for the write lock."""
         self.unit = unit
         self.housekeeping = housekeeping
         self.answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # A caller that was cancelled no longer asks; asking here keeps asyncio from complaining.
         self.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
-        self.deadline = 0.0
+        self.deadline = deadline
         self._committed = committed
         self._result: T | None = None
         self._failure: Exception | None = None
@@ -110,8 +113,8 @@ class Writing:
     async def write(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
         """Run the unit in a transaction to its end, even when the caller is cancelled. Raises StorageUnavailable."""
         loop = asyncio.get_running_loop()
-        write = Write(unit, housekeeping=housekeeping, committed=committed)
-        write.deadline = loop.time() + self._lock_seconds
+        deadline = loop.time() + self._lock_seconds
+        write = Write(unit, housekeeping=housekeeping, committed=committed, deadline=deadline)
         timer = loop.call_at(write.deadline, self._give_up, write)
         self._waiting.append(write)
         if self._writer is None:

@@ -12,6 +12,7 @@ BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
 MOST_CLIENTS = 100
 """That have figures of their own. Each takes a series for every status that it is answered with."""
 OTHER_CLIENTS = "other"
+INTERNAL_ERROR = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -41,8 +42,6 @@ class Requests(Collector):
     def __init__(self) -> None:
         self._tallies: dict[tuple[str, str, int], Tally] = {}
         self._times: dict[str, Times] = {}
-        self._internal_errors = 0
-        """By itself, and there from the start: a series that begins with the first error shows no increase."""
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         tally = self._tallies.get((method, route, status)) or self._new_tally(method, route, status)
@@ -50,8 +49,6 @@ class Requests(Collector):
         times = tally.times
         times.total += seconds
         times.counts[bisect_left(SECONDS, seconds)] += 1
-        if status == 500:  # noqa: PLR2004 - HTTP's own number
-            self._internal_errors += 1
 
     def _new_tally(self, method: str, route: str, status: int) -> Tally:
         """Make the tally; methods that callers invent share one."""
@@ -63,7 +60,9 @@ class Requests(Collector):
         for (method, route, status), tally in self._tallies.items():
             answered.add_metric((method, route, str(status)), tally.count)
         yield answered
-        yield CounterMetricFamily("gateway_internal_errors", "Requests answered with 500.", value=self._internal_errors)
+        # There from the start: a series that begins with the first error shows no increase.
+        errors = sum(tally.count for (_, _, status), tally in self._tallies.items() if status == INTERNAL_ERROR)
+        yield CounterMetricFamily("gateway_internal_errors", "Requests answered with 500.", value=errors)
         seconds = HistogramMetricFamily("gateway_request_seconds", "Time to answer.", labels=("route",))
         for route, times in self._times.items():
             buckets = list(zip(BOUNDS, accumulate(times.counts), strict=True))
