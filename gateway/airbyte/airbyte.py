@@ -23,11 +23,13 @@ from gateway.airbyte.route import Route
 from gateway.airbyte.rows import Page, PageDecoder
 from gateway.airbyte.schema import ConnectionRecord, JobRecord
 from gateway.airbyte.token import ClientCredentials, Credential
-from gateway.errors import UpstreamInvalid
+from gateway.errors import UpstreamInvalid, UpstreamRefused
 from gateway.models import Job
 from gateway.settings.secret import Secret
 from gateway.times import Clock
 
+NO_SUCH_JOB = frozenset({403, 404, 409})
+"""How Airbyte answers for a job that it does not have: Cloud, nobody seen yet, Community."""
 LARGEST_SKEW = timedelta(days=1)
 
 Row = TypeVar("Row")
@@ -164,6 +166,7 @@ class Airbyte:
             _JOB,
             b"/jobs",
             caller,
+            method=b"POST",
             body=msgspec.json.encode({"connectionId": paths.checked_uuid(airbyte_id), "jobType": "sync"}),
             kind="trigger",
             has_permit=True,
@@ -175,6 +178,42 @@ class Airbyte:
             self._reader.count_mismatch(1)
             raise UpstreamInvalid(detail="the new job belongs to another connection")
         return job
+
+    async def job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> Job | None:
+        """Return one job of a connection, of any type; None if the connection has no such job. Raises UpstreamError."""
+        path = paths.job(job_id).encode("ascii")
+        call = Call(_JOB, path, caller, deadline_seconds=self._reader.deadlines.read, max_bytes=MAX_OBJECT_BYTES)
+        return await self._job_of(airbyte_id, job_id, call)
+
+    async def cancel_job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> Job | None:
+        """Cancel what the connection does, and return the job as it stands then; None if there is no such job.
+
+        Airbyte looks at the connection of the job, not at the job: whoever calls has looked at what runs. While the
+        job is pending Airbyte answers 200 and does nothing. Never sent twice. Raises UpstreamError.
+        """
+        call = Call(
+            _JOB,
+            paths.job(job_id).encode("ascii"),
+            caller,
+            method=b"DELETE",
+            kind="trigger",
+            deadline_seconds=self._reader.deadlines.read,
+            max_bytes=MAX_OBJECT_BYTES,
+        )
+        return await self._job_of(airbyte_id, job_id, call)
+
+    async def _job_of(self, airbyte_id: str, job_id: int, call: Call[JobRecord]) -> Job | None:
+        """Return the job that the call answers with; None if it is another connection's, or there is none."""
+        try:
+            job = job_from(await self._reader.send(call))
+        except UpstreamRefused as refusal:
+            if refusal.upstream_status not in NO_SUCH_JOB:
+                raise
+            return None
+        if job.job_id != job_id:
+            self._reader.count_mismatch(1)
+            raise UpstreamInvalid(detail="the answer is about another job")
+        return job if job.connection_id == airbyte_id else None
 
     async def connection(self, airbyte_id: str, *, caller: Caller = OwnCalls.ROUTINE) -> ConnectionRecord:
         """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""

@@ -1,6 +1,6 @@
 """Calls to Airbyte as plain data: what is asked, what is answered, what the answer means. No network."""
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_OBJECT_BYTES = 256 * 1024
 
+Method = Literal[b"GET", b"POST", b"DELETE"]
 Value = TypeVar("Value")
 Decoded_co = TypeVar("Decoded_co", covariant=True)
 
@@ -30,6 +31,7 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
     decoder: Decoder[Value]
     path: bytes
     caller: Caller
+    method: Method = b"GET"
     body: bytes | None = None
     kind: Kind = "read"
     has_permit: bool = False

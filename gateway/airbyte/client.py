@@ -121,9 +121,9 @@ class AirbyteClient:
         if traceparent is not None:
             fields += b"traceparent: %b\r\n" % traceparent
         if body is None:
-            return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, fields)
+            return b"%b %b HTTP/1.1\r\n%b\r\n" % (call.method, target, fields)
         content = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        return b"POST %b HTTP/1.1\r\n%b%b" % (target, fields, content)
+        return b"%b %b HTTP/1.1\r\n%b%b" % (call.method, target, fields, content)
 
     def _fields_with(self, header: str | None) -> bytes:
         """Return the lines that all requests have, kept from call to call: they change with the token only."""

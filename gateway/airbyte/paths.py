@@ -35,6 +35,11 @@ def syncs_updated_since(workspace_ids: Sequence[str], since: datetime, *, offset
     )
 
 
+def job(job_id: int) -> str:
+    """Return where one job is, of whatever connection."""
+    return f"/jobs/{job_id:d}"
+
+
 def connection(airbyte_id: str) -> str:
     """Return where one connection is."""
     return f"/connections/{checked_uuid(airbyte_id)}"

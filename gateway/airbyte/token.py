@@ -178,6 +178,7 @@ def token_call(client_id: str, client_secret: Secret, deadlines: Deadlines) -> C
         _TOKEN,
         b"/applications/token",
         OwnCalls.ROUTINE,
+        method=b"POST",
         body=msgspec.json.encode(body),
         deadline_seconds=deadlines.token,
         max_bytes=MAX_OBJECT_BYTES,

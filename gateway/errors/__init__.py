@@ -1,0 +1,128 @@
+"""Every failure the gateway names, with its HTTP status and the words a caller may read.
+
+GatewayError
+├── ApiError                      answered as {"error": message}
+│   ├── BadRequest           400
+│   ├── Unauthorized         401
+│   ├── CrossOrigin          403
+│   ├── ReadOnlyKey          403
+│   ├── NotFound             404
+│   │   └── ConnectionNotFound
+│   ├── MethodNotAllowed     405
+│   ├── RequestTimeout       408
+│   ├── ContentTooLarge      413
+│   ├── CallerLeft           499
+│   ├── UriTooLong           414
+│   ├── HeadersTooLarge      431
+│   ├── RetryableError            says when to come back
+│   │   ├── RateLimitExceeded    429
+│   │   ├── Overloaded           503
+│   │   └── StorageUnavailable   503
+│   ├── InternalError        500
+│   ├── MethodNotImplemented 501
+│   └── UpstreamError
+│       ├── UpstreamUnreachable  502
+│       ├── UpstreamInvalid      502
+│       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
+│       ├── UpstreamBusy         503   also RetryableError
+│       ├── UpstreamTimeout      504
+│       └── OutcomeUnknown       504
+└── OperatorError                 one line on the command line, exit status 1; one line on a page
+    ├── SettingsError
+    ├── DatabaseRefused
+    ├── Duplicate
+    ├── UnknownRecord             no such client, connection, key or user
+    ├── InvalidInput
+    ├── LinkEnded
+    └── SignInRefused
+
+Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
+
+Fault                 airbyte     a call to Airbyte failed, and whether another try may succeed
+BackendUnavailable    cluster     Valkey does not answer: decide without it
+OddAnswer             cluster     Valkey answered what no script of ours returns
+NoAnswer              doctor      an address that is examined does not answer
+SignInNeeded          dashboard   lead the visitor to the sign-in
+ConstraintViolated    store       a statement met what a constraint forbids
+TriggerUnderWay       store       another gateway is triggering the same connection
+"""
+
+from gateway.errors.api import (
+    ApiError,
+    BadRequest,
+    CallerLeft,
+    ConnectionNotFound,
+    ContentTooLarge,
+    CrossOrigin,
+    GatewayError,
+    HeadersTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    MethodNotImplemented,
+    NotFound,
+    Overloaded,
+    RateLimitExceeded,
+    ReadOnlyKey,
+    RequestTimeout,
+    RetryableError,
+    StorageUnavailable,
+    Unauthorized,
+    UriTooLong,
+)
+from gateway.errors.operator import (
+    DatabaseRefused,
+    Duplicate,
+    InvalidInput,
+    LinkEnded,
+    OperatorError,
+    SettingsError,
+    SignInRefused,
+    UnknownRecord,
+)
+from gateway.errors.upstream import (
+    OutcomeUnknown,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+__all__ = [
+    "ApiError",
+    "BadRequest",
+    "CallerLeft",
+    "ConnectionNotFound",
+    "ContentTooLarge",
+    "CrossOrigin",
+    "DatabaseRefused",
+    "Duplicate",
+    "GatewayError",
+    "HeadersTooLarge",
+    "InternalError",
+    "InvalidInput",
+    "LinkEnded",
+    "MethodNotAllowed",
+    "MethodNotImplemented",
+    "NotFound",
+    "OperatorError",
+    "OutcomeUnknown",
+    "Overloaded",
+    "RateLimitExceeded",
+    "ReadOnlyKey",
+    "RequestTimeout",
+    "RetryableError",
+    "SettingsError",
+    "SignInRefused",
+    "StorageUnavailable",
+    "Unauthorized",
+    "UnknownRecord",
+    "UpstreamBusy",
+    "UpstreamError",
+    "UpstreamInvalid",
+    "UpstreamRefused",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
+    "UriTooLong",
+]

@@ -1,0 +1,158 @@
+"""Failures with an HTTP status, whoever produces them; and what every failure of ours is."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Anything that went wrong and has a sentence for the person concerned."""
+
+    @property
+    def sentence(self) -> str:
+        """For the operator, on the command line and in the log."""
+        return str(self)
+
+
+class ApiError(GatewayError):
+    """A failure with an HTTP status. `message` is public; `detail` is for the log only."""
+
+    status: ClassVar[int]
+    message: str
+
+    def __init__(self, message: str | None = None, *, detail: str = "") -> None:
+        if message is not None:
+            self.message = message
+        super().__init__(self.message)
+        self.detail = detail
+
+    @property
+    def sentence(self) -> str:
+        return ": ".join(filter(None, (self.message, self.detail)))
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+
+class BadRequest(ApiError):
+    status = 400
+    message = "Bad request"
+
+
+class Unauthorized(ApiError):
+    """The key is absent, malformed, unknown, revoked or expired: one text for all (RFC 6750 §3)."""
+
+    status = 401
+    message = "Unauthorized — invalid or missing API key"
+
+    def __init__(self, *, credentials_sent: bool) -> None:
+        super().__init__()
+        self.credentials_sent = credentials_sent
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        # RFC 6750 §3.1: no error code when the request carried no authentication at all.
+        suffix = ', error="invalid_token"' if self.credentials_sent else ""
+        return {"WWW-Authenticate": f'Bearer realm="gateway"{suffix}'}
+
+
+class CrossOrigin(ApiError):
+    """A page of another site tried to change something in a visitor's name."""
+
+    status = 403
+    message = "This form was not sent from the gateway's own pages"
+
+
+class ReadOnlyKey(ApiError):
+    status = 403
+    message = "This API key is read-only"
+
+
+class NotFound(ApiError):
+    status = 404
+    message = "Not found"
+
+
+class ConnectionNotFound(NotFound):
+    message = "Connection not found"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    message = "Method not allowed"
+
+    def __init__(self, allowed: frozenset[str]) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Allow": ", ".join(sorted(self.allowed))}
+
+
+class RequestTimeout(ApiError):
+    status = 408
+    message = "Request was not received in time"
+
+
+class ContentTooLarge(ApiError):
+    status = 413
+    message = "Request body is too large"
+
+
+class CallerLeft(ApiError):
+    """The caller closed its socket connection before its answer: nobody reads this, only the log and the metrics."""
+
+    status = 499
+    message = "Caller has left"
+
+
+class UriTooLong(ApiError):
+    status = 414
+    message = "Request URL is too long"
+
+
+class HeadersTooLarge(ApiError):
+    status = 431
+    message = "Request headers are too large"
+
+
+class RetryableError(ApiError):
+    """A failure that says when to come back: `retry_after` in whole seconds, at least 1 (RFC 9110 §10.2.3)."""
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 1, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = max(1, retry_after)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class RateLimitExceeded(RetryableError):
+    status = 429
+    message = "Rate limit exceeded"
+
+
+class InternalError(ApiError):
+    status = 500
+    message = "Internal server error"
+
+
+class MethodNotImplemented(ApiError):
+    """No path has the method: it is not HTTP's, or is written in small letters (RFC 9110 §9.1)."""
+
+    status = 501
+    message = "Method not implemented"
+
+
+class Overloaded(RetryableError):
+    status = 503
+    message = "Service is busy"
+
+
+class StorageUnavailable(RetryableError):
+    status = 503
+    message = "Storage is unavailable"
+    reason: str = "unavailable"
+    """One word for the figures."""
