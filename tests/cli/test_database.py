@@ -207,6 +207,17 @@ def test_a_database_in_use_is_not_replaced(server: Cli, url: SecretUrl) -> None:
     server.ok("restore", path, "--yes")
 
 
+def test_a_restore_drops_nobody_elses_tables(server: Cli, url: SecretUrl) -> None:
+    backup = server.json("backup", str(server.folder / "gateway.dump"))["path"]
+    rows_of(url, "CREATE TABLE invoices (number INT)")
+
+    assert server.refusal("restore", backup, "--yes") == (
+        f"{url}: holds tables that are no gateway's (invoices), which a restore would drop; "
+        "restore into a database of its own"
+    )
+    assert rows_of(url, "SELECT * FROM invoices") == []
+
+
 def test_a_wrong_backup_changes_nothing(server: Cli, url: SecretUrl, postgres: PostgresServer) -> None:
     folder = server.folder
     (folder / "diary").write_text("Dear diary")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import psycopg
@@ -23,7 +23,7 @@ from gateway.store.postgres.dump import (
     run_on_file,
     run_program,
 )
-from gateway.store.postgres.schema import refusals
+from gateway.store.postgres.schema import our_tables, refusals
 from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.sqlite.online_copy import Contents
@@ -73,6 +73,10 @@ SELECT jsonb_build_object(
 );
 """
 """Its answer is one line, the last that psql prints."""
+
+
+NAMED_TABLES = 3
+"""So many foreign tables are named: enough to know whose they are."""
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -151,21 +155,33 @@ def server_restoration(
         raise DatabaseRefused(f"{backup}: not a backup of a gateway's database")
     with part_file(backup.with_name(f"{backup.name}.sql.part")) as part:
         read_through(backup, part.path, environment, progress)
-        _require_nobody(url)
+        with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
+            _require_nobody(connection, url)
+            _require_own_tables(connection, url)
         after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys)
         yield ServerRestoration(url, backup, part.path, environment, after, progress=progress)
 
 
-def _require_nobody(url: SecretUrl) -> None:
-    with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
-        if fetch_row(connection, "SELECT to_regclass('gateways')")[0] is None:
-            return
-        live = fetch_row(
-            connection,
-            "SELECT name FROM gateways WHERE seen_at > "  # noqa: S608 - ours
-            f"extract(epoch FROM clock_timestamp()) * 1000 - {LIVE_SECONDS * 1000} LIMIT 1",
+def _require_nobody(connection: psycopg.Connection[tuple[Any, ...]], url: SecretUrl) -> None:
+    if fetch_row(connection, "SELECT to_regclass('gateways')")[0] is None:
+        return
+    live = fetch_row(
+        connection,
+        "SELECT name FROM gateways WHERE seen_at > "  # noqa: S608 - ours
+        f"extract(epoch FROM clock_timestamp()) * 1000 - {LIVE_SECONDS * 1000} LIMIT 1",
+    )
+    if live:
+        raise DatabaseRefused(
+            f"{url}: in use by the gateway {live[0]}; stop it first. It leaves in {LIVE_SECONDS:.0f} s"
         )
-        if live:
-            raise DatabaseRefused(
-                f"{url}: in use by the gateway {live[0]}; stop it first. It leaves in {LIVE_SECONDS:.0f} s"
-            )
+
+
+def _require_own_tables(connection: psycopg.Connection[tuple[Any, ...]], url: SecretUrl) -> None:
+    """Refuse a schema that others use too: a restore replaces every table of it."""
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    foreign = sorted({name for (name,) in tables} - our_tables())
+    if foreign:
+        raise DatabaseRefused(
+            f"{url}: holds tables that are no gateway's ({', '.join(foreign[:NAMED_TABLES])}), which a restore "
+            "would drop; restore into a database of its own"
+        )

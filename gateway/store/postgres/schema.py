@@ -22,6 +22,7 @@ LOCK = (
     f"SET LOCAL lock_timeout = {int(STORE_TIMINGS.statement * 1000)}; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
 )
 """Nobody else writes meanwhile, nor makes the same tables."""
+TABLE = re.compile(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 HINTS = {
     r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
     r"permission denied for schema|no schema has been selected": (
@@ -46,6 +47,12 @@ def refusals(url: SecretUrl) -> Iterator[None]:
 def _in_one_line(error: psycopg.Error) -> str:
     line = " ".join(str(error).partition("\n")[0].split())
     return line + next((hint for pattern, hint in HINTS.items() if re.search(pattern, line)), "")
+
+
+def our_tables() -> frozenset[str]:
+    """Return the names of all tables that a gateway of this version or an older one makes."""
+    texts = [SCHEMA.read_text(encoding="utf-8"), *(step.postgres for step in read_steps())]
+    return frozenset(name for text in texts for name in TABLE.findall(text))
 
 
 async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_server: int = OLDEST_SERVER) -> None:
