@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from gateway.sandbox.access import Applications, AuthenticationMiddleware
 from gateway.sandbox.catalog import Catalog
+from gateway.sandbox.config_api import ConfigApiSwitch, ConfigConnections, ConfigJobs
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.jobs import Jobs
 from gateway.sandbox.middleware import (
@@ -33,6 +34,7 @@ from gateway.sandbox.tokens import Tokens
 from gateway.sandbox.world import World
 
 PUBLIC_API = "/api/public/v1"
+CONFIG_API = "/api/v1"
 KEPT_REQUESTS = 10_000
 
 
@@ -55,6 +57,7 @@ class Sandbox:
         public_url: str = "http://localhost:8001",
     ) -> None:
         self.faults = Faults()
+        self._clock = clock
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self.world = World(clock=clock, seed=seed)
         self._tokens = Tokens(clock=clock, seed=seed)
@@ -90,21 +93,30 @@ class Sandbox:
             tokens = [
                 Route(f"{PUBLIC_API}/applications/token", applications.public_token, methods=["POST"]),
                 Route("/applications/token", applications.public_token, methods=["POST"]),
-                Route("/api/v1/applications/token", applications.internal_token, methods=["POST"]),
+                Route(f"{CONFIG_API}/applications/token", applications.internal_token, methods=["POST"]),
             ]
         public = [
             *Jobs(world=self.world, faults=self.faults, base=base).routes(),
             *Catalog(world=self.world, faults=self.faults, base=base).routes(),
             unknown,
         ]
+        config = [
+            *ConfigJobs(world=self.world, faults=self.faults, clock=self._clock).routes(),
+            *ConfigConnections(world=self.world, faults=self.faults, clock=self._clock).routes(),
+        ]
+        switch = Middleware(ConfigApiSwitch, faults=self.faults)
         return [
             *tokens,
             Route(f"{PUBLIC_API}/health", public_health),
-            Route("/api/v1/health", internal_health),
-            Route("/api/v1/instance_configuration", configuration),
+            Route(f"{CONFIG_API}/health", internal_health),
+            Route(f"{CONFIG_API}/instance_configuration", configuration),
             Mount(
                 "/api",
-                routes=[Mount("/public/v1", routes=public, middleware=[interference]), unknown],
+                routes=[
+                    Mount("/public/v1", routes=public, middleware=[interference]),
+                    Mount("/v1", routes=[*config, unknown], middleware=[switch]),
+                    unknown,
+                ],
                 middleware=guards,
             ),
             Mount("", app=webapp),

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from starlette.responses import Response
 
 Match = Callable[[str, str], bool]
+ConfigApi = Literal["as usual", "absent", "forbidden", "other shape"]
 
 
 def _anything(method: str, path: str) -> bool:  # noqa: ARG001 - the shape of a match
@@ -49,6 +50,8 @@ class Faults:
     post_answer: Answer | None = None  # the job is created, but this is what the client sees
     state_conflict_after_signal: float | None = None  # POST says 409; a job appears so many seconds later
     capacity_exhausted: bool = False  # triggered jobs are `queued`
+    config_api: ConfigApi = "as usual"
+    config_api_hang: asyncio.Event | None = None  # answers of the Config API are held back until the event is set
     foreign_rows: int = 0  # so many jobs of other connections slip into every page of jobs
     unordered: bool = False  # lists of connections and sources change their order with each request
     user_mode: bool = False  # the credential belongs to an ordinary user: unknown ids are 403

@@ -15,12 +15,12 @@ ALWAYS = Span()
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """One listing of jobs. No workspaces means all of them."""
+    """One listing of jobs. No workspaces, statuses or types means all of them."""
 
     connection_id: str | None = None
     workspace_ids: frozenset[str] = frozenset()
-    status: Status | None = None
-    job_type: JobType | None = None
+    statuses: frozenset[Status] = frozenset()
+    job_types: frozenset[JobType] = frozenset()
     created: Span = ALWAYS
     updated: Span = ALWAYS
     order: Literal["createdAt", "updatedAt"] = "createdAt"
@@ -31,8 +31,8 @@ class JobQuery:
     def admits(self, job: Job, state: JobState) -> bool:
         return (
             (not self.workspace_ids or job.workspace_id in self.workspace_ids)
-            and self.status in (None, state.status)
-            and self.job_type in (None, job.job_type)
+            and (not self.statuses or state.status in self.statuses)
+            and (not self.job_types or job.job_type in self.job_types)
             and job.created_at in self.created
             and state.updated_at in self.updated
         )
@@ -91,10 +91,16 @@ class History:
         return any(self._jobs[job_id].created_at > now for job_id in self._open.get(connection_id, ()))
 
     def select(self, query: JobQuery) -> list[tuple[Job, JobState]]:
+        return list(islice(self._admitted(query), query.offset, query.offset + query.limit))
+
+    def count(self, query: JobQuery) -> int:
+        """Return how many jobs there are on all pages."""
+        return sum(1 for _ in self._admitted(query))
+
+    def _admitted(self, query: JobQuery) -> Iterator[tuple[Job, JobState]]:
         now = self._clock()
         found = self._existing(self._candidates(query, now), now)
-        admitted = (row for row in found if query.admits(*row))
-        return list(islice(admitted, query.offset, query.offset + query.limit))
+        return (row for row in found if query.admits(*row))
 
     def _existing(self, job_ids: Iterable[int], now: float) -> Iterator[tuple[Job, JobState]]:
         for job_id in job_ids:

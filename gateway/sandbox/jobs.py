@@ -50,7 +50,7 @@ class Jobs:
             raise forbidden()
         rows = self.world.history.select(query) + self._foreign_rows(query)
         carried = {
-            "jobType": query.job_type,
+            "jobType": next(iter(query.job_types), None),
             "connectionId": query.connection_id,
             "workspaceIds": ",".join(sorted(query.workspace_ids)),
         }

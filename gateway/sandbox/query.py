@@ -36,8 +36,8 @@ def read_job_query(params: QueryParams, connection_id: str | None) -> JobQuery:
     return JobQuery(
         connection_id=connection_id,
         workspace_ids=frozenset() if connection_id else frozenset(read_ids(params, "workspaceIds")),
-        status=_choice(params, "status", STATUS_CHOICES),
-        job_type=_choice(params, "jobType", JOB_TYPES),
+        statuses=_choice(params, "status", STATUS_CHOICES),
+        job_types=_choice(params, "jobType", JOB_TYPES),
         created=_span(params, "createdAt"),
         updated=_span(params, "updatedAt"),
         order=order,
@@ -91,13 +91,13 @@ def _order(text: str | None) -> tuple[Literal["createdAt", "updatedAt"], bool]:
     return field, match.group(2) == "DESC"
 
 
-def _choice(params: QueryParams, name: str, choices: Mapping[str, Choice]) -> Choice | None:
+def _choice(params: QueryParams, name: str, choices: Mapping[str, Choice]) -> frozenset[Choice]:
     text = params.get(name)
     if text is None:
-        return None
+        return frozenset()
     if text.lower() not in choices:
         raise _unreadable(name, text)
-    return choices[text.lower()]
+    return frozenset({choices[text.lower()]})
 
 
 def _span(params: QueryParams, name: str) -> Span:

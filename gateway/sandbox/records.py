@@ -1,9 +1,12 @@
 """The rows of the sandbox's world. Records are frozen: a change replaces the record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal
 
-from gateway.sandbox.timeline import TERMINAL, WAITING, Outcome, Status, Step, progress_at, step_at
+from gateway.sandbox.failures import CANCELLED, Failure
+from gateway.sandbox.timeline import TERMINAL, WAITING, Attempt, Outcome, Status, Step, progress_at, step_at
 
 ConnectionStatus = Literal["active", "inactive", "deprecated", "locked"]
 JobType = Literal["sync", "reset", "refresh", "clear"]
@@ -39,8 +42,25 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A table or an endpoint of a source that a connection reads."""
+
+    name: str
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVolume:
+    """How much of one stream a job commits."""
+
+    stream: Stream
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
-    """A source tied to a destination. `outcome` tells how its triggered jobs end."""
+    """A source tied to a destination. `outcome` tells how its triggered jobs end, `failures` why attempts fail."""
 
     connection_id: str
     workspace_id: str
@@ -51,6 +71,8 @@ class Connection:
     schedule: dict[str, str]
     created_at: float
     outcome: Outcome
+    streams: tuple[Stream, ...]
+    failures: tuple[Failure, ...]
 
     @property
     def record_id(self) -> str:
@@ -86,6 +108,8 @@ class Job:
     steps: tuple[Step, ...]
     rows: int
     bytes: int
+    volumes: tuple[StreamVolume, ...]
+    failures: tuple[Failure, ...]
 
     @property
     def created_at(self) -> float:
@@ -103,3 +127,23 @@ class Job:
             return None
         progress = progress_at(self.steps, now)
         return JobState(step.status, step.at, int(self.rows * progress), int(self.bytes * progress))
+
+    def volumes_at(self, progress: float) -> list[StreamVolume]:
+        """Return what each stream has committed at this share of the job's progress. The sums are the job's counts."""
+        rows = _split(int(self.rows * progress), [volume.rows for volume in self.volumes])
+        sizes = _split(int(self.bytes * progress), [volume.bytes for volume in self.volumes])
+        return [StreamVolume(volume.stream, *counts) for volume, *counts in zip(self.volumes, rows, sizes, strict=True)]
+
+    def failures_of(self, attempt: Attempt) -> tuple[Failure, ...]:
+        """Return why an attempt failed; nothing for one that runs or succeeded."""
+        if attempt.ended_as == "cancelled":
+            return (CANCELLED,)
+        return self.failures if attempt.status == "failed" else ()
+
+
+def _split(total: int, weights: Sequence[int]) -> list[int]:
+    """Divide a whole number by weights, without losing a unit."""
+    whole = sum(weights)
+    if whole == 0:
+        return [0] * len(weights)
+    return [total * high // whole - total * low // whole for low, high in pairwise(accumulate(weights, initial=0))]

@@ -2,8 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 
+from gateway.sandbox.failures import (
+    CREDENTIALS_REFUSED,
+    DESTINATION_TIMEOUT,
+    PLATFORM,
+    SCHEMA_REFRESH,
+    TOKEN_REFUSED,
+    TRANSIENT_SOURCE,
+    Failure,
+)
 from gateway.sandbox.records import Connection, ConnectionStatus
 from gateway.sandbox.timeline import Outcome, Status, Step, past_run
 from gateway.sandbox.world import BYTES_PER_ROW, RETRYING_SOURCE_TYPE, World
@@ -11,6 +21,7 @@ from gateway.sandbox.world import BYTES_PER_ROW, RETRYING_SOURCE_TYPE, World
 MINUTE, HOUR, DAY = 60, 3600, 86400
 HISTORY_DAYS = 30
 FAILURE_RATE = 0.06
+SURE_FAILURE = 9  # this job of every connection fails, so that every kind of failure can be seen
 ON_THE_MINUTE_RATE = 0.1
 
 
@@ -23,6 +34,7 @@ class Plan:
     label: str
     every_hours: int
     rows: int
+    failure: Failure
     status: ConnectionStatus = "active"
     outcome: Outcome | None = None
 
@@ -34,16 +46,16 @@ class Plan:
 
 
 PLANS = (
-    Plan("Acme Inc", "shopify", "Shopify -> BigQuery", 6, 4_200),
-    Plan("Acme Inc", "postgres", "Orders database -> BigQuery", 3, 18_000),
-    Plan("Acme Inc", "google-ads", "Google Ads -> BigQuery", 24, 900),
-    Plan("Acme Inc", "stripe", "Stripe -> BigQuery", 6, 1_300),
-    Plan("Acme Inc", "hubspot", "HubSpot -> BigQuery", 24, 2_600, outcome="fails"),
-    Plan("Acme Inc", RETRYING_SOURCE_TYPE, "Facebook Marketing -> BigQuery", 24, 700),
-    Plan("Globex", "postgres", "Billing -> Warehouse", 6, 9_500),
-    Plan("Globex", "salesforce", "Salesforce -> Warehouse", 24, 3_100),
-    Plan("Globex", "google-analytics-data-api", "Analytics -> Warehouse", 24, 1_900, status="inactive"),
-    Plan("Globex", "", "In-house ERP -> Warehouse", 24, 400),
+    Plan("Acme Inc", "shopify", "Shopify -> BigQuery", 6, 4_200, DESTINATION_TIMEOUT),
+    Plan("Acme Inc", "postgres", "Orders database -> BigQuery", 3, 18_000, CREDENTIALS_REFUSED),
+    Plan("Acme Inc", "google-ads", "Google Ads -> BigQuery", 24, 900, SCHEMA_REFRESH),
+    Plan("Acme Inc", "stripe", "Stripe -> BigQuery", 6, 1_300, TRANSIENT_SOURCE),
+    Plan("Acme Inc", "hubspot", "HubSpot -> BigQuery", 24, 2_600, TOKEN_REFUSED, outcome="fails"),
+    Plan("Acme Inc", RETRYING_SOURCE_TYPE, "Facebook Marketing -> BigQuery", 24, 700, TRANSIENT_SOURCE),
+    Plan("Globex", "postgres", "Billing -> Warehouse", 6, 9_500, PLATFORM),
+    Plan("Globex", "salesforce", "Salesforce -> Warehouse", 24, 3_100, SCHEMA_REFRESH),
+    Plan("Globex", "google-analytics-data-api", "Analytics -> Warehouse", 24, 1_900, PLATFORM, status="inactive"),
+    Plan("Globex", "", "In-house ERP -> Warehouse", 24, 400, TRANSIENT_SOURCE),
 )
 
 
@@ -72,6 +84,7 @@ def populate(world: World, *, now: float, seed: int) -> None:
             schedule=plan.schedule,
             created_at=now - (HISTORY_DAYS + 15) * DAY,
             outcome=plan.outcome,
+            failures=(plan.failure,),
         )
         planned += _past_jobs(plan, connection, now, random)
         if connection.outcome == "retries":
@@ -85,13 +98,16 @@ def _past_jobs(plan: Plan, connection: Connection, now: float, random: Random) -
     interval = plan.every_hours * HOUR
     slot = (now - HISTORY_DAYS * DAY) // interval * interval + interval
     # The last hour stays free: nothing of the past is still running when the sandbox starts.
-    while slot < now - HOUR:
+    for number in count():
+        if slot >= now - HOUR:
+            return
         start = slot + random.randrange(1, 55)
         if random.random() < ON_THE_MINUTE_RATE:
             start = slot
         age = (now - slot) / DAY
         rows = int(plan.rows * random.uniform(0.8, 1.2) * (1.5 - age / (2 * HISTORY_DAYS)))
-        status: Status = "failed" if random.random() < FAILURE_RATE else "succeeded"
+        has_failed = random.random() < FAILURE_RATE or number == SURE_FAILURE
+        status: Status = "failed" if has_failed else "succeeded"
         steps = past_run(status, start, random.randrange(40, 1_500))
         yield PlannedJob(connection, steps, rows // 3 if status == "failed" else rows)
         slot += interval

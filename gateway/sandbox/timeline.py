@@ -20,6 +20,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a job: what ended it, and between which shares of the job's progress it worked."""
+
+    number: int
+    begun_at: float
+    ended_at: float | None
+    ended_as: Status | None  # the job's status at the attempt's end
+    progress_before: float
+    progress_after: float
+
+    @property
+    def status(self) -> Literal["running", "failed", "succeeded"]:
+        if self.ended_as is None:
+            return "running"
+        return "succeeded" if self.ended_as == "succeeded" else "failed"
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How long a triggered job stays in each phase."""
 
@@ -48,11 +66,19 @@ def queued_run(start: float, pace: Pace) -> tuple[Step, ...]:
     return (Step(start, "queued"), Step(start + pace.queued_seconds, "cancelled"))
 
 
-def past_run(status: Status, start: float, duration_seconds: float) -> tuple[Step, ...]:
-    """Return the steps of an invented job: `status` is reached after `duration_seconds` and stays."""
+def past_run(status: Status, start: float, duration_seconds: float, attempts: int = 1) -> tuple[Step, ...]:
+    """Return the steps of an invented job: `status` is reached after `duration_seconds` and stays.
+
+    Several attempts, and the waits between them, are equally long.
+    """
     if status in WAITING:
         return (Step(start, status),)
-    return (Step(start, "running"), Step(start + duration_seconds, status))
+    phases = 2 * attempts - 1
+    steps = (
+        Step(start + duration_seconds * phase / phases, "incomplete" if phase % 2 else "running")
+        for phase in range(phases)
+    )
+    return (*steps, Step(start + duration_seconds, status))
 
 
 def cancelled_run(steps: tuple[Step, ...], now: float) -> tuple[Step, ...]:
@@ -65,10 +91,54 @@ def step_at(steps: tuple[Step, ...], now: float) -> Step | None:
     return next((step for step in reversed(steps) if step.at <= now), None)
 
 
+def first_running_at(steps: tuple[Step, ...], now: float) -> float | None:
+    """Return when the job began to work, or None when it has not begun."""
+    return next((step.at for step in steps if step.status == "running" and step.at <= now), None)
+
+
 def progress_at(steps: tuple[Step, ...], now: float) -> float:
-    """Return the share of rows committed so far, between 0 and 1."""
-    start = next((step.at for step in steps if step.status not in WAITING), None)
-    if start is None or now < start:
+    """Return the share of rows committed so far, between 0 and 1. It grows only while an attempt runs."""
+    if first_running_at(steps, now) is None:
         return 0.0
     end = steps[-1].at
-    return 1.0 if now >= end else (now - start) / (end - start)
+    return 1.0 if now >= end else _worked(steps, now) / _worked(steps, end)
+
+
+def attempts_at(steps: tuple[Step, ...], now: float) -> list[Attempt]:
+    """Return the attempts begun so far, the oldest first. Each begins when the job runs and ends when it does not."""
+    attempts: list[Attempt] = []
+    begun_at: float | None = None
+    for step in steps:
+        if step.at > now:
+            break
+        if step.status == "running":
+            begun_at = step.at if begun_at is None else begun_at
+        elif begun_at is not None:
+            attempts.append(_attempt(steps, attempts, begun_at, now, step))
+            begun_at = None
+    if begun_at is not None:
+        attempts.append(_attempt(steps, attempts, begun_at, now, None))
+    return attempts
+
+
+def _attempt(
+    steps: tuple[Step, ...], earlier: list[Attempt], begun_at: float, now: float, ending: Step | None
+) -> Attempt:
+    return Attempt(
+        number=len(earlier),
+        begun_at=begun_at,
+        ended_at=ending.at if ending else None,
+        ended_as=ending.status if ending else None,
+        progress_before=earlier[-1].progress_after if earlier else 0.0,
+        progress_after=progress_at(steps, ending.at if ending else now),
+    )
+
+
+def _worked(steps: tuple[Step, ...], until: float) -> float:
+    """Return for how many seconds attempts have run."""
+    following = (*(step.at for step in steps[1:]), steps[-1].at)
+    return sum(
+        max(0.0, min(end, until) - step.at)
+        for step, end in zip(steps, following, strict=True)
+        if step.status == "running"
+    )

@@ -4,13 +4,24 @@ Tests build and change the world through the methods here; the routes only read 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from uuid import UUID
 
+from gateway.sandbox.failures import TRANSIENT_SOURCE, Failure
 from gateway.sandbox.history import History
-from gateway.sandbox.records import Actor, Connection, ConnectionStatus, Job, JobState, JobType, Workspace
+from gateway.sandbox.records import (
+    Actor,
+    Connection,
+    ConnectionStatus,
+    Job,
+    JobState,
+    JobType,
+    Stream,
+    StreamVolume,
+    Workspace,
+)
 from gateway.sandbox.timeline import (
     TERMINAL,
     Outcome,
@@ -24,8 +35,11 @@ from gateway.sandbox.timeline import (
 )
 
 MANUAL = {"scheduleType": "manual"}
+STREAMS = (Stream("orders"),)
 BYTES_PER_ROW = 512
 TRIGGERED_ROWS = 12_000
+INVENTED_ROWS = 1_000
+INVENTED_BYTES = INVENTED_ROWS * BYTES_PER_ROW
 RETRYING_SOURCE_TYPE = "facebook-marketing"
 
 
@@ -59,8 +73,14 @@ class World:
         schedule: dict[str, str] | None = None,
         created_at: float | None = None,
         outcome: Outcome | None = None,
+        streams: Sequence[Stream] | None = None,
+        failures: Sequence[Failure] = (TRANSIENT_SOURCE,),
     ) -> Connection:
-        """Add a connection with a source and a destination of its own."""
+        """Add a connection with a source and a destination of its own.
+
+        `schedule` is as the public API shows it: `{"scheduleType": "basic", "basicTiming": "Every 6 HOURS"}`,
+        `{"scheduleType": "cron", "cronExpression": "0 0 3 * * ? UTC"}` or `{"scheduleType": "manual"}`.
+        """
         at = self._clock() if created_at is None else created_at
         label = source_type.replace("-", " ").title() or "Custom source"
         source = self._add_actor(self.sources, workspace_id, source_type, label, at)
@@ -75,6 +95,8 @@ class World:
             schedule=dict(MANUAL if schedule is None else schedule),
             created_at=at,
             outcome=outcome or ("retries" if source_type == RETRYING_SOURCE_TYPE else "succeeds"),
+            streams=tuple(STREAMS if streams is None else streams),
+            failures=tuple(failures),
         )
         self.connections[connection.connection_id] = connection
         return connection
@@ -99,20 +121,56 @@ class World:
         created_at: float | None = None,
         job_type: JobType = "sync",
         duration_seconds: float = 60.0,
-        bytes: int = 512_000,  # noqa: A002 - Airbyte counts bytes and rows, so do we
-        rows: int = 1_000,
+        bytes: int | None = None,  # noqa: A002 - Airbyte counts bytes and rows, so do we
+        rows: int | None = None,
+        attempts: int = 1,
+        failures: Sequence[Failure] | None = None,
+        streams: Sequence[StreamVolume] | None = None,
     ) -> Job:
-        """Invent a job; without `created_at` it ends now, or starts now when it has no end."""
+        """Invent a job; without `created_at` it ends now, or starts now when it has no end.
+
+        `failures` is what each failed attempt says (default: the connection's; none: no summary at all).
+        `streams` is what each stream commits; rows and bytes are then its sums.
+        """
         if created_at is None:
             created_at = self._clock() - (duration_seconds if status in TERMINAL else 0.0)
             duration_seconds = duration_seconds if status in TERMINAL else 0.0
-        steps = past_run(status, created_at, duration_seconds)
-        return self.put_job(connection_id, steps, job_type=job_type, rows=rows, size=bytes)
+        if streams is not None:
+            rows, bytes = sum(volume.rows for volume in streams), sum(volume.bytes for volume in streams)  # noqa: A001
+        return self.put_job(
+            connection_id,
+            past_run(status, created_at, duration_seconds, attempts),
+            job_type=job_type,
+            rows=INVENTED_ROWS if rows is None else rows,
+            size=INVENTED_BYTES if bytes is None else bytes,
+            failures=failures,
+            streams=streams,
+        )
 
-    def put_job(self, connection_id: str, steps: tuple[Step, ...], *, job_type: JobType, rows: int, size: int) -> Job:
+    def put_job(
+        self,
+        connection_id: str,
+        steps: tuple[Step, ...],
+        *,
+        job_type: JobType,
+        rows: int,
+        size: int,
+        failures: Sequence[Failure] | None = None,
+        streams: Sequence[StreamVolume] | None = None,
+    ) -> Job:
         """Add a job with the given steps."""
-        workspace_id = self.connections[connection_id].workspace_id
-        job = Job(next(self._job_ids), connection_id, workspace_id, job_type, steps, rows, size)
+        connection = self.connections[connection_id]
+        job = Job(
+            next(self._job_ids),
+            connection_id,
+            connection.workspace_id,
+            job_type,
+            steps,
+            rows,
+            size,
+            volumes=_volumes(connection.streams) if streams is None else tuple(streams),
+            failures=connection.failures if failures is None else tuple(failures),
+        )
         self.history.put(job)
         return job
 
@@ -147,3 +205,10 @@ class World:
     def _derive(self, name: str) -> str:
         digest = hashlib.sha256(f"sandbox/{self._seed}/{name}".encode()).digest()
         return str(UUID(bytes=digest[:16], version=4))
+
+
+def _volumes(streams: tuple[Stream, ...]) -> tuple[StreamVolume, ...]:
+    """Weigh streams for a job that says nothing of them: the first is the largest."""
+    return tuple(
+        StreamVolume(stream, len(streams) - place, len(streams) - place) for place, stream in enumerate(streams)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.sandbox import PUBLIC_API, Connection, Sandbox
+from gateway.sandbox import CONFIG_API, PUBLIC_API, Connection, Sandbox
 
 CREDENTIALS = {"client_id": "sandbox-client", "client_secret": "sandbox-secret"}
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -69,6 +69,15 @@ async def client(sandbox: Sandbox) -> AsyncIterator[httpx2.AsyncClient]:
         client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
         client.base_url = httpx2.URL(f"http://airbyte{PUBLIC_API}")
         yield client
+
+
+@pytest.fixture
+async def config(client: httpx2.AsyncClient, sandbox: Sandbox) -> AsyncIterator[httpx2.AsyncClient]:
+    """Paths are relative to the Config API; the token is the public API's."""
+    async with connect(sandbox) as config:
+        config.headers["authorization"] = client.headers["authorization"]
+        config.base_url = httpx2.URL(f"http://airbyte{CONFIG_API}")
+        yield config
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Everything that can be broken on purpose."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 import pytest
@@ -168,3 +169,31 @@ async def test_two_sandboxes_share_no_faults(clock: Clock, sandbox: Sandbox) -> 
     sandbox.faults.answer_with(Answer.html(502))
     async with connect(Sandbox(clock=clock, empty=True)) as other:
         assert (await other.get("/api/v1/health")).status_code == 200
+
+
+@pytest.mark.parametrize(("fault", "status"), [("absent", 404), ("forbidden", 403), ("other shape", 200)])
+async def test_the_config_api_alone_can_be_taken_away(
+    client: httpx2.AsyncClient, config: httpx2.AsyncClient, sandbox: Sandbox, fault: Any, status: int
+) -> None:
+    sandbox.faults.config_api = fault
+    answer = await config.post("/jobs/list", json={"configTypes": ["sync"]})
+
+    assert answer.status_code == status
+    assert "totalJobCount" not in answer.text
+    assert (await client.get("/jobs")).status_code == 200
+    assert (await config.get("/health")).json() == {"available": True}
+
+    sandbox.faults.config_api = "as usual"
+    assert (await config.post("/jobs/list", json={"configTypes": ["sync"]})).json() == {"jobs": [], "totalJobCount": 0}
+
+
+async def test_the_config_api_can_hang(
+    client: httpx2.AsyncClient, config: httpx2.AsyncClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.config_api_hang = asyncio.Event()
+    waiting = asyncio.create_task(config.post("/jobs/list", json={"configTypes": ["sync"]}))
+    assert (await client.get("/jobs")).status_code == 200
+    assert not waiting.done()
+    sandbox.faults.config_api_hang.set()
+
+    assert (await waiting).status_code == 200

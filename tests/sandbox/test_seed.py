@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from gateway.sandbox import Sandbox
+from gateway.sandbox.failures import CREDENTIALS_REFUSED
 from gateway.sandbox.history import JobQuery
 from gateway.sandbox.index import Span
 from gateway.sandbox.records import Job
@@ -51,7 +52,7 @@ async def test_the_seeded_world_is_two_customers_with_a_month_of_history(clock: 
 def test_counts_grow_over_the_month(clock: Clock) -> None:
     history = Sandbox(clock=clock).world.history
     connection_id = history.select(JobQuery(limit=1))[0][0].connection_id
-    jobs = history.select(JobQuery(connection_id=connection_id, status="succeeded", limit=500))
+    jobs = history.select(JobQuery(connection_id=connection_id, statuses=frozenset({"succeeded"}), limit=500))
     early, late = jobs[: len(jobs) // 3], jobs[-len(jobs) // 3 :]
 
     assert sum(state.rows for _, state in early) / len(early) < sum(state.rows for _, state in late) / len(late)
@@ -63,6 +64,20 @@ def test_equal_seeds_give_equal_worlds(clock: Clock) -> None:
     assert first.world.connections == second.world.connections
     assert first.world.history.select(JobQuery(limit=2_000)) == second.world.history.select(JobQuery(limit=2_000))
     assert first.world.connections.keys().isdisjoint(Sandbox(clock=clock, seed=8).world.connections)
+
+
+def test_failed_jobs_of_the_seed_are_of_five_kinds(clock: Clock) -> None:
+    history = Sandbox(clock=clock).world.history
+    failed = history.select(JobQuery(statuses=frozenset({"failed"}), limit=1_000))
+
+    assert {failure.kind for job, _ in failed for failure in job.failures} == {
+        "config_error",
+        "destination_timeout",
+        "transient_error",
+        "refresh_schema",
+        "system_error",
+    }
+    assert any(CREDENTIALS_REFUSED in job.failures for job, _ in failed)
 
 
 def test_the_retry_under_way_comes_to_its_end(clock: Clock) -> None:
