@@ -16,6 +16,7 @@ ON_BOTH = (
     "tests/api/test_health.py",
     "tests/api/test_jobs.py",
     "tests/api/test_keys.py",
+    "tests/api/test_one_job.py",
     "tests/api/test_status.py",
     "tests/api/test_trigger.py",
     "tests/provisioning/manifest/",

@@ -17,14 +17,14 @@ from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.lists import AirbyteLists
-from gateway.airbyte.mapping import checked_connection, job_from, word
+from gateway.airbyte.mapping import checked_connection, ended_job_from, job_from, word
 from gateway.airbyte.reader import Reader
 from gateway.airbyte.route import Route
 from gateway.airbyte.rows import Page, PageDecoder
-from gateway.airbyte.schema import ConnectionRecord, JobRecord
+from gateway.airbyte.schema import ConnectionRecord, EndedJobRecord, JobRecord
 from gateway.airbyte.token import ClientCredentials, Credential
 from gateway.errors import UpstreamInvalid, UpstreamRefused
-from gateway.models import Job
+from gateway.models import EndedJob, Job
 from gateway.settings.secret import Secret
 from gateway.times import Clock
 
@@ -36,6 +36,7 @@ Row = TypeVar("Row")
 
 _JOB_PAGES = PageDecoder(JobRecord, job_from)
 _JOB = msgspec.json.Decoder(JobRecord)
+_ENDED_JOB = msgspec.json.Decoder(EndedJobRecord)
 _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 
 
@@ -179,20 +180,20 @@ class Airbyte:
             raise UpstreamInvalid(detail="the new job belongs to another connection")
         return job
 
-    async def job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> Job | None:
+    async def job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> EndedJob | None:
         """Return one job of a connection, of any type; None if the connection has no such job. Raises UpstreamError."""
         path = paths.job(job_id).encode("ascii")
-        call = Call(_JOB, path, caller, deadline_seconds=self._reader.deadlines.read, max_bytes=MAX_OBJECT_BYTES)
+        call = Call(_ENDED_JOB, path, caller, deadline_seconds=self._reader.deadlines.read, max_bytes=MAX_OBJECT_BYTES)
         return await self._job_of(airbyte_id, job_id, call)
 
-    async def cancel_job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> Job | None:
+    async def cancel_job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> EndedJob | None:
         """Cancel what the connection does, and return the job as it stands then; None if there is no such job.
 
         Airbyte looks at the connection of the job, not at the job: whoever calls has looked at what runs. While the
         job is pending Airbyte answers 200 and does nothing. Never sent twice. Raises UpstreamError.
         """
         call = Call(
-            _JOB,
+            _ENDED_JOB,
             paths.job(job_id).encode("ascii"),
             caller,
             method=b"DELETE",
@@ -202,10 +203,10 @@ class Airbyte:
         )
         return await self._job_of(airbyte_id, job_id, call)
 
-    async def _job_of(self, airbyte_id: str, job_id: int, call: Call[JobRecord]) -> Job | None:
+    async def _job_of(self, airbyte_id: str, job_id: int, call: Call[EndedJobRecord]) -> EndedJob | None:
         """Return the job that the call answers with; None if it is another connection's, or there is none."""
         try:
-            job = job_from(await self._reader.send(call))
+            job = ended_job_from(await self._reader.send(call))
         except UpstreamRefused as refusal:
             if refusal.upstream_status not in NO_SUCH_JOB:
                 raise

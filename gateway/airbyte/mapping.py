@@ -3,11 +3,12 @@
 import re
 from functools import lru_cache
 
+import msgspec
 import structlog
 
-from gateway.airbyte.schema import ConnectionRecord, JobRecord, WorkspaceRecord
+from gateway.airbyte.schema import ConnectionRecord, EndedJobRecord, JobRecord, WorkspaceRecord
 from gateway.errors import UpstreamInvalid
-from gateway.models import Job, TriggeredJob
+from gateway.models import EndedJob, Job, TriggeredJob
 from gateway.times import normalise_time
 from gateway.validation import is_uuid
 
@@ -37,6 +38,17 @@ def job_from(record: JobRecord) -> Job:
         )
     except ValueError:
         raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
+
+
+def ended_job_from(record: EndedJobRecord) -> EndedJob:
+    """Return our record of a job with its end. Raises UpstreamInvalid if a field has an unexpected form."""
+    job = job_from(record)
+    ended = record.last_updated_at if job.is_terminal else None
+    try:
+        end_time = None if ended is None else normalise_time(ended)
+    except ValueError:
+        raise UpstreamInvalid(detail="the end of a job has an unexpected form") from None
+    return EndedJob(**msgspec.structs.asdict(job), end_time=end_time)
 
 
 def checked_connection(record: ConnectionRecord) -> ConnectionRecord:

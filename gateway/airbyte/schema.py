@@ -33,6 +33,12 @@ class JobRecord(AirbyteRecord, frozen=True):
     rows_synced: Int64 | None = None
 
 
+class EndedJobRecord(JobRecord, frozen=True):
+    """`lastUpdatedAt` is there once the job has ended, and is its end then."""
+
+    last_updated_at: str | None = None
+
+
 class ConnectionRecord(AirbyteRecord, frozen=True):
     connection_id: str
     name: str

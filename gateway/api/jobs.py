@@ -1,4 +1,4 @@
-"""POST /api/v1/connections/{id}/sync and GET /api/v1/connections/{id}/jobs."""
+"""POST /api/v1/connections/{id}/sync, GET /api/v1/connections/{id}/jobs and one of those jobs."""
 
 import re
 from functools import partial
@@ -65,6 +65,20 @@ async def list_jobs(request: Request) -> JSONAnswer:
         following = urlencode({name: value for name, value in fields.items() if value is not None})
         headers["Link"] = f'<{base_url(request)}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
     return JSONAnswer({"data": page.jobs}, headers=headers)
+
+
+async def show_job(request: Request) -> JSONAnswer:
+    """Answer with one job of the connection. Raises what `read` of job details raises."""
+    services = services_of(request)
+    client = principal_of(request).client
+    parameters = request.path_params
+    with upstream_timing(request.scope):
+        job = await services.syncs.waiting.wait(
+            client,
+            services.syncs.job_details.read(client, parameters["id"], parameters["jobId"]),
+            left=partial(caller_left, request.receive),
+        )
+    return JSONAnswer({"job": job})
 
 
 def _single(query: QueryParams, name: str) -> str | None:

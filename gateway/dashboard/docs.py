@@ -126,7 +126,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
     url = document["servers"][0]["url"] + path
     for parameter in parameters:
         if parameter["in"] == "path":
-            url = url.replace(f"{{{parameter['name']}}}", parameter["schema"]["examples"][0])
+            url = url.replace(f"{{{parameter['name']}}}", str(parameter["schema"]["examples"][0]))
     success = operation["responses"][SUCCESS]
     content = success["content"]["application/json"]
     return Operation(
@@ -147,6 +147,8 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
 def _fields(document: Json, schema: Json, name: str = "") -> dict[str, Json]:
     """Return `{dotted name: schema}` of every field that holds a value, at any depth."""
     schema = _resolved(document, schema)
+    if "oneOf" in schema:
+        return _fields(document, schema["oneOf"][0], name)
     if "items" in schema:
         return _fields(document, schema["items"], name)
     if "properties" not in schema:

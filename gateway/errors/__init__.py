@@ -7,7 +7,8 @@ GatewayError
 │   ├── CrossOrigin          403
 │   ├── ReadOnlyKey          403
 │   ├── NotFound             404
-│   │   └── ConnectionNotFound
+│   │   ├── ConnectionNotFound
+│   │   └── JobNotFound
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
 │   ├── ContentTooLarge      413
@@ -57,6 +58,7 @@ from gateway.errors.api import (
     GatewayError,
     HeadersTooLarge,
     InternalError,
+    JobNotFound,
     MethodNotAllowed,
     MethodNotImplemented,
     NotFound,
@@ -102,6 +104,7 @@ __all__ = [
     "HeadersTooLarge",
     "InternalError",
     "InvalidInput",
+    "JobNotFound",
     "LinkEnded",
     "MethodNotAllowed",
     "MethodNotImplemented",

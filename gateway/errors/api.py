@@ -77,6 +77,10 @@ class ConnectionNotFound(NotFound):
     message = "Connection not found"
 
 
+class JobNotFound(NotFound):
+    message = "Job not found"
+
+
 class MethodNotAllowed(ApiError):
     status = 405
     message = "Method not allowed"

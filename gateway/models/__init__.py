@@ -6,7 +6,20 @@
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import DEPRECATED, PENDING, Connection, SyncDay
-from gateway.models.jobs import JOB_STATUSES, TERMINAL_STATUSES, Job, TriggeredJob
+from gateway.models.jobs import (
+    JOB_STATUSES,
+    TERMINAL_STATUSES,
+    Attempt,
+    EndedJob,
+    ExplainedJob,
+    Failure,
+    FailureOrigin,
+    FailureType,
+    Job,
+    JobDetail,
+    StreamCounts,
+    TriggeredJob,
+)
 from gateway.models.people import Session, User, Visitor
 from gateway.models.usage import ClientTotals, HourUsage, KeyUsage, Totals
 
@@ -20,17 +33,25 @@ __all__ = [
     "ActivityEntry",
     "Actor",
     "ApiKey",
+    "Attempt",
     "Client",
     "ClientLimit",
     "ClientTotals",
     "Connection",
+    "EndedJob",
+    "ExplainedJob",
+    "Failure",
+    "FailureOrigin",
+    "FailureType",
     "HourUsage",
     "Job",
+    "JobDetail",
     "KeyUsage",
     "Principal",
     "RatePolicy",
     "Scope",
     "Session",
+    "StreamCounts",
     "SyncDay",
     "Totals",
     "TriggeredJob",

@@ -8,6 +8,7 @@ from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.history import SyncHistory
+from gateway.syncs.job_details import JobDetails
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
@@ -30,6 +31,7 @@ class Syncs:
     """What clients do with their connections."""
 
     jobs: JobReader
+    job_details: JobDetails
     trigger: Trigger
     audit: TriggerAudit
     outcomes: TriggerOutcomes
@@ -43,6 +45,7 @@ class Syncs:
         """Wait for triggers under way; cancel everything else."""
         await self.trigger.close()
         await self.jobs.close()
+        await self.job_details.close()
         await self.history.close()
         await self.last_sync.close()
 
@@ -67,6 +70,7 @@ def build_syncs(
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
+        job_details=JobDetails(store, airbyte),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,

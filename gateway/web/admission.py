@@ -139,5 +139,5 @@ class Gate:
 
     def _patience(self, scope: Scope) -> float:
         path = scope["path"]
-        route, _ = self._routes.find(path) if self._routes.covers(path) else (None, "")
+        route, _ = self._routes.find(path) if self._routes.covers(path) else (None, {})
         return TRIGGER_PATIENCE if route is not None and route.is_trigger else 1

@@ -5,6 +5,7 @@ answer to `/status` itself, and stops at a line feed, so that a malformed id wit
 unknown id.
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
@@ -15,13 +16,13 @@ from gateway.errors import MethodNotAllowed, NotFound
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
-ID = "{id}"
+PARAMETER = re.compile(r"\{(\w+)\}")
 ROUTE_KEY = "gateway.route"
 """The route of a request; None when the API has none of that path."""
 
 
 class ApiRoute:
-    """A path template, with at most one `{id}`, and who answers it. GET includes HEAD (RFC 9110 §9.3.2)."""
+    """A path template, whose `{names}` stand for any text, and who answers it. GET includes HEAD (RFC 9110 §9.3.2)."""
 
     def __init__(
         self,
@@ -40,24 +41,35 @@ class ApiRoute:
         """Whether an answer waits for a call to Airbyte."""
         self.is_trigger = asks_airbyte and method == "POST"
         self.takes_token = takes_token
-        self._before, _, self._after = template.partition(ID)
+        self._before, *between_and_names = PARAMETER.split(template)
+        self._names = between_and_names[::2]
+        *self._between, self._after = between_and_names[1::2] or [""]
 
-    def identifier(self, path: str) -> str | None:
-        """Return what stands in place of `{id}`, however odd; None when the path is another one."""
+    def parameters(self, path: str) -> dict[str, str] | None:
+        """Return what stands in place of each name, however odd; None when the path is another one."""
         if not (path.startswith(self._before) and path.endswith(self._after)):
             return None
         end = len(path) - len(self._after)
-        return path[len(self._before) : end] if end >= len(self._before) else None
+        if end < len(self._before):
+            return None
+        rest = path[len(self._before) : end]
+        values = []
+        for text in self._between:
+            value, found, rest = rest.partition(text)
+            if not found:
+                return None
+            values.append(value)
+        return dict(zip(self._names, [*values, rest], strict=True))
 
 
 class ApiRoutes:
-    """All routes below a prefix."""
+    """All routes below a prefix. Of those with parameters the first that fits answers."""
 
     def __init__(self, prefix: str, routes: Sequence[ApiRoute]) -> None:
         self.prefix = prefix
         self._start = f"{prefix}/"
-        self._plain = {prefix + route.template: route for route in routes if ID not in route.template}
-        self._with_id = [route for route in routes if ID in route.template]
+        self._plain = {prefix + route.template: route for route in routes if "{" not in route.template}
+        self._with_parameters = [route for route in routes if "{" in route.template]
         self._free = {path: route for path, route in self._plain.items() if not route.takes_token}
 
     def covers(self, path: str) -> bool:
@@ -69,17 +81,17 @@ class ApiRoutes:
         route = self._free.get(scope["path"])
         return route is not None and scope["method"] in route.methods
 
-    def find(self, path: str) -> tuple[ApiRoute | None, str]:
-        """Return the route of a path that is covered, and what stands in place of `{id}`."""
+    def find(self, path: str) -> tuple[ApiRoute | None, dict[str, str]]:
+        """Return the route of a path that is covered, and what stands in place of its names."""
         route = self._plain.get(path)
         if route is not None:
-            return route, ""
+            return route, {}
         below = path[len(self.prefix) :]
-        for route in self._with_id:
-            identifier = route.identifier(below)
-            if identifier is not None:
-                return route, identifier
-        return None, ""
+        for route in self._with_parameters:
+            parameters = route.parameters(below)
+            if parameters is not None:
+                return route, parameters
+        return None, {}
 
 
 class ApiMount:
@@ -95,12 +107,12 @@ class ApiMount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._routes.covers(scope["path"]):
-            route, identifier = self._routes.find(scope["path"])
+            route, parameters = self._routes.find(scope["path"])
             if route is not None:
                 context: RequestContext = scope[SCOPE_KEY]
                 context.route = self._routes.prefix + route.template
             scope[ROUTE_KEY] = route
-            scope["path_params"] = {"id": identifier}
+            scope["path_params"] = parameters
             await self._api(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -16,7 +16,7 @@ from gateway.api.openapi import Json, build_openapi, burst_in_words, documented_
 from gateway.api.staleness import staleness_headers
 from gateway.auth import keys
 from gateway.errors import ApiError, BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded
-from gateway.models import JOB_STATUSES, Job, RatePolicy, TriggeredJob
+from gateway.models import JOB_STATUSES, Attempt, Failure, Job, JobDetail, RatePolicy, StreamCounts, TriggeredJob
 from gateway.syncs.cursor import CURSOR_PATTERN, decode_cursor
 from tests.support import World, bearer
 
@@ -28,6 +28,7 @@ ANSWER_KEYS = {
     "ConnectionList": ["data"],
     "TriggeredSync": ["job"],
     "JobList": ["data"],
+    "OneJob": ["job"],
     "Revocation": ["key"],
     "RevokedKey": ["id", "revoked_at"],
     "Error": ["error"],
@@ -82,7 +83,7 @@ def test_is_a_valid_openapi_3_1_document() -> None:
     assert DOCUMENT["info"]["version"] == __version__
 
 
-def test_has_the_five_operations() -> None:
+def test_has_exactly_the_operations_of_the_contract() -> None:
     found = {
         (method.upper(), path, operation["operationId"])
         for path, methods in DOCUMENT["paths"].items()
@@ -94,6 +95,7 @@ def test_has_the_five_operations() -> None:
         ("GET", "/api/v1/connections", "listConnections"),
         ("POST", "/api/v1/connections/{id}/sync", "triggerSync"),
         ("GET", "/api/v1/connections/{id}/jobs", "listJobs"),
+        ("GET", "/api/v1/connections/{id}/jobs/{jobId}", "getJob"),
         ("POST", "/api/v1/keys/revoke", "revokeKey"),
     }
 
@@ -107,6 +109,7 @@ def test_names_the_statuses_each_operation_can_answer() -> None:
         "listConnections": reads,
         "triggerSync": relays | {403},
         "listJobs": relays,
+        "getJob": relays,
         "revokeKey": reads - {429},
     }
 
@@ -120,7 +123,16 @@ def test_examples_of_bodies_fit_their_schemas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "record"), [("Connection", ConnectionView), ("Job", Job), ("TriggeredJob", TriggeredJob)]
+    ("schema", "record"),
+    [
+        ("Connection", ConnectionView),
+        ("Job", Job),
+        ("JobDetail", JobDetail),
+        ("Attempt", Attempt),
+        ("Failure", Failure),
+        ("Stream", StreamCounts),
+        ("TriggeredJob", TriggeredJob),
+    ],
 )
 def test_schemas_of_rows_have_the_fields_of_the_records_in_their_order(
     schema: str, record: type[msgspec.Struct]
@@ -130,7 +142,15 @@ def test_schemas_of_rows_have_the_fields_of_the_records_in_their_order(
 
     assert list(properties) == [field.encode_name for field in fields]
     for field in fields:
-        assert ("null" in properties[field.encode_name]["type"]) == (type(None) in get_args(field.type))
+        assert ("null" in types_of(properties[field.encode_name])) == (type(None) in get_args(field.type))
+
+
+def types_of(schema: Json) -> set[str]:
+    """The types that a schema allows; a schema of its own counts as an object."""
+    if "oneOf" in schema:
+        return {kind for choice in schema["oneOf"] for kind in types_of(choice)}
+    kinds = schema.get("type", "object")
+    return {kinds} if isinstance(kinds, str) else set(kinds)
 
 
 @pytest.mark.parametrize(("schema", "names"), ANSWER_KEYS.items())
@@ -173,7 +193,16 @@ def test_says_whom_to_ask_and_under_which_licence() -> None:
 
 def test_the_ids_of_connections_lead_to_the_calls_that_take_one() -> None:
     links = DOCUMENT["paths"]["/api/v1/connections"]["get"]["responses"]["200"]["links"]
-    takers = {each["operationId"] for each in operations() if "/ConnectionId" in json.dumps(each.get("parameters", ""))}
+    parameters = {each["operationId"]: json.dumps(each.get("parameters", "")) for each in operations()}
+    takers = {name for name, text in parameters.items() if "/ConnectionId" in text and "/JobId" not in text}
+
+    assert {link["operationId"] for link in links.values()} == takers
+
+
+@pytest.mark.parametrize(("method", "path"), [("get", "jobs"), ("post", "sync")])
+def test_the_ids_of_jobs_lead_to_the_calls_that_take_one(method: str, path: str) -> None:
+    links = DOCUMENT["paths"][f"/api/v1/connections/{{id}}/{path}"][method]["responses"]["200"]["links"]
+    takers = {each["operationId"] for each in operations() if "/JobId" in json.dumps(each.get("parameters", ""))}
 
     assert {link["operationId"] for link in links.values()} == takers
 

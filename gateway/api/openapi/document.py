@@ -1,18 +1,17 @@
 """Build the OpenAPI 3.1 document of the public API. The reference page is made from it; its failures are `errors`."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from gateway import __version__, errors
-from gateway.api.openapi.failures import Failures, build_failures
+from gateway.api.openapi.failures import READS, RELAYS, REVOCATIONS, Failures, build_failures
+from gateway.api.openapi.job_paths import Answers, job_links, job_paths
 from gateway.api.openapi.schemas import Json, build_schemas, example_of, reference
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, RatePolicy
 from gateway.syncs.cursor import CURSOR_PATTERN, Cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
-
-Answers = Callable[..., Json]
 
 CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
 LICENSE = {"name": "MIT", "identifier": "MIT"}
@@ -24,10 +23,6 @@ BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
-GENERAL = ("Unauthorized", "RequestTimeout", "ContentTooLarge", "UriTooLong", "HeadersTooLarge")
-READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavailable")
-REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
-RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "ConnectionNotFound", "UpstreamFailed", "UpstreamBusy")
 
 
 def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
@@ -47,7 +42,7 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
         "servers": [{"url": server_url}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"apiKey": []}],
-        "paths": {**_connection_paths(answers), **_key_paths(answers)},
+        "paths": {**_connection_paths(answers), **job_paths(answers, tag=CONNECTIONS_TAG), **_key_paths(answers)},
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": keys.PATTERN}},
             "parameters": _parameters(connection_id),
@@ -109,7 +104,7 @@ def _connection_paths(answers: Answers) -> Json:
         "responses": answers("ConnectionList", READS, "Warning"),
     }
     connections["responses"]["200"]["links"] = _links()
-    sync = {
+    sync: Json = {
         "operationId": "triggerSync",
         "tags": [CONNECTIONS_TAG],
         "summary": "Start a sync",
@@ -118,19 +113,11 @@ def _connection_paths(answers: Answers) -> Json:
         "parameters": [reference("parameters", "ConnectionId")],
         "responses": answers("TriggeredSync", (*RELAYS, "BadTrigger", "ReadOnlyKey", "TriggerTimeout")),
     }
-    jobs = {
-        "operationId": "listJobs",
-        "tags": [CONNECTIONS_TAG],
-        "summary": "List sync jobs",
-        "description": "Newest first. If there are more, the Link header holds the address of the next page.",
-        "parameters": [reference("parameters", name) for name in ("ConnectionId", "Limit", "Status", "Cursor")],
-        "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
-    }
+    sync["responses"]["200"]["links"] = job_links("/job/jobId")
     return {
         "/api/v1/status": {"get": status},
         "/api/v1/connections": {"get": connections},
         "/api/v1/connections/{id}/sync": {"post": sync},
-        "/api/v1/connections/{id}/jobs": {"get": jobs},
     }
 
 
@@ -180,6 +167,7 @@ def _parameters(connection_id: str) -> Json:
     cursor = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
+        ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
         ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),

@@ -15,6 +15,14 @@ from gateway.web.middleware.body_limit import NO_LENGTH
 EXAMPLE_KEYS = 20
 """How many keys' rates the example of a client's rate is."""
 
+# Names of failures that calls have in common.
+GENERAL = ("Unauthorized", "RequestTimeout", "ContentTooLarge", "UriTooLong", "HeadersTooLarge")
+READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavailable")
+REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
+ANY_RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "UpstreamFailed", "UpstreamBusy")
+RELAYS = (*ANY_RELAYS, "ConnectionNotFound")
+JOB_RELAYS = (*ANY_RELAYS, "JobNotFound")
+
 Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
 """Name → what the caller can do, and the errors of one status that the name stands for."""
 
@@ -43,10 +51,15 @@ def _request_failures(rate: RatePolicy) -> Failures:
         "BadRequest": ("The message says what is wrong.", [length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
         "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
+        "BadJob": (operator, [unmapped, length]),
         "BadJobQuery": (operator, [unmapped, limit, status, cursor, length]),
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
         "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),
+        "JobNotFound": (
+            "Take the ids from the lists of connections and of their jobs.",
+            [errors.ConnectionNotFound(), errors.JobNotFound()],
+        ),
         "RequestTimeout": ("Send the request again.", [errors.RequestTimeout()]),
         "ContentTooLarge": ("Send no body: no call needs one.", [errors.ContentTooLarge()]),
         "UriTooLong": ("Shorten the query.", [errors.UriTooLong()]),

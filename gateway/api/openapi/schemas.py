@@ -1,13 +1,15 @@
 """The schemas of answers' bodies, with an example of every field."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from gateway import errors
-from gateway.models import JOB_STATUSES
+from gateway.models import JOB_STATUSES, FailureOrigin, FailureType
 
 Json = dict[str, Any]
 
 TIME = "2026-11-23T03:00:12.000Z"
+END_TIME = "2026-11-23T03:02:26.000Z"
 KEY_ID = "key_8sQd0fWq2LzR5tYx"
 
 
@@ -63,10 +65,61 @@ def _job_schemas() -> Json:
         "duration": _nullable(_text("How long it ran, ISO 8601.", "PT2M14S", form="duration")),
     }
     return {
+        **_detail_schemas(job),
         "TriggeredJob": _record("A job just started, or already under way.", triggered),
         "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
         "Job": _record("A sync.", job),
         "JobList": _list("Jobs, newest first.", "Job"),
+    }
+
+
+def _detail_schemas(job: Json) -> Json:
+    """Return what one job tells beyond its row in a list."""
+    rows = _nullable(_whole("Rows moved.", 2048))
+    moved = _nullable(_whole("Bytes moved.", 1048576))
+    end = _nullable(_text("When it ended.", END_TIME, form="date-time"))
+    why = _nullable_reference("Failure", "Why it failed; null if it did not, or Airbyte does not say.")
+    failure = {
+        "origin": _text("Where it failed.", "source", words=get_args(FailureOrigin)),
+        "type": _text("What kind of failure it is.", "credentials", words=get_args(FailureType)),
+        "message": _text("What happened, in a sentence.", "The source refused the credentials."),
+        "retryable": _nullable(_flag("Whether another try may help; null if Airbyte does not say.", example=False)),
+    }
+    attempt = {
+        "number": _whole("1 for the first attempt.", 1),
+        "status": _text("running, failed or succeeded, or a newer word of Airbyte's.", "failed"),
+        "startTime": _nullable(_text("When it started.", TIME, form="date-time")),
+        "endTime": end,
+        "bytesSynced": moved,
+        "rowsSynced": rows,
+        "failure": why,
+    }
+    stream = {
+        "name": _text("The stream's name.", "orders"),
+        "namespace": _nullable(_text("Its namespace, such as a schema of a database.", "public")),
+        "rowsSynced": rows,
+        "bytesSynced": moved,
+    }
+    return {
+        "Failure": _record("Why an attempt failed.", failure),
+        "Attempt": _record("One try of a job.", attempt),
+        "Stream": _record("What a job moved of one stream.", stream),
+        **_one_job_schemas({**job, "endTime": end}, why),
+    }
+
+
+def _one_job_schemas(job: Json, why: Json) -> Json:
+    """Return the schemas of one job, and of the rows of a list with their failures."""
+    detail = {
+        **job,
+        "status": {**job["status"], "examples": ["failed"]},
+        "attempts": _array("Its attempts, oldest first; empty if Airbyte does not tell.", "Attempt"),
+        "failure": why,
+        "streams": _array("What it moved of each stream; empty if Airbyte does not tell.", "Stream"),
+    }
+    return {
+        "JobDetail": _record("A job with its attempts, its failure and its streams.", detail),
+        "OneJob": _record("One job.", {"job": reference("schemas", "JobDetail")}),
     }
 
 
@@ -90,9 +143,23 @@ def _list(description: str, schema: str) -> Json:
     return _record(description, {"data": {"type": "array", "items": reference("schemas", schema)}})
 
 
-def _text(description: str, example: str, *, form: str | None = None) -> Json:
-    schema = {"type": "string", "description": description, "examples": [example]}
+def _text(description: str, example: str, *, form: str | None = None, words: Sequence[str] = ()) -> Json:
+    schema: Json = {"type": "string", "description": description, "examples": [example]}
+    if words:
+        schema["enum"] = list(words)
     return schema if form is None else {**schema, "format": form}
+
+
+def _flag(description: str, *, example: bool) -> Json:
+    return {"type": "boolean", "description": description, "examples": [example]}
+
+
+def _array(description: str, schema: str) -> Json:
+    return {"type": "array", "description": description, "items": reference("schemas", schema)}
+
+
+def _nullable_reference(schema: str, description: str) -> Json:
+    return {"oneOf": [reference("schemas", schema), {"type": "null"}], "description": description}
 
 
 def _whole(description: str, example: int) -> Json:
@@ -113,6 +180,8 @@ def example_of(schemas: Json, schema: Json) -> Any:
     """Return an example of the whole schema, put together from those of its fields."""
     if "$ref" in schema:
         return example_of(schemas, schemas[schema["$ref"].rpartition("/")[2]])
+    if "oneOf" in schema:
+        return example_of(schemas, schema["oneOf"][0])
     if "properties" in schema:
         return {name: example_of(schemas, part) for name, part in schema["properties"].items()}
     return [example_of(schemas, schema["items"])] if "items" in schema else schema["examples"][0]

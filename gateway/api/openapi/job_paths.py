@@ -1,0 +1,41 @@
+"""The calls that read jobs, as the document describes them."""
+
+from collections.abc import Callable
+
+from gateway.api.openapi.failures import JOB_RELAYS, RELAYS
+from gateway.api.openapi.schemas import Json, reference
+
+Answers = Callable[..., Json]
+"""Makes an operation's answers from the names of a schema, of failures and of a header."""
+
+
+def job_paths(answers: Answers, *, tag: str) -> Json:
+    """Return the paths of the calls that read jobs."""
+    jobs: Json = {
+        "operationId": "listJobs",
+        "tags": [tag],
+        "summary": "List sync jobs",
+        "description": "Newest first. If there are more, the Link header holds the address of the next page.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "Limit", "Status", "Cursor")],
+        "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
+    }
+    jobs["responses"]["200"]["links"] = job_links("/data/0/jobId")
+    job = {
+        "operationId": "getJob",
+        "tags": [tag],
+        "summary": "Look at one job",
+        "description": "A job of any type, with its end, its attempts, what it moved of each stream, and why it "
+        "failed. The failure of a job is that of its last attempt.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId")],
+        "responses": answers("OneJob", (*JOB_RELAYS, "BadJob", "UpstreamTimeout")),
+    }
+    return {
+        "/api/v1/connections/{id}/jobs": {"get": jobs},
+        "/api/v1/connections/{id}/jobs/{jobId}": {"get": job},
+    }
+
+
+def job_links(pointer: str) -> Json:
+    """Return the calls that take the id of a job, which stands at `pointer` in the answer."""
+    parameters = {"id": "$request.path.id", "jobId": f"$response.body#{pointer}"}
+    return {"getJob": {"operationId": "getJob", "parameters": parameters, "description": "Look at the job."}}
