@@ -1,4 +1,4 @@
--- The gateway's database, version 4. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
+-- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
 PRAGMA user_version = 6;

@@ -120,8 +120,8 @@ class Membership:
                 await self.read_members()
             except StorageUnavailable as error:
                 log.warning("heartbeat_not_written", detail=error.detail)
-            else:
-                progress()
+            # Also after a failure: the task runs, and storage that refuses writes is every gateway's at once.
+            progress()
 
     def _seconds_since_heartbeat(self) -> float:
         return self._monotonic() - self._heartbeat_at

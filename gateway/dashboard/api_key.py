@@ -12,7 +12,7 @@ from gateway.dashboard.key_states import state_of, works
 from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import InvalidInput, NotFound, UnknownRecord
+from gateway.errors import InvalidInput, NotFound, RateLimitExceeded, UnknownRecord
 from gateway.limiter import in_words
 from gateway.services import services_of
 from gateway.times import format_time
@@ -48,6 +48,10 @@ async def rotate_key(request: Request) -> Response:
             )
     except UnknownRecord:
         raise NotFound from None
+    except RateLimitExceeded:
+        if not await is_key_created(request, owner, new_id):
+            raise
+        return lead_to_key(request, owner, new_id)
     except InvalidInput as error:
         if await is_key_created(request, owner, new_id):
             return lead_to_key(request, owner, new_id)

@@ -14,7 +14,7 @@ from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_t
 from gateway.dashboard.paging import PAGE_ROWS, Page, Wanted, page_of, pages_of, wanted_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
-from gateway.errors import Duplicate, InvalidInput, UnknownRecord
+from gateway.errors import Duplicate, InvalidInput, RateLimitExceeded, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import SCOPES, ApiKey, Client, Scope
 from gateway.services import services_of
@@ -48,6 +48,10 @@ async def create_key(request: Request) -> Response:
                 key_id=key_id,
                 by=actor_of(request),
             )
+    except RateLimitExceeded:
+        if not await is_key_created(request, owner, key_id):
+            raise
+        return lead_to_key(request, owner, key_id)
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_key_created(request, owner, key_id):
             return lead_to_key(request, owner, key_id)

@@ -4,7 +4,6 @@ Cookies know no ports (RFC 6265 §8.5), so the name ends with the database's own
 not sign each other's people out, and gateways of one database have the same sessions.
 """
 
-import ipaddress
 import secrets
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from gateway.auth.timings import SESSION_LIFE
+from gateway.settings.addresses import is_this_machine
 from gateway.store.tables.database_id import DatabaseId
 
 PLAIN_NAME = "session-"
@@ -74,8 +74,4 @@ def is_unencrypted(connection: HTTPConnection) -> bool:
 
 def is_own_machine(connection: HTTPConnection) -> bool:
     """Return whether the browser runs on the machine that it asked, by the name it asked for."""
-    host = connection.base_url.hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_this_machine(connection.base_url.hostname or "")

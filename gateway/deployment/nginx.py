@@ -30,7 +30,7 @@ from gateway.errors import (
 )
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import LARGEST_PORT, host_and_port, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, is_this_machine, reachable_host
 
 NGINX_TEMPLATE = "deployment/nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -208,8 +208,8 @@ def _source(server: ServerSettings, gateways: Sequence[str]) -> str:
     """Return whence nginx comes to the gateway: this machine, or an address that only its operator knows."""
     if not gateways:
         return _host(server)
-    hosts = {gateway.rpartition(":")[0] for gateway in gateways}
-    return hosts.pop() if hosts == {"127.0.0.1"} else ELSEWHERE
+    hosts = set(map(host_of, gateways))
+    return hosts.pop() if len(hosts) == 1 and all(map(is_this_machine, hosts)) else ELSEWHERE
 
 
 def _host(server: ServerSettings) -> str:

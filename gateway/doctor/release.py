@@ -1,6 +1,5 @@
 """Check which release of Airbyte answers, by the one route of a self-managed server that tells anybody."""
 
-import ipaddress
 import re
 from collections.abc import AsyncGenerator
 
@@ -13,7 +12,7 @@ from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
 from gateway.doctor.timings import Timings
 from gateway.services import Services
-from gateway.settings.addresses import LOCALHOST
+from gateway.settings.addresses import is_this_machine
 
 CHECK = "airbyte release"
 CONFIGURATION_ROUTE = "/api/v1/instance_configuration"
@@ -39,7 +38,7 @@ async def check_release(timings: Timings, services: Services) -> AsyncGenerator[
     )
     if release is None:
         return
-    if tuple(map(int, release.groups())) < FIRST_SAFE and not _is_this_machine(host):
+    if tuple(map(int, release.groups())) < FIRST_SAFE and not is_this_machine(host):
         yield warning(
             CHECK,
             f"{release[0]} has CVE-2026-80049, and {host} can be reached from other machines",
@@ -63,10 +62,3 @@ async def _release(url: str, route: Route, *, seconds: float) -> re.Match[str] |
     # Text that is not UTF-8 and lists in lists in lists raise outside msgspec's own error tree.
     except (NoAnswer, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == LOCALHOST

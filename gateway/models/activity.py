@@ -43,20 +43,28 @@ COMMAND_LINE = Actor("command line", is_operator=True)
 
 
 def activity_entry(
-    by: Actor, action: str, record: Client | Connection | ApiKey | User, *, at: str, successor: ApiKey | None = None
+    by: Actor,
+    action: str,
+    record: Client | Connection | ApiKey | User,
+    *,
+    at: str,
+    successor: ApiKey | None = None,
+    former_slug: str = "",
 ) -> ActivityEntry:
     """Return the entry that says that `by` did `action`, such as `client.create`, to `record` at `at`.
 
-    `successor` is the new key of a rotation.
+    `successor` is the new key of a rotation; `former_slug` the slug of a client before it was renamed. What was ended
+    since a backup is found by these subjects (`gateway.store.endings`).
     """
     client_id = record.id if isinstance(record, Client) else record.client_id
-    return by.did(action, _subject(record, successor), client_id=client_id, at=at)
+    return by.did(action, _subject(record, successor, former_slug), client_id=client_id, at=at)
 
 
-def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | None) -> str:
+def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | None, former_slug: str) -> str:
     """Name the record for people, never by a secret."""
     if isinstance(record, Client):
-        return f"{record.name} ({record.slug})"
+        slugs = f"{former_slug} → {record.slug}" if former_slug else record.slug
+        return f"{record.name} ({slugs})"
     if isinstance(record, Connection):
         return f"{record.label} ({record.id})"
     if isinstance(record, User):

@@ -64,9 +64,7 @@ class ClientService:
         known = await self._clients.by_slug(slug)
         renamed = msgspec.structs.replace(known, slug=validation.slug("the new slug", new_slug))
         if renamed != known:
-            # A restore reads both slugs here: the backup has the client under the former one.
-            subject = f"{known.name} ({known.slug} → {renamed.slug})"
-            entry = by.did("client.rename", subject, client_id=known.id, at=self._now())
+            entry = activity_entry(by, "client.rename", renamed, at=self._now(), former_slug=known.slug)
             await self._clients.rename(known.id, slug=renamed.slug, entry=entry)
         return renamed
 

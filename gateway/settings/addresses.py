@@ -1,5 +1,7 @@
 """Host and port of a listener: as text, and where other programs of the machine reach it."""
 
+import ipaddress
+
 LARGEST_PORT = 65535
 LOOPBACK = "127.0.0.1"
 LOCALHOST = "localhost"
@@ -16,6 +18,14 @@ def listened_host(host: str) -> str:
 def reachable_host(host: str) -> str:
     """Return where a program on the same machine reaches a listener on `host`."""
     return REACHABLE.get(host, host)
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host's name or address can only mean the machine that says it (RFC 6761 section 6.3)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == LOCALHOST or host.endswith(f".{LOCALHOST}")
 
 
 def host_and_port(host: str, port: int) -> str:

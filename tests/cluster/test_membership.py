@@ -126,7 +126,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_heartbeat_that_was_not_written_is_no_progress_and_the_next_one_is(tmp_path: Path) -> None:
+async def test_a_heartbeat_that_was_not_written_is_told_and_the_task_counts_as_running(tmp_path: Path) -> None:
+    """Storage that refuses writes is every gateway's at once: no load balancer may lose them all for it."""
     place = tmp_path / "gateway.db"
     await create_database(place)
     heartbeats = Heartbeats()
@@ -144,9 +145,8 @@ async def test_a_heartbeat_that_was_not_written_is_no_progress_and_the_next_one_
                 other.keep_others_from_writing()
                 await until(lambda: failed() > 0)
                 before = heartbeats.count
-                await until(lambda: failed() > 2)
-                assert heartbeats.count == before
-            await until(lambda: heartbeats.count > before)
+                await until(lambda: heartbeats.count > before)
+                assert failed() > 0
 
 
 async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(store: Store, clock: HandClock) -> None:

@@ -11,6 +11,7 @@ from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.auth.keys import PATTERN
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD
+from gateway.limiter.call_limiter import NEW_KEYS
 from gateway.models import ApiKey
 from gateway.services import build_services
 from tests.dashboard.support import browser, followed, give_session, plain, session_of, signed_in
@@ -69,6 +70,19 @@ async def test_one_key_is_made_and_shown(world: World, slug: str | None, path: s
         assert SHOWN_ONCE in plain(page.text)
         assert "If you did not copy it, rotate it below" in plain(page.text)
         assert secrets_in(page) == set()
+
+
+async def test_a_form_that_made_the_hour_s_last_key_leads_to_it_when_it_comes_again(world: World) -> None:
+    visitor = await signed_in(world, "acme")
+    for _ in range(NEW_KEYS.requests - 1):
+        assert (await world.services.limiter.take_new_key(1)).allowed
+    form = NEW_KEY | {TOKEN_FIELD: await token_in(visitor, MEMBERS_KEYS)}
+
+    made = await visitor.post(MEMBERS_KEYS, data=form)
+    repeated = await visitor.post(MEMBERS_KEYS, data=form)
+    refused = await visitor.post(MEMBERS_KEYS, data=NEW_KEY)
+
+    assert [answer.status_code for answer in (made, repeated, refused)] == [200, 303, 429]
 
 
 async def test_one_successor_is_made_and_shown(world: World) -> None:

@@ -30,7 +30,7 @@ HINTS = {
     ),
     r"no password supplied": "; set PGPASSWORD or PGPASSFILE, or GATEWAY_DATABASE_URL_FILE",
 }
-"""What a change of the schema may take on large tables."""
+"""By what the server's error says: what to do about it."""
 
 
 @contextmanager

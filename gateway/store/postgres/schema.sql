@@ -1,4 +1,4 @@
--- The gateway's database on a PostgreSQL server, version 4: the tables of SQLite's schema.sql, column by column, and what
+-- The gateway's database on a PostgreSQL server: the tables of SQLite's schema.sql, column by column, and what
 -- tells gateways of each other's changes. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names:
 -- COLLATE "C" compares byte by byte, as SQLite does, whatever the server's language.
 
