@@ -19,6 +19,7 @@ from gateway.sandbox.middleware import (
     InterferenceMiddleware,
     RecordedRequest,
     RecordingMiddleware,
+    TrailingSlashMiddleware,
 )
 from gateway.sandbox.refusals import Refusal, render_refusal
 from gateway.sandbox.seed import populate
@@ -72,6 +73,7 @@ class Sandbox:
                 Middleware(DateMiddleware, clock=lambda: clock() + self.faults.date_ahead_seconds),
                 Middleware(RecordingMiddleware, requests=self.requests),
                 Middleware(CannedAnswerMiddleware, faults=self.faults),
+                Middleware(TrailingSlashMiddleware),
             ],
             exception_handlers={Refusal: render_refusal},
         )

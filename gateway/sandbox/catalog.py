@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.query import page_links, read_flag, read_ids, read_page
-from gateway.sandbox.records import Actor, Connection, Workspace
+from gateway.sandbox.records import Actor, Connection, Stream, Workspace
 from gateway.sandbox.refusals import Opaque, forbidden, not_found
-from gateway.sandbox.wire import json_answer, parse_uuid
+from gateway.sandbox.wire import json_answer, parse_uuid, without_nulls
 from gateway.sandbox.world import World
 
 Record = TypeVar("Record", Actor, Connection, Workspace)
@@ -97,14 +97,6 @@ class Catalog:
 
 def connection_body(connection: Connection) -> dict[str, object]:
     """Return a connection as JSON shows it; `createdAt` is in epoch seconds, where jobs have ISO text."""
-    stream = {
-        "name": "orders",
-        "syncMode": "incremental_deduped_history",
-        "cursorField": ["updated_at"],
-        "primaryKey": [["id"]],
-        "selectedFields": [{"fieldPath": ["id"]}, {"fieldPath": ["updated_at"]}],
-        "mappers": [],
-    }
     return {
         "connectionId": connection.connection_id,
         "name": connection.name,
@@ -114,12 +106,26 @@ def connection_body(connection: Connection) -> dict[str, object]:
         "status": connection.status,
         "schedule": connection.schedule,
         "nonBreakingSchemaUpdatesBehavior": "ignore",
-        "configurations": {"streams": [stream]},
+        "configurations": {"streams": [_stream_body(stream) for stream in connection.streams]},
         "createdAt": int(connection.created_at),
         "tags": [],
         "namespaceDefinition": "destination",
         "prefix": "",
     }
+
+
+def _stream_body(stream: Stream) -> dict[str, object]:
+    return without_nulls(
+        {
+            "name": stream.name,
+            "namespace": stream.namespace,
+            "syncMode": "incremental_deduped_history" if stream.cursor else "full_refresh_overwrite",
+            "cursorField": [stream.cursor] if stream.cursor else [],
+            "primaryKey": [[stream.key]],
+            "selectedFields": [{"fieldPath": [name]} for name in stream.fields],
+            "mappers": [],
+        }
+    )
 
 
 def source_body(source: Actor) -> dict[str, object]:

@@ -22,6 +22,7 @@ from gateway.sandbox.refusals import (
     unprocessable,
 )
 from gateway.sandbox.wire import duration, json_answer, parse_uuid, timestamp, without_nulls
+from gateway.sandbox.workflow import NoJobAppeared, SyncRunning, Workflow, WorkflowDeleted
 from gateway.sandbox.world import World
 
 
@@ -32,6 +33,7 @@ class Jobs:
         self.world = world
         self.faults = faults
         self.url = f"{base}/jobs"
+        self.workflow = Workflow(world=world, faults=faults)
 
     def routes(self) -> list[Route]:
         return [
@@ -61,40 +63,25 @@ class Jobs:
         return json_answer(job_body(*self._known(request), hydrated=True))
 
     async def cancel(self, request: Request) -> Response:
-        job, state = self._known(request)
-        if state.is_terminal:
-            raise state_conflict("Job is not currently running")
-        self.world.cancel(job, state)
-        return json_answer(job_body(*self._known(request), hydrated=False))
+        job, _ = self._known(request)
+        try:
+            named = self.workflow.cancel(job)
+        except WorkflowDeleted as error:
+            raise state_conflict() from error
+        return json_answer(job_body(*named, hydrated=False))
 
     async def trigger(self, request: Request) -> Response:
         connection_id, job_type = _read_trigger(await request.body())
         if job_type == "refresh":
             raise unprocessable("Refreshes are not supported in the public API")
         connection = self._triggered_connection(connection_id)
-        active = self.world.history.active(connection.connection_id)
-        if active is None and self.world.history.is_expected(connection.connection_id):
-            # The workflow was signalled already: this signal changes nothing.
-            raise state_conflict()
-        if active is None:
-            active = self._start(connection, job_type)
-        elif not active[1].is_waiting:
-            # An `incomplete` job has no running attempt, but its workflow counts as running.
-            raise try_again_later(f"A sync is already running for: {connection.connection_id}")
-        return json_answer(job_body(*active, hydrated=False))
-
-    def _start(self, connection: Connection, job_type: JobType) -> tuple[Job, JobState]:
-        late_seconds = self.faults.state_conflict_after_signal
-        job = self.world.trigger(
-            connection.connection_id,
-            job_type,
-            queued=self.faults.capacity_exhausted,
-            late_seconds=late_seconds or 0.0,
-        )
-        started = self.world.history.find(job.job_id)
-        if late_seconds is not None or started is None:
-            raise state_conflict()
-        return started
+        try:
+            job = self.workflow.sync(connection, job_type)
+        except SyncRunning as error:
+            raise try_again_later(f"A sync is already running for: {connection.connection_id}") from error
+        except NoJobAppeared as error:
+            raise state_conflict() from error
+        return json_answer(job_body(*job, hydrated=False))
 
     def _listed_connection(self, text: str | None) -> str | None:
         if text is None:

@@ -75,6 +75,18 @@ class CannedAnswerMiddleware:
         await app(scope, receive, send)
 
 
+class TrailingSlashMiddleware:
+    """Takes one slash off the end of a path before it is matched, as Micronaut does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1:
+            scope = {**scope, "path": scope["path"].removesuffix("/")}
+        await self.app(scope, receive, send)
+
+
 class InterferenceMiddleware:
     """Sheds load, holds answers back and swaps them, once the work is done."""
 

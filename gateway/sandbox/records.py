@@ -43,10 +43,13 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A table or an endpoint of a source that a connection reads."""
+    """A table or an endpoint of a source that a connection reads. Without a cursor it is read whole each time."""
 
     name: str
     namespace: str | None = None
+    cursor: str | None = "updated_at"
+    key: str = "id"
+    fields: tuple[str, ...] = ("id", "updated_at")
 
 
 @dataclass(frozen=True, slots=True)

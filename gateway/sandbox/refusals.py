@@ -1,8 +1,9 @@
-"""Error answers in the three shapes that Airbyte has.
+"""Error answers in the four shapes that Airbyte has.
 
 Refusal
 ├── Problem   most of the public API; nulls are present
 ├── Opaque    an error id and nothing else
+├── Known     what the Config API expects to go wrong: a message and an error id
 └── Hal       what Micronaut itself answers
 """
 
@@ -56,7 +57,26 @@ class Opaque(Refusal):
     """Uncaught errors, broken constraints and unreadable JSON: the reason is only in the server's log."""
 
     def body(self, target: str) -> object:
-        return {"errorId": str(uuid5(NAMESPACE_URL, f"{self.status} {target}"))}
+        return {"errorId": _error_id(self.status, target)}
+
+
+class Known(Refusal):
+    """An error that the Config API has words for. Nulls are present."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.message = message
+
+    def body(self, target: str) -> object:
+        return {
+            "message": self.message,
+            "exceptionClassName": None,
+            "exceptionStack": None,
+            "rootCauseExceptionClassName": None,
+            "rootCauseExceptionStack": None,
+            "details": None,
+            "errorId": _error_id(self.status, target),
+        }
 
 
 class Hal(Refusal):
@@ -74,6 +94,10 @@ class Hal(Refusal):
             "_links": {"self": {"href": target, "templated": False}},
             "_embedded": {"errors": [error]},
         }
+
+
+def _error_id(status: int, target: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{status} {target}"))
 
 
 def render_refusal(request: Request, refusal: Exception) -> Response:

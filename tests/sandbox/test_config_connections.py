@@ -5,11 +5,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.sandbox import Connection, Sandbox
+from gateway.sandbox import Connection, Sandbox, Stream
 from gateway.sandbox.failures import CREDENTIALS_REFUSED
 from gateway.sandbox.records import JobType
 from gateway.sandbox.timeline import Status
-from tests.sandbox.conftest import NOON, UNKNOWN, Clock, Trigger
+from tests.sandbox.conftest import CREDENTIALS, NOON, UNKNOWN, Clock, Trigger
 
 
 async def status_of(config: httpx2.AsyncClient, connection: Connection) -> Any:
@@ -54,6 +54,16 @@ async def test_a_status_says_why_the_last_sync_failed(
     assert status["connectionSyncStatus"] == "failed"
     assert status["failureReason"]["externalMessage"] == CREDENTIALS_REFUSED.external_message
     assert status["failureReason"]["timestamp"] == NOON * 1000
+
+
+async def test_a_sync_that_succeeded_after_a_failed_attempt_has_no_reason(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection
+) -> None:
+    sandbox.world.add_job(connection.connection_id, attempts=2)
+    status = await status_of(config, connection)
+
+    assert (status["connectionSyncStatus"], status["lastSyncAttemptNumber"]) == ("synced", 1)
+    assert "failureReason" not in status
 
 
 @pytest.mark.parametrize(
@@ -126,3 +136,70 @@ async def test_an_unknown_connection_is_a_404_to_an_admin_and_403_to_others(
     assert (unknown.status_code, list(unknown.json())) == (404, ["errorId"])
     assert malformed.status_code == 422
     assert (hidden.status_code, hidden.json()["message"]) == (403, "Forbidden")
+
+
+async def test_a_connection_shows_its_catalog_and_its_schedule_in_parts(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection
+) -> None:
+    made = sandbox.world.add_connection(
+        connection.workspace_id,
+        schedule={"scheduleType": "basic", "basicTiming": "Every 6 HOURS"},
+        streams=[Stream("deals", "crm"), Stream("stages", cursor=None)],
+    )
+
+    body = (await config.post("/connections/get", json={"connectionId": made.connection_id})).json()
+    first, second = body["syncCatalog"]["streams"]
+
+    assert (body["connectionId"], body["status"], body["created_at"]) == (made.connection_id, "active", NOON)
+    assert (body["scheduleType"], body["schedule"]) == ("basic", {"timeUnit": "hours", "units": 6})
+    assert body["scheduleData"] == {"basicSchedule": {"timeUnit": "hours", "units": 6}}
+    assert (first["stream"]["name"], first["stream"]["namespace"]) == ("deals", "crm")
+    assert first["stream"]["jsonSchema"]["properties"].keys() == {"id", "updated_at"}
+    assert (first["config"]["selected"], first["config"]["syncMode"]) == (True, "incremental")
+    assert (second["config"]["syncMode"], "namespace" in second["stream"]) == ("full_refresh", False)
+
+
+async def test_a_workspace_lists_its_connections_without_deleted_ones(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection
+) -> None:
+    deleted = sandbox.world.add_connection(connection.workspace_id)
+    sandbox.world.remove_connection(deleted.connection_id)
+    sandbox.world.add_connection(sandbox.world.add_workspace("Globex").workspace_id)
+
+    body = (await config.post("/connections/list", json={"workspaceId": connection.workspace_id})).json()
+
+    assert [row["connectionId"] for row in body["connections"]] == [connection.connection_id]
+
+
+async def test_a_sync_is_started_joined_and_refused(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection, clock: Clock
+) -> None:
+    async def sync() -> httpx2.Response:
+        return await config.post("/connections/sync", json={"connectionId": connection.connection_id})
+
+    first, again = await sync(), await sync()
+    clock.advance(5)
+    running = await sync()
+    clock.advance(5)
+    sandbox.world.set_connection_status(connection.connection_id, "inactive")
+    inactive = await sync()
+
+    assert (first.status_code, first.json()["job"]["id"], first.json()["attempts"]) == (200, 1, [])
+    assert again.json() == first.json()
+    assert (running.status_code, running.json()["message"]) == (
+        409,
+        f"A sync is already running for: {connection.connection_id}",
+    )
+    assert (inactive.status_code, list(inactive.json())) == (500, ["errorId"])
+
+
+async def test_one_trailing_slash_is_taken_off(
+    config: httpx2.AsyncClient, client: httpx2.AsyncClient, anonymous: httpx2.AsyncClient, connection: Connection
+) -> None:
+    body = {"connectionId": connection.connection_id}
+
+    assert (await config.post("/connections/get/", json=body)).status_code == 200
+    assert (await config.post("/connections/get//", json=body)).status_code == 403
+    assert (await client.get(f"/connections/{connection.connection_id}/")).status_code == 200
+    assert (await anonymous.get("/api/v1/health/")).json() == {"available": True}
+    assert (await anonymous.post("/api/v1/applications/token/", json=CREDENTIALS)).status_code == 200

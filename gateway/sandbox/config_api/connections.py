@@ -6,15 +6,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.sandbox.config_api.body import read_body, read_list
-from gateway.sandbox.config_api.job_bodies import failure_read, job_read
+from gateway.sandbox.config_api.body import read_body, read_id, read_list
+from gateway.sandbox.config_api.connection_bodies import connection_read
+from gateway.sandbox.config_api.job_bodies import failure_read, job_info, job_read
 from gateway.sandbox.config_api.schedules import schedule_data
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.history import JobQuery
 from gateway.sandbox.records import Connection, Job, JobState
-from gateway.sandbox.refusals import Hal, Opaque
+from gateway.sandbox.refusals import Hal, Known, Opaque
 from gateway.sandbox.timeline import Attempt, attempts_at
 from gateway.sandbox.wire import json_answer, parse_uuid, without_nulls
+from gateway.sandbox.workflow import NoJobAppeared, SyncRunning, Workflow
 from gateway.sandbox.world import World
 
 LOOKBACK = 10  # Airbyte reads so many of a connection's newest jobs
@@ -27,10 +29,39 @@ class ConfigConnections:
     def __init__(self, *, world: World, faults: Faults, clock: Callable[[], float]) -> None:
         self.world = world
         self.faults = faults
+        self.workflow = Workflow(world=world, faults=faults)
         self._clock = clock
 
     def routes(self) -> list[Route]:
-        return [Route("/connections/status", self.statuses, methods=["POST"])]
+        return [
+            Route("/connections/get", self.connection, methods=["POST"]),
+            Route("/connections/list", self.list_connections, methods=["POST"]),
+            Route("/connections/sync", self.sync, methods=["POST"]),
+            Route("/connections/status", self.statuses, methods=["POST"]),
+        ]
+
+    async def connection(self, request: Request) -> Response:
+        return json_answer(connection_read(self._known(read_id(await read_body(request), "connectionId"))))
+
+    async def list_connections(self, request: Request) -> Response:
+        workspace_id = read_id(await read_body(request), "workspaceId")
+        if self.faults.user_mode and workspace_id not in self.world.workspaces:
+            raise Hal(403)
+        rows = (row for row in self.world.connections.values() if row.workspace_id == workspace_id)
+        return json_answer({"connections": [connection_read(row) for row in rows if row.status != "deprecated"]})
+
+    async def sync(self, request: Request) -> Response:
+        """Start a sync. Airbyte answers when it runs; here the answer comes at once, with a pending job."""
+        connection = self._known(read_id(await read_body(request), "connectionId"))
+        if connection.status != "active":
+            raise Opaque(500)
+        try:
+            job = self.workflow.sync(connection, "sync")
+        except SyncRunning as error:
+            raise Known(409, f"A sync is already running for: {connection.connection_id}") from error
+        except NoJobAppeared as error:
+            raise Opaque(500) from error
+        return json_answer(job_info(*job, self._clock()))
 
     async def statuses(self, request: Request) -> Response:
         asked = read_list(await read_body(request), "connectionIds")

@@ -16,6 +16,7 @@ from gateway.sandbox.query import STATUS_CHOICES
 from gateway.sandbox.records import Job, JobState
 from gateway.sandbox.refusals import Hal, Opaque
 from gateway.sandbox.wire import json_answer, parse_uuid
+from gateway.sandbox.workflow import Workflow, WorkflowDeleted
 from gateway.sandbox.world import World
 
 DEFAULT_PAGE = 200
@@ -30,6 +31,7 @@ class ConfigJobs:
     def __init__(self, *, world: World, faults: Faults, clock: Callable[[], float]) -> None:
         self.world = world
         self.faults = faults
+        self.workflow = Workflow(world=world, faults=faults)
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -37,6 +39,7 @@ class ConfigJobs:
             Route("/jobs/list", self.list_jobs, methods=["POST"]),
             Route("/jobs/get", self.job, methods=["POST"]),
             Route("/jobs/get_light", self.job_light, methods=["POST"]),
+            Route("/jobs/cancel", self.cancel, methods=["POST"]),
         ]
 
     async def list_jobs(self, request: Request) -> Response:
@@ -51,6 +54,14 @@ class ConfigJobs:
 
     async def job_light(self, request: Request) -> Response:
         return json_answer({"job": job_read(*await self._known(request), self._clock())})
+
+    async def cancel(self, request: Request) -> Response:
+        job, _ = await self._known(request)
+        try:
+            named = self.workflow.cancel(job)
+        except WorkflowDeleted as error:
+            raise Opaque(500) from error
+        return json_answer(job_info(*named, self._clock()))
 
     async def _known(self, request: Request) -> tuple[Job, JobState]:
         job_id = read_integer(await read_body(request), "id")
