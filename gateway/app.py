@@ -1,9 +1,9 @@
 """The application: its middleware, its routes, its life. A request's whole way can be read off this page."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -23,6 +23,7 @@ from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
 from gateway.web.credentials import KnownKeys
+from gateway.web.draining import waiting_state
 from gateway.web.lazy_mount import LazyMount
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -83,9 +84,9 @@ def create_app(
     admitting = gate or build_gate(services)
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
         async with services.serving():
-            yield
+            yield waiting_state(services.syncs.watcher.stop)
         admitting.early_responses.tell()
 
     app = Application(

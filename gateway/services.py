@@ -161,7 +161,7 @@ def build_services(
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     freshness = settings.airbyte.freshness_seconds
     timings = sync_timings or SyncTimings()
-    syncs = build_syncs(store, airbyte, cluster, clock, freshness_seconds=freshness, timings=timings)
+    syncs = build_syncs(store, airbyte, cluster, clock, background, freshness_seconds=freshness, timings=timings)
     return Services(
         settings=settings,
         clock=clock,

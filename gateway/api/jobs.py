@@ -8,10 +8,11 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from gateway.api.base_url import base_url
+from gateway.api.job_wait import answer_job, answer_trigger
 from gateway.api.principal import principal_of
 from gateway.api.request_content import require_no_content
 from gateway.errors import BadRequest, ReadOnlyKey
-from gateway.models import JOB_STATUSES
+from gateway.models import JOB_STATUSES, JobDetail
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
@@ -25,8 +26,12 @@ _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 async def trigger_sync(request: Request) -> JSONAnswer:
-    """Start a sync, or join the one under way. Raises ReadOnlyKey, BadRequest and what `start_or_join` raises."""
+    """Start a sync, or join the one under way, and wait for its end if the caller prefers that.
+
+    Raises ReadOnlyKey, BadRequest and what `start_or_join` raises.
+    """
     services = services_of(request)
+    came_at = services.clock.monotonic()
     principal = principal_of(request)
     if principal.scope != "full":
         raise ReadOnlyKey
@@ -40,7 +45,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
             ),
             left=partial(caller_left, request.receive),
         )
-    return JSONAnswer({"job": job})
+    return await answer_trigger(request, job, came_at=came_at)
 
 
 async def list_jobs(request: Request) -> JSONAnswer:
@@ -68,17 +73,24 @@ async def list_jobs(request: Request) -> JSONAnswer:
 
 
 async def show_job(request: Request) -> JSONAnswer:
-    """Answer with one job of the connection. Raises what `read` of job details raises."""
+    """Answer with one job of the connection, at its end if the caller prefers that.
+
+    Raises what `read` of job details raises.
+    """
     services = services_of(request)
+    came_at = services.clock.monotonic()
     client = principal_of(request).client
     parameters = request.path_params
-    with upstream_timing(request.scope):
-        job = await services.syncs.waiting.wait(
-            client,
-            services.syncs.job_details.read(client, parameters["id"], parameters["jobId"]),
-            left=partial(caller_left, request.receive),
-        )
-    return JSONAnswer({"job": job})
+
+    async def read() -> JobDetail:
+        with upstream_timing(request.scope):
+            return await services.syncs.waiting.wait(
+                client,
+                services.syncs.job_details.read(client, parameters["id"], parameters["jobId"]),
+                left=partial(caller_left, request.receive),
+            )
+
+    return await answer_job(request, await read(), read, came_at=came_at)
 
 
 def _single(query: QueryParams, name: str) -> str | None:

@@ -7,6 +7,7 @@ back-filled by one call. What is asked for by itself holds up only its own clien
 
 import asyncio
 import math
+from collections.abc import Collection
 
 import structlog
 
@@ -54,6 +55,8 @@ class LastSyncRefresh:
         )
         self._refreshed_at = float("-inf")
         """When the last refresh ended, however it did."""
+        self._singles_at = float("-inf")
+        """When those were asked for that need a call each."""
         self._begun_at = 0.0
         self._read_at = float("-inf")
         """When the last reading began, if it came to its end."""
@@ -67,16 +70,27 @@ class LastSyncRefresh:
         cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
         Raises StorageUnavailable.
         """
-        await self._refresh_if_due()
+        await self.refresh_if_older(self._freshness_seconds)
         connections = await self._connections.of_client(client_id)
         if connections.is_awaiting_backfill and SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
             connections = await self._connections.of_client(client_id)
         return not connections.is_mapped or (
-            self._is_current
-            and not connections.is_awaiting_backfill
-            and connections.workspaces.isdisjoint(self._unread)
+            not connections.is_awaiting_backfill and self.is_current_for(connections.workspaces)
         )
+
+    def is_current_for(self, workspaces: Collection[str]) -> bool:
+        """Return whether the last refresh told of these workspaces, and is not too old."""
+        return self._is_current and self._unread.isdisjoint(workspaces)
+
+    def covers(self, workspace_id: str | None) -> bool:
+        """Return whether refreshing tells of a connection's syncs: Airbyte tells of its workspace, which is known."""
+        return workspace_id is not None and workspace_id not in self._unread
+
+    @property
+    def refreshed_at(self) -> float:
+        """When the last refresh ended, however it did, monotonic: what it told of is stored since."""
+        return self._refreshed_at
 
     @property
     def _is_current(self) -> bool:
@@ -88,13 +102,14 @@ class LastSyncRefresh:
         age = self._clock.monotonic() - self._read_at
         return age if math.isfinite(age) else None
 
-    async def _refresh_if_due(self) -> None:
+    async def refresh_if_older(self, seconds: float) -> None:
+        """Refresh unless a refresh ended less than `seconds` ago; wait for it as long as readers do."""
         now = self._clock.monotonic()
-        if now - self._refreshed_at < self._freshness_seconds:
+        if now - self._refreshed_at < seconds:
             return
         if LAST_SYNCS not in self._flight:
             self._begun_at = now
-        await self._wait(self._flight.start(LAST_SYNCS, self._refresh))
+        await self._wait(self._flight.start(LAST_SYNCS, lambda: self._refresh(seconds)))
 
     async def _wait(self, flight: asyncio.Task[None]) -> None:
         """Wait for a flight as long as readers do."""
@@ -107,8 +122,8 @@ class LastSyncRefresh:
         await self._flight.close(cancel=True)
         await self._statuses.close()
 
-    async def _refresh(self) -> None:
-        elsewhere = await self._leader.lead_or_follow()
+    async def _refresh(self, seconds: float) -> None:
+        elsewhere = await self._leader.lead_or_follow(seconds)
         if elsewhere is None:
             await self._refresh_here()
             return
@@ -140,7 +155,11 @@ class LastSyncRefresh:
             is_fresh=self._refreshed_at - self._read_at <= self._cadence,
             unread=self._unread,
         )
-        self._flight.start(SINGLES, self._ask_by_themselves)
+        # No more often for those who wait for a job, and so refresh each second.
+        now = self._clock.monotonic()
+        if now - self._singles_at >= self._freshness_seconds:
+            self._singles_at = now
+            self._flight.start(SINGLES, self._ask_by_themselves)
 
     async def _ask_by_themselves(self) -> None:
         """Ask for workspaces and connections that need a call each: only their clients wait for those."""

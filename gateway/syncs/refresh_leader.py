@@ -28,34 +28,33 @@ class Refreshed(msgspec.Struct, frozen=True):
 class RefreshLeader:
     """Leads a refresh, or follows the gateway that does. A gateway alone always leads."""
 
-    def __init__(self, leadership: Leadership, *, freshness_seconds: float, timings: LastSyncTimings) -> None:
-        """Follow a refresh that ended less than `freshness_seconds` ago."""
+    def __init__(self, leadership: Leadership, *, timings: LastSyncTimings) -> None:
         self._leadership = leadership
-        self._freshness_seconds = freshness_seconds
         self._timings = timings
 
-    async def lead_or_follow(self) -> Refreshed | None:
+    async def lead_or_follow(self, freshness_seconds: float) -> Refreshed | None:
         """Wait while another gateway refreshes and return how that ended; None if this gateway must refresh.
 
-        This gateway must when it holds the lease now, or when storage cannot tell who does.
+        One that ended less than `freshness_seconds` ago is followed. This gateway must refresh when it holds the lease
+        now, or when storage cannot tell who does.
         """
         try:
             while not await self._leadership.acquire(
-                LAST_SYNCS, seconds=self._timings.lease, unless_done_within=self._freshness_seconds
+                LAST_SYNCS, seconds=self._timings.lease, unless_done_within=freshness_seconds
             ):
-                refreshed = await self._follow()
+                refreshed = await self._follow(freshness_seconds)
                 if refreshed is not None:
                     return refreshed
         except StorageUnavailable as error:
             log.warning("last_sync_lease_unknown", detail=error.detail)
         return None
 
-    async def _follow(self) -> Refreshed | None:
+    async def _follow(self, freshness_seconds: float) -> Refreshed | None:
         """Return how the refresh of the other gateway, or of another after it, ended; None if its lease ended first."""
         while True:
             state = await self._leadership.state(LAST_SYNCS)
             age = state.done_seconds_ago
-            if age is not None and age < self._freshness_seconds:
+            if age is not None and age < freshness_seconds:
                 return _refreshed(state.note or STALE, age)
             if state.holder is None:
                 return None

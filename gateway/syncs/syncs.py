@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from gateway.airbyte import Airbyte
+from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
+from gateway.syncs.job_states import JobStates
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
@@ -17,11 +19,12 @@ from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.status_check import StatusCheck
-from gateway.syncs.timings import SyncTimings
+from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.syncs.trigger import Trigger
 from gateway.syncs.trigger_audit import TriggerAudit
 from gateway.syncs.trigger_outcomes import TriggerOutcomes
 from gateway.syncs.waiting import WaitingCallers
+from gateway.syncs.watcher import Watcher
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock
 
@@ -40,9 +43,11 @@ class Syncs:
     backfill: Backfill
     history: SyncHistory
     waiting: WaitingCallers
+    watcher: Watcher
 
     async def close(self) -> None:
         """Wait for triggers under way; cancel everything else."""
+        await self.watcher.close()
         await self.trigger.close()
         await self.jobs.close()
         await self.job_details.close()
@@ -55,6 +60,7 @@ def build_syncs(
     airbyte: Airbyte,
     cluster: Cluster,
     clock: Clock,
+    background: Background,
     *,
     freshness_seconds: float,
     timings: SyncTimings,
@@ -62,8 +68,9 @@ def build_syncs(
     """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
     of_trigger = timings.trigger
     recorder = LastSyncRecorder(store, clock)
-    lists = WorkspaceLists(clock, timings.last_sync.workspaces, at_once=airbyte.own_calls_at_once)
-    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings.last_sync)
+    last_sync, backfill = _build_refresh(
+        store, airbyte, cluster, clock, recorder, freshness_seconds=freshness_seconds, timings=timings.last_sync
+    )
     refusals = Refusals(store, airbyte, clock)
     reconciler = Reconciler(airbyte, refusals, of_trigger)
     outcomes = TriggerOutcomes(store, clock, of_trigger)
@@ -75,17 +82,40 @@ def build_syncs(
         audit=audit,
         outcomes=outcomes,
         left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=of_trigger),
-        last_sync=LastSyncRefresh(
-            store,
-            ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.last_sync.checkpoint),
-            backfill,
-            StatusCheck(store, airbyte, clock, timings.last_sync),
-            RefreshLeader(cluster.leadership, freshness_seconds=freshness_seconds, timings=timings.last_sync),
-            clock=clock,
-            freshness_seconds=freshness_seconds,
-            wait_seconds=timings.last_sync.wait,
-        ),
+        last_sync=last_sync,
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=WaitingCallers(timings.waiting),
+        watcher=Watcher(
+            store,
+            JobStates(store, airbyte, last_sync, clock, timings.watch),
+            clock,
+            timings.watch,
+            background=background,
+        ),
     )
+
+
+def _build_refresh(
+    store: Store,
+    airbyte: Airbyte,
+    cluster: Cluster,
+    clock: Clock,
+    recorder: LastSyncRecorder,
+    *,
+    freshness_seconds: float,
+    timings: LastSyncTimings,
+) -> tuple[LastSyncRefresh, Backfill]:
+    lists = WorkspaceLists(clock, timings.workspaces, at_once=airbyte.own_calls_at_once)
+    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings)
+    last_sync = LastSyncRefresh(
+        store,
+        ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.checkpoint),
+        backfill,
+        StatusCheck(store, airbyte, clock, timings),
+        RefreshLeader(cluster.leadership, timings=timings),
+        clock=clock,
+        freshness_seconds=freshness_seconds,
+        wait_seconds=timings.wait,
+    )
+    return last_sync, backfill

@@ -94,6 +94,19 @@ class WaitingTimings(msgspec.Struct, frozen=True):
     """When to come back while too many wait."""
 
 
+class WatchTimings(msgspec.Struct, frozen=True):
+    """Seconds of waiting for the end of jobs."""
+
+    interval: float = 1.0
+    """Between two looks at what changed, one call for all who wait: an end is told within two seconds."""
+    alone_interval: float = 2.0
+    """Between two looks at a job of which the changes do not tell: a call for each such job."""
+    poll_interval: float = 0.1
+    """Between two looks whether a refresh has ended, here or on another gateway."""
+    longest: float = 80.0
+    """No answer is later after its call: nginx gives up after 90 s."""
+
+
 class SyncTimings(msgspec.Struct, frozen=True):
     """All timings of the room."""
 
@@ -101,3 +114,4 @@ class SyncTimings(msgspec.Struct, frozen=True):
     last_sync: LastSyncTimings = LastSyncTimings()
     history: HistoryTimings = HistoryTimings()
     waiting: WaitingTimings = WaitingTimings()
+    watch: WatchTimings = WatchTimings()

@@ -57,3 +57,17 @@ class WaitingCallers:
         return UpstreamBusy(
             retry_after=self._timings.retry, detail="too many callers wait for Airbyte, most of them this client's"
         )
+
+
+async def wait_unless_left(end: asyncio.Future[Any], *, seconds: float, left: Callable[[], Awaitable[None]]) -> None:
+    """Wait for `end`, for so long at most. Raises CallerLeft once `left` returns: the caller has gone."""
+    if end.done() or seconds <= 0:
+        return
+    leaving = asyncio.ensure_future(left())
+    try:
+        ends: set[asyncio.Future[Any]] = {end, leaving}
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if leaving.done() and not end.done():
+            raise CallerLeft
+    finally:
+        leaving.cancel()

@@ -265,7 +265,9 @@ def test_headers_of_success_name_paging_and_staleness_where_they_occur() -> None
     headers = {operation["operationId"]: set(operation["responses"]["200"]["headers"]) for operation in operations()}
 
     assert {name for name, found in headers.items() if "Link" in found} == {"listJobs"}
-    assert {name for name, found in headers.items() if "Warning" in found} == {"getStatus", "listConnections"}
+    waiting = {"triggerSync", "getJob"}
+    assert {name for name, found in headers.items() if "Preference-Applied" in found} == waiting
+    assert {name for name, found in headers.items() if "Warning" in found} == {"getStatus", "listConnections", *waiting}
     assert DOCUMENT["components"]["headers"]["Warning"]["example"] == WARNED["Warning"]
 
 

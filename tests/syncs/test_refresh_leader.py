@@ -36,19 +36,18 @@ class WatchedLeadership(LeasedLeadership):
         return state
 
 
-def gateway(store: Store, name: str, *, freshness_seconds: float = LONG_SECONDS) -> RefreshLeader:
-    return gateway_with(LeasedLeadership(store, name), freshness_seconds=freshness_seconds)
+def gateway(store: Store, name: str) -> RefreshLeader:
+    return gateway_with(LeasedLeadership(store, name))
 
 
-def gateway_with(leadership: Leadership, *, freshness_seconds: float = LONG_SECONDS) -> RefreshLeader:
-    timings = LastSyncTimings(lease=LONG_SECONDS, poll_interval=0.001)
-    return RefreshLeader(leadership, freshness_seconds=freshness_seconds, timings=timings)
+def gateway_with(leadership: Leadership) -> RefreshLeader:
+    return RefreshLeader(leadership, timings=LastSyncTimings(lease=LONG_SECONDS, poll_interval=0.001))
 
 
 async def test_the_first_one_leads_and_the_others_wait_for_its_end(store: Store) -> None:
     first, leadership = gateway(store, "first"), WatchedLeadership(store, "second")
-    assert await first.lead_or_follow() is None
-    following = asyncio.create_task(gateway_with(leadership).lead_or_follow())
+    assert await first.lead_or_follow(LONG_SECONDS) is None
+    following = asyncio.create_task(gateway_with(leadership).lead_or_follow(LONG_SECONDS))
 
     async with asyncio.timeout(BOUND_SECONDS):
         await leadership.is_followed.wait()
@@ -62,10 +61,10 @@ async def test_the_first_one_leads_and_the_others_wait_for_its_end(store: Store)
 
 async def test_a_refresh_that_failed_is_told_as_such_and_not_tried_again_at_once(store: Store) -> None:
     first, second = gateway(store, "first"), gateway(store, "second")
-    await first.lead_or_follow()
+    await first.lead_or_follow(LONG_SECONDS)
     await first.publish(is_fresh=False)
 
-    refreshed = await second.lead_or_follow()
+    refreshed = await second.lead_or_follow(LONG_SECONDS)
 
     assert refreshed is not None
     assert not refreshed.is_fresh
@@ -73,27 +72,27 @@ async def test_a_refresh_that_failed_is_told_as_such_and_not_tried_again_at_once
 
 async def test_the_workspaces_that_airbyte_did_not_tell_of_are_told_to_the_others(store: Store) -> None:
     first, second = gateway(store, "first"), gateway(store, "second")
-    await first.lead_or_follow()
+    await first.lead_or_follow(LONG_SECONDS)
     await first.publish(is_fresh=True, unread={"w1", "w2"})
 
-    refreshed = await second.lead_or_follow()
+    refreshed = await second.lead_or_follow(LONG_SECONDS)
 
     assert refreshed is not None
     assert (refreshed.is_fresh, refreshed.unread) == (True, frozenset({"w1", "w2"}))
 
 
 async def test_when_the_last_refresh_is_too_old_the_next_gateway_leads(store: Store) -> None:
-    first, second = gateway(store, "first"), gateway(store, "second", freshness_seconds=0.0)
-    await first.lead_or_follow()
+    first, second = gateway(store, "first"), gateway(store, "second")
+    await first.lead_or_follow(LONG_SECONDS)
     await first.publish(is_fresh=True)
 
-    assert await second.lead_or_follow() is None
+    assert await second.lead_or_follow(0.0) is None
 
 
 async def test_when_the_leader_is_gone_one_that_waited_leads(store: Store) -> None:
-    await gateway(store, "killed").lead_or_follow()
+    await gateway(store, "killed").lead_or_follow(LONG_SECONDS)
     leadership = WatchedLeadership(store, "second")
-    following = asyncio.create_task(gateway_with(leadership).lead_or_follow())
+    following = asyncio.create_task(gateway_with(leadership).lead_or_follow(LONG_SECONDS))
 
     async with asyncio.timeout(BOUND_SECONDS):
         await leadership.is_followed.wait()
@@ -106,5 +105,5 @@ async def test_a_gateway_alone_always_leads() -> None:
     leader = gateway_with(SoleLeadership())
 
     for _ in range(2):
-        assert await leader.lead_or_follow() is None
+        assert await leader.lead_or_follow(LONG_SECONDS) is None
         await leader.publish(is_fresh=True)

@@ -5,24 +5,30 @@ from collections.abc import Mapping
 
 from gateway import __version__, errors
 from gateway.api.openapi.failures import READS, RELAYS, REVOCATIONS, Failures, build_failures
-from gateway.api.openapi.job_paths import Answers, job_links, job_paths
+from gateway.api.openapi.job_paths import WAIT_HEADERS, Answers, job_links, job_paths
 from gateway.api.openapi.schemas import Json, build_schemas, example_of, reference
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, RatePolicy
 from gateway.syncs.cursor import CURSOR_PATTERN, Cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
+from gateway.syncs.watcher import MOST_OF_CLIENT
+from gateway.web.prefer import LONGEST_WAIT
 
 CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 CONNECTIONS_TAG, KEYS_TAG = "Connections", "Keys"
 TAGS = {CONNECTIONS_TAG: "See connections, start syncs and follow them.", KEYS_TAG: "Check a key, and revoke it."}
 """Name → what the calls with this tag are for."""
+PREFER = (
+    f"`wait=N`: answer when the job has ended, or as it stands after N seconds (RFC 7240). More than {LONGEST_WAIT} is "
+    f"{LONGEST_WAIT}. At most {MOST_OF_CLIENT} calls of a client wait at once: others are answered at once."
+)
 BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
 """Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
-SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning"})
+SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning", *WAIT_HEADERS})
 
 
 def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
@@ -79,11 +85,11 @@ def _description(rate: RatePolicy) -> str:
 
 
 def _answers(schemas: Json, failures: Failures) -> Answers:
-    """Return a function that makes an operation's answers from the names of a schema, of failures and of a header."""
+    """Return a function that makes an operation's answers from the names of a schema, of failures and of headers."""
 
-    def answers(answer: str, names: tuple[str, ...], header: str = "") -> Json:
+    def answers(answer: str, names: tuple[str, ...], *headers: str) -> Json:
         by_status = {str(failures[name][1][0].status): reference("responses", name) for name in names}
-        return {"200": _success(schemas, answer, header), **dict(sorted(by_status.items()))}
+        return {"200": _success(schemas, answer, headers), **dict(sorted(by_status.items()))}
 
     return answers
 
@@ -109,9 +115,10 @@ def _connection_paths(answers: Answers) -> Json:
         "tags": [CONNECTIONS_TAG],
         "summary": "Start a sync",
         "description": "Answers with the job. If a sync is already pending or running, the answer is that job: "
-        "calling twice never starts two syncs. Send no body.",
-        "parameters": [reference("parameters", "ConnectionId")],
-        "responses": answers("TriggeredSync", (*RELAYS, "BadTrigger", "ReadOnlyKey", "TriggerTimeout")),
+        "calling twice never starts two syncs. With `Prefer: wait=60` the answer comes when the job has ended, or "
+        "after 60 seconds. Send no body.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "Prefer")],
+        "responses": answers("TriggeredSync", (*RELAYS, "BadTrigger", "ReadOnlyKey", "TriggerTimeout"), *WAIT_HEADERS),
     }
     sync["responses"]["200"]["links"] = job_links("/job/jobId")
     return {
@@ -141,8 +148,8 @@ def _key_paths(answers: Answers) -> Json:
     return {"/api/v1/keys/revoke": {"post": revocation}}
 
 
-def _success(schemas: Json, schema: str, header: str) -> Json:
-    names = [*ANSWER_HEADERS, *LIMIT_HEADERS, header] if header else [*ANSWER_HEADERS, *LIMIT_HEADERS]
+def _success(schemas: Json, schema: str, headers: tuple[str, ...]) -> Json:
+    names = (*ANSWER_HEADERS, *LIMIT_HEADERS, *headers)
     content = {"schema": reference("schemas", schema), "example": example_of(schemas, schemas[schema])}
     return {
         "description": schemas[schema]["description"],
@@ -168,12 +175,14 @@ def _parameters(connection_id: str) -> Json:
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
+        ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": [f"wait={LONGEST_WAIT}"]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
         ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),
     ]
     # An empty parameter of a query counts as absent.
-    forms = {"path": {"required": True}, "query": {"required": False, "allowEmptyValue": True}}
+    optional = {"required": False}
+    forms = {"path": {"required": True}, "query": {**optional, "allowEmptyValue": True}, "header": optional}
     return {
         key: {"name": name, "in": place, **forms[place], "description": text, "schema": schema}
         for key, name, place, text, schema in rows
@@ -194,6 +203,8 @@ def _headers(rate: RatePolicy, jobs_url: str) -> Json:
         "Retry-After": ("Seconds after which to try again.", "1"),
         "WWW-Authenticate": ("How to authenticate.", authenticate),
         "Link": ("The next page, if there is one.", page),
+        "Preference-Applied": ("Sent when the call was let wait, as it preferred.", "wait=60"),
+        "Vary": ("Sent with a call that preferred to wait.", "Prefer"),
         "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
     }
     return {

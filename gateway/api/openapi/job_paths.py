@@ -5,8 +5,10 @@ from collections.abc import Callable
 from gateway.api.openapi.failures import JOB_RELAYS, RELAYS
 from gateway.api.openapi.schemas import Json, reference
 
+WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
+"""Of calls that may wait for a job's end."""
 Answers = Callable[..., Json]
-"""Makes an operation's answers from the names of a schema, of failures and of a header."""
+"""Makes an operation's answers from the names of a schema, of failures and of headers."""
 
 
 def job_paths(answers: Answers, *, tag: str) -> Json:
@@ -25,9 +27,10 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
         "tags": [tag],
         "summary": "Look at one job",
         "description": "A job of any type, with its end, its attempts, what it moved of each stream, and why it "
-        "failed. The failure of a job is that of its last attempt.",
-        "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId")],
-        "responses": answers("OneJob", (*JOB_RELAYS, "BadJob", "UpstreamTimeout")),
+        "failed. The failure of a job is that of its last attempt. With `Prefer: wait=60` the answer comes when the "
+        "job has ended, or after 60 seconds.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId", "Prefer")],
+        "responses": answers("OneJob", (*JOB_RELAYS, "BadJob", "UpstreamTimeout"), *WAIT_HEADERS),
     }
     return {
         "/api/v1/connections/{id}/jobs": {"get": jobs},

@@ -18,7 +18,7 @@ from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
 from gateway.telemetry.log import log_task_failure
 from gateway.times import SystemClock
-from gateway.web.draining import begin_draining
+from gateway.web.draining import begin_draining, stop_waiting
 from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.limits import ConnectionLimits
@@ -97,6 +97,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notifier.stopping()
         log.info("stopping", version=__version__)
+        stop_waiting(self.lifespan.state)
         if self._is_terminated:
             await self._drain()
         await super().shutdown(sockets)

@@ -1,0 +1,169 @@
+"""Let callers wait for the end of jobs: one task watches the jobs of all of them, while anybody waits.
+
+Each second one incremental call, of one gateway for all, tells which syncs changed (`last_sync.py`), so two hundred
+callers cost no more than one. Who waits holds no permit of the bulkhead and is no longer counted in admission.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import structlog
+
+from gateway.background import Background, BackgroundTask, Progress
+from gateway.errors import StorageUnavailable
+from gateway.models import TERMINAL_STATUSES, Client, Connection, Job, TriggeredJob
+from gateway.store import Store
+from gateway.syncs.connections import connection_of, require_still_mapped
+from gateway.syncs.job_states import JobStates, WatchedJob
+from gateway.syncs.timings import WatchTimings
+from gateway.syncs.waiting import wait_unless_left
+from gateway.times import Clock
+
+MOST_OF_CLIENT = 50
+"""Callers of one client that wait at once: each holds memory and a socket."""
+JOB_WATCHER = "job watcher"
+"""The task that watches, as logs, /readyz and /metrics name it."""
+
+log = structlog.get_logger()
+
+
+class JobNow(msgspec.Struct, frozen=True):
+    """How a job stands after waiting for it; `is_fresh` is False if Airbyte could not be asked."""
+
+    status: str
+    is_fresh: bool
+
+
+class Watcher:
+    """Callers that wait for jobs, of all clients; the task runs while there are any."""
+
+    def __init__(
+        self,
+        store: Store,
+        states: JobStates,
+        clock: Clock,
+        timings: WatchTimings,
+        *,
+        background: Background,
+        most: int = MOST_OF_CLIENT,
+    ) -> None:
+        """Let `most` callers of one client wait at once."""
+        self.longest_seconds = timings.longest
+        """From a call to its answer, at most."""
+        self._store = store
+        self._states = states
+        self._clock = clock
+        self._timings = timings
+        self._background = background
+        self._most = most
+        self._callers: Counter[int] = Counter()
+        self._waiting: dict[WatchedJob, set[asyncio.Future[None]]] = {}
+        self._statuses: dict[WatchedJob, str] = {}
+        self._task: BackgroundTask | None = None
+        self._is_watching = self._is_stopping = False
+
+    def __len__(self) -> int:
+        return self._callers.total()
+
+    async def close(self) -> None:
+        """Have all who wait answered, and end what watches for them."""
+        self.stop()
+        if self._task is not None:
+            await self._task.stop()
+        await self._states.close()
+
+    def stop(self) -> None:
+        """Have everybody who waits answered now, as his job stands, and let nobody wait from now on."""
+        self._is_stopping = True
+        for ends in self._waiting.values():
+            for end in ends:
+                _tell(end)
+
+    def has_room(self, client: Client) -> bool:
+        """Return whether another caller of the client may wait."""
+        return not self._is_stopping and self._callers[client.id] < self._most
+
+    async def wait_for_end(
+        self,
+        client: Client,
+        connection_id: str,
+        job: TriggeredJob | Job,
+        *,
+        until: float,
+        left: Callable[[], Awaitable[None]],
+    ) -> JobNow:
+        """Wait until the job has ended, but not beyond `until`, monotonic; return how it stands then.
+
+        Raises CallerLeft once `left` returns; ConnectionNotFound if the connection is the client's no more.
+        """
+        if job.status in TERMINAL_STATUSES:
+            return JobNow(job.status, is_fresh=True)
+        try:
+            connection = await connection_of(self._store, client, connection_id)
+            now = await self._wait(connection, job, until, left)
+            await require_still_mapped(self._store, client, connection_id, job.connection_id)
+        except StorageUnavailable as error:
+            # The job was known before: whoever triggered it must not learn less because he waited.
+            log.warning("job_not_waited_for", detail=error.detail)
+            return JobNow(job.status, is_fresh=False)
+        return now
+
+    async def _wait(
+        self, connection: Connection, job: TriggeredJob | Job, until: float, left: Callable[[], Awaitable[None]]
+    ) -> JobNow:
+        watched = WatchedJob(connection.client_id, job.connection_id, connection.workspace_id, job.job_id, job.job_type)
+        with self._waiting_for(watched) as end:
+            if self._is_stopping:
+                _tell(end)
+            await wait_unless_left(end, seconds=until - self._clock.monotonic(), left=left)
+            status = self._statuses.get(watched, job.status)
+            return JobNow(status, is_fresh=status in TERMINAL_STATUSES or self._states.is_current(watched))
+
+    @contextmanager
+    def _waiting_for(self, job: WatchedJob) -> Iterator[asyncio.Future[None]]:
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(job, set()).add(end)
+        self._callers[job.client_id] += 1
+        if not self._is_watching:
+            self._is_watching = True
+            self._task = self._background.start(JOB_WATCHER, self._watch)
+        try:
+            yield end
+        finally:
+            self._callers[job.client_id] -= 1
+            if not self._callers[job.client_id]:
+                del self._callers[job.client_id]
+            self._waiting[job].discard(end)
+            if not self._waiting[job]:
+                del self._waiting[job]
+                self._statuses.pop(job, None)
+
+    async def _watch(self, progress: Progress) -> None:
+        """Look at the jobs until nobody waits."""
+        while self._waiting:
+            try:
+                await self._look()
+                progress()
+            except StorageUnavailable as error:
+                log.warning("jobs_not_watched", detail=error.detail)
+                await asyncio.sleep(self._timings.interval)
+            await asyncio.sleep(self._timings.poll_interval)
+        self._is_watching = False
+
+    async def _look(self) -> None:
+        known = await self._states.look(list(self._waiting), age_seconds=self._timings.interval)
+        for job, ends in self._waiting.items():
+            if job not in known:
+                continue
+            self._statuses[job] = known[job]
+            if known[job] in TERMINAL_STATUSES:
+                for end in ends:
+                    _tell(end)
+
+
+def _tell(end: asyncio.Future[None]) -> None:
+    if not end.done():
+        end.set_result(None)

@@ -1,0 +1,50 @@
+"""Read `Prefer: wait` of a request (RFC 7240), and say in its answer that it was kept to."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+LONGEST_WAIT = 60
+"""Seconds: who prefers more is answered as if he had preferred this."""
+
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VALUE = rf'(?:{_NAME}|"(?:[^"\\]|\\.)*")'
+_PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_NAME}(?:[ \t]*=[ \t]*{_VALUE})?)?)*"
+_ELEMENT = re.compile(rf"[ \t]*(?:({_NAME})(?:[ \t]*=[ \t]*({_VALUE}))?{_PARAMETERS})?[ \t]*(?:,|$)")
+_SECONDS = re.compile("[0-9]+")
+_DIGITS = 9
+"""Of a number, after its zeros: more than any wait has, and Python refuses to read thousands."""
+
+
+def preferred_wait(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return for how many seconds at most the caller prefers to wait, 60 for more; None for no preference.
+
+    What is malformed or unknown is as if it had not been sent, and of several waits the first holds (section 2).
+    """
+    lines = [value.decode("latin-1") for name, value in headers if name == b"prefer"]
+    if not lines:
+        return None
+    value = next((value for name, value in _preferences(", ".join(lines)) if name.lower() == "wait"), None)
+    digits = value.strip('"') if value else ""
+    if _SECONDS.fullmatch(digits) is None:
+        return None
+    return min(int(digits.lstrip("0")[:_DIGITS] or "0"), LONGEST_WAIT)
+
+
+def wait_headers(seconds: int | None) -> Mapping[str, str]:
+    """Return the headers of an answer to a request that preferred to wait; None: it was answered at once instead."""
+    vary = {"Vary": "Prefer"}
+    return vary if seconds is None else {"Preference-Applied": f"wait={seconds}", **vary}
+
+
+def _preferences(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield names and values; nothing at all of a malformed text."""
+    found: list[tuple[str, str | None]] = []
+    at = 0
+    while at < len(text):
+        element = _ELEMENT.match(text, at)
+        if element is None:
+            return
+        at = element.end()
+        if element[1]:
+            found.append((element[1], element[2]))
+    yield from found

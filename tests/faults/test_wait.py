@@ -1,0 +1,65 @@
+"""Callers that wait for a job's end, over a real socket: the server stops, or they leave."""
+
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway.sandbox.timeline import Pace
+from tests.cli.conftest import wait_until
+from tests.faults.installation import Installation, Served, install, key_header, sandbox_airbyte
+from tests.support import BOUND_SECONDS
+
+LONGEST_SECONDS = 90.0
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with sandbox_airbyte() as airbyte:
+        airbyte.sandbox.world.pace = Pace(running_seconds=3600.0)
+        yield install(tmp_path, airbyte)
+
+
+def tasks(served: Served) -> int:
+    page = httpx2.get(f"{served.address}/metrics", timeout=BOUND_SECONDS).text
+    (found,) = re.findall(r"^gateway_tasks (.+)$", page, re.MULTILINE)
+    return int(float(found))
+
+
+def trigger_and_wait(served: Served, ours: str, key: str, *, seconds: float = LONGEST_SECONDS) -> httpx2.Response:
+    url = f"{served.address}/api/v1/connections/{ours}/sync"
+    return httpx2.post(url, headers={**key_header(key), "Prefer": "wait=60"}, timeout=seconds)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
+def test_a_stop_answers_who_waits_as_his_job_stands(installation: Installation, sent: signal.Signals) -> None:
+    key = installation.key()
+    ((ours, _),) = installation.connections(1)
+    with installation.serve() as served, ThreadPoolExecutor(5) as pool:
+        before = tasks(served)
+        asking = [pool.submit(trigger_and_wait, served, ours, key) for _ in range(5)]
+        wait_until(lambda: tasks(served) >= before + 5)
+        served.process.send_signal(sent)
+
+        status = served.process.wait(BOUND_SECONDS)  # the sync takes an hour, and they would wait for a minute
+
+        answers = [each.result() for each in asking]
+    assert status == 0
+    assert {(answer.status_code, answer.json()["job"]["status"]) for answer in answers} <= {
+        (200, "pending"),
+        (200, "running"),
+    }
+
+
+def test_of_a_caller_who_leaves_nothing_is_left(installation: Installation) -> None:
+    key = installation.key()
+    ((ours, _),) = installation.connections(1)
+    with installation.serve() as served:
+        with pytest.raises(httpx2.ReadTimeout):
+            trigger_and_wait(served, ours, key, seconds=1.0)
+
+        wait_until(lambda: '"status":499' in served.log.read_text())
