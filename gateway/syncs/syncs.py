@@ -1,12 +1,14 @@
 """The room's collaborators, built for one gateway."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.airbyte import Airbyte
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
+from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
 from gateway.syncs.jobs import JobReader
@@ -50,16 +52,24 @@ class Syncs:
         await self.last_sync.close()
 
 
+class SyncOptions(NamedTuple):
+    """What operators choose. Last syncs are refreshed when they are `freshness_seconds` old."""
+
+    freshness_seconds: float
+    failure_messages: FailureMessages
+
+
 def build_syncs(
     store: Store,
     airbyte: Airbyte,
     cluster: Cluster,
     clock: Clock,
     *,
-    freshness_seconds: float,
+    options: SyncOptions,
     timings: SyncTimings,
 ) -> Syncs:
-    """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
+    """Build everything, start nothing."""
+    freshness = options.freshness_seconds
     of_trigger = timings.trigger
     recorder = LastSyncRecorder(store, clock)
     lists = WorkspaceLists(clock, timings.last_sync.workspaces, at_once=airbyte.own_calls_at_once)
@@ -70,7 +80,7 @@ def build_syncs(
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        job_details=JobDetails(store, airbyte),
+        job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,
@@ -80,9 +90,9 @@ def build_syncs(
             ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.last_sync.checkpoint),
             backfill,
             StatusCheck(store, airbyte, clock, timings.last_sync),
-            RefreshLeader(cluster.leadership, freshness_seconds=freshness_seconds, timings=timings.last_sync),
+            RefreshLeader(cluster.leadership, freshness_seconds=freshness, timings=timings.last_sync),
             clock=clock,
-            freshness_seconds=freshness_seconds,
+            freshness_seconds=freshness,
             wait_seconds=timings.last_sync.wait,
         ),
         backfill=backfill,
