@@ -27,13 +27,13 @@ from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.resources import is_installed
-from gateway.settings import Settings, TracingSettings
+from gateway.settings import AirbyteSettings, Settings, TracingSettings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
-from gateway.syncs.syncs import Syncs, build_syncs
+from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
@@ -159,9 +159,9 @@ def build_services(
     store = Store(settings.database_location, background, clock=clock, timings=store_timings)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
-    freshness = settings.airbyte.freshness_seconds
     timings = sync_timings or SyncTimings()
-    syncs = build_syncs(store, airbyte, cluster, clock, background, freshness_seconds=freshness, timings=timings)
+    options = _sync_options(settings.airbyte)
+    syncs = build_syncs(store, airbyte, cluster, clock, background, options=options, timings=timings)
     return Services(
         settings=settings,
         clock=clock,
@@ -180,6 +180,10 @@ def build_services(
         loop_lag=LoopLag(clock.monotonic),
         tracing=_tracing(settings.tracing),
     )
+
+
+def _sync_options(options: AirbyteSettings) -> SyncOptions:
+    return SyncOptions(options.freshness_seconds, options.failure_messages)
 
 
 def _tracing(options: TracingSettings) -> "Tracing | None":
@@ -206,6 +210,7 @@ def _connect(
     deadlines = deadlines or Deadlines()
     return connect_airbyte(
         base_url=options.base_url,
+        config_url=options.config_api_url,
         route=Route(settings.ca_file, Proxy.of(options.proxy) if options.proxy else None),
         auth=options.auth,
         identity=identity,
@@ -213,9 +218,7 @@ def _connect(
         bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=deadlines.permit),
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
-        count_mismatch=metrics.count_mismatch,
-        count_odd=metrics.count_odd_rows,
-        count_outcome=metrics.count_call,
+        observer=metrics,
         traceparent=current_traceparent,
         connect=connect,
         deadlines=deadlines,

@@ -14,6 +14,7 @@ import httpx2
 import msgspec
 from starlette.applications import Starlette
 
+from gateway.airbyte import Deadlines
 from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.background import Background
@@ -214,6 +215,7 @@ async def running_gateway(
     discovery_timings: DiscoveryTimings | None = None,
     page_timings: "PageTimings | None" = None,
     store_timings: StoreTimings = PATIENT,
+    deadlines: Deadlines | None = None,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
@@ -238,6 +240,7 @@ async def running_gateway(
         sync_timings=sync_timings,
         discovery_timings=discovery_timings,
         store_timings=store_timings,
+        deadlines=deadlines,
     )
     app = create_app(services, page_timings=page_timings)
     transport = httpx2.ASGITransport(app=app)

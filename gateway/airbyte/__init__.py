@@ -2,6 +2,7 @@
 
 from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
+from gateway.airbyte.config_schema import AttemptRecord, FailureRecord, JobReport, StreamRecord
 from gateway.airbyte.connect import connect_airbyte
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
@@ -11,12 +12,16 @@ from gateway.airbyte.timings import Deadlines
 __all__ = [
     "MAX_JOBS",
     "Airbyte",
+    "AttemptRecord",
     "Bulkhead",
     "Caller",
     "ConnectionRecord",
     "Deadlines",
+    "FailureRecord",
+    "JobReport",
     "Kind",
     "OwnCalls",
+    "StreamRecord",
     "WorkspaceRecord",
     "connect_airbyte",
     "triggered_job_from",

@@ -15,6 +15,7 @@ import msgspec
 from gateway.airbyte import paths
 from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
+from gateway.airbyte.config_api import ConfigApi
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.lists import AirbyteLists
 from gateway.airbyte.mapping import checked_connection, ended_job_from, job_from, word
@@ -43,12 +44,15 @@ _CONNECTION = msgspec.json.Decoder(ConnectionRecord)
 class Airbyte:
     """Airbyte, as far as the gateway needs it. Every method raises UpstreamError."""
 
-    def __init__(self, reader: Reader, clock: Clock, *, credential: Credential, route: Route, is_remote: bool) -> None:
+    def __init__(
+        self, reader: Reader, config: ConfigApi, clock: Clock, *, credential: Credential, route: Route, is_remote: bool
+    ) -> None:
         """`credential` is the one that the reader sends."""
         self.route = route
         self.is_remote = is_remote
         """Whether there is a network on the way, with a host that has a name and a port."""
         self.lists = AirbyteLists(reader)
+        self.config = config
         self._reader = reader
         self._credential = credential
         self._clock = clock
@@ -239,6 +243,7 @@ class Airbyte:
         if isinstance(self._reader.authorization, ClientCredentials):
             await self._reader.authorization.close()
         await self._reader.executor.client.close()
+        await self.config.close()
 
 
 def _without_odd(page: Page[Row]) -> Page[Row]:

@@ -1,13 +1,14 @@
 """Put together what calls to Airbyte need: connections, bulkhead, breaker, authorization."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead
 from gateway.airbyte.client import AirbyteClient, Connect, network
+from gateway.airbyte.config_api import ConfigApi, ConfigObserver
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.reader import Reader
+from gateway.airbyte.reader import Reader, ReadObserver
 from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.route import Route
 from gateway.airbyte.timings import Deadlines
@@ -18,9 +19,16 @@ from gateway.times import Clock
 Auth = Literal["client_credentials", "basic", "none"]
 
 
+class Observer(ReadObserver, ConfigObserver, Protocol):
+    """Who hears of calls: how each ended, and rows that were dropped."""
+
+    def count_call(self, outcome: str) -> None: ...
+
+
 def connect_airbyte(
     *,
     base_url: str,
+    config_url: str | None,
     route: Route,
     auth: Auth,
     identity: str,
@@ -28,36 +36,36 @@ def connect_airbyte(
     bulkhead: Bulkhead,
     clock: Clock,
     jitter: Callable[[], float],
-    count_mismatch: Callable[[int], None],
-    count_odd: Callable[[int], None],
-    count_outcome: Callable[[str], None],
+    observer: Observer,
     traceparent: Callable[[], bytes | None],
     connect: Connect | None = None,
     deadlines: Deadlines,
 ) -> Airbyte:
     """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if a file of authorities cannot be used.
 
-    `identity` is a client id or a user name; `connect` replaces the network.
+    `identity` is a client id or a user name; `connect` replaces the network. Without `config_url` no reason of a
+    failure is asked for.
     """
-    client = AirbyteClient(
-        base_url=base_url,
-        connect=connect or network(base_url, route, connect_seconds=deadlines.connect, count_leftovers=count_mismatch),
-        clock=clock,
-        traceparent=traceparent,
-        forwarder=None if connect or base_url.startswith("https:") else route.proxy,
-    )
-    executor = CallExecutor(
-        client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
-    )
+
+    def executor_at(url: str, count_outcome: Callable[[str], None]) -> CallExecutor:
+        reach = connect or _network(url, route, deadlines, observer)
+        forwarder = None if connect or url.startswith("https:") else route.proxy
+        client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
+        return CallExecutor(
+            client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+        )
+
+    executor = executor_at(base_url, observer.count_call)
     credential = Credential(identity, secret)
-    reader = Reader(
-        executor,
-        _authorization(auth, credential, executor, clock, deadlines),
-        deadlines,
-        count_mismatch=count_mismatch,
-        count_odd=count_odd,
-    )
-    return Airbyte(reader, clock, credential=credential, route=route, is_remote=connect is None)
+    authorization = _authorization(auth, credential, executor, clock, deadlines)
+    reader = Reader(executor, authorization, deadlines, observer=observer)
+    config_executor = executor_at(config_url, lambda _: None) if config_url else None
+    config = ConfigApi(config_executor, authorization, clock, deadlines, observer=observer)
+    return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
+
+
+def _network(url: str, route: Route, deadlines: Deadlines, observer: Observer) -> Connect:
+    return network(url, route, connect_seconds=deadlines.connect, count_leftovers=observer.count_mismatch)
 
 
 def _authorization(

@@ -1,7 +1,7 @@
 """Read objects and pages of Airbyte's public API, under the gateway's rules for calls."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,6 +17,14 @@ Record = TypeVar("Record")
 Row = TypeVar("Row")
 
 
+class ReadObserver(Protocol):
+    """Who hears of dropped rows: of another connection's, and of those with an odd form."""
+
+    def count_mismatch(self, rows: int) -> None: ...
+
+    def count_odd_rows(self, rows: int) -> None: ...
+
+
 class Reader:
     """Sends calls with the credential. Every method raises UpstreamError."""
 
@@ -26,15 +34,13 @@ class Reader:
         authorization: Authorization,
         deadlines: Deadlines,
         *,
-        count_mismatch: Callable[[int], None],
-        count_odd: Callable[[int], None],
+        observer: ReadObserver,
     ) -> None:
-        """Tell `count_mismatch` of dropped rows of another connection, and `count_odd` of those with an odd form."""
         self.executor = executor
         self.authorization = authorization
         self.deadlines = deadlines
-        self.count_mismatch = count_mismatch
-        self.count_odd = count_odd
+        self.count_mismatch = observer.count_mismatch
+        self.count_odd = observer.count_odd_rows
 
     async def send(self, call: Call[Record]) -> Record:
         """Return the typed answer to a call. Raises UpstreamError."""

@@ -13,6 +13,10 @@ class Deadlines(msgspec.Struct, frozen=True):
     trigger: float = 70.0
     reconcile: float = 10.0
     token: float = 10.0
+    config: float = 3.0
+    """For the Config API, with the wait for a permit: an answer waits no longer for what it can do without."""
+    config_call: float = 2.5
+    """Of these, for Airbyte alone, so that it is known whose time it was."""
     connect: float = 3.0
     permit: float = 6.0
     """For a permit of the bulkhead, and as long again for one of the cluster's. It is three of Airbyte's slow answers:
@@ -27,6 +31,9 @@ BREAKER_LONGEST_SECONDS = 60.0
 RETRY_AFTER_SECONDS = 30
 """The pause after a 429 whose Retry-After is absent, a date or nonsense."""
 RETRY_AFTER_LONGEST_SECONDS = 300
+
+CONFIG_LOG_SECONDS = 3600.0
+"""From one log line to the next that says that the Config API cannot be asked."""
 
 KEEPALIVE_SECONDS = 15.0
 """Below the idle time of every proxy on the way, so that we close first."""

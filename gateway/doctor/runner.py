@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
+from gateway.doctor.config_api import REASONS, check_config_api
 from gateway.doctor.connections import check_mapped, check_round, check_unmapped
 from gateway.doctor.finding import Finding, failure, warning
 from gateway.doctor.installation import (
@@ -81,6 +82,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
     yield Check("airbyte release", partial(check_release, timings), timings.release_check)
     yield Check("airbyte", partial(check_airbyte, timings), timings.airbyte_check)
     if has_database:
+        yield Check(REASONS, check_config_api, timings.config_check)
         yield Check("connections", check_mapped, timings.everything)
 
 

@@ -21,6 +21,7 @@ class Timings(msgspec.Struct, frozen=True):
     """For each of name and certificate."""
     release_check: float = 2.0
     airbyte_check: float = 13.0
+    config_check: float = 4.0
 
     notification: float = 1.5
     """From one session with the database to another."""

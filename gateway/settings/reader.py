@@ -16,7 +16,7 @@ from gateway.resources import resource_text
 from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_proxy, check_url
 from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
-from gateway.settings.tables import SQLITE_PREFIX, Settings, Table, tables, types_of
+from gateway.settings.tables import OFF, SQLITE_PREFIX, Settings, Table, tables, types_of
 
 SETTINGS_FILE = "settings.toml"
 ENVIRONMENT_PREFIX = "GATEWAY_"
@@ -233,6 +233,8 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
+    if settings.airbyte.config_url not in {"", OFF}:
+        check_url(origins["airbyte.config_url"], settings.airbyte.config_url)
     if settings.airbyte.proxy:
         check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:

@@ -11,6 +11,9 @@ from gateway.settings.secret import Secret, SecretUrl
 
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
+OFF = "off"
+PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
+"""Where a self-managed Airbyte has its two APIs."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -43,6 +46,8 @@ class DatabaseSettings(Table, frozen=True):
 
 class AirbyteSettings(Table, frozen=True):
     base_url: str
+    config_url: str
+    failure_messages: Literal["masked", "plain"]
     auth: Literal["client_credentials", "basic", "none"]
     client_id: str
     client_secret: Secret
@@ -52,6 +57,15 @@ class AirbyteSettings(Table, frozen=True):
     freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
     ca_file: str
     proxy: SecretUrl
+
+    @property
+    def config_api_url(self) -> str | None:
+        """Where the Config API is; None if it is turned off, or `base_url` does not show where it is, as Cloud's."""
+        if self.config_url:
+            return None if self.config_url == OFF else self.config_url
+        base_url = self.base_url.rstrip("/")
+        is_known = base_url.endswith(PUBLIC_API_PATH)
+        return base_url.removesuffix(PUBLIC_API_PATH) + CONFIG_API_PATH if is_known else None
 
     @property
     def credential(self) -> tuple[str, Secret]:

@@ -2,14 +2,14 @@
 
 import re
 
-import msgspec
-
-from gateway.airbyte import Airbyte
+from gateway.airbyte import Airbyte, OwnCalls
 from gateway.errors import JobNotFound
-from gateway.models import Client, EndedJob, JobDetail
+from gateway.models import Client, Connection, EndedJob, JobDetail
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.connections import airbyte_id_of, require_still_mapped
+from gateway.syncs.failures import FailureMessages, OperatorFailure, operator_failure_from
+from gateway.syncs.job_reports import detail_of, last_attempt
 
 _JOB_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
@@ -17,9 +17,10 @@ _JOB_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 class JobDetails:
     """Reads single jobs; simultaneous readers of the same job share its calls to Airbyte."""
 
-    def __init__(self, store: Store, airbyte: Airbyte) -> None:
+    def __init__(self, store: Store, airbyte: Airbyte, failure_messages: FailureMessages) -> None:
         self._store = store
         self._airbyte = airbyte
+        self._messages = failure_messages
         self._reads: SingleFlight[tuple[int, str, int], JobDetail] = SingleFlight()
 
     async def close(self) -> None:
@@ -38,9 +39,23 @@ class JobDetails:
         await require_still_mapped(self._store, client, connection_id, airbyte_id)
         return detail
 
+    async def operator_failure(self, connection: Connection, job_id: int) -> OperatorFailure | None:
+        """Return why a job failed, with Airbyte's message as it came, for operators alone; None if it is not told.
+
+        Raises UpstreamError.
+        """
+        if connection.airbyte_id is None:
+            return None
+        job = await self._airbyte.job(connection.airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        if job is None or job.status == "succeeded":
+            return None
+        last = last_attempt(await self._airbyte.config.job(connection.airbyte_id, job, caller=OwnCalls.ROUTINE))
+        return None if last is None else operator_failure_from(last.failures)
+
     async def _read(self, client: Client, airbyte_id: str, job_id: int) -> JobDetail:
+        """Ask for the job, then for its attempts, which are found by when it was created."""
         job = await self._job(client, airbyte_id, job_id)
-        return JobDetail(**msgspec.structs.asdict(job), attempts=[], failure=None, streams=[])
+        return detail_of(job, await self._airbyte.config.job(airbyte_id, job, caller=client.id), self._messages)
 
     async def _job(self, client: Client, airbyte_id: str, job_id: int) -> EndedJob:
         job = await self._airbyte.job(airbyte_id, job_id, caller=client.id)

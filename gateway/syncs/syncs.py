@@ -1,6 +1,7 @@
 """The room's collaborators, built for one gateway."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.airbyte import Airbyte
 from gateway.background import Background
@@ -8,6 +9,7 @@ from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
+from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
 from gateway.syncs.job_states import JobStates
@@ -55,6 +57,13 @@ class Syncs:
         await self.last_sync.close()
 
 
+class SyncOptions(NamedTuple):
+    """What operators choose. Last syncs are refreshed when they are `freshness_seconds` old."""
+
+    freshness_seconds: float
+    failure_messages: FailureMessages
+
+
 def build_syncs(
     store: Store,
     airbyte: Airbyte,
@@ -62,14 +71,14 @@ def build_syncs(
     clock: Clock,
     background: Background,
     *,
-    freshness_seconds: float,
+    options: SyncOptions,
     timings: SyncTimings,
 ) -> Syncs:
-    """Build everything, start nothing. Last syncs are refreshed when they are `freshness_seconds` old."""
+    """Build everything, start nothing."""
     of_trigger = timings.trigger
     recorder = LastSyncRecorder(store, clock)
     last_sync, backfill = _build_refresh(
-        store, airbyte, cluster, clock, recorder, freshness_seconds=freshness_seconds, timings=timings.last_sync
+        store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
     refusals = Refusals(store, airbyte, clock)
     reconciler = Reconciler(airbyte, refusals, of_trigger)
@@ -77,7 +86,7 @@ def build_syncs(
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        job_details=JobDetails(store, airbyte),
+        job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,

@@ -53,6 +53,12 @@ class Metrics:
         self._upstream_calls = self._new_counter(
             "upstream_calls", "Calls to Airbyte, by how they ended.", "outcome", CALL_OUTCOMES
         )
+        self._config_calls = self._new_counter(
+            "config_api_calls",
+            "Calls to Airbyte's Config API, which tells why jobs failed, by how they ended.",
+            "outcome",
+            CALL_OUTCOMES,
+        )
         self._shed = self._new_counter(
             "shed_requests",
             "Refused because of too many: requests of callers with a known key, of others, and socket connections.",
@@ -83,6 +89,10 @@ class Metrics:
     def count_call(self, outcome: str) -> None:
         """Count a call to Airbyte that ended so."""
         self._upstream_calls.labels(outcome).inc()
+
+    def count_config_call(self, outcome: str) -> None:
+        """Count a call to Airbyte's Config API that ended so."""
+        self._config_calls.labels(outcome).inc()
 
     def count_shed(self, reason: str) -> None:
         self._shed.labels(reason).inc()

@@ -1,8 +1,25 @@
 """GET /api/v1/connections/{id}/jobs/{jobId}."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.support import NEVER_OURS, World, bearer
+from gateway.provisioning.keys import NewKey
+from gateway.sandbox.failures import (
+    CANCELLED,
+    CREDENTIALS_REFUSED,
+    DESTINATION_TIMEOUT,
+    PLANTED_HOST,
+    PLANTED_PASSWORD,
+    PLATFORM,
+    SCHEMA_REFRESH,
+    TRANSIENT_SOURCE,
+    Failure,
+)
+from gateway.sandbox.faults import ConfigApi as ConfigState
+from gateway.sandbox.records import Stream, StreamVolume
+from gateway.web.responses import JSONAnswer
+from tests.support import NEVER_OURS, World, bearer, running_gateway
 
 
 async def test_shows_the_eight_keys_of_the_list_then_what_else_is_known(world: World) -> None:
@@ -101,3 +118,135 @@ async def test_another_method_names_the_right_one(world: World) -> None:
     answer = await world.http.post(f"/api/v1/connections/{NEVER_OURS}/jobs/1", headers=bearer(key))
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def failed_job(world: World, *failures: Failure, attempts: int = 1) -> tuple[NewKey, str]:
+    """A client's key, and where its one job is, whose attempts failed so."""
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    job = world.sandbox.world.add_job(
+        theirs,
+        status="failed",
+        created_at=world.clock.now().timestamp() - 3600,
+        failures=failures,
+        attempts=attempts,
+        streams=[StreamVolume(Stream("orders", "public"), 600, 6000), StreamVolume(Stream("clients"), 400, 2000)],
+    )
+    return key, f"/api/v1/connections/{ours}/jobs/{job.job_id}"
+
+
+async def test_shows_attempts_streams_and_why_the_last_attempt_failed(world: World) -> None:
+    key, path = await failed_job(world, CREDENTIALS_REFUSED, attempts=2)
+
+    job = (await world.http.get(path, headers=bearer(key))).json()["job"]
+
+    first, second = job["attempts"]
+    assert list(second) == ["number", "status", "startTime", "endTime", "bytesSynced", "rowsSynced", "failure"]
+    assert (first["number"], second["number"], second["status"]) == (1, 2, "failed")
+    assert first["startTime"] == "2026-04-01T02:00:00.000Z"
+    assert second["endTime"] == job["endTime"] == "2026-04-01T02:01:00.000Z"
+    assert job["failure"] == second["failure"]
+    assert list(job["failure"]) == ["origin", "type", "message", "retryable"]
+    assert (job["failure"]["origin"], job["failure"]["type"]) == ("source", "credentials")
+    assert job["failure"]["retryable"] is False
+    assert [(each["name"], each["namespace"]) for each in job["streams"]] == [("orders", "public"), ("clients", None)]
+    assert sum(each["rowsSynced"] for each in job["streams"]) == job["rowsSynced"]
+    assert sum(each["bytesSynced"] for each in job["streams"]) == job["bytesSynced"]
+
+
+async def test_a_source_s_message_is_shown_without_its_secrets(world: World) -> None:
+    key, path = await failed_job(world, CREDENTIALS_REFUSED)
+
+    answer = await world.http.get(path, headers=bearer(key))
+
+    assert "password authentication failed for user" in answer.json()["job"]["failure"]["message"]
+    for secret in (PLANTED_PASSWORD, PLANTED_HOST, "stacktrace", "PSQLException", "10.20.30.40"):
+        assert secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("failure", "origin", "kind", "message"),
+    [
+        (DESTINATION_TIMEOUT, "destination", "timeout", "The destination made no progress in time."),
+        (SCHEMA_REFRESH, "platform", "schema", "The schema of the source could not be refreshed."),
+        (PLATFORM, "platform", "system", "The platform that runs the sync had an internal problem."),
+        (CANCELLED, "unknown", "cancelled", "The job was cancelled."),
+        (
+            Failure("a new origin", "a new type", "Wait for rain"),
+            "unknown",
+            "unknown",
+            "The sync failed. Airbyte gave no reason.",
+        ),
+    ],
+)
+async def test_other_failures_than_a_source_s_are_told_in_our_own_words(
+    world: World, failure: Failure, origin: str, kind: str, message: str
+) -> None:
+    key, path = await failed_job(world, failure)
+
+    told = (await world.http.get(path, headers=bearer(key))).json()["job"]["failure"]
+
+    assert (told["origin"], told["type"], told["message"]) == (origin, kind, message)
+
+
+async def test_plain_messages_are_our_own_words_for_sources_too(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, airbyte={"failure_messages": "plain"}) as world:
+        key, path = await failed_job(world, CREDENTIALS_REFUSED)
+
+        told = (await world.http.get(path, headers=bearer(key))).json()["job"]["failure"]
+
+    assert (told["type"], told["message"]) == ("credentials", "The source refused the credentials.")
+
+
+async def test_a_cancellation_decides_over_what_failed_because_of_it(world: World) -> None:
+    key, path = await failed_job(world, TRANSIENT_SOURCE, CANCELLED)
+
+    assert (await world.http.get(path, headers=bearer(key))).json()["job"]["failure"]["type"] == "cancelled"
+
+
+async def test_a_job_that_succeeded_in_the_end_has_no_failure_though_an_attempt_has(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    job = world.sandbox.world.add_job(theirs, attempts=2, failures=[TRANSIENT_SOURCE])
+
+    shown = (await world.http.get(f"/api/v1/connections/{ours}/jobs/{job.job_id}", headers=bearer(key))).json()["job"]
+
+    assert shown["failure"] is None
+    assert [attempt["failure"] and attempt["failure"]["type"] for attempt in shown["attempts"]] == ["temporary", None]
+
+
+@pytest.mark.parametrize("state", ["absent", "forbidden", "other shape"])
+async def test_without_the_config_api_everything_but_the_reason_is_told(world: World, state: ConfigState) -> None:
+    key, path = await failed_job(world, CREDENTIALS_REFUSED)
+    world.sandbox.faults.config_api = state
+
+    answer = await world.http.get(path, headers=bearer(key))
+
+    job = answer.json()["job"]
+    assert answer.status_code == 200
+    assert (job["failure"], job["attempts"], job["streams"]) == (None, [], [])
+    assert (job["status"], job["endTime"]) == ("failed", "2026-04-01T02:01:00.000Z")
+
+
+async def test_the_config_api_is_not_asked_when_it_is_turned_off(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, airbyte={"config_url": "off"}) as world:
+        key, path = await failed_job(world, CREDENTIALS_REFUSED)
+        world.sandbox.requests.clear()
+
+        job = (await world.http.get(path, headers=bearer(key))).json()["job"]
+
+        assert job["failure"] is None
+        assert {request.path.rpartition("/")[0] for request in world.sandbox.requests} == {"/api/public/v1/jobs"}
+
+
+async def test_an_operator_reads_the_message_whole_and_no_answer_can_be_made_of_it(world: World) -> None:
+    _, path = await failed_job(world, CREDENTIALS_REFUSED)
+    connection = await world.services.store.connections.any_by_id(path.split("/")[4])
+
+    told = await world.services.syncs.job_details.operator_failure(connection, int(path.rpartition("/")[2]))
+
+    assert told is not None
+    assert PLANTED_PASSWORD in told.external_message
+    assert PLANTED_PASSWORD not in repr(told)
+    with pytest.raises(TypeError):
+        JSONAnswer({"failure": told})

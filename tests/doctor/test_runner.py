@@ -29,7 +29,7 @@ async def test_a_sound_installation_has_nothing_wrong(world: World) -> None:
     assert all(finding.level == "ok" and not finding.advice for finding in found.values())
     assert list(found) == [
         *("settings", "files", "database", "disk", "last syncs", "proxies", "forwarding"),
-        *("airbyte", "clock", "airbyte version", "connections"),
+        *("airbyte", "clock", "airbyte version", "reasons of failures", "connections"),
     ]
 
 
