@@ -50,6 +50,8 @@ def populate(world: World, *, now: float, seed: int) -> None:
         planned += _past_jobs(plan, connection, now, random)
         if connection.outcome == "retries":
             planned.append(PlannedJob(connection, _retry_under_way(now), plan.rows))
+    for workspace_id in workspaces.values():
+        world.add_tag(workspace_id, "production")
     for job in sorted(planned, key=lambda job: job.steps[0].at):
         size = job.rows * BYTES_PER_ROW
         world.put_job(job.connection.connection_id, job.steps, job_type="sync", rows=job.rows, size=size)

@@ -21,6 +21,7 @@ from gateway.sandbox.records import (
     JobType,
     Stream,
     StreamVolume,
+    Tag,
     Workspace,
 )
 from gateway.sandbox.timeline import (
@@ -53,6 +54,7 @@ class World:
         self.sources: dict[str, Actor] = {}
         self.destinations: dict[str, Actor] = {}
         self.connections: dict[str, Connection] = {}
+        self.tags: dict[str, Tag] = {}
         self.history = History(clock)
         self._clock = clock
         self._seed = seed
@@ -63,6 +65,11 @@ class World:
         workspace = Workspace(self._new_id(), name)
         self.workspaces[workspace.workspace_id] = workspace
         return workspace
+
+    def add_tag(self, workspace_id: str, name: str, color: str = "FBECB1") -> Tag:
+        tag = Tag(self._new_id(), workspace_id, name, color)
+        self.tags[tag.tag_id] = tag
+        return tag
 
     def add_connection(
         self,

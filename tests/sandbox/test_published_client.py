@@ -76,3 +76,25 @@ def test_the_published_client_reads_the_sources_it_can_read(address: str) -> Non
         "SourceStripe",
         "SourceSalesforce",
     )
+
+
+def test_the_published_client_walks_what_is_around_workspaces(address: str) -> None:
+    with sign_in(address, "/applications/token") as airbyte:
+        organizations = airbyte.organizations.list_organizations_for_user().organizations_response
+        assert organizations
+        request = api.ListUsersWithinAnOrganizationRequest(organization_id=organizations.data[0].organization_id)
+        users = airbyte.users.list_users_within_an_organization(request=request).users_response
+        permissions = airbyte.permissions.list_permissions(request=api.ListPermissionsRequest()).permissions_response
+        tags = airbyte.tags.list_tags(request=api.ListTagsRequest()).tags_response
+        page = airbyte.connections.list_connections(request=api.ListConnectionsRequest(limit=1)).connections_response
+        assert page
+        asked = api.GetStreamPropertiesRequest(source_id=page.data[0].source_id)
+        streams = airbyte.streams.get_stream_properties(request=asked).stream_properties_response
+
+    assert users
+    assert permissions
+    assert permissions.data[0].user_id == users.data[0].id
+    assert tags
+    assert {tag.name for tag in tags.data} == {"production"}
+    assert streams
+    assert [row.stream_name for row in streams] == [row.name for row in page.data[0].configurations.streams or []]
