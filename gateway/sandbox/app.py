@@ -21,6 +21,7 @@ from gateway.sandbox.middleware import (
     RecordingMiddleware,
     TrailingSlashMiddleware,
 )
+from gateway.sandbox.organization import Organization
 from gateway.sandbox.refusals import Refusal, render_refusal
 from gateway.sandbox.seed import populate
 from gateway.sandbox.system import (
@@ -85,7 +86,6 @@ class Sandbox:
 
     def _routes(self, applications: Applications | None, base: str) -> list[BaseRoute]:
         """Return all routes. Without applications there is no authentication, and no token route either."""
-        interference = Middleware(InterferenceMiddleware, faults=self.faults)
         unknown = Mount("", app=rejected if applications else nowhere())
         configuration = instance_configuration("simple" if applications else "none")
         guards: list[Middleware] = []
@@ -97,29 +97,30 @@ class Sandbox:
                 Route("/applications/token", applications.public_token, methods=["POST"]),
                 Route(f"{CONFIG_API}/applications/token", applications.internal_token, methods=["POST"]),
             ]
-        public = [
-            *Jobs(world=self.world, faults=self.faults, base=base).routes(),
-            *Catalog(world=self.world, faults=self.faults, base=base).routes(),
-            unknown,
-        ]
-        config = [
-            *ConfigJobs(world=self.world, faults=self.faults, clock=self._clock).routes(),
-            *ConfigConnections(world=self.world, faults=self.faults, clock=self._clock).routes(),
-        ]
-        switch = Middleware(ConfigApiSwitch, faults=self.faults)
         return [
             *tokens,
             Route(f"{PUBLIC_API}/health", public_health),
             Route(f"{CONFIG_API}/health", internal_health),
             Route(f"{CONFIG_API}/instance_configuration", configuration),
             Mount(
-                "/api",
-                routes=[
-                    Mount("/public/v1", routes=public, middleware=[interference]),
-                    Mount("/v1", routes=[*config, unknown], middleware=[switch]),
-                    unknown,
-                ],
-                middleware=guards,
+                "/api", routes=[self._public_api(base, unknown), self._config_api(unknown), unknown], middleware=guards
             ),
             Mount("", app=webapp),
         ]
+
+    def _public_api(self, base: str, unknown: Mount) -> Mount:
+        routes = [
+            *Jobs(world=self.world, faults=self.faults, base=base).routes(),
+            *Catalog(world=self.world, faults=self.faults, base=base).routes(),
+            *Organization(world=self.world, faults=self.faults).routes(),
+            unknown,
+        ]
+        return Mount("/public/v1", routes=routes, middleware=[Middleware(InterferenceMiddleware, faults=self.faults)])
+
+    def _config_api(self, unknown: Mount) -> Mount:
+        routes = [
+            *ConfigJobs(world=self.world, faults=self.faults, clock=self._clock).routes(),
+            *ConfigConnections(world=self.world, faults=self.faults, clock=self._clock).routes(),
+            unknown,
+        ]
+        return Mount("/v1", routes=routes, middleware=[Middleware(ConfigApiSwitch, faults=self.faults)])

@@ -78,8 +78,8 @@ class Catalog:
         listed.sort(key=lambda row: crc32(f"{salt}/{row.record_id}".encode()))
         page = listed[offset : offset + limit]
         carried = {
+            "includeDeleted": "true" if read_flag(params, "includeDeleted") else "false",
             "workspaceIds": ",".join(workspace_ids),
-            "includeDeleted": params.get("includeDeleted"),
         }
         noun = request.url.path.rpartition("/")[2]
         links = page_links(f"{self.base}/{noun}", carried, limit=limit, offset=offset, rows=len(page))

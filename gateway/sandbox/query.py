@@ -65,7 +65,7 @@ def read_flag(params: QueryParams, name: str) -> bool:
     return params.get(name, "").lower() == "true"
 
 
-def page_links(base: str, carried: dict[str, str | None], *, limit: int, offset: int, rows: int) -> dict[str, str]:
+def page_links(base: str, carried: Mapping[str, str | None], *, limit: int, offset: int, rows: int) -> dict[str, str]:
     """Return `next` and `previous` as Airbyte writes them.
 
     `next` is there on every page with a row, the last one included, and forgets order, status and dates.

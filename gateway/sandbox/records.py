@@ -25,6 +25,16 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """A word for sorting the connections of a workspace."""
+
+    tag_id: str
+    workspace_id: str
+    name: str
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """A source or a destination: Airbyte keeps both in one shape. `kind` is empty for custom connectors."""
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from uuid import UUID
 
+from gateway.sandbox.connectors import destination_configuration, source_configuration
 from gateway.sandbox.failures import TRANSIENT_SOURCE, Failure
 from gateway.sandbox.history import History
 from gateway.sandbox.records import (
@@ -20,6 +21,7 @@ from gateway.sandbox.records import (
     JobType,
     Stream,
     StreamVolume,
+    Tag,
     Workspace,
 )
 from gateway.sandbox.timeline import (
@@ -52,6 +54,7 @@ class World:
         self.sources: dict[str, Actor] = {}
         self.destinations: dict[str, Actor] = {}
         self.connections: dict[str, Connection] = {}
+        self.tags: dict[str, Tag] = {}
         self.history = History(clock)
         self._clock = clock
         self._seed = seed
@@ -63,11 +66,17 @@ class World:
         self.workspaces[workspace.workspace_id] = workspace
         return workspace
 
+    def add_tag(self, workspace_id: str, name: str, color: str = "FBECB1") -> Tag:
+        tag = Tag(self._new_id(), workspace_id, name, color)
+        self.tags[tag.tag_id] = tag
+        return tag
+
     def add_connection(
         self,
         workspace_id: str,
         source_type: str = "shopify",
         *,
+        destination_type: str = "bigquery",
         name: str | None = None,
         status: ConnectionStatus = "active",
         schedule: dict[str, str] | None = None,
@@ -82,9 +91,8 @@ class World:
         `{"scheduleType": "cron", "cronExpression": "0 0 3 * * ? UTC"}` or `{"scheduleType": "manual"}`.
         """
         at = self._clock() if created_at is None else created_at
-        label = source_type.replace("-", " ").title() or "Custom source"
-        source = self._add_actor(self.sources, workspace_id, source_type, label, at)
-        destination = self._add_actor(self.destinations, workspace_id, "bigquery", "Warehouse", at)
+        source = self._add_source(workspace_id, source_type, at)
+        destination = self._add_destination(workspace_id, destination_type, at)
         connection = Connection(
             connection_id=self._new_id(),
             workspace_id=workspace_id,
@@ -188,16 +196,22 @@ class World:
         steps = cancelled_run(job.steps, self._clock())
         self.history.put(replace(job, steps=steps, rows=state.rows, bytes=state.bytes))
 
-    def _add_actor(self, actors: dict[str, Actor], workspace_id: str, kind: str, name: str, created_at: float) -> Actor:
-        configuration: dict[str, object] = {
-            "host": f"{kind or 'custom'}.internal.example.com",
-            "account_id": f"acct-{workspace_id[:8]}",
-            "credentials": {"api_secret": "**********", "auth_type": "client_credentials"},
-        }
+    def _add_source(self, workspace_id: str, kind: str, created_at: float) -> Actor:
+        name = kind.replace("-", " ").title() or "Custom source"
+        source = self._new_actor(workspace_id, kind, name, created_at, source_configuration(kind))
+        self.sources[source.actor_id] = source
+        return source
+
+    def _add_destination(self, workspace_id: str, kind: str, created_at: float) -> Actor:
+        destination = self._new_actor(workspace_id, kind, "Warehouse", created_at, destination_configuration(kind))
+        self.destinations[destination.actor_id] = destination
+        return destination
+
+    def _new_actor(
+        self, workspace_id: str, kind: str, name: str, created_at: float, configuration: dict[str, object]
+    ) -> Actor:
         definition_id = self._derive(f"definition/{kind}")
-        actor = Actor(self._new_id(), workspace_id, name, kind, definition_id, configuration, created_at)
-        actors[actor.actor_id] = actor
-        return actor
+        return Actor(self._new_id(), workspace_id, name, kind, definition_id, configuration, created_at)
 
     def _new_id(self) -> str:
         return self._derive(f"{next(self._places)}")

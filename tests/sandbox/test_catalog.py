@@ -74,13 +74,20 @@ async def test_lists_narrow_to_workspaces(client: httpx2.AsyncClient, sandbox: S
         assert len(await page(client, path)) == 2
 
 
-async def test_next_is_there_on_every_page_with_a_row(client: httpx2.AsyncClient, connection: Connection) -> None:
-    full = (await client.get("/connections", params={"workspaceIds": connection.workspace_id})).json()
-    empty = (await client.get("/connections", params={"offset": 5})).json()
+@pytest.mark.parametrize("noun", ["connections", "workspaces", "sources", "destinations"])
+async def test_next_begins_with_deleted_ones_and_is_there_on_every_page_with_a_row(
+    client: httpx2.AsyncClient, connection: Connection, noun: str
+) -> None:
+    base = f"http://localhost:8001/api/public/v1/{noun}"
+    plain = (await client.get(f"/{noun}")).json()
+    asked = {"workspaceIds": connection.workspace_id, "includeDeleted": "true"}
+    narrowed = (await client.get(f"/{noun}", params=asked)).json()
+    empty = (await client.get(f"/{noun}", params={"offset": 5})).json()
 
-    query = f"workspaceIds={connection.workspace_id}&limit=20&offset=20"
-    assert full["next"] == f"http://localhost:8001/api/public/v1/connections?{query}"
+    assert plain["next"] == f"{base}?includeDeleted=false&limit=20&offset=20"
+    assert narrowed["next"] == f"{base}?includeDeleted=true&workspaceIds={connection.workspace_id}&limit=20&offset=20"
     assert (empty["data"], empty["next"]) == ([], "")
+    assert empty["previous"] == f"{base}?includeDeleted=false&limit=20&offset=0"
 
 
 async def test_a_source_tells_its_type_and_leaks_its_configuration(
@@ -89,8 +96,8 @@ async def test_a_source_tells_its_type_and_leaks_its_configuration(
     body = (await client.get(f"/sources/{connection.source_id}")).json()
 
     assert (body["sourceType"], body["name"]) == ("shopify", "Shopify")
-    assert body["configuration"]["credentials"]["api_secret"] == "**********"
-    assert "internal.example.com" in body["configuration"]["host"]
+    assert body["configuration"]["credentials"] == {"auth_method": "api_password", "api_password": "**********"}
+    assert body["configuration"]["shop"] == "acme-store"
 
 
 async def test_a_custom_source_has_an_empty_type(

@@ -68,6 +68,21 @@ async def test_other_answers_are_valid(seeded: httpx2.AsyncClient, noun: str) ->
         assert_valid("jobs", f"{noun}Response", one)
 
 
+async def test_the_answers_around_workspaces_are_valid(seeded: httpx2.AsyncClient) -> None:
+    async with seeded as client:
+        organizations = (await client.get("/organizations")).json()
+        assert_valid("jobs", "OrganizationsResponse", organizations)
+        asked = {"organizationId": organizations["data"][0]["organizationId"]}
+        assert_valid("jobs", "UsersResponse", (await client.get("/users", params=asked)).json())
+        assert_valid("jobs", "PermissionsResponse", (await client.get("/permissions")).json())
+        tags = (await client.get("/tags")).json()
+        assert_valid("jobs", "TagsResponse", tags)
+        assert_valid("jobs", "TagResponse", (await client.get(f"/tags/{tags['data'][0]['tagId']}")).json())
+        connection = (await client.get("/connections")).json()["data"][0]
+        asked = {name: connection[name] for name in ("sourceId", "destinationId")}
+        assert_valid("jobs", "StreamPropertiesResponse", (await client.get("/streams", params=asked)).json())
+
+
 async def test_token_answers_are_valid(anonymous: httpx2.AsyncClient) -> None:
     answer = await anonymous.post(f"{PUBLIC_API}/applications/token", json=CREDENTIALS)
 

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 import httpx2
+import pytest
 
 from gateway.sandbox import Sandbox
 from gateway.sandbox.failures import CREDENTIALS_REFUSED
@@ -78,6 +79,38 @@ def test_failed_jobs_of_the_seed_are_of_five_kinds(clock: Clock) -> None:
         "system_error",
     }
     assert any(CREDENTIALS_REFUSED in job.failures for job, _ in failed)
+
+
+def test_no_two_connections_of_a_workspace_have_a_stream_of_one_name(clock: Clock) -> None:
+    for workspace_id in (world := Sandbox(clock=clock).world).workspaces:
+        rows = [row for row in world.connections.values() if row.workspace_id == workspace_id]
+        names = Counter(stream.name for row in rows for stream in row.streams)
+        assert len(names) > len(rows)
+        assert set(names.values()) == {1}
+
+
+@pytest.mark.parametrize("late_seconds", [0, 61, 3_600, 50_000])
+def test_every_time_of_a_schedule_has_its_job(late_seconds: float) -> None:
+    now = NOON + late_seconds
+    world = Sandbox(clock=Clock(now)).world
+    for connection in world.connections.values():
+        query = JobQuery(connection_id=connection.connection_id, descending=True, limit=1)
+        ((newest, state),) = world.history.select(query)
+        timing = connection.schedule.get("basicTiming", "Every 24 HOURS")
+        period = int(timing.split(" ")[1]) * 3_600.0
+        offset = 3 * 3_600 if connection.schedule["scheduleType"] == "cron" else 0
+        due = (now - 60 - offset) // period * period + offset
+
+        assert newest.created_at >= due
+        assert connection.outcome == "retries" or state.is_terminal
+
+
+def test_the_connection_that_cannot_sync_has_failed_lately(clock: Clock) -> None:
+    world = Sandbox(clock=clock).world
+    failing = next(row for row in world.connections.values() if row.outcome == "fails")
+    query = JobQuery(connection_id=failing.connection_id, descending=True, limit=2)
+
+    assert [state.status for _, state in world.history.select(query)] == ["failed", "failed"]
 
 
 def test_the_retry_under_way_comes_to_its_end(clock: Clock) -> None:
