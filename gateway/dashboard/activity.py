@@ -1,11 +1,13 @@
-"""/dashboard/activity: what was done with the client's records, as its members may know it."""
+"""/dashboard/activity, a page and a file: what was done with the client's records, as its members may know it."""
 
 import re
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Batches, Row, csv_answer
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
@@ -13,6 +15,7 @@ from gateway.services import services_of
 from gateway.store.timings import RETENTION_TIMINGS
 
 ACTIVITY_ROWS = 50
+ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
 ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"
 ACTION_WORDS = {
@@ -68,6 +71,32 @@ async def show_activity(request: Request) -> Response:
         without_subject=WITHOUT_SUBJECT,
         kept_days=RETENTION_TIMINGS.activity.days,
     )
+
+
+async def download_activity(request: Request) -> Response:
+    """Send all that is kept of the client's activity, newest first."""
+    client = client_of(request)
+
+    async def read(before: int | None) -> list[ActivityEntry]:
+        return await services_of(request).store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS)
+
+    batches = csv_batches(read, lambda entry: csv_row(as_members_see(entry)))
+    return await csv_answer(request, f"{client.slug}-activity", ACTIVITY_COLUMNS, batches)
+
+
+async def csv_batches(
+    read: Callable[[int | None], Awaitable[list[ActivityEntry]]], row_of: Callable[[ActivityEntry], Row]
+) -> Batches:
+    """Yield the rows of all entries; `read` returns those that come before a number, at most CSV_BATCH_ROWS."""
+    before: int | None = None
+    while entries := await read(before):
+        yield [row_of(entry) for entry in entries]
+        before = entries[-1].number
+
+
+def csv_row(entry: ActivityEntry) -> Row:
+    """Return the cells of ACTIVITY_COLUMNS."""
+    return entry.at, entry.actor, entry.action, entry.subject, entry.address, entry.request_id
 
 
 def before_of(request: Request) -> int | None:

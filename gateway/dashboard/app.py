@@ -18,6 +18,7 @@ from gateway.dashboard import (
     api_keys,
     connection,
     docs,
+    job_csv,
     overview,
     sign_in,
     static,
@@ -81,10 +82,13 @@ def _for_members(timings: PageTimings) -> list[Route]:
         _get("/dashboard", show_overview),
         _get("/dashboard/connections", show_overview),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
+        _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _post("/dashboard/connections/{id}/sync", for_members(partial(connection.trigger_sync, timings=timings))),
         *_about_keys(f"/{KEYS}", for_members),
         _get("/dashboard/usage", for_members(usage.show_usage)),
+        _get("/dashboard/usage.csv", for_members(usage.download_usage)),
         _get("/dashboard/activity", for_members(activity.show_activity)),
+        _get("/dashboard/activity.csv", for_members(activity.download_activity)),
     ]
 
 
@@ -103,6 +107,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
     clients = "/dashboard/admin/clients"
     connections = "/dashboard/admin/connections"
     users = "/dashboard/admin/users"
+    download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
     return [
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
@@ -112,11 +117,13 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{clients}/{{slug}}/enable", for_admins(admin.client.enable_client)),
         _post(f"{clients}/{{slug}}/remove", for_admins(admin.client.remove_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         _get(connections, for_admins(admin.connections.show_connections)),
         _post(connections, for_admins(admin.connections.give_connections)),
         _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),
         _get(f"{connections}/{{id}}", for_admins(admin.connection.show_connection)),
+        _get(f"{connections}/{{id}}/jobs.csv", for_admins(download_any_jobs)),
         _post(f"{connections}/{{id}}/rename", for_admins(admin.connection.rename_connection)),
         _post(f"{connections}/{{id}}/map", for_admins(admin.connection.map_connection)),
         _post(f"{connections}/{{id}}/remove", for_admins(admin.connection.remove_connection)),
@@ -125,6 +132,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
         _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
         _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
+        _get("/dashboard/admin/activity.csv", for_admins(admin.activity.download_activity)),
         _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
     ]
 

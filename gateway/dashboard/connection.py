@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.client_token import take_client_token
+from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
@@ -141,6 +142,7 @@ async def _connection_page(
         history=history,
         job_status=job_status,
         job_statuses=JOB_STATUSES,
+        most_csv_jobs=MOST_CSV_JOBS,
         is_first="cursor" not in request.query_params,
         live_seconds=_live_seconds(history, timings),
     )

@@ -8,6 +8,8 @@ class PageTimings(msgspec.Struct, frozen=True):
 
     job_list: float = 5.0
     """A page's longest wait for Airbyte's job list. The reading ends with it, if no other caller waits."""
+    csv_token: float = 60.0
+    """The longest wait of a file, once it has begun, for a token of the client's. Then the file breaks off."""
     checks: float = 20.0
     """A page's longest wait for the doctor, who takes half a minute when something hangs."""
 

@@ -1,4 +1,4 @@
-"""/dashboard/usage: the calls made with the client's keys."""
+"""/dashboard/usage, a page and a file: the calls made with the client's keys."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,20 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.addressed import addressed_client
+from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Batches, csv_answer
 from gateway.dashboard.key_states import state_of
 from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import BAR, HEIGHT, LAST_DAY, LAST_MONTH, ROOM, STEP, Period, usage_chart
 from gateway.dashboard.visitor import client_of
 from gateway.limiter import in_words
-from gateway.models import ApiKey, KeyUsage
+from gateway.models import ApiKey, Client, KeyUsage
 from gateway.services import services_of
 from gateway.times import format_time
 
 PERIODS = (LAST_DAY, LAST_MONTH)
+USAGE_COLUMNS = ("hour", "keyId", "key", "start", "calls", "limited", "errors")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -55,6 +58,31 @@ async def show_usage(request: Request) -> Response:
         any=bool(rows),
         lag_seconds=round(services.flush_seconds),
     )
+
+
+async def download_usage(request: Request) -> Response:
+    """Send the calls of a day or a month, by hour and key."""
+    return await _usage_file(request, client_of(request))
+
+
+async def download_usage_of_any_client(request: Request) -> Response:
+    """Send the calls of the client in the address. Raises NotFound."""
+    return await _usage_file(request, await addressed_client(request))
+
+
+async def _usage_file(request: Request, client: Client) -> Response:
+    services, period = services_of(request), _period(request)
+    since = format_time(period.begin(services.clock.now()))
+
+    async def batches() -> Batches:
+        after = (since, "")
+        while hours := await services.store.usage.hours_of_keys(client.id, after=after, limit=CSV_BATCH_ROWS):
+            yield [
+                (each.hour, each.key_id, each.name, each.start, each.calls, each.limited, each.errors) for each in hours
+            ]
+            after = (hours[-1].hour, hours[-1].key_id)
+
+    return await csv_answer(request, f"{client.slug}-usage-{period.name}", USAGE_COLUMNS, batches())
 
 
 def _period(request: Request) -> Period:

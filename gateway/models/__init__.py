@@ -21,7 +21,7 @@ from gateway.models.jobs import (
     TriggeredJob,
 )
 from gateway.models.people import Session, User, Visitor
-from gateway.models.usage import ClientTotals, HourUsage, KeyUsage, Totals
+from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
 
 __all__ = [
     "COMMAND_LINE",
@@ -46,6 +46,7 @@ __all__ = [
     "HourUsage",
     "Job",
     "JobDetail",
+    "KeyHour",
     "KeyUsage",
     "Principal",
     "RatePolicy",

@@ -21,6 +21,18 @@ class HourUsage(msgspec.Struct, frozen=True):
     errors: int
 
 
+class KeyHour(msgspec.Struct, frozen=True):
+    """Calls of one key, its name and first characters beside them, in the hour that began at `hour`."""
+
+    hour: str
+    key_id: str
+    name: str
+    start: str
+    calls: int
+    limited: int
+    errors: int
+
+
 class ClientTotals(msgspec.Struct, frozen=True):
     """How much a client has and does. `keys` are those that work."""
 

@@ -1,6 +1,8 @@
 """Browsers: what keeps cookies, says that forms come from our own pages and wants HTML."""
 
+import csv
 import html
+import io
 import re
 import secrets
 
@@ -82,3 +84,9 @@ def rows_of(markup: str) -> list[list[str]]:
     """The words of each cell of a table's rows, without those of its head."""
     rows = re.findall(r"<tr>(.*?)</tr>", markup.partition("</thead>")[2], re.DOTALL)
     return [[plain(cell) for cell in re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def csv_of(answer: httpx2.Response) -> list[list[str]]:
+    """The rows of a file, its header first."""
+    assert answer.status_code == 200, answer.text
+    return list(csv.reader(io.StringIO(answer.text, newline="")))

@@ -7,9 +7,10 @@ import httpx2
 import pytest
 
 from gateway.dashboard.activity import ACTION_WORDS, ACTIVITY_ROWS, OPERATOR, as_members_see
+from gateway.dashboard.csv_answer import CSV_BATCH_ROWS
 from gateway.models import COMMAND_LINE, ActivityEntry, Actor
 from gateway.times import format_time
-from tests.dashboard.support import rows_of, signed_in
+from tests.dashboard.support import csv_of, rows_of, signed_in
 from tests.support import START, World
 
 ACTIVITY = "/dashboard/activity"
@@ -226,3 +227,51 @@ def test_members_see_their_own_people_whole() -> None:
     entry: ActivityEntry = ANN.did("key.create", "x", client_id=ACME, at=NOW)
 
     assert as_members_see(entry) == entry
+
+
+async def test_the_file_has_all_entries_as_the_pages_have_them(world: World, member: httpx2.AsyncClient) -> None:
+    for number in range(CSV_BATCH_ROWS + 1):
+        await record(world, ANN, "key.create", f"entry {number:03}")
+    await record(world, ROOT, "connection.map", "=Shop, or so (conn_1)")
+
+    answer = await member.get(f"{ACTIVITY}.csv")
+
+    header, newest, *others = csv_of(answer)
+    assert header == ["at", "actor", "action", "subject", "address", "requestId"]
+    assert newest == [NOW, OPERATOR, "connection.map", "'=Shop, or so (conn_1)", "", "00000000000000b2"]
+    assert others[0] == [NOW, ANN.name, "key.create", f"entry {CSV_BATCH_ROWS:03}", ANN.address, ANN.request_id]
+    assert [row[3] for row in others if row[2] == "key.create"] == [
+        f"entry {n:03}" for n in range(CSV_BATCH_ROWS, -1, -1)
+    ]
+    assert answer.headers["content-disposition"] == 'attachment; filename="acme-activity-2026-04-01.csv"'
+    assert ROOT.name not in answer.text
+
+
+async def test_the_operator_s_file_has_every_client_or_one(world: World, member: httpx2.AsyncClient) -> None:
+    await world.services.clients.add(slug="other", name="Other", plan="free")
+    await record(world, ROOT, "user.invite", "nobody's", client_id=None)
+    admin = await signed_in(world, None, ROOT.name)
+
+    everything = csv_of(await admin.get(f"{ADMIN_ACTIVITY}.csv"))
+    page = await admin.get(f"{ADMIN_ACTIVITY}?client=other")
+    one = await admin.get(f"{ADMIN_ACTIVITY}.csv?client=other")
+    unknown = await admin.get(f"{ADMIN_ACTIVITY}.csv?client=nobody")
+
+    assert everything[0][0] == "client"
+    assert {row[0] for row in everything[1:]} == {"acme", "other", ""}
+    assert 'href="activity.csv?client=other"' in page.text
+    assert [row[:4] for row in csv_of(one)[1:]] == [
+        ["other", NOW, "command line", "client.create"],
+    ]
+    assert unknown.status_code == 404
+
+
+async def test_a_client_s_file_tells_nothing_of_others(world: World, member: httpx2.AsyncClient) -> None:
+    await world.services.clients.add(slug="other", name="Other", plan="free")
+    await record(world, Actor("eve@other.example"), "key.create", "smrt_eeee… (theirs)", client_id=2)
+    await record(world, ROOT, "user.invite", "nobody's", client_id=None)
+
+    file = await member.get(f"{ACTIVITY}.csv?client=other")
+
+    for secret in ("eve@other.example", "theirs", "nobody"):
+        assert secret not in file.text

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.models import ApiKey
 from gateway.provisioning.keys import NewKey
-from tests.dashboard.support import rows_of, signed_in
+from tests.dashboard.support import csv_of, rows_of, signed_in
 from tests.support import NEVER_OURS, World, bearer
 
 USAGE = "/dashboard/usage"
@@ -147,3 +147,40 @@ async def test_many_keys_are_paged_within_the_period(world: World) -> None:
     assert [len(by_key(page)) for page in (first, second)] == [50, 1]
     assert 'href="?period=30d&amp;page=2"' in first.text
     assert '<input type="hidden" name="period" value="30d">' in first.text
+
+
+async def test_the_file_has_each_hour_of_each_key(world: World) -> None:
+    key = await world.client_with_key(rate="5/60")
+    theirs = await world.client_with_key("other")
+    await call(world, key, times=4)
+    await call(world, key, f"/connections/{NEVER_OURS}/jobs")
+    await call(world, key)
+    await call(world, theirs, times=9)
+    world.clock.advance(3600)
+    await call(world, key)
+    ann, admin = await signed_in(world, "acme"), await signed_in(world, None)
+
+    page = await usage_page(world, ann, "?period=30d")
+    file = await ann.get(f"{USAGE}.csv?period=30d")
+
+    known = [key.record.id, "test", key.record.start]
+    assert csv_of(file) == [
+        ["hour", "keyId", "key", "start", "calls", "limited", "errors"],
+        ["2026-04-01T03:00:00.000Z", *known, "6", "1", "1"],
+        ["2026-04-01T04:00:00.000Z", *known, "1", "0", "0"],
+    ]
+    assert file.headers["content-disposition"] == 'attachment; filename="acme-usage-30d-2026-04-01.csv"'
+    assert 'href="usage.csv?period=30d"' in page.text
+    assert (await admin.get("/dashboard/admin/clients/acme/usage.csv?period=30d")).text == file.text
+    assert (await admin.get("/dashboard/admin/clients/nobody/usage.csv")).status_code == 404
+
+
+async def test_a_day_s_file_begins_a_day_ago(world: World) -> None:
+    key = await world.client_with_key()
+    await call(world, key)
+    world.clock.advance(24 * 3600)
+    await call(world, key)
+    ann = await signed_in(world, "acme")
+    await world.services.store.usage.flush()
+
+    assert [row[0] for row in csv_of(await ann.get(f"{USAGE}.csv"))[1:]] == ["2026-04-02T03:00:00.000Z"]

@@ -1,12 +1,22 @@
-"""/dashboard/admin/activity: what was done, for every client or for one."""
+"""/dashboard/admin/activity, a page and a file: what was done, for every client or for one."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.activity import ACTION_WORDS, ACTIVITY_ROWS, WITHOUT_SUBJECT, before_of, cut
+from gateway.dashboard.activity import (
+    ACTION_WORDS,
+    ACTIVITY_COLUMNS,
+    ACTIVITY_ROWS,
+    WITHOUT_SUBJECT,
+    before_of,
+    csv_batches,
+    csv_row,
+    cut,
+)
+from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Row, csv_answer
 from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
-from gateway.models import Client
+from gateway.models import ActivityEntry, Client
 from gateway.services import services_of
 from gateway.store.timings import RETENTION_TIMINGS
 
@@ -38,6 +48,26 @@ async def show_activity(request: Request) -> Response:
         kept_days=RETENTION_TIMINGS.activity.days,
         clients=_by_id(await store.clients.all()),
     )
+
+
+async def download_activity(request: Request) -> Response:
+    """Send all that is kept of the activity, of the client in the address or of all. Raises UnknownRecord."""
+    store = services_of(request).store
+    slug = request.query_params.get("client", "").strip()
+    client = await store.clients.by_slug(slug) if slug else None
+    clients = _by_id(await store.clients.all())
+
+    async def read(before: int | None) -> list[ActivityEntry]:
+        if client is not None:
+            return await store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS)
+        return await store.activity.all(before=before, limit=CSV_BATCH_ROWS)
+
+    def row(entry: ActivityEntry) -> Row:
+        owner = None if entry.client_id is None else clients.get(entry.client_id)
+        return owner.slug if owner else None, *csv_row(entry)
+
+    name = f"{client.slug}-activity" if client else "activity"
+    return await csv_answer(request, name, ("client", *ACTIVITY_COLUMNS), csv_batches(read, row))
 
 
 def _by_id(clients: list[Client]) -> dict[int, Client]:

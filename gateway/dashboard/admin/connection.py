@@ -10,6 +10,7 @@ from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.forms import Form, read_form
+from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
@@ -85,6 +86,7 @@ async def _connection_page(
         connection=connection,
         client=owners[0],
         upstream=upstream,
+        most_csv_jobs=MOST_CSV_JOBS,
         query=functools.partial(query_with, request),
         page=paged(request, [row for row in rows if row.id not in taken], _text_of),
     )

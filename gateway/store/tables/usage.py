@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
 
-from gateway.models import HourUsage, KeyUsage
+from gateway.models import HourUsage, KeyHour, KeyUsage
 from gateway.single_flight import SingleFlight
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
@@ -166,6 +166,22 @@ class Usage:
             {"client_id": client_id, "since": since},
         )
         return [HourUsage(**dict(row)) for row in rows]
+
+    async def hours_of_keys(self, client_id: int, *, after: tuple[str, str], limit: int) -> list[KeyHour]:
+        """Return at most `limit` hours of single keys, oldest first, that come after an hour and a key id.
+
+        Raises StorageUnavailable.
+        """
+        rows = await self._database.fetch_all(
+            """
+            SELECT hour, key_id, name, start, calls, limited, errors
+            FROM key_usage JOIN api_keys ON api_keys.id = key_id
+            WHERE key_usage.client_id = :client_id AND hour >= :hour AND (hour > :hour OR key_id > :key_id)
+            ORDER BY hour, key_id LIMIT :limit
+            """,
+            {"client_id": client_id, "hour": after[0], "key_id": after[1], "limit": limit},
+        )
+        return [KeyHour(**dict(row)) for row in rows]
 
     async def prune(self, before: str) -> None:
         """Forget the hours that began earlier than `before`. Raises StorageUnavailable."""

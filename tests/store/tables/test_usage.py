@@ -345,3 +345,27 @@ async def test_pruning_forgets_old_hours_and_goes_in_steps(store: Store, acme: C
     assert [tuple(row) for row in rows] == [(FOUR, 2 * PRUNE_STEP)]
     # Two full steps, and the one that finds nothing and so commits nothing.
     assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 2)
+
+
+async def test_the_hours_of_keys_follow_each_other_in_steps_of_any_size(store: Store, acme: Client) -> None:
+    for moment in (THREE_UNIX, NOON_UNIX):
+        for key_id in ("key_1", "key_2"):
+            call(store, key_id, moment=moment)
+    await store.usage.flush()
+    every = await store.usage.hours_of_keys(acme.id, after=(THREE, ""), limit=10)
+
+    seen = []
+    after = (THREE, "")
+    while step := await store.usage.hours_of_keys(acme.id, after=after, limit=1):
+        seen += step
+        after = (step[-1].hour, step[-1].key_id)
+
+    assert seen == every
+    assert [(each.hour[11:13], each.key_id, each.calls) for each in every] == [
+        ("03", "key_1", 1),
+        ("03", "key_2", 1),
+        ("12", "key_1", 1),
+        ("12", "key_2", 1),
+    ]
+    assert await store.usage.hours_of_keys(acme.id, after=(NOON, ""), limit=10) == []
+    assert await store.usage.hours_of_keys(acme.id + 1, after=(EVER, ""), limit=10) == []
