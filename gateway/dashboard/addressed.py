@@ -22,6 +22,15 @@ async def addressed_connection(request: Request) -> Connection:
     return await _found(services_of(request).store.connections.any_by_id(request.path_params["id"]))
 
 
+async def owner_of(request: Request, connection: Connection) -> Client:
+    """Return the client whose connection it is. Raises NotFound if both were removed meanwhile."""
+    clients = await services_of(request).store.clients.all()
+    owner = next((client for client in clients if client.id == connection.client_id), None)
+    if owner is None:
+        raise NotFound
+    return owner
+
+
 async def addressed_user(request: Request) -> User:
     """Return the user whose id is in the address. Raises NotFound."""
     return await _found(services_of(request).store.users.by_id(request.path_params["id"]))

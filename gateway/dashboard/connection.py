@@ -12,25 +12,24 @@ from starlette.responses import Response
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.client_token import take_client_token
+from gateway.dashboard.job import read_job
 from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
+from gateway.dashboard.upstream_problems import TIMED_OUT, words_of
 from gateway.dashboard.visitor import actor_of, browser_of, client_of, redirect, visitor_of
 from gateway.errors import (
     ApiError,
     BadRequest,
     CallerLeft,
     ConnectionNotFound,
+    NotFound,
     OutcomeUnknown,
     RateLimitExceeded,
     StorageUnavailable,
-    UpstreamBusy,
     UpstreamError,
-    UpstreamInvalid,
-    UpstreamTimeout,
-    UpstreamUnreachable,
 )
-from gateway.models import JOB_STATUSES, Connection, Job, activity_entry
+from gateway.models import JOB_STATUSES, Connection, Failure, Job, activity_entry
 from gateway.services import services_of
 from gateway.syncs.connections import connection_of
 from gateway.syncs.cursor import Cursor, decode_cursor
@@ -41,13 +40,6 @@ from gateway.web.request_context import upstream_timing
 
 JOB_ROWS = 20
 NOTICES = {"started": "Sync job {job} has started.", "joined": "A sync was already pending or running: job {job}."}
-UPSTREAM_PROBLEMS: dict[type[UpstreamError], str] = {
-    UpstreamUnreachable: "Airbyte cannot be reached",
-    UpstreamInvalid: "Airbyte gave an answer that cannot be used",
-    UpstreamBusy: "Airbyte is busy",
-    UpstreamTimeout: "Airbyte did not answer in time",
-}
-VANISHED = "Airbyte no longer has this connection"
 _JOB_ID = re.compile(r"[0-9]{1,19}")
 
 log = structlog.get_logger()
@@ -62,6 +54,10 @@ class JobHistory(msgspec.Struct, frozen=True):
     jobs: Sequence[Job] = ()
     next: str = ""
     problem: str = ""
+    failed: Job | None = None
+    """The newest job, if it failed."""
+    failure: Failure | None = None
+    """Why it failed, if that is known."""
 
 
 async def show_connection(request: Request, timings: PageTimings) -> Response:
@@ -169,12 +165,12 @@ async def _history(request: Request, connection: Connection, status: str | None,
                 shown = _first_page(recent)
             else:
                 shown = await _jobs(request, connection, limit=JOB_ROWS, status=status, cursor=cursor)
-    except RateLimitExceeded as error:
-        return JobHistory(problem=_rate_problem(error))
-    except (UpstreamError, ConnectionNotFound) as error:
-        return JobHistory(problem=_upstream_problem(error))
+            failed = recent[0] if recent and recent[0].status == "failed" else None
+            failure = await _failure(request, connection, failed) if failed else None
+    except (RateLimitExceeded, UpstreamError, ConnectionNotFound) as error:
+        return JobHistory(problem=words_of(error))
     except TimeoutError:
-        return JobHistory(problem=UPSTREAM_PROBLEMS[UpstreamTimeout])
+        return JobHistory(problem=TIMED_OUT)
     finished = [job for job in recent if job.is_terminal]
     return JobHistory(
         running=[job for job in recent if not job.is_terminal],
@@ -182,7 +178,17 @@ async def _history(request: Request, connection: Connection, status: str | None,
         rows=rows_chart(finished),
         jobs=shown.jobs,
         next=shown.next.encode() if shown.next else "",
+        failed=failed,
+        failure=failure,
     )
+
+
+async def _failure(request: Request, connection: Connection, job: Job) -> Failure | None:
+    """Return why the job failed; None if that is not known, which is no reason to show no history."""
+    try:
+        return (await read_job(request, client_of(request), connection, str(job.job_id))).failure
+    except (UpstreamError, NotFound):
+        return None
 
 
 async def _jobs(
@@ -213,17 +219,5 @@ def _notice(request: Request) -> str:
 def _trigger_problem(error: ApiError) -> str:
     if isinstance(error, OutcomeUnknown):
         return "Airbyte did not say whether a sync has started. Look at the job history before you try again."
-    if isinstance(error, RateLimitExceeded):
-        reason = _rate_problem(error)
-    else:
-        reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else _upstream_problem(error)
+    reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else words_of(error)
     return f"{reason}. No sync was started."
-
-
-def _rate_problem(error: RateLimitExceeded) -> str:
-    return f"{error.message}: try again in {error.retry_after} s"
-
-
-def _upstream_problem(error: ApiError) -> str:
-    """Return why Airbyte did not do what was asked; `not found` means that Airbyte deleted the connection."""
-    return next((text for kind, text in UPSTREAM_PROBLEMS.items() if isinstance(error, kind)), VANISHED)

@@ -7,12 +7,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.addressed import addressed_connection
+from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.client_token import take_client_token
 from gateway.dashboard.csv_answer import Batches, Row, csv_answer
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import client_of
-from gateway.errors import BadRequest, NotFound, RateLimitExceeded
+from gateway.errors import BadRequest, RateLimitExceeded
 from gateway.models import JOB_STATUSES, Client, Job
 from gateway.services import services_of
 from gateway.syncs.connections import connection_of
@@ -42,11 +42,7 @@ async def download_jobs_of_any_client(request: Request, timings: PageTimings) ->
     They take the share of the connection's client at Airbyte, so nobody else waits for them, but none of its tokens.
     """
     connection = await addressed_connection(request)
-    clients = await services_of(request).store.clients.all()
-    owner = next((client for client in clients if client.id == connection.client_id), None)
-    if owner is None:
-        raise NotFound
-    return await _job_file(request, owner, connection.id, timings, takes_tokens=False)
+    return await _job_file(request, await owner_of(request, connection), connection.id, timings, takes_tokens=False)
 
 
 async def _job_file(

@@ -52,7 +52,7 @@ async def landed(member: httpx2.AsyncClient, answer: httpx2.Response) -> str:
 
 
 def jobs(page: str) -> list[int]:
-    return [int(number) for number in re.findall(r'<th scope="row">(\d+)</th>', page)]
+    return [int(number) for number in re.findall(r'<th scope="row"><a href="[^"]*">(\d+)</a></th>', page)]
 
 
 def notice(page: str) -> str:

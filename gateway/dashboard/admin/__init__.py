@@ -7,8 +7,19 @@ from gateway.dashboard.admin import (
     connection,
     connections,
     connections_of_clients,
+    job,
     system,
     users,
 )
 
-__all__ = ["activity", "client", "clients", "connection", "connections", "connections_of_clients", "system", "users"]
+__all__ = [
+    "activity",
+    "client",
+    "clients",
+    "connection",
+    "connections",
+    "connections_of_clients",
+    "job",
+    "system",
+    "users",
+]

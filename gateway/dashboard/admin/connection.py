@@ -5,7 +5,7 @@ import functools
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.addressed import addressed_connection
+from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
@@ -14,7 +14,7 @@ from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.paging import paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import NotFound, OperatorError
+from gateway.errors import OperatorError
 from gateway.models import Connection
 from gateway.provisioning.discovery import UpstreamConnection
 from gateway.services import services_of
@@ -72,9 +72,6 @@ async def _connection_page(
     upstream = await read_upstream(request, usual=connection.workspace_id)
     taken = await store.connections.mapped_airbyte_ids()
     rows = upstream.connections.rows if upstream.connections else ()
-    owners = [client for client in await store.clients.all() if client.id == connection.client_id]
-    if not owners:
-        raise NotFound
     return page(
         request,
         "admin/connection.html",
@@ -84,7 +81,7 @@ async def _connection_page(
         label=form["label"] if form and "label" in form else connection.label,
         airbyte_id=form["airbyte_id"] if form else "",
         connection=connection,
-        client=owners[0],
+        client=await owner_of(request, connection),
         upstream=upstream,
         most_csv_jobs=MOST_CSV_JOBS,
         query=functools.partial(query_with, request),
