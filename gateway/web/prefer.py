@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 LONGEST_WAIT = 60
 """Seconds: who prefers more is answered as if he had preferred this."""
 
-_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VALUE = rf'(?:{_NAME}|"(?:[^"\\]|\\.)*")'
-_PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_NAME}(?:[ \t]*=[ \t]*{_VALUE})?)?)*"
-_ELEMENT = re.compile(rf"[ \t]*(?:({_NAME})(?:[ \t]*=[ \t]*({_VALUE}))?{_PARAMETERS})?[ \t]*(?:,|$)")
+_PREFERENCE = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VALUE = rf'(?:{_PREFERENCE}|"(?:[^"\\]|\\.)*")'
+_PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_PREFERENCE}(?:[ \t]*=[ \t]*{_VALUE})?)?)*"
+_ELEMENT = re.compile(rf"[ \t]*(?:({_PREFERENCE})(?:[ \t]*=[ \t]*({_VALUE}))?{_PARAMETERS})?[ \t]*(?:,|$)")
 _SECONDS = re.compile("[0-9]+")
 _DIGITS = 9
 """Of a number, after its zeros: more than any wait has, and Python refuses to read thousands."""
