@@ -5,6 +5,7 @@ from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.airbyte.connect import connect_airbyte
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
+from gateway.airbyte.schedule import schedule_of
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 
@@ -19,5 +20,6 @@ __all__ = [
     "OwnCalls",
     "WorkspaceRecord",
     "connect_airbyte",
+    "schedule_of",
     "triggered_job_from",
 ]

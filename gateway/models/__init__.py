@@ -21,6 +21,7 @@ from gateway.models.jobs import (
     TriggeredJob,
 )
 from gateway.models.people import Session, User, Visitor
+from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyUsage, Totals
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "Actor",
     "ApiKey",
     "Attempt",
+    "BasicSchedule",
     "Client",
     "ClientLimit",
     "ClientTotals",
     "Connection",
+    "CronSchedule",
     "EndedJob",
     "ExplainedJob",
     "Failure",
@@ -47,8 +50,10 @@ __all__ = [
     "Job",
     "JobDetail",
     "KeyUsage",
+    "ManualSchedule",
     "Principal",
     "RatePolicy",
+    "Schedule",
     "Scope",
     "Session",
     "StreamCounts",

@@ -650,3 +650,23 @@ async def test_the_last_sync_is_right_although_the_date_of_airbyte_s_answers_is_
 
     assert answer.json()["data"][0]["last_sync_at"] == "2026-04-01T03:01:05.000Z"
     assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_new_mapping_knows_its_eleven_newest_ended_syncs_with_one_call(world: World) -> None:
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(workspace).connection_id
+    now = world.clock.now().timestamp()
+    ids = [world.sandbox.world.add_job(theirs, created_at=now - 3600 * hours).job_id for hours in range(15, 0, -1)]
+    world.sandbox.world.add_job(theirs, created_at=now, status="running")
+    await world.client_with_key()
+    world.sandbox.requests.clear()
+
+    await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+
+    assert [request.path for request in world.sandbox.requests if request.path.endswith("/jobs")] == [
+        "/api/public/v1/jobs"
+    ]
+    held = await world.services.store.last_syncs.recent([theirs])
+    assert [sync.job_id for sync in held[theirs]] == ids[:-12:-1]
+    (connection,) = await world.services.store.connections.all()
+    assert connection.last_ended_at == held[theirs][0].ended_at

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.models import ApiKey, Client, RatePolicy
 from gateway.settings.secret import SecretUrl
-from gateway.store import Store
+from gateway.store import Store, ToldStatus
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
 from gateway.store.database import Transaction
@@ -105,7 +105,7 @@ async def remove_connection(store: Store, acme: Tenant) -> None:
 
 
 async def record_status(store: Store, _acme: Tenant) -> None:
-    await store.last_syncs.record_statuses([("airbyte-acme", "inactive")], checked_at=NOW)
+    await store.last_syncs.record_statuses([ToldStatus("airbyte-acme", "inactive")], checked_at=NOW)
 
 
 async def use_key(store: Store, acme: Tenant) -> None:
