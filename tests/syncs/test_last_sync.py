@@ -14,18 +14,9 @@ from gateway.sandbox import Answer
 from gateway.store import LastSync
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
-from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, quiet, running_gateway
 
-SHARED_CALL = "_as_coroutine"
-"""The task of `SingleFlight`."""
 STALE = '110 - "Response is Stale"'
-
-
-async def quiet() -> None:
-    """Wait until nothing is read from Airbyte behind an answer."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while any(getattr(task.get_coro(), "__name__", "") == SHARED_CALL for task in asyncio.all_tasks()):
-            await asyncio.sleep(0)
 
 
 def waiting(seconds: float) -> SyncTimings:
