@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -22,6 +22,7 @@ CREATE TABLE clients (
 ) STRICT;
 
 -- `number` orders connections by age. One Airbyte connection belongs to at most one client: airbyte_id is unique.
+-- `schedule` is JSON as the API shows it. `last_ended_at` and `warning` are what `recent_syncs` comes to.
 CREATE TABLE connections (
     number            INTEGER PRIMARY KEY,
     id                TEXT NOT NULL UNIQUE,
@@ -36,7 +37,11 @@ CREATE TABLE connections (
     last_sync_at      TEXT,
     last_sync_status  TEXT,
     backfilled_at     TEXT,
-    created_at        TEXT NOT NULL
+    created_at        TEXT NOT NULL,
+    schedule          TEXT,
+    schedule_since    TEXT,
+    last_ended_at     TEXT,
+    warning           TEXT
 ) STRICT;
 
 CREATE INDEX connections_of_client ON connections (client_id, number);
@@ -181,6 +186,18 @@ CREATE TABLE sync_days (
     rows       INTEGER NOT NULL,
     bytes      INTEGER NOT NULL,
     PRIMARY KEY (airbyte_id, day)
+) STRICT, WITHOUT ROWID;
+
+-- The newest syncs of a connection that have ended: eleven at most.
+CREATE TABLE recent_syncs (
+    connection_number INTEGER NOT NULL REFERENCES connections (number) ON DELETE CASCADE,
+    job_id            INTEGER NOT NULL,
+    at                TEXT NOT NULL,
+    ended_at          TEXT NOT NULL,
+    status            TEXT NOT NULL,
+    rows              INTEGER,
+    bytes             INTEGER,
+    PRIMARY KEY (connection_number, job_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Up to when, in Airbyte's time, `sync_days` tells all of a connection's syncs.

@@ -11,6 +11,9 @@ from typing import Protocol
 DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 JAVA_ENDS = {"--T::Z": ".000Z", "--T:Z": ":00.000Z"}
 """What is missing in a time of Java's in UTC, by every third character of it: those that are no digits."""
+DURATION_TEXT = re.compile(
+    "P(?=[0-9T])(?:{0}D)?(?:T(?=[0-9])(?:{0}H)?(?:{0}M)?(?:{0}(?:[.][0-9]+)?S)?)?".format("([0-9]{1,9})")
+)
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -82,3 +85,12 @@ def parse_duration(text: str) -> timedelta:
     if match is None:
         raise ValueError("a duration is a whole number and one of s, m, h, d, w, for example 90d")
     return timedelta(seconds=int(match[1]) * SECONDS_PER_UNIT[match[2]])
+
+
+def seconds_of(duration_text: str | None) -> int | None:
+    """Return the whole seconds of Airbyte's ISO 8601 duration; None for None or an unknown form."""
+    match = DURATION_TEXT.fullmatch(duration_text or "")
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return days * 86_400 + hours * 3600 + minutes * 60 + seconds

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 from gateway.telemetry.log import log_task_failure
 
 START = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)
+SHARED_CALL = "_as_coroutine"
+"""The task of `SingleFlight`."""
 SPINS = 50
 """Rounds of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
 NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
@@ -81,6 +83,13 @@ def sqlite_of(store: Store) -> SqliteDatabase:
 async def next_turn() -> None:
     """What another process does while our loop stands still is seen in the loop's next turn, as a request would."""
     await asyncio.sleep(0)
+
+
+async def quiet() -> None:
+    """Wait until nothing is read from Airbyte behind an answer."""
+    async with asyncio.timeout(BOUND_SECONDS):
+        while any(getattr(task.get_coro(), "__name__", "") == SHARED_CALL for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
 
 
 def a_caller(

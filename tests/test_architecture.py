@@ -84,6 +84,7 @@ ONLY_IMPORTER = {
     "sqlite3": r"store/|doctor/|resources\.py",
     "httpx2": r"airbyte/(in_process|tls)\.py|doctor/probe\.py",
     "click": r"cli/",
+    "cronsim": r"syncs/quartz\.py",
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"airbyte/connection\.py|web/server/(protocol|request_head)\.py",
     "redis": r"cluster/valkey\.py",

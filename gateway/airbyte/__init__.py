@@ -6,6 +6,7 @@ from gateway.airbyte.config_schema import AttemptRecord, FailureRecord, JobRepor
 from gateway.airbyte.connect import connect_airbyte
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
+from gateway.airbyte.schedule import schedule_of
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
 from gateway.airbyte.timings import Deadlines
 
@@ -24,5 +25,6 @@ __all__ = [
     "StreamRecord",
     "WorkspaceRecord",
     "connect_airbyte",
+    "schedule_of",
     "triggered_job_from",
 ]

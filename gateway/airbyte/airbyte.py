@@ -124,6 +124,14 @@ class Airbyte:
         is_whole = drop_odd and (page.rows or not page.sent)  # nothing left of a page must not read as no jobs
         return self._jobs_of(airbyte_id, page if is_whole else _without_odd(page)).rows
 
+    async def recent_jobs(self, airbyte_id: str, *, limit: int) -> list[Job]:
+        """Return syncs of one connection, newest first, for the gateway itself. An odd one costs only itself.
+
+        Raises UpstreamError; UpstreamInvalid if the newest has an odd form.
+        """
+        page = await self._reader.page(_JOB_PAGES, paths.newest_syncs(airbyte_id, limit=limit, offset=0))
+        return self._jobs_of(airbyte_id, _without_odd(page) if page.is_first_odd else page).rows
+
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
         return self._reader.executor.permit("trigger", caller)

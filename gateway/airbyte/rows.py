@@ -40,6 +40,8 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
     sent: int
     odd_connections: frozenset[str] = frozenset()
     """Airbyte's ids of the connections that dropped jobs were of, where those could be read."""
+    is_first_odd: bool = False
+    """Whether the first row is one that could not be read."""
 
 
 class WholePage(msgspec.Struct, Generic[Record], frozen=True):
@@ -70,13 +72,15 @@ class PageDecoder(Generic[Record, Row]):
         """Read each row by itself: a third as fast, and only for a page that holds an odd one."""
         rows: list[Row] = []
         odd: list[bytes] = []
+        is_first_odd = False
         for row in self._rows_of(body):
             try:
                 rows.append(self._convert(self._record.decode(row)))
             except (*UNREADABLE, UpstreamInvalid):
+                is_first_odd = is_first_odd or not rows
                 odd.append(bytes(row))
         connections = frozenset(text.decode() for row in odd for text in CONNECTION.findall(row))
-        return Page(rows, len(rows) + len(odd), connections)
+        return Page(rows, len(rows) + len(odd), connections, is_first_odd)
 
     def _rows_of(self, body: bytes) -> list[msgspec.Raw]:
         try:

@@ -40,11 +40,20 @@ class EndedJobRecord(JobRecord, frozen=True):
 
 
 class ConnectionRecord(AirbyteRecord, frozen=True):
+    """`schedule` may be anything: it is read apart (`schedule_of`), so that an odd one costs no connection."""
+
     connection_id: str
     name: str
     source_id: str
     workspace_id: str
     status: str
+    schedule: object = None
+
+
+class ScheduleRecord(AirbyteRecord, frozen=True):
+    schedule_type: str
+    cron_expression: str | None = None
+    basic_timing: str | None = None
 
 
 class SourceRecord(AirbyteRecord, frozen=True):

@@ -1,13 +1,24 @@
 """GET /api/v1/connections: all of the client's connections, oldest first."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from gateway.api.principal import principal_of
+from gateway.api.query import single
 from gateway.api.staleness import staleness_headers
-from gateway.models import Connection
-from gateway.services import services_of
+from gateway.errors import BadRequest
+from gateway.models import Connection, Schedule
+from gateway.services import Services, services_of
+from gateway.syncs.schedule import ExpectedSync, expected_syncs
+from gateway.times import format_time
 from gateway.web.responses import JSONAnswer
+
+SCHEDULE = "schedule"
+WRONG_INCLUDE = f"include must be {SCHEDULE}"
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
@@ -22,14 +33,42 @@ class ConnectionView(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class ScheduledConnectionView(ConnectionView, frozen=True):
+    """A connection with what `include=schedule` asks for: these keys come last."""
+
+    schedule: Schedule | None
+    next_sync_at: str | None
+    late: bool
+    warning: Literal["no_data"] | None
+
+
 async def list_connections(request: Request) -> JSONAnswer:
-    """Answer with all of the client's connections, oldest first."""
+    """Answer with all of the client's connections, oldest first. Raises BadRequest."""
     services = services_of(request)
     client = principal_of(request).client
+    includes_schedule = _includes_schedule(request.query_params)
     is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
     headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
-    connections = await services.store.connections.of_client(client.id)
-    return JSONAnswer({"data": [_view(connection) for connection in connections.rows]}, headers=headers)
+    rows = (await services.store.connections.of_client(client.id)).rows
+    views: Sequence[ConnectionView] = (
+        await _scheduled(services, rows, is_fresh=is_fresh) if includes_schedule else [_view(row) for row in rows]
+    )
+    return JSONAnswer({"data": views}, headers=headers)
+
+
+def _includes_schedule(query: QueryParams) -> bool:
+    include = single(query, "include")
+    if include not in {None, SCHEDULE}:
+        raise BadRequest(WRONG_INCLUDE)
+    return include == SCHEDULE
+
+
+async def _scheduled(
+    services: Services, rows: Sequence[Connection], *, is_fresh: bool
+) -> list[ScheduledConnectionView]:
+    grace = services.settings.airbyte.late_grace
+    expected = await expected_syncs(rows, now=services.clock.now(), grace=grace)
+    return [_scheduled_view(row, sync, is_fresh=is_fresh) for row, sync in zip(rows, expected, strict=True)]
 
 
 def _view(connection: Connection) -> ConnectionView:
@@ -41,4 +80,15 @@ def _view(connection: Connection) -> ConnectionView:
         last_sync_at=connection.last_sync_at,
         last_sync_status=connection.last_sync_status,
         created_at=connection.created_at,
+    )
+
+
+def _scheduled_view(connection: Connection, expected: ExpectedSync, *, is_fresh: bool) -> ScheduledConnectionView:
+    """Return the connection with its schedule. What is not current calls no sync late: it may have begun."""
+    return ScheduledConnectionView(
+        **msgspec.structs.asdict(_view(connection)),
+        schedule=connection.schedule,
+        next_sync_at=None if expected.at is None else format_time(expected.at),
+        late=is_fresh and expected.is_late,
+        warning=connection.warning,
     )

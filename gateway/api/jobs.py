@@ -10,6 +10,7 @@ from starlette.requests import Request
 from gateway.api.base_url import base_url
 from gateway.api.job_wait import answer_job, answer_trigger
 from gateway.api.principal import principal_of
+from gateway.api.query import single
 from gateway.api.request_content import require_no_content
 from gateway.errors import BadRequest, ReadOnlyKey
 from gateway.models import JOB_STATUSES, JobDetail
@@ -56,7 +57,7 @@ async def list_jobs(request: Request) -> JSONAnswer:
     query = request.query_params
     limit = _limit(query)
     status = _status(query)
-    text = _single(query, "cursor")
+    text = single(query, "cursor")
     cursor = None if text is None else decode_cursor(text)
     with upstream_timing(request.scope):
         page = await services.syncs.waiting.wait(
@@ -93,16 +94,8 @@ async def show_job(request: Request) -> JSONAnswer:
     return await answer_job(request, await read(), read, came_at=came_at)
 
 
-def _single(query: QueryParams, name: str) -> str | None:
-    """Return the parameter's value, None if it is absent or empty. Raises BadRequest if it is given twice."""
-    values = query.getlist(name)
-    if len(values) > 1:
-        raise BadRequest(f"{name} is given more than once")
-    return values[0] or None if values else None
-
-
 def _limit(query: QueryParams) -> int:
-    text = _single(query, "limit")
+    text = single(query, "limit")
     if text is None:
         return DEFAULT_JOBS
     if _WHOLE_NUMBER.fullmatch(text) is None or int(text) > MOST_JOBS:
@@ -111,7 +104,7 @@ def _limit(query: QueryParams) -> int:
 
 
 def _status(query: QueryParams) -> str | None:
-    text = _single(query, "status")
+    text = single(query, "status")
     if text is not None and text not in JOB_STATUSES:
         raise BadRequest(WRONG_STATUS)
     return text

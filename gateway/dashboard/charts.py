@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from gateway.dashboard.humanize import DAY, HOUR, MINUTE, count, seconds_of, span
+from gateway.dashboard.humanize import DAY, HOUR, MINUTE, count, span
 from gateway.models import Job
-from gateway.times import parse_time
+from gateway.times import parse_time, seconds_of
 
 LEFT, RIGHT, TOP, BOTTOM = 48, 392, 12, 146
 """The edges of the area in which points lie."""

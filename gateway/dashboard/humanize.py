@@ -1,21 +1,16 @@
 """Times, sizes and counts as people read them. Pure."""
 
 import math
-import re
 from collections.abc import Callable
 from datetime import datetime
 
-from gateway.times import parse_time
+from gateway.times import parse_time, seconds_of
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 THOUSAND = 1000
 NONE = "—"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LENGTHS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
-_NUMBER = "([0-9]{1,9})"
-_DURATION = re.compile(
-    rf"P(?=[0-9T])(?:{_NUMBER}D)?(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}(?:\.[0-9]+)?S)?)?"
-)
 
 
 def moment(text: str | None) -> str:
@@ -54,15 +49,6 @@ def size(number: int | None) -> str:
     while round(amount, 1) >= THOUSAND and unit < len(UNITS) - 1:
         amount, unit = amount / THOUSAND, unit + 1
     return f"{amount:.1f} {UNITS[unit]}" if unit else f"{number} B"
-
-
-def seconds_of(duration_text: str | None) -> int | None:
-    """Return the whole seconds of Airbyte's ISO 8601 duration; None for None or an unknown form."""
-    match = _DURATION.fullmatch(duration_text or "")
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return days * DAY + hours * HOUR + minutes * MINUTE + seconds
 
 
 def duration(text: str | None) -> str:

@@ -1,12 +1,13 @@
 """Check what clients' connections lead to: vanished ones, ones without mapping, and Airbyte's that no client has."""
 
-from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Sequence
 
 from gateway.airbyte import WorkspaceRecord
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.models import Connection
 from gateway.services import Services
+from gateway.syncs.statuses import record_statuses
 from gateway.times import format_time
 
 MOST_NAMED = 5
@@ -22,16 +23,16 @@ async def check_mapped(services: Services) -> AsyncGenerator[Finding, None]:
         asked_at = format_time(services.clock.now())
         try:
             connections = services.airbyte.lists.all_connections(workspace.workspace_id)
-            told = {record.connection_id: record.status async for record in connections}
+            told = {record.connection_id: record async for record in connections}
         except UpstreamInvalid as error:
             lost = [left.pop(key) for key, row in list(left.items()) if row.workspace_id == workspace.workspace_id]
             number_lost += len(lost)
             yield _refused(workspace.name, error.detail, lost)
             continue
         ours = {airbyte_id: told[airbyte_id] for airbyte_id in mapped if airbyte_id in told}
-        await _store_statuses(services, ours, workspace.workspace_id, asked_at=asked_at)
-        for airbyte_id, status in ours.items():
-            for finding in _by_status(left.pop(airbyte_id, mapped[airbyte_id]), status):
+        await record_statuses(services.store, ours.values(), checked_at=asked_at)
+        for airbyte_id, record in ours.items():
+            for finding in _by_status(left.pop(airbyte_id, mapped[airbyte_id]), record.status):
                 yield finding
         number = len(told) - len(ours)
         unclaimed += [_unclaimed(workspace, number)] if number else []
@@ -117,11 +118,6 @@ async def _workspaces(services: Services) -> list[WorkspaceRecord]:
     return list(found.values())
 
 
-async def _store_statuses(services: Services, told: Mapping[str, str], workspace_id: str, *, asked_at: str) -> None:
-    last_syncs = services.store.last_syncs
-    await last_syncs.record_statuses(list(told.items()), checked_at=asked_at, workspace_id=workspace_id)
-
-
 async def _missing(services: Services, airbyte_id: str, row: Connection) -> AsyncGenerator[Finding, None]:
     """Ask for one that is in no list, which proves nothing: lists leave out deleted ones, and pages may hide some."""
     check = f"connection {row.id}"
@@ -137,7 +133,7 @@ async def _missing(services: Services, airbyte_id: str, row: Connection) -> Asyn
     except UpstreamError as error:
         yield failure(check, f"{row.label}: {error}", "Try again.")
     else:
-        await _store_statuses(services, {airbyte_id: record.status}, record.workspace_id, asked_at=asked_at)
+        await record_statuses(services.store, [record], checked_at=asked_at)
         for finding in _by_status(row, record.status):
             yield finding
 

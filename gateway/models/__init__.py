@@ -21,6 +21,7 @@ from gateway.models.jobs import (
     TriggeredJob,
 )
 from gateway.models.people import Session, User, Visitor
+from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "Actor",
     "ApiKey",
     "Attempt",
+    "BasicSchedule",
     "Client",
     "ClientLimit",
     "ClientTotals",
     "Connection",
+    "CronSchedule",
     "EndedJob",
     "ExplainedJob",
     "Failure",
@@ -48,8 +51,10 @@ __all__ = [
     "JobDetail",
     "KeyHour",
     "KeyUsage",
+    "ManualSchedule",
     "Principal",
     "RatePolicy",
+    "Schedule",
     "Scope",
     "Session",
     "StreamCounts",

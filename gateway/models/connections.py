@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from gateway.models.schedules import Schedule
+
 PENDING = "pending"
 """The status of a connection that has no Airbyte mapping, or whose status Airbyte has not told yet."""
 DEPRECATED = "deprecated"
@@ -26,6 +28,14 @@ class Connection(msgspec.Struct, frozen=True):
     last_sync_at: str | None = None
     last_sync_status: str | None = None
     backfilled_at: str | None = None
+    schedule: Schedule | None = None
+    """None: Airbyte has not told it yet, or told one of a form that nobody knows."""
+    schedule_since: str | None = None
+    """When Airbyte first told this schedule with this status: what was due before that has nothing to say."""
+    last_ended_at: str | None = None
+    """When the sync ended that ended last."""
+    warning: Literal["no_data"] | None = None
+    """`no_data`: the newest sync that ended succeeded and moved nothing, unlike each of the ten before it."""
 
     @property
     def mapping(self) -> Literal["unmapped", "mapped", "vanished"]:

@@ -13,12 +13,12 @@ from cachetools import LRUCache
 
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.errors import InternalError, UpstreamError, UpstreamRefused
-from gateway.models import DEPRECATED
 from gateway.provisioning.mapping import connector_type_from
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.refusals import NOT_FOUND
+from gateway.syncs.statuses import record_statuses, record_vanished
 from gateway.times import Clock, format_time
 
 MOST_LISTINGS = 32
@@ -69,8 +69,8 @@ class Discovery:
     def __init__(
         self, store: Store, airbyte: Airbyte, clock: Clock, *, timings: DiscoveryTimings | None = None
     ) -> None:
+        self._store = store
         self._connections = store.connections
-        self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings or DiscoveryTimings()
@@ -140,7 +140,7 @@ class Discovery:
         async for record in self._airbyte.lists.all_connections(workspace_id):
             records.append(record)
             listing.read_so_far = len(records)
-        await self._store_statuses(workspace_id, records, asked_at=asked_at)
+        await self._record_statuses(workspace_id, records, asked_at=asked_at)
         types = await self._connector_types(workspace_id)
         records.sort(key=lambda record: (record.name.casefold(), record.connection_id))
         return [
@@ -158,12 +158,12 @@ class Discovery:
             return types
         return types
 
-    async def _store_statuses(self, workspace_id: str, records: Sequence[ConnectionRecord], *, asked_at: str) -> None:
+    async def _record_statuses(self, workspace_id: str, records: Sequence[ConnectionRecord], *, asked_at: str) -> None:
         """Store the status of each mapped connection of the workspace, whether it is in the list or not."""
-        listed = {record.connection_id: record.status for record in records}
         mapped = {row.airbyte_id: row for row in await self._connections.all() if row.airbyte_id is not None}
-        told = [(airbyte_id, listed[airbyte_id]) for airbyte_id in mapped if airbyte_id in listed]
-        await self._last_syncs.record_statuses(told, checked_at=asked_at, workspace_id=workspace_id)
+        listed = {record.connection_id for record in records}
+        told = [record for record in records if record.connection_id in mapped]
+        await record_statuses(self._store, told, checked_at=asked_at)
         missing = [key for key, row in mapped.items() if key not in listed and row.workspace_id == workspace_id]
         for airbyte_id in missing[:MOST_MISSING]:
             await self._ask_for(airbyte_id)
@@ -175,10 +175,8 @@ class Discovery:
             record = await self._airbyte.connection(airbyte_id)
         except UpstreamRefused as refusal:
             if refusal.title == NOT_FOUND:
-                await self._last_syncs.record_statuses([(airbyte_id, DEPRECATED)], checked_at=asked_at)
+                await record_vanished(self._store, airbyte_id, checked_at=asked_at)
         except UpstreamError as error:
             log.warning("connection_not_listed", airbyte_id=airbyte_id, detail=error.detail)
         else:
-            await self._last_syncs.record_statuses(
-                [(airbyte_id, record.status)], checked_at=asked_at, workspace_id=record.workspace_id
-            )
+            await record_statuses(self._store, [record], checked_at=asked_at)

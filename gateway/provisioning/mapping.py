@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway import validation
-from gateway.airbyte import Airbyte, ConnectionRecord
+from gateway.airbyte import Airbyte, ConnectionRecord, schedule_of
 from gateway.errors import Duplicate, UnknownRecord, UpstreamError, UpstreamRefused
 from gateway.models import PENDING, Connection
 from gateway.store import Store
@@ -87,6 +87,8 @@ def _with_mapping(
         workspace_id=record.workspace_id if record else None,
         status=record.status if record else PENDING,
         status_checked_at=checked_at,
+        schedule=schedule_of(record) if record else None,
+        schedule_since=checked_at,
     )
 
 

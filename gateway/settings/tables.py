@@ -1,5 +1,6 @@
 """What settings there are: a structure for each table of the file, with each value's type and range."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,6 +56,7 @@ class AirbyteSettings(Table, frozen=True):
     password: Secret
     max_in_flight: Annotated[int, msgspec.Meta(ge=2, le=64)]
     freshness_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
+    late_grace_seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)]
     ca_file: str
     proxy: SecretUrl
 
@@ -66,6 +68,11 @@ class AirbyteSettings(Table, frozen=True):
         base_url = self.base_url.rstrip("/")
         is_known = base_url.endswith(PUBLIC_API_PATH)
         return base_url.removesuffix(PUBLIC_API_PATH) + CONFIG_API_PATH if is_known else None
+
+    @property
+    def late_grace(self) -> timedelta:
+        """How long after its time a sync may begin without being late."""
+        return timedelta(seconds=self.late_grace_seconds)
 
     @property
     def credential(self) -> tuple[str, Secret]:

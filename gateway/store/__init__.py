@@ -5,22 +5,26 @@ What operators do with a whole database is imported from its own module: `backup
 """
 
 from gateway.store.store import DatabaseLocation, Store, create_database
-from gateway.store.tables.last_syncs import LastSync
+from gateway.store.tables.last_syncs import LastSync, ToldStatus
 from gateway.store.tables.links import Link, Purpose
+from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
 from gateway.store.timings import LIVE_SECONDS
 
 __all__ = [
+    "KEPT_RECENT",
     "LIVE_SECONDS",
     "Credentials",
     "DatabaseLocation",
+    "EndedSync",
     "Intent",
     "LastSync",
     "Link",
     "Outcome",
     "Purpose",
     "Store",
+    "ToldStatus",
     "TriggerUnderWay",
     "Unresolved",
     "create_database",

@@ -7,7 +7,7 @@ import msgspec
 from gateway.errors import InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection, User
 from gateway.store.database import Row, Transaction
-from gateway.store.tables import activity
+from gateway.store.tables import activity, recent_syncs
 from gateway.store.tables.clients import columns_of, rate_columns
 
 
@@ -81,10 +81,12 @@ class Changes:
             **msgspec.structs.asdict(connection),
         )
         if anew:
+            await recent_syncs.forget(self._connection, connection.id)
             await self._run(
                 """
                 UPDATE connections SET status = :status, status_checked_at = NULL, last_job_id = NULL,
-                    last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL WHERE id = :id
+                    last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL,
+                    schedule = NULL, schedule_since = NULL, last_ended_at = NULL, warning = NULL WHERE id = :id
                 """,
                 status=connection.status,
                 id=connection.id,

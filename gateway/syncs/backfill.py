@@ -5,19 +5,22 @@ from itertools import chain, islice
 
 import structlog
 
-from gateway.airbyte import Airbyte, OwnCalls
+from gateway.airbyte import Airbyte
 from gateway.errors import StorageUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
 from gateway.models import Connection, Job
-from gateway.store import LastSync, Store
+from gateway.store import KEPT_RECENT, LastSync, Store
 from gateway.syncs.backoff import Backoff
 from gateway.syncs.last_sync_recorder import LastSyncRecorder, newest_syncs
 from gateway.syncs.refusals import NOT_FOUND
+from gateway.syncs.statuses import record_statuses
 from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time, parse_time
 
 BATCH = 100
 """Connections of one run, a call each: the changes of everybody else wait for its end."""
+NEWEST = KEPT_RECENT + 1
+"""Syncs asked for with one call: all that are kept of those that ended, and one that has not."""
 APPEARS_WITHIN = timedelta(minutes=2)
 """A younger job may be missing from Airbyte's list only because it does not show there yet."""
 
@@ -37,6 +40,7 @@ class Backfill:
         *,
         timings: LastSyncTimings,
     ) -> None:
+        self._store = store
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._recorder = recorder
@@ -104,7 +108,7 @@ class Backfill:
         try:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
-            jobs = await self._airbyte.jobs(airbyte_id, caller=OwnCalls.ROUTINE, limit=1, drop_odd=False)
+            jobs = await self._airbyte.recent_jobs(airbyte_id, limit=NEWEST)
             if known is not None and _is_missing(known, newest_syncs(jobs).get(airbyte_id)):
                 if known.at >= format_time(self._airbyte.now() - APPEARS_WITHIN):
                     await self._pass_over(connection)
@@ -119,11 +123,7 @@ class Backfill:
 
     async def _read_connection(self, airbyte_id: str) -> None:
         record = await self._airbyte.connection(airbyte_id)
-        await self._last_syncs.record_statuses(
-            [(airbyte_id, record.status)],
-            checked_at=format_time(self._clock.now()),
-            workspace_id=record.workspace_id,
-        )
+        await record_statuses(self._store, [record], checked_at=format_time(self._clock.now()))
 
 
 def _is_missing(known: LastSync, told: LastSync | None) -> bool:

@@ -1,10 +1,11 @@
 """Record the newest sync of each connection, and write only what the database does not hold yet."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 
 from gateway.models import Job
-from gateway.store import LastSync, Store
-from gateway.times import Clock, format_time
+from gateway.store import KEPT_RECENT, EndedSync, LastSync, Store
+from gateway.times import Clock, format_time, later, parse_time, seconds_of
 
 
 class LastSyncRecorder:
@@ -14,7 +15,7 @@ class LastSyncRecorder:
         self._last_syncs = store.last_syncs
         self._clock = clock
 
-    async def record(self, jobs: Iterable[Job], *, backfilled: Iterable[str] = ()) -> None:
+    async def record(self, jobs: Collection[Job], *, backfilled: Iterable[str] = ()) -> None:
         """Write the newest syncs among `jobs`, and that the connections `backfilled` (Airbyte's ids) were asked for.
 
         Raises StorageUnavailable.
@@ -23,8 +24,17 @@ class LastSyncRecorder:
         told = newest_syncs(jobs)
         known = await self._last_syncs.known(told) if told else {}
         news = [sync for airbyte_id, sync in told.items() if airbyte_id in known and known[airbyte_id] != sync]
-        if news or marks:
-            await self._last_syncs.record(news, backfilled=marks, backfilled_at=format_time(self._clock.now()))
+        ended = await self._not_held(jobs)
+        if news or marks or ended:
+            await self._last_syncs.record(
+                news, backfilled=marks, backfilled_at=format_time(self._clock.now()), ended=ended
+            )
+
+    async def _not_held(self, jobs: Collection[Job]) -> list[EndedSync]:
+        """Return the syncs among `jobs` that have ended, as far as they would change what is held of them."""
+        told = ended_syncs(jobs)
+        held = await self._last_syncs.recent({sync.airbyte_id for sync in told}) if told else {}
+        return [sync for sync in told if sync.airbyte_id in held and not _is_held(sync, held[sync.airbyte_id])]
 
 
 def newest_syncs(jobs: Iterable[Job]) -> dict[str, LastSync]:
@@ -37,3 +47,25 @@ def newest_syncs(jobs: Iterable[Job]) -> dict[str, LastSync]:
             if known is None or known.order < sync.order:
                 newest[job.connection_id] = sync
     return newest
+
+
+def ended_syncs(jobs: Iterable[Job]) -> list[EndedSync]:
+    """Return the syncs among `jobs` that have ended. Without a duration a sync ended when it was created."""
+    return [
+        EndedSync(
+            airbyte_id=job.connection_id,
+            job_id=job.job_id,
+            at=job.start_time,
+            ended_at=format_time(later(parse_time(job.start_time), timedelta(seconds=seconds_of(job.duration) or 0))),
+            status=job.status,
+            rows=job.rows_synced,
+            bytes=job.bytes_synced,
+        )
+        for job in jobs
+        if job.job_type == "sync" and job.start_time and job.is_terminal
+    ]
+
+
+def _is_held(sync: EndedSync, held: Sequence[EndedSync]) -> bool:
+    """Return whether it would change nothing: it is held, or older than all of as many as are kept."""
+    return sync in held or (len(held) >= KEPT_RECENT and (sync.at, sync.job_id) < (held[-1].at, held[-1].job_id))

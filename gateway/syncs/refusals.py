@@ -6,9 +6,9 @@ import structlog
 
 from gateway.airbyte import Airbyte, Caller
 from gateway.errors import ApiError, BadRequest, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
-from gateway.models import DEPRECATED
 from gateway.store import Store
 from gateway.syncs.best_effort import best_effort
+from gateway.syncs.statuses import record_statuses, record_vanished
 from gateway.times import Clock, format_time
 
 ALREADY_RUNNING = "try-again-later"
@@ -27,14 +27,14 @@ class Refusals:
     """Translates Airbyte's refusals, and stores the connection's status where they tell it."""
 
     def __init__(self, store: Store, airbyte: Airbyte, clock: Clock) -> None:
-        self._last_syncs = store.last_syncs
+        self._store = store
         self._airbyte = airbyte
         self._clock = clock
 
     async def error_for(self, refusal: UpstreamRefused, airbyte_id: str) -> ApiError:
         """Return what to raise in the refusal's place; the refusal itself if it says nothing about the connection."""
         if refusal.upstream_status == HTTPStatus.NOT_FOUND and refusal.title == NOT_FOUND:
-            await self._store_status(airbyte_id, DEPRECATED)
+            await best_effort(record_vanished(self._store, airbyte_id, checked_at=self._now()))
             return ConnectionNotFound(detail=f"Airbyte has no connection {airbyte_id}")
         if refusal.upstream_status == HTTPStatus.FORBIDDEN:
             log.error("airbyte_forbidden", airbyte_id=airbyte_id)
@@ -50,10 +50,9 @@ class Refusals:
             record = await self._airbyte.connection_of_trigger(airbyte_id, caller=caller)
         except UpstreamRefused as refusal:
             raise await self.error_for(refusal, airbyte_id) from refusal
-        await self._store_status(airbyte_id, record.status)
+        await best_effort(record_statuses(self._store, [record], checked_at=self._now()))
         if record.status != "active":
             raise not_active(record.status)
 
-    async def _store_status(self, airbyte_id: str, status: str) -> None:
-        checked_at = format_time(self._clock.now())
-        await best_effort(self._last_syncs.record_statuses([(airbyte_id, status)], checked_at=checked_at))
+    def _now(self) -> str:
+        return format_time(self._clock.now())

@@ -1,4 +1,4 @@
-"""Read every mapped connection's status and workspace from Airbyte, in the background and at most once an hour."""
+"""Read each mapped connection's status, schedule and workspace from Airbyte, in the background, hourly at most."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -9,6 +9,7 @@ from gateway.airbyte import Airbyte
 from gateway.errors import GatewayError, UpstreamError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
+from gateway.syncs.statuses import record_statuses
 from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
 from gateway.times import Clock, format_time
@@ -25,6 +26,7 @@ class StatusCheck:
 
     def __init__(self, store: Store, airbyte: Airbyte, clock: Clock, timings: LastSyncTimings) -> None:
         """Check again when the oldest status is `timings.status_age` seconds old."""
+        self._store = store
         self._last_syncs = store.last_syncs
         self._airbyte = airbyte
         self._clock = clock
@@ -89,14 +91,8 @@ class StatusCheck:
             except UpstreamError as error:
                 log.warning("connection_not_listed", airbyte_id=airbyte_id, detail=error.detail)
                 continue
-            await self._last_syncs.record_statuses(
-                [(airbyte_id, record.status)], checked_at=now, workspace_id=record.workspace_id
-            )
+            await record_statuses(self._store, [record], checked_at=now)
 
     async def _read(self, workspaces: list[str], now: str) -> None:
         async for page in self._airbyte.lists.connection_pages(workspaces):
-            for workspace_id in {record.workspace_id for record in page.rows}:
-                statuses = [
-                    (record.connection_id, record.status) for record in page.rows if record.workspace_id == workspace_id
-                ]
-                await self._last_syncs.record_statuses(statuses, checked_at=now, workspace_id=workspace_id)
+            await record_statuses(self._store, page.rows, checked_at=now)

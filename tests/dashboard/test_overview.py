@@ -10,6 +10,7 @@ import pytest
 from gateway.models import Connection
 from gateway.sandbox import Answer
 from gateway.sandbox.timeline import Status
+from gateway.store import ToldStatus
 from gateway.times import format_time
 from tests.dashboard.support import browser, signed_in
 from tests.support import BOUND_SECONDS, World
@@ -182,7 +183,7 @@ async def test_what_needs_attention_can_be_picked(world: World, member: httpx2.A
         connection = await world.services.store.connections.any_by_id(ours)
         await world.services.store.connections.rename(connection.client_id, ours, label=label)
         await world.services.store.last_syncs.record_statuses(
-            [(theirs, status)], checked_at=format_time(world.clock.now())
+            [ToldStatus(theirs, status)], checked_at=format_time(world.clock.now())
         )
         if label == "failed":
             await add_job(world, theirs, "failed")

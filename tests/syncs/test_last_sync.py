@@ -14,18 +14,9 @@ from gateway.sandbox import Answer
 from gateway.store import LastSync
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.times import format_time
-from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, quiet, running_gateway
 
-SHARED_CALL = "_as_coroutine"
-"""The task of `SingleFlight`."""
 STALE = '110 - "Response is Stale"'
-
-
-async def quiet() -> None:
-    """Wait until nothing is read from Airbyte behind an answer."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while any(getattr(task.get_coro(), "__name__", "") == SHARED_CALL for task in asyncio.all_tasks()):
-            await asyncio.sleep(0)
 
 
 def waiting(seconds: float) -> SyncTimings:
@@ -650,3 +641,23 @@ async def test_the_last_sync_is_right_although_the_date_of_airbyte_s_answers_is_
 
     assert answer.json()["data"][0]["last_sync_at"] == "2026-04-01T03:01:05.000Z"
     assert answer.json()["data"][0]["last_sync_status"] == "failed"
+
+
+async def test_a_new_mapping_knows_its_eleven_newest_ended_syncs_with_one_call(world: World) -> None:
+    workspace = world.sandbox.world.add_workspace("Work").workspace_id
+    theirs = world.sandbox.world.add_connection(workspace).connection_id
+    now = world.clock.now().timestamp()
+    ids = [world.sandbox.world.add_job(theirs, created_at=now - 3600 * hours).job_id for hours in range(15, 0, -1)]
+    world.sandbox.world.add_job(theirs, created_at=now, status="running")
+    await world.client_with_key()
+    world.sandbox.requests.clear()
+
+    await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+
+    assert [request.path for request in world.sandbox.requests if request.path.endswith("/jobs")] == [
+        "/api/public/v1/jobs"
+    ]
+    held = await world.services.store.last_syncs.recent([theirs])
+    assert [sync.job_id for sync in held[theirs]] == ids[:-12:-1]
+    (connection,) = await world.services.store.connections.all()
+    assert connection.last_ended_at == held[theirs][0].ended_at

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 
 from gateway import __version__, errors
-from gateway.api.openapi.failures import READS, RELAYS, REVOCATIONS, Failures, build_failures
+from gateway.api.connections import SCHEDULE
+from gateway.api.openapi.failures import CONNECTION_READS, READS, RELAYS, REVOCATIONS, Failures, build_failures
 from gateway.api.openapi.job_paths import WAIT_HEADERS, Answers, job_links, job_paths
 from gateway.api.openapi.schemas import Json, build_schemas, example_of, reference
 from gateway.auth import keys
@@ -102,14 +103,6 @@ def _connection_paths(answers: Answers) -> Json:
         "description": "Whose key this is, how many connections it sees, and when a sync last started.",
         "responses": answers("Status", READS, "Warning"),
     }
-    connections: Json = {
-        "operationId": "listConnections",
-        "tags": [CONNECTIONS_TAG],
-        "summary": "List connections",
-        "description": "All of the client's connections, oldest first, each with its last sync.",
-        "responses": answers("ConnectionList", READS, "Warning"),
-    }
-    connections["responses"]["200"]["links"] = _links()
     sync: Json = {
         "operationId": "triggerSync",
         "tags": [CONNECTIONS_TAG],
@@ -123,9 +116,23 @@ def _connection_paths(answers: Answers) -> Json:
     sync["responses"]["200"]["links"] = job_links("/job/jobId")
     return {
         "/api/v1/status": {"get": status},
-        "/api/v1/connections": {"get": connections},
+        "/api/v1/connections": {"get": _list_connections(answers)},
         "/api/v1/connections/{id}/sync": {"post": sync},
     }
+
+
+def _list_connections(answers: Answers) -> Json:
+    connections: Json = {
+        "operationId": "listConnections",
+        "tags": [CONNECTIONS_TAG],
+        "summary": "List connections",
+        "description": "All of the client's connections, oldest first, each with its last sync. With "
+        "`include=schedule` each also has the keys schedule, next_sync_at, late and warning.",
+        "parameters": [reference("parameters", "IncludeSchedule")],
+        "responses": answers("ConnectionList", CONNECTION_READS, "Warning"),
+    }
+    connections["responses"]["200"]["links"] = _links()
+    return connections
 
 
 def _links() -> Json:
@@ -176,6 +183,7 @@ def _parameters(connection_id: str) -> Json:
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
         ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": [f"wait={LONGEST_WAIT}"]}),
+        ("IncludeSchedule", "include", "query", "More about each connection.", {"type": "string", "enum": [SCHEDULE]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
         ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),

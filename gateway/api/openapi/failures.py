@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway import errors
+from gateway.api.connections import WRONG_INCLUDE
 from gateway.api.jobs import WRONG_LIMIT, WRONG_STATUS
 from gateway.api.request_content import NO_BODY
 from gateway.limiter import client_refusal, key_refusal
@@ -18,6 +19,7 @@ EXAMPLE_KEYS = 20
 # Names of failures that calls have in common.
 GENERAL = ("Unauthorized", "RequestTimeout", "ContentTooLarge", "UriTooLong", "HeadersTooLarge")
 READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavailable")
+CONNECTION_READS = tuple("BadConnectionQuery" if name == "BadRequest" else name for name in READS)
 REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
 ANY_RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "UpstreamFailed", "UpstreamBusy")
 RELAYS = (*ANY_RELAYS, "ConnectionNotFound")
@@ -49,6 +51,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
     operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),
+        "BadConnectionQuery": ("The message says what is wrong.", [bad(WRONG_INCLUDE), length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
         "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
         "BadJob": (operator, [unmapped, length]),

@@ -43,9 +43,47 @@ def _client_schemas(connection_id: str) -> Json:
     return {
         "Client": _record("The client that the key belongs to.", client),
         "Status": _record("The client, with a summary of its connections.", status),
-        "Connection": _record("A connection of the client.", connection),
+        "Connection": _record("A connection of the client.", connection, _schedule_fields()),
         "ConnectionList": _list("All connections, oldest first.", "Connection"),
         "Error": _record("Any error.", {"error": _text("What went wrong.", errors.NotFound.message)}),
+    }
+
+
+def _schedule_fields() -> Json:
+    """Return the fields of a connection that are sent with include=schedule."""
+    fields = {
+        "type": {
+            **_text("manual: Airbyte starts none by itself. Without a known schedule, schedule is null.", "cron"),
+            "enum": ["manual", "basic", "cron"],
+        },
+        "every_seconds": _whole("Of basic: from one sync's start to the next.", 86_400),
+        "cron": _text("Of cron: a Quartz expression and a time zone, as Airbyte writes them.", "0 0 3 * * ? UTC"),
+    }
+    schedule = {
+        "type": ["object", "null"],
+        "description": "When Airbyte starts syncs by itself; null: not known. Sent with include=schedule.",
+        "properties": fields,
+        "required": ["type"],
+        "examples": [{"type": "cron", "cron": "0 0 3 * * ? UTC"}],
+    }
+    due = "When the next sync is due; past: it has not started yet; null: not known. Sent with include=schedule."
+    late = {
+        "type": "boolean",
+        "description": "Whether no sync started within the grace time (15 minutes, unless the operator chose another) "
+        "after it was due. Sent with include=schedule.",
+        "examples": [False],
+    }
+    warning = {
+        "type": ["string", "null"],
+        "description": "no_data: the newest sync that ended succeeded and moved nothing, unlike the ten before it. "
+        "Sent with include=schedule.",
+        "examples": ["no_data"],
+    }
+    return {
+        "schedule": schedule,
+        "next_sync_at": _nullable(_text(due, "2026-11-24T03:00:00.000Z", form="date-time")),
+        "late": late,
+        "warning": warning,
     }
 
 
@@ -134,9 +172,10 @@ def _key_schemas() -> Json:
     }
 
 
-def _record(description: str, properties: Json) -> Json:
+def _record(description: str, properties: Json, optional: Json | None = None) -> Json:
     # Open: clients generated from a closed schema refuse an answer with the first field that is added.
-    return {"type": "object", "description": description, "properties": properties, "required": list(properties)}
+    fields = properties | (optional or {})
+    return {"type": "object", "description": description, "properties": fields, "required": list(properties)}
 
 
 def _list(description: str, schema: str) -> Json:
@@ -177,11 +216,11 @@ def reference(kind: str, name: str) -> Json:
 
 
 def example_of(schemas: Json, schema: Json) -> Any:
-    """Return an example of the whole schema, put together from those of its fields."""
+    """Return an example of the whole schema, put together from those of its fields that are always sent."""
     if "$ref" in schema:
         return example_of(schemas, schemas[schema["$ref"].rpartition("/")[2]])
     if "oneOf" in schema:
         return example_of(schemas, schema["oneOf"][0])
     if "properties" in schema:
-        return {name: example_of(schemas, part) for name, part in schema["properties"].items()}
+        return {name: example_of(schemas, schema["properties"][name]) for name in schema["required"]}
     return [example_of(schemas, schema["items"])] if "items" in schema else schema["examples"][0]

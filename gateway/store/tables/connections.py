@@ -4,16 +4,18 @@ What an operator changes takes the `entry` that tells of it and writes both or n
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
-from gateway.models import ActivityEntry, Connection
+from gateway.models import ActivityEntry, Connection, Schedule
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
-from gateway.store.tables import activity
+from gateway.store.tables import activity, recent_syncs
 
 CACHED_CLIENTS = 10_000
+KEPT_SCHEDULES = 1000
 
 
 class ConnectionsOfClient(msgspec.Struct, frozen=True):
@@ -76,9 +78,9 @@ class Connections:
             connection,
             """
             INSERT INTO connections (id, client_id, connector_type, label, status, created_at,
-                airbyte_id, workspace_id, status_checked_at)
+                airbyte_id, workspace_id, status_checked_at, schedule, schedule_since)
             VALUES (:id, :client_id, :connector_type, :label, :status, :created_at,
-                :airbyte_id, :workspace_id, :status_checked_at) RETURNING 1
+                :airbyte_id, :workspace_id, :status_checked_at, :schedule, :schedule_since) RETURNING 1
             """,
             entry,
         )
@@ -90,15 +92,23 @@ class Connections:
             """
             UPDATE connections SET airbyte_id = :airbyte_id, workspace_id = :workspace_id,
                 status = :status, status_checked_at = :status_checked_at,
-                last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL
+                schedule = :schedule, schedule_since = :schedule_since,
+                last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL,
+                last_ended_at = NULL, warning = NULL
             WHERE client_id = :client_id AND id = :id RETURNING 1
             """,
             entry,
         )
 
     async def _write_mapping(self, connection: Connection, sql: str, entry: ActivityEntry | None) -> None:
+        parameters = msgspec.structs.asdict(connection) | {"schedule": schedule_text(connection.schedule)}
+
+        async def unit(transaction: Transaction) -> None:
+            await recent_syncs.forget(transaction, connection.id)
+            await activity.change(transaction, sql, parameters, entry)
+
         try:
-            await self._change(connection.client_id, sql, msgspec.structs.asdict(connection), entry)
+            await self._database.write(unit, housekeeping=True, committed=lambda: self.forget(connection.client_id))
         except ConstraintViolated as error:
             if error.constraint == "connections.airbyte_id":
                 airbyte_id = connection.airbyte_id
@@ -196,4 +206,20 @@ def connection_from(row: Row) -> Connection:
         last_sync_at=row["last_sync_at"],
         last_sync_status=row["last_sync_status"],
         backfilled_at=row["backfilled_at"],
+        schedule=None if row["schedule"] is None else _read_schedule(row["schedule"]),
+        schedule_since=row["schedule_since"],
+        last_ended_at=row["last_ended_at"],
+        warning=row["warning"],
     )
+
+
+@lru_cache(KEPT_SCHEDULES)
+def _read_schedule(text: str) -> Schedule:
+    """Return the schedule of a text of the table: many connections have the same."""
+    schedule: Schedule = msgspec.json.decode(text, type=Schedule)
+    return schedule
+
+
+def schedule_text(schedule: Schedule | None) -> str | None:
+    """Return what the table holds of a schedule: JSON as the API shows it."""
+    return None if schedule is None else msgspec.json.encode(schedule).decode()

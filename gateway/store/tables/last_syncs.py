@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import msgspec
 
-from gateway.models import TERMINAL_STATUSES, Connection
+from gateway.models import TERMINAL_STATUSES, Connection, Schedule
 from gateway.store.database import Database, Row, Transaction, Unit
-from gateway.store.tables.connections import Connections, connection_from
+from gateway.store.tables import recent_syncs
+from gateway.store.tables.connections import Connections, connection_from, schedule_text
+from gateway.store.tables.recent_syncs import EndedSync
 from gateway.times import format_time, parse_time
 
 LONGEST_LATE = timedelta(hours=1)
@@ -18,6 +20,15 @@ _NOTE_READ_UPTO = """
     ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
     """
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
+
+_KEEP_NEWER = f"""
+    UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
+    WHERE airbyte_id = :airbyte_id
+        AND (coalesce(last_sync_at, ''), coalesce(last_job_id, 0)) <= (:at, :job_id)
+        AND (last_job_id {{differs}} :job_id OR last_sync_at {{differs}} :at
+            OR (last_sync_status {{differs}} :status
+                AND (:is_final = 1 OR coalesce(last_sync_status, '') NOT IN ({_TERMINAL}))))
+    """  # noqa: S608 - ours
 
 
 class LastSync(msgspec.Struct, frozen=True):
@@ -32,6 +43,15 @@ class LastSync(msgspec.Struct, frozen=True):
     def order(self) -> tuple[str, int]:
         """What tells the newer of two: ids alone do not, for they restart lower when Airbyte is restored."""
         return self.at, self.job_id
+
+
+class ToldStatus(msgspec.Struct, frozen=True):
+    """What Airbyte said of its connection `airbyte_id`; without `workspace_id` the one that is stored stays."""
+
+    airbyte_id: str
+    status: str
+    schedule: Schedule | None = None
+    workspace_id: str | None = None
 
 
 class LastSyncs:
@@ -93,18 +113,30 @@ class LastSyncs:
             for row in rows
         }
 
+    async def recent(self, airbyte_ids: Collection[str]) -> dict[str, list[EndedSync]]:
+        """Return the newest ended syncs of each mapped connection among `airbyte_ids`, the newest first."""
+        return await recent_syncs.of(self._database, airbyte_ids)
+
     async def withdraw(self, sync: LastSync) -> None:
-        """Forget the connection's last sync, if it still is this one."""
-        await self._write(
-            lambda connection: connection.execute_fetchall(
-                """
-                UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL
-                WHERE airbyte_id = :airbyte_id AND last_job_id = :job_id AND last_sync_at = :at
-                RETURNING client_id
-                """,
-                {"airbyte_id": sync.airbyte_id, "job_id": sync.job_id, "at": sync.at},
+        """Forget the connection's last sync, if it still is this one, and with it all recent ones."""
+
+        async def write(connection: Transaction) -> Iterable[Row]:
+            withdrawn = list(
+                await connection.execute_fetchall(
+                    """
+                    UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL,
+                        last_ended_at = NULL, warning = NULL
+                    WHERE airbyte_id = :airbyte_id AND last_job_id = :job_id AND last_sync_at = :at
+                    RETURNING client_id, id
+                    """,
+                    {"airbyte_id": sync.airbyte_id, "job_id": sync.job_id, "at": sync.at},
+                )
             )
-        )
+            for row in withdrawn:
+                await recent_syncs.forget(connection, row["id"])
+            return withdrawn
+
+        await self._write(write)
 
     async def require_backfill(self, *, workspaces: Collection[str] = (), airbyte_ids: Collection[str] = ()) -> None:
         """Have the newest job of connections asked for again: of those in `workspaces`, and of single ones."""
@@ -144,63 +176,60 @@ class LastSyncs:
         read_upto: str | None = None,
         backfilled: Iterable[str] = (),
         backfilled_at: str | None = None,
+        ended: Collection[EndedSync] = (),
     ) -> None:
-        """Keep each sync that is newer than the known one, or the same and not ended yet; mark the `backfilled`."""
+        """Keep each sync that is newer than the known one, or the same and not ended yet; mark the `backfilled`.
+
+        Of the `ended` ones each connection keeps the newest, in the same transaction.
+        """
         updates = [
             {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
         ]
-        differs = self._database.dialect.is_distinct
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
+
+        async def write(connection: Transaction) -> Iterable[Row]:
+            await connection.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
+            await connection.executemany(
+                "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
+            )
+            await recent_syncs.keep(connection, ended)
+            if read_upto is not None:
+                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
+
+            touched = {row["airbyte_id"] for row in [*updates, *marks]} | {sync.airbyte_id for sync in ended}
+            return await self._owners(connection, touched)
+
+        await self._write(write)
+
+    async def record_statuses(self, statuses: Iterable[ToldStatus], *, checked_at: str) -> None:
+        """Write each as Airbyte told it, and since when it has told this schedule with this status.
+
+        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then.
+        """
+        differs = self._database.dialect.is_distinct
+        updates = [
+            {
+                "airbyte_id": told.airbyte_id,
+                "status": told.status,
+                "schedule": schedule_text(told.schedule),
+                "checked_at": checked_at,
+                "believed_until": format_time(parse_time(checked_at) + LONGEST_LATE),
+                "workspace_id": told.workspace_id,
+            }
+            for told in statuses
+        ]
 
         async def write(connection: Transaction) -> Iterable[Row]:
             await connection.executemany(
                 f"""
-                UPDATE connections SET last_job_id = :job_id, last_sync_at = :at, last_sync_status = :status
-                WHERE airbyte_id = :airbyte_id
-                    AND (coalesce(last_sync_at, ''), coalesce(last_job_id, 0)) <= (:at, :job_id)
-                    AND (last_job_id {differs} :job_id OR last_sync_at {differs} :at
-                        OR (last_sync_status {differs} :status
-                            AND (:is_final = 1 OR coalesce(last_sync_status, '') NOT IN ({_TERMINAL}))))
-                """,  # noqa: S608 - ours
-                updates,
-            )
-            await connection.executemany(
-                "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
-            )
-            if read_upto is not None:
-                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
-
-            return await self._owners(connection, [row["airbyte_id"] for row in [*updates, *marks]])
-
-        await self._write(write)
-
-    async def record_statuses(
-        self, statuses: Iterable[tuple[str, str]], *, checked_at: str, workspace_id: str | None = None
-    ) -> None:
-        """Write each `(airbyte_id, status)` as Airbyte told it, and the workspace they are in, if it is known.
-
-        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then.
-        """
-        updates = [
-            {
-                "airbyte_id": airbyte_id,
-                "status": status,
-                "checked_at": checked_at,
-                "believed_until": format_time(parse_time(checked_at) + LONGEST_LATE),
-                "workspace_id": workspace_id,
-            }
-            for airbyte_id, status in statuses
-        ]
-
-        async def write(connection: Transaction) -> Iterable[Row]:
-            await connection.executemany(
-                """
                 UPDATE connections
-                SET status = :status, status_checked_at = :checked_at,
+                SET status = :status, status_checked_at = :checked_at, schedule = :schedule,
+                    schedule_since = CASE WHEN schedule_since IS NULL OR status <> :status
+                        OR schedule {differs} :schedule THEN :checked_at ELSE schedule_since END,
                     workspace_id = coalesce(:workspace_id, workspace_id)
                 WHERE airbyte_id = :airbyte_id
                     AND (coalesce(status_checked_at, '') <= :checked_at OR status_checked_at > :believed_until)
-                """,
+                """,  # noqa: S608 - ours
                 updates,
             )
 

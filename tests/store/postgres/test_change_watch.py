@@ -8,7 +8,7 @@ import pytest
 
 from gateway.models import ApiKey, Client, RatePolicy
 from gateway.settings.secret import SecretUrl
-from gateway.store import Store
+from gateway.store import Store, ToldStatus
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
 from gateway.store.database import Transaction
@@ -105,7 +105,7 @@ async def remove_connection(store: Store, acme: Tenant) -> None:
 
 
 async def record_status(store: Store, _acme: Tenant) -> None:
-    await store.last_syncs.record_statuses([("airbyte-acme", "inactive")], checked_at=NOW)
+    await store.last_syncs.record_statuses([ToldStatus("airbyte-acme", "inactive")], checked_at=NOW)
 
 
 async def use_key(store: Store, acme: Tenant) -> None:
@@ -263,7 +263,7 @@ async def test_what_a_gateway_cannot_tell_whose_it_is_makes_it_read_everything_a
             "two": counted.format(2, f"{{{acme.client.id}}}"),
             "back": counted.format(-1, f"{{{acme.client.id}}}"),
             "all": counted.format(1, "{}"),
-            "truncated": "BEGIN; TRUNCATE connections, api_keys; COMMIT",
+            "truncated": "BEGIN; TRUNCATE connections, api_keys, recent_syncs; COMMIT",
         }[change],
     )
     await caught_up(two[0])
