@@ -120,6 +120,14 @@ class Airbyte:
         is_whole = drop_odd and (page.rows or not page.sent)  # nothing left of a page must not read as no jobs
         return self._jobs_of(airbyte_id, page if is_whole else _without_odd(page)).rows
 
+    async def newest_jobs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:
+        """Return jobs of one connection, of all types, newest first.
+
+        Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that runs.
+        """
+        page = await self._reader.page(_JOB_PAGES, paths.newest_jobs(airbyte_id, limit=limit), caller=caller)
+        return self._jobs_of(airbyte_id, _without_odd(page)).rows
+
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
         return self._reader.executor.permit("trigger", caller)

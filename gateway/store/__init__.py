@@ -5,6 +5,7 @@ What operators do with a whole database is imported from its own module: `backup
 """
 
 from gateway.store.store import DatabaseLocation, Store, create_database
+from gateway.store.tables.cancellations import CancelWish, OpenWish
 from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
@@ -13,11 +14,13 @@ from gateway.store.timings import LIVE_SECONDS
 
 __all__ = [
     "LIVE_SECONDS",
+    "CancelWish",
     "Credentials",
     "DatabaseLocation",
     "Intent",
     "LastSync",
     "Link",
+    "OpenWish",
     "Outcome",
     "Purpose",
     "Store",
