@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -108,6 +108,29 @@ CREATE TABLE triggers (
 CREATE INDEX triggers_of_client ON triggers (client_id, number);
 CREATE INDEX triggers_by_age ON triggers (created_at);
 CREATE INDEX triggers_unresolved ON triggers (number) WHERE outcome IS NULL;
+
+-- One row for each job that somebody wants cancelled, committed before anything is sent. Airbyte ignores the cancelling of
+-- a job that is pending, so it is sent once the job runs. `sent_at`: when a gateway began to send it last; NULL: nobody
+-- has. No `outcome`: it is still to be sent, or is being sent. `caller` is the id of the key that asked.
+CREATE TABLE cancellations (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    client_id     INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    connection_id TEXT NOT NULL,
+    airbyte_id    TEXT NOT NULL,
+    job_id        INTEGER NOT NULL,
+    job_type      TEXT NOT NULL,
+    caller        TEXT NOT NULL,
+    request_id    TEXT NOT NULL,
+    created_at    TEXT NOT NULL,
+    sent_at       TEXT,
+    outcome       TEXT,
+    resolved_at   TEXT,
+    CHECK ((outcome IS NULL) = (resolved_at IS NULL))
+) STRICT;
+
+CREATE INDEX cancellations_of_client ON cancellations (client_id, number);
+CREATE INDEX cancellations_by_age ON cancellations (created_at);
+CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHERE outcome IS NULL;
 
 -- Calls of each key by the hour they came in. `limited` were answered 429; `errors` are all other answers from 400 on.
 CREATE TABLE key_usage (

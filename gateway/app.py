@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from gateway.api.connections import list_connections
 from gateway.api.health import show_health, show_readiness
+from gateway.api.job_cancel import cancel_job
 from gateway.api.jobs import list_jobs, show_job, trigger_sync
 from gateway.api.keys import revoke_key
 from gateway.api.metrics import show_metrics
@@ -45,6 +46,7 @@ ROUTES = ApiRoutes(
         ApiRoute("/connections", list_connections),
         ApiRoute("/connections/{id}/sync", trigger_sync, method="POST", asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs", list_jobs, asks_airbyte=True),
+        ApiRoute("/connections/{id}/jobs/{jobId}/cancel", cancel_job, method="POST", asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs/{jobId}", show_job, asks_airbyte=True),
         ApiRoute("/keys/revoke", revoke_key, method="POST", takes_token=False),
     ],

@@ -32,6 +32,7 @@ from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
+from gateway.syncs.cancel_wishes import CANCEL_WISHES
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -110,6 +111,7 @@ class Services:
             left_over = await self.syncs.left_over.read()
             for name, work in (
                 (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
+                (CANCEL_WISHES, self.syncs.cancel_wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),

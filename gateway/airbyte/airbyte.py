@@ -132,6 +132,14 @@ class Airbyte:
         page = await self._reader.page(_JOB_PAGES, paths.newest_syncs(airbyte_id, limit=limit, offset=0))
         return self._jobs_of(airbyte_id, _without_odd(page) if page.is_first_odd else page).rows
 
+    async def newest_jobs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:
+        """Return jobs of one connection, of all types, newest first.
+
+        Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that runs.
+        """
+        page = await self._reader.page(_JOB_PAGES, paths.newest_jobs(airbyte_id, limit=limit), caller=caller)
+        return self._jobs_of(airbyte_id, _without_odd(page)).rows
+
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
         return self._reader.executor.permit("trigger", caller)

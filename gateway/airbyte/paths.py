@@ -19,6 +19,11 @@ def newest_syncs(airbyte_id: str, *, limit: int, offset: int) -> str:
     return f"/jobs?connectionId={checked_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&{page}&jobType=sync"
 
 
+def newest_jobs(airbyte_id: str, *, limit: int) -> str:
+    """Return where a connection's jobs of all types are, newest first."""
+    return f"/jobs?connectionId={checked_uuid(airbyte_id)}&orderBy=createdAt%7CDESC&limit={limit:d}"
+
+
 def syncs_created_since(airbyte_id: str, since: datetime, *, offset: int) -> str:
     """Return where a connection's syncs created at or after `since` are, oldest first."""
     return (

@@ -11,6 +11,7 @@ GatewayError
 │   │   └── JobNotFound
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
+│   ├── OtherJobRunning      409
 │   ├── ContentTooLarge      413
 │   ├── CallerLeft           499
 │   ├── UriTooLong           414
@@ -21,6 +22,7 @@ GatewayError
 │   │   └── StorageUnavailable   503
 │   ├── InternalError        500
 │   ├── MethodNotImplemented 501
+│   ├── CancelPending        504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
 │       ├── UpstreamInvalid      502
@@ -52,6 +54,7 @@ from gateway.errors.api import (
     ApiError,
     BadRequest,
     CallerLeft,
+    CancelPending,
     ConnectionNotFound,
     ContentTooLarge,
     CrossOrigin,
@@ -62,6 +65,7 @@ from gateway.errors.api import (
     MethodNotAllowed,
     MethodNotImplemented,
     NotFound,
+    OtherJobRunning,
     Overloaded,
     RateLimitExceeded,
     ReadOnlyKey,
@@ -95,6 +99,7 @@ __all__ = [
     "ApiError",
     "BadRequest",
     "CallerLeft",
+    "CancelPending",
     "ConnectionNotFound",
     "ContentTooLarge",
     "CrossOrigin",
@@ -110,6 +115,7 @@ __all__ = [
     "MethodNotImplemented",
     "NotFound",
     "OperatorError",
+    "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
     "RateLimitExceeded",

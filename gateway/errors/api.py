@@ -81,6 +81,20 @@ class JobNotFound(NotFound):
     message = "Job not found"
 
 
+class OtherJobRunning(ApiError):
+    """The job is not what its connection is doing, and Airbyte would cancel what it is doing."""
+
+    status = 409
+    message = "Another job is running"
+
+
+class CancelPending(ApiError):
+    """The job was not running yet: it is cancelled as soon as it runs, whether or not somebody waits."""
+
+    status = 504
+    message = "Cancel is pending"
+
+
 class MethodNotAllowed(ApiError):
     status = 405
     message = "Method not allowed"

@@ -5,6 +5,7 @@ What operators do with a whole database is imported from its own module: `backup
 """
 
 from gateway.store.store import DatabaseLocation, Store, create_database
+from gateway.store.tables.cancellations import CancelWish, OpenWish
 from gateway.store.tables.last_syncs import LastSync, ToldStatus
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync
@@ -15,12 +16,14 @@ from gateway.store.timings import LIVE_SECONDS
 __all__ = [
     "KEPT_RECENT",
     "LIVE_SECONDS",
+    "CancelWish",
     "Credentials",
     "DatabaseLocation",
     "EndedSync",
     "Intent",
     "LastSync",
     "Link",
+    "OpenWish",
     "Outcome",
     "Purpose",
     "Store",

@@ -47,6 +47,7 @@ class Retention:
                 return
             await asyncio.gather(
                 self._store.triggers.prune(format_time(now - kept.triggers)),
+                self._store.cancellations.prune(format_time(now - kept.triggers)),
                 self._store.usage.prune(format_time(now - kept.usage)),
                 self._store.api_keys.prune(format_time(now - kept.ended_keys)),
                 self._store.activity.prune(format_time(now - kept.activity)),

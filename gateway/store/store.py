@@ -16,6 +16,7 @@ from gateway.store.postgres.server import create_on_server, require_driver
 from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
+from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.database_id import DatabaseId
@@ -69,6 +70,7 @@ class Store:
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
+        self.cancellations = Cancellations(self.database)
         self.database_id = DatabaseId(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)

@@ -7,7 +7,11 @@ from gateway.airbyte import Airbyte
 from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
+from gateway.store.leadership import Leadership
 from gateway.syncs.backfill import Backfill
+from gateway.syncs.cancel import Cancel
+from gateway.syncs.cancel_sender import CancelSender
+from gateway.syncs.cancel_wishes import CancelWishes
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
@@ -21,7 +25,7 @@ from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.status_check import StatusCheck
-from gateway.syncs.timings import LastSyncTimings, SyncTimings
+from gateway.syncs.timings import CancelTimings, LastSyncTimings, SyncTimings
 from gateway.syncs.trigger import Trigger
 from gateway.syncs.trigger_audit import TriggerAudit
 from gateway.syncs.trigger_outcomes import TriggerOutcomes
@@ -46,10 +50,14 @@ class Syncs:
     history: SyncHistory
     waiting: WaitingCallers
     watcher: Watcher
+    cancel: Cancel
+    cancel_wishes: CancelWishes
 
     async def close(self) -> None:
-        """Wait for triggers under way; cancel everything else."""
+        """Wait for triggers and cancels under way; end everything else."""
         await self.watcher.close()
+        await self.cancel.close()
+        await self.cancel_wishes.close()
         await self.trigger.close()
         await self.jobs.close()
         await self.job_details.close()
@@ -84,6 +92,14 @@ def build_syncs(
     reconciler = Reconciler(airbyte, refusals, of_trigger)
     outcomes = TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
+    cancel, wishes = _build_cancel(
+        store,
+        airbyte,
+        JobStates(store, airbyte, last_sync, clock, timings.watch),
+        clock,
+        leadership=cluster.leadership,
+        timings=timings.cancel,
+    )
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
         job_details=JobDetails(store, airbyte, options.failure_messages),
@@ -102,6 +118,8 @@ def build_syncs(
             timings.watch,
             background=background,
         ),
+        cancel=cancel,
+        cancel_wishes=wishes,
     )
 
 
@@ -128,3 +146,17 @@ def _build_refresh(
         wait_seconds=timings.wait,
     )
     return last_sync, backfill
+
+
+def _build_cancel(
+    store: Store,
+    airbyte: Airbyte,
+    states: JobStates,
+    clock: Clock,
+    *,
+    leadership: Leadership,
+    timings: CancelTimings,
+) -> tuple[Cancel, CancelWishes]:
+    sender = CancelSender(store, airbyte, clock, timings)
+    wishes = CancelWishes(store, sender, states, clock, leadership=leadership, timings=timings)
+    return Cancel(store, airbyte, sender, wishes, clock, timings=timings), wishes

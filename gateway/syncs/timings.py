@@ -109,6 +109,27 @@ class WatchTimings(msgspec.Struct, frozen=True):
     """No answer is later after its call: nginx gives up after 90 s."""
 
 
+class CancelTimings(msgspec.Struct, frozen=True):
+    """Seconds of cancelling jobs that are not running yet."""
+
+    read: float = 4.0
+    """For reading the job at its end, when all else has taken up to 80 s: nginx gives up after 90 s."""
+    interval: float = 1.0
+    """Between two looks, in the database, whether such a job runs by now."""
+    refresh_age: float = 5.0
+    """How old what is stored of them may be: while their callers wait it is newer anyway."""
+    idle_interval: float = 10.0
+    """Between two looks whether there are any: of a gateway that died, perhaps."""
+    sending: float = 60.0
+    """How long a gateway may be sending one: its calls take less. Then it died, and another sends it."""
+    lease: float = 15.0
+    """How long the gateway leads that looks after them. Then it may have died; two at once send none twice."""
+    life: float = 86_400.0
+    """After it nobody expects any more that the job is cancelled."""
+    backoff: BackoffTimings = BackoffTimings()
+    """Of a job that could not be looked at or cancelled."""
+
+
 class SyncTimings(msgspec.Struct, frozen=True):
     """All timings of the room."""
 
@@ -117,3 +138,4 @@ class SyncTimings(msgspec.Struct, frozen=True):
     history: HistoryTimings = HistoryTimings()
     waiting: WaitingTimings = WaitingTimings()
     watch: WatchTimings = WatchTimings()
+    cancel: CancelTimings = CancelTimings()

@@ -55,6 +55,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
         "BadRevocation": ("Send no body.", [no_body, length]),
         "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
         "BadJob": (operator, [unmapped, length]),
+        "BadCancel": (operator, [unmapped, no_body, length]),
         "BadJobQuery": (operator, [unmapped, limit, status, cursor, length]),
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
@@ -63,6 +64,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
             "Take the ids from the lists of connections and of their jobs.",
             [errors.ConnectionNotFound(), errors.JobNotFound()],
         ),
+        "OtherJobRunning": ("Cancel the job that is running, or wait for its end.", [errors.OtherJobRunning()]),
         "RequestTimeout": ("Send the request again.", [errors.RequestTimeout()]),
         "ContentTooLarge": ("Send no body: no call needs one.", [errors.ContentTooLarge()]),
         "UriTooLong": ("Shorten the query.", [errors.UriTooLong()]),
@@ -83,5 +85,9 @@ def _service_failures() -> Failures:
         "Unavailable": (later, own),
         "UpstreamBusy": (later, [*own, errors.UpstreamBusy()]),
         "UpstreamTimeout": (problem, [timeout]),
+        "CancelTimeout": (
+            "A pending cancel is sent once the job runs, without another call. Look at the job.",
+            [errors.CancelPending(), timeout],
+        ),
         "TriggerTimeout": (unknown, [timeout, errors.OutcomeUnknown()]),
     }

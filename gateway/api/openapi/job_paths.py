@@ -32,9 +32,22 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
         "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId", "Prefer")],
         "responses": answers("OneJob", (*JOB_RELAYS, "BadJob", "UpstreamTimeout"), *WAIT_HEADERS),
     }
+    cancel = {
+        "operationId": "cancelJob",
+        "tags": [tag],
+        "summary": "Cancel a job",
+        "description": "Answers with the job as it stands then. A job that has ended is left alone. A pending job "
+        "cannot be cancelled yet: it is cancelled as soon as it runs, whether or not you wait. The call waits for that "
+        "up to 80 seconds, then it answers 504. Send no body.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId")],
+        "responses": answers(
+            "CancelledJob", (*JOB_RELAYS, "BadCancel", "ReadOnlyKey", "OtherJobRunning", "CancelTimeout")
+        ),
+    }
     return {
         "/api/v1/connections/{id}/jobs": {"get": jobs},
         "/api/v1/connections/{id}/jobs/{jobId}": {"get": job},
+        "/api/v1/connections/{id}/jobs/{jobId}/cancel": {"post": cancel},
     }
 
 

@@ -107,6 +107,7 @@ def _job_schemas() -> Json:
         "TriggeredJob": _record("A job just started, or already under way.", triggered),
         "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
         "Job": _record("A sync.", job),
+        "CancelledJob": _record("The job, as it stands now.", {"job": reference("schemas", "Job")}),
         "JobList": _list("Jobs, newest first.", "Job"),
     }
 

@@ -1,0 +1,145 @@
+"""Every statement about the table `cancellations`: jobs that somebody wants cancelled, and what came of it.
+
+No cache holds any of it, so each write is housekeeping: the keys read so far stay cached.
+"""
+
+import msgspec
+
+from gateway.store.database import Database, Transaction
+from gateway.store.pruning import prune
+
+
+class CancelWish(msgspec.Struct, frozen=True):
+    """A job that somebody wants cancelled. `caller` is the id of the key that asked."""
+
+    client_id: int
+    connection_id: str
+    airbyte_id: str
+    job_id: int
+    job_type: str
+    caller: str
+    request_id: str
+    created_at: str
+
+
+class OpenWish(msgspec.Struct, frozen=True):
+    """A wish that is still to be carried out. `is_mapped`: its connection is the client's still, and so mapped."""
+
+    number: int
+    client_id: int
+    connection_id: str
+    airbyte_id: str
+    job_id: int
+    job_type: str
+    created_at: str
+    is_mapped: bool
+    workspace_id: str | None
+
+
+class Cancellations:
+    """Wishes to cancel jobs: at most one open one of each job. Every method raises StorageUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, wish: CancelWish) -> int | None:
+        """Commit the wish and return its number.
+
+        None if the job has an open one already, or if the client no longer has that connection so mapped.
+        """
+
+        async def insert(connection: Transaction) -> int | None:
+            rows = await connection.execute_fetchall(
+                """
+                INSERT INTO cancellations
+                    (client_id, connection_id, airbyte_id, job_id, job_type, caller, request_id, created_at)
+                SELECT client_id, id, airbyte_id, :job_id, :job_type, :caller, :request_id, :created_at
+                FROM connections
+                WHERE client_id = :client_id AND id = :connection_id AND airbyte_id = :airbyte_id
+                ON CONFLICT (airbyte_id, job_id) WHERE outcome IS NULL DO NOTHING
+                RETURNING number
+                """,
+                msgspec.structs.asdict(wish),
+            )
+            return next((row["number"] for row in rows), None)
+
+        return await self._database.write(insert, housekeeping=True)
+
+    async def claim(self, client_id: int, number: int, *, at: str, sent_before: str) -> bool:
+        """Commit that the wish is being sent from `at` on; return whether it may be sent.
+
+        It may not if it has an outcome, if another gateway began to send it at `sent_before` or later, or if the client
+        no longer has that connection so mapped.
+        """
+
+        async def update(connection: Transaction) -> bool:
+            rows = await connection.execute_fetchall(
+                """
+                UPDATE cancellations SET sent_at = :at
+                WHERE client_id = :client_id AND number = :number AND outcome IS NULL
+                    AND (sent_at IS NULL OR sent_at < :sent_before) AND EXISTS
+                    (SELECT 1 FROM connections WHERE connections.client_id = cancellations.client_id
+                        AND connections.id = cancellations.connection_id
+                        AND connections.airbyte_id = cancellations.airbyte_id)
+                RETURNING number
+                """,
+                {"at": at, "client_id": client_id, "number": number, "sent_before": sent_before},
+            )
+            return bool(list(rows))
+
+        return await self._database.write(update, housekeeping=True)
+
+    async def release(self, client_id: int, number: int) -> None:
+        """Write that the wish is not being sent any more, and is still to be sent."""
+
+        async def update(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                "UPDATE cancellations SET sent_at = NULL WHERE client_id = :client_id AND number = :number",
+                {"client_id": client_id, "number": number},
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def resolve(self, client_id: int, number: int, *, outcome: str, at: str) -> None:
+        """Write what came of the wish. What was written first stays."""
+
+        async def update(connection: Transaction) -> None:
+            await connection.execute_fetchall(
+                """
+                UPDATE cancellations SET outcome = :outcome, resolved_at = :at
+                WHERE client_id = :client_id AND number = :number AND outcome IS NULL
+                """,
+                {"outcome": outcome, "at": at, "client_id": client_id, "number": number},
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def open(self, limit: int, *, sent_before: str) -> list[OpenWish]:
+        """Return at most `limit` open wishes of every client, oldest first.
+
+        None that a gateway may be sending now: those it began to send at `sent_before` or later.
+        """
+        rows = await self._database.fetch_all(
+            """
+            SELECT cancellations.number, cancellations.client_id, connection_id, cancellations.airbyte_id, job_id,
+                job_type, cancellations.created_at, connections.id IS NOT NULL AS is_mapped, workspace_id
+            FROM cancellations LEFT JOIN connections ON connections.client_id = cancellations.client_id
+                AND connections.id = connection_id AND connections.airbyte_id = cancellations.airbyte_id
+            WHERE outcome IS NULL AND (sent_at IS NULL OR sent_at < :sent_before)
+            ORDER BY cancellations.number LIMIT :limit
+            """,
+            {"sent_before": sent_before, "limit": limit},
+        )
+        return [OpenWish(**{**dict(row), "is_mapped": bool(row["is_mapped"])}) for row in rows]
+
+    async def prune(self, before: str) -> None:
+        """Forget what is older than `before`, carried out or not."""
+        await prune(
+            self._database,
+            """
+            DELETE FROM cancellations WHERE number IN
+                (SELECT number FROM cancellations WHERE created_at < :before ORDER BY created_at LIMIT :limit)
+            RETURNING 1
+            """,
+            before,
+        )

@@ -1,0 +1,136 @@
+"""Carry out, once their jobs run, the wishes to cancel that came while these were pending.
+
+A wish is stored: it is carried out whether or not its caller still waits, after a restart, and by another gateway if
+the one that took it has died.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from gateway.background import Progress
+from gateway.errors import JobNotFound, OtherJobRunning, StorageUnavailable, UpstreamBusy, UpstreamError
+from gateway.store import OpenWish, Store
+from gateway.store.leadership import Leadership
+from gateway.syncs.backoff import Backoff
+from gateway.syncs.cancel_sender import ENDED, GONE, PENDING, CancelSender
+from gateway.syncs.job_states import JobStates, WatchedJob
+from gateway.syncs.timings import CancelTimings
+from gateway.times import Clock, format_time
+
+CANCEL_WISHES = "cancel wishes"
+MOST_WISHES = 500
+"""Looked after at once, the oldest: the others are, when those are carried out."""
+EXPIRED, WITHDRAWN = "expired", "withdrawn"
+
+log = structlog.get_logger()
+
+
+class CancelWishes:
+    """Looks after open wishes; with several gateways one does."""
+
+    def __init__(
+        self,
+        store: Store,
+        sender: CancelSender,
+        states: JobStates,
+        clock: Clock,
+        *,
+        leadership: Leadership,
+        timings: CancelTimings,
+    ) -> None:
+        """`states` are nobody else's."""
+        self._cancellations = store.cancellations
+        self._sender = sender
+        self._states = states
+        self._clock = clock
+        self._leadership = leadership
+        self._timings = timings
+        self._failed: Backoff[int] = Backoff(clock, timings.backoff)
+        self._woken = asyncio.Event()
+
+    async def close(self) -> None:
+        """Cancel the looks under way."""
+        await self._states.close()
+
+    def wake(self) -> None:
+        """Look after wishes now: there is a new one."""
+        self._woken.set()
+
+    async def run(self, progress: Progress) -> None:
+        """Carry out what is due, again and again, until cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                has_any = await self._run_once()
+            except StorageUnavailable as error:
+                log.warning("cancels_not_read", detail=error.detail)
+                has_any = True
+            progress()
+            if has_any:
+                await asyncio.sleep(self._timings.interval)
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), self._timings.idle_interval)
+        except TimeoutError:
+            return
+
+    async def _run_once(self) -> bool:
+        """Carry out what is due; return whether there are open wishes. Raises StorageUnavailable."""
+        if not await self._cancellations.open(1, sent_before=self._sender.sent_before):
+            return False
+        if await self._leadership.acquire(CANCEL_WISHES, seconds=self._timings.lease):
+            # Read anew: another gateway may have led until now.
+            wishes = await self._cancellations.open(MOST_WISHES, sent_before=self._sender.sent_before)
+            await self._carry_out(wishes)
+            await self._leadership.complete(CANCEL_WISHES)
+        return True
+
+    async def _carry_out(self, wishes: list[OpenWish]) -> None:
+        self._failed.keep_only(wish.number for wish in wishes)
+        jobs = {wish.number: _watched(wish) for wish in wishes}
+        statuses = await self._states.look(list(jobs.values()), age_seconds=self._timings.refresh_age)
+        for wish in wishes:
+            if not self._failed.is_due(wish.number):
+                continue
+            try:
+                await self._carry_out_one(wish, statuses.get(jobs[wish.number], PENDING))
+            except UpstreamBusy as error:
+                # This says nothing about the job: no other one could be cancelled either.
+                log.warning("cancels_interrupted", detail=error.detail)
+                return
+            except (UpstreamError, OtherJobRunning) as error:
+                log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
+                self._failed.fail(wish.number)
+            except StorageUnavailable:
+                raise
+            except Exception:
+                # Whatever is wrong with this one, the others are cancelled.
+                log.exception("cancel_not_sent", job=wish.job_id)
+                self._failed.fail(wish.number)
+
+    async def _carry_out_one(self, wish: OpenWish, status: str) -> None:
+        """Cancel the job unless `status`, which is known of it, is pending. Raises OtherJobRunning, UpstreamError."""
+        oldest = format_time(self._clock.now() - timedelta(seconds=self._timings.life))
+        if not wish.is_mapped or wish.created_at < oldest:
+            await self._sender.resolve(wish, wish.number, EXPIRED if wish.is_mapped else WITHDRAWN)
+        elif status != PENDING:
+            try:
+                await self._look_and_send(wish)
+            except JobNotFound:
+                await self._sender.resolve(wish, wish.number, GONE)
+
+    async def _look_and_send(self, wish: OpenWish) -> None:
+        job = await self._sender.look(wish.client_id, wish.airbyte_id, wish.job_id)
+        if job.is_terminal:
+            await self._sender.resolve(wish, wish.number, ENDED)
+        elif job.status != PENDING and await self._sender.send(wish, wish.number) is None:
+            self._failed.fail(wish.number)
+
+
+def _watched(wish: OpenWish) -> WatchedJob:
+    return WatchedJob(wish.client_id, wish.airbyte_id, wish.workspace_id, wish.job_id, wish.job_type)

@@ -1,0 +1,115 @@
+"""Wishes to cancel jobs, and who may send them."""
+
+from typing import Any
+
+import pytest
+
+from gateway.models import Client, Connection
+from gateway.store import CancelWish, Store
+
+NOW = "2026-04-01T03:00:00.000Z"
+LATER = "2026-04-01T03:00:05.000Z"
+LONG_AGO = "2026-03-01T03:00:00.000Z"
+
+
+@pytest.fixture
+async def acme(store: Store) -> Client:
+    client = await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    await store.connections.add(
+        Connection("conn_1", client.id, "shopify", "Shop", "active", NOW, airbyte_id="airbyte-1", workspace_id="w1")
+    )
+    return client
+
+
+def wish_of(client: Client, *, job_id: int = 7, **other: Any) -> CancelWish:
+    names = {"connection_id": "conn_1", "airbyte_id": "airbyte-1"} | other
+    return CancelWish(
+        client_id=client.id, job_id=job_id, job_type="sync", caller="key_1", request_id="r", created_at=NOW, **names
+    )
+
+
+async def begun(store: Store, client: Client) -> int:
+    number = await store.cancellations.begin(wish_of(client))
+    assert number is not None
+    return number
+
+
+async def test_a_job_has_one_open_wish_and_another_after_its_end(store: Store, acme: Client) -> None:
+    first = await begun(store, acme)
+
+    assert await store.cancellations.begin(wish_of(acme)) is None
+    assert await store.cancellations.begin(wish_of(acme, job_id=8)) is not None
+    await store.cancellations.resolve(acme.id, first, outcome="sent", at=LATER)
+    assert await store.cancellations.begin(wish_of(acme)) is not None
+
+
+@pytest.mark.parametrize("other", [{"connection_id": "conn_2"}, {"airbyte_id": "airbyte-2"}])
+async def test_a_wish_is_of_a_mapped_connection_of_the_client(
+    store: Store, acme: Client, other: dict[str, Any]
+) -> None:
+    globex = await store.clients.add(slug="globex", name="Globex", plan="free", created_at=NOW)
+
+    assert await store.cancellations.begin(wish_of(acme, **other)) is None
+    assert await store.cancellations.begin(wish_of(globex)) is None
+
+
+async def test_one_gateway_sends_it_until_it_is_taken_for_dead(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    claims = [
+        await store.cancellations.claim(acme.id, number, at=at, sent_before=sent_before)
+        for at, sent_before in ((NOW, LONG_AGO), (LATER, NOW), (LATER, LATER))
+    ]
+
+    assert claims == [True, False, True]
+
+
+async def test_what_is_being_sent_is_not_listed_until_it_is_released(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    await store.cancellations.claim(acme.id, number, at=NOW, sent_before=LONG_AGO)
+    assert await store.cancellations.open(10, sent_before=NOW) == []
+    assert len(await store.cancellations.open(10, sent_before=LATER)) == 1
+
+    await store.cancellations.release(acme.id, number)
+    (found,) = await store.cancellations.open(10, sent_before=LONG_AGO)
+
+    assert (found.number, found.job_id, found.is_mapped, found.workspace_id) == (number, 7, True, "w1")
+
+
+async def test_a_wish_of_a_connection_that_was_mapped_anew_may_not_be_sent(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    await store.connections.remove(acme.id, "conn_1")
+
+    (found,) = await store.cancellations.open(10, sent_before=LATER)
+
+    assert not found.is_mapped
+    assert not await store.cancellations.claim(acme.id, number, at=NOW, sent_before=LONG_AGO)
+
+
+async def test_another_client_neither_sends_nor_ends_it(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+
+    assert not await store.cancellations.claim(acme.id + 1, number, at=NOW, sent_before=LONG_AGO)
+    await store.cancellations.resolve(acme.id + 1, number, outcome="sent", at=LATER)
+
+    assert len(await store.cancellations.open(10, sent_before=LATER)) == 1
+
+
+async def test_what_came_of_it_first_stays_and_it_is_sent_no_more(store: Store, acme: Client) -> None:
+    number = await begun(store, acme)
+    await store.cancellations.resolve(acme.id, number, outcome="ended", at=NOW)
+    await store.cancellations.resolve(acme.id, number, outcome="sent", at=LATER)
+
+    (row,) = await store.database.fetch_all("SELECT outcome, resolved_at FROM cancellations")
+
+    assert (row["outcome"], row["resolved_at"]) == ("ended", NOW)
+    assert not await store.cancellations.claim(acme.id, number, at=NOW, sent_before=LONG_AGO)
+
+
+async def test_old_ones_are_forgotten(store: Store, acme: Client) -> None:
+    await begun(store, acme)
+    await store.cancellations.prune(NOW)
+    assert len(await store.cancellations.open(10, sent_before=LATER)) == 1
+
+    await store.cancellations.prune(LATER)
+
+    assert await store.cancellations.open(10, sent_before=LATER) == []
