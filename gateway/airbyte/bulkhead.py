@@ -3,9 +3,10 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from enum import Enum
+from types import TracebackType
 from typing import Literal
 
 from gateway.errors import UpstreamBusy
@@ -49,6 +50,26 @@ class _Waiter(Waiter):
         self.kind = kind
 
 
+class _Permit:
+    """One permit, held while it is entered. A class: for each call to Airbyte a generator would cost as much again."""
+
+    __slots__ = ("_bulkhead", "_caller", "_had_since", "_kind")
+
+    def __init__(self, bulkhead: "Bulkhead", kind: Kind, caller: Caller) -> None:
+        self._bulkhead = bulkhead
+        self._kind: Kind = kind
+        self._caller = caller
+        self._had_since = 0.0
+
+    async def __aenter__(self) -> None:
+        self._had_since = await self._bulkhead.take(self._kind, self._caller)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bulkhead.give_back(self._kind, self._caller, had_since=self._had_since)
+
+
 class Bulkhead:
     """At most `size` permits are held at once. Neither reads nor triggers, nor any one client, can hold all of them.
 
@@ -80,6 +101,8 @@ class Bulkhead:
         self._wait_seconds = wait_seconds
         self._clients: Counter[Kind] = Counter()
         self._callers: Counter[Caller] = Counter()
+        self._in_flight = self._own = 0
+        """Permits held: all of them, and those of the gateway's own calls."""
         self._callers_in: Counter[tuple[Kind, Caller]] = Counter()
         self._own_waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
         self._waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
@@ -89,7 +112,7 @@ class Bulkhead:
 
     @property
     def in_flight(self) -> int:
-        return self._callers.total()
+        return self._in_flight
 
     @property
     def own_at_once(self) -> int:
@@ -100,9 +123,19 @@ class Bulkhead:
     def waiting(self) -> int:
         return len(self._waiting) + len(self._own_waiting)
 
-    @asynccontextmanager
-    async def permit(self, kind: Kind, caller: Caller) -> AsyncIterator[None]:
-        """Hold one permit. Raises UpstreamBusy when none is free in time; at once when none is likely to be."""
+    def may_wait(self, kind: Kind, caller: Caller) -> bool:
+        """Return whether a permit that is asked for now may have to be waited for."""
+        return not self._is_free(kind, caller)
+
+    def permit(self, kind: Kind, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """Return what holds one permit while it is entered.
+
+        Entering raises UpstreamBusy when none is free in time; at once when none is likely to be.
+        """
+        return _Permit(self, kind, caller)
+
+    async def take(self, kind: Kind, caller: Caller) -> float:
+        """Take a permit, and return when it was had, for `give_back`. Raises UpstreamBusy as entering `permit` does."""
         if self._is_free(kind, caller):
             self._grant(kind, caller)
         elif self._expected_wait(kind, caller) > self._wait_seconds * SURE_SHARE:
@@ -111,12 +144,12 @@ class Bulkhead:
             )
         else:
             await self._wait(kind, caller)
-        began = self._monotonic()
-        try:
-            yield
-        finally:
-            self._learn(kind, self._monotonic() - began)
-            self._take_back(kind, caller)
+        return self._monotonic()
+
+    def give_back(self, kind: Kind, caller: Caller, *, had_since: float) -> None:
+        """Give back a permit that was had since then; whoever is next has it."""
+        self._learn(kind, self._monotonic() - had_since)
+        self._take_back(kind, caller)
 
     def _expected_wait(self, kind: Kind, caller: Caller) -> float:
         """Return the seconds to a permit, by the caller's own queue and recent calls.
@@ -147,12 +180,8 @@ class Bulkhead:
     def _queue_of(self, caller: Caller) -> FairQueue[Caller, _Waiter]:
         return self._own_waiting if isinstance(caller, OwnCalls) else self._waiting
 
-    @property
-    def _own(self) -> int:
-        return sum(self._callers[own] for own in OwnCalls)
-
     def _is_free(self, kind: Kind, caller: Caller) -> bool:
-        if self._callers.total() >= self.size:
+        if self._in_flight >= self.size:
             return False
         if kind == "read" and self._clients["read"] + self._own >= self._of_kind:
             return False  # the last one is for a trigger
@@ -163,22 +192,28 @@ class Bulkhead:
         return self._clients[kind] < self._of_clients[kind] and is_within_share and is_within_kind
 
     def _grant(self, kind: Kind, caller: Caller) -> None:
+        self._in_flight += 1
         self._callers[caller] += 1
-        if not isinstance(caller, OwnCalls):
+        if isinstance(caller, OwnCalls):
+            self._own += 1
+        else:
             self._clients[kind] += 1
             self._callers_in[kind, caller] += 1
 
     def _take_back(self, kind: Kind, caller: Caller) -> None:
+        self._in_flight -= 1
         self._callers[caller] -= 1
         if not self._callers[caller]:
             del self._callers[caller]
-        if not isinstance(caller, OwnCalls):
+        if isinstance(caller, OwnCalls):
+            self._own -= 1
+        else:
             self._clients[kind] -= 1
             self._callers_in[kind, caller] -= 1
             if not self._callers_in[kind, caller]:
                 del self._callers_in[kind, caller]
         for queue in (self._own_waiting, self._waiting):
-            while served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner)):
+            while queue and (served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner))):
                 owner, waiter = served
                 self._grant(waiter.kind, owner)
                 waiter.is_served.set_result(True)

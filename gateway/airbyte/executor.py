@@ -144,7 +144,7 @@ class CallExecutor:
         """Make one exchange and tell the breakers its outcome."""
         self._breakers.admit(self._clock.monotonic(), call.caller)
         try:
-            async with nullcontext() if call.has_permit else self._permit(call, deadline):
+            async with self._permit(call, deadline):
                 answer = await self.client.exchange(call, header)
             self._require_service(answer, call.caller)
         except Fault as fault:
@@ -162,8 +162,16 @@ class CallExecutor:
         self._is_credential_refused = False
         return value
 
+    def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AbstractAsyncContextManager[None]:
+        """Return what holds a permit for the call while it is entered, if its caller holds none for it."""
+        if call.has_permit:
+            return nullcontext()
+        if self._bulkhead.may_wait(call.kind, call.caller):
+            return self._permit_in_time(call, deadline)
+        return self.permit(call.kind, call.caller)
+
     @asynccontextmanager
-    async def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AsyncIterator[None]:
+    async def _permit_in_time(self, call: Call[Value], deadline: asyncio.Timeout) -> AsyncIterator[None]:
         """Hold a permit. The wait for it is not Airbyte's time: the call's deadline moves on by as much."""
         ends_at = deadline.when()
         loop = asyncio.get_running_loop()

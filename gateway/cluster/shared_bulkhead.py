@@ -72,6 +72,10 @@ class SharedBulkhead(Bulkhead):
         if self._keeper is not None:
             await self._keeper.stop()
 
+    def may_wait(self, kind: Kind, caller: Caller) -> bool:  # noqa: ARG002 - the same for all
+        """Return True: Valkey is asked for each permit."""
+        return True
+
     @asynccontextmanager
     async def permit(self, kind: Kind, caller: Caller) -> AsyncIterator[None]:
         """Hold one permit. Raises UpstreamBusy when none is free in time."""
