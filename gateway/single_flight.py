@@ -22,6 +22,7 @@ class SingleFlight(Generic[Key, Value]):
         self._tell = tell
         self._flights: dict[Key, asyncio.Task[Value]] = {}
         self._askers: Counter[asyncio.Task[Value]] = Counter()
+        """Counted where a failure is told for which nobody waits."""
 
     def __contains__(self, key: Key) -> bool:
         return key in self._flights
@@ -29,6 +30,8 @@ class SingleFlight(Generic[Key, Value]):
     async def run(self, key: Key, start: Callable[[], Awaitable[Value]]) -> Value:
         """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
         flight = self.start(key, start)
+        if self._tell is None:
+            return await asyncio.shield(flight)
         with self._asking(flight):
             return await asyncio.shield(flight)
 

@@ -88,10 +88,12 @@ class HistoryTimings(msgspec.Struct, frozen=True):
 
 
 class WaitingTimings(msgspec.Struct, frozen=True):
-    """Seconds told to callers who may not wait for Airbyte."""
+    """Seconds of callers who wait for Airbyte."""
 
     retry: int = 5
-    """When to come back while too many wait."""
+    """When those may come back who are told not to wait, because too many do."""
+    watch: float = 0.05
+    """From then on it is noticed that a caller has left. Most answers come sooner, and watching costs a task each."""
 
 
 class SyncTimings(msgspec.Struct, frozen=True):

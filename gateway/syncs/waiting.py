@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from gateway.errors import CallerLeft, UpstreamBusy
 from gateway.limiter.fair_queue import FairQueue
@@ -15,12 +15,55 @@ MOST_CALLERS = 512
 """A rested key may call a hundred times at once: so many are several keys' worst."""
 
 
+class _Caller:
+    """One who waits. Its answer is awaited by its own task, which is cancelled when the wait is to end sooner."""
+
+    __slots__ = ("_leaving", "_left", "_reason", "_task")
+
+    def __init__(self, left: Callable[[], Awaitable[None]]) -> None:
+        self._left = left
+        self._leaving: asyncio.Future[None] | None = None
+        self._reason: Exception | None = None
+        """Why the wait was ended from outside."""
+
+    async def run(self, answer: Coroutine[Any, Any, Value], *, watch_after: float) -> Value:
+        """Return the answer, or raise why the wait was ended. From `watch_after` seconds on the caller is watched."""
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancelling = self._task.cancelling()
+        watch = self._task.get_loop().call_later(watch_after, self._begin_to_watch)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            # As asyncio.timeout has it: who else cancels the task is obeyed.
+            if self._reason is None or self._task.uncancel() > cancelling:
+                raise
+            raise self._reason from None
+        finally:
+            watch.cancel()
+            if self._leaving is not None:
+                self._leaving.cancel()
+
+    def stop(self, reason: Exception) -> None:
+        """End the wait, for a reason that its task raises."""
+        if self._reason is None:
+            self._reason = reason
+            self._task.cancel()
+
+    def _begin_to_watch(self) -> None:
+        self._leaving = asyncio.ensure_future(self._left())
+        self._leaving.add_done_callback(self._on_left)
+
+    def _on_left(self, leaving: asyncio.Future[None]) -> None:
+        if not leaving.cancelled():
+            self.stop(CallerLeft())
+
+
 class WaitingCallers:
     """Callers of all clients, after authentication. When there are too many, the client with the most gives way."""
 
     def __init__(self, timings: WaitingTimings, *, most: int = MOST_CALLERS) -> None:
         self._timings = timings
-        self._callers: FairQueue[int, asyncio.Future[None]] = FairQueue(most=most)
+        self._callers: FairQueue[int, _Caller] = FairQueue(most=most)
 
     def __len__(self) -> int:
         return len(self._callers)
@@ -33,25 +76,17 @@ class WaitingCallers:
         Raises what the answer raises; UpstreamBusy at once when this caller gives way; CallerLeft. Its share in a call
         to Airbyte ends with it, as if it had been cancelled.
         """
-        gives_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        newest = self._callers.join(client.id, gives_way)
-        if newest is not None:
-            newest.set_result(None)
-        if gives_way.done():
+        caller = _Caller(left)
+        newest = self._callers.join(client.id, caller)
+        if newest is caller:
             answer.close()
             raise self._busy()
-        task = asyncio.ensure_future(answer)
-        leaving = asyncio.ensure_future(left())
+        if newest is not None:
+            newest.stop(self._busy())
         try:
-            ends: set[asyncio.Future[Any]] = {task, gives_way, leaving}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise self._busy() if gives_way.done() else CallerLeft
+            return await caller.run(answer, watch_after=self._timings.watch)
         finally:
-            self._callers.leave(client.id, gives_way)
-            task.cancel()
-            leaving.cancel()
+            self._callers.leave(client.id, caller)
 
     def _busy(self) -> UpstreamBusy:
         return UpstreamBusy(

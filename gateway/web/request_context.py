@@ -1,8 +1,8 @@
 """What is learnt of one request on its way, for its log line and the metrics. Lives in the ASGI scope."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from time import perf_counter
+from types import TracebackType
 from typing import Any
 
 from gateway.errors import UpstreamError
@@ -39,16 +39,26 @@ class RequestContext:
         return self.upstream_ms is not None
 
 
-@contextmanager
-def upstream_timing(scope: Any) -> Iterator[None]:
-    """Note how long the request waited for Airbyte and what came of it."""
-    context: RequestContext = scope[SCOPE_KEY]
-    started = perf_counter()
-    try:
-        yield
-        context.upstream_outcome = "ok"
-    except UpstreamError as error:
-        context.upstream_outcome = error.outcome
-        raise
-    finally:
-        context.upstream_ms = round((perf_counter() - started) * 1000, 3)
+def upstream_timing(scope: Any) -> AbstractContextManager[None]:
+    """Return what notes, once left, how long the request waited for Airbyte and what came of it."""
+    return _UpstreamTiming(scope[SCOPE_KEY])
+
+
+class _UpstreamTiming:
+    __slots__ = ("_context", "_started")
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._started = perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        context = self._context
+        if error is None:
+            context.upstream_outcome = "ok"
+        elif isinstance(error, UpstreamError):
+            context.upstream_outcome = error.outcome
+        context.upstream_ms = round((perf_counter() - self._started) * 1000, 3)

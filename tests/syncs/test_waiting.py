@@ -28,9 +28,12 @@ class Scene:
     async def _left(self) -> None:
         await self.leaving.wait()
 
+    def begin(self, client: Client) -> None:
+        self.callers.append(asyncio.create_task(self.waiting.wait(client, self._answer(), left=self._left)))
+
     async def come(self, client: Client, *, times: int = 1) -> None:
         for _ in range(times):
-            self.callers.append(asyncio.create_task(self.waiting.wait(client, self._answer(), left=self._left)))
+            self.begin(client)
             await asyncio.sleep(0)
         for _ in range(10):
             await asyncio.sleep(0)
@@ -85,3 +88,33 @@ async def test_a_caller_who_leaves_waits_no_more() -> None:
     assert [type(outcome) for outcome in outcomes] == [CallerLeft] * 3
     assert len(scene.waiting) == 0
     assert len(asyncio.all_tasks()) == tasks
+
+
+async def test_a_caller_who_gives_way_and_is_cancelled_as_well_is_cancelled() -> None:
+    scene = Scene(most=2)
+    await scene.come(A, times=2)
+
+    scene.begin(B)
+    await asyncio.sleep(0)
+    scene.callers[1].cancel()
+    scene.answer.set()
+    outcomes = await asyncio.gather(*scene.callers, return_exceptions=True)
+
+    assert [outcomes[0], type(outcomes[1]), outcomes[2]] == ["answer", asyncio.CancelledError, "answer"]
+
+
+async def test_a_caller_who_is_answered_at_once_is_not_watched() -> None:
+    waiting = WaitingCallers(WaitingTimings(watch=0.0))
+    watched: list[str] = []
+
+    async def answer() -> str:
+        return "answer"
+
+    async def left() -> None:
+        watched.append("watched")
+
+    assert await waiting.wait(A, answer(), left=left) == "answer"
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert watched == []
