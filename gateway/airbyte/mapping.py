@@ -25,8 +25,12 @@ log = structlog.get_logger()
 
 
 def job_from(record: JobRecord) -> Job:
-    """Return our record of a job. Raises UpstreamInvalid if a field has an unexpected form."""
+    """Return our record of a job, without a negative duration. Raises UpstreamInvalid for an odd field."""
+    duration = record.duration
     try:
+        if duration is not None and ISO_DURATION.fullmatch(duration) is None:
+            _require_negative(duration)
+            duration = None
         return Job(
             job_id=record.job_id,
             connection_id=record.connection_id,
@@ -35,7 +39,7 @@ def job_from(record: JobRecord) -> Job:
             start_time=None if record.start_time is None else normalise_time(record.start_time),
             bytes_synced=record.bytes_synced,
             rows_synced=record.rows_synced,
-            duration=_duration(record.duration),
+            duration=duration,
         )
     except ValueError:
         raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
@@ -80,14 +84,11 @@ def word(text: str) -> str:
     return text
 
 
-def _duration(text: str | None) -> str | None:
-    """Return a duration as it is, and None for a negative one; ValueError for what is none."""
-    if text is None or ISO_DURATION.fullmatch(text):
-        return text
+def _require_negative(text: str) -> None:
+    """Log what Java's Duration prints of a time that has not passed; ValueError for what is no duration."""
     if ODD_DURATION.fullmatch(text) is None:
         raise ValueError("the duration is not ISO 8601 time")
     _log_odd_duration(text)
-    return None
 
 
 @lru_cache(KEPT_WORDS)

@@ -20,8 +20,11 @@ class RawPage(msgspec.Struct, frozen=True):
     data: list[msgspec.Raw]
 
 
-class JobRecord(AirbyteRecord, frozen=True):
-    """`startTime` is when the job was created, not when work began."""
+class JobRecord(AirbyteRecord, frozen=True, gc=False):
+    """`startTime` is when the job was created, not when work began.
+
+    Jobs are numbers and texts, and very many: the garbage collector need not look at them.
+    """
 
     job_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     status: str

@@ -14,8 +14,8 @@ FailureType = Literal[
 ]
 
 
-class Job(msgspec.Struct, frozen=True, rename="camel"):
-    """A sync as the API shows it; `duration` is ISO 8601 text."""
+class Job(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A sync as the API shows it; `duration` is ISO 8601 text. It holds nothing the garbage collector need look at."""
 
     job_id: int
     connection_id: str
