@@ -23,6 +23,7 @@ from gateway.sandbox.middleware import (
 )
 from gateway.sandbox.organization import Organization
 from gateway.sandbox.refusals import Refusal, render_refusal
+from gateway.sandbox.schedules import Schedules, SchedulesMiddleware
 from gateway.sandbox.seed import populate
 from gateway.sandbox.system import (
     instance_configuration,
@@ -63,8 +64,9 @@ class Sandbox:
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self.world = World(clock=clock, seed=seed)
         self._tokens = Tokens(clock=clock, seed=seed)
+        schedules = Schedules(self.world, clock)
         if not empty:
-            populate(self.world, now=clock(), seed=seed)
+            populate(self.world, schedules, now=clock(), seed=seed)
         applications = Applications(
             tokens=self._tokens, faults=self.faults, client_id=client_id, client_secret=client_secret
         )
@@ -74,6 +76,7 @@ class Sandbox:
                 Middleware(DateMiddleware, clock=lambda: clock() + self.faults.date_ahead_seconds),
                 Middleware(RecordingMiddleware, requests=self.requests),
                 Middleware(CannedAnswerMiddleware, faults=self.faults),
+                Middleware(SchedulesMiddleware, schedules=schedules),
                 Middleware(TrailingSlashMiddleware),
             ],
             exception_handlers={Refusal: render_refusal},

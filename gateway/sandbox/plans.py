@@ -37,6 +37,16 @@ class Plan:
         return self.every_hours == 24  # noqa: PLR2004 - once a day
 
     @property
+    def period(self) -> float:
+        """The seconds between two runs."""
+        return self.every_hours * 3600.0
+
+    def next_time(self, after: float) -> float:
+        """Return the schedule's first time later than this."""
+        offset = DAILY_HOUR * 3600.0 if self.is_daily else 0.0
+        return ((after - offset) // self.period + 1) * self.period + offset
+
+    @property
     def schedule(self) -> dict[str, str]:
         if self.is_daily:
             return {"scheduleType": "cron", "cronExpression": f"0 0 {DAILY_HOUR} * * ? UTC"}

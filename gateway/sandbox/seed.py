@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
-from gateway.sandbox.plans import DAILY_HOUR, PLANS, Plan
+from gateway.sandbox.plans import PLANS, Plan
 from gateway.sandbox.records import Connection
+from gateway.sandbox.schedules import Schedules
 from gateway.sandbox.timeline import Status, Step, past_run
 from gateway.sandbox.world import BYTES_PER_ROW, World
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+MINUTE, DAY = 60, 86400
 HISTORY_DAYS = 30
 FAILURE_RATE = 0.06
 SURE_FAILURE = 9  # this job of every connection fails, so that every kind of failure can be seen
@@ -27,8 +28,8 @@ class PlannedJob:
     rows: int
 
 
-def populate(world: World, *, now: float, seed: int) -> None:
-    """Fill an empty world with history up to `now`."""
+def populate(world: World, schedules: Schedules, *, now: float, seed: int) -> None:
+    """Fill an empty world with history up to `now`, and tell the schedules what follows."""
     random = Random(seed)  # noqa: S311 - a repeatable world, no secrets
     workspaces: dict[str, str] = {}
     planned: list[PlannedJob] = []
@@ -47,6 +48,7 @@ def populate(world: World, *, now: float, seed: int) -> None:
             streams=plan.streams,
             failures=(plan.failure,),
         )
+        schedules.add(connection.connection_id, first_at=plan.next_time(now), period=plan.period)
         planned += _past_jobs(plan, connection, now, random)
         if connection.outcome == "retries":
             planned.append(PlannedJob(connection, _retry_under_way(now), plan.rows))
@@ -59,14 +61,12 @@ def populate(world: World, *, now: float, seed: int) -> None:
 
 def _past_jobs(plan: Plan, connection: Connection, now: float, random: Random) -> Iterator[PlannedJob]:
     """Yield a run for each time of the schedule. All have ended: nothing of the past still runs at the start."""
-    interval = plan.every_hours * HOUR
-    offset = DAILY_HOUR * HOUR if plan.is_daily else 0
-    slot = (now - HISTORY_DAYS * DAY) // interval * interval + interval + offset
+    slot = plan.next_time(now - HISTORY_DAYS * DAY)
     for number in count():
-        if slot > now - MINUTE:
+        if slot > now:
             return
         start = slot + random.randrange(1, 55)
-        if random.random() < ON_THE_MINUTE_RATE:
+        if random.random() < ON_THE_MINUTE_RATE or start > now:
             start = slot
         age = (now - slot) / DAY
         rows = int(plan.rows * random.uniform(0.8, 1.2) * (1.5 - age / (2 * HISTORY_DAYS)))
@@ -76,7 +76,7 @@ def _past_jobs(plan: Plan, connection: Connection, now: float, random: Random) -
         status: Status = "failed" if has_failed else "succeeded"
         steps = past_run(status, start, min(random.randrange(40, 1_500), now - start))
         yield PlannedJob(connection, steps, rows // 3 if has_failed else rows)
-        slot += interval
+        slot = plan.next_time(slot)
 
 
 def _retry_under_way(now: float) -> tuple[Step, ...]:

@@ -89,7 +89,7 @@ def test_no_two_connections_of_a_workspace_have_a_stream_of_one_name(clock: Cloc
         assert set(names.values()) == {1}
 
 
-@pytest.mark.parametrize("late_seconds", [0, 61, 3_600, 50_000])
+@pytest.mark.parametrize("late_seconds", [0, 30, 3_600, 50_000])
 def test_every_time_of_a_schedule_has_its_job(late_seconds: float) -> None:
     now = NOON + late_seconds
     world = Sandbox(clock=Clock(now)).world
@@ -99,7 +99,7 @@ def test_every_time_of_a_schedule_has_its_job(late_seconds: float) -> None:
         timing = connection.schedule.get("basicTiming", "Every 24 HOURS")
         period = int(timing.split(" ")[1]) * 3_600.0
         offset = 3 * 3_600 if connection.schedule["scheduleType"] == "cron" else 0
-        due = (now - 60 - offset) // period * period + offset
+        due = (now - offset) // period * period + offset
 
         assert newest.created_at >= due
         assert connection.outcome == "retries" or state.is_terminal
