@@ -85,6 +85,35 @@ async def test_get_wraps_attempts_has_logs_and_neither_sums_nor_namespaces(
     assert await light(config, job.job_id) == {"job": info["job"]}
 
 
+async def test_get_without_logs_has_the_sums_of_a_list_and_the_attempts_of_get(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection
+) -> None:
+    job = sandbox.world.add_job(connection.connection_id, streams=[StreamVolume(ORDERS, 700, 7_000)], attempts=2)
+
+    bare = (await config.post("/jobs/get_without_logs", json={"id": job.job_id})).json()
+
+    assert bare["job"] == (await listing(config))["jobs"][0]["job"]
+    assert [row["attempt"] for row in bare["attempts"]] == [
+        row["attempt"] for row in (await job_info(config, job.job_id))["attempts"]
+    ]
+    assert [set(row) for row in bare["attempts"]] == [{"attempt"}] * 2
+
+
+async def test_a_list_reaches_to_a_job_in_whole_pages(
+    config: httpx2.AsyncClient, sandbox: Sandbox, connection: Connection
+) -> None:
+    for age in range(9, 0, -1):
+        sandbox.world.add_job(connection.connection_id, created_at=NOON - 3_600 * age)
+    other = sandbox.world.add_connection(connection.workspace_id)
+    sandbox.world.add_job(other.connection_id, created_at=NOON - 3_600 * 24)
+
+    page = {"pagination": {"pageSize": 2}}
+    assert await found(config, includingJobId=7, **page) == [9, 8, 7, 6]
+    assert await found(config, includingJobId=10, configId=other.connection_id, **page) == [10]
+    assert await found(config, includingJobId=7, configId=other.connection_id, **page) == []
+    assert await found(config, includingJobId=77, **page) == []
+
+
 async def light(config: httpx2.AsyncClient, job_id: int) -> Any:
     return (await config.post("/jobs/get_light", json={"id": job_id})).json()
 
@@ -207,7 +236,14 @@ async def test_lists_are_newest_first_paged_and_counted(
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [({}, 400), ({"configTypes": []}, 500), ({"configTypes": ["backup"]}, 422), ({"configTypes": "sync"}, 422)],
+    [
+        ({}, 400),
+        ({"configTypes": []}, 500),
+        ({"configTypes": ["backup"]}, 422),
+        ({"configTypes": "sync"}, 422),
+        ({"configTypes": ["sync"], "createdAtStart": "Wed, 1 Apr 2026 03:00:00 GMT"}, 422),
+        ({"configTypes": ["sync"], "statuses": ["done"]}, 422),
+    ],
 )
 async def test_a_list_needs_types_that_airbyte_knows(config: httpx2.AsyncClient, body: object, status: int) -> None:
     answer = await config.post("/jobs/list", json=body)

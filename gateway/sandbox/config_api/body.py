@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 
 from gateway.sandbox.refusals import Opaque
-from gateway.sandbox.wire import parse_timestamp, parse_uuid
+from gateway.sandbox.wire import ISO_OFFSET_DATE_TIME, parse_timestamp, parse_uuid
 
 Choice = TypeVar("Choice")
 
@@ -73,10 +73,14 @@ def read_choice(fields: Mapping[str, object], name: str, choices: Collection[str
 
 
 def read_time(fields: Mapping[str, object], name: str) -> float | None:
-    """Return an instant in epoch seconds."""
+    """Return an instant in epoch seconds. Jackson reads ISO 8601 with an offset, and nothing else."""
     value = fields.get(name)
+    if value is None:
+        return None
+    if not ISO_OFFSET_DATE_TIME.fullmatch(str(value)):
+        raise Opaque(422)
     try:
-        return None if value is None else parse_timestamp(str(value))
+        return parse_timestamp(str(value))
     except ValueError as error:
         raise Opaque(422) from error
 

@@ -40,8 +40,8 @@ def job_read(job: Job, state: JobState, now: float) -> dict[str, object]:
     )
 
 
-def listed_job(job: Job, state: JobState, now: float) -> dict[str, object]:
-    """Return a row of `jobs/list`: the job with its sums, and its attempts with what they have committed so far."""
+def job_with_sums(job: Job, state: JobState, now: float) -> dict[str, object]:
+    """Return the job with what it and its streams have committed so far."""
     volumes = job.volumes_at(progress_at(job.steps, now))
     sums = {
         "aggregatedStats": _committed(volumes),
@@ -49,31 +49,35 @@ def listed_job(job: Job, state: JobState, now: float) -> dict[str, object]:
             {**_stream_name(volume), **_committed([volume])} for volume in volumes if state.rows or state.bytes
         ],
     }
-    attempts = attempts_at(job.steps, now)
-    return {
-        "job": {**job_read(job, state, now), **sums},
-        "attempts": [
-            {**_attempt_read(job, attempt), **_attempt_stats(job, attempt, has_namespace=True)} for attempt in attempts
-        ],
-    }
+    return {**job_read(job, state, now), **sums}
+
+
+def listed_job(job: Job, state: JobState, now: float) -> dict[str, object]:
+    """Return a row of `jobs/list`: the job with its sums, and its attempts with what they have committed so far."""
+    attempts = [
+        {**_attempt_read(job, attempt), **_attempt_stats(job, attempt, has_namespace=True)}
+        for attempt in attempts_at(job.steps, now)
+    ]
+    return {"job": job_with_sums(job, state, now), "attempts": attempts}
 
 
 def job_info(job: Job, state: JobState, now: float) -> dict[str, object]:
     """Return the answer of `jobs/get`: no sums, counts of ended attempts only, logs."""
-    return {
-        "job": job_read(job, state, now),
-        "attempts": [
-            {
-                "attempt": {
-                    **_attempt_read(job, attempt),
-                    **({} if attempt.ended_at is None else _attempt_stats(job, attempt, has_namespace=False)),
-                },
-                "logType": "formatted",
-                "logs": {"logLines": _log_lines(job, attempt)},
-            }
-            for attempt in attempts_at(job.steps, now)
-        ],
-    }
+    attempts = [
+        {
+            "attempt": _ended_attempt(job, attempt),
+            "logType": "formatted",
+            "logs": {"logLines": _log_lines(job, attempt)},
+        }
+        for attempt in attempts_at(job.steps, now)
+    ]
+    return {"job": job_read(job, state, now), "attempts": attempts}
+
+
+def job_info_without_logs(job: Job, state: JobState, now: float) -> dict[str, object]:
+    """Return the answer of `jobs/get_without_logs`: sums as in a list, attempts as in `jobs/get`."""
+    attempts = [{"attempt": _ended_attempt(job, attempt)} for attempt in attempts_at(job.steps, now)]
+    return {"job": job_with_sums(job, state, now), "attempts": attempts}
 
 
 def failure_read(failure: Failure, ended_at: float) -> dict[str, object]:
@@ -92,6 +96,12 @@ def failure_read(failure: Failure, ended_at: float) -> dict[str, object]:
 
 def stream_descriptor(volume: StreamVolume) -> dict[str, object]:
     return without_nulls({"name": volume.stream.name, "namespace": volume.stream.namespace})
+
+
+def _ended_attempt(job: Job, attempt: Attempt) -> dict[str, object]:
+    """Return the attempt as `get` shows it: its counts are written when it has ended."""
+    counts = {} if attempt.ended_at is None else _attempt_stats(job, attempt, has_namespace=False)
+    return {**_attempt_read(job, attempt), **counts}
 
 
 def _attempt_read(job: Job, attempt: Attempt) -> dict[str, object]:

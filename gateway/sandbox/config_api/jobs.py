@@ -1,6 +1,7 @@
 """The Config API's routes for jobs: list, get, get_light, cancel."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 from starlette.requests import Request
@@ -8,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.sandbox.config_api.body import read_body, read_choice, read_choices, read_integer, read_list, read_time
-from gateway.sandbox.config_api.job_bodies import CONFIG_TYPES, job_info, job_read, listed_job
+from gateway.sandbox.config_api.job_bodies import CONFIG_TYPES, job_info, job_info_without_logs, job_read, listed_job
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.history import JobQuery
 from gateway.sandbox.index import Span
@@ -38,19 +39,26 @@ class ConfigJobs:
         return [
             Route("/jobs/list", self.list_jobs, methods=["POST"]),
             Route("/jobs/get", self.job, methods=["POST"]),
+            Route("/jobs/get_without_logs", self.job_without_logs, methods=["POST"]),
             Route("/jobs/get_light", self.job_light, methods=["POST"]),
             Route("/jobs/cancel", self.cancel, methods=["POST"]),
         ]
 
     async def list_jobs(self, request: Request) -> Response:
-        query = self._read_query(await read_body(request))
+        fields = await read_body(request)
+        query = self._read_query(fields)
         now = self._clock()
-        rows = [] if query is None else self.world.history.select(query)
-        total = 0 if query is None else self.world.history.count(query)
+        rows, total = [], 0
+        if query is not None:
+            listed = query if fields.get("includingJobId") is None else self._including(fields, query)
+            rows, total = self.world.history.select(listed), self.world.history.count(query)
         return json_answer({"jobs": [listed_job(*row, now) for row in rows], "totalJobCount": total})
 
     async def job(self, request: Request) -> Response:
         return json_answer(job_info(*await self._known(request), self._clock()))
+
+    async def job_without_logs(self, request: Request) -> Response:
+        return json_answer(job_info_without_logs(*await self._known(request), self._clock()))
 
     async def job_light(self, request: Request) -> Response:
         return json_answer({"job": job_read(*await self._known(request), self._clock())})
@@ -99,6 +107,15 @@ class ConfigJobs:
             offset=read_integer(page, "rowOffset", 0),
         )
         return query if job_types else None
+
+    def _including(self, fields: dict[str, object], query: JobQuery) -> JobQuery:
+        """Return the listing that reaches from the newest job to a named one, in whole pages and without filters."""
+        every = JobQuery(connection_id=query.connection_id, job_types=query.job_types, descending=True)
+        found = self.world.history.find(read_integer(fields, "includingJobId"))
+        if found is None or not every.admits(*found) or every.connection_id not in (None, found[0].connection_id):
+            return replace(every, limit=0)
+        newer = self.world.history.count(replace(every, created=Span(start=found[0].created_at)))
+        return replace(every, limit=(newer // query.limit + 1) * query.limit)
 
     def _connection_id(self, value: object) -> str | None:
         """Return the connection asked for; without one an admin sees all jobs, and an ordinary user none."""
