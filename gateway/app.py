@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from gateway.api.connections import list_connections
 from gateway.api.health import show_health, show_readiness
 from gateway.api.job_cancel import cancel_job
-from gateway.api.jobs import list_jobs, show_job, trigger_sync
+from gateway.api.jobs import list_all_jobs, list_jobs, show_job, trigger_sync
 from gateway.api.keys import revoke_key
 from gateway.api.metrics import show_metrics
 from gateway.api.openapi.handler import show_openapi
@@ -48,6 +48,7 @@ ROUTES = ApiRoutes(
         ApiRoute("/connections/{id}/jobs", list_jobs, asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs/{jobId}/cancel", cancel_job, method="POST", asks_airbyte=True),
         ApiRoute("/connections/{id}/jobs/{jobId}", show_job, asks_airbyte=True),
+        ApiRoute("/jobs", list_all_jobs, asks_airbyte=True),
         ApiRoute("/keys/revoke", revoke_key, method="POST", takes_token=False),
     ],
 )

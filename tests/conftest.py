@@ -13,6 +13,7 @@ from tests.support import HandClock, World, running_gateway
 
 ON_BOTH = (
     "tests/api/test_cancel.py",
+    "tests/api/test_all_jobs.py",
     "tests/api/test_connections.py",
     "tests/api/test_health.py",
     "tests/api/test_jobs.py",

@@ -4,6 +4,7 @@ from gateway.airbyte.airbyte import Airbyte
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.airbyte.config_schema import AttemptRecord, FailureRecord, JobReport, StreamRecord
 from gateway.airbyte.connect import connect_airbyte
+from gateway.airbyte.job_lists import JobList
 from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
 from gateway.airbyte.schedule import schedule_of
@@ -19,6 +20,7 @@ __all__ = [
     "ConnectionRecord",
     "Deadlines",
     "FailureRecord",
+    "JobList",
     "JobReport",
     "Kind",
     "OwnCalls",

@@ -17,6 +17,7 @@ from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
 from gateway.airbyte.config_api import ConfigApi
 from gateway.airbyte.figures import CallFigures
+from gateway.airbyte.job_lists import JobLists
 from gateway.airbyte.lists import AirbyteLists
 from gateway.airbyte.mapping import checked_connection, ended_job_from, job_from, word
 from gateway.airbyte.reader import Reader
@@ -52,6 +53,7 @@ class Airbyte:
         self.is_remote = is_remote
         """Whether there is a network on the way, with a host that has a name and a port."""
         self.lists = AirbyteLists(reader)
+        self.job_lists = JobLists(reader)
         self.config = config
         self._reader = reader
         self._credential = credential

@@ -1,6 +1,6 @@
 """Build the paths of calls to Airbyte, from constants, checked UUIDs and integers only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.validation import is_uuid
@@ -38,6 +38,24 @@ def syncs_updated_since(workspace_ids: Sequence[str], since: datetime, *, offset
         f"/jobs?workspaceIds={_listed(workspace_ids)}&jobType=sync&updatedAtStart={_moment(since)}"
         f"&orderBy=updatedAt%7CDESC&limit={MAX_JOBS}&offset={offset:d}"
     )
+
+
+def jobs(
+    airbyte_id: str | None,
+    workspace_ids: Sequence[str],
+    *,
+    filters: Mapping[str, str | None],
+    updated_since: datetime | None,
+    created_until: datetime | None,
+    limit: int,
+    offset: int,
+) -> str:
+    """Return where jobs of a connection, or else of workspaces, are, newest first. `filters` are words."""
+    of = f"workspaceIds={_listed(workspace_ids)}" if airbyte_id is None else f"connectionId={checked_uuid(airbyte_id)}"
+    times = {"updatedAtStart": updated_since, "createdAtEnd": created_until}
+    chosen = [*filters.items(), *((name, time and _moment(time)) for name, time in times.items())]
+    query = "".join(f"&{name}={value}" for name, value in chosen if value)
+    return f"/jobs?{of}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}{query}"
 
 
 def job(job_id: int) -> str:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from gateway.api.principal import principal_of
-from gateway.api.query import single
+from gateway.api.query import includes
 from gateway.api.staleness import staleness_headers
-from gateway.errors import BadRequest
 from gateway.models import Connection, Schedule
 from gateway.services import Services, services_of
 from gateway.syncs.schedule import ExpectedSync, expected_syncs
@@ -18,7 +16,6 @@ from gateway.times import format_time
 from gateway.web.responses import JSONAnswer
 
 SCHEDULE = "schedule"
-WRONG_INCLUDE = f"include must be {SCHEDULE}"
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
@@ -46,7 +43,7 @@ async def list_connections(request: Request) -> JSONAnswer:
     """Answer with all of the client's connections, oldest first. Raises BadRequest."""
     services = services_of(request)
     client = principal_of(request).client
-    includes_schedule = _includes_schedule(request.query_params)
+    includes_schedule = includes(request.query_params, SCHEDULE)
     is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
     headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
     rows = (await services.store.connections.of_client(client.id)).rows
@@ -54,13 +51,6 @@ async def list_connections(request: Request) -> JSONAnswer:
         await _scheduled(services, rows, is_fresh=is_fresh) if includes_schedule else [_view(row) for row in rows]
     )
     return JSONAnswer({"data": views}, headers=headers)
-
-
-def _includes_schedule(query: QueryParams) -> bool:
-    include = single(query, "include")
-    if include not in {None, SCHEDULE}:
-        raise BadRequest(WRONG_INCLUDE)
-    return include == SCHEDULE
 
 
 async def _scheduled(

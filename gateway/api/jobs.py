@@ -1,29 +1,31 @@
-"""POST /api/v1/connections/{id}/sync, GET /api/v1/connections/{id}/jobs and one of those jobs."""
+"""Start syncs, list jobs of one connection or of all, and show one job."""
 
-import re
 from functools import partial
-from urllib.parse import urlencode
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from gateway.api.base_url import base_url
+from gateway.api.job_query import (
+    FAILURE,
+    NO_INCLUDE,
+    SYNC,
+    choice_of,
+    limit_of,
+    link_headers,
+    status_of,
+    types_of,
+)
 from gateway.api.job_wait import answer_job, answer_trigger
 from gateway.api.principal import principal_of
-from gateway.api.query import single
+from gateway.api.query import includes, single
 from gateway.api.request_content import require_no_content
+from gateway.api.staleness import staleness_headers
 from gateway.errors import BadRequest, ReadOnlyKey
-from gateway.models import JOB_STATUSES, JobDetail
+from gateway.models import JobDetail
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
-from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
-
-WRONG_LIMIT = f"limit must be a whole number from 1 to {MOST_JOBS}"
-WRONG_STATUS = f"status must be one of {', '.join(JOB_STATUSES)}"
-_WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 async def trigger_sync(request: Request) -> JSONAnswer:
@@ -50,13 +52,32 @@ async def trigger_sync(request: Request) -> JSONAnswer:
 
 
 async def list_jobs(request: Request) -> JSONAnswer:
-    """Answer with a page of the connection's sync jobs, newest first. Raises BadRequest and what `jobs` raises."""
+    """Answer with a page of the connection's jobs, newest first. Raises BadRequest and what the readers raise."""
+    query = request.query_params
+    types, is_explained = types_of(query), includes(query, FAILURE)
+    if types == SYNC and not is_explained:
+        return await _list_syncs(request)
+    choice = choice_of(query, with_time=False)
+    services = services_of(request)
+    client = principal_of(request).client
+    connection_id: str = request.path_params["id"]
+    with upstream_timing(request.scope):
+        page = await services.syncs.waiting.wait(
+            client,
+            services.syncs.chosen_jobs.of_connection(client, connection_id, choice, is_explained=is_explained),
+            left=partial(caller_left, request.receive),
+        )
+    path = f"connections/{connection_id}/jobs"
+    return JSONAnswer({"data": page.jobs}, headers=link_headers(request, path, page.next))
+
+
+async def _list_syncs(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     connection_id: str = request.path_params["id"]
     query = request.query_params
-    limit = _limit(query)
-    status = _status(query)
+    limit = limit_of(query)
+    status = status_of(query)
     text = single(query, "cursor")
     cursor = None if text is None else decode_cursor(text)
     with upstream_timing(request.scope):
@@ -65,12 +86,29 @@ async def list_jobs(request: Request) -> JSONAnswer:
             services.syncs.jobs.read_page(client, connection_id, limit=limit, status=status, cursor=cursor),
             left=partial(caller_left, request.receive),
         )
-    headers = {}
-    if page.next is not None:
-        fields = {"limit": str(limit), "status": status, "cursor": page.next.encode()}
-        following = urlencode({name: value for name, value in fields.items() if value is not None})
-        headers["Link"] = f'<{base_url(request)}/api/v1/connections/{connection_id}/jobs?{following}>; rel="next"'
-    return JSONAnswer({"data": page.jobs}, headers=headers)
+    path = f"connections/{connection_id}/jobs"
+    return JSONAnswer({"data": page.jobs}, headers=link_headers(request, path, page.next))
+
+
+async def list_all_jobs(request: Request) -> JSONAnswer:
+    """Answer with a page of the jobs of all of the client's connections. Raises BadRequest, UpstreamError.
+
+    What could not be asked for is missing, and a `Warning` says so.
+    """
+    services = services_of(request)
+    client = principal_of(request).client
+    query = request.query_params
+    if single(query, "include") is not None:
+        raise BadRequest(NO_INCLUDE)
+    choice = choice_of(query)
+    with upstream_timing(request.scope):
+        page = await services.syncs.waiting.wait(
+            client,
+            services.syncs.chosen_jobs.of_client(client, choice),
+            left=partial(caller_left, request.receive),
+        )
+    headers = staleness_headers(is_fresh=page.is_whole, count_stale=services.metrics.count_stale)
+    return JSONAnswer({"data": page.jobs}, headers={**link_headers(request, "jobs", page.next), **headers})
 
 
 async def show_job(request: Request) -> JSONAnswer:
@@ -92,19 +130,3 @@ async def show_job(request: Request) -> JSONAnswer:
             )
 
     return await answer_job(request, await read(), read, came_at=came_at)
-
-
-def _limit(query: QueryParams) -> int:
-    text = single(query, "limit")
-    if text is None:
-        return DEFAULT_JOBS
-    if _WHOLE_NUMBER.fullmatch(text) is None or int(text) > MOST_JOBS:
-        raise BadRequest(WRONG_LIMIT)
-    return int(text)
-
-
-def _status(query: QueryParams) -> str | None:
-    text = single(query, "status")
-    if text is not None and text not in JOB_STATUSES:
-        raise BadRequest(WRONG_STATUS)
-    return text

@@ -11,3 +11,16 @@ def single(query: QueryParams, name: str) -> str | None:
     if len(values) > 1:
         raise BadRequest(f"{name} is given more than once")
     return values[0] or None if values else None
+
+
+def includes(query: QueryParams, what: str) -> bool:
+    """Return whether `include` asks for `what`, the one thing there is. Raises BadRequest for anything else."""
+    text = single(query, "include")
+    if text not in {None, what}:
+        raise BadRequest(wrong_include(what))
+    return text is not None
+
+
+def wrong_include(what: str) -> str:
+    """Return the message about another `include` than `what`."""
+    return f"include must be {what}"

@@ -8,6 +8,7 @@ from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principa
 from gateway.models.connections import DEPRECATED, PENDING, Connection, SyncDay
 from gateway.models.jobs import (
     JOB_STATUSES,
+    KNOWN_JOB_TYPES,
     TERMINAL_STATUSES,
     Attempt,
     EndedJob,
@@ -28,6 +29,7 @@ __all__ = [
     "COMMAND_LINE",
     "DEPRECATED",
     "JOB_STATUSES",
+    "KNOWN_JOB_TYPES",
     "PENDING",
     "SCOPES",
     "TERMINAL_STATUSES",

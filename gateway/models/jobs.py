@@ -6,6 +6,7 @@ import msgspec
 
 TERMINAL_STATUSES = frozenset({"failed", "succeeded", "cancelled"})
 """Airbyte may add words; an unknown status counts as not yet finished. `incomplete` means a retry is due."""
+KNOWN_JOB_TYPES = ("sync", "refresh", "clear", "reset")
 JOB_STATUSES = ("pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled")
 
 FailureOrigin = Literal["source", "destination", "platform", "unknown"]

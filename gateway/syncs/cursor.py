@@ -1,6 +1,11 @@
-"""Where a job list goes on: an offset and the last job shown, as a text that clients pass on unchanged."""
+"""Where a job list goes on, as a text that clients pass on unchanged.
+
+A `Cursor` is an offset and the last job shown, for syncs of one connection. A `Position` is the second and the id of
+the last job shown, for all other lists.
+"""
 
 import re
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -9,7 +14,10 @@ from gateway.errors import BadRequest
 INVALID_CURSOR = "Invalid cursor: pass the one from the Link header unchanged"
 CURSOR_PATTERN = "[0-9]{1,9}[.][0-9]{1,19}"
 """Every text that it matches is a cursor: whoever reads the pattern in our documentation may count on that."""
+POSITION_PATTERN = "[0-9]{1,10}-[0-9]{1,19}"
 _CURSOR = re.compile(CURSOR_PATTERN)
+_POSITION = re.compile(POSITION_PATTERN)
+LARGEST_ID = 2**63 - 1
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -29,3 +37,31 @@ def decode_cursor(text: str) -> Cursor:
         raise BadRequest(INVALID_CURSOR)
     offset, _, last_job_id = text.partition(".")
     return Cursor(int(offset), int(last_job_id))
+
+
+class Position(msgspec.Struct, frozen=True):
+    """The next page has what is older than the job `job_id` of the `second` since 1970."""
+
+    second: int
+    job_id: int
+
+    @property
+    def until(self) -> datetime:
+        """The end of the second: Airbyte compares microseconds and shows seconds."""
+        return datetime.fromtimestamp(self.second + 1, UTC)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.second, self.job_id
+
+    def encode(self) -> str:
+        """Return the text for a link, which needs no escaping."""
+        return f"{self.second}-{self.job_id}"
+
+
+def decode_position(text: str) -> Position:
+    """Return the position that was encoded as `text`. Raises BadRequest if none was."""
+    if _POSITION.fullmatch(text) is None:
+        raise BadRequest(INVALID_CURSOR)
+    second, _, job_id = text.partition("-")
+    return Position(int(second), int(job_id))

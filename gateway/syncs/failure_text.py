@@ -61,7 +61,7 @@ _PIECE = re.compile(r"""[^\s"'`,;(){}\[\]<>=|]+""")
 _EDGES = ".!?:*#-"
 _LETTERS = re.compile(r"[^\W\d_]{1,20}")
 _COMPOUND = re.compile(r"(?:[A-Z]{2,5})?(?:[A-Z][a-z]{2,14}){1,4}")
-_NAME = re.compile(r"_?(?:[^\W\d_]{1,20})(?:[_-](?:[^\W\d_]{1,20}|\d{1,4})){1,5}")
+_JOINED_WORDS = re.compile(r"_?(?:[^\W\d_]{1,20})(?:[_-](?:[^\W\d_]{1,20}|\d{1,4})){1,5}")
 _SMALL_NUMBER = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,3})?%?|\d{1,5}(?:ms|s|m|h|d|kb|mb|gb)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?Z?)?|\d{1,2}:\d{2}(?::\d{2})?")
 _NO_WORD = re.compile("[bcdfghjklmnpqrstvwxz]{6}")
@@ -114,7 +114,7 @@ def _may_be_shown(core: str) -> bool:
         return True
     if len(core) > LONGEST_PIECE:
         return False
-    if _NAME.fullmatch(core):
+    if _JOINED_WORDS.fullmatch(core):
         return all(part.isdigit() or _is_word(part) for part in re.split("[_-]", core) if part)
     return _is_word(core)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from gateway.airbyte import AttemptRecord, JobReport, StreamRecord
-from gateway.models import Attempt, EndedJob, ExplainedJob, Failure, JobDetail, StreamCounts
+from gateway.models import Attempt, EndedJob, ExplainedJob, Failure, Job, JobDetail, StreamCounts
 from gateway.syncs.failures import FailureMessages, failure_from
 from gateway.times import format_time
 
@@ -20,6 +20,11 @@ def detail_of(job: EndedJob, report: JobReport | None, messages: FailureMessages
         failure=_failure_of(job, report, messages),
         streams=[_stream(each) for each in report.streams] if report else [],
     )
+
+
+def row_of(job: EndedJob) -> Job:
+    """Return the job with the eight keys of a list."""
+    return Job(**{name: getattr(job, name) for name in Job.__struct_fields__})
 
 
 def explained(

@@ -13,6 +13,7 @@ from gateway.syncs.cancel import Cancel
 from gateway.syncs.cancel_sender import CancelSender
 from gateway.syncs.cancel_wishes import CancelWishes
 from gateway.syncs.change_reader import ChangeReader
+from gateway.syncs.chosen_jobs import ChosenJobs
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
@@ -41,6 +42,7 @@ class Syncs:
 
     jobs: JobReader
     job_details: JobDetails
+    chosen_jobs: ChosenJobs
     trigger: Trigger
     audit: TriggerAudit
     outcomes: TriggerOutcomes
@@ -61,6 +63,7 @@ class Syncs:
         await self.trigger.close()
         await self.jobs.close()
         await self.job_details.close()
+        await self.chosen_jobs.close()
         await self.history.close()
         await self.last_sync.close()
 
@@ -102,6 +105,7 @@ def build_syncs(
     )
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
+        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages),
         job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,

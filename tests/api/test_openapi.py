@@ -17,7 +17,7 @@ from gateway.api.staleness import staleness_headers
 from gateway.auth import keys
 from gateway.errors import ApiError, BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded
 from gateway.models import JOB_STATUSES, Attempt, Failure, Job, JobDetail, RatePolicy, StreamCounts, TriggeredJob
-from gateway.syncs.cursor import CURSOR_PATTERN, decode_cursor
+from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, decode_cursor
 from tests.support import World, bearer
 
 RATE = RatePolicy(100, 60)
@@ -98,6 +98,7 @@ def test_has_exactly_the_operations_of_the_contract() -> None:
         ("POST", "/api/v1/connections/{id}/sync", "triggerSync"),
         ("GET", "/api/v1/connections/{id}/jobs", "listJobs"),
         ("GET", "/api/v1/connections/{id}/jobs/{jobId}", "getJob"),
+        ("GET", "/api/v1/jobs", "listAllJobs"),
         ("POST", "/api/v1/keys/revoke", "revokeKey"),
     }
 
@@ -112,6 +113,7 @@ def test_names_the_statuses_each_operation_can_answer() -> None:
         "triggerSync": relays | {403},
         "listJobs": relays,
         "getJob": relays,
+        "listAllJobs": relays - {404},
         "revokeKey": reads - {429},
     }
 
@@ -209,13 +211,15 @@ def test_the_ids_of_jobs_lead_to_the_calls_that_take_one(method: str, path: str)
     assert {link["operationId"] for link in links.values()} == takers
 
 
-@pytest.mark.parametrize("name", ["Limit", "Status", "Cursor"])
+@pytest.mark.parametrize("name", ["Limit", "Status", "Cursor", "JobType", "Include", "UpdatedSince"])
 def test_a_parameter_of_a_query_may_be_empty(name: str) -> None:
     assert DOCUMENT["components"]["parameters"][name]["allowEmptyValue"] is True
 
 
 def test_the_pattern_of_cursors_is_the_one_they_are_checked_by() -> None:
-    assert DOCUMENT["components"]["parameters"]["Cursor"]["schema"]["pattern"] == f"^{CURSOR_PATTERN}$"
+    assert DOCUMENT["components"]["parameters"]["Cursor"]["schema"]["pattern"] == (
+        f"^({CURSOR_PATTERN}|{POSITION_PATTERN})$"
+    )
 
 
 def test_messages_of_failures_are_those_of_the_error_classes() -> None:
@@ -242,7 +246,7 @@ def test_the_message_about_cursors_is_the_one_given() -> None:
     assert (400, raised.value.message) in {(status, message) for status, message, _ in failures()}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "status=done"])
+@pytest.mark.parametrize("query", ["limit=0", "status=done", "jobType=x", "include=x", "include=failure&cursor=1.1"])
 async def test_the_messages_about_job_queries_are_the_ones_given(world: World, query: str) -> None:
     key = await world.client_with_key()
 
@@ -266,10 +270,13 @@ WARNED = staleness_headers(is_fresh=False, count_stale=lambda: None)
 def test_headers_of_success_name_paging_and_staleness_where_they_occur() -> None:
     headers = {operation["operationId"]: set(operation["responses"]["200"]["headers"]) for operation in operations()}
 
-    assert {name for name, found in headers.items() if "Link" in found} == {"listJobs"}
+    assert {name for name, found in headers.items() if "Link" in found} == {"listJobs", "listAllJobs"}
     waiting = {"triggerSync", "getJob"}
     assert {name for name, found in headers.items() if "Preference-Applied" in found} == waiting
-    assert {name for name, found in headers.items() if "Warning" in found} == {"getStatus", "listConnections", *waiting}
+    assert {name for name, found in headers.items() if "Warning" in found} == {
+        *("getStatus", "listConnections", "listAllJobs"),
+        *waiting,
+    }
     assert DOCUMENT["components"]["headers"]["Warning"]["example"] == WARNED["Warning"]
 
 

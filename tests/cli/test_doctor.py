@@ -57,6 +57,7 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
             "airbyte release",
             "airbyte",
             "clock",
+            "reasons of failures",
             "connections",
         )
     ]

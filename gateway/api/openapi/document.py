@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 from gateway import __version__, errors
 from gateway.api.connections import SCHEDULE
+from gateway.api.job_query import FAILURE
 from gateway.api.openapi.failures import CONNECTION_READS, READS, RELAYS, REVOCATIONS, Failures, build_failures
 from gateway.api.openapi.job_paths import WAIT_HEADERS, Answers, job_links, job_paths
-from gateway.api.openapi.schemas import Json, build_schemas, example_of, reference
+from gateway.api.openapi.schemas import TIME, Json, build_schemas, example_of, reference
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
-from gateway.models import JOB_STATUSES, RatePolicy
-from gateway.syncs.cursor import CURSOR_PATTERN, Cursor
+from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES, RatePolicy
+from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, Cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.prefer import LONGEST_WAIT
@@ -178,7 +179,8 @@ def _failure(advice: str, causes: list[errors.ApiError]) -> Json:
 
 def _parameters(connection_id: str) -> Json:
     limit = {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": DEFAULT_JOBS}
-    cursor = {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}
+    cursor = {"type": "string", "pattern": f"^({CURSOR_PATTERN}|{POSITION_PATTERN})$"}
+    types: Json = {"type": "array", "items": {"type": "string", "enum": list(KNOWN_JOB_TYPES)}, "default": ["sync"]}
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
@@ -187,12 +189,29 @@ def _parameters(connection_id: str) -> Json:
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
         ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),
+        (
+            "JobType",
+            "jobType",
+            "query",
+            "Only these types of jobs, separated by commas. Airbyte stores a clear as a reset and shows it so.",
+            types,
+        ),
+        ("Include", "include", "query", "What each job has besides.", {"type": "string", "enum": [FAILURE]}),
+        (
+            "UpdatedSince",
+            "updatedSince",
+            "query",
+            "Only jobs that changed at this time or later: a time with its offset.",
+            {"type": "string", "format": "date-time", "examples": [TIME]},
+        ),
     ]
     # An empty parameter of a query counts as absent.
     optional = {"required": False}
     forms = {"path": {"required": True}, "query": {**optional, "allowEmptyValue": True}, "header": optional}
+    # A list is separated by commas, and not repeated.
+    lists = {"JobType": {"style": "form", "explode": False}}
     return {
-        key: {"name": name, "in": place, **forms[place], "description": text, "schema": schema}
+        key: {"name": name, "in": place, **forms[place], **lists.get(key, {}), "description": text, "schema": schema}
         for key, name, place, text, schema in rows
     }
 

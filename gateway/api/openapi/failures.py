@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from gateway import errors
-from gateway.api.connections import WRONG_INCLUDE
-from gateway.api.jobs import WRONG_LIMIT, WRONG_STATUS
+from gateway.api.connections import SCHEDULE
+from gateway.api.job_query import FAILURE, NO_INCLUDE, WRONG_LIMIT, WRONG_STATUS, WRONG_TIME, WRONG_TYPE
+from gateway.api.query import wrong_include
 from gateway.api.request_content import NO_BODY
 from gateway.limiter import client_refusal, key_refusal
 from gateway.models import RatePolicy
@@ -22,6 +23,7 @@ READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavaila
 CONNECTION_READS = tuple("BadConnectionQuery" if name == "BadRequest" else name for name in READS)
 REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
 ANY_RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "UpstreamFailed", "UpstreamBusy")
+FAILED = ("UpstreamFailed", "UpstreamBusy", "UpstreamTimeout")
 RELAYS = (*ANY_RELAYS, "ConnectionNotFound")
 JOB_RELAYS = (*ANY_RELAYS, "JobNotFound")
 
@@ -42,6 +44,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
     inactive = not_active("inactive")
     limit = bad(WRONG_LIMIT)
     status = bad(WRONG_STATUS)
+    kind = bad(WRONG_TYPE)
     cursor = bad(INVALID_CURSOR)
     total = RatePolicy(rate.requests * EXAMPLE_KEYS, rate.per_seconds)
     exceeded: list[errors.ApiError] = [
@@ -51,12 +54,16 @@ def _request_failures(rate: RatePolicy) -> Failures:
     operator = "Your operator maps connections and enables them in Airbyte."
     return {
         "BadRequest": ("The message says what is wrong.", [length]),
-        "BadConnectionQuery": ("The message says what is wrong.", [bad(WRONG_INCLUDE), length]),
+        "BadConnectionQuery": ("The message says what is wrong.", [bad(wrong_include(SCHEDULE)), length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
         "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
         "BadJob": (operator, [unmapped, length]),
         "BadCancel": (operator, [unmapped, no_body, length]),
-        "BadJobQuery": (operator, [unmapped, limit, status, cursor, length]),
+        "BadJobQuery": (operator, [unmapped, limit, status, kind, bad(wrong_include(FAILURE)), cursor, length]),
+        "BadAllJobsQuery": (
+            "The message says what is right.",
+            [limit, status, kind, bad(WRONG_TIME), bad(NO_INCLUDE), cursor, length],
+        ),
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
         "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),

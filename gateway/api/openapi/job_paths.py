@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from gateway.api.openapi.failures import JOB_RELAYS, RELAYS
+from gateway.api.openapi.failures import FAILED, JOB_RELAYS, READS, RELAYS
 from gateway.api.openapi.schemas import Json, reference
 
 WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
 """Of calls that may wait for a job's end."""
+CHOICE = ("JobType", "Status", "Limit", "Cursor")
+
 Answers = Callable[..., Json]
 """Makes an operation's answers from the names of a schema, of failures and of headers."""
 
@@ -16,12 +18,25 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
     jobs: Json = {
         "operationId": "listJobs",
         "tags": [tag],
-        "summary": "List sync jobs",
-        "description": "Newest first. If there are more, the Link header holds the address of the next page.",
-        "parameters": [reference("parameters", name) for name in ("ConnectionId", "Limit", "Status", "Cursor")],
+        "summary": "List jobs of a connection",
+        "description": "Syncs, or the types of jobs that are asked for, newest first. If there are more, the Link "
+        "header holds the address of the next page. With include=failure each job also has endTime and failure, "
+        "as one job has. The last syncs that other calls tell of are syncs only.",
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", *CHOICE, "Include")],
         "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
     }
     jobs["responses"]["200"]["links"] = job_links("/data/0/jobId")
+    all_jobs = {
+        "operationId": "listAllJobs",
+        "tags": [tag],
+        "summary": "List jobs of all connections",
+        "description": "One call for all of the client's connections, newest first. To follow them, ask again with "
+        "updatedSince a minute before your last call; jobs that you know already come again. A page may be short, or "
+        "empty, and still have a Link header: go on until it has none. A Warning header says that some connections "
+        "could not be asked for.",
+        "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince")],
+        "responses": answers("JobList", (*READS, "BadAllJobsQuery", *FAILED), "Link", "Warning"),
+    }
     job = {
         "operationId": "getJob",
         "tags": [tag],
@@ -45,6 +60,7 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
         ),
     }
     return {
+        "/api/v1/jobs": {"get": all_jobs},
         "/api/v1/connections/{id}/jobs": {"get": jobs},
         "/api/v1/connections/{id}/jobs/{jobId}": {"get": job},
         "/api/v1/connections/{id}/jobs/{jobId}/cancel": {"post": cancel},

@@ -106,7 +106,7 @@ def _job_schemas() -> Json:
         **_detail_schemas(job),
         "TriggeredJob": _record("A job just started, or already under way.", triggered),
         "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
-        "Job": _record("A sync.", job),
+        "Job": _record("A job.", job),
         "CancelledJob": _record("The job, as it stands now.", {"job": reference("schemas", "Job")}),
         "JobList": _list("Jobs, newest first.", "Job"),
     }
@@ -148,7 +148,7 @@ def _detail_schemas(job: Json) -> Json:
 
 
 def _one_job_schemas(job: Json, why: Json) -> Json:
-    """Return the schemas of one job, and of the rows of a list with their failures."""
+    """Return the schemas of one job; `job` has an end."""
     detail = {
         **job,
         "status": {**job["status"], "examples": ["failed"]},

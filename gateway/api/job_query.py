@@ -1,0 +1,102 @@
+"""Read the parameters of lists of jobs."""
+
+import re
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from gateway.api.base_url import base_url
+from gateway.api.query import single
+from gateway.errors import BadRequest
+from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES
+from gateway.syncs.chosen_jobs import Choice
+from gateway.syncs.cursor import decode_position
+from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
+from gateway.times import parse_time
+
+SYNC = frozenset({"sync"})
+FAILURE = "failure"
+CARRIED = ("status", "jobType", "updatedSince", "include")
+"""Parameters that stay in the address of the next page."""
+WRONG_LIMIT = f"limit must be a whole number from 1 to {MOST_JOBS}"
+WRONG_STATUS = f"status must be one of {', '.join(JOB_STATUSES)}"
+WRONG_TYPE = f"jobType must be one or more of {', '.join(KNOWN_JOB_TYPES)}, separated by commas"
+NO_INCLUDE = "include is not for the jobs of all connections: ask for those of one"
+WRONG_TIME = "updatedSince must be a time with its offset, such as 2026-04-01T03:00:00Z; in a URL a + is written as %2B"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}"
+    r"(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def limit_of(query: QueryParams) -> int:
+    """Return how many jobs are asked for. Raises BadRequest."""
+    text = single(query, "limit")
+    if text is None:
+        return DEFAULT_JOBS
+    if _WHOLE_NUMBER.fullmatch(text) is None or int(text) > MOST_JOBS:
+        raise BadRequest(WRONG_LIMIT)
+    return int(text)
+
+
+def status_of(query: QueryParams) -> str | None:
+    """Return the status that is asked for. Raises BadRequest for none of Airbyte's."""
+    text = single(query, "status")
+    if text is not None and text not in JOB_STATUSES:
+        raise BadRequest(WRONG_STATUS)
+    return text
+
+
+def types_of(query: QueryParams) -> frozenset[str]:
+    """Return the job types that are asked for; syncs by default. Raises BadRequest."""
+    text = single(query, "jobType")
+    types = SYNC if text is None else frozenset(text.split(","))
+    if not types <= set(KNOWN_JOB_TYPES):
+        raise BadRequest(WRONG_TYPE)
+    return types
+
+
+def choice_of(query: QueryParams, *, with_time: bool = True) -> Choice:
+    """Return which jobs are asked for, and the page of them; `with_time` by `updatedSince` too. Raises BadRequest."""
+    cursor = single(query, "cursor")
+    return Choice(
+        types_of(query),
+        limit_of(query),
+        status_of(query),
+        _updated_since(query) if with_time else None,
+        None if cursor is None else decode_position(cursor),
+    )
+
+
+def _updated_since(query: QueryParams) -> datetime | None:
+    text = single(query, "updatedSince")
+    if text is None:
+        return None
+    try:
+        if _TIME.fullmatch(text) is None:
+            raise BadRequest(WRONG_TIME)
+        return max(parse_time(text.upper()), EPOCH)
+    except ValueError:
+        raise BadRequest(WRONG_TIME) from None
+
+
+class Encodable(Protocol):
+    """Where a list goes on."""
+
+    def encode(self) -> str: ...
+
+
+def link_headers(request: Request, path: str, following: Encodable | None) -> dict[str, str]:
+    """Return the header that leads to the next page: the same question with another cursor. None at the end."""
+    if following is None:
+        return {}
+    query = request.query_params
+    asked = {"limit": str(limit_of(query)), **{name: single(query, name) for name in CARRIED}}
+    fields = {name: value for name, value in asked.items() if value is not None}
+    text = urlencode({**fields, "cursor": following.encode()}, safe=",:")
+    return {"Link": f'<{base_url(request)}/api/v1/{path}?{text}>; rel="next"'}

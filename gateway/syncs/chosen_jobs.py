@@ -1,0 +1,172 @@
+"""Read jobs of chosen types: of one connection, with their failures if asked for, or of all of a client's."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from gateway.airbyte import Airbyte, JobList
+from gateway.airbyte.rows import Page
+from gateway.errors import UpstreamRefused
+from gateway.models import KNOWN_JOB_TYPES, Client, EndedJob, Job
+from gateway.single_flight import SingleFlight
+from gateway.store import Store
+from gateway.syncs.connections import airbyte_id_of, require_still_mapped
+from gateway.syncs.cursor import Position
+from gateway.syncs.failures import FailureMessages
+from gateway.syncs.job_reports import explained, row_of
+from gateway.syncs.merged_jobs import MergedPage, merged_page
+from gateway.syncs.refusals import Refusals
+from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
+
+MOST_BY_THEMSELVES = 10
+"""Connections whose workspace is not known yet, each asked for by itself."""
+SAME_SECOND = 10
+"""More rows than the page are asked of the Config API: a position is known to the second."""
+DELETIONS = frozenset({"clear", "reset"})
+"""One thing to Airbyte: it stores a clear as a reset, and shows it so."""
+
+Types = frozenset[str]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which jobs are asked for, and the page of them."""
+
+    types: Types
+    limit: int
+    status: str | None = None
+    updated_since: datetime | None = None
+    after: Position | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        """Before when the jobs of the page were created."""
+        return None if self.after is None else self.after.until
+
+
+class ChosenPage(msgspec.Struct, frozen=True):
+    """Rows of the API, newest first; `next` is None at the end. `is_whole`: Airbyte told of all that was asked for."""
+
+    jobs: Sequence[Job]
+    next: Position | None
+    is_whole: bool
+
+
+class ChosenJobs:
+    """Reads lists of jobs; simultaneous readers of the same page share its calls to Airbyte."""
+
+    def __init__(self, store: Store, airbyte: Airbyte, refusals: Refusals, failure_messages: FailureMessages) -> None:
+        self._store = store
+        self._airbyte = airbyte
+        self._refusals = refusals
+        self._messages = failure_messages
+        self._reads: SingleFlight[tuple[int, tuple[JobList, ...], Choice], MergedPage] = SingleFlight()
+        self._explained: SingleFlight[tuple[int, str, Choice], ChosenPage] = SingleFlight()
+
+    async def close(self) -> None:
+        """Cancel the reads under way."""
+        await self._explained.close(cancel=True)
+        await self._reads.close(cancel=True)
+
+    async def of_connection(
+        self, client: Client, connection_id: str, choice: Choice, *, is_explained: bool
+    ) -> ChosenPage:
+        """Return a page of the connection's jobs, with their ends and failures if it `is_explained`.
+
+        Raises ConnectionNotFound, BadRequest, UpstreamError.
+        """
+        airbyte_id = await airbyte_id_of(self._store, client, connection_id)
+        if is_explained:
+            page = await self._explained.run(
+                (client.id, airbyte_id, choice), lambda: self._explain(client, airbyte_id, choice)
+            )
+        else:
+            page = _plain(await self._page_of(client, airbyte_id, choice))
+        await require_still_mapped(self._store, client, connection_id, airbyte_id)
+        return page
+
+    async def of_client(self, client: Client, choice: Choice) -> ChosenPage:
+        """Return a page of the jobs of all of the client's connections. Raises UpstreamError.
+
+        Workspaces may hold other clients' connections too: only jobs of connections that are mapped to the client's,
+        before and after Airbyte was asked, are returned. A client without any asks nothing.
+        """
+        connections = (await self._store.connections.of_client(client.id)).rows
+        own = frozenset(each.airbyte_id for each in connections if each.airbyte_id)
+        workspaces = sorted({each.workspace_id for each in connections if each.airbyte_id and each.workspace_id})
+        unplaced = sorted(each.airbyte_id for each in connections if each.airbyte_id and not each.workspace_id)
+        lists = tuple(_lists(workspaces, unplaced[:MOST_BY_THEMSELVES], choice))
+        if not lists:
+            return ChosenPage([], None, is_whole=True)
+        page = await self._reads.run((client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted=own))
+        still = {each.airbyte_id for each in (await self._store.connections.of_client(client.id)).rows}
+        return ChosenPage(
+            [row_of(job) for job in page.jobs if job.connection_id in still],
+            page.next,
+            is_whole=page.is_whole and len(unplaced) <= MOST_BY_THEMSELVES,
+        )
+
+    async def _explain(self, client: Client, airbyte_id: str, choice: Choice) -> ChosenPage:
+        """Ask the public API for the jobs and the Config API for their failures, at the same time."""
+        page, reports = await asyncio.gather(
+            self._page_of(client, airbyte_id, choice),
+            self._airbyte.config.jobs(
+                airbyte_id,
+                _types(choice.types),
+                caller=client.id,
+                limit=choice.limit + SAME_SECOND,
+                status=choice.status,
+                until=choice.until,
+            ),
+        )
+        return ChosenPage(explained(page.jobs, reports, self._messages), page.next, page.is_whole)
+
+    async def _page_of(self, client: Client, airbyte_id: str, choice: Choice) -> MergedPage:
+        lists = tuple(
+            JobList(airbyte_id=airbyte_id, job_type=job_type, status=choice.status)
+            for job_type in _asked_types(choice.types)
+        )
+        try:
+            return await self._reads.run(
+                (client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted={airbyte_id})
+            )
+        except UpstreamRefused as refusal:
+            raise await self._refusals.error_for(refusal, airbyte_id) from refusal
+
+    async def _merge(
+        self, client: Client, lists: Sequence[JobList], choice: Choice, *, wanted: Collection[str]
+    ) -> MergedPage:
+        async def read_page(jobs: JobList, size: int, offset: int) -> Page[EndedJob]:
+            until = choice.until
+            return await self._airbyte.job_lists.page(jobs, caller=client.id, limit=size, offset=offset, until=until)
+
+        return await merged_page(
+            lists, read_page, lambda job: job.connection_id in wanted, limit=choice.limit, after=choice.after
+        )
+
+
+def _plain(page: MergedPage) -> ChosenPage:
+    return ChosenPage([row_of(job) for job in page.jobs], page.next, page.is_whole)
+
+
+def _lists(workspaces: list[str], unplaced: Iterable[str], choice: Choice) -> Iterator[JobList]:
+    """Yield what to ask Airbyte for: as many workspaces in a call as it takes, and connections without one."""
+    for job_type in _asked_types(choice.types):
+        whole = JobList(job_type=job_type, status=choice.status, updated_since=choice.updated_since)
+        for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
+            some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
+            yield msgspec.structs.replace(whole, workspace_ids=some)
+        for airbyte_id in unplaced:
+            yield msgspec.structs.replace(whole, airbyte_id=airbyte_id)
+
+
+def _types(types: Types) -> list[str]:
+    """Return Airbyte's words for the types that are asked for."""
+    return [each for each in KNOWN_JOB_TYPES if each in types or (each in DELETIONS and types & DELETIONS)]
+
+
+def _asked_types(types: Types) -> list[str | None]:
+    """Return the type of each call: Airbyte takes one, or none for all four."""
+    words = _types(types)
+    return [None] if len(words) == len(KNOWN_JOB_TYPES) else [*words]

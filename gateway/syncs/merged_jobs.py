@@ -1,0 +1,143 @@
+"""Merge lists of Airbyte's jobs into one page, newest first.
+
+Airbyte takes one job type in a call, or all, and a hundred workspaces; its offsets shift with each new job. So a page
+goes on from the last job shown: its second and its id. Jobs are shown once all lists have been read beyond their
+second, as Airbyte orders the jobs of one second by chance.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from gateway.airbyte import MAX_JOBS, JobList
+from gateway.airbyte.rows import Page
+from gateway.errors import UpstreamInvalid, UpstreamRefused, UpstreamUnreachable
+from gateway.models import EndedJob
+from gateway.syncs.cursor import LARGEST_ID, Position
+from gateway.times import parse_time
+
+MOST_ROUNDS = 5
+"""Pages of a list that one call reads: beyond them a short page, or an empty one, says where to go on."""
+BEFORE_ALL = -1
+
+ReadPage = Callable[[JobList, int, int], Awaitable[Page[EndedJob]]]
+"""Reads a page of a list, of a size and from an offset on, without jobs of later seconds than the position's."""
+
+
+class MergedPage(msgspec.Struct, frozen=True):
+    """Jobs, newest first; `next` is None at the end. `is_whole`: Airbyte told of every list."""
+
+    jobs: list[EndedJob]
+    next: Position | None
+    is_whole: bool = True
+
+
+class _List:
+    """How far one list has been read."""
+
+    def __init__(self, jobs: JobList) -> None:
+        self.jobs = jobs
+        self.rows: list[EndedJob] = []
+        self.floor = float("inf")
+        """The second of the oldest row: older ones, and some of this second, have not been read."""
+        self.is_refused = False
+        self._offset = 0
+
+    async def read(self, read_page: ReadPage, size: int) -> "list[_List]":
+        """Read on, and return what to go on with: the list itself, or its halves if Airbyte refuses the whole.
+
+        Raises UpstreamInvalid if no job could be read, and what `read_page` raises.
+        """
+        size = MAX_JOBS if self._offset else size
+        try:
+            page = await read_page(self.jobs, size, self._offset)
+        except UpstreamRefused as refusal:
+            if refusal.upstream_status != HTTPStatus.FORBIDDEN or not self.jobs.workspace_ids:
+                raise
+            return self._refused()
+        self.rows += [job for job in page.rows if job.start_time]
+        if page.sent and not self.rows:
+            raise UpstreamInvalid(detail="no job of a page could be read")
+        self._offset += page.sent
+        self.floor = min(map(_second, self.rows)) if page.sent == size else BEFORE_ALL
+        return [self]
+
+    def _refused(self) -> "list[_List]":
+        workspaces = self.jobs.workspace_ids
+        if len(workspaces) == 1:
+            self.is_refused, self.floor = True, BEFORE_ALL
+            return [self]
+        middle = len(workspaces) // 2
+        halves = (workspaces[:middle], workspaces[middle:])
+        return [_List(msgspec.structs.replace(self.jobs, workspace_ids=half)) for half in halves]
+
+
+async def merged_page(
+    asked: Sequence[JobList],
+    read_page: ReadPage,
+    is_wanted: Callable[[EndedJob], bool],
+    *,
+    limit: int,
+    after: Position | None,
+) -> MergedPage:
+    """Return the wanted jobs of all lists that come after a position. Raises what `read_page` raises.
+
+    Raises UpstreamUnreachable if Airbyte refuses every list, UpstreamInvalid if no job of one can be read.
+    """
+    size = min(limit + 1, MAX_JOBS)
+    lists = [_List(jobs) for jobs in asked]
+    found: list[EndedJob] = []
+    floor = _floor(lists)
+    for _ in range(MOST_ROUNDS):
+        due = [each for each in lists if each.floor == floor]
+        rest = [each for each in lists if each.floor != floor]
+        lists = rest + await _together(each.read(read_page, size) for each in due)
+        floor = _floor(lists)
+        found = _found(lists, is_wanted, after, floor)
+        if len(found) > limit or floor == BEFORE_ALL:
+            break
+    if lists and all(each.is_refused for each in lists):
+        raise UpstreamUnreachable(detail="403: the credential may not read these workspaces")
+    if after is not None and floor >= after.second:
+        # One second has more jobs than are read at once: show what there is of it, and go on.
+        floor = after.second - 1
+        found = _found(lists, is_wanted, after, floor)
+    return MergedPage(found[:limit], _next(found, limit, floor), not any(each.is_refused for each in lists))
+
+
+async def _together(reads: Iterable[Awaitable[list[_List]]]) -> list[_List]:
+    """Return what all reads return. Each ends by itself before the first failure is told: none is left behind."""
+    ends = await asyncio.gather(*reads, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return [each for end in ends if not isinstance(end, BaseException) for each in end]
+
+
+def _found(
+    lists: Iterable[_List], is_wanted: Callable[[EndedJob], bool], after: Position | None, floor: float
+) -> list[EndedJob]:
+    """Return the wanted jobs after a position and of later seconds than `floor`, newest first, each once."""
+    jobs = {job.job_id: job for each in lists for job in each.rows if is_wanted(job)}
+    ready = (job for job in jobs.values() if _second(job) > floor and (after is None or _order(job) < after.order))
+    return sorted(ready, key=_order, reverse=True)
+
+
+def _next(found: list[EndedJob], limit: int, floor: float) -> Position | None:
+    if len(found) > limit:
+        return Position(*_order(found[limit - 1]))
+    return None if floor == BEFORE_ALL else Position(int(floor), LARGEST_ID)
+
+
+def _floor(lists: Iterable[_List]) -> float:
+    return max((each.floor for each in lists), default=BEFORE_ALL)
+
+
+def _order(job: EndedJob) -> tuple[int, int]:
+    return _second(job), job.job_id
+
+
+def _second(job: EndedJob) -> int:
+    return int(parse_time(job.start_time or "").timestamp())
