@@ -111,7 +111,7 @@ class Services:
             left_over = await self.syncs.left_over.read()
             for name, work in (
                 (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
-                (CANCEL_WISHES, self.syncs.cancel_wishes.run),
+                (CANCEL_WISHES, self.syncs.cancel.wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),

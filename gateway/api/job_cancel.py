@@ -1,4 +1,4 @@
-"""POST /api/v1/connections/{id}/jobs/{jobId}/cancel."""
+"""POST /api/v1/connections/{id}/jobs/{jobId}/cancel, which may wait until the job runs."""
 
 import asyncio
 from functools import partial

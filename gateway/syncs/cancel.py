@@ -50,7 +50,7 @@ class Cancel:
         self._store = store
         self._airbyte = airbyte
         self._sender = sender
-        self._wishes = wishes
+        self.wishes = wishes
         self._clock = clock
         self._timings = timings
         self._flights: SingleFlight[tuple[int, str, int], Cancelled] = SingleFlight()
@@ -58,6 +58,7 @@ class Cancel:
     async def close(self) -> None:
         """Wait for what is being sent."""
         await self._flights.close(cancel=False)
+        await self.wishes.close()
 
     async def cancel(self, request: CancelRequest) -> Cancelled:
         """Cancel the job if its connection is doing it; note that it is to be cancelled if it is pending.
@@ -91,7 +92,7 @@ class Cancel:
         number = await self._store.cancellations.begin(wish)
         sent = None if number is None or job.status == PENDING else await self._sender.send(wish, number)
         if sent is None:
-            self._wishes.wake()
+            self.wishes.wake()
             return Cancelled(job, is_done=False)
         return Cancelled(sent, is_done=True)
 

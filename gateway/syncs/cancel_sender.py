@@ -6,6 +6,7 @@ So the connection is looked at just before.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 
 import structlog
 
@@ -23,7 +24,8 @@ BUSY = frozenset({"running", "incomplete"})
 """A connection with such a job does no other; `incomplete`: it waits for its next attempt."""
 RECENT = 20
 """Jobs of a connection that are looked at: what it is doing is among the newest."""
-SENT, ENDED, REFUSED, GONE = "sent", "ended", "refused", "gone"
+
+CancelOutcome = Literal["sent", "ended", "refused", "gone", "withdrawn", "expired"]
 
 log = structlog.get_logger()
 
@@ -69,7 +71,7 @@ class CancelSender:
             told = await self._airbyte.cancel_job(wish.airbyte_id, wish.job_id, caller=wish.client_id)
             job = await self._job_after(wish, told)
         except UpstreamRefused:
-            await self.resolve(wish, number, REFUSED)
+            await self.resolve(wish, number, "refused")
             raise
         except UpstreamError as error:
             log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
@@ -78,18 +80,18 @@ class CancelSender:
             # Else Airbyte may be at it still: it is sent again as if this gateway had died.
             return None
         if job is None:
-            await self.resolve(wish, number, GONE)
+            await self.resolve(wish, number, "gone")
             raise JobNotFound
         return await self._conclude(wish, number, job, was_refused=told is None)
 
     async def _conclude(self, wish: CancelWish | OpenWish, number: int, job: Job, *, was_refused: bool) -> Job | None:
         if was_refused and not job.is_terminal:
-            await self.resolve(wish, number, REFUSED)
+            await self.resolve(wish, number, "refused")
             raise UpstreamInvalid(detail=f"Airbyte does not cancel job {wish.job_id}")
         if job.status == PENDING:
             await self._release(wish, number)
             return None
-        await self.resolve(wish, number, SENT)
+        await self.resolve(wish, number, "sent")
         return job
 
     async def _release(self, wish: CancelWish | OpenWish, number: int) -> None:
@@ -104,7 +106,7 @@ class CancelSender:
                 raise
             return told
 
-    async def resolve(self, wish: CancelWish | OpenWish, number: int, outcome: str) -> None:
+    async def resolve(self, wish: CancelWish | OpenWish, number: int, outcome: CancelOutcome) -> None:
         """Write what came of a wish; never fail: who cannot write it now looks at the job again later."""
         log.info("cancel_resolved", connection=wish.connection_id, job=wish.job_id, outcome=outcome)
         at = format_time(self._clock.now())

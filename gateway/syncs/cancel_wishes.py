@@ -14,7 +14,7 @@ from gateway.errors import JobNotFound, OtherJobRunning, StorageUnavailable, Ups
 from gateway.store import OpenWish, Store
 from gateway.store.leadership import Leadership
 from gateway.syncs.backoff import Backoff
-from gateway.syncs.cancel_sender import ENDED, GONE, PENDING, CancelSender
+from gateway.syncs.cancel_sender import PENDING, CancelSender
 from gateway.syncs.job_states import JobStates, WatchedJob
 from gateway.syncs.timings import CancelTimings
 from gateway.times import Clock, format_time
@@ -22,7 +22,6 @@ from gateway.times import Clock, format_time
 CANCEL_WISHES = "cancel wishes"
 MOST_WISHES = 500
 """Looked after at once, the oldest: the others are, when those are carried out."""
-EXPIRED, WITHDRAWN = "expired", "withdrawn"
 
 log = structlog.get_logger()
 
@@ -117,17 +116,17 @@ class CancelWishes:
         """Cancel the job unless `status`, which is known of it, is pending. Raises OtherJobRunning, UpstreamError."""
         oldest = format_time(self._clock.now() - timedelta(seconds=self._timings.life))
         if not wish.is_mapped or wish.created_at < oldest:
-            await self._sender.resolve(wish, wish.number, EXPIRED if wish.is_mapped else WITHDRAWN)
+            await self._sender.resolve(wish, wish.number, "expired" if wish.is_mapped else "withdrawn")
         elif status != PENDING:
             try:
                 await self._look_and_send(wish)
             except JobNotFound:
-                await self._sender.resolve(wish, wish.number, GONE)
+                await self._sender.resolve(wish, wish.number, "gone")
 
     async def _look_and_send(self, wish: OpenWish) -> None:
         job = await self._sender.look(wish.client_id, wish.airbyte_id, wish.job_id)
         if job.is_terminal:
-            await self._sender.resolve(wish, wish.number, ENDED)
+            await self._sender.resolve(wish, wish.number, "ended")
         elif job.status != PENDING and await self._sender.send(wish, wish.number) is None:
             self._failed.fail(wish.number)
 

@@ -1,6 +1,7 @@
 """The room's collaborators, built for one gateway."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from gateway.airbyte import Airbyte
@@ -53,13 +54,11 @@ class Syncs:
     waiting: WaitingCallers
     watcher: Watcher
     cancel: Cancel
-    cancel_wishes: CancelWishes
 
     async def close(self) -> None:
         """Wait for triggers and cancels under way; end everything else."""
         await self.watcher.close()
         await self.cancel.close()
-        await self.cancel_wishes.close()
         await self.trigger.close()
         await self.jobs.close()
         await self.job_details.close()
@@ -95,14 +94,7 @@ def build_syncs(
     reconciler = Reconciler(airbyte, refusals, of_trigger)
     outcomes = TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
-    cancel, wishes = _build_cancel(
-        store,
-        airbyte,
-        JobStates(store, airbyte, last_sync, clock, timings.watch),
-        clock,
-        leadership=cluster.leadership,
-        timings=timings.cancel,
-    )
+    states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
         chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages),
@@ -115,15 +107,8 @@ def build_syncs(
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=WaitingCallers(timings.waiting),
-        watcher=Watcher(
-            store,
-            JobStates(store, airbyte, last_sync, clock, timings.watch),
-            clock,
-            timings.watch,
-            background=background,
-        ),
-        cancel=cancel,
-        cancel_wishes=wishes,
+        watcher=Watcher(store, states(), clock, timings.watch, background=background),
+        cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
     )
 
 
@@ -160,7 +145,7 @@ def _build_cancel(
     *,
     leadership: Leadership,
     timings: CancelTimings,
-) -> tuple[Cancel, CancelWishes]:
+) -> Cancel:
     sender = CancelSender(store, airbyte, clock, timings)
     wishes = CancelWishes(store, sender, states, clock, leadership=leadership, timings=timings)
-    return Cancel(store, airbyte, sender, wishes, clock, timings=timings), wishes
+    return Cancel(store, airbyte, sender, wishes, clock, timings=timings)

@@ -22,6 +22,9 @@ RUNS_AFTER = 2.0
 """Seconds from a trigger to the running of its job in the sandbox."""
 ROW = ("jobId", "connectionId", "status", "jobType", "startTime", "bytesSynced", "rowsSynced", "duration")
 
+BY_HAND = pytest.mark.sqlite_only
+"""On a server a refresh is led by its own clock, which no hand moves."""
+
 
 @pytest.fixture
 async def world(tmp_path: Path, database_location: DatabaseLocation) -> AsyncIterator[World]:
@@ -125,6 +128,7 @@ async def test_while_the_connection_does_another_job_nothing_is_sent_and_no_wish
     assert found[1].status == "running"
 
 
+@BY_HAND
 async def test_a_pending_job_is_cancelled_once_it_runs(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
@@ -142,6 +146,7 @@ async def test_a_pending_job_is_cancelled_once_it_runs(world: World) -> None:
     await until_resolved(world, (job_id, "sent"))
 
 
+@BY_HAND
 async def test_the_wish_is_carried_out_when_its_caller_has_gone_and_told_of_at_a_stop(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
@@ -157,6 +162,7 @@ async def test_the_wish_is_carried_out_when_its_caller_has_gone_and_told_of_at_a
     await until_resolved(world, (job_id, "sent"))
 
 
+@BY_HAND
 async def test_all_who_wish_it_share_one_wish_and_one_call(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
@@ -283,6 +289,7 @@ async def test_when_airbyte_cannot_be_looked_at_nothing_is_sent_or_stored(world:
     assert await outcomes(world) == []
 
 
+@BY_HAND
 async def test_a_cancel_that_airbyte_did_not_answer_is_sent_again_a_minute_later(world: World) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()

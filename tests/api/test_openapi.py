@@ -99,6 +99,7 @@ def test_has_exactly_the_operations_of_the_contract() -> None:
         ("GET", "/api/v1/connections/{id}/jobs", "listJobs"),
         ("GET", "/api/v1/connections/{id}/jobs/{jobId}", "getJob"),
         ("GET", "/api/v1/jobs", "listAllJobs"),
+        ("POST", "/api/v1/connections/{id}/jobs/{jobId}/cancel", "cancelJob"),
         ("POST", "/api/v1/keys/revoke", "revokeKey"),
     }
 
@@ -114,6 +115,7 @@ def test_names_the_statuses_each_operation_can_answer() -> None:
         "listJobs": relays,
         "getJob": relays,
         "listAllJobs": relays - {404},
+        "cancelJob": relays | {403, 409},
         "revokeKey": reads - {429},
     }
 

@@ -33,37 +33,37 @@ Failures = Mapping[str, tuple[str, list[errors.ApiError]]]
 
 def build_failures(rate: RatePolicy) -> Failures:
     """Return every failure that the document names, for keys with the limit `rate`."""
-    return {**_request_failures(rate), **_service_failures()}
+    return {**_bad_requests(), **_request_failures(rate), **_service_failures()}
 
 
-def _request_failures(rate: RatePolicy) -> Failures:
+def _bad_requests() -> Failures:
     bad = errors.BadRequest
     length = bad(NO_LENGTH)
     no_body = bad(NO_BODY)
     unmapped = bad(UNMAPPED)
     inactive = not_active("inactive")
-    limit = bad(WRONG_LIMIT)
-    status = bad(WRONG_STATUS)
-    kind = bad(WRONG_TYPE)
-    cursor = bad(INVALID_CURSOR)
+    choice = [bad(WRONG_LIMIT), bad(WRONG_STATUS), bad(WRONG_TYPE), bad(INVALID_CURSOR)]
+    operator = "Your operator maps connections and enables them in Airbyte."
+    told = "The message says what is wrong."
+    return {
+        "BadRequest": (told, [length]),
+        "BadConnectionQuery": (told, [bad(wrong_include(SCHEDULE)), length]),
+        "BadRevocation": ("Send no body.", [no_body, length]),
+        "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
+        "BadJob": (operator, [unmapped, length]),
+        "BadCancel": (operator, [unmapped, no_body, length]),
+        "BadJobQuery": (operator, [unmapped, *choice, bad(wrong_include(FAILURE)), length]),
+        "BadAllJobsQuery": ("The message says what is right.", [*choice, bad(WRONG_TIME), bad(NO_INCLUDE), length]),
+    }
+
+
+def _request_failures(rate: RatePolicy) -> Failures:
     total = RatePolicy(rate.requests * EXAMPLE_KEYS, rate.per_seconds)
     exceeded: list[errors.ApiError] = [
         errors.RateLimitExceeded(key_refusal(rate)),
         errors.RateLimitExceeded(client_refusal(total)),
     ]
-    operator = "Your operator maps connections and enables them in Airbyte."
     return {
-        "BadRequest": ("The message says what is wrong.", [length]),
-        "BadConnectionQuery": ("The message says what is wrong.", [bad(wrong_include(SCHEDULE)), length]),
-        "BadRevocation": ("Send no body.", [no_body, length]),
-        "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
-        "BadJob": (operator, [unmapped, length]),
-        "BadCancel": (operator, [unmapped, no_body, length]),
-        "BadJobQuery": (operator, [unmapped, limit, status, kind, bad(wrong_include(FAILURE)), cursor, length]),
-        "BadAllJobsQuery": (
-            "The message says what is right.",
-            [limit, status, kind, bad(WRONG_TIME), bad(NO_INCLUDE), cursor, length],
-        ),
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
         "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),

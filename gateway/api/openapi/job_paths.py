@@ -1,4 +1,4 @@
-"""The calls that read jobs, as the document describes them."""
+"""The calls about jobs, as the document describes them."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,11 @@ Answers = Callable[..., Json]
 
 
 def job_paths(answers: Answers, *, tag: str) -> Json:
-    """Return the paths of the calls that read jobs."""
+    """Return the paths of the calls about jobs."""
+    return {**_of_lists(answers, tag), **_of_one(answers, tag)}
+
+
+def _of_lists(answers: Answers, tag: str) -> Json:
     jobs: Json = {
         "operationId": "listJobs",
         "tags": [tag],
@@ -37,6 +41,10 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
         "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince")],
         "responses": answers("JobList", (*READS, "BadAllJobsQuery", *FAILED), "Link", "Warning"),
     }
+    return {"/api/v1/jobs": {"get": all_jobs}, "/api/v1/connections/{id}/jobs": {"get": jobs}}
+
+
+def _of_one(answers: Answers, tag: str) -> Json:
     job = {
         "operationId": "getJob",
         "tags": [tag],
@@ -60,8 +68,6 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
         ),
     }
     return {
-        "/api/v1/jobs": {"get": all_jobs},
-        "/api/v1/connections/{id}/jobs": {"get": jobs},
         "/api/v1/connections/{id}/jobs/{jobId}": {"get": job},
         "/api/v1/connections/{id}/jobs/{jobId}/cancel": {"post": cancel},
     }
@@ -70,4 +76,5 @@ def job_paths(answers: Answers, *, tag: str) -> Json:
 def job_links(pointer: str) -> Json:
     """Return the calls that take the id of a job, which stands at `pointer` in the answer."""
     parameters = {"id": "$request.path.id", "jobId": f"$response.body#{pointer}"}
-    return {"getJob": {"operationId": "getJob", "parameters": parameters, "description": "Look at the job."}}
+    calls = {"getJob": "Look at the job.", "cancelJob": "Cancel the job."}
+    return {name: {"operationId": name, "parameters": parameters, "description": text} for name, text in calls.items()}
