@@ -5,7 +5,15 @@
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
-from gateway.models.connections import DEPRECATED, PENDING, Connection, SyncDay
+from gateway.models.connections import (
+    DEPRECATED,
+    PENDING,
+    ClientMonths,
+    Connection,
+    MonthCounts,
+    SyncDay,
+    TwoMonths,
+)
 from gateway.models.jobs import (
     JOB_STATUSES,
     KNOWN_JOB_TYPES,
@@ -40,6 +48,7 @@ __all__ = [
     "BasicSchedule",
     "Client",
     "ClientLimit",
+    "ClientMonths",
     "ClientTotals",
     "Connection",
     "CronSchedule",
@@ -54,6 +63,7 @@ __all__ = [
     "KeyHour",
     "KeyUsage",
     "ManualSchedule",
+    "MonthCounts",
     "Principal",
     "RatePolicy",
     "Schedule",
@@ -63,6 +73,7 @@ __all__ = [
     "SyncDay",
     "Totals",
     "TriggeredJob",
+    "TwoMonths",
     "User",
     "Visitor",
     "WorkingKeys",

@@ -55,3 +55,31 @@ class SyncDay(msgspec.Struct, frozen=True):
     other: int
     rows: int
     bytes: int
+
+
+class MonthCounts(msgspec.Struct, frozen=True):
+    """How many syncs began in a month, and what they moved."""
+
+    syncs: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    def plus(self, other: "MonthCounts") -> "MonthCounts":
+        return MonthCounts(self.syncs + other.syncs, self.rows + other.rows, self.bytes + other.bytes)
+
+
+class TwoMonths(msgspec.Struct, frozen=True):
+    """A month, as far as it is known, beside the one before it."""
+
+    this: MonthCounts = MonthCounts()
+    last: MonthCounts = MonthCounts()
+
+    def plus(self, other: "TwoMonths") -> "TwoMonths":
+        return TwoMonths(self.this.plus(other.this), self.last.plus(other.last))
+
+
+class ClientMonths(msgspec.Struct, frozen=True):
+    """Two months of a client's: of all its mapped connections, and of each by our id. One without a sync is missing."""
+
+    total: TwoMonths
+    connections: dict[str, TwoMonths]

@@ -55,7 +55,8 @@ class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
     ended_keys: timedelta = timedelta(days=90)
     """After their end, with what is left of their usage."""
     activity: timedelta = timedelta(days=400)
-    sync_days: timedelta = timedelta(days=40)
+    sync_days: timedelta = timedelta(days=400)
+    """Thirteen months: a month can be compared with the same one a year before."""
     every: float = 86_400.0
     """Seconds between two deletions."""
     lease: float = 600.0

@@ -22,6 +22,8 @@ from gateway.syncs.timings import HistoryTimings
 from gateway.times import Clock
 
 DAYS = 30
+DAYS_READ = 62
+"""How far back days are read, at the first time or after a long pause: this month and the one before."""
 MOST_WAITING_CONNECTIONS = 500
 MOST_REMEMBERED = 100_000
 
@@ -46,7 +48,7 @@ class SyncHistory:
     def __init__(self, store: Store, airbyte: Airbyte, clock: Clock, timings: HistoryTimings) -> None:
         self.timings = timings
         self._days = store.sync_days
-        self._reader = DayReader(store, airbyte, days=DAYS)
+        self._reader = DayReader(store, airbyte, days=DAYS_READ)
         self._clock = clock
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("sync_history_not_read", exc_info=error)

@@ -5,10 +5,12 @@ No cache holds any of it, so each write is housekeeping: the keys and connection
 
 import json
 from collections.abc import Collection, Iterable
+from datetime import date, timedelta
+from functools import reduce
 
 import msgspec
 
-from gateway.models import SyncDay
+from gateway.models import ClientMonths, MonthCounts, SyncDay, TwoMonths
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 
@@ -33,6 +35,36 @@ class SyncDays:
             {"client_id": client_id, "airbyte_ids": json.dumps(list(airbyte_ids)), "since": since},
         )
         return [SyncDay(**dict(row)) for row in rows]
+
+    async def months_of(self, client_id: int, today: date) -> ClientMonths:
+        """Return what the client's connections moved in the month of `today` and in the one before. Months are UTC's.
+
+        Only days that were read count: `read_upto` tells how far those of each connection are complete.
+        """
+        this = today.replace(day=1)
+        last = (this - timedelta(days=1)).replace(day=1)
+        rows = await self._database.fetch_all(
+            """
+            SELECT id, CASE WHEN day >= :this THEN 1 ELSE 0 END AS is_this,
+                CAST(sum(succeeded + failed + other) AS BIGINT) AS syncs,
+                CAST(sum(rows) AS BIGINT) AS rows, CAST(sum(bytes) AS BIGINT) AS bytes
+            FROM connections JOIN sync_days USING (airbyte_id)
+            WHERE client_id = :client_id AND day >= :last AND day < :next
+            GROUP BY 1, 2
+            """,
+            {
+                "client_id": client_id,
+                "this": this.isoformat(),
+                "last": last.isoformat(),
+                "next": (this + timedelta(days=32)).replace(day=1).isoformat(),
+            },
+        )
+        found: dict[str, TwoMonths] = {}
+        for row in rows:
+            counts = MonthCounts(row["syncs"], row["rows"], row["bytes"])
+            months = TwoMonths(this=counts) if row["is_this"] else TwoMonths(last=counts)
+            found[row["id"]] = months.plus(found.get(row["id"], TwoMonths()))
+        return ClientMonths(reduce(TwoMonths.plus, found.values(), TwoMonths()), found)
 
     async def read_upto(self, airbyte_ids: Collection[str]) -> dict[str, str]:
         """Return up to when the days of each are complete; one that was never read is missing."""

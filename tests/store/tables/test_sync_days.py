@@ -1,8 +1,10 @@
 """Days of syncs: whose they are, what replaces them and when they are forgotten."""
 
+from datetime import date
+
 import pytest
 
-from gateway.models import Client, Connection, SyncDay
+from gateway.models import Client, ClientMonths, Connection, MonthCounts, SyncDay, TwoMonths
 from gateway.store import Store
 from gateway.store.pruning import PRUNE_STEP
 from tests.support import sqlite_of
@@ -151,3 +153,48 @@ async def test_reading_and_pruning_leave_the_caches_alone(store: Store, acme: Cl
 
     assert await all_days(store) == []
     assert sqlite_of(store).watch.epoch() == epoch
+
+
+async def test_two_months_are_told_of_each_connection_and_of_all(store: Store, acme: Client, other: Client) -> None:
+    second = await map_connection(store, acme, "airbyte-2")
+    await map_connection(store, other, "airbyte-3")
+    for airbyte_id in ("airbyte-1", "airbyte-2", "airbyte-3"):
+        one_of_each = [a_day(day, 1, airbyte_id) for day in ("2026-01-31", "2026-02-01", "2026-02-28", "2026-03-01")]
+        await put(store, *one_of_each, first="2026-01-01", before="2026-05-01")
+    await put(
+        store,
+        a_day("2026-03-31", 7, "airbyte-2"),
+        a_day("2026-04-01", 1, "airbyte-2"),
+        first="2026-03-02",
+        before="2026-05-01",
+    )
+
+    months = await store.sync_days.months_of(acme.id, date(2026, 3, 31))
+
+    last = MonthCounts(syncs=12, rows=8, bytes=10)
+    assert months.connections == {
+        "conn_airbyte-1": TwoMonths(MonthCounts(6, 4, 5), last),
+        second: TwoMonths(MonthCounts(18, 8, 10), last),
+    }
+    assert months.total == TwoMonths(MonthCounts(24, 12, 15), MonthCounts(24, 16, 20))
+
+
+@pytest.mark.parametrize(
+    ("today", "this", "last"),
+    [
+        (date(2026, 1, 1), 0, 1),
+        (date(2026, 1, 31), 0, 1),
+        (date(2025, 12, 31), 1, 0),
+        (date(2026, 2, 28), 0, 0),
+    ],
+)
+async def test_a_month_ends_with_its_last_day(store: Store, acme: Client, today: date, this: int, last: int) -> None:
+    await put(store, a_day("2025-12-31"), first="2025-12-01", before="2026-05-01")
+
+    total = (await store.sync_days.months_of(acme.id, today)).total
+
+    assert (total.this.rows, total.last.rows) == (4 * this, 4 * last)
+
+
+async def test_months_without_a_sync_are_zero(store: Store, acme: Client) -> None:
+    assert await store.sync_days.months_of(acme.id, date(2026, 3, 31)) == ClientMonths(TwoMonths(), {})
