@@ -35,6 +35,8 @@ PAGE_HEADERS = {"Cache-Control": "no-store", **SECURITY_HEADERS}
 _SOURCES = {
     path.relative_to(TEMPLATES).as_posix(): path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html")
 }
+_SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in (TEMPLATES / "docs/scripts").iterdir()}
+"""Shown as they are, but for the gateway's address."""
 
 
 def _environment() -> Environment:
@@ -46,6 +48,7 @@ def _environment() -> Environment:
         "new_token": new_token,
         "token_field": TOKEN_FIELD,
         "rate_pattern": RATE.pattern,
+        "scripts": _SCRIPTS,
     }
     environment.filters |= {
         "ago": humanize.ago,
