@@ -43,11 +43,11 @@ def expected_sync(connection: Connection, *, now: datetime, grace: timedelta) ->
         return ExpectedSync(None, is_late=False)
     is_running = connection.last_sync_status is not None and connection.last_sync_status not in TERMINAL_STATUSES
     at = _due_at(connection, now if is_running else None)
-    return ExpectedSync(at, is_late=at is not None and not is_running and now > later(at, grace))
+    return ExpectedSync(at, is_late=at is not None and now > later(at, grace))
 
 
 def _due_at(connection: Connection, running_at: datetime | None) -> datetime | None:
-    """Return when the next sync is due. `running_at`: now, while one runs, which the next one waits for."""
+    """Return when the next sync is due. `running_at`: now, while one runs; then it is later than that, or unknown."""
     created, ended = _moment(connection.last_sync_at), _moment(connection.last_ended_at)
     since = _moment(connection.schedule_since or connection.created_at)
     if isinstance(connection.schedule, CronSchedule):

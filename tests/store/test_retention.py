@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from gateway.airbyte.in_process import in_process
-from gateway.models import ApiKey
+from gateway.models import ApiKey, SyncDay
 from gateway.services import build_services
 from gateway.store.database import Transaction
 from gateway.store.pruning import PRUNE_STEP
@@ -158,3 +158,16 @@ async def use(world: World, key_id: str) -> None:
         )
 
     await world.services.store.database.write(write)
+
+
+async def test_the_days_of_syncs_are_kept_for_thirteen_months(world: World) -> None:
+    _, theirs = await world.mapped_connection()
+    days = [f"{START - age * DAY:%Y-%m-%d}" for age in (402, 396, 0)]
+    await world.services.store.sync_days.replace(
+        theirs, [SyncDay(theirs, day, 1, 0, 0, 1, 1) for day in days], first="", before="9", read_upto=""
+    )
+
+    await Retention(world.services.store, world.clock).prune()
+
+    rows = await world.services.store.database.fetch_all("SELECT day FROM sync_days ORDER BY 1")
+    assert [row["day"] for row in rows] == days[1:]
