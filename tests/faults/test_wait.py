@@ -63,3 +63,23 @@ def test_of_a_caller_who_leaves_nothing_is_left(installation: Installation) -> N
             trigger_and_wait(served, ours, key, seconds=1.0)
 
         wait_until(lambda: '"status":499' in served.log.read_text())
+
+
+def test_a_wish_to_cancel_is_sent_once_by_the_gateway_that_is_started_after_a_kill(installation: Installation) -> None:
+    installation.airbyte.sandbox.world.pace = Pace(pending_seconds=8.0, running_seconds=3600.0)
+    requests = installation.airbyte.sandbox.requests
+    key = installation.key()
+    ((ours, _),) = installation.connections(1)
+    with installation.serve() as served:
+        job_id = served.trigger(ours, key).json()["job"]["jobId"]
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(
+                f"{served.address}/api/v1/connections/{ours}/jobs/{job_id}/cancel", headers=key_header(key), timeout=1.0
+            )
+        served.kill()
+    assert not any(request.method == "DELETE" for request in requests)
+
+    with installation.serve():
+        wait_until(lambda: installation.rows("SELECT outcome FROM cancellations") == [("sent",)])
+
+    assert sum(request.method == "DELETE" for request in requests) == 1
