@@ -137,8 +137,7 @@ class ChosenJobs:
     async def _merge(
         self, client: Client, lists: Sequence[JobList], choice: Choice, *, wanted: Collection[str]
     ) -> MergedPage:
-        async def read_page(jobs: JobList, size: int, offset: int) -> Page[EndedJob]:
-            until = choice.until
+        async def read_page(jobs: JobList, size: int, offset: int, until: datetime | None) -> Page[EndedJob]:
             return await self._airbyte.job_lists.page(jobs, caller=client.id, limit=size, offset=offset, until=until)
 
         return await merged_page(

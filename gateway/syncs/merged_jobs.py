@@ -7,7 +7,9 @@ second, as Airbyte orders the jobs of one second by chance.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from http import HTTPStatus
+from math import inf
 
 import msgspec
 
@@ -22,8 +24,8 @@ MOST_ROUNDS = 5
 """Pages of a list that one call reads: beyond them a short page, or an empty one, says where to go on."""
 BEFORE_ALL = -1
 
-ReadPage = Callable[[JobList, int, int], Awaitable[Page[EndedJob]]]
-"""Reads a page of a list, of a size and from an offset on, without jobs of later seconds than the position's."""
+ReadPage = Callable[[JobList, int, int, datetime | None], Awaitable[Page[EndedJob]]]
+"""Reads a page of a list: its size, its offset, and up to when its jobs were created."""
 
 
 class MergedPage(msgspec.Struct, frozen=True):
@@ -35,24 +37,25 @@ class MergedPage(msgspec.Struct, frozen=True):
 
 
 class _List:
-    """How far one list has been read."""
+    """How far one list has been read, up to a moment."""
 
-    def __init__(self, jobs: JobList) -> None:
+    def __init__(self, jobs: JobList, size: int, until: datetime | None) -> None:
         self.jobs = jobs
         self.rows: list[EndedJob] = []
-        self.floor = float("inf")
+        self.floor = inf
         """The second of the oldest row: older ones, and some of this second, have not been read."""
         self.is_refused = False
+        self._size = size
+        self._until = until
         self._offset = 0
 
-    async def read(self, read_page: ReadPage, size: int) -> "list[_List]":
+    async def read(self, read_page: ReadPage) -> "list[_List]":
         """Read on, and return what to go on with: the list itself, or its halves if Airbyte refuses the whole.
 
         Raises UpstreamInvalid if no job could be read, and what `read_page` raises.
         """
-        size = MAX_JOBS if self._offset else size
         try:
-            page = await read_page(self.jobs, size, self._offset)
+            page = await read_page(self.jobs, self._size, self._offset, self._until)
         except UpstreamRefused as refusal:
             if refusal.upstream_status != HTTPStatus.FORBIDDEN or not self.jobs.workspace_ids:
                 raise
@@ -60,9 +63,17 @@ class _List:
         self.rows += [job for job in page.rows if job.start_time]
         if page.sent and not self.rows:
             raise UpstreamInvalid(detail="no job of a page could be read")
-        self._offset += page.sent
-        self.floor = min(map(_second, self.rows)) if page.sent == size else BEFORE_ALL
+        if page.sent < self._size:
+            self.floor = BEFORE_ALL
+        else:
+            self._go_on(page.sent)
         return [self]
+
+    def _go_on(self, sent: int) -> None:
+        """Begin the next page with the whole of the second that this one ends in, unless it has no other."""
+        floor = min(map(_second, self.rows))
+        self._offset = 0 if floor < self.floor else self._offset + sent
+        self.floor, self._until, self._size = floor, Position(floor, 0).until, MAX_JOBS
 
     def _refused(self) -> "list[_List]":
         workspaces = self.jobs.workspace_ids
@@ -71,7 +82,9 @@ class _List:
             return [self]
         middle = len(workspaces) // 2
         halves = (workspaces[:middle], workspaces[middle:])
-        return [_List(msgspec.structs.replace(self.jobs, workspace_ids=half)) for half in halves]
+        return [
+            _List(msgspec.structs.replace(self.jobs, workspace_ids=half), self._size, self._until) for half in halves
+        ]
 
 
 async def merged_page(
@@ -87,13 +100,13 @@ async def merged_page(
     Raises UpstreamUnreachable if Airbyte refuses every list, UpstreamInvalid if no job of one can be read.
     """
     size = min(limit + 1, MAX_JOBS)
-    lists = [_List(jobs) for jobs in asked]
+    lists = [_List(jobs, size, None if after is None else after.until) for jobs in asked]
     found: list[EndedJob] = []
     floor = _floor(lists)
     for _ in range(MOST_ROUNDS):
         due = [each for each in lists if each.floor == floor]
         rest = [each for each in lists if each.floor != floor]
-        lists = rest + await _together(each.read(read_page, size) for each in due)
+        lists = rest + await _together(each.read(read_page) for each in due)
         floor = _floor(lists)
         found = _found(lists, is_wanted, after, floor)
         if len(found) > limit or floor == BEFORE_ALL:

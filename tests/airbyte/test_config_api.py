@@ -173,3 +173,18 @@ def test_the_address_is_derived_from_the_public_one_s_unless_it_is_set(
     settings = msgspec.structs.replace(settings_in(tmp_path).airbyte, base_url=base_url, config_url=config_url)
 
     assert settings.config_api_url == expected
+
+
+async def test_the_wait_for_a_permit_is_part_of_its_short_time(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, deadlines=IMPATIENT) as world:
+        client, airbyte_id, job = await job_of(world)
+        world.sandbox.faults.get_hang = asyncio.Event()
+        airbyte = world.services.airbyte
+        reads = [asyncio.create_task(airbyte.job(airbyte_id, job.job_id, caller=client)) for _ in range(2)]
+        await world.until_airbyte_is_asked("GET", f"/jobs/{job.job_id}")
+
+        assert await airbyte.config.job(airbyte_id, job, caller=client) is None
+
+        assert (counted(world, "timeout"), counted(world, "busy")) == (1, 0)
+        world.sandbox.faults.get_hang.set()
+        await asyncio.gather(*reads)

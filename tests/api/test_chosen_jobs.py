@@ -66,7 +66,7 @@ async def test_shows_the_types_that_are_asked_for_newest_first(world: World, ask
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("apart", [60.0, 0.25, 0.0])
+@pytest.mark.parametrize("apart", [60.0, 0.3, 0.0])
 async def test_following_the_link_gives_every_job_of_several_types_once(world: World, limit: int, apart: float) -> None:
     key, url, _ = await many_jobs(world, 21, apart=apart)
 

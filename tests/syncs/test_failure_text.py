@@ -125,6 +125,8 @@ def test_a_secret_of_ordinary_words_never_comes_through_after_its_label(label: s
         "the token horse was refused by the source",
         "Bearer hunter was refused by the source",
         "cannot reach host hunter on port 5432",
+        "cannot sign in with account=hunter at the source",
+        "cannot sign in with account = 'hunter' at the source",
         "cannot reach host name hunter? no, hostname hunter on port 5432",
     ],
 )
