@@ -44,11 +44,11 @@ ROUTES = ApiRoutes(
     [
         ApiRoute("/status", show_status),
         ApiRoute("/connections", list_connections),
-        ApiRoute("/connections/{id}/sync", trigger_sync, method="POST", asks_airbyte=True),
-        ApiRoute("/connections/{id}/jobs", list_jobs, asks_airbyte=True),
-        ApiRoute("/connections/{id}/jobs/{jobId}/cancel", cancel_job, method="POST", asks_airbyte=True),
-        ApiRoute("/connections/{id}/jobs/{jobId}", show_job, asks_airbyte=True),
-        ApiRoute("/jobs", list_all_jobs, asks_airbyte=True),
+        ApiRoute("/connections/{id}/sync", trigger_sync, method="POST", is_patient=True),
+        ApiRoute("/connections/{id}/jobs", list_jobs),
+        ApiRoute("/connections/{id}/jobs/{jobId}/cancel", cancel_job, method="POST", is_patient=True),
+        ApiRoute("/connections/{id}/jobs/{jobId}", show_job),
+        ApiRoute("/jobs", list_all_jobs),
         ApiRoute("/keys/revoke", revoke_key, method="POST", takes_token=False),
     ],
 )

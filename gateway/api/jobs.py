@@ -41,14 +41,14 @@ async def trigger_sync(request: Request) -> JSONAnswer:
     await require_no_content(request)
     context: RequestContext = request.scope[SCOPE_KEY]
     with upstream_timing(request.scope):
-        job = await services.syncs.waiting.wait(
+        started = await services.syncs.waiting.wait(
             principal.client,
             services.syncs.trigger.start_or_join(
                 principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
             ),
             left=partial(caller_left, request.receive),
         )
-    return await answer_trigger(request, job, came_at=came_at)
+    return await answer_trigger(request, started.job, came_at=came_at)
 
 
 async def list_jobs(request: Request) -> JSONAnswer:

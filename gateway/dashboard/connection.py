@@ -72,7 +72,7 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
         await take_client_token(request, client_of(request))
         with upstream_timing(request.scope):
             syncs = services_of(request).syncs
-            job = await syncs.waiting.wait(
+            started = await syncs.waiting.wait(
                 client_of(request),
                 syncs.trigger.start_or_join(
                     client_of(request),
@@ -91,9 +91,8 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
         log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
         return await _connection_page(request, connection, timings, failure=error)
     await _record_trigger(request, connection)
-    # Job ids increase: an id that is not above the last known one is not of a new job.
-    done = "joined" if job.job_id <= (connection.last_job_id or 0) else "started"
-    return redirect(request, f"dashboard/connections/{connection.id}?done={done}&job={job.job_id}")
+    done = "joined" if started.was_joined else "started"
+    return redirect(request, f"dashboard/connections/{connection.id}?done={done}&job={started.job.job_id}")
 
 
 async def _connection(request: Request) -> Connection:

@@ -9,7 +9,7 @@ from asyncio import get_running_loop
 
 from gateway.airbyte import Airbyte, triggered_job_from
 from gateway.errors import BadRequest, OutcomeUnknown, StorageUnavailable, UpstreamError, UpstreamRefused
-from gateway.models import Client, Job, TriggeredJob
+from gateway.models import Client, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.best_effort import best_effort
@@ -18,7 +18,7 @@ from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.reconcile import Before, Reconciler
 from gateway.syncs.timings import TriggerTimings
 from gateway.syncs.trigger_audit import Claim, TriggerAudit
-from gateway.syncs.trigger_request import Triggered, TriggerRequest
+from gateway.syncs.trigger_request import StartedSync, Triggered, TriggerRequest
 from gateway.times import Clock
 
 
@@ -49,8 +49,8 @@ class Trigger:
         """Wait for triggers under way: each may start a job that somebody must learn of."""
         await self._triggers.close(cancel=False)
 
-    async def start_or_join(self, client: Client, connection_id: str, *, caller: str, request_id: str) -> TriggeredJob:
-        """Start a sync of the client's connection, or join the one under way, and return its job.
+    async def start_or_join(self, client: Client, connection_id: str, *, caller: str, request_id: str) -> StartedSync:
+        """Start a sync of the client's connection, or join the one under way.
 
         `caller` is the id of the key or the user who asks. Raises ConnectionNotFound, BadRequest, UpstreamError;
         OutcomeUnknown when a job may have started; StorageUnavailable when the trigger cannot be written down first,
@@ -60,7 +60,7 @@ class Trigger:
         request = TriggerRequest(client, connection_id, airbyte_id, caller, request_id)
         try:
             async with asyncio.timeout(self._timings.answer):
-                job = await self._job_for(request)
+                triggered = await self._job_for(request)
         except TimeoutError:
             raise OutcomeUnknown(detail=f"still under way after {self._timings.answer} s") from None
         except BadRequest:  # it tells the status of the connection
@@ -69,10 +69,10 @@ class Trigger:
         try:
             await require_still_mapped(self._store, client, connection_id, airbyte_id)
         except StorageUnavailable as error:
-            raise OutcomeUnknown(detail=f"job {job.job_id}, but whose it is cannot be read") from error
-        return triggered_job_from(job)
+            raise OutcomeUnknown(detail=f"job {triggered.job.job_id}, but whose it is cannot be read") from error
+        return StartedSync(triggered_job_from(triggered.job), triggered.was_joined)
 
-    async def _job_for(self, request: TriggerRequest) -> Job:
+    async def _job_for(self, request: TriggerRequest) -> Triggered:
         """Return the job of the trigger under way; of one after it, if this caller came when that was sent already.
 
         Its job may have ended before he came.
@@ -81,7 +81,7 @@ class Trigger:
         while True:
             triggered = await self._triggers.run((request.client.id, request.airbyte_id), lambda: self._run(request))
             if came_at <= triggered.serves_until:
-                return triggered.job
+                return triggered
 
     async def _run(self, request: TriggerRequest) -> Triggered:
         ends_at = get_running_loop().time() + self._timings.answer
@@ -103,10 +103,12 @@ class Trigger:
         looked_at = self._clock.monotonic()
         before = await self._reconciler.look_before(claim.request)
         if before.under_way is not None:
-            return Triggered(before.under_way, looked_at)
+            return Triggered(before.under_way, looked_at, was_joined=True)
         await self._audit.mark_sent(claim, newest_before=before.newest)
         sent_at = self._clock.monotonic()
-        return Triggered(await self._send(claim.request, before, ends_at), sent_at)
+        job = await self._send(claim.request, before, ends_at)
+        # Airbyte itself joins a job that came between the look and the trigger, if that is queued.
+        return Triggered(job, sent_at, was_joined=job.job_id <= (before.newest or 0))
 
     async def _send(self, request: TriggerRequest, before: Before, ends_at: float) -> Job:
         """Send the one POST; after an unclear answer, look for its job."""

@@ -83,7 +83,7 @@ class TriggerAudit:
                 looked_at = self._clock.monotonic()
                 job = await self._reconciler.job_of_outcome(outcome, request)
                 if job is not None and not (is_late and job.is_terminal):
-                    return Triggered(job, came_at if job.is_terminal else looked_at)
+                    return Triggered(job, came_at if job.is_terminal else looked_at, was_joined=True)
             if self._clock.monotonic() > came_at + self._timings.claim:
                 raise UpstreamBusy(detail="another gateway's trigger does not end")
         return begun

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.models import Client, Job
+from gateway.models import Client, Job, TriggeredJob
 
 
 class TriggerRequest(msgspec.Struct, frozen=True):
@@ -23,3 +23,12 @@ class Triggered(msgspec.Struct, frozen=True):
 
     job: Job
     serves_until: float
+    was_joined: bool
+    """Whether the job was there already, begun by somebody else."""
+
+
+class StartedSync(msgspec.Struct, frozen=True):
+    """What a caller of the trigger gets; `was_joined` as above."""
+
+    job: TriggeredJob
+    was_joined: bool

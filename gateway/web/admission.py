@@ -30,8 +30,8 @@ OTHERS = Terms(slice=0.0005, slice_alone=0.005, longest_wait=0.05)
 others have all of the time."""
 RENDERS = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=float("inf"))
 """One in a round, whatever it takes. What was begun is finished: none is shed."""
-TRIGGER_PATIENCE = 2
-"""Triggers are few and matter most: they are shed at twice the wait, so reads cannot crowd them out."""
+PATIENCE = 2
+"""Calls that start or end something are few and matter most: they are shed at twice the wait, whatever reads do."""
 PROBE_PATHS = frozenset({HEALTH_PATH, "/readyz", "/metrics"})
 PROBE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """No other has an answer on those paths."""
@@ -140,4 +140,4 @@ class Gate:
     def _patience(self, scope: Scope) -> float:
         path = scope["path"]
         route, _ = self._routes.find(path) if self._routes.covers(path) else (None, {})
-        return TRIGGER_PATIENCE if route is not None and route.is_trigger else 1
+        return PATIENCE if route is not None and route.is_patient else 1

@@ -30,16 +30,15 @@ class ApiRoute:
         handler: Handler,
         *,
         method: str = "GET",
-        asks_airbyte: bool = False,
+        is_patient: bool = False,
         takes_token: bool = True,
     ) -> None:
         """`takes_token`: whether a call counts towards the rate limit."""
         self.template = template
         self.handler = handler
         self.methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})
-        self.asks_airbyte = asks_airbyte
-        """Whether an answer waits for a call to Airbyte."""
-        self.is_trigger = asks_airbyte and method == "POST"
+        self.is_patient = is_patient
+        """Whether a call would rather wait its turn for longer than be refused, as one that starts something."""
         self.takes_token = takes_token
         self._before, *between_and_names = PARAMETER.split(template)
         self._names = between_and_names[::2]

@@ -30,8 +30,8 @@ ROUTES = ApiRoutes(
     "/api/v1",
     [
         ApiRoute("/status", unused),
-        ApiRoute("/connections/{id}/sync", unused, method="POST", asks_airbyte=True),
-        ApiRoute("/connections/{id}/jobs", unused, asks_airbyte=True),
+        ApiRoute("/connections/{id}/sync", unused, method="POST", is_patient=True),
+        ApiRoute("/connections/{id}/jobs", unused),
         ApiRoute("/keys/revoke", unused, method="POST", takes_token=False),
     ],
 )
