@@ -55,20 +55,22 @@ def test_the_page_of_a_link(visit: Visit, site: Site) -> None:
 
 def test_pages_of_members(visit: Visit, site: Site) -> None:
     ((ours, theirs),) = site.installation.connections(1)
-    for _ in range(3):
-        site.installation.airbyte.sandbox.world.add_job(theirs, status="failed")
+    jobs = [site.installation.airbyte.sandbox.world.add_job(theirs, status="failed") for _ in range(3)]
     visitor = member(visit, bypass_csp=True)
     visitor.create_key("seen by axe")
     shown = visitor.page.locator("[data-once]").get_attribute("data-once") or ""
     path = f"/dashboard/settings/api-keys/{shown.rpartition('/')[2].partition('?')[0]}"
 
-    examine(visitor, [*MEMBER, f"/dashboard/connections/{ours}", path])
+    connection = f"/dashboard/connections/{ours}"
+    examine(visitor, [*MEMBER, connection, f"{connection}/jobs/{jobs[-1].job_id}", path])
 
 
 def test_pages_of_admins(visit: Visit, site: Site) -> None:
-    ((ours, _),) = site.installation.connections(1)
+    ((ours, theirs),) = site.installation.connections(1)
+    job = site.installation.airbyte.sandbox.world.add_job(theirs, status="failed")
+    connection = f"/dashboard/admin/connections/{ours}"
 
-    examine(admin(visit, bypass_csp=True), [*ADMIN, f"/dashboard/admin/connections/{ours}"])
+    examine(admin(visit, bypass_csp=True), [*ADMIN, connection, f"{connection}/jobs/{job.job_id}"])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -157,7 +157,9 @@ async def test_a_member_reads_the_reason_as_the_api_tells_it(world: World, membe
     page, connection = await member.get(f"{AT}/{ours}/jobs/{number}"), await member.get(f"{AT}/{ours}")
 
     assert "Why it failed Where the source Kind credentials Message" in words(page)
-    assert f"Job {number} failed. It began 1 hour ago." in words(connection)
+    assert f"Job {number} failed. It began 1 hour ago. State code: [hidden]; Message: FATAL: password" in words(
+        connection
+    )
     for each in (page, connection):
         assert secrets_in(each.text) == []
         assert "Airbyte’s message, as it came" not in each.text
@@ -182,7 +184,7 @@ async def test_each_attempt_says_why_it_failed(world: World, member: httpx2.Asyn
     page = await member.get(f"{AT}/{ours}/jobs/{number}")
     attempts = rows_of(page.text.partition('id="attempts"')[2].partition("</table>")[0])
 
-    assert [row[:2] for row in attempts] == [["1", "failed"], ["2", "failed"]]
+    assert [row[:2] for row in attempts] == [["Attempt 1", "failed"], ["Attempt 2", "failed"]]
     assert [row[-1] for row in attempts] == ["The destination made no progress in time."] * 2
     assert "Where the destination Kind timeout" in words(page)
 
