@@ -17,6 +17,7 @@ from gateway.dashboard import (
     api_key,
     api_keys,
     connection,
+    connections,
     docs,
     job,
     job_csv,
@@ -78,10 +79,9 @@ def _for_users() -> list[Route]:
 
 
 def _for_members(timings: PageTimings) -> list[Route]:
-    show_overview = for_members(partial(overview.show_overview, timings=timings))
     return [
-        _get("/dashboard", show_overview),
-        _get("/dashboard/connections", show_overview),
+        _get("/dashboard", for_members(partial(overview.show_overview, timings=timings))),
+        _get("/dashboard/connections", for_members(partial(connections.show_connections, timings=timings))),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
         _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
@@ -111,6 +111,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
     users = "/dashboard/admin/users"
     download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
     return [
+        _get("/dashboard/admin", for_admins(admin.overview.show_overview)),
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.client_token import take_client_token
+from gateway.dashboard.expectation import expectation
 from gateway.dashboard.job import read_job
 from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.templating import page
@@ -138,6 +139,7 @@ async def _connection_page(
         job_status=job_status,
         job_statuses=JOB_STATUSES,
         most_csv_jobs=MOST_CSV_JOBS,
+        expected=await expectation(request, connection),
         is_first="cursor" not in request.query_params,
         live_seconds=_live_seconds(history, timings),
     )

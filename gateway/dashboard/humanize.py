@@ -66,6 +66,15 @@ def span(seconds: int) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
+def interval(seconds: int) -> str:
+    """Return `15 minutes` or `24 hours`, in the largest unit of which it is a whole number; days from two on."""
+    length, name = next(
+        (pair for pair in LENGTHS if seconds % pair[0] == 0 and seconds > (DAY if pair[0] == DAY else 0)), (1, "second")
+    )
+    number = seconds // length
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
 def _in_units(seconds: int, rounded: Callable[[float], int]) -> str:
     """Return `5 minutes`, for a minute or more."""
     length, name = next(pair for pair in LENGTHS if seconds >= pair[0])

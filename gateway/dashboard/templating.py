@@ -56,6 +56,7 @@ def _environment() -> Environment:
         "bytes": humanize.size,
         "count": humanize.count,
         "duration": humanize.duration,
+        "interval": humanize.interval,
         "moment": humanize.moment,
     }
     return environment

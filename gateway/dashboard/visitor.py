@@ -111,7 +111,7 @@ def for_members(handler: Handler) -> Handler:
 
     async def show(request: Request) -> ASGIApp:
         if visitor_of(request).client is None:
-            return redirect(request, "dashboard/admin/clients")
+            return redirect(request, "dashboard/admin")
         return await handler(request)
 
     return show

@@ -11,12 +11,14 @@ SERIOUS = {"serious", "critical"}
 PUBLIC = ["/docs/api", "/docs/getting-started", "/dashboard/sign-in", "/dashboard/nothing-here"]
 MEMBER = [
     "/dashboard",
+    "/dashboard/connections",
     "/dashboard/settings/api-keys",
     "/dashboard/settings/account",
     "/dashboard/usage",
     "/dashboard/activity",
 ]
 ADMIN = [
+    "/dashboard/admin",
     "/dashboard/admin/clients",
     "/dashboard/admin/clients/acme",
     "/dashboard/admin/connections",

@@ -36,8 +36,9 @@ HOSTILE = [
     "W" * 200,
     "very " * 39 + "long",
 ]
-MEMBER_PAGES = ["", "/settings/api-keys", "/settings/account", "/usage", "/activity"]
+MEMBER_PAGES = ["", "/connections", "/settings/api-keys", "/settings/account", "/usage", "/activity"]
 ADMIN_PAGES = [
+    "/admin",
     "/admin/clients",
     "/admin/connections",
     "/admin/connections/of-clients",

@@ -100,3 +100,19 @@ def test_durations_are_told_in_their_two_largest_units(text: str, seconds: int, 
 def test_a_duration_that_is_not_understood_is_a_dash(text: str) -> None:
     assert seconds_of(text) is None
     assert humanize.duration(text) == "—"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (90, "90 seconds"),
+        (60, "1 minute"),
+        (5400, "90 minutes"),
+        (3600, "1 hour"),
+        (86_400, "24 hours"),
+        (172_800, "2 days"),
+    ],
+)
+def test_an_interval_is_told_in_its_largest_whole_unit(seconds: int, words: str) -> None:
+    assert humanize.interval(seconds) == words

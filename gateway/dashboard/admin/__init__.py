@@ -8,6 +8,7 @@ from gateway.dashboard.admin import (
     connections,
     connections_of_clients,
     job,
+    overview,
     system,
     users,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "connections",
     "connections_of_clients",
     "job",
+    "overview",
     "system",
     "users",
 ]

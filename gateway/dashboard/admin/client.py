@@ -14,6 +14,7 @@ from gateway.dashboard.paging import PAGE_ROWS, paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
+from gateway.dashboard.volume import volume_of
 from gateway.errors import Duplicate, InvalidInput, NotFound, UnknownRecord
 from gateway.limiter import in_words
 from gateway.models import Client, Connection
@@ -119,6 +120,7 @@ async def _client_page(
     if client.id not in totals:
         raise NotFound
     moment = format_time(now)
+    connections = (await store.connections.of_client(client.id)).rows
     keys, _ = await store.key_pages.working(client.id, now=moment, query="", limit=PAGE_ROWS, offset=0)
     ended, ended_count = await store.key_pages.ended(client.id, now=moment, limit=MOST_ENDED_SHOWN)
     return page(
@@ -134,7 +136,8 @@ async def _client_page(
         total_rate=in_words(services.limiter.rate_of_client(await store.api_keys.limit_of(client))),
         default_most_keys=services.settings.keys.most_active,
         totals=totals[client.id],
-        connections=paged(request, (await store.connections.of_client(client.id)).rows, _text_of),
+        connections=paged(request, connections, _text_of),
+        volume=await volume_of(services, client, connections),
         keys=keys,
         ended_keys=ended,
         ended_count=ended_count,

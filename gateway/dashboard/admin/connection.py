@@ -9,6 +9,7 @@ from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
+from gateway.dashboard.expectation import expectation
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.paging import paged, query_with
@@ -82,6 +83,7 @@ async def _connection_page(
         airbyte_id=form["airbyte_id"] if form else "",
         connection=connection,
         client=await owner_of(request, connection),
+        expected=await expectation(request, connection),
         upstream=upstream,
         most_csv_jobs=MOST_CSV_JOBS,
         query=functools.partial(query_with, request),
