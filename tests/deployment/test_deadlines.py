@@ -7,7 +7,8 @@ import pytest
 
 from gateway.airbyte import Deadlines
 from gateway.deployment.systemd import Installation, service_unit
-from gateway.syncs.timings import TriggerTimings
+from gateway.syncs.timings import CancelTimings, TriggerTimings, WatchTimings
+from gateway.web.prefer import LONGEST_WAIT
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.timings import ServerTimings
 
@@ -39,6 +40,9 @@ def test_airbyte_gives_up_before_the_answer_the_stop_nginx_and_systemd(nginx: st
     assert order == sorted(set(order))
     assert trigger.look + airbyte.trigger + trigger.reconcile <= trigger.answer
     assert trigger.claim <= trigger.answer
+    # Who waits for a job's end, and for a pending job to be cancelled, which is read once more then.
+    assert WatchTimings().longest > LONGEST_WAIT
+    assert WatchTimings().longest + CancelTimings().read < SERVER.grace
     # A read waits for this gateway's permit, then for the cluster's.
     assert 2 * airbyte.permit + airbyte.read < SERVER.grace
     assert max(SERVER.drain, SERVER.handover) + SERVER.grace < order[-1]
