@@ -12,7 +12,7 @@ from gateway.airbyte import Deadlines
 from gateway.airbyte.timings import CONFIG_LOG_SECONDS
 from gateway.models import EndedJob
 from gateway.sandbox import Answer
-from tests.support import NEVER_MAPPED, World, running_gateway, settings_in
+from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, settings_in
 
 IMPATIENT = Deadlines(config=0.05, config_call=0.03)
 ENOUGH = 6
@@ -181,7 +181,9 @@ async def test_the_wait_for_a_permit_is_part_of_its_short_time(tmp_path: Path) -
         world.sandbox.faults.get_hang = asyncio.Event()
         airbyte = world.services.airbyte
         reads = [asyncio.create_task(airbyte.job(airbyte_id, job.job_id, caller=client)) for _ in range(2)]
-        await world.until_airbyte_is_asked("GET", f"/jobs/{job.job_id}")
+        async with asyncio.timeout(BOUND_SECONDS):
+            while airbyte.in_flight < len(reads):
+                await asyncio.sleep(0)
 
         assert await airbyte.config.job(airbyte_id, job, caller=client) is None
 
