@@ -42,6 +42,7 @@ def test_every_form_airbyte_writes_becomes_ours(airbyte: str, ours: str) -> None
         "1775012400",
         "2026-04-01T03:00:00Z; DROP TABLE clients",
         "2026-04-01T03:00Z\n",
+        "2026-04-01T00:00:Z\x00Z",
         "0001-01-01T00:00+14:00",
         "9999-12-31T23:59:59-14:00",
     ],

@@ -23,7 +23,7 @@ READS = (*GENERAL, "BadRequest", "RateLimitExceeded", "InternalError", "Unavaila
 CONNECTION_READS = tuple("BadConnectionQuery" if name == "BadRequest" else name for name in READS)
 REVOCATIONS = (*GENERAL, "BadRevocation", "InternalError", "Unavailable")
 ANY_RELAYS = (*GENERAL, "RateLimitExceeded", "InternalError", "UpstreamFailed", "UpstreamBusy")
-FAILED = ("UpstreamFailed", "UpstreamBusy", "UpstreamTimeout")
+UPSTREAM_FAILURES = ("UpstreamFailed", "UpstreamBusy", "UpstreamTimeout")
 RELAYS = (*ANY_RELAYS, "ConnectionNotFound")
 JOB_RELAYS = (*ANY_RELAYS, "JobNotFound")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.api.openapi.failures import FAILED, JOB_RELAYS, READS, RELAYS
+from gateway.api.openapi.failures import JOB_RELAYS, READS, RELAYS, UPSTREAM_FAILURES
 from gateway.api.openapi.schemas import Json, reference
 
 WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
@@ -39,7 +39,7 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "empty, and still have a Link header: go on until it has none. A Warning header says that some connections "
         "could not be asked for.",
         "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince")],
-        "responses": answers("JobList", (*READS, "BadAllJobsQuery", *FAILED), "Link", "Warning"),
+        "responses": answers("JobList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
     }
     return {"/api/v1/jobs": {"get": all_jobs}, "/api/v1/connections/{id}/jobs": {"get": jobs}}
 
