@@ -11,7 +11,6 @@ from gateway.syncs.schedule import ACTIVE, expected_sync
 from gateway.times import format_time
 
 LOCKED = "locked"
-FAILED = "failed"
 
 Reason = Literal["failed", "late", "vanished", "locked", "never_synced", "no_data", "unmapped"]
 """What matters more comes first: what worked and stopped, then what cannot work, then what may be as it should."""
@@ -53,7 +52,7 @@ def _troubles(
     if connection.mapping != "mapped":
         yield connection.mapping, told if connection.mapping == "vanished" else connection.created_at
         return
-    if connection.last_sync_status == FAILED:
+    if connection.last_sync_status == "failed":
         yield "failed", connection.last_sync_at or told
     expected = expected_sync(connection, now=now, grace=grace)
     if is_current and expected.is_late and expected.at is not None:

@@ -250,3 +250,21 @@ async def test_a_late_sync_is_explained_on_the_connection_s_page(world: World, m
 
         assert "A sync was due 1 Apr 2026, 03:00 UTC and has not begun." in words(late)
     assert "Schedule every 1 hour, next just now" in words(due)
+
+
+async def test_a_sync_that_moved_nothing_unlike_the_others_is_told_and_explained(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    ours, theirs = await connection(world, "Shop")
+    now = world.clock.now().timestamp()
+    for hours_ago in range(11, 0, -1):
+        rows = 0 if hours_ago == 1 else 1_000
+        world.sandbox.world.add_job(theirs, created_at=now - hours_ago * 3600, rows=rows, bytes=rows)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    await seen(member)
+    world.clock.advance(6)
+
+    page, explained = await seen(member), await seen(member, f"{HOME}/connections/{ours}")
+
+    assert [row[:2] for row in listed(page)] == [["Shop", REASON_WORDS["no_data"]]]
+    assert "The last sync succeeded and moved no data." in words(explained)
