@@ -91,7 +91,6 @@ class Tracing:
             max_queue_size=MOST_WAITING,
             schedule_delay_millis=EXPORT_PAUSE_SECONDS * 1000,
             max_export_batch_size=MOST_AT_ONCE,
-            export_timeout_millis=EXPORT_SECONDS * 1000,
         )
         provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), resource=self._resource, shutdown_on_exit=False)
         provider.add_span_processor(self._processor)
