@@ -73,5 +73,5 @@ def database_location(request: pytest.FixtureRequest, tmp_path: Path) -> Databas
 @pytest.fixture
 async def world(tmp_path: Path, database_location: DatabaseLocation) -> AsyncIterator[World]:
     """A gateway with an empty database in front of an empty sandbox Airbyte."""
-    async with running_gateway(tmp_path, place=database_location) as running:
+    async with running_gateway(tmp_path, location=database_location) as running:
         yield running

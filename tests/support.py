@@ -123,9 +123,9 @@ PATIENT = StoreTimings(write_lock=5.0)
 """For a machine on which a sync of the disk now and then takes a second: two may be too long behind others."""
 
 
-def store_at(place: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
+def store_at(location: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
     """A store that is not opened yet, as a command has it."""
-    return Store(place, Background(log_task_failure), clock=HandClock(), timings=timings)
+    return Store(location, Background(log_task_failure), clock=HandClock(), timings=timings)
 
 
 def counters() -> Usage:
@@ -217,7 +217,7 @@ class World:
 async def running_gateway(
     folder: Path,
     *,
-    place: DatabaseLocation | None = None,
+    location: DatabaseLocation | None = None,
     background: Background | None = None,
     cluster_timings: ClusterTimings | None = None,
     sync_timings: SyncTimings | None = None,
@@ -228,7 +228,7 @@ async def running_gateway(
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
-    """The real application, its lifespan run, in front of an empty sandbox. Without `place` a new database file."""
+    """The real application, its lifespan run, in front of an empty sandbox. Without `location` a new database file."""
     clock = HandClock()
     sandbox = Sandbox(clock=lambda: clock.now().timestamp() + airbyte_ahead_seconds, empty=True)
     chosen = settings_in(folder)
@@ -236,10 +236,10 @@ async def running_gateway(
         current = getattr(chosen, table)
         assert isinstance(values, dict)
         chosen = msgspec.structs.replace(chosen, **{table: msgspec.structs.replace(current, **values)})
-    if place is None:
+    if location is None:
         await create_database(chosen.database_path)
-    elif isinstance(place, SecretUrl):
-        chosen = msgspec.structs.replace(chosen, database=DatabaseSettings(url=place))
+    elif isinstance(location, SecretUrl):
+        chosen = msgspec.structs.replace(chosen, database=DatabaseSettings(url=location))
     services = build_services(
         chosen,
         clock,

@@ -134,9 +134,9 @@ def _told_to(supervisor: Notifier) -> Progress:
     return tell
 
 
-def _sole_use(place: DatabaseLocation, progress: Progress) -> AbstractContextManager[None]:
+def _sole_use(location: DatabaseLocation, progress: Progress) -> AbstractContextManager[None]:
     """Hold the lock of an SQLite file. A server's database is for several gateways, which know of each other."""
-    return serving_lock(place, progress=progress) if isinstance(place, Path) else nullcontext()
+    return serving_lock(location, progress=progress) if isinstance(location, Path) else nullcontext()
 
 
 async def _check_database(settings: Settings) -> None:

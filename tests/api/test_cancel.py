@@ -28,7 +28,7 @@ BY_HAND = pytest.mark.sqlite_only
 
 @pytest.fixture
 async def world(tmp_path: Path, database_location: DatabaseLocation) -> AsyncIterator[World]:
-    async with running_gateway(tmp_path, place=database_location, sync_timings=LOOKING_OFTEN) as running:
+    async with running_gateway(tmp_path, location=database_location, sync_timings=LOOKING_OFTEN) as running:
         yield running
 
 
@@ -311,7 +311,7 @@ async def test_a_cancel_that_airbyte_did_not_answer_is_sent_again_a_minute_later
 async def test_what_a_gateway_died_at_between_the_wish_and_its_sending_is_sent_once_after_the_restart(
     tmp_path: Path, database_location: DatabaseLocation
 ) -> None:
-    async with running_gateway(tmp_path, place=database_location, sync_timings=LOOKING_OFTEN) as world:
+    async with running_gateway(tmp_path, location=database_location, sync_timings=LOOKING_OFTEN) as world:
         key = await world.client_with_key()
         ours, theirs = await world.mapped_connection()
         workspace = world.sandbox.world.connections[theirs].workspace_id
@@ -322,7 +322,7 @@ async def test_what_a_gateway_died_at_between_the_wish_and_its_sending_is_sent_o
         before = world.sandbox
         assert sent(world) == []
 
-    async with running_gateway(tmp_path, place=database_location, sync_timings=LOOKING_OFTEN) as world:
+    async with running_gateway(tmp_path, location=database_location, sync_timings=LOOKING_OFTEN) as world:
         assert workspace
         world.sandbox.world.workspaces |= before.world.workspaces
         world.sandbox.world.connections |= before.world.connections

@@ -68,10 +68,10 @@ async def test_load_balancers_may_ask_by_options(world: World, path: str) -> Non
 
 @pytest.mark.postgresql_only
 async def test_is_not_ready_when_the_database_takes_no_writes(world: World) -> None:
-    place = world.services.settings.database_location
-    assert not isinstance(place, Path)
-    name = place.reveal().rpartition("/")[2].partition("?")[0]
-    with other_program(place) as other:
+    location = world.services.settings.database_location
+    assert not isinstance(location, Path)
+    name = location.reveal().rpartition("/")[2].partition("?")[0]
+    with other_program(location) as other:
         # A failover ends all sessions; those that follow are at a standby.
         other.rows(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         other.rows(

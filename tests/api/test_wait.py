@@ -24,7 +24,7 @@ STALE = '110 - "Response is Stale"'
 
 @pytest.fixture
 async def world(tmp_path: Path, database_location: DatabaseLocation) -> AsyncIterator[World]:
-    async with running_gateway(tmp_path, place=database_location, sync_timings=LOOKING_OFTEN) as running:
+    async with running_gateway(tmp_path, location=database_location, sync_timings=LOOKING_OFTEN) as running:
         yield running
 
 

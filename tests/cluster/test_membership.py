@@ -128,8 +128,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_a_heartbeat_that_was_not_written_is_told_and_the_task_counts_as_running(tmp_path: Path) -> None:
     """Storage that refuses writes is every gateway's at once: no load balancer may lose them all for it."""
-    place = tmp_path / "gateway.db"
-    await create_database(place)
+    location = tmp_path / "gateway.db"
+    await create_database(location)
     heartbeats = Heartbeats()
     log = io.StringIO()
     configure_log(level="warning", style="json", stream=log)
@@ -137,11 +137,11 @@ async def test_a_heartbeat_that_was_not_written_is_told_and_the_task_counts_as_r
     def failed() -> int:
         return log.getvalue().count("heartbeat_not_written")
 
-    async with store_at(place, timings=StoreTimings(write_lock=0.05)) as store:
+    async with store_at(location, timings=StoreTimings(write_lock=0.05)) as store:
         timings = MembershipTimings(heartbeat=0.01)
         async with member_of(store, background=heartbeats, timings=timings).joined():
             await until(lambda: heartbeats.count > 0)
-            with other_program(place) as other:
+            with other_program(location) as other:
                 other.keep_others_from_writing()
                 await until(lambda: failed() > 0)
                 before = heartbeats.count

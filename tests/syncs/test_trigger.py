@@ -16,7 +16,7 @@ SOON = SyncTimings(trigger=TriggerTimings(answer=0.2, reconcile=0.0))
 async def test_all_steps_of_a_trigger_end_within_its_budget_and_leave_an_outcome(
     tmp_path: Path, database_location: DatabaseLocation
 ) -> None:
-    async with running_gateway(tmp_path, place=database_location, sync_timings=SOON) as world:
+    async with running_gateway(tmp_path, location=database_location, sync_timings=SOON) as world:
         key = await world.client_with_key()
         ours, _ = await world.mapped_connection()
         world.sandbox.faults.post_hang = release = asyncio.Event()
@@ -39,7 +39,7 @@ async def test_all_steps_of_a_trigger_end_within_its_budget_and_leave_an_outcome
 async def test_whatever_the_clocks_say_a_sync_that_had_ended_is_not_the_triggers(
     tmp_path: Path, database_location: DatabaseLocation, ahead_seconds: int, age_seconds: int
 ) -> None:
-    async with running_gateway(tmp_path, place=database_location, airbyte_ahead_seconds=ahead_seconds) as world:
+    async with running_gateway(tmp_path, location=database_location, airbyte_ahead_seconds=ahead_seconds) as world:
         key = await world.client_with_key()
         ours, theirs = await world.mapped_connection()
         created = world.clock.now().timestamp() + ahead_seconds - age_seconds
@@ -52,7 +52,7 @@ async def test_whatever_the_clocks_say_a_sync_that_had_ended_is_not_the_triggers
 
 
 async def test_an_error_of_ours_leaves_an_outcome_too(tmp_path: Path, database_location: DatabaseLocation) -> None:
-    async with running_gateway(tmp_path, place=database_location) as world:
+    async with running_gateway(tmp_path, location=database_location) as world:
         client_key = await world.client_with_key()
         ours, _ = await world.mapped_connection()
         client = await world.services.store.clients.by_slug("acme")

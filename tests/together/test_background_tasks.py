@@ -97,17 +97,17 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> DatabaseLocation:
+def location(postgres: PostgresServer) -> DatabaseLocation:
     return postgres.without_rows()
 
 
 @asynccontextmanager
 async def sharing(
-    folder: Path, place: DatabaseLocation, valkey: ValkeyServer, background: Background
+    folder: Path, location: DatabaseLocation, valkey: ValkeyServer, background: Background
 ) -> AsyncIterator[World]:
     shared = {"backend": valkey.secret}
     async with running_gateway(
-        folder, place=place, background=background, cluster_timings=BUSY, rate_limit=shared
+        folder, location=location, background=background, cluster_timings=BUSY, rate_limit=shared
     ) as world:
         yield world
 
@@ -120,10 +120,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize(("wait", "failing"), [(1, TASKS), (2, TASKS - RARELY_AWAKE)])
 async def test_each_task_is_told_of_and_runs_again(
-    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer, wait: int, failing: set[str]
+    tmp_path: Path, location: DatabaseLocation, valkey: ValkeyServer, wait: int, failing: set[str]
 ) -> None:
     background = FaultyBackground(wait=wait)
-    async with sharing(tmp_path, place, valkey, background) as world:
+    async with sharing(tmp_path, location, valkey, background) as world:
         key = await world.client_with_key()
         valkey.kill()
         await world.http.get("/api/v1/status", headers=bearer(key))
@@ -144,10 +144,10 @@ async def test_each_task_is_told_of_and_runs_again(
 
 @pytest.mark.parametrize("name", sorted(VITAL))
 async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
-    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer, name: str
+    tmp_path: Path, location: DatabaseLocation, valkey: ValkeyServer, name: str
 ) -> None:
     background = FaultyBackground(frozenset({name}))
-    async with sharing(tmp_path, place, valkey, background) as world:
+    async with sharing(tmp_path, location, valkey, background) as world:
         await until(lambda: any(task.is_stopped for task in background.tasks))
         answer = await world.http.get("/readyz")
 
@@ -156,10 +156,10 @@ async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
 
 
 async def test_a_failing_janitor_empties_no_load_balancer(
-    tmp_path: Path, place: DatabaseLocation, valkey: ValkeyServer
+    tmp_path: Path, location: DatabaseLocation, valkey: ValkeyServer
 ) -> None:
     background = FaultyBackground(frozenset(TASKS - VITAL))
-    async with sharing(tmp_path, place, valkey, background) as world:
+    async with sharing(tmp_path, location, valkey, background) as world:
         await until(lambda: sum(failure.task == "retention" for failure in background.failures) > 3)
         answer = await world.http.get("/readyz")
         metrics = (await world.http.get("/metrics")).text

@@ -28,14 +28,14 @@ LOOKING_ONCE = SyncTimings(trigger=TriggerTimings(look_up_interval=BOUND_SECONDS
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> SecretUrl:
+def location(postgres: PostgresServer) -> SecretUrl:
     return postgres.without_rows()
 
 
 @pytest.fixture
-async def world(tmp_path: Path, place: SecretUrl) -> AsyncIterator[World]:
+async def world(tmp_path: Path, location: SecretUrl) -> AsyncIterator[World]:
     """On a database that others may serve too."""
-    async with running_gateway(tmp_path, place=place, sync_timings=LOOKING_OFTEN, rate_limit=BACKEND) as running:
+    async with running_gateway(tmp_path, location=location, sync_timings=LOOKING_OFTEN, rate_limit=BACKEND) as running:
         yield running
 
 
@@ -183,13 +183,13 @@ async def test_another_gateways_job_that_has_ended_is_answered_only_if_it_cannot
 
 
 async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_again(
-    tmp_path: Path, place: SecretUrl
+    tmp_path: Path, location: SecretUrl
 ) -> None:
-    async with running_gateway(tmp_path, place=place, sync_timings=LOOKING_ONCE, rate_limit=BACKEND) as world:
+    async with running_gateway(tmp_path, location=location, sync_timings=LOOKING_ONCE, rate_limit=BACKEND) as world:
         key = await world.client_with_key()
         ours, theirs = await world.mapped_connection()
         rows_of(
-            place,
+            location,
             "INSERT INTO gateways (id, name, is_alone, seen_at) "
             f"VALUES ('{DEAD}', 'dying', 0, extract(epoch FROM clock_timestamp()) * 1000 + 3600000)",
         )
@@ -197,7 +197,7 @@ async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_ag
         waiting = asyncio.create_task(trigger(world, key, ours))
         await until_followed(world)
         job = world.sandbox.world.trigger(theirs, "sync")
-        rows_of(place, f"DELETE FROM gateways WHERE id = '{DEAD}'")
+        rows_of(location, f"DELETE FROM gateways WHERE id = '{DEAD}'")
 
         answer = await waiting
 

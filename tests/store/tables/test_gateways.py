@@ -9,9 +9,9 @@ from tests.other_program import other_program
 LONG_AGO = (LIVE_SECONDS + 1) * 1000
 
 
-def silence(place: DatabaseLocation, gateway_id: str) -> None:
+def silence(location: DatabaseLocation, gateway_id: str) -> None:
     """As if it had not been seen for longer than a living one is silent."""
-    with other_program(place) as other:
+    with other_program(location) as other:
         other.rows(f"UPDATE gateways SET seen_at = seen_at - {LONG_AGO} WHERE id = '{gateway_id}'")
 
 
