@@ -91,7 +91,7 @@ def _serve(
 
 @contextmanager
 def _callers_told(supervision: Supervision) -> Iterator[None]:
-    """When the start fails, answer those who wait at the supervisor's socket: nobody else would."""
+    """Answer those who wait at the supervisor's socket when the start fails: nobody else would."""
     try:
         yield
     except Exception as error:
@@ -110,7 +110,7 @@ def _callers_told(supervision: Supervision) -> Iterator[None]:
 
 @contextmanager
 def _told_in_the_log(settings: Settings) -> Iterator[None]:
-    """Whoever reads the log as JSON finds JSON in it only: also why the gateway does not start."""
+    """Say why the gateway does not start as a line of the log, where that is JSON: its readers find JSON only."""
     if settings.log.format != "json":
         yield
         return
@@ -154,7 +154,7 @@ async def _check_database(settings: Settings) -> None:
 
 
 def _say_that_it_waits(reason: str) -> None:
-    """One that was killed is gone by then."""
+    """Log for how long this gateway waits: one that was killed is gone by then."""
     log.warning("waiting_for_another_gateway", reason=reason, seconds=LIVE_SECONDS)
 
 

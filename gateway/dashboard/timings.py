@@ -4,7 +4,7 @@ import msgspec
 
 
 class PageTimings(msgspec.Struct, frozen=True):
-    """Seconds."""
+    """Seconds that pages and files wait, and after which pages load themselves again."""
 
     job_list: float = 5.0
     """A page's longest wait for Airbyte's job list. The reading ends with it, if no other caller waits."""

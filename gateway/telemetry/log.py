@@ -195,7 +195,10 @@ def _escaped(text: str, longest: int) -> str:
 
 
 def _clean_json_line(event: Event) -> str:
-    """As JSON a text is at least as long as by itself, and what is not printable is escaped but for DEL."""
+    """Return the event as a line of JSON, with long or unprintable texts made fit.
+
+    As JSON a text is at least as long as by itself, and what is not printable is escaped but for DEL.
+    """
     line = _json_line(None, "", event)
     if len(line) <= LONGEST_VALUE and line.isascii() and "\\" not in line and "\x7f" not in line:
         return line

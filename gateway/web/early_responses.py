@@ -73,7 +73,7 @@ class Ids:
 
 
 class EarlyResponses:
-    """All of one process. For one event loop."""
+    """Makes the early responses of one process, and counts and logs them. For one event loop."""
 
     def __init__(self, observer: ResponseObserver | None = None, request_log: RequestLog | None = None) -> None:
         self._observer = observer
@@ -136,7 +136,7 @@ class EarlyResponses:
         return raw_answer(HTTPStatus.OK, all_headers, b"" if scope["method"] == "HEAD" else body)
 
     def shed_answer(self, *, is_page: bool = False) -> ASGIApp:
-        """Return the same for a request that came as far as ASGI."""
+        """Return the answer to a request that is shed after it came as far as ASGI."""
         self._begin_second()
         error = Overloaded()
         headers = {**error.headers, "X-Request-Id": self._shed.take()}

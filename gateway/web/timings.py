@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerTimings:
-    """Those of a process; what each socket connection keeps to is in `server/limits.py`."""
+    """Timings of the server of one process; what each socket connection keeps to is in `server/limits.py`."""
 
     keep_alive: int = 75
     """Longer than the 60 s a proxy keeps its side, so that it never writes into a closed socket connection."""
@@ -31,7 +31,7 @@ class ServerTimings:
 
 @dataclass(frozen=True)
 class NotStartedTimings:
-    """Those of a process that cannot start, while it answers the callers of an inherited listener."""
+    """Timings of a process that cannot start, while it answers the callers of an inherited listener."""
 
     answering: float = 5.0
     """Then the process ends, and its supervisor tries to start another: whoever mended the settings waits no longer."""

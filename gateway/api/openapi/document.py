@@ -68,7 +68,7 @@ def documented_statuses(document: Json) -> Mapping[str, frozenset[int]]:
 
 
 def burst_in_words(rate: RatePolicy) -> str:
-    """`100 at once, then one every 0.6 seconds`."""
+    """Return a rate in words, such as `100 at once, then one every 0.6 seconds`."""
     seconds = round(rate.per_seconds / rate.requests, 3)
     return f"{rate.requests} at once, then one every {seconds:g} second{'' if seconds == 1 else 's'}"
 

@@ -192,6 +192,6 @@ def _is_believed(scope: Scope, forwarded_for: bytes) -> bool:
 
 
 def page_template(scope: Scope) -> str:
-    """`/docs/{page}` rather than the path: bounded, and nothing a caller wrote."""
+    """Return the template of a page's path, such as `/docs/{page}`: there are few, and no caller wrote them."""
     route = scope.get("route")
     return route.path if isinstance(route, Route) else "unmatched"

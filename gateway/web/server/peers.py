@@ -17,7 +17,8 @@ SCHEMES = frozenset({b"http", b"https"})
 
 
 class Peers:
-    """All of one process. Before a request is read its caller's address is all that is known of a socket connection.
+    """Counts the socket connections of one process by their peers. Before a request is read its caller's address is all
+    that is known of one.
 
     A trusted proxy's socket connections bring everybody's requests: they have no share, and none of their own.
     """

@@ -26,7 +26,7 @@ def ignore_user_signals() -> None:
 
 
 def note_hang_ups() -> HangUps:
-    """From now on have SIGHUP noted; it ends the process no more.
+    """Have SIGHUP noted from now on; it ends the process no more.
 
     No handler of the event loop's: before it runs, this one works.
     """
