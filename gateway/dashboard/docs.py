@@ -145,15 +145,17 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
 
 
 def _fields(document: Json, schema: Json, name: str = "") -> dict[str, Json]:
-    """Return `{dotted name: schema}` of every field that holds a value, at any depth."""
+    """Return `{dotted name: schema}` of every field that holds a value, a list or null, at any depth."""
     schema = _resolved(document, schema)
     if "oneOf" in schema:
-        return _fields(document, schema["oneOf"][0], name)
+        own = {"type": ["object", "null"], "description": schema["description"]}
+        return {name: own, **_fields(document, schema["oneOf"][0], name)}
     if "items" in schema:
-        return _fields(document, schema["items"], name)
+        own = {name: {"type": "array", "description": schema["description"]}} if "description" in schema else {}
+        return {**own, **_fields(document, schema["items"], name)}
     if "properties" not in schema:
         return {name: schema}
-    fields: dict[str, Json] = {}
+    fields: dict[str, Json] = {name: schema} if "null" in schema["type"] else {}
     for part, inner in schema["properties"].items():
         fields |= _fields(document, inner, f"{name}.{part}" if name else part)
     return fields

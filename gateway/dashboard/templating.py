@@ -3,11 +3,13 @@
 Templates are read when this module is imported, so that no request waits for a disk.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -32,6 +34,8 @@ SECURITY_HEADERS = {
 }
 PAGE_HEADERS = {"Cache-Control": "no-store", **SECURITY_HEADERS}
 
+CODE_SPAN = re.compile("`([^`]+)`")
+
 _SOURCES = {
     path.relative_to(TEMPLATES).as_posix(): path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html")
 }
@@ -54,12 +58,18 @@ def _environment() -> Environment:
         "ago": humanize.ago,
         "browser": browser_name,
         "bytes": humanize.size,
+        "code_spans": code_spans,
         "count": humanize.count,
         "duration": humanize.duration,
         "interval": humanize.interval,
         "moment": humanize.moment,
     }
     return environment
+
+
+def code_spans(text: str) -> Markup:
+    """Return the text escaped, with what stands between backticks as code."""
+    return Markup(CODE_SPAN.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 _ENVIRONMENT = _environment()

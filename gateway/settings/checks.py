@@ -34,8 +34,11 @@ def check_host(origin: object, host: str) -> None:
         raise SettingsError(f"{origin}: expected a host name or an address such as 127.0.0.1 or ::1")
 
 
-def check_url(origin: object, url: str) -> None:
-    """Check that it is an HTTP address without user, query or fragment. Raises SettingsError."""
+def check_url(origin: object, url: str, *, also: str = "") -> None:
+    """Check that it is an HTTP address without user, query or fragment. Raises SettingsError.
+
+    `also` names what else may stand there.
+    """
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -44,7 +47,7 @@ def check_url(origin: object, url: str) -> None:
     else:
         good = good and not (parts.query or parts.fragment or "@" in parts.netloc)
     if not (good and url.isascii() and url.isprintable() and " " not in url):
-        raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment")
+        raise SettingsError(f"{origin}: expected http(s)://HOST/PATH without user, query or fragment{also}")
 
 
 def check_database(origin: object, url: str, *, file_prefix: str) -> None:

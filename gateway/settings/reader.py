@@ -234,7 +234,7 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if settings.airbyte.config_url not in {"", OFF}:
-        check_url(origins["airbyte.config_url"], settings.airbyte.config_url)
+        check_url(origins["airbyte.config_url"], settings.airbyte.config_url, also=f', or "{OFF}"')
     if settings.airbyte.proxy:
         check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:

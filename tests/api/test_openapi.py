@@ -22,7 +22,10 @@ from tests.support import World, bearer
 
 RATE = RatePolicy(100, 60)
 DOCUMENT = build_openapi(server_url="https://gateway.example", rate=RATE)
-INCLUDED = {"Connection": ScheduledConnectionView.__struct_fields__[len(ConnectionView.__struct_fields__) :]}
+INCLUDED = {
+    "Connection": ScheduledConnectionView.__struct_fields__[len(ConnectionView.__struct_fields__) :],
+    "ListedJob": ["endTime", "failure"],
+}
 """By schema, the keys that only a call with `include` is answered with."""
 ANSWER_KEYS = {
     "Status": ["client", "connections", "last_sync_at"],

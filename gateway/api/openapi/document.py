@@ -7,12 +7,12 @@ from gateway import __version__, errors
 from gateway.api.connections import SCHEDULE
 from gateway.api.job_query import FAILURE
 from gateway.api.openapi.failures import CONNECTION_READS, READS, RELAYS, REVOCATIONS, Failures, build_failures
-from gateway.api.openapi.job_paths import WAIT_HEADERS, Answers, job_links, job_paths
+from gateway.api.openapi.job_paths import ALL_JOBS_LINK, WAIT_HEADERS, Answers, job_links, job_paths
 from gateway.api.openapi.schemas import TIME, Json, build_schemas, example_of, reference
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES, RatePolicy
-from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, Cursor
+from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, Cursor, Position
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.prefer import LONGEST_WAIT
@@ -30,7 +30,7 @@ BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
 """Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
-SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", "Warning", *WAIT_HEADERS})
+SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", ALL_JOBS_LINK, "Warning", *WAIT_HEADERS})
 
 
 def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
@@ -54,7 +54,7 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": keys.PATTERN}},
             "parameters": _parameters(connection_id),
-            "headers": _headers(rate, f"{server_url}/api/v1/connections/{connection_id}/jobs"),
+            "headers": _headers(rate, f"{server_url}/api/v1", connection_id),
             "schemas": schemas,
             "responses": {name: _failure(*failure) for name, failure in failures.items()},
         },
@@ -216,11 +216,11 @@ def _parameters(connection_id: str) -> Json:
     }
 
 
-def _headers(rate: RatePolicy, jobs_url: str) -> Json:
+def _headers(rate: RatePolicy, api_url: str, connection_id: str) -> Json:
     next_token = math.ceil(rate.per_seconds / rate.requests)
     policy, limit = rate_limit_headers(Decision(True, rate, rate.requests - 1, next_token))
-    query = f"limit={DEFAULT_JOBS}&cursor={Cursor(DEFAULT_JOBS, 4192).encode()}"
-    page = f'<{jobs_url}?{query}>; rel="next"'
+    page = _link(f"{api_url}/connections/{connection_id}/jobs", Cursor(DEFAULT_JOBS, 4192).encode())
+    page_of_all = _link(f"{api_url}/jobs", Position(1_775_012_400, 4192).encode())
     authenticate = errors.Unauthorized(credentials_sent=True).headers["WWW-Authenticate"]
     rows = {
         "X-Request-Id": ("Names the request in the operator's log.", "9f86d081884c7d65"),
@@ -230,6 +230,7 @@ def _headers(rate: RatePolicy, jobs_url: str) -> Json:
         "Retry-After": ("Seconds after which to try again.", "1"),
         "WWW-Authenticate": ("How to authenticate.", authenticate),
         "Link": ("The next page, if there is one.", page),
+        ALL_JOBS_LINK: ("The next page, if there is one.", page_of_all),
         "Preference-Applied": ("Sent when the call was let wait, as it preferred.", "wait=60"),
         "Vary": ("Sent with a call that preferred to wait.", "Prefer"),
         "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
@@ -238,3 +239,7 @@ def _headers(rate: RatePolicy, jobs_url: str) -> Json:
         name: {"description": text, "required": name not in SOMETIMES, "schema": {"type": "string"}, "example": example}
         for name, (text, example) in rows.items()
     }
+
+
+def _link(url: str, cursor: str) -> str:
+    return f'<{url}?limit={DEFAULT_JOBS}&cursor={cursor}>; rel="next"'

@@ -7,6 +7,8 @@ from gateway.api.openapi.schemas import Json, reference
 
 WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
 """Of calls that may wait for a job's end."""
+ALL_JOBS_LINK = "AllJobsLink"
+"""The Link header of the jobs of all connections, whose cursors have another form."""
 CHOICE = ("JobType", "Status", "Limit", "Cursor")
 
 Answers = Callable[..., Json]
@@ -30,7 +32,7 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
     }
     jobs["responses"]["200"]["links"] = job_links("/data/0/jobId")
-    all_jobs = {
+    all_jobs: Json = {
         "operationId": "listAllJobs",
         "tags": [tag],
         "summary": "List jobs of all connections",
@@ -41,6 +43,7 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince")],
         "responses": answers("JobList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
     }
+    all_jobs["responses"]["200"]["headers"]["Link"] = reference("headers", ALL_JOBS_LINK)
     return {"/api/v1/jobs": {"get": all_jobs}, "/api/v1/connections/{id}/jobs": {"get": jobs}}
 
 
@@ -50,7 +53,8 @@ def _of_one(answers: Answers, tag: str) -> Json:
         "tags": [tag],
         "summary": "Look at one job",
         "description": "A job of any type, with its end, its attempts, what it moved of each stream, and why it "
-        "failed. The failure of a job is that of its last attempt. With `Prefer: wait=60` the answer comes when the "
+        "failed. The failure of a job is that of its last attempt. Airbyte does not always tell: then a failed job has "
+        "failure null and empty attempts and streams. With `Prefer: wait=60` the answer comes when the "
         "job has ended, or after 60 seconds.",
         "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId", "Prefer")],
         "responses": answers("OneJob", (*JOB_RELAYS, "BadJob", "UpstreamTimeout"), *WAIT_HEADERS),

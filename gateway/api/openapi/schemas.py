@@ -108,7 +108,7 @@ def _job_schemas() -> Json:
         "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
         "Job": _record("A job.", job),
         "CancelledJob": _record("The job, as it stands now.", {"job": reference("schemas", "Job")}),
-        "JobList": _list("Jobs, newest first.", "Job"),
+        "JobList": _list("Jobs, newest first.", "ListedJob"),
     }
 
 
@@ -118,6 +118,12 @@ def _detail_schemas(job: Json) -> Json:
     moved = _nullable(_whole("Bytes moved.", 1048576))
     end = _nullable(_text("When it ended.", END_TIME, form="date-time"))
     why = _nullable_reference("Failure", "Why it failed; null if it did not, or Airbyte does not say.")
+    explained = {
+        "endTime": {**end, "description": "When it ended. Sent with include=failure."},
+        "failure": _nullable_reference(
+            "Failure", "Why it failed; null if it did not, or Airbyte does not say. Sent with include=failure."
+        ),
+    }
     failure = {
         "origin": _text("Where it failed.", "source", words=get_args(FailureOrigin)),
         "type": _text("What kind of failure it is.", "credentials", words=get_args(FailureType)),
@@ -140,6 +146,7 @@ def _detail_schemas(job: Json) -> Json:
         "bytesSynced": moved,
     }
     return {
+        "ListedJob": _record("A job.", job, explained),
         "Failure": _record("Why an attempt failed.", failure),
         "Attempt": _record("One try of a job.", attempt),
         "Stream": _record("What a job moved of one stream.", stream),
