@@ -10,7 +10,7 @@ from starlette.requests import Request
 from gateway.api.principal import principal_of
 from gateway.api.staleness import staleness_headers
 from gateway.errors import StorageUnavailable, UpstreamError
-from gateway.models import Job, JobDetail, TriggeredJob
+from gateway.models import TERMINAL_STATUSES, Job, JobDetail, TriggeredJob
 from gateway.services import services_of
 from gateway.syncs.watcher import JobNow
 from gateway.web.disconnect import caller_left
@@ -42,12 +42,16 @@ async def answer_trigger(request: Request, job: TriggeredJob, *, came_at: float)
 async def answer_job(request: Request, job: JobDetail, read: Read, *, came_at: float) -> JSONAnswer:
     """Answer with the job; at its end, and as `read` anew then, if the caller prefers that.
 
+    Whoever waited for nothing is answered in time, without another read: with what was read first, and the status now.
+
     Raises CallerLeft, ConnectionNotFound, and JobNotFound if Airbyte has the job no more.
     """
     waited = await _wait_as_preferred(request, job, came_at=came_at)
     if waited is None:
         return JSONAnswer({"job": job})
-    if waited.seconds and not job.is_terminal:
+    if waited.now.status not in TERMINAL_STATUSES:
+        job = msgspec.structs.replace(job, status=waited.now.status)
+    elif waited.seconds and not job.is_terminal:
         services = services_of(request)
         latest = came_at + services.syncs.watcher.longest_seconds
         try:

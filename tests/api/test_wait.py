@@ -283,6 +283,17 @@ async def test_a_job_that_has_ended_is_answered_at_once_with_one_call(world: Wor
     assert sum(request.path.endswith(f"/jobs/{job_id}") for request in world.sandbox.requests) == 1
 
 
+async def test_who_waited_in_vain_is_answered_in_time_with_what_was_read_first(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    job_id = world.sandbox.world.add_job(theirs, status="running").job_id
+
+    answer = await look(world, key, ours, job_id, "wait=1")
+
+    assert answer.json()["job"]["status"] == "running"
+    assert sum(request.path.endswith(f"/jobs/{job_id}") for request in world.sandbox.requests) == 1
+
+
 async def test_all_who_look_at_a_job_read_its_end_by_one_call(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
