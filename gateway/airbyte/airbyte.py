@@ -134,16 +134,26 @@ class Airbyte:
         page = await self._reader.page(_JOB_PAGES, paths.newest_syncs(airbyte_id, limit=limit, offset=0))
         return self._jobs_of(airbyte_id, _without_odd(page) if page.is_first_odd else page).rows
 
-    async def newest_jobs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:
-        """Return jobs of one connection, of all types, newest first.
+    async def newest_jobs(self, airbyte_id: str, *, caller: Caller, limit: int, has_permit: bool = False) -> list[Job]:
+        """Return jobs of one connection, of all types, newest first; with `has_permit` under a trigger's permit.
 
         Raises UpstreamError; UpstreamInvalid if a job has an odd form: it might be the one that runs.
         """
-        page = await self._reader.page(_JOB_PAGES, paths.newest_jobs(airbyte_id, limit=limit), caller=caller)
+        call = Call(
+            _JOB_PAGES,
+            paths.newest_jobs(airbyte_id, limit=limit).encode("ascii"),
+            caller,
+            has_permit=has_permit,
+            deadline_seconds=self._reader.deadlines.read,
+        )
+        page = self._reader.counted(await self._reader.send(call))
         return self._jobs_of(airbyte_id, _without_odd(page)).rows
 
     def trigger_permit(self, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """Return what holds, while entered, the one permit for a trigger's calls. Entering raises UpstreamBusy."""
+        """Return what holds, while entered, the one permit for a trigger's or a cancel's calls.
+
+        Entering raises UpstreamBusy.
+        """
         return self._reader.executor.permit("trigger", caller)
 
     async def newest_syncs(self, airbyte_id: str, *, caller: Caller, limit: int) -> list[Job]:
@@ -202,17 +212,27 @@ class Airbyte:
             raise UpstreamInvalid(detail="the new job belongs to another connection")
         return job
 
-    async def job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> EndedJob | None:
-        """Return one job of a connection, of any type; None if the connection has no such job. Raises UpstreamError."""
-        path = paths.job(job_id).encode("ascii")
-        call = Call(_ENDED_JOB, path, caller, deadline_seconds=self._reader.deadlines.read, max_bytes=MAX_OBJECT_BYTES)
+    async def job(self, airbyte_id: str, job_id: int, *, caller: Caller, has_permit: bool = False) -> EndedJob | None:
+        """Return one job of a connection, of any type; None if the connection has no such job.
+
+        With `has_permit` it is read under a trigger's permit. Raises UpstreamError.
+        """
+        call = Call(
+            _ENDED_JOB,
+            paths.job(job_id).encode("ascii"),
+            caller,
+            has_permit=has_permit,
+            deadline_seconds=self._reader.deadlines.read,
+            max_bytes=MAX_OBJECT_BYTES,
+        )
         return await self._job_of(airbyte_id, job_id, call)
 
     async def cancel_job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> EndedJob | None:
-        """Cancel what the connection does, and return the job as it stands then; None if there is no such job.
+        """Cancel what the connection does, under a trigger's permit; None if there is no such job.
 
-        Airbyte looks at the connection of the job, not at the job: whoever calls has looked at what runs. While the
-        job is pending Airbyte answers 200 and does nothing. Never sent twice. Raises UpstreamError.
+        Return the job as it stands then. Airbyte looks at the connection of the job, not at the job: whoever calls has
+        looked at what runs. While the job is pending Airbyte answers 200 and does nothing. Never sent twice. Raises
+        UpstreamError.
         """
         call = Call(
             _ENDED_JOB,
@@ -220,6 +240,7 @@ class Airbyte:
             caller,
             method=b"DELETE",
             kind="trigger",
+            has_permit=True,
             deadline_seconds=self._reader.deadlines.read,
             max_bytes=MAX_OBJECT_BYTES,
         )

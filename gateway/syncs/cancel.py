@@ -3,9 +3,10 @@
 import asyncio
 
 import msgspec
+import structlog
 
 from gateway.airbyte import Airbyte
-from gateway.errors import UpstreamError
+from gateway.errors import OtherJobRunning, UpstreamBusy, UpstreamError
 from gateway.models import Client, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import CancelWish, Store
@@ -15,6 +16,8 @@ from gateway.syncs.connections import airbyte_id_of, require_still_mapped
 from gateway.syncs.job_details import job_number
 from gateway.syncs.timings import CancelTimings
 from gateway.times import Clock, format_time
+
+log = structlog.get_logger()
 
 
 class CancelRequest(msgspec.Struct, frozen=True):
@@ -90,11 +93,19 @@ class Cancel:
             created_at=format_time(self._clock.now()),
         )
         number = await self._store.cancellations.begin(wish)
-        sent = None if number is None or job.status == PENDING else await self._sender.send(wish, number)
+        sent = None if number is None or job.status == PENDING else await self._send(wish, number)
         if sent is None:
             self.wishes.wake()
             return Cancelled(job, is_done=False)
         return Cancelled(sent, is_done=True)
+
+    async def _send(self, wish: CancelWish, number: int) -> Job | None:
+        """Return the job that was cancelled; None if that is tried again. Raises as `send` of the sender."""
+        try:
+            return await self._sender.send(wish, number)
+        except (OtherJobRunning, UpstreamBusy) as error:
+            log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
+            return None
 
     async def read(self, request: CancelRequest, job: Job, *, status: str) -> Job:
         """Return the job, which has ended by now; as it was, with its new `status`, if Airbyte cannot be asked."""

@@ -11,7 +11,14 @@ from typing import Literal
 import structlog
 
 from gateway.airbyte import Airbyte
-from gateway.errors import JobNotFound, OtherJobRunning, UpstreamError, UpstreamInvalid, UpstreamRefused
+from gateway.errors import (
+    JobNotFound,
+    OtherJobRunning,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRefused,
+)
 from gateway.models import Job
 from gateway.store import CancelWish, OpenWish, Store
 from gateway.syncs.best_effort import best_effort
@@ -44,29 +51,61 @@ class CancelSender:
         """When a gateway that is still sending began at the earliest: what was begun before, it died at."""
         return format_time(self._clock.now() - timedelta(seconds=self._timings.sending))
 
-    async def look(self, client_id: int, airbyte_id: str, job_id: int) -> Job:
+    async def look(self, client_id: int, airbyte_id: str, job_id: int, *, has_permit: bool = False) -> Job:
         """Return the job, which has ended or is what its connection is doing, or waits for nothing else.
 
-        Raises JobNotFound; OtherJobRunning if it has not ended and the connection does another one; UpstreamError.
+        With `has_permit` the calls are made under a trigger's permit. Raises JobNotFound; OtherJobRunning if it has not
+        ended and the connection does another one; UpstreamError.
         """
-        job = await self._airbyte.job(airbyte_id, job_id, caller=client_id)
+        job: Job | None = await self._airbyte.job(airbyte_id, job_id, caller=client_id, has_permit=has_permit)
         if job is None:
             raise JobNotFound
-        if not job.is_terminal:
-            recent = await self._airbyte.newest_jobs(airbyte_id, caller=client_id, limit=RECENT)
-            if is_another_running(job_id, recent):
-                raise OtherJobRunning
-        return job
+        if job.is_terminal:
+            return job
+        recent = await self._airbyte.newest_jobs(airbyte_id, caller=client_id, limit=RECENT, has_permit=has_permit)
+        if is_another_running(job_id, recent):
+            raise OtherJobRunning
+        # It may have ended before the list was made.
+        return next((newer for newer in recent if newer.job_id == job_id), job)
 
     async def send(self, wish: CancelWish | OpenWish, number: int) -> Job | None:
-        """Cancel the job, which was just seen to run, and return it as it stands then; None if it is to be tried again.
+        """Cancel the job if it runs, and return it as it stands then; None if it is to be tried again.
 
-        Raises JobNotFound; UpstreamInvalid if Airbyte refuses, and then the wish is no more; StorageUnavailable, and
-        then nothing was sent.
+        The permit is had before the look: while it is waited for, the job may end and another begin. Raises
+        JobNotFound; UpstreamInvalid if Airbyte refuses, and then the wish is no more; OtherJobRunning, UpstreamBusy,
+        StorageUnavailable, and then nothing was sent.
         """
+        async with self._airbyte.trigger_permit(wish.client_id):
+            try:
+                job = await self.look(wish.client_id, wish.airbyte_id, wish.job_id, has_permit=True)
+            except JobNotFound:
+                await self.resolve(wish, number, "gone")
+                raise
+            except UpstreamBusy:
+                raise
+            except UpstreamError as error:
+                log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
+                return None
+            looked_at = self._clock.monotonic()
+            if job.is_terminal:
+                await self.resolve(wish, number, "ended")
+                return job
+            if job.status == PENDING or not await self._claim(wish, number, looked_at):
+                return None
+            return await self._send(wish, number)
+
+    async def _claim(self, wish: CancelWish | OpenWish, number: int, looked_at: float) -> bool:
+        """Return whether the job may be cancelled now: what was seen at `looked_at` is not old."""
         now = format_time(self._clock.now())
         if not await self._cancellations.claim(wish.client_id, number, at=now, sent_before=self.sent_before):
-            return None
+            return False
+        if self._clock.monotonic() - looked_at <= self._timings.look_age:
+            return True
+        await self._release(wish, number)
+        return False
+
+    async def _send(self, wish: CancelWish | OpenWish, number: int) -> Job | None:
+        """Cancel the job, which was just seen to run. Raises as `send`."""
         try:
             told = await self._airbyte.cancel_job(wish.airbyte_id, wish.job_id, caller=wish.client_id)
             job = await self._job_after(wish, told)
@@ -100,7 +139,7 @@ class CancelSender:
     async def _job_after(self, wish: CancelWish | OpenWish, told: Job | None) -> Job | None:
         """Return the job as a read gives it: the answer to a cancel has no counts."""
         try:
-            return await self._airbyte.job(wish.airbyte_id, wish.job_id, caller=wish.client_id)
+            return await self._airbyte.job(wish.airbyte_id, wish.job_id, caller=wish.client_id, has_permit=True)
         except UpstreamError:
             if told is None:
                 raise

@@ -119,16 +119,10 @@ class CancelWishes:
             await self._sender.resolve(wish, wish.number, "expired" if wish.is_mapped else "withdrawn")
         elif status != PENDING:
             try:
-                await self._look_and_send(wish)
+                if await self._sender.send(wish, wish.number) is None:
+                    self._failed.fail(wish.number)
             except JobNotFound:
-                await self._sender.resolve(wish, wish.number, "gone")
-
-    async def _look_and_send(self, wish: OpenWish) -> None:
-        job = await self._sender.look(wish.client_id, wish.airbyte_id, wish.job_id)
-        if job.is_terminal:
-            await self._sender.resolve(wish, wish.number, "ended")
-        elif job.status != PENDING and await self._sender.send(wish, wish.number) is None:
-            self._failed.fail(wish.number)
+                return
 
 
 def _watched(wish: OpenWish) -> WatchedJob:

@@ -120,6 +120,8 @@ class CancelTimings(msgspec.Struct, frozen=True):
     """How old what is stored of them may be: while their callers wait it is newer anyway."""
     idle_interval: float = 10.0
     """Between two looks whether there are any: of a gateway that died, perhaps."""
+    look_age: float = 2.0
+    """From the look at what the connection is doing to the cancel: by then it may be doing another job."""
     sending: float = 60.0
     """How long a gateway may be sending one: its calls take less. Then it died, and another sends it."""
     lease: float = 15.0

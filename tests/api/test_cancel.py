@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
+from gateway.sandbox.timeline import past_run
 from gateway.store import DatabaseLocation
 from gateway.syncs.timings import CancelTimings, LastSyncTimings, SyncTimings, WatchTimings
 from tests.support import BOUND_SECONDS, NEVER_OURS, World, bearer, running_gateway
@@ -59,6 +61,10 @@ async def waiting(world: World, key: NewKey, ours: str, job_id: int) -> asyncio.
 
 def sent(world: World) -> list[str]:
     return [request.path.rpartition("/")[2] for request in world.sandbox.requests if request.method == "DELETE"]
+
+
+def posts(world: World) -> list[str]:
+    return [request.path for request in world.sandbox.requests if request.method == "POST"]
 
 
 async def outcomes(world: World) -> list[tuple[int, str | None]]:
@@ -190,6 +196,54 @@ async def test_simultaneous_callers_about_a_running_job_send_one(world: World) -
 
     assert {(answer.status_code, answer.json()["job"]["status"]) for answer in answers} == {(200, "cancelled")}
     assert sent(world) == [str(job_id)]
+
+
+async def test_what_began_while_a_permit_was_waited_for_is_left_alone(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    neighbour = await world.client_with_key("globex")
+    others = [
+        (bearer(owner), (await world.mapped_connection(slug))[0])
+        for owner, slug in ((key, "acme"), (neighbour, "globex"))
+    ]
+    job = world.sandbox.world.add_job(theirs, status="running")
+    world.sandbox.faults.post_hang = asyncio.Event()
+    triggers = [
+        asyncio.create_task(world.http.post(f"/api/v1/connections/{other}/sync", headers=headers))
+        for headers, other in others
+    ]
+    await until(lambda: len([post for post in posts(world) if post.endswith("/jobs")]) == len(others))
+    asking = asyncio.create_task(cancel(world, key, ours, job.job_id))
+    await until(lambda: world.services.airbyte.figures().waiting == 1)
+
+    world.sandbox.world.history.put(replace(job, steps=past_run("succeeded", job.created_at, 0.0)))
+    newer = world.sandbox.world.add_job(theirs, status="running")
+    world.sandbox.faults.post_hang.set()
+    answer = await asyncio.wait_for(asking, BOUND_SECONDS)
+    await asyncio.gather(*triggers)
+
+    assert (answer.status_code, answer.json()["job"]["status"]) == (200, "succeeded")
+    assert sent(world) == []
+    found = world.sandbox.world.history.find(newer.job_id)
+    assert found is not None
+    assert found[1].status == "running"
+    assert await outcomes(world) == [(job.job_id, "ended")]
+
+
+async def test_nothing_is_sent_after_a_look_that_is_old(tmp_path: Path, database_location: DatabaseLocation) -> None:
+    always_old = SyncTimings(cancel=CancelTimings(look_age=-1.0, interval=0.002, idle_interval=0.05))
+    async with running_gateway(tmp_path, location=database_location, sync_timings=always_old) as world:
+        key = await world.client_with_key()
+        ours, theirs = await world.mapped_connection()
+        job_id = world.sandbox.world.add_job(theirs, status="running").job_id
+
+        asking = await waiting(world, key, ours, job_id)
+        world.services.syncs.watcher.stop()
+        answer = await asyncio.wait_for(asking, BOUND_SECONDS)
+
+        assert (answer.status_code, answer.json()) == (504, {"error": "Cancel is pending"})
+        assert sent(world) == []
+        assert await outcomes(world) == [(job_id, None)]
 
 
 async def test_a_wish_ends_with_its_job(world: World) -> None:
