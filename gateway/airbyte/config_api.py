@@ -1,8 +1,8 @@
 """Ask Airbyte's Config API why jobs failed, which its public API does not tell.
 
 It is no public contract and may vanish: whatever goes wrong here costs the reason alone, never the answer. It has
-breakers of its own, so that its faults stop no call to the public API, and it never has a token renewed: a 401 of its
-own says nothing about the token.
+breakers and permits of its own, so that its faults neither stop nor delay a call to the public API, and it never has a
+token renewed: a 401 of its own says nothing about the token.
 """
 
 import asyncio

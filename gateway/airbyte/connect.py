@@ -19,6 +19,11 @@ from gateway.times import Clock
 Auth = Literal["client_credentials", "basic", "none"]
 
 
+CONFIG_CALLS_AT_ONCE = 4
+"""Half of them one client's, of each gateway. They take no permit of the public API's calls: reads never wait for an
+answer that can do without."""
+
+
 class Observer(ReadObserver, ConfigObserver, Protocol):
     """Who hears of calls: how each ended, and rows that were dropped."""
 
@@ -47,19 +52,20 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(url: str, count_outcome: Callable[[str], None]) -> CallExecutor:
+    def executor_at(url: str, permits: Bulkhead, count_outcome: Callable[[str], None]) -> CallExecutor:
         reach = connect or _network(url, route, deadlines, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client, bulkhead=bulkhead, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+            client, bulkhead=permits, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
         )
 
-    executor = executor_at(base_url, observer.count_call)
+    executor = executor_at(base_url, bulkhead, observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, deadlines)
     reader = Reader(executor, authorization, deadlines, observer=observer)
-    config_executor = executor_at(config_url, lambda _: None) if config_url else None
+    of_config = Bulkhead(CONFIG_CALLS_AT_ONCE, monotonic=clock.monotonic, wait_seconds=deadlines.config)
+    config_executor = executor_at(config_url, of_config, lambda _: None) if config_url else None
     config = ConfigApi(config_executor, authorization, clock, deadlines, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 

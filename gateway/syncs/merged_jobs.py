@@ -29,7 +29,7 @@ ReadPage = Callable[[JobList, int, int, datetime | None], Awaitable[Page[EndedJo
 
 
 class MergedPage(msgspec.Struct, frozen=True):
-    """Jobs, newest first; `next` is None at the end. `is_whole`: Airbyte told of every list."""
+    """Jobs, newest first; `next` is None at the end. `is_whole`: every list was told of and read."""
 
     jobs: list[EndedJob]
     next: Position | None
@@ -45,23 +45,27 @@ class _List:
         self.floor = inf
         """The second of the oldest row: older ones, and some of this second, have not been read."""
         self.is_refused = False
+        self.is_unreadable = False
+        """Whether it has jobs, and none of those that were read has a form that is known."""
         self._size = size
         self._until = until
         self._offset = 0
 
     async def read(self, read_page: ReadPage) -> "list[_List]":
-        """Read on, and return what to go on with: the list itself, or its halves if Airbyte refuses the whole.
+        """Read on, and return what to go on with: the list itself, or its parts if Airbyte refuses the whole.
 
-        Raises UpstreamInvalid if no job could be read, and what `read_page` raises.
+        Raises UpstreamInvalid if no job of a connection could be read, and what `read_page` raises. A workspace's odd
+        jobs may all be another client's.
         """
         try:
             page = await read_page(self.jobs, self._size, self._offset, self._until)
         except UpstreamRefused as refusal:
             if refusal.upstream_status != HTTPStatus.FORBIDDEN or not self.jobs.workspace_ids:
                 raise
-            return self._refused()
+            return await _together(half.read(read_page) for half in self._halves()) or self._refused()
         self.rows += [job for job in page.rows if job.start_time]
-        if page.sent and not self.rows:
+        self.is_unreadable = not self.rows and (self.is_unreadable or page.sent > 0)
+        if self.is_unreadable and self.jobs.airbyte_id is not None:
             raise UpstreamInvalid(detail="no job of a page could be read")
         if page.sent < self._size:
             self.floor = BEFORE_ALL
@@ -71,15 +75,25 @@ class _List:
 
     def _go_on(self, sent: int) -> None:
         """Begin the next page with the whole of the second that this one ends in, unless it has no other."""
-        floor = min(map(_second, self.rows))
-        self._offset = 0 if floor < self.floor else self._offset + sent
-        self.floor, self._until, self._size = floor, Position(floor, 0).until, MAX_JOBS
+        self._offset += sent
+        self._size = MAX_JOBS
+        if self.rows and (floor := min(map(_second, self.rows))) < self.floor:
+            self._offset, self.floor, self._until = 0, floor, Position(floor, 0).until
+
+    def give_up(self) -> None:
+        """Leave a list of which nothing could be read so far."""
+        if self.is_unreadable:
+            self.floor = BEFORE_ALL
 
     def _refused(self) -> "list[_List]":
+        self.is_refused, self.floor = True, BEFORE_ALL
+        return [self]
+
+    def _halves(self) -> "list[_List]":
+        """Return the list as two, to find which of its workspaces Airbyte refuses; nothing of a single one."""
         workspaces = self.jobs.workspace_ids
         if len(workspaces) == 1:
-            self.is_refused, self.floor = True, BEFORE_ALL
-            return [self]
+            return []
         middle = len(workspaces) // 2
         halves = (workspaces[:middle], workspaces[middle:])
         return [
@@ -97,7 +111,7 @@ async def merged_page(
 ) -> MergedPage:
     """Return the wanted jobs of all lists that come after a position. Raises what `read_page` raises.
 
-    Raises UpstreamUnreachable if Airbyte refuses every list, UpstreamInvalid if no job of one can be read.
+    Raises UpstreamUnreachable if Airbyte refuses every list, UpstreamInvalid if no job of a connection can be read.
     """
     size = min(limit + 1, MAX_JOBS)
     lists = [_List(jobs, size, None if after is None else after.until) for jobs in asked]
@@ -111,13 +125,19 @@ async def merged_page(
         found = _found(lists, is_wanted, after, floor)
         if len(found) > limit or floor == BEFORE_ALL:
             break
+    else:
+        for each in lists:
+            each.give_up()
+        floor = _floor(lists)
+        found = _found(lists, is_wanted, after, floor)
     if lists and all(each.is_refused for each in lists):
         raise UpstreamUnreachable(detail="403: the credential may not read these workspaces")
     if after is not None and floor >= after.second:
         # One second has more jobs than are read at once: show what there is of it, and go on.
         floor = after.second - 1
         found = _found(lists, is_wanted, after, floor)
-    return MergedPage(found[:limit], _next(found, limit, floor), not any(each.is_refused for each in lists))
+    is_whole = not any(each.is_refused or each.is_unreadable for each in lists)
+    return MergedPage(found[:limit], _next(found, limit, floor), is_whole)
 
 
 async def _together(reads: Iterable[Awaitable[list[_List]]]) -> list[_List]:

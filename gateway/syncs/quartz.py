@@ -17,28 +17,50 @@ ODD_STEP = re.compile(r"([0-9]+)-\1/|[A-Z][^,]*/")
 """Quartz stays in a range of one value, a plain cron goes on from it; a name may stand for the same value."""
 CLOCK_CHANGE = timedelta(hours=3)
 """Nearer to a change of the clocks than this, a wall time may come twice or not at all."""
+ONE_MINUTE = timedelta(minutes=1)
+MOST_CHANGES = 3
+"""Of the clocks, that a search passes: an expression may come true on such days alone."""
 KEPT_TIMES = 20_000
 """Of as many connections: a search takes a tenth of a millisecond, and of rare times some milliseconds."""
 KEPT_ZONES = 100
 
 
 @lru_cache(KEPT_TIMES)
-def next_time(cron: str, after: datetime) -> datetime | None:
+def next_time(cron: str, after: datetime, *, past_changes: bool = False) -> datetime | None:
     """Return the first moment after `after` at which the expression comes true; None if that cannot be told.
 
-    `cron` is as Airbyte writes it, `0 0 12 * * ? UTC`. Reads the time zone from a file when it first meets it.
+    `cron` is as Airbyte writes it, `0 0 12 * * ? UTC`. With `past_changes` moments near a change of the clocks are
+    passed over, for the first that is certain. Reads the time zone from a file when it first meets it.
     """
     *fields, zone_name = cron.split()
     try:
         zone = _zone(zone_name)
+        plain = _plain([field.upper() for field in fields])
         # Of wall times, as Quartz does: the library's way through a change of the clocks is its own.
-        wall_time = after.astimezone(zone).replace(tzinfo=None)
-        moment = next(CronSim(_plain([field.upper() for field in fields]), wall_time)).replace(tzinfo=zone)
+        moment = _first(plain, after.astimezone(zone))
+        for _ in range(MOST_CHANGES if past_changes else 0):
+            if not _is_near_change(moment):
+                break
+            moment = _first(plain, _end_of_change(moment))
+        return None if _is_near_change(moment) else moment.astimezone(UTC)
     except (CronSimError, ValueError, OverflowError, StopIteration):
         return None
-    if (moment - CLOCK_CHANGE).utcoffset() != (moment + CLOCK_CHANGE).utcoffset():
-        return None
-    return moment.astimezone(UTC)
+
+
+def _first(plain: str, after: datetime) -> datetime:
+    """Return the first wall time after `after`, in its zone. Raises CronSimError, OverflowError, StopIteration."""
+    return next(CronSim(plain, after.replace(tzinfo=None))).replace(tzinfo=after.tzinfo)
+
+
+def _is_near_change(moment: datetime) -> bool:
+    return (moment - CLOCK_CHANGE).utcoffset() != (moment + CLOCK_CHANGE).utcoffset()
+
+
+def _end_of_change(moment: datetime) -> datetime:
+    """Return the last minute that is near the change that `moment` is near."""
+    while _is_near_change(moment + ONE_MINUTE):
+        moment += ONE_MINUTE
+    return moment
 
 
 @lru_cache(KEPT_ZONES)

@@ -41,18 +41,29 @@ def expected_sync(connection: Connection, *, now: datetime, grace: timedelta) ->
     """
     if connection.status != ACTIVE or connection.airbyte_id is None:
         return ExpectedSync(None, is_late=False)
-    is_running = connection.last_sync_status is not None and connection.last_sync_status not in TERMINAL_STATUSES
+    status = connection.last_sync_status
+    is_running = status is not None and status not in TERMINAL_STATUSES
     at = _due_at(connection, now if is_running else None)
-    return ExpectedSync(at, is_late=at is not None and now > later(at, grace))
+    # Every time counts from the last sync's end: before it is known, a sync may seem late that is not.
+    if is_running or (status is not None and connection.last_ended_at is None):
+        return ExpectedSync(at, is_late=False)
+    surely_at = at or _due_at(connection, None, past_changes=True)
+    is_late = surely_at is not None and now > later(surely_at, grace)
+    return ExpectedSync(surely_at if is_late else at, is_late=is_late)
 
 
-def _due_at(connection: Connection, running_at: datetime | None) -> datetime | None:
-    """Return when the next sync is due. `running_at`: now, while one runs; then it is later than that, or unknown."""
+def _due_at(connection: Connection, running_at: datetime | None, *, past_changes: bool = False) -> datetime | None:
+    """Return when the next sync is due. `running_at`: now, while one runs; then it is later than that, or unknown.
+
+    With `past_changes` a cron's times near a change of the clocks, at which nobody knows whether one began, are
+    passed over.
+    """
     created, ended = _moment(connection.last_sync_at), _moment(connection.last_ended_at)
     since = _moment(connection.schedule_since or connection.created_at)
     if isinstance(connection.schedule, CronSchedule):
         earliest = None if created is None else later(created, SHORTEST_CRON)
-        return next_time(connection.schedule.cron, max(filter(None, (earliest, ended, since, running_at))))
+        after = max(filter(None, (earliest, ended, since, running_at)))
+        return next_time(connection.schedule.cron, after, past_changes=past_changes)
     if isinstance(connection.schedule, BasicSchedule):
         due = None if created is None else later(created, timedelta(seconds=connection.schedule.every_seconds))
         at = max(filter(None, (due, ended, since)))

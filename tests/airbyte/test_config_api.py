@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.airbyte import Deadlines
+from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.timings import CONFIG_LOG_SECONDS
 from gateway.models import EndedJob
 from gateway.sandbox import Answer
@@ -132,17 +133,18 @@ async def test_its_401_has_no_token_renewed(world: World) -> None:
     assert "credential" not in world.services.airbyte.state()
 
 
-async def test_a_call_takes_a_permit_of_its_caller_s_share(world: World) -> None:
-    client, airbyte_id, job = await job_of(world)
+async def test_calls_that_hang_take_no_permit_of_the_public_api_s(world: World) -> None:
+    asking = []
     world.sandbox.faults.config_api_hang = asyncio.Event()
-    call = asyncio.create_task(world.services.airbyte.config.job(airbyte_id, job, caller=client))
+    for slug in ("acme", "other", "third"):
+        client, airbyte_id, job = await job_of(world, slug)
+        asking += [asyncio.create_task(world.services.airbyte.config.job(airbyte_id, job, caller=client))]
     await world.until_airbyte_is_asked("POST", "/jobs/list")
 
-    assert world.services.airbyte.in_flight == 1
+    assert world.services.airbyte.in_flight == 0
 
     world.sandbox.faults.config_api_hang.set()
-    assert await call is not None
-    assert world.services.airbyte.in_flight == 0
+    assert None not in await asyncio.gather(*asking)
 
 
 async def test_the_log_says_so_once_an_hour(world: World) -> None:
@@ -177,17 +179,14 @@ def test_the_address_is_derived_from_the_public_one_s_unless_it_is_set(
 
 
 async def test_the_wait_for_a_permit_is_part_of_its_short_time(tmp_path: Path) -> None:
-    async with running_gateway(tmp_path, deadlines=IMPATIENT) as world:
+    async with running_gateway(tmp_path, deadlines=Deadlines(config=0.05, config_call=BOUND_SECONDS)) as world:
         client, airbyte_id, job = await job_of(world)
-        world.sandbox.faults.get_hang = asyncio.Event()
-        airbyte = world.services.airbyte
-        reads = [asyncio.create_task(airbyte.job(airbyte_id, job.job_id, caller=client)) for _ in range(2)]
-        async with asyncio.timeout(BOUND_SECONDS):
-            while airbyte.in_flight < len(reads):
-                await asyncio.sleep(0)
+        world.sandbox.faults.config_api_hang = asyncio.Event()
+        own_share = CONFIG_CALLS_AT_ONCE // 2
 
-        assert await airbyte.config.job(airbyte_id, job, caller=client) is None
+        told = await asyncio.gather(
+            *(world.services.airbyte.config.job(airbyte_id, job, caller=client) for _ in range(own_share + 1))
+        )
 
-        assert (counted(world, "timeout"), counted(world, "busy")) == (1, 0)
-        world.sandbox.faults.get_hang.set()
-        await asyncio.gather(*reads)
+        assert told == [None] * (own_share + 1)
+        assert (counted(world, "timeout"), counted(world, "busy")) == (own_share + 1, 0)

@@ -2,12 +2,16 @@
 
 import random
 from datetime import UTC, datetime
+from http import HTTPStatus
 
-from gateway.airbyte import JobList
+import pytest
+
+from gateway.airbyte import MAX_JOBS, JobList
 from gateway.airbyte.rows import Page
+from gateway.errors import UpstreamInvalid, UpstreamRefused
 from gateway.models import EndedJob
 from gateway.syncs.cursor import Position
-from gateway.syncs.merged_jobs import merged_page
+from gateway.syncs.merged_jobs import MOST_ROUNDS, merged_page
 from gateway.times import format_time
 
 OWN, FOREIGN = "own", "foreign"
@@ -78,3 +82,66 @@ async def test_the_end_is_told_with_the_last_job() -> None:
     )
 
     assert ([row.job_id for row in page.jobs], page.next) == ([2, 1], None)
+
+
+class SharedWorkspace:
+    """One workspace's list; the `odd` jobs are another client's, and of no form that is known."""
+
+    def __init__(self, jobs: list[EndedJob], odd: set[int]) -> None:
+        self._jobs = jobs
+        self._odd = odd
+
+    async def read_page(self, jobs: JobList, size: int, offset: int, until: datetime | None) -> Page[EndedJob]:
+        end = None if until is None else format_time(until)
+        sent = [each for each in self._jobs if end is None or (each.start_time or "") <= end][offset : offset + size]
+        return Page([each for each in sent if each.job_id not in self._odd], len(sent))
+
+    async def page(self, *, limit: int) -> tuple[list[int], Position | None, bool]:
+        """The ids of the first page, where it goes on, and whether it is whole."""
+        page = await merged_page(
+            [JobList(workspace_ids=("shared",))],
+            self.read_page,
+            lambda row: row.connection_id == OWN,
+            limit=limit,
+            after=None,
+        )
+        return [row.job_id for row in page.jobs], page.next, page.is_whole
+
+
+async def test_the_newest_jobs_of_a_workspace_are_odd_and_the_list_is_read_on() -> None:
+    jobs = [job(9, 100, FOREIGN), job(8, 99, FOREIGN), job(7, 98, FOREIGN), job(6, 50), job(5, 40)]
+
+    assert await SharedWorkspace(jobs, {9, 8, 7}).page(limit=1) == ([6], Position(50, 6), True)
+
+
+async def test_a_workspace_in_which_no_job_can_be_read_is_passed_over_and_the_page_is_not_whole() -> None:
+    few = [job(number, number, FOREIGN) for number in range(3, 0, -1)]
+    many = [job(number, number, FOREIGN) for number in range(2 * MOST_ROUNDS * MAX_JOBS, 0, -1)]
+
+    for jobs in (few, many):
+        workspace = SharedWorkspace(jobs, {each.job_id for each in jobs})
+
+        assert await workspace.page(limit=1) == ([], None, False)
+
+
+async def test_a_connection_of_which_no_job_can_be_read_is_no_empty_list() -> None:
+    async def read_page(*_: object) -> Page[EndedJob]:
+        return Page([], 1)
+
+    with pytest.raises(UpstreamInvalid):
+        await merged_page([JobList(airbyte_id=OWN)], read_page, lambda _: True, limit=1, after=None)
+
+
+async def test_one_workspace_of_a_hundred_is_refused_and_the_jobs_of_all_others_are_shown() -> None:
+    workspaces = tuple(map(str, range(100)))
+
+    async def read_page(jobs: JobList, *_: object) -> Page[EndedJob]:
+        if "37" in jobs.workspace_ids:
+            raise UpstreamRefused(HTTPStatus.FORBIDDEN)
+        rows = [job(int(each) + 1, 1000 + int(each)) for each in jobs.workspace_ids]
+        return Page(rows, len(rows))
+
+    page = await merged_page([JobList(workspace_ids=workspaces)], read_page, lambda _: True, limit=100, after=None)
+
+    assert sorted(row.job_id for row in page.jobs) == [each for each in range(1, 101) if each != 38]
+    assert (page.next, page.is_whole) == (None, False)

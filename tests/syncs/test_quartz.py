@@ -92,6 +92,23 @@ def test_near_a_change_of_the_clocks_there_is_no_time(after: str, cron: str) -> 
     assert next_time(cron, at(after)) is None
 
 
+@pytest.mark.parametrize(
+    ("after", "cron", "expected"),
+    [
+        ("2026-03-28T23:00", "0 30 2 * * ? Europe/Berlin", "2026-03-30T00:30:00"),
+        ("2026-03-27T23:00", "0 0 0 * * ? Europe/Berlin", "2026-03-29T22:00:00"),
+        ("2026-03-28T23:05", "0 0/10 * * * ? Europe/Berlin", "2026-03-29T04:00:00"),
+        ("2026-04-01T03:00", "0 0 12 * * ? UTC", "2026-04-01T12:00:00"),
+    ],
+)
+def test_the_first_certain_time_is_past_a_change_of_the_clocks(after: str, cron: str, expected: str) -> None:
+    assert next_time(cron, at(after), past_changes=True) == at(expected)
+
+
+def test_what_comes_true_at_changes_of_the_clocks_alone_has_no_certain_time() -> None:
+    assert next_time("0 30 2 ? 3 1L Europe/Berlin", at("2026-01-01T00:00"), past_changes=True) is None
+
+
 def test_a_daily_time_keeps_its_hour_on_the_wall_through_the_year() -> None:
     moment = at("2026-01-01T00:00")
     hours = set()

@@ -1,8 +1,9 @@
 """When a connection's next sync is due, and whether it is late."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.models import BasicSchedule, Connection, CronSchedule, ManualSchedule
@@ -98,3 +99,35 @@ def test_a_schedule_that_is_weeks_old_ends_before_the_calendar_does() -> None:
     forever = BasicSchedule(999_999 * 2_592_000)
 
     assert expected("20 00:00", schedule=forever, last_sync_at="02 10:00", last_sync_status="failed")[1] is False
+
+
+@pytest.mark.parametrize("schedule", [EVERY_HOUR, AT_NOON])
+def test_before_a_last_sync_s_end_is_known_nothing_is_late(schedule: BasicSchedule | CronSchedule) -> None:
+    last = {"last_sync_at": "02 10:00", "last_sync_status": "succeeded"}
+
+    assert expected("05 12:00", schedule=schedule, **last)[1] is False
+    assert expected("05 12:00", schedule=schedule, last_ended_at="02 10:20", **last)[1] is True
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        ("2026-03-29T03:00:00Z", (None, False)),
+        ("2026-03-29T22:15:00Z", (None, False)),
+        ("2026-03-29T22:16:00Z", (parse_time("2026-03-29T22:00:00Z"), True)),
+        ("2026-04-20T00:00:00Z", (parse_time("2026-03-29T22:00:00Z"), True)),
+    ],
+)
+def test_a_sync_due_near_a_change_of_the_clocks_is_late_from_the_next_certain_time_on(
+    now: str, due: tuple[datetime | None, bool]
+) -> None:
+    nightly = msgspec.structs.replace(
+        connection(schedule=CronSchedule("0 0 0 * * ? Europe/Berlin"), last_sync_status="succeeded"),
+        schedule_since="2026-01-01T00:00:00.000Z",
+        last_sync_at="2026-03-27T23:00:00.000Z",
+        last_ended_at="2026-03-27T23:10:00.000Z",
+    )
+
+    sync = expected_sync(nightly, now=parse_time(now), grace=GRACE)
+
+    assert (sync.at, sync.is_late) == due
