@@ -1,33 +1,47 @@
 """Make Airbyte's message about a customer's source fit to be shown: whatever might be a secret is left out.
 
 What is kept is listed, not what is left out: words, small numbers, dates, and names of streams and columns. All else is
-`[hidden]`: hosts, addresses, URLs, paths, e-mail addresses, ids, tokens, and letters mixed with digits. Where a value
-follows a word such as `password` or `key`, the message ends, however ordinary the value looks. Only a secret that is an
-ordinary word, and stands where nothing says so, cannot be told from one.
+`[hidden]`, with what is joined to it without a space: hosts, addresses, URLs, paths, e-mail addresses, ids, tokens, and
+letters mixed with digits. After a word such as `password`, `key` or `host` only listed words are shown until the
+sentence ends; where a value follows it for sure, the message ends. Only a secret that is an ordinary word, and stands
+where nothing says so, cannot be told from one.
 """
 
 import re
 import unicodedata
+from bisect import bisect_right
+from functools import lru_cache
 
 HIDDEN = "[hidden]"
-MOST_READ = 2_000
+MOST_READ = 800
 """Characters of a message that are looked at."""
+MOST_MASKED = 600
+"""Characters that may be shown: what follows them says what they are."""
 MOST_SHOWN = 400
 """Characters of a message that are shown."""
 LONGEST_PIECE = 60
 """Of a name. A longer one is hidden."""
 FEWEST_WORDS_LEFT = 2
 """With fewer a message tells nothing."""
+REMEMBERED = 500
+"""Messages, which come again with each page of the same jobs."""
 LONGEST_UPPER = 14
 LONG_WORD = 10
 """Letters from which on a word must be pronounceable."""
 VOWELS_OF_LONG = 0.25
 
-_LABEL = (
+_LABEL_WORD = (
     r"(?:pass(?:word|wd|wort|phrase|code)|pwd|kennwort|contrase\w+a|senha|mot\s+de\s+passe|secret|token|credential"
     r"|bearer|cookie|session|signature|jwt|certificate|nonce|salt|(?:api|app)[\s_.-]?key|connection[\s_-]?string"
     r"|(?:access|private|account|shared|storage|encryption|master|signing|ssh|rsa|pgp)[\s_.-]?key"
-    r"|authori[sz]ation|authentication|(?<![^\W\d_])(?:pass|pw|key|auth|sig|pin|otp|sas|dsn|cert))[\w.$-]{0,40}"
+    r"|(?:verification|security|access|one-time)\s+code|authori[sz]ation|authentication"
+    r"|(?<![^\W\d_])(?:pass|pw|key|auth|sig|pin|otp|sas|dsn|cert|basic|digest|negotiate))"
+)
+_LABEL = rf"{_LABEL_WORD}[\w.$-]{{0,40}}"
+_HOST = (
+    r"(?:host(?:[\s_]?name)?|server|broker|cluster|endpoint|kdc|lookup|resolv(?:e|ed|ing)|reach(?:ed|ing)?|route|dial"
+    r"|(?:connect(?:ed|ing|ion)?|bind|listen|request|log\s?in)\s+(?:to|with|at|on)"
+    r"|getaddrinfo|gaierror|unknownhost\w{0,20}|enotfound|eai_again|econnrefused|econnreset|ehostunreach|etimedout)"
 )
 _VALUE_FOLLOWS = re.compile(
     rf"""
@@ -38,25 +52,46 @@ _VALUE_FOLLOWS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_SECRET_WORD = re.compile(
-    r"(?:[\w.-]{0,40}[_.-])?(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|bearer|basic|digest|negotiate|apikey|key)s?"
+_NAMED = re.compile(rf"(?:{_LABEL_WORD}|(?<![^\W\d_]){_HOST})s?(?![^\W\d_])", re.IGNORECASE)
+"""What is a secret or a host, in the sentence after which its value may stand."""
+_NAMED_AFTER = re.compile(
+    rf"""
+    (?<!\S) \S{{1,60}}+ (?= \s+ (?:
+        (?: (?: on | at | and | with | the ) \s+ ){{0,3}} port \W{{1,3}} \d   # billing-db, port 5432
+        | (?: as | is | was ) \s+ (?: (?: the | a | its | your ) \s+ )? {_LABEL_WORD}   # hunter as the password
+    ))
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-_HOST_WORDS = frozenset({"host", "hostname"})
-_FILLERS = frozenset({"is", "was", "of", "equals", "were", "named", "called"})
-_PLAIN_AFTER = frozenset(
+_NAMES = frozenset(
+    {"user", "username", "role", "scope", "stream", "table", "column", "schema", "constraint", "http", "status", "port"}
+)
+"""What follows these is no secret, even where a secret may follow."""
+_PLAIN = frozenset(
     re.findall(
         r"\w+",
         """
-        a an and are as at authentication authorization based be been being but by can cannot column configuration
-        configured constraint could denied did does empty error errors exceeded exchange exists expired failed
-        failure for found from given grant has have id in incorrect invalid it lacks limit locked longer malformed
-        may missing must name needs no not null on or permission permissions provided refresh refused rejected
-        required resolution revoked scope scopes should supplied that the this to type unavailable unknown
-        unreachable used using valid value violates when which will with without wrong you your
+        a accepted account address after again airbyte an and any are as at attempt attempts authenticate
+        authentication authorization available based be because been before being but by called can cannot change
+        check closed code column configuration configured connect connecting connection constraint contact could
+        database denied did disabled does during empty enter entered equals error errors exceeded exchange exists
+        expired failed failure failures fatal for forbidden found from get give given grant granted had has have
+        header host http https id if in incorrect invalid is issued issuer it its known lacks limit local locked login
+        longer lookup made make malformed match may message missing must name named needs new no not null of on once
+        or out parameter permission permissions please port problem provide provided reach read reading refresh
+        refused rejected renew request required reset resolution resolve retry revoked role route scope scopes server
+        service settings should sign source ssl status stream such supplied sync table that the their then they this
+        time timed timeout tls to try trying twice type unable unauthorized unavailable unique unknown unreachable
+        until update updated use used user username using valid value verification verify violates was were when which
+        while will with within without wrong you your
         """,
     )
 )
-"""Words that may follow `password` or `host` and are no value of it."""
+"""Words that are shown where a secret or a host may follow."""
+_RUN = re.compile(r"\S+")
+_QUOTES = """ "'`()[]{}"""
+_EQUALS = frozenset({"is", "was", "of", "equals", "were"})
+_AROUND_RUN = """"'`(){}[]<>.,;:!?"""
 _PIECE = re.compile(r"""[^\s"'`,;(){}\[\]<>=|]+""")
 _EDGES = ".!?:*#-"
 _LETTERS = re.compile(r"[^\W\d_]{1,20}")
@@ -71,9 +106,14 @@ _SEVERAL_HIDDEN = re.compile(r"""\[hidden\](?:[\s"'`,;:(){}<>=|/.-]*\[hidden\])+
 
 def masked(message: str) -> str:
     """Return what may be shown of the message in one line; empty if too little of it would be left."""
-    text = _one_line(message[:MOST_READ])
+    return _masked(message[: MOST_READ + 1])
+
+
+@lru_cache(REMEMBERED)
+def _masked(message: str) -> str:
+    text = _one_line(message)
     value = _VALUE_FOLLOWS.search(text)
-    shown = _masked_pieces(text if value is None else text[: value.end()])
+    shown = _masked_runs(text if value is None else text[: value.end()])
     shown = _SEVERAL_HIDDEN.sub(HIDDEN, shown if value is None else f"{shown} {HIDDEN}").strip()
     if len(_LETTERS.findall(shown.replace(HIDDEN, ""))) < FEWEST_WORDS_LEFT:
         return ""
@@ -81,31 +121,54 @@ def masked(message: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return the text without control and invisible characters, and with look-alikes as what they look like."""
+    """Return the text without control and invisible characters, and with look-alikes as what they look like.
+
+    One character may look like eighteen, so the text is cut again; what the cut goes through is left out.
+    """
+    whole = unicodedata.normalize("NFKC", text)
     plain = "".join(
         " " if unicodedata.category(each) in {"Cc", "Zl", "Zp", "Zs"} else each
-        for each in unicodedata.normalize("NFKC", text)
+        for each in whole[:MOST_READ]
         if unicodedata.category(each) not in {"Cf", "Cn", "Co", "Cs", "Mn", "Me"}
     )
-    return " ".join(plain.split())
+    line = " ".join(plain.split())
+    return line if len(whole) <= MOST_READ else line.rpartition(" ")[0]
 
 
-def _masked_pieces(text: str) -> str:
-    """Return the text with each piece hidden that is no word, and each word that may be the value of a secret."""
-    parts: list[str] = []
-    end = 0
-    may_be_value = False
-    for piece in _PIECE.finditer(text):
-        gap, end = text[end : piece.start()], piece.end()
-        core = piece[0].strip(_EDGES)
-        word = core[: LONGEST_PIECE + 1].lower()
-        is_hidden = "=" in gap or not _may_be_shown(core)
-        if may_be_value and word not in _FILLERS:
-            may_be_value = word not in _PLAIN_AFTER
-            is_hidden |= may_be_value
-        parts += [gap, piece[0].replace(core, HIDDEN) if is_hidden and core else piece[0]]
-        may_be_value |= word in _HOST_WORDS or _SECRET_WORD.fullmatch(word) is not None
-    return "".join([*parts, text[end:]])
+def _masked_runs(text: str) -> str:
+    """Return the text with each run between spaces hidden in which something is no word, or may be a value."""
+    named = [each.span() for each in _NAMED.finditer(text)]
+    ends = [end for _, end in named]
+    named_after = {each.start() for each in _NAMED_AFTER.finditer(text)}
+    runs: list[str] = []
+    before, end, sentence = "", 0, -1
+    for run in _RUN.finditer(text):
+        is_hidden = "://" in run[0] or "@" in run[0]
+        if run.end() > MOST_MASKED:
+            break
+        for piece in _PIECE.finditer(text, *run.span()):
+            gap, end = text[end : piece.start()], piece.end()
+            core = piece[0].strip(_EDGES)
+            word = core[: LONGEST_PIECE + 1].lower()
+            follows = bisect_right(ends, sentence)
+            is_value = run.start() in named_after or (follows < len(ends) and ends[follows] <= piece.start())
+            is_name = before in _NAMES and not gap.strip(_QUOTES)
+            is_label = before not in _EQUALS and any(
+                first <= piece.start() and piece.start() + len(core) <= last for first, last in named
+            )
+            is_hidden |= "=" in gap or not _may_be_shown(core)
+            is_hidden |= is_value and bool(word) and word not in _PLAIN and not is_name and not is_label
+            before = word
+        if run[0].rstrip(_QUOTES).endswith((".", "!", "?")) and before not in _KNOWN:
+            sentence = run.end()
+        runs.append(_hidden_run(run[0]) if is_hidden else run[0])
+    return " ".join(runs)
+
+
+def _hidden_run(run: str) -> str:
+    """Return the run hidden, between the signs it stands in."""
+    core = run.strip(_AROUND_RUN) or run
+    return run.replace(core, HIDDEN)
 
 
 def _may_be_shown(core: str) -> bool:

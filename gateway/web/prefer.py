@@ -5,11 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 
 LONGEST_WAIT = 60
 """Seconds: who prefers more is answered as if he had preferred this."""
+MOST_PREFER_BYTES = 1000
+"""Of all that a caller prefers, together. More is ignored: real preferences are short."""
 
-_PREFERENCE = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VALUE = rf'(?:{_PREFERENCE}|"(?:[^"\\]|\\.)*")'
-_PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_PREFERENCE}(?:[ \t]*=[ \t]*{_VALUE})?)?)*"
-_ELEMENT = re.compile(rf"[ \t]*(?:({_PREFERENCE})(?:[ \t]*=[ \t]*({_VALUE}))?{_PARAMETERS})?[ \t]*(?:,|$)")
+_PREFERENCE = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_SPACES = r"[ \t]*+"
+_VALUE = rf'(?:{_PREFERENCE}|"(?:[^"\\]|\\.)*+")'
+_PARAMETERS = rf"(?:{_SPACES};(?:{_SPACES}{_PREFERENCE}(?:{_SPACES}={_SPACES}{_VALUE})?+)?+)*+"
+_ELEMENT = re.compile(
+    rf"{_SPACES}(?:({_PREFERENCE})(?:{_SPACES}={_SPACES}({_VALUE}))?+{_PARAMETERS})?+{_SPACES}(?:,|$)"
+)
+"""Nothing that was read is given back (`+` after a repetition), so a text is read in time that grows as it does."""
 _SECONDS = re.compile("[0-9]+")
 _DIGITS = 9
 """Of a number, after its zeros: more than any wait has, and Python refuses to read thousands."""
@@ -18,12 +24,13 @@ _DIGITS = 9
 def preferred_wait(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     """Return for how many seconds at most the caller prefers to wait, 60 for more; None for no preference.
 
-    What is malformed or unknown is as if it had not been sent, and of several waits the first holds (section 2).
+    What is malformed, unknown or very long is as if it had not been sent; of several waits the first holds (section 2).
     """
     lines = [value.decode("latin-1") for name, value in headers if name == b"prefer"]
-    if not lines:
+    text = ", ".join(lines)
+    if len(text) > MOST_PREFER_BYTES:
         return None
-    value = next((value for name, value in _preferences(", ".join(lines)) if name.lower() == "wait"), None)
+    value = next((value for name, value in _preferences(text) if name.lower() == "wait"), None)
     digits = value.strip('"') if value else ""
     if _SECONDS.fullmatch(digits) is None:
         return None

@@ -139,6 +139,76 @@ def test_a_word_that_may_be_the_value_of_what_stands_before_it_is_hidden(message
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        'could not translate host name "{}" to address: Name or service not known',
+        'connection to server at "{}", port 5432 failed: Connection refused',
+        "java.net.UnknownHostException: {}: Name or service not known",
+        "getaddrinfo ENOTFOUND {} while reading the stream",
+        "Could not connect to server {} on port 5432, please check the settings",
+        "dial tcp: lookup {} on 10.0.0.2:53: no such host",
+        "cannot find KDC for realm CORP while connecting to {}",
+        "no answer of {} at port 22 in time",
+        "host is unreachable: {} did not answer in time",
+        "server name {} could not be resolved",
+        "cannot reach {} in time",
+    ],
+)
+@pytest.mark.parametrize("host", ["mainframe", "postgres-prod", "vault"])
+def test_a_host_of_one_label_is_hidden_where_a_host_may_follow(message: str, host: str) -> None:
+    shown = masked(message.format(host))
+
+    assert host not in shown
+    assert HIDDEN in shown
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "password for user admin: {} is wrong",
+        "The api key you provided, {}, is invalid",
+        "Password used: {} for the account",
+        "password given was {} for the account",
+        "secret value {} was refused",
+        "user admin pw {} was refused",
+        "Das Passwort {} ist falsch, anmelden geht nicht",
+        "The password you entered, '{}', is wrong",
+        "Invalid credentials (admin / {}) for the account",
+        "tried user admin and {} as the password for the account",
+        "The refresh token has expired: {} was the token",
+        "Authentication with an ApiKey such as {} is not possible",
+        "The header x-api-key had {} in it, which is unknown",
+    ],
+)
+@pytest.mark.parametrize("secret", ["hunter", "dragon,monkey", "(dragon)monkey"])
+def test_a_secret_of_ordinary_words_is_hidden_in_the_whole_sentence_of_its_label(message: str, secret: str) -> None:
+    shown = masked(message.format(secret))
+
+    assert not any(word in shown for word in ("hunter", "dragon", "monkey")), shown
+    assert HIDDEN in shown
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "postgres://svc:correct,horse,battery@db.internal:5432/x",
+        "https://user:(horse)two@db.internal",
+        "//svc;horse;battery@db",
+        "https://db/{horse}/x",
+        "x7y9,horse,battery",
+    ],
+)
+def test_no_part_is_shown_of_what_is_joined_to_something_hidden(joined: str) -> None:
+    assert masked(f"cannot connect with {joined}, please check it") == f"cannot connect with {HIDDEN}, please check it"
+
+
+def test_of_signs_that_look_like_many_letters_no_more_is_read_than_of_others() -> None:
+    shown = masked("The source failed " + "\N{SQUARE RAD OVER S SQUARED}" * (MOST_READ // 4) + " with words at the end")
+
+    assert shown == "The source failed"
+
+
+@pytest.mark.parametrize(
     "disguise",
     [
         "ｐａｓｓｗｏｒｄ＝hunter of the source",
@@ -174,6 +244,10 @@ def test_the_sandbox_s_planted_secrets_are_hidden_and_its_message_still_helps() 
         "Source failed after 3 attempts in 2 hours (exit code 137), 1,234,567 rows were read.",
         "Airbyte detected that the Source didn't make progress in the last 2 hours.",
         "An access token is required",
+        'duplicate key value violates unique constraint "orders_pkey"',
+        "Authentication failed (HTTP 401): the grant has expired or was revoked",
+        "The API key lacks the scope read_orders. Grant it in the settings of stream orders.",
+        "Could not connect to the server: the connection timed out",
     ],
 )
 def test_an_ordinary_message_is_shown_as_it_is(message: str) -> None:
