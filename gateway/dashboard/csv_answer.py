@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 
@@ -13,8 +14,12 @@ from gateway.dashboard.visitor import visitor_of, wait_to_render
 from gateway.services import services_of
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width forms
-"""Spreadsheets compute a text that begins so (OWASP: CSV injection), also in full-width letters."""
+_SIGNS = r'[\s"]*[=+\-@＝＋－＠]'  # noqa: RUF001 - full-width forms
+_FORMULA = re.compile(rf"^(?=[\t\r\n]|{_SIGNS})|(?<=[;,|\t\r\n])(?={_SIGNS})")
+"""Where a text begins that spreadsheets compute (OWASP: CSV injection), also in full-width letters.
+
+Also after a separator: a German Excel cuts at each `;`, whatever is quoted, for there it is the separator of lists.
+"""
 CSV_BATCH_ROWS = 500
 """Of the database, read at once."""
 TEXT_MARK = "'"
@@ -59,9 +64,7 @@ async def _first(batches: Batches) -> Sequence[Row]:
 
 
 def _cell(value: str | int | None) -> str | int | None:
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return TEXT_MARK + value
-    return value
+    return _FORMULA.sub(TEXT_MARK, value) if isinstance(value, str) else value
 
 
 async def _content(request: Request, columns: Row, first: Sequence[Row], batches: Batches) -> AsyncIterator[bytes]:
