@@ -25,6 +25,7 @@ WRONG_LIMIT = f"limit must be a whole number from 1 to {MOST_JOBS}"
 WRONG_STATUS = f"status must be one of {', '.join(JOB_STATUSES)}"
 WRONG_TYPE = f"jobType must be one or more of {', '.join(KNOWN_JOB_TYPES)}, separated by commas"
 NO_INCLUDE = "include is not for the jobs of all connections: ask for those of one"
+NO_TIME = "updatedSince is not for the jobs of one connection: ask for those of all with GET /api/v1/jobs"
 WRONG_TIME = "updatedSince must be a time with its offset, such as 2026-04-01T03:00:00Z; in a URL a + is written as %2B"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -61,14 +62,20 @@ def types_of(query: QueryParams) -> frozenset[str]:
     return types
 
 
-def choice_of(query: QueryParams, *, with_time: bool = True) -> Choice:
-    """Return which jobs are asked for, and the page of them; `with_time` by `updatedSince` too. Raises BadRequest."""
+def refuse(query: QueryParams, name: str, reason: str) -> None:
+    """Refuse a parameter that means nothing here: it must not seem to count. Raises BadRequest if it is given."""
+    if single(query, name) is not None:
+        raise BadRequest(reason)
+
+
+def choice_of(query: QueryParams) -> Choice:
+    """Return which jobs are asked for, and the page of them. Raises BadRequest."""
     cursor = single(query, "cursor")
     return Choice(
         types_of(query),
         limit_of(query),
         status_of(query),
-        _updated_since(query) if with_time else None,
+        _updated_since(query),
         None if cursor is None else decode_position(cursor),
     )
 

@@ -7,10 +7,12 @@ from starlette.requests import Request
 from gateway.api.job_query import (
     FAILURE,
     NO_INCLUDE,
+    NO_TIME,
     SYNC,
     choice_of,
     limit_of,
     link_headers,
+    refuse,
     status_of,
     types_of,
 )
@@ -19,7 +21,7 @@ from gateway.api.principal import principal_of
 from gateway.api.query import includes, single
 from gateway.api.request_content import require_no_content
 from gateway.api.staleness import staleness_headers
-from gateway.errors import BadRequest, ReadOnlyKey
+from gateway.errors import ReadOnlyKey
 from gateway.models import JobDetail
 from gateway.services import services_of
 from gateway.syncs.cursor import decode_cursor
@@ -54,10 +56,11 @@ async def trigger_sync(request: Request) -> JSONAnswer:
 async def list_jobs(request: Request) -> JSONAnswer:
     """Answer with a page of the connection's jobs, newest first. Raises BadRequest and what the readers raise."""
     query = request.query_params
+    refuse(query, "updatedSince", NO_TIME)
     types, is_explained = types_of(query), includes(query, FAILURE)
     if types == SYNC and not is_explained:
         return await _list_syncs(request)
-    choice = choice_of(query, with_time=False)
+    choice = choice_of(query)
     services = services_of(request)
     client = principal_of(request).client
     connection_id: str = request.path_params["id"]
@@ -98,8 +101,7 @@ async def list_all_jobs(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     query = request.query_params
-    if single(query, "include") is not None:
-        raise BadRequest(NO_INCLUDE)
+    refuse(query, "include", NO_INCLUDE)
     choice = choice_of(query)
     with upstream_timing(request.scope):
         page = await services.syncs.waiting.wait(

@@ -102,8 +102,11 @@ class JobStates:
         except UpstreamError:
             self._failed.add(job)
             return
+        if found is None:
+            self._failed.add(job)
+            return
         self._failed.discard(job)
-        if found is not None and job in self._alone:
+        if job in self._alone:
             self._statuses[job] = found.status
 
     def _forget_all_but(self, jobs: Collection[WatchedJob]) -> None:

@@ -103,6 +103,8 @@ class WatchTimings(msgspec.Struct, frozen=True):
     """Between two looks at what changed, one call for all who wait: an end is told within two seconds."""
     alone_interval: float = 2.0
     """Between two looks at a job of which the changes do not tell: a call for each such job."""
+    stale: float = 10.0
+    """What was seen longer ago is told as stale: a look takes three, with the wait for a refresh."""
     poll_interval: float = 0.1
     """Between two looks whether a refresh has ended, here or on another gateway."""
     longest: float = 80.0

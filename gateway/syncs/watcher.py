@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class JobNow(msgspec.Struct, frozen=True):
-    """How a job stands after waiting for it; `is_fresh` is False if Airbyte could not be asked."""
+    """How a job stands after waiting for it; `is_fresh` is False if Airbyte could not be asked lately."""
 
     status: str
     is_fresh: bool
@@ -62,6 +62,8 @@ class Watcher:
         self._callers: Counter[int] = Counter()
         self._waiting: dict[WatchedJob, set[asyncio.Future[None]]] = {}
         self._statuses: dict[WatchedJob, str] = {}
+        self._looked_at = float("-inf")
+        """When the last look began, monotonic, of those that came to their end."""
         self._task: BackgroundTask | None = None
         self._is_watching = self._is_stopping = False
 
@@ -114,13 +116,19 @@ class Watcher:
     async def _wait(
         self, connection: Connection, job: TriggeredJob | Job, until: float, left: Callable[[], Awaitable[None]]
     ) -> JobNow:
+        told_at = self._clock.monotonic()
         watched = WatchedJob(connection.client_id, job.connection_id, connection.workspace_id, job.job_id, job.job_type)
         with self._waiting_for(watched) as end:
             if self._is_stopping:
                 _tell(end)
             await wait_unless_left(end, seconds=until - self._clock.monotonic(), left=left)
             status = self._statuses.get(watched, job.status)
-            return JobNow(status, is_fresh=status in TERMINAL_STATUSES or self._states.is_current(watched))
+            return JobNow(status, is_fresh=status in TERMINAL_STATUSES or self._is_current(watched, told_at))
+
+    def _is_current(self, job: WatchedJob, told_at: float) -> bool:
+        """Return whether Airbyte told of the job lately: to the caller, at `told_at`, or to the last look."""
+        seen_at = max(told_at, self._looked_at)
+        return self._clock.monotonic() - seen_at <= self._timings.stale and self._states.is_current(job)
 
     @contextmanager
     def _waiting_for(self, job: WatchedJob) -> Iterator[asyncio.Future[None]]:
@@ -154,7 +162,9 @@ class Watcher:
         self._is_watching = False
 
     async def _look(self) -> None:
+        began = self._clock.monotonic()
         known = await self._states.look(list(self._waiting), age_seconds=self._timings.interval)
+        self._looked_at = began
         for job, ends in self._waiting.items():
             if job not in known:
                 continue

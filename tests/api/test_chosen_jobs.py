@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gateway.api.job_query import NO_TIME
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox.failures import CREDENTIALS_REFUSED, DESTINATION_TIMEOUT, PLANTED_PASSWORD
 from gateway.sandbox.faults import ConfigApi
@@ -122,6 +123,8 @@ async def test_the_link_keeps_what_was_asked_for(world: World) -> None:
         ("jobType=sync&jobType=reset", "jobType is given more than once"),
         ("include=attempts", "include must be failure"),
         ("include=failure,failure", "include must be failure"),
+        ("updatedSince=2026-04-01T03:00:00Z", NO_TIME),
+        ("include=failure&updatedSince=2026-04-01T03:00:00Z", NO_TIME),
         ("include=failure&limit=0", "limit must be a whole number from 1 to 100"),
         ("include=failure&cursor=20.5", "Invalid cursor: pass the one from the Link header unchanged"),
         ("jobType=reset&cursor=x", "Invalid cursor: pass the one from the Link header unchanged"),

@@ -230,6 +230,23 @@ async def test_when_airbyte_is_down_the_job_is_told_as_it_was_known_and_called_s
     assert answer.headers["Warning"] == STALE
 
 
+async def test_what_was_seen_long_ago_is_told_as_stale_though_no_call_has_failed(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+    (asking,) = await waiting(world, key, ours)
+    world.sandbox.faults.get_hang = asyncio.Event()
+    world.sandbox.requests.clear()
+    world.clock.advance(LOOKING_OFTEN.watch.stale + 1)
+    await until(lambda: len(world.sandbox.requests) > 0)
+
+    world.services.syncs.watcher.stop()
+    answer = await asking
+
+    world.sandbox.faults.get_hang.set()
+    assert (answer.status_code, answer.json()["job"]["status"]) == (200, "pending")
+    assert answer.headers["Warning"] == STALE
+
+
 async def test_a_connection_given_away_meanwhile_is_not_told_of(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
@@ -400,6 +417,19 @@ async def test_a_job_of_another_type_is_read_every_other_second_for_all(world: W
     ends = await asyncio.wait_for(asyncio.gather(*tasks), BOUND_SECONDS)
 
     assert set(ends) == {JobNow("cancelled", is_fresh=True)}
+
+
+async def test_a_job_that_airbyte_does_not_have_is_told_as_stale(world: World, scene: Waiting) -> None:
+    never = 987_654
+    (task,) = await scene.start(never, "reset")
+    await until(lambda: scene.reads_of(never) == 1)
+    await one_second(world)
+    await one_second(world)
+    await until(lambda: scene.reads_of(never) == 2)
+
+    world.services.syncs.watcher.stop()
+
+    assert await task == JobNow("running", is_fresh=False)
 
 
 async def test_a_caller_who_leaves_is_forgotten_at_once(world: World, scene: Waiting) -> None:
