@@ -1,12 +1,14 @@
 """Start syncs, list jobs of one connection or of all, and show one job."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import msgspec
 from starlette.requests import Request
 
 from gateway.api.job_query import (
+    CONNECTION,
     FAILURE,
-    NO_INCLUDE,
     NO_TIME,
     SYNC,
     choice_of,
@@ -22,8 +24,8 @@ from gateway.api.query import includes, single
 from gateway.api.request_content import require_no_content
 from gateway.api.staleness import staleness_headers
 from gateway.errors import ReadOnlyKey
-from gateway.models import JobDetail
-from gateway.services import services_of
+from gateway.models import Client, Job, JobDetail, PlacedJob
+from gateway.services import Services, services_of
 from gateway.syncs.cursor import decode_cursor
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
@@ -101,7 +103,7 @@ async def list_all_jobs(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     query = request.query_params
-    refuse(query, "include", NO_INCLUDE)
+    is_placed = includes(query, CONNECTION)
     choice = choice_of(query)
     with upstream_timing(request.scope):
         page = await services.syncs.waiting.wait(
@@ -110,7 +112,19 @@ async def list_all_jobs(request: Request) -> JSONAnswer:
             left=partial(caller_left, request.receive),
         )
     headers = staleness_headers(is_fresh=page.is_whole, count_stale=services.metrics.count_stale)
-    return JSONAnswer({"data": page.jobs}, headers={**link_headers(request, "jobs", page.next), **headers})
+    jobs = await _placed(services, client, page.jobs) if is_placed else page.jobs
+    return JSONAnswer({"data": jobs}, headers={**link_headers(request, "jobs", page.next), **headers})
+
+
+async def _placed(services: Services, client: Client, jobs: Sequence[Job]) -> list[PlacedJob]:
+    """Return the jobs with our ids of their connections; none of a connection that was given away meanwhile."""
+    connections = (await services.store.connections.of_client(client.id)).rows
+    ids = {connection.airbyte_id: connection.id for connection in connections}
+    return [
+        PlacedJob(**msgspec.structs.asdict(job), connection=ids[job.connection_id])
+        for job in jobs
+        if job.connection_id in ids
+    ]
 
 
 async def show_job(request: Request) -> JSONAnswer:

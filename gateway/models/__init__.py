@@ -26,6 +26,7 @@ from gateway.models.jobs import (
     FailureType,
     Job,
     JobDetail,
+    PlacedJob,
     StreamCounts,
     TriggeredJob,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "KeyUsage",
     "ManualSchedule",
     "MonthCounts",
+    "PlacedJob",
     "Principal",
     "RatePolicy",
     "Schedule",

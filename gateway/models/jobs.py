@@ -82,6 +82,12 @@ class ExplainedJob(EndedJob, frozen=True, rename="camel"):
     failure: Failure | None
 
 
+class PlacedJob(Job, frozen=True, rename="camel"):
+    """A job with our id of its connection, which the calls about one connection take."""
+
+    connection: str
+
+
 class TriggeredJob(msgspec.Struct, frozen=True, rename="camel"):
     """A sync as the answer to its trigger shows it."""
 

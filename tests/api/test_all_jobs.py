@@ -63,6 +63,18 @@ async def test_lists_jobs_of_all_of_the_client_s_connections_newest_first_with_t
     assert "warning" not in answer.headers
 
 
+async def test_each_job_has_our_id_of_its_connection_where_it_is_asked_for(world: World) -> None:
+    key = await world.client_with_key()
+    ours = dict([await world.mapped_connection(), await world.mapped_connection()])
+    for theirs in ours.values():
+        job_at(world, theirs, 10)
+
+    rows = (await world.http.get("/api/v1/jobs?include=connection", headers=bearer(key))).json()["data"]
+
+    assert {row["connection"]: row["connectionId"] for row in rows} == ours
+    assert list(rows[0])[-2:] == ["duration", "connection"]
+
+
 async def test_it_costs_airbyte_one_call_for_the_client_s_own_workspaces(world: World) -> None:
     key = await world.client_with_key()
     await world.mapped_connection()
@@ -200,7 +212,7 @@ async def test_any_time_of_the_calendar_is_taken(world: World, time: str) -> Non
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("include=failure", "include is not for the jobs of all connections: ask for those of one"),
+        ("include=failure", "include must be connection"),
         ("cursor=20.5", "Invalid cursor: pass the one from the Link header unchanged"),
         ("jobType=x", "jobType must be one or more of sync, refresh, clear, reset, separated by commas"),
         ("updatedSince=2026-04-01T03:00:00Z&updatedSince=2026-04-01T03:00:00Z", "updatedSince is given more than once"),

@@ -25,6 +25,7 @@ DOCUMENT = build_openapi(server_url="https://gateway.example", rate=RATE)
 INCLUDED = {
     "Connection": ScheduledConnectionView.__struct_fields__[len(ConnectionView.__struct_fields__) :],
     "ListedJob": ["endTime", "failure"],
+    "PlacedJob": ["connection"],
 }
 """By schema, the keys that only a call with `include` is answered with."""
 ANSWER_KEYS = {

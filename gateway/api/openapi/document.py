@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway import __version__, errors
 from gateway.api.connections import SCHEDULE
-from gateway.api.job_query import FAILURE
+from gateway.api.job_query import CONNECTION, FAILURE
 from gateway.api.openapi.failures import CONNECTION_READS, READS, RELAYS, REVOCATIONS, Failures, build_failures
 from gateway.api.openapi.job_paths import ALL_JOBS_LINK, WAIT_HEADERS, Answers, job_links, job_paths
 from gateway.api.openapi.schemas import TIME, Json, build_schemas, example_of, reference
@@ -196,6 +196,7 @@ def _parameters(connection_id: str) -> Json:
             "Only these types of jobs, separated by commas. Airbyte stores a clear as a reset and shows it so.",
             types,
         ),
+        ("IncludeConnection", "include", "query", "Each job's connection.", {"type": "string", "enum": [CONNECTION]}),
         ("Include", "include", "query", "What each job has besides.", {"type": "string", "enum": [FAILURE]}),
         (
             "UpdatedSince",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway import errors
 from gateway.api.connections import SCHEDULE
-from gateway.api.job_query import FAILURE, NO_INCLUDE, NO_TIME, WRONG_LIMIT, WRONG_STATUS, WRONG_TIME, WRONG_TYPE
+from gateway.api.job_query import CONNECTION, FAILURE, NO_TIME, WRONG_LIMIT, WRONG_STATUS, WRONG_TIME, WRONG_TYPE
 from gateway.api.query import wrong_include
 from gateway.api.request_content import NO_BODY
 from gateway.limiter import client_refusal, key_refusal
@@ -53,7 +53,10 @@ def _bad_requests() -> Failures:
         "BadJob": (operator, [unmapped, length]),
         "BadCancel": (operator, [unmapped, no_body, length]),
         "BadJobQuery": (operator, [unmapped, *choice, bad(wrong_include(FAILURE)), bad(NO_TIME), length]),
-        "BadAllJobsQuery": ("The message says what is right.", [*choice, bad(WRONG_TIME), bad(NO_INCLUDE), length]),
+        "BadAllJobsQuery": (
+            "The message says what is right.",
+            [*choice, bad(WRONG_TIME), bad(wrong_include(CONNECTION)), length],
+        ),
     }
 
 

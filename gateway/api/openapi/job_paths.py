@@ -39,9 +39,9 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "description": "One call for all of the client's connections, newest first. To follow them, ask again with "
         "updatedSince a minute before your last call; jobs that you know already come again. A page may be short, or "
         "empty, and still have a Link header: go on until it has none. A Warning header says that some connections "
-        "could not be asked for.",
-        "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince")],
-        "responses": answers("JobList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
+        "could not be asked for. With include=connection each job has the id of its connection as other calls take it.",
+        "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince", "IncludeConnection")],
+        "responses": answers("AllJobsList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
     }
     all_jobs["responses"]["200"]["headers"]["Link"] = reference("headers", ALL_JOBS_LINK)
     return {"/api/v1/jobs": {"get": all_jobs}, "/api/v1/connections/{id}/jobs": {"get": jobs}}

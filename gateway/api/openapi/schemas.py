@@ -15,7 +15,7 @@ KEY_ID = "key_8sQd0fWq2LzR5tYx"
 
 def build_schemas(connection_id: str) -> Json:
     """Return `{name: schema}`; examples use `connection_id`."""
-    return {**_client_schemas(connection_id), **_job_schemas(), **_key_schemas()}
+    return {**_client_schemas(connection_id), **_job_schemas(connection_id), **_key_schemas()}
 
 
 def _client_schemas(connection_id: str) -> Json:
@@ -87,7 +87,7 @@ def _schedule_fields() -> Json:
     }
 
 
-def _job_schemas() -> Json:
+def _job_schemas(connection_id: str) -> Json:
     triggered = {
         "jobId": _whole("Airbyte's number of the job.", 4211),
         "connectionId": _text("Airbyte's id of the connection.", "5ae6b09b-fdec-41af-aaf7-7d94cfc33ef6", form="uuid"),
@@ -102,12 +102,15 @@ def _job_schemas() -> Json:
         "rowsSynced": _nullable(_whole("Rows moved.", 2048)),
         "duration": _nullable(_text("How long it ran, ISO 8601.", "PT2M14S", form="duration")),
     }
+    place = _text("The id of its connection, as other calls take it. Sent with include=connection.", connection_id)
     return {
         **_detail_schemas(job),
         "TriggeredJob": _record("A job just started, or already under way.", triggered),
         "TriggeredSync": _record("The job of a trigger.", {"job": reference("schemas", "TriggeredJob")}),
         "Job": _record("A job.", job),
         "CancelledJob": _record("The job, as it stands now.", {"job": reference("schemas", "Job")}),
+        "PlacedJob": _record("A job.", job, {"connection": place}),
+        "AllJobsList": _list("Jobs, newest first.", "PlacedJob"),
         "JobList": _list("Jobs, newest first.", "ListedJob"),
     }
 
