@@ -120,7 +120,8 @@ class ChosenJobs:
                 until=choice.until,
             ),
         )
-        return ChosenPage(explained(page.jobs, reports, self._messages), page.next, page.is_whole)
+        jobs = await asyncio.to_thread(explained, page.jobs, reports, self._messages)
+        return ChosenPage(jobs, page.next, page.is_whole)
 
     async def _page_of(self, client: Client, airbyte_id: str, choice: Choice) -> MergedPage:
         lists = tuple(

@@ -46,9 +46,11 @@ _HOST = (
 _VALUE_FOLLOWS = re.compile(
     rf"""
     -----BEGIN
-    | {_LABEL} \s* [\])"'`]* \s* (?: [:=] | -+> )      # password=…  "password": …  password => …
-    | {_LABEL} \s+ (?: is | was | of | equals ) \s+ ["'`\[({{<]
-    | {_LABEL} \s* ["'`]                               # password '…'
+    | {_LABEL} (?:
+        \s* [\])"'`]* \s* (?: [:=] | -+> )      # password=…  "password": …  password => …
+        | \s+ (?: is | was | of | equals ) \s+ ["'`\[({{<]
+        | \s* ["'`]                             # password '…'
+    )
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -1,5 +1,6 @@
 """Read one job of a client's connection with all that is known of it."""
 
+import asyncio
 import re
 
 from gateway.airbyte import Airbyte, OwnCalls
@@ -55,7 +56,8 @@ class JobDetails:
     async def _read(self, client: Client, airbyte_id: str, job_id: int) -> JobDetail:
         """Ask for the job, then for its attempts, which are found by when it was created."""
         job = await self._job(client, airbyte_id, job_id)
-        return detail_of(job, await self._airbyte.config.job(airbyte_id, job, caller=client.id), self._messages)
+        report = await self._airbyte.config.job(airbyte_id, job, caller=client.id)
+        return await asyncio.to_thread(detail_of, job, report, self._messages)
 
     async def _job(self, client: Client, airbyte_id: str, job_id: int) -> EndedJob:
         job = await self._airbyte.job(airbyte_id, job_id, caller=client.id)

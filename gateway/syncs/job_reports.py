@@ -1,4 +1,7 @@
-"""Put what the Config API tells of jobs beside what the public API does."""
+"""Put what the Config API tells of jobs beside what the public API does.
+
+A message takes milliseconds to mask, and jobs may have many: call what masks in a thread.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

@@ -1,6 +1,10 @@
 """GET /api/v1/connections/{id}/jobs with jobType or include."""
 
+import asyncio
 import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -9,6 +13,7 @@ from gateway.provisioning.keys import NewKey
 from gateway.sandbox.failures import CREDENTIALS_REFUSED, DESTINATION_TIMEOUT, PLANTED_PASSWORD
 from gateway.sandbox.faults import ConfigApi
 from gateway.sandbox.records import JobType
+from gateway.syncs.failure_text import HIDDEN
 from tests.support import NEVER_OURS, World, bearer
 
 TYPES: list[JobType] = ["sync", "refresh", "reset", "clear"]
@@ -162,6 +167,32 @@ async def test_include_failure_adds_end_and_failure_to_each_row(world: World) ->
     assert [row["failure"] and row["failure"]["type"] for row in rows] == [None, "timeout", "credentials"]
     assert rows[0]["endTime"] == "2026-04-01T02:01:00.000Z"
     assert PLANTED_PASSWORD not in answer.text
+
+
+class RecordingExecutor(ThreadPoolExecutor):
+    """Remembers the names of the functions that are called in its threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Take what `asyncio.to_thread` submits: a context's `run` with the function as its argument."""
+        self.called += [each.__name__ for each in getattr(fn, "args", ())[:1]]
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.mark.parametrize(("rest", "masking"), [("?include=failure", "explained"), ("/{}", "detail_of")])
+async def test_messages_are_masked_beside_the_event_loop(world: World, rest: str, masking: str) -> None:
+    key, url = await failed_jobs(world)
+    rows = (await world.http.get(url, headers=bearer(key))).json()["data"]
+    executor = RecordingExecutor()
+    asyncio.get_running_loop().set_default_executor(executor)
+
+    answer = await world.http.get(f"{url}{rest.format(rows[-1]['jobId'])}", headers=bearer(key))
+
+    assert HIDDEN in answer.text
+    assert masking in executor.called
 
 
 async def test_a_page_of_failures_costs_one_call_to_the_config_api_and_goes_on(world: World) -> None:
