@@ -6,11 +6,13 @@ the one that took it has died.
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from gateway.background import Progress
 from gateway.errors import JobNotFound, OtherJobRunning, StorageUnavailable, UpstreamBusy, UpstreamError
+from gateway.single_flight import SingleFlight
 from gateway.store import OpenWish, Store
 from gateway.store.leadership import Leadership
 from gateway.syncs.backoff import Backoff
@@ -48,9 +50,14 @@ class CancelWishes:
         self._timings = timings
         self._failed: Backoff[int] = Backoff(clock, timings.backoff)
         self._woken = asyncio.Event()
+        self._clients: SingleFlight[int, None] = SingleFlight()
+        """Clients whose wishes are being carried out: nobody's wait for another's."""
+        self._interrupted: set[int] = set()
+        """Clients for which no call could be made last time, of which the log has told."""
 
     async def close(self) -> None:
-        """Cancel the looks under way."""
+        """Cancel the looks under way, and what is being sent: it is looked at again after the next start."""
+        await self._clients.close(cancel=True)
         await self._states.close()
 
     def wake(self) -> None:
@@ -90,30 +97,52 @@ class CancelWishes:
         return True
 
     async def _carry_out(self, wishes: list[OpenWish]) -> None:
+        """Begin to carry out each client's wishes, unless that is under way. Raises StorageUnavailable."""
         self._failed.keep_only(wish.number for wish in wishes)
         jobs = {wish.number: _watched(wish) for wish in wishes}
         statuses = await self._states.look(list(jobs.values()), age_seconds=self._timings.refresh_age)
+        of_clients: dict[int, list[tuple[OpenWish, str]]] = {}
         for wish in wishes:
-            if not self._failed.is_due(wish.number):
-                continue
-            try:
-                await self._carry_out_one(wish, statuses.get(jobs[wish.number], PENDING))
-            except UpstreamBusy as error:
-                # This says nothing about the job: no other one could be cancelled either.
-                log.warning("cancels_interrupted", detail=error.detail)
-                return
-            except (UpstreamError, OtherJobRunning) as error:
-                log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
-                self._failed.fail(wish.number)
-            except StorageUnavailable:
-                raise
-            except Exception:
-                # Whatever is wrong with this one, the others are cancelled.
-                log.exception("cancel_not_sent", job=wish.job_id)
-                self._failed.fail(wish.number)
+            of_clients.setdefault(wish.client_id, []).append((wish, statuses.get(jobs[wish.number], PENDING)))
+        self._interrupted.intersection_update(of_clients)
+        for client_id, known in of_clients.items():
+            self._clients.start(client_id, partial(self._carry_out_of_client, client_id, known))
+
+    async def _carry_out_of_client(self, client_id: int, known: list[tuple[OpenWish, str]]) -> None:
+        """Carry out one client's wishes, each with the status known of its job, until no call can be made for it."""
+        try:
+            for wish, status in known:
+                if self._failed.is_due(wish.number):
+                    await self._try(wish, status)
+        except (UpstreamBusy, StorageUnavailable) as error:
+            # This says nothing about the job: no other one of the client's could be cancelled either.
+            if client_id not in self._interrupted:
+                log.warning("cancels_interrupted", client=client_id, error=error.message, detail=error.detail)
+            self._interrupted.add(client_id)
+        else:
+            self._interrupted.discard(client_id)
+
+    async def _try(self, wish: OpenWish, status: str) -> None:
+        """Carry out the wish; whatever is wrong with it alone, the others are carried out.
+
+        Raises UpstreamBusy, StorageUnavailable.
+        """
+        try:
+            await self._carry_out_one(wish, status)
+        except (UpstreamBusy, StorageUnavailable):
+            raise
+        except (UpstreamError, OtherJobRunning) as error:
+            log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
+            self._failed.fail(wish.number)
+        except Exception:
+            log.exception("cancel_not_sent", job=wish.job_id)
+            self._failed.fail(wish.number)
 
     async def _carry_out_one(self, wish: OpenWish, status: str) -> None:
-        """Cancel the job unless `status`, which is known of it, is pending. Raises OtherJobRunning, UpstreamError."""
+        """Cancel the job unless `status`, which is known of it, is pending. Raises OtherJobRunning, UpstreamError.
+
+        Raises StorageUnavailable too.
+        """
         oldest = format_time(self._clock.now() - timedelta(seconds=self._timings.life))
         if not wish.is_mapped or wish.created_at < oldest:
             await self._sender.resolve(wish, wish.number, "expired" if wish.is_mapped else "withdrawn")

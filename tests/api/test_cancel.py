@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
@@ -244,6 +245,54 @@ async def test_nothing_is_sent_after_a_look_that_is_old(tmp_path: Path, database
         assert (answer.status_code, answer.json()) == (504, {"error": "Cancel is pending"})
         assert sent(world) == []
         assert await outcomes(world) == [(job_id, None)]
+
+
+async def wished(world: World, slug: str) -> tuple[NewKey, str, int]:
+    """A client's key, and a pending job of its connection that is to be cancelled; nobody waits for it."""
+    key = await world.client_with_key(slug)
+    ours, _ = await world.mapped_connection(slug)
+    job_id = await pending_job(world, key, ours)
+    asking = await waiting(world, key, ours, job_id)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    return key, ours, job_id
+
+
+@BY_HAND
+async def test_a_client_for_which_no_call_can_be_made_stops_nobody_elses_wishes_and_is_logged_once(
+    world: World,
+) -> None:
+    key, ours, job_id = await wished(world, "acme")
+    _, _, another = await wished(world, "globex")
+    world.sandbox.faults.answer_with(Answer(500), times=20, when=lambda _, path: path.endswith("/jobs/987654"))
+    for _ in range(10):
+        await world.http.get(f"/api/v1/connections/{ours}/jobs/987654", headers=bearer(key))
+    assert world.services.airbyte.figures().open_clients == 1
+
+    with capture_logs() as lines:
+        world.clock.advance(RUNS_AFTER)
+        await until_resolved(world, (job_id, None), (another, "sent"))
+        await asyncio.sleep(0.05)
+
+    assert sent(world) == [str(another)]
+    assert [line["event"] for line in lines].count("cancels_interrupted") == 1
+
+
+@BY_HAND
+async def test_nobodys_wish_waits_for_another_clients_permit(world: World) -> None:
+    key, _, _ = await wished(world, "acme")
+    _, _, another = await wished(world, "globex")
+    busy, _ = await world.mapped_connection("acme")
+    world.sandbox.faults.post_hang = asyncio.Event()
+    before = len(posts(world))
+    trigger = asyncio.create_task(world.http.post(f"/api/v1/connections/{busy}/sync", headers=bearer(key)))
+    await until(lambda: any(path.endswith("/jobs") for path in posts(world)[before:]))
+
+    world.clock.advance(RUNS_AFTER)
+
+    await until(lambda: sent(world) == [str(another)] and world.services.airbyte.figures().waiting == 1)
+    world.sandbox.faults.post_hang.set()
+    await trigger
 
 
 async def test_a_wish_ends_with_its_job(world: World) -> None:
