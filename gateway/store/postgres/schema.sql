@@ -224,6 +224,24 @@ CREATE TABLE recent_syncs (
     PRIMARY KEY (connection_number, job_id)
 );
 
+-- A gateway of an older version maps a connection anew and knows nothing of what schedules and recent syncs it had.
+CREATE FUNCTION forget_syncs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM recent_syncs WHERE connection_number = OLD.number;
+    NEW.last_ended_at := NULL;
+    NEW.warning := NULL;
+    IF NEW.schedule_since IS NOT DISTINCT FROM OLD.schedule_since THEN
+        NEW.schedule := NULL;
+        NEW.schedule_since := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER forget_syncs
+BEFORE UPDATE OF airbyte_id ON connections
+FOR EACH ROW WHEN (OLD.airbyte_id IS DISTINCT FROM NEW.airbyte_id) EXECUTE FUNCTION forget_syncs();
+
 -- Up to when, in Airbyte's time, `sync_days` tells all of a connection's syncs.
 CREATE TABLE sync_days_read (
     airbyte_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,

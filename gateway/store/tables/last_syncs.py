@@ -155,10 +155,14 @@ class LastSyncs:
         )
 
     async def oldest_status_check(self) -> str | None:
-        """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use."""
+        """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use.
+
+        One that a gateway of an older version looked up, which knows no schedules, counts as never looked up.
+        """
         row = await self._database.fetch_one(
             """
-            SELECT min(coalesce(status_checked_at, '')) AS oldest FROM connections
+            SELECT min(CASE WHEN schedule_since IS NULL THEN '' ELSE coalesce(status_checked_at, '') END) AS oldest
+            FROM connections
             WHERE airbyte_id IS NOT NULL AND workspace_id IS NOT NULL
             """
         )
@@ -255,7 +259,7 @@ class LastSyncs:
         await self._write(
             lambda connection: connection.execute_fetchall(
                 f"""
-                UPDATE connections SET status_checked_at = :at
+                UPDATE connections SET status_checked_at = :at, schedule_since = coalesce(schedule_since, :at)
                 WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
                 RETURNING client_id
                 """,  # noqa: S608 - ours

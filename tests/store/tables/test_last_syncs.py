@@ -119,7 +119,7 @@ async def test_a_status_told_is_kept_with_its_time_and_the_workspace_only_if_tol
 
 async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(store: Store, acme: Client) -> None:
     assert await store.last_syncs.oldest_status_check() is None
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    await store.connections.add(msgspec.structs.replace(a_connection(acme, "conn_1", ONE), schedule_since=NOW))
     await store.connections.add(a_connection(acme, "conn_2"))
     assert await store.last_syncs.oldest_status_check() == NOW
 
@@ -130,6 +130,17 @@ async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(stor
     await store.last_syncs.mark_statuses_checked(LATER, ["work"])
     assert await store.last_syncs.oldest_status_check() == LATER
     assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
+
+
+async def test_what_an_older_gateway_has_checked_counts_as_unchecked_until_it_was_looked_for_again(
+    store: Store, acme: Client
+) -> None:
+    await store.connections.add(a_connection(acme, "conn_1", ONE))
+    assert await store.last_syncs.oldest_status_check() == ""
+
+    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=LATER)
+
+    assert await store.last_syncs.oldest_status_check() == LATER
 
 
 async def test_what_housekeeping_wrote_is_seen_by_the_next_look(store: Store, acme: Client) -> None:
