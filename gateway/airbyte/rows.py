@@ -22,7 +22,7 @@ BOUNDARY = re.compile(rb"\{%b\}|\[%b\]|%b|[][{},]" % (FLAT, FLAT, STRING), re.DO
 each row's own decoding finds."""
 MOST_BOUNDARIES = 50_000
 """Of a page that is split. A row of a job is two; more would hold up the event loop for longer than a page is worth."""
-CONNECTION = re.compile(rb'"connectionId"\s*:\s*"([\w-]+)"')
+ROW_CONNECTION = re.compile(rb'"connectionId"\s*:\s*"([\w-]+)"')
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Text that is not UTF-8, and what is nested too deep, raise outside msgspec's own error tree."""
 
@@ -79,7 +79,7 @@ class PageDecoder(Generic[Record, Row]):
             except (*UNREADABLE, UpstreamInvalid):
                 is_first_odd = is_first_odd or not rows
                 odd.append(bytes(row))
-        connections = frozenset(text.decode() for row in odd for text in CONNECTION.findall(row))
+        connections = frozenset(text.decode() for row in odd for text in ROW_CONNECTION.findall(row))
         return Page(rows, len(rows) + len(odd), connections, is_first_odd)
 
     def _rows_of(self, body: bytes) -> list[msgspec.Raw]:

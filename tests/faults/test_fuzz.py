@@ -62,6 +62,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         yield install(tmp_path, airbyte)
 
 
+LONGEST_CALL_SECONDS = 90
+"""A pending job is waited for up to 80 s before it is cancelled."""
+
+
 def goods_of(installation: Installation) -> Goods:
     """Most keys are good: what lies behind a key is to be tried."""
     key = installation.key()
@@ -101,7 +105,9 @@ def test_every_answer_of_the_api_is_a_documented_one(installation: Installation)
         @given(cases_of(schema, goods.ids), st.sampled_from(goods.keys))
         def check(case: Case, key: str) -> None:
             sent = goods.doomed if case.path == REVOKE else key
-            answer = case.call(served.address, session, key_header(sent), allow_redirects=False)
+            answer = case.call(
+                served.address, session, key_header(sent), allow_redirects=False, timeout=LONGEST_CALL_SECONDS
+            )
             revocations.update([answer.status_code] if case.path == REVOKE else ())
             statuses[answer.status_code] += 1
             case.validate_response(answer, CHECKS)

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.errors import OutcomeUnknown, UpstreamTimeout, UpstreamUnreachable
 from tests.faults.wire import request
-from tests.nginx.support import connect, converse, free_ports, only, running_nginx
+from tests.nginx.support import connect, converse, only, running_nginx
 from tests.support import BOUND_SECONDS
 
 CLOSE = "Connection: close"
@@ -120,9 +120,17 @@ def test_a_gateway_that_dies_of_a_request_does_not_get_it_again(tmp_path: Path, 
     assert len(gateway.requests) == 1
 
 
+@contextmanager
+def unheard_port() -> Iterator[int]:
+    """A port that nobody listens on, and that no other program can get meanwhile."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def test_no_gateway_is_said_at_once_and_forgotten_when_it_is_back(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    with running_nginx(tmp_path, port) as nginx:
+    with unheard_port() as port, running_nginx(tmp_path, port) as nginx:
         started = monotonic()
         gone = [only(converse(connect(nginx), vector)) for vector in (GET, POST, GET)]
         seconds = monotonic() - started

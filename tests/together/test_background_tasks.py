@@ -17,6 +17,7 @@ from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 from tests.valkey import ValkeyServer, running_valkey
 
 TASKS = {
+    "cancel wishes",
     "database notifications",
     "heartbeat",
     "left-over triggers",
