@@ -23,7 +23,7 @@ from gateway.times import Clock, format_time
 
 CANCEL_WISHES = "cancel wishes"
 MOST_WISHES = 500
-"""Looked after at once, the oldest: the others are, when those are carried out."""
+"""Looked after at once, of each client in turn: the others are, when those are carried out."""
 
 log = structlog.get_logger()
 

@@ -5,8 +5,15 @@ No cache holds any of it, so each write is housekeeping: the keys read so far st
 
 import msgspec
 
+from gateway.errors import Overloaded
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
+
+MOST_WISHES_OF_CLIENT = 100
+"""Open wishes of one client. They wait for as many jobs, and a connection does one at a time."""
+TOO_MANY_WISHES = "Too many cancels are pending"
+WISH_RETRY_SECONDS = 60
+"""When there may be room again: wishes end with their jobs."""
 
 
 class CancelWish(msgspec.Struct, frozen=True):
@@ -45,7 +52,8 @@ class Cancellations:
     async def begin(self, wish: CancelWish) -> int | None:
         """Commit the wish and return its number.
 
-        None if the job has an open one already, or if the client no longer has that connection so mapped.
+        None if the job has an open one already, or if the client no longer has that connection so mapped. Raises
+        Overloaded if the client has as many open ones as it may have.
         """
 
         async def insert(connection: Transaction) -> int | None:
@@ -61,7 +69,10 @@ class Cancellations:
                 """,
                 msgspec.structs.asdict(wish),
             )
-            return next((row["number"] for row in rows), None)
+            number = next((row["number"] for row in rows), None)
+            if number is not None:
+                await _require_room(connection, wish.client_id)
+            return number
 
         return await self._database.write(insert, housekeeping=True)
 
@@ -115,7 +126,7 @@ class Cancellations:
         await self._database.write(update, housekeeping=True)
 
     async def open(self, limit: int, *, sent_before: str) -> list[OpenWish]:
-        """Return at most `limit` open wishes of every client, oldest first.
+        """Return at most `limit` open wishes: the oldest of each client, then the next of each.
 
         None that a gateway may be sending now: those it began to send at `sent_before` or later.
         """
@@ -126,7 +137,8 @@ class Cancellations:
             FROM cancellations LEFT JOIN connections ON connections.client_id = cancellations.client_id
                 AND connections.id = connection_id AND connections.airbyte_id = cancellations.airbyte_id
             WHERE outcome IS NULL AND (sent_at IS NULL OR sent_at < :sent_before)
-            ORDER BY cancellations.number LIMIT :limit
+            ORDER BY row_number() OVER (PARTITION BY cancellations.client_id ORDER BY cancellations.number),
+                cancellations.number LIMIT :limit
             """,
             {"sent_before": sent_before, "limit": limit},
         )
@@ -143,3 +155,13 @@ class Cancellations:
             """,
             before,
         )
+
+
+async def _require_room(connection: Transaction, client_id: int) -> None:
+    """Raise Overloaded, which undoes the transaction, if the client has more open wishes than it may have."""
+    (row,) = await connection.execute_fetchall(
+        "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
+        {"client_id": client_id},
+    )
+    if row["wishes"] > MOST_WISHES_OF_CLIENT:
+        raise Overloaded(TOO_MANY_WISHES, retry_after=WISH_RETRY_SECONDS)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import Overloaded
 from gateway.models import Client, Connection
 from gateway.store import CancelWish, Store
+from gateway.store.tables.cancellations import MOST_WISHES_OF_CLIENT
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-01T03:00:05.000Z"
@@ -103,6 +105,33 @@ async def test_what_came_of_it_first_stays_and_it_is_sent_no_more(store: Store, 
 
     assert (row["outcome"], row["resolved_at"]) == ("ended", NOW)
     assert not await store.cancellations.claim(acme.id, number, at=NOW, sent_before=LONG_AGO)
+
+
+async def test_each_client_has_its_oldest_listed_before_anybodys_second(store: Store, acme: Client) -> None:
+    globex = await store.clients.add(slug="globex", name="Globex", plan="free", created_at=NOW)
+    await store.connections.add(
+        Connection("conn_2", globex.id, "shopify", "Shop", "active", NOW, airbyte_id="airbyte-2", workspace_id="w2")
+    )
+    for job_id in (1, 2, 3):
+        await store.cancellations.begin(wish_of(acme, job_id=job_id))
+    await store.cancellations.begin(wish_of(globex, job_id=4, connection_id="conn_2", airbyte_id="airbyte-2"))
+
+    found = await store.cancellations.open(3, sent_before=LATER)
+
+    assert [wish.job_id for wish in found] == [1, 4, 2]
+
+
+async def test_a_client_has_only_so_many_open_wishes_and_another_when_one_has_ended(store: Store, acme: Client) -> None:
+    numbers = [await store.cancellations.begin(wish_of(acme, job_id=job_id)) for job_id in range(MOST_WISHES_OF_CLIENT)]
+
+    with pytest.raises(Overloaded, match="Too many cancels are pending"):
+        await store.cancellations.begin(wish_of(acme, job_id=MOST_WISHES_OF_CLIENT))
+    assert len(await store.cancellations.open(2 * MOST_WISHES_OF_CLIENT, sent_before=LATER)) == MOST_WISHES_OF_CLIENT
+    assert await store.cancellations.begin(wish_of(acme, job_id=0)) is None
+
+    assert numbers[0] is not None
+    await store.cancellations.resolve(acme.id, numbers[0], outcome="sent", at=LATER)
+    assert await store.cancellations.begin(wish_of(acme, job_id=MOST_WISHES_OF_CLIENT)) is not None
 
 
 async def test_old_ones_are_forgotten(store: Store, acme: Client) -> None:
