@@ -131,6 +131,7 @@ CREATE TABLE cancellations (
 CREATE INDEX cancellations_of_client ON cancellations (client_id, number);
 CREATE INDEX cancellations_by_age ON cancellations (created_at);
 CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHERE outcome IS NULL;
+CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) WHERE outcome IS NULL;
 
 -- Calls of each key by the hour they came in. `limited` were answered 429; `errors` are all other answers from 400 on.
 CREATE TABLE key_usage (

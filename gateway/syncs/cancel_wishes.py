@@ -23,7 +23,7 @@ from gateway.times import Clock, format_time
 
 CANCEL_WISHES = "cancel wishes"
 MOST_WISHES = 500
-"""Looked after at once, the oldest: the others are, when those are carried out."""
+"""Looked after at once, of each client in turn: the others are, when those are carried out."""
 
 log = structlog.get_logger()
 
@@ -87,14 +87,17 @@ class CancelWishes:
 
     async def _run_once(self) -> bool:
         """Carry out what is due; return whether there are open wishes. Raises StorageUnavailable."""
-        if not await self._cancellations.open(1, sent_before=self._sender.sent_before):
+        if not await self._open(1):
             return False
         if await self._leadership.acquire(CANCEL_WISHES, seconds=self._timings.lease):
             # Read anew: another gateway may have led until now.
-            wishes = await self._cancellations.open(MOST_WISHES, sent_before=self._sender.sent_before)
-            await self._carry_out(wishes)
+            await self._carry_out(await self._open(MOST_WISHES))
             await self._leadership.complete(CANCEL_WISHES)
         return True
+
+    async def _open(self, limit: int) -> list[OpenWish]:
+        now = format_time(self._clock.now())
+        return await self._cancellations.open(limit, now=now, sent_before=self._sender.sent_before)
 
     async def _carry_out(self, wishes: list[OpenWish]) -> None:
         """Begin to carry out each client's wishes, unless that is under way. Raises StorageUnavailable."""
@@ -144,8 +147,8 @@ class CancelWishes:
         Raises StorageUnavailable too.
         """
         oldest = format_time(self._clock.now() - timedelta(seconds=self._timings.life))
-        if not wish.is_mapped or wish.created_at < oldest:
-            await self._sender.resolve(wish, wish.number, "expired" if wish.is_mapped else "withdrawn")
+        if not wish.is_wanted or wish.created_at < oldest:
+            await self._sender.resolve(wish, wish.number, "expired" if wish.is_wanted else "withdrawn")
         elif status != PENDING:
             try:
                 if await self._sender.send(wish, wish.number) is None:

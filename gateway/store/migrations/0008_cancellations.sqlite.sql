@@ -18,3 +18,4 @@ CREATE TABLE cancellations (
 CREATE INDEX cancellations_of_client ON cancellations (client_id, number);
 CREATE INDEX cancellations_by_age ON cancellations (created_at);
 CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHERE outcome IS NULL;
+CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) WHERE outcome IS NULL;

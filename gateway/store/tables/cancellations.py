@@ -5,8 +5,26 @@ No cache holds any of it, so each write is housekeeping: the keys read so far st
 
 import msgspec
 
+from gateway.errors import Overloaded
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
+
+MOST_WISHES_OF_CLIENT = 100
+"""Open wishes of one client. They wait for as many jobs, and a connection does one at a time."""
+TOO_MANY_WISHES = "Too many cancels are pending"
+WISH_RETRY_SECONDS = 60
+"""When there may be room again: wishes end with their jobs."""
+
+
+WANTED = """EXISTS (
+    SELECT 1 FROM connections JOIN clients ON clients.id = connections.client_id
+        JOIN api_keys ON api_keys.client_id = clients.id
+    WHERE clients.id = cancellations.client_id AND clients.disabled_at IS NULL
+        AND connections.id = cancellations.connection_id AND connections.airbyte_id = cancellations.airbyte_id
+        AND api_keys.id = cancellations.caller AND api_keys.revoked_at IS NULL
+        AND (api_keys.expires_at IS NULL OR api_keys.expires_at > :now)
+)"""
+"""Whether a wish may still be sent: its connection is the client's and so mapped, and its key still works."""
 
 
 class CancelWish(msgspec.Struct, frozen=True):
@@ -23,7 +41,7 @@ class CancelWish(msgspec.Struct, frozen=True):
 
 
 class OpenWish(msgspec.Struct, frozen=True):
-    """A wish that is still to be carried out. `is_mapped`: its connection is the client's still, and so mapped."""
+    """A wish that is still to be carried out. `is_wanted`: its connection is the client's still, and its key works."""
 
     number: int
     client_id: int
@@ -32,7 +50,7 @@ class OpenWish(msgspec.Struct, frozen=True):
     job_id: int
     job_type: str
     created_at: str
-    is_mapped: bool
+    is_wanted: bool
     workspace_id: str | None
 
 
@@ -45,10 +63,12 @@ class Cancellations:
     async def begin(self, wish: CancelWish) -> int | None:
         """Commit the wish and return its number.
 
-        None if the job has an open one already, or if the client no longer has that connection so mapped.
+        None if the job has an open one already, or if the client no longer has that connection so mapped. Raises
+        Overloaded if the client has as many open ones as it may have.
         """
 
         async def insert(connection: Transaction) -> int | None:
+            await _withdraw(connection, wish)
             rows = await connection.execute_fetchall(
                 """
                 INSERT INTO cancellations
@@ -61,29 +81,29 @@ class Cancellations:
                 """,
                 msgspec.structs.asdict(wish),
             )
-            return next((row["number"] for row in rows), None)
+            number = next((row["number"] for row in rows), None)
+            if number is not None:
+                await _require_room(connection, wish.client_id)
+            return number
 
         return await self._database.write(insert, housekeeping=True)
 
     async def claim(self, client_id: int, number: int, *, at: str, sent_before: str) -> bool:
         """Commit that the wish is being sent from `at` on; return whether it may be sent.
 
-        It may not if it has an outcome, if another gateway began to send it at `sent_before` or later, or if the client
-        no longer has that connection so mapped.
+        It may not if it has an outcome, if another gateway began to send it at `sent_before` or later, if the client no
+        longer has that connection so mapped, or if the client is disabled or the key that asked has ended.
         """
 
         async def update(connection: Transaction) -> bool:
             rows = await connection.execute_fetchall(
-                """
-                UPDATE cancellations SET sent_at = :at
+                f"""
+                UPDATE cancellations SET sent_at = :now
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
-                    AND (sent_at IS NULL OR sent_at < :sent_before) AND EXISTS
-                    (SELECT 1 FROM connections WHERE connections.client_id = cancellations.client_id
-                        AND connections.id = cancellations.connection_id
-                        AND connections.airbyte_id = cancellations.airbyte_id)
+                    AND (sent_at IS NULL OR sent_at < :sent_before) AND {WANTED}
                 RETURNING number
-                """,
-                {"at": at, "client_id": client_id, "number": number, "sent_before": sent_before},
+                """,  # noqa: S608 - ours
+                {"now": at, "client_id": client_id, "number": number, "sent_before": sent_before},
             )
             return bool(list(rows))
 
@@ -114,23 +134,24 @@ class Cancellations:
 
         await self._database.write(update, housekeeping=True)
 
-    async def open(self, limit: int, *, sent_before: str) -> list[OpenWish]:
-        """Return at most `limit` open wishes of every client, oldest first.
+    async def open(self, limit: int, *, now: str, sent_before: str) -> list[OpenWish]:
+        """Return at most `limit` open wishes: the oldest of each client, then the next of each.
 
         None that a gateway may be sending now: those it began to send at `sent_before` or later.
         """
         rows = await self._database.fetch_all(
-            """
+            f"""
             SELECT cancellations.number, cancellations.client_id, connection_id, cancellations.airbyte_id, job_id,
-                job_type, cancellations.created_at, connections.id IS NOT NULL AS is_mapped, workspace_id
+                job_type, cancellations.created_at, {WANTED} AS is_wanted, workspace_id
             FROM cancellations LEFT JOIN connections ON connections.client_id = cancellations.client_id
                 AND connections.id = connection_id AND connections.airbyte_id = cancellations.airbyte_id
             WHERE outcome IS NULL AND (sent_at IS NULL OR sent_at < :sent_before)
-            ORDER BY cancellations.number LIMIT :limit
-            """,
-            {"sent_before": sent_before, "limit": limit},
+            ORDER BY row_number() OVER (PARTITION BY cancellations.client_id ORDER BY cancellations.number),
+                cancellations.number LIMIT :limit
+            """,  # noqa: S608 - ours
+            {"now": now, "sent_before": sent_before, "limit": limit},
         )
-        return [OpenWish(**{**dict(row), "is_mapped": bool(row["is_mapped"])}) for row in rows]
+        return [OpenWish(**{**dict(row), "is_wanted": bool(row["is_wanted"])}) for row in rows]
 
     async def prune(self, before: str) -> None:
         """Forget what is older than `before`, carried out or not."""
@@ -143,3 +164,24 @@ class Cancellations:
             """,
             before,
         )
+
+
+async def _withdraw(connection: Transaction, wish: CancelWish) -> None:
+    """End an open wish of the job that may not be sent any more: this one would be taken for the same."""
+    await connection.execute_fetchall(
+        f"""
+        UPDATE cancellations SET outcome = 'withdrawn', resolved_at = :now
+        WHERE airbyte_id = :airbyte_id AND job_id = :job_id AND outcome IS NULL AND NOT {WANTED}
+        """,  # noqa: S608 - ours
+        {"now": wish.created_at, "airbyte_id": wish.airbyte_id, "job_id": wish.job_id},
+    )
+
+
+async def _require_room(connection: Transaction, client_id: int) -> None:
+    """Raise Overloaded, which undoes the transaction, if the client has more open wishes than it may have."""
+    (row,) = await connection.execute_fetchall(
+        "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
+        {"client_id": client_id},
+    )
+    if row["wishes"] > MOST_WISHES_OF_CLIENT:
+        raise Overloaded(TOO_MANY_WISHES, retry_after=WISH_RETRY_SECONDS)
