@@ -153,5 +153,8 @@ class CancelSender:
 
 
 def is_another_running(job_id: int, jobs: Sequence[Job]) -> bool:
-    """Return whether the connection of these jobs is doing another one than `job_id`."""
-    return any(job.status in BUSY and job.job_id != job_id for job in jobs)
+    """Return whether the connection of these jobs is doing another one than `job_id`: the newest that is busy.
+
+    Airbyte may leave an older one at `incomplete` for ever.
+    """
+    return max((job.job_id for job in jobs if job.status in BUSY), default=job_id) != job_id

@@ -135,6 +135,19 @@ async def test_while_the_connection_does_another_job_nothing_is_sent_and_no_wish
     assert found[1].status == "running"
 
 
+async def test_an_older_job_that_was_left_incomplete_is_not_what_the_connection_does(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    world.sandbox.world.add_job(theirs, status="incomplete")
+    job_id = world.sandbox.world.add_job(theirs, status="running").job_id
+
+    answer = await cancel(world, key, ours, job_id)
+
+    # The sandbox ends the older one: it takes each that is busy for what the connection does.
+    assert (answer.status_code, answer.json()["job"]["jobId"]) == (200, job_id)
+    assert sent(world) == [str(job_id)]
+
+
 @BY_HAND
 async def test_a_pending_job_is_cancelled_once_it_runs(world: World) -> None:
     key = await world.client_with_key()
