@@ -17,7 +17,7 @@ from gateway.airbyte.bulkhead import Caller
 from gateway.airbyte.call import Call
 from gateway.airbyte.config_schema import JobListRecord, JobReport, ListedJobRecord
 from gateway.airbyte.executor import CallExecutor
-from gateway.airbyte.paths import checked_uuid
+from gateway.airbyte.paths import checked_uuid, moment
 from gateway.airbyte.timings import CONFIG_LOG_SECONDS, Deadlines
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout
@@ -94,7 +94,7 @@ class ConfigApi:
         if job.start_time is None or job.job_type not in CONFIG_WORDS:
             return None
         created = parse_time(job.start_time)
-        found = {"createdAtStart": _moment(created), "createdAtEnd": _moment(created + ONE_SECOND)}
+        found = {"createdAtStart": moment(created), "createdAtEnd": moment(created + ONE_SECOND)}
         reports = await self._or_none(airbyte_id, (job.job_type,), caller, {**found, **_page(MOST_IN_A_SECOND)})
         return (reports or {}).get(job.job_id)
 
@@ -116,7 +116,7 @@ class ConfigApi:
         chosen = {
             **_page(limit, offset),
             **({"statuses": [status]} if status else {}),
-            **({"createdAtEnd": _moment(until)} if until else {}),
+            **({"createdAtEnd": moment(until)} if until else {}),
         }
         return await self._or_none(airbyte_id, job_types, caller, chosen) or {}
 
@@ -199,7 +199,3 @@ def _listed(row: msgspec.Raw) -> ListedJobRecord | None:
 
 def _page(size: int, offset: int = 0) -> dict[str, object]:
     return {"pagination": {"pageSize": size, "rowOffset": offset}}
-
-
-def _moment(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -27,7 +27,7 @@ def newest_jobs(airbyte_id: str, *, limit: int) -> str:
 def syncs_created_since(airbyte_id: str, since: datetime, *, offset: int) -> str:
     """Return where a connection's syncs created at or after `since` are, oldest first."""
     return (
-        f"/jobs?connectionId={checked_uuid(airbyte_id)}&jobType=sync&createdAtStart={_moment(since)}"
+        f"/jobs?connectionId={checked_uuid(airbyte_id)}&jobType=sync&createdAtStart={moment(since)}"
         f"&orderBy=createdAt%7CASC&limit={MAX_JOBS}&offset={offset:d}"
     )
 
@@ -35,7 +35,7 @@ def syncs_created_since(airbyte_id: str, since: datetime, *, offset: int) -> str
 def syncs_updated_since(workspace_ids: Sequence[str], since: datetime, *, offset: int) -> str:
     """Return where workspaces' syncs that changed at or after `since` are, newest change first."""
     return (
-        f"/jobs?workspaceIds={_listed(workspace_ids)}&jobType=sync&updatedAtStart={_moment(since)}"
+        f"/jobs?workspaceIds={_listed(workspace_ids)}&jobType=sync&updatedAtStart={moment(since)}"
         f"&orderBy=updatedAt%7CDESC&limit={MAX_JOBS}&offset={offset:d}"
     )
 
@@ -53,7 +53,7 @@ def jobs(
     """Return where jobs of a connection, or else of workspaces, are, newest first. `filters` are words."""
     of = f"workspaceIds={_listed(workspace_ids)}" if airbyte_id is None else f"connectionId={checked_uuid(airbyte_id)}"
     times = {"updatedAtStart": updated_since, "createdAtEnd": created_until}
-    chosen = [*filters.items(), *((name, time and _moment(time)) for name, time in times.items())]
+    chosen = [*filters.items(), *((name, time and moment(time)) for name, time in times.items())]
     query = "".join(f"&{name}={value}" for name, value in chosen if value)
     return f"/jobs?{of}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}{query}"
 
@@ -105,5 +105,6 @@ def _listed(workspace_ids: Sequence[str]) -> str:
     return ",".join(map(checked_uuid, workspace_ids))
 
 
-def _moment(time: datetime) -> str:
+def moment(time: datetime) -> str:
+    """Return the time as both of Airbyte's APIs read it."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

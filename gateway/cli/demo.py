@@ -11,7 +11,7 @@ import msgspec
 from gateway.airbyte.in_process import in_process
 from gateway.app import build_gate, create_app
 from gateway.cli.options import PORT, accounts_of
-from gateway.models import COMMAND_LINE
+from gateway.models import ACTIVE, COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.services import Services, build_services
 from gateway.settings import Settings, load_settings
@@ -86,7 +86,7 @@ async def _provision(services: Services, workspace: str) -> Demonstrated:
         key = await services.keys.create(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
         user, _ = await accounts_of(services).users.invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
         link = await accounts_of(services).links.to_visit(user)
-    active = (each.connection for each in imported if each.connection and each.connection.status == "active")
+    active = (each.connection for each in imported if each.connection and each.connection.status == ACTIVE)
     return Demonstrated(key.text, next(active).id, link)
 
 

@@ -19,7 +19,7 @@ from gateway.dashboard.templating import SECURITY_HEADERS, page, render
 from gateway.dashboard.visitor import redirect, visitor_or_none
 from gateway.errors import NotFound
 from gateway.limiter import in_words
-from gateway.models import Connection, RatePolicy
+from gateway.models import ACTIVE, Connection, RatePolicy
 from gateway.services import services_of
 from gateway.web.conditional import ConditionalAnswer
 
@@ -110,7 +110,7 @@ async def _own_connections(request: Request) -> list[Connection]:
     if visitor is None or visitor.client is None:
         return []
     connections = await services_of(request).store.connections.of_client(visitor.client.id)
-    return sorted(connections.rows, key=lambda row: row.status != "active")
+    return sorted(connections.rows, key=lambda row: row.status != ACTIVE)
 
 
 def _operations(document: Json) -> list[Operation]:

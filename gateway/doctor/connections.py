@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Seque
 from gateway.airbyte import WorkspaceRecord
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
-from gateway.models import Connection
+from gateway.models import ACTIVE, Connection
 from gateway.services import Services
 from gateway.syncs.statuses import record_statuses
 from gateway.times import format_time
@@ -141,7 +141,7 @@ async def _missing(services: Services, airbyte_id: str, row: Connection) -> Asyn
 def _by_status(row: Connection, status: str) -> Sequence[Finding]:
     """Return what to tell of a connection whose status in Airbyte is `status`."""
     check, text = f"connection {row.id}", f"{row.label}: {status} in Airbyte"
-    if status == "active":
+    if status == ACTIVE:
         return ()
     if status == "inactive":
         return (passed(check, text),)

@@ -6,6 +6,7 @@
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
+    ACTIVE,
     DEPRECATED,
     PENDING,
     ClientMonths,
@@ -35,6 +36,7 @@ from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
 
 __all__ = [
+    "ACTIVE",
     "COMMAND_LINE",
     "DEPRECATED",
     "JOB_STATUSES",

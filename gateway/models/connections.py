@@ -8,6 +8,8 @@ from gateway.models.schedules import Schedule
 
 PENDING = "pending"
 """The status of a connection that has no Airbyte mapping, or whose status Airbyte has not told yet."""
+ACTIVE = "active"
+"""Airbyte's word for a connection that may sync."""
 DEPRECATED = "deprecated"
 """Airbyte's word for a connection that it has deleted, and ours for one that it no longer has at all."""
 

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from gateway.models import Connection
-from gateway.syncs.schedule import ACTIVE, expected_sync
+from gateway.models import ACTIVE, Connection
+from gateway.syncs.schedule import expected_sync
 from gateway.times import format_time
 
 LOCKED = "locked"

@@ -6,6 +6,7 @@ import structlog
 
 from gateway.airbyte import Airbyte, Caller
 from gateway.errors import ApiError, BadRequest, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
+from gateway.models import ACTIVE
 from gateway.store import Store
 from gateway.syncs.best_effort import best_effort
 from gateway.syncs.statuses import record_statuses, record_vanished
@@ -51,7 +52,7 @@ class Refusals:
         except UpstreamRefused as refusal:
             raise await self.error_for(refusal, airbyte_id) from refusal
         await best_effort(record_statuses(self._store, [record], checked_at=self._now()))
-        if record.status != "active":
+        if record.status != ACTIVE:
             raise not_active(record.status)
 
     def _now(self) -> str:

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gateway.models import TERMINAL_STATUSES, BasicSchedule, Connection, CronSchedule
+from gateway.models import ACTIVE, TERMINAL_STATUSES, BasicSchedule, Connection, CronSchedule
 from gateway.syncs.quartz import next_time
 from gateway.times import later, parse_time
 
-ACTIVE = "active"
 SHORTEST_CRON = timedelta(minutes=1)
 """From one sync's creation to the next: Airbyte leaves no less between those of a cron."""
 
