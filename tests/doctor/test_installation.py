@@ -32,7 +32,7 @@ async def test_notifications_that_never_arrive_are_noticed(
     tmp_path: Path, postgres: PostgresServer, database_location: SecretUrl, is_pooled: bool
 ) -> None:
     with pgbouncer(postgres, database_location) as pooled:
-        async with running_gateway(tmp_path, place=pooled if is_pooled else database_location) as world:
+        async with running_gateway(tmp_path, location=pooled if is_pooled else database_location) as world:
             (finding,) = [each async for each in check_notifications(Timings(), world.services)]
 
     assert finding.level == ("warn" if is_pooled else "ok"), finding

@@ -33,13 +33,14 @@ from gateway.times import format_time
 
 MARK_TABLE = re.compile(r" TABLE DATA \S+ gateway_schema ")
 EMPTY = """
+SET LOCAL client_min_messages = warning;
 DO $$
 DECLARE name text;
 BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
         EXECUTE format('DROP TABLE %I CASCADE', name);
     END LOOP;
-    DROP FUNCTION IF EXISTS announce_change();
+    DROP FUNCTION IF EXISTS announce_change(), forget_syncs();
 END $$;
 """
 REQUIRE_OURS = f"""
