@@ -25,6 +25,7 @@ CARRIED = ("status", "jobType", "updatedSince", "include")
 WRONG_LIMIT = f"limit must be a whole number from 1 to {MOST_JOBS}"
 WRONG_STATUS = f"status must be one of {', '.join(JOB_STATUSES)}"
 WRONG_TYPE = f"jobType must be one or more of {', '.join(KNOWN_JOB_TYPES)}, separated by commas"
+NO_INCLUDE = "include is not for one job: its answer has all that is known"
 NO_TIME = "updatedSince is not for the jobs of one connection: ask for those of all with GET /api/v1/jobs"
 WRONG_TIME = "updatedSince must be a time with its offset, such as 2026-04-01T03:00:00Z; in a URL a + is written as %2B"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

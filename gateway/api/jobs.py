@@ -9,6 +9,7 @@ from starlette.requests import Request
 from gateway.api.job_query import (
     CONNECTION,
     FAILURE,
+    NO_INCLUDE,
     NO_TIME,
     SYNC,
     choice_of,
@@ -130,8 +131,9 @@ async def _placed(services: Services, client: Client, jobs: Sequence[Job]) -> li
 async def show_job(request: Request) -> JSONAnswer:
     """Answer with one job of the connection, at its end if the caller prefers that.
 
-    Raises what `read` of job details raises.
+    Raises BadRequest and what `read` of job details raises.
     """
+    refuse(request.query_params, "include", NO_INCLUDE)
     services = services_of(request)
     came_at = services.clock.monotonic()
     client = principal_of(request).client

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.job_query import NO_INCLUDE
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox.failures import (
     CANCELLED,
@@ -250,3 +251,12 @@ async def test_an_operator_reads_the_message_whole_and_no_answer_can_be_made_of_
     assert PLANTED_PASSWORD not in repr(told)
     with pytest.raises(TypeError):
         JSONAnswer({"failure": told})
+
+
+async def test_an_include_is_refused_where_all_is_told_anyway(world: World) -> None:
+    key = await world.client_with_key()
+    ours, _ = await world.mapped_connection()
+
+    answer = await world.http.get(f"/api/v1/connections/{ours}/jobs/1?include=failure", headers=bearer(key))
+
+    assert (answer.status_code, answer.json()["error"]) == (400, NO_INCLUDE)

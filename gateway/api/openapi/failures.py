@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from gateway import errors
 from gateway.api.connections import SCHEDULE
-from gateway.api.job_query import CONNECTION, FAILURE, NO_TIME, WRONG_LIMIT, WRONG_STATUS, WRONG_TIME, WRONG_TYPE
+from gateway.api.job_query import (
+    CONNECTION,
+    FAILURE,
+    NO_INCLUDE,
+    NO_TIME,
+    WRONG_LIMIT,
+    WRONG_STATUS,
+    WRONG_TIME,
+    WRONG_TYPE,
+)
 from gateway.api.query import wrong_include
 from gateway.api.request_content import NO_BODY
 from gateway.limiter import client_refusal, key_refusal
@@ -50,7 +59,7 @@ def _bad_requests() -> Failures:
         "BadConnectionQuery": (told, [bad(wrong_include(SCHEDULE)), length]),
         "BadRevocation": ("Send no body.", [no_body, length]),
         "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
-        "BadJob": (operator, [unmapped, length]),
+        "BadJob": (operator, [unmapped, bad(NO_INCLUDE), length]),
         "BadCancel": (operator, [unmapped, no_body, length]),
         "BadJobQuery": (operator, [unmapped, *choice, bad(wrong_include(FAILURE)), bad(NO_TIME), length]),
         "BadAllJobsQuery": (
