@@ -13,6 +13,7 @@ import structlog
 from gateway import __version__
 from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Connect
+from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.route import Proxy, Route
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
@@ -20,6 +21,7 @@ from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import CallLimiter
+from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
@@ -36,6 +38,7 @@ from gateway.syncs.cancel_wishes import CANCEL_WISHES
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
+from gateway.syncs.waiting import MOST_CALLERS, WaitingCallers
 from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
@@ -163,7 +166,8 @@ def build_services(
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     timings = sync_timings or SyncTimings()
     options = _sync_options(settings.airbyte)
-    syncs = build_syncs(store, airbyte, cluster, clock, background, options=options, timings=timings)
+    callers = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
+    syncs = build_syncs(store, airbyte, cluster, clock, background, waiting=callers, options=options, timings=timings)
     return Services(
         settings=settings,
         clock=clock,
@@ -218,6 +222,7 @@ def _connect(
         identity=identity,
         secret=secret,
         bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=deadlines.permit),
+        config_bulkhead=cluster.own_bulkhead(CONFIG_CALLS_AT_ONCE, wait_seconds=deadlines.config),
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         observer=metrics,

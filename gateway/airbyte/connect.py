@@ -18,10 +18,9 @@ from gateway.times import Clock
 
 Auth = Literal["client_credentials", "basic", "none"]
 
-
 CONFIG_CALLS_AT_ONCE = 4
-"""Half of them one client's, of each gateway. They take no permit of the public API's calls: reads never wait for an
-answer that can do without."""
+"""The size of `config_bulkhead`: half of them one client's, of each gateway. They take no permit of the public API's
+calls: reads never wait for an answer that can do without."""
 
 
 class Observer(ReadObserver, ConfigObserver, Protocol):
@@ -39,6 +38,7 @@ def connect_airbyte(
     identity: str,
     secret: Secret,
     bulkhead: Bulkhead,
+    config_bulkhead: Bulkhead,
     clock: Clock,
     jitter: Callable[[], float],
     observer: Observer,
@@ -64,8 +64,7 @@ def connect_airbyte(
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, deadlines)
     reader = Reader(executor, authorization, deadlines, observer=observer)
-    of_config = Bulkhead(CONFIG_CALLS_AT_ONCE, monotonic=clock.monotonic, wait_seconds=deadlines.config)
-    config_executor = executor_at(config_url, of_config, lambda _: None) if config_url else None
+    config_executor = executor_at(config_url, config_bulkhead, lambda _: None) if config_url else None
     config = ConfigApi(config_executor, authorization, clock, deadlines, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 

@@ -6,7 +6,7 @@ import socket
 
 from gateway.airbyte.route import Proxy
 from gateway.airbyte.timings import USER_TIMEOUT_MILLISECONDS
-from gateway.settings.addresses import host_and_port
+from gateway.models import SocketAddress
 
 SOCKET_OPTIONS = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + (
     [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)]
@@ -37,7 +37,7 @@ async def dial(host: str, port: int, proxy: Proxy | None, *, is_tls: bool, secon
         raise ProxyRefused(f"{proxy} cannot be reached: {error.strerror or error}") from None
     if is_tls:
         try:
-            await _make_tunnel(opened, proxy, host_and_port(host, port))
+            await _make_tunnel(opened, proxy, str(SocketAddress(host, port)))
         except BaseException:
             opened.close()
             raise

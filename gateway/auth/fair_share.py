@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from gateway.auth.timings import BUSY_RETRY_SECONDS
 from gateway.errors import Overloaded
-from gateway.limiter.fair_queue import FairQueue, Waiter, wait_in
+from gateway.limiter.waiting_list import WaitingList
 
 MOST_OF_GROUP = 8
 """A quarter of a second's work."""
@@ -21,7 +21,7 @@ class FairShare:
     """One slot for each group. What is done in slots comes first in, first out to the thread."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, FairQueue[str, Waiter]] = {}
+        self._waiting: dict[str, WaitingList[str, None]] = {}
         """Who waits for a slot that is held, by its group."""
 
     @asynccontextmanager
@@ -33,7 +33,7 @@ class FairShare:
         waiting = self._waiting.get(group)
         if waiting is None:
             self._open(group)
-        elif not await wait_in(waiting, member, Waiter(), pass_on=lambda: self._pass_on(group)):
+        elif not await waiting.wait(member, None, pass_on=lambda: self._pass_on(group)):
             raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
         try:
             yield
@@ -43,12 +43,9 @@ class FairShare:
     def _open(self, group: str) -> None:
         if len(self._waiting) >= MOST_GROUPS:
             raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
-        self._waiting[group] = FairQueue(most=MOST_OF_GROUP - 1)
+        self._waiting[group] = WaitingList(most=MOST_OF_GROUP - 1)
 
     def _pass_on(self, group: str) -> None:
         """Give the slot to the group's next."""
-        served = self._waiting[group].take()
-        if served is None:
+        if self._waiting[group].serve() is None:
             del self._waiting[group]
-        else:
-            served[1].is_served.set_result(True)

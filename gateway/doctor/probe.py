@@ -20,7 +20,7 @@ from gateway.airbyte.dial import dial
 from gateway.airbyte.route import DIRECT, Route
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
-from gateway.settings.addresses import host_and_port
+from gateway.models import SocketAddress
 
 BODY_READ_BYTES = 256 * 1024
 PORTS = {"http": 80, "https": 443}
@@ -58,7 +58,7 @@ class Address(msgspec.Struct, frozen=True):
         return cls(parts.hostname or "", parts.port or PORTS[parts.scheme], parts.scheme == "https")
 
     def __str__(self) -> str:
-        return host_and_port(self.host, self.port)
+        return str(SocketAddress(self.host, self.port))
 
 
 async def resolve(host: str, *, seconds: float) -> list[str]:

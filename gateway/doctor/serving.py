@@ -8,9 +8,10 @@ from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, get
 from gateway.doctor.timings import Timings
 from gateway.errors import Unauthorized
+from gateway.models import SocketAddress
 from gateway.services import Services
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import host_and_port, reachable_host
+from gateway.settings.addresses import reachable_host
 from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 UNKNOWN_ROUTE = "/api/v1/doctor"
@@ -45,7 +46,7 @@ async def check_served(timings: Timings, services: Services) -> AsyncGenerator[F
 
 def local_url(server: ServerSettings) -> str:
     """Return where the gateway of these settings is asked from its own machine."""
-    return f"http://{host_and_port(reachable_host(server.host), server.port)}"
+    return f"http://{SocketAddress(reachable_host(server.host), server.port)}"
 
 
 async def _running(local: str, *, seconds: float) -> tuple[Finding, bool]:

@@ -1,16 +1,15 @@
 """A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way.
 
-Permits for Airbyte, the thread that hashes passwords and the rounds of the event loop are shared out by it.
+Permits for Airbyte and the thread that hashes passwords (by `waiting_list`), the rounds of the event loop and callers
+who wait for Airbyte are shared out by it.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 Owner = TypeVar("Owner", bound=Hashable)
 Item = TypeVar("Item")
-TaskItem = TypeVar("TaskItem", bound="Waiter")
 
 
 class FairQueue(Generic[Owner, Item]):
@@ -80,29 +79,3 @@ class FairQueue(Generic[Owner, Item]):
                         self._items[owner] = self._items.pop(owner)
                     return owner, item
         return None
-
-
-class Waiter:
-    """An item that a task waits for. `is_served`: its result is False for one that gave way."""
-
-    def __init__(self) -> None:
-        self.is_served: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-
-async def wait_in(
-    queue: FairQueue[Owner, TaskItem], owner: Owner, item: TaskItem, *, pass_on: Callable[[], None]
-) -> bool:
-    """Join the queue and return whether the item was served in the end: False if it gave way.
-
-    `pass_on` is called when the wait is cancelled in the very moment in which the item is served.
-    """
-    gives_way = queue.join(owner, item)
-    if gives_way is not None:
-        gives_way.is_served.set_result(False)
-    try:
-        return await asyncio.shield(item.is_served)
-    except BaseException:
-        if item.is_served.done() and item.is_served.result():
-            pass_on()
-        queue.leave(owner, item)
-        raise

@@ -4,6 +4,7 @@
 """
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.addresses import SocketAddress
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
@@ -73,6 +74,7 @@ __all__ = [
     "Schedule",
     "Scope",
     "Session",
+    "SocketAddress",
     "StreamCounts",
     "SyncDay",
     "Totals",

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.settings.addresses import LARGEST_PORT, host_and_port
+from gateway.models import SocketAddress
+from gateway.settings.addresses import LARGEST_PORT
 from gateway.settings.secret import Secret, SecretUrl
 
 SQLITE_PREFIX = "sqlite:///"
@@ -34,7 +35,7 @@ class ServerSettings(Table, frozen=True):
     @property
     def address(self) -> str:
         """Where people and callers find the gateway, without a slash at the end."""
-        return self.public_url.rstrip("/") or f"http://{host_and_port(self.host, self.port)}"
+        return self.public_url.rstrip("/") or f"http://{SocketAddress(self.host, self.port)}"
 
 
 class DatabaseSettings(Table, frozen=True):

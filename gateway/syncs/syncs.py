@@ -81,6 +81,7 @@ def build_syncs(
     clock: Clock,
     background: Background,
     *,
+    waiting: WaitingCallers,
     options: SyncOptions,
     timings: SyncTimings,
 ) -> Syncs:
@@ -106,7 +107,7 @@ def build_syncs(
         last_sync=last_sync,
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
-        waiting=WaitingCallers(timings.waiting),
+        waiting=waiting,
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
     )
