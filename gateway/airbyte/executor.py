@@ -39,6 +39,7 @@ class CallExecutor:
         self._jitter = jitter
         self._count_outcome = count_outcome
         self._answered_at: float | None = None
+        self._failing_since: float | None = None
         self._is_credential_refused = False
 
     @property
@@ -68,6 +69,8 @@ class CallExecutor:
             is_credential_refused=self._is_credential_refused,
             without_permit=self._bulkhead.refused,
             stopped=self._breakers.refused,
+            has_answered=self._answered_at is not None,
+            failing_seconds=0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since,
         )
 
     def forget_refusal(self) -> None:
@@ -98,6 +101,7 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
+            self._note_failure()
             self._breakers.doubt(self._clock.monotonic(), call.caller)
             raise _no_answer(call) from None
         except Fault as fault:
@@ -148,6 +152,7 @@ class CallExecutor:
                 answer = await self.client.exchange(call, header)
             self._require_service(answer, call.caller)
         except Fault as fault:
+            self._note_failure()
             if fault.is_doubtful:
                 self._breakers.doubt(self._clock.monotonic(), call.caller)
             else:
@@ -159,8 +164,13 @@ class CallExecutor:
         self._breakers.succeed(call.caller)
         value = decode(answer, call)
         self._answered_at = self._clock.monotonic()
+        self._failing_since = None
         self._is_credential_refused = False
         return value
+
+    def _note_failure(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
 
     def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AbstractAsyncContextManager[None]:
         """Return what holds a permit for the call while it is entered, if its caller holds none for it."""

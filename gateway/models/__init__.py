@@ -32,6 +32,7 @@ from gateway.models.jobs import (
     StreamCounts,
     TriggeredJob,
 )
+from gateway.models.notices import Notice
 from gateway.models.people import Session, User, Visitor
 from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
@@ -68,6 +69,7 @@ __all__ = [
     "KeyUsage",
     "ManualSchedule",
     "MonthCounts",
+    "Notice",
     "PlacedJob",
     "Principal",
     "RatePolicy",

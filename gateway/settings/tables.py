@@ -112,6 +112,16 @@ class WebhookSettings(Table, frozen=True):
     allow_http: bool
 
 
+class NotifySettings(Table, frozen=True):
+    smtp_url: SecretUrl
+    mail_from: str
+    mail_to: tuple[str, ...]
+    webhook_url: Secret
+    webhook_secret: Secret
+    backup_folder: str
+    backup_max_age_hours: Annotated[float, msgspec.Meta(ge=1, le=87600)]
+
+
 class Settings(Table, frozen=True):
     """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
@@ -122,6 +132,7 @@ class Settings(Table, frozen=True):
     log: LogSettings
     keys: KeysSettings
     webhooks: WebhookSettings
+    notify: NotifySettings
     tracing: TracingSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()
@@ -137,6 +148,11 @@ class Settings(Table, frozen=True):
     def ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
+
+    @property
+    def backup_folder(self) -> Path | None:
+        """The folder whose newest file tells how old the last backup is; None: nobody looks."""
+        return self.folder / self.notify.backup_folder if self.notify.backup_folder else None
 
     @property
     def database_location(self) -> Path | SecretUrl:

@@ -26,6 +26,7 @@ from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
+from gateway.store.tables.notices import Notices
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
@@ -71,6 +72,7 @@ class Store:
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
         self.cancellations = Cancellations(self.database)
+        self.notices = Notices(self.database)
         self.database_id = DatabaseId(self.database)
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)

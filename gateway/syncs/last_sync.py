@@ -88,6 +88,11 @@ class LastSyncRefresh:
         return workspace_id is not None and workspace_id not in self._unread
 
     @property
+    def unread(self) -> frozenset[str]:
+        """The workspaces that the last refresh passed over."""
+        return self._unread
+
+    @property
     def refreshed_at(self) -> float:
         """When the last refresh ended, however it did, monotonic: what it told of is stored since."""
         return self._refreshed_at

@@ -54,6 +54,15 @@ class ToldStatus(msgspec.Struct, frozen=True):
     workspace_id: str | None = None
 
 
+class FailingClient(msgspec.Struct, frozen=True):
+    """A client with active connections whose last sync failed: how many, and the label of the oldest."""
+
+    slug: str
+    name: str
+    connections: int
+    label: str
+
+
 class LastSyncs:
     """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
 
@@ -167,6 +176,23 @@ class LastSyncs:
             """
         )
         return row["oldest"] if row else None
+
+    async def failing_clients(self) -> list[FailingClient]:
+        """Return the clients of whose active connections the last sync failed, by slug."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
+            JOIN clients ON clients.id = client_id
+            WHERE last_sync_status = 'failed' AND status = 'active' AND disabled_at IS NULL
+            GROUP BY slug, name ORDER BY slug
+            """
+        )
+        oldest = await self._database.fetch_all(
+            f"SELECT number, label FROM connections WHERE number IN ({self._listed('numbers')})",  # noqa: S608 - ours
+            {"numbers": json.dumps([row["oldest"] for row in rows])},
+        )
+        labels = {row["number"]: row["label"] for row in oldest}
+        return [FailingClient(row["slug"], row["name"], row["connections"], labels[row["oldest"]]) for row in rows]
 
     async def read_upto(self) -> str | None:
         """Return Airbyte's time up to which its job list has been read; None before the first reading."""
