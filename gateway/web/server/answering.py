@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -15,6 +16,7 @@ from gateway.web.server.response_cycle import ResponseCycle
 from gateway.web.server.transport import WatchedTransport
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
     from uvicorn._types import HTTPScope
 
 
@@ -24,7 +26,10 @@ class AnsweringProtocol(HttpToolsProtocol):
     # There are thousands: with more attributes than Python keeps in the object itself, each would take 1.5 KB more.
     __slots__ = (
         *("_early_response", "_idle_timeout", "_ignores_input", "_is_stopping", "_limits", "_message", "_unanswered"),
+        "_waiting",
     )
+
+    cycle: ResponseCycle  # type: ignore[assignment]  # of what uvicorn's own is asked here, it has all
 
     def __init__(
         self,
@@ -36,8 +41,10 @@ class AnsweringProtocol(HttpToolsProtocol):
         limits: ConnectionLimits,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # Even an empty deque takes 760 bytes.
-        self.pipeline = []  # type: ignore[assignment]  # what is used of it, a list has too
+        # uvicorn's is not used: even an empty deque takes 760 bytes.
+        del self.pipeline
+        self._waiting: list[ResponseCycle] = []
+        """Requests that have come in and are not begun."""
         self._limits = limits
         self._message = IncomingMessage()
         self._unanswered = 0
@@ -62,7 +69,23 @@ class AnsweringProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ignores_input = True
         self._idle_timeout.stop()
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        if self.cycle is not None:
+            self.cycle.disconnect()
+        if self.flow is not None:
+            self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # it knows this object, which would live on
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.note_news()
 
     def _answer(self, scope: "HTTPScope") -> None:
         """Have the application answer; later, if an answer before is not finished or not read.
@@ -73,29 +96,30 @@ class AnsweringProtocol(HttpToolsProtocol):
         # told from it.
         may_stay = scope["http_version"] != "1.0" and not self._is_stopping and not self.expect_100_continue
         self.cycle = ResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            expects_continue=self.expect_100_continue,
             keep_alive=may_stay and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         if not (self._unanswered or self.flow.write_paused):
-            self._start_asgi_task(self.cycle, self.app)
+            self._begin(self.cycle)
         else:
             self.flow.pause_reading()
-            self.pipeline.insert(0, (self.cycle, self.app))
+            self._waiting.append(self.cycle)
         self._unanswered += 1
 
     def _begin_next(self) -> None:
         """Begin the next answer, unless one before it is still to be read: each costs memory while it waits."""
-        if self.pipeline and not self.flow.write_paused:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._waiting and not self.flow.write_paused:
+            self._begin(self._waiting.pop(0))
+
+    def _begin(self, cycle: ResponseCycle) -> None:
+        task = self.loop.create_task(cycle.run(cast("ASGIApp", self.app)))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -118,7 +142,7 @@ class AnsweringProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unanswered == len(self.pipeline):
+        if self._unanswered == len(self._waiting):
             self._begin_next()
         if not (self._ignores_input or self.transport.is_closing()):
             self._idle_timeout.forgive()
@@ -143,13 +167,12 @@ class AnsweringProtocol(HttpToolsProtocol):
         if cycle.response_complete:
             return True
         self._unanswered -= 1
-        if self.pipeline:
-            # Newest first. Not begun: it waits for the answers before it.
-            del self.pipeline[0]
-        cycle.disconnected = True
+        if self._waiting:
+            # Not begun: it waits for the answers before it.
+            self._waiting.pop()
         cycle.waiting_for_100_continue = False
-        cycle.message_event.set()
-        return cast("ResponseCycle", cycle).has_sent
+        cycle.disconnect()
+        return cycle.has_sent
 
     def _stop_reading(self) -> None:
         """Ignore what still comes in, and close when all requests so far are answered."""

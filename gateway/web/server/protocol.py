@@ -4,7 +4,7 @@ uvicorn has no deadline for receiving a request and, with httptools, no limit on
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
@@ -19,8 +19,6 @@ from gateway.web.server.timer import Timer
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
-
-    from gateway.web.server.response_cycle import ResponseCycle
 
 
 class GatewayProtocol(AnsweringProtocol):
@@ -53,7 +51,7 @@ class GatewayProtocol(AnsweringProtocol):
         if self._ignores_input or (is_between and not self._unanswered):
             return False
         if is_between:
-            cast("ResponseCycle", self.cycle).note_half_closed()
+            self.cycle.note_half_closed()
             self._end_with_answers()
         else:
             self._respond_early(BadRequest("The request is incomplete"))
@@ -97,7 +95,7 @@ class GatewayProtocol(AnsweringProtocol):
         check_head(version, self.url, self.headers)
         if parser.should_upgrade():
             check_no_body(self.headers)
-        if len(self.pipeline) >= self._limits.pipelined:
+        if len(self._waiting) >= self._limits.pipelined:
             raise Overloaded
         self._take(scope_of(self, version))
 
@@ -112,7 +110,7 @@ class GatewayProtocol(AnsweringProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
-            cycle.message_event.set()
+            cycle.note_news()
         self._message.phase = Phase.BETWEEN
         self._receive_deadline.stop()
 
