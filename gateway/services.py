@@ -23,6 +23,9 @@ from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import CallLimiter
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
+from gateway.notices.building import build_mailer, build_notices
+from gateway.notices.mail import Mailer
+from gateway.notices.watch import NOTICES, NoticeWatch
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -82,6 +85,9 @@ class Services:
     limiter: CallLimiter | SharedLimiter
     cluster: Cluster
     metrics: Metrics
+    mailer: Mailer | None
+    """Sends links to people, too; None without a mail server."""
+    notices: NoticeWatch
     background: Background
     loop_lag: LoopLag
     tracing: "Tracing | None" = None
@@ -121,6 +127,8 @@ class Services:
                 (PROGRAM_FILES, watch_program_files),
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
+            if self.notices.channels:
+                stack.push_async_callback(self.background.start(NOTICES, self.notices.run).stop)
             yield
 
     async def _keep_flushing(self, progress: Progress) -> None:
@@ -160,6 +168,7 @@ def build_services(
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
     metrics = Metrics()
+    mailer = build_mailer(settings, clock)
     background = background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=store_timings)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
@@ -182,6 +191,17 @@ def build_services(
         limiter=cluster.limiter(most_active=settings.keys.most_active),
         cluster=cluster,
         metrics=metrics,
+        mailer=mailer,
+        notices=build_notices(
+            settings,
+            mailer,
+            store,
+            airbyte,
+            syncs.last_sync,
+            clock=clock,
+            leadership=cluster.leadership,
+            new_id=_new_message_id,
+        ),
         background=background,
         loop_lag=LoopLag(clock.monotonic),
         tracing=_tracing(settings.tracing),
@@ -190,6 +210,10 @@ def build_services(
 
 def _sync_options(options: AirbyteSettings) -> SyncOptions:
     return SyncOptions(options.freshness_seconds, options.failure_messages)
+
+
+def _new_message_id() -> str:
+    return f"msg_{secrets.token_urlsafe(16)}"
 
 
 def _tracing(options: TracingSettings) -> "Tracing | None":

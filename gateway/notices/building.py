@@ -31,11 +31,12 @@ def build_mailer(settings: Settings, clock: Clock) -> Mailer | None:
 
 def build_notices(
     settings: Settings,
+    mailer: Mailer | None,
     store: Store,
     airbyte: Airbyte,
     last_sync: LastSyncRefresh,
-    clock: Clock,
     *,
+    clock: Clock,
     leadership: Leadership,
     new_id: Callable[[], str],
     timings: NoticeTimings | None = None,
@@ -46,14 +47,13 @@ def build_notices(
     )
     path = settings.database_path if settings.database.is_file else None
     matters = Matters(store, airbyte, last_sync, limits, clock=clock, database_path=path)
-    channels = _channels(settings, clock, new_id)
+    channels = _channels(settings, mailer, clock, new_id)
     return NoticeWatch(store, matters, channels, clock, leadership=leadership, timings=timings or NoticeTimings())
 
 
-def _channels(settings: Settings, clock: Clock, new_id: Callable[[], str]) -> list[Channel]:
+def _channels(settings: Settings, mailer: Mailer | None, clock: Clock, new_id: Callable[[], str]) -> list[Channel]:
     notify = settings.notify
     channels: list[Channel] = []
-    mailer = build_mailer(settings, clock)
     if mailer is not None and notify.mail_to:
         channels.append(MailChannel(mailer, notify.mail_to, settings.server.address))
     if notify.webhook_url:

@@ -46,7 +46,7 @@ class NoticeWatch:
     ) -> None:
         self._notices = store.notices
         self._matters = matters
-        self._channels = channels
+        self.channels = channels
         self._clock = clock
         self._leadership = leadership
         self._timings = timings
@@ -54,8 +54,8 @@ class NoticeWatch:
         """Channels that failed last time, of which the log has told."""
 
     async def run(self, progress: Progress) -> None:
-        """Look and tell, until cancelled; end at once where there is no channel."""
-        while self._channels:
+        """Look and tell, until cancelled."""
+        while True:
             try:
                 await self.look()
             except StorageUnavailable as error:
@@ -68,7 +68,7 @@ class NoticeWatch:
         if not await self._leadership.acquire(NOTICES, seconds=self._timings.lease):
             return
         found = await self._matters.look()
-        await asyncio.gather(*(self._tell(channel, found) for channel in self._channels))
+        await asyncio.gather(*(self._tell(channel, found) for channel in self.channels))
         await self._leadership.complete(NOTICES)
 
     async def _tell(self, channel: Channel, found: Found) -> None:

@@ -1,15 +1,16 @@
 """The operator is told once when something begins and once when it is over, on each channel by itself."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import pytest
 
 from gateway.models import Notice
 from gateway.notices.channels import NotTold
 from gateway.notices.matters import MatterLimits, Matters
 from gateway.notices.watch import NoticeTimings, NoticeWatch
+from gateway.sandbox.faults import Answer
 from gateway.store.leadership import SoleLeadership
 from tests.support import World
 
@@ -36,7 +37,23 @@ class Ears:
         return told
 
 
-def watch_of(world: World, *ears: Ears, **limits: object) -> NoticeWatch:
+class Outage:
+    """From now on Airbyte answers 503, until it is over."""
+
+    def __init__(self, world: World) -> None:
+        self.is_over = False
+        world.sandbox.faults.answer_with(Answer.html(503), times=1000, when=lambda *_: not self.is_over)
+
+
+def write_backup(folder: Path, world: World, *, hours_ago: float) -> None:
+    """Write a file as old as that, by the world's clock."""
+    path = folder / f"{hours_ago}.db"
+    path.touch()
+    written = world.clock.now().timestamp() - hours_ago * 3600
+    os.utime(path, (written, written))
+
+
+def watch_of(world: World, *ears: Ears, **limits: Any) -> NoticeWatch:
     """Return a watch as a gateway has it that was just started."""
     services = world.services
     matters = Matters(
@@ -47,9 +64,7 @@ def watch_of(world: World, *ears: Ears, **limits: object) -> NoticeWatch:
         clock=world.clock,
         database_path=services.settings.database_path,
     )
-    return NoticeWatch(
-        services.store, matters, ears, world.clock, leadership=SoleLeadership(), timings=NoticeTimings()
-    )
+    return NoticeWatch(services.store, matters, ears, world.clock, leadership=SoleLeadership(), timings=NoticeTimings())
 
 
 async def minutes(world: World, watch: NoticeWatch, count: int) -> None:
@@ -75,14 +90,14 @@ async def test_airbyte_that_is_away_for_five_minutes_is_told_and_that_it_is_back
     ears = Ears()
     watch = watch_of(world, ears)
     await minutes(world, watch, 1)
-    world.sandbox.faults.status = 503
+    outage = Outage(world)
 
     await minutes(world, watch, 5)
     assert ears.told() == []
     await minutes(world, watch, 3)
     assert ears.told() == [("airbyte_away", False)]
 
-    world.sandbox.faults.status = None
+    outage.is_over = True
     await minutes(world, watch, 2)
     assert ears.told() == [("airbyte_away", True)]
 
@@ -94,7 +109,7 @@ async def test_a_restart_during_an_outage_tells_nothing_anew(world: World) -> No
     await world.services.store.notices.mark_told(
         "mail", Notice("airbyte_away", "Away.", ""), now="2026-04-01T03:00:00.000Z"
     )
-    world.sandbox.faults.status = 503
+    Outage(world)
 
     await minutes(world, watch_of(world, ears), 2)
 
@@ -105,7 +120,7 @@ async def test_syncs_that_fail_are_told_once_for_a_client(world: World) -> None:
     await world.client_with_key()
     for _ in range(2):
         _, airbyte_id = await world.mapped_connection()
-        await fail_a_sync(world, airbyte_id)
+        world.sandbox.world.add_job(airbyte_id, status="failed")
     ears = Ears()
 
     await minutes(world, watch_of(world, ears), 3)
