@@ -98,7 +98,7 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
-            self._breakers.doubt(self._clock.monotonic(), call.caller)
+            self._breakers.late(self._clock.monotonic(), call.caller)
             raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__

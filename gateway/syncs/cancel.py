@@ -100,10 +100,16 @@ class Cancel:
         return Cancelled(sent, is_done=True)
 
     async def _send(self, wish: CancelWish, number: int) -> Job | None:
-        """Return the job that was cancelled; None if that is tried again. Raises as `send` of the sender."""
+        """Return the job that was cancelled; None if that is tried again. Raises as `send` of the sender.
+
+        When another job runs by now, the wish is no more: its caller is told so, as if that job had been seen at first.
+        """
         try:
             return await self._sender.send(wish, number)
-        except (OtherJobRunning, UpstreamBusy) as error:
+        except OtherJobRunning:
+            await self._sender.resolve(wish, number, "withdrawn")
+            raise
+        except UpstreamBusy as error:
             log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
             return None
 
