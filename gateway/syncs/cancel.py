@@ -7,7 +7,7 @@ import structlog
 
 from gateway.airbyte import Airbyte
 from gateway.errors import OtherJobRunning, UpstreamBusy, UpstreamError
-from gateway.models import Client, Job
+from gateway.models import Client, Connection, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import CancelWish, Store
 from gateway.syncs.cancel_sender import PENDING, CancelSender
@@ -112,6 +112,13 @@ class Cancel:
         except UpstreamBusy as error:
             log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
             return None
+
+    async def awaited(self, client: Client, connection: Connection) -> frozenset[int]:
+        """Return the connection's jobs that are to be cancelled and are not yet. Raises StorageUnavailable."""
+        if connection.airbyte_id is None:
+            return frozenset()
+        now = format_time(self._clock.now())
+        return await self._store.cancellations.jobs_of(client.id, connection.airbyte_id, now=now)
 
     async def read(self, request: CancelRequest, job: Job, *, status: str) -> Job:
         """Return the job, which has ended by now; as it was, with its new `status`, if Airbyte cannot be asked."""

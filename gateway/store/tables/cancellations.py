@@ -153,6 +153,17 @@ class Cancellations:
         )
         return [OpenWish(**{**dict(row), "is_wanted": bool(row["is_wanted"])}) for row in rows]
 
+    async def jobs_of(self, client_id: int, airbyte_id: str, *, now: str) -> frozenset[int]:
+        """Return the ids of the connection's jobs that are to be cancelled, and are not yet."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT job_id FROM cancellations
+            WHERE client_id = :client_id AND airbyte_id = :airbyte_id AND outcome IS NULL AND {WANTED}
+            """,  # noqa: S608 - ours
+            {"client_id": client_id, "airbyte_id": airbyte_id, "now": now},
+        )
+        return frozenset(row["job_id"] for row in rows)
+
     async def prune(self, before: str) -> None:
         """Forget what is older than `before`, carried out or not."""
         await prune(
