@@ -52,14 +52,12 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(
-        url: str, permits: Bulkhead, breakers: Breakers, count_outcome: Callable[[str], None]
-    ) -> CallExecutor:
+    def executor_at(url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None]) -> CallExecutor:
         reach = connect or _network(url, route, deadlines, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count_outcome
+            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count
         )
 
     executor = executor_at(base_url, bulkhead, Breakers(), observer.count_call)

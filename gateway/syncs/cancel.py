@@ -67,7 +67,7 @@ class Cancel:
         """Cancel the job if its connection is doing it; note that it is to be cancelled if it is pending.
 
         A job that has ended is left alone. Raises ConnectionNotFound, BadRequest, JobNotFound, OtherJobRunning,
-        UpstreamError; StorageUnavailable, Overloaded, and then nothing was sent.
+        UpstreamError; StorageUnavailable, TooManyCancels, and then nothing was sent.
         """
         client, connection_id = request.client, request.connection_id
         airbyte_id = await airbyte_id_of(self._store, client, connection_id)

@@ -18,7 +18,6 @@ from gateway.api.query import given_twice, wrong_include
 from gateway.api.request_content import NO_BODY, NO_JSON
 from gateway.limiter import client_refusal, key_refusal
 from gateway.models import RatePolicy
-from gateway.store.tables.cancellations import TOO_MANY_WISHES, WISH_RETRY_SECONDS
 from gateway.syncs.connections import UNMAPPED
 from gateway.syncs.cursor import INVALID_CURSOR
 from gateway.syncs.refusals import not_active
@@ -97,7 +96,6 @@ def _request_failures(rate: RatePolicy) -> Failures:
 
 def _service_failures() -> Failures:
     own: list[errors.ApiError] = [errors.Overloaded(), errors.Overloaded(STOPPING), errors.StorageUnavailable()]
-    too_many = errors.Overloaded(TOO_MANY_WISHES, retry_after=WISH_RETRY_SECONDS)
     timeout = errors.UpstreamTimeout()
     later = "Try again after the seconds of Retry-After."
     problem = "Airbyte has a problem: try again in a minute."
@@ -109,7 +107,7 @@ def _service_failures() -> Failures:
         "UpstreamBusy": (later, [*own, errors.UpstreamBusy()]),
         "CancelBusy": (
             "Try again after the seconds of Retry-After. Each job that ends makes room for another cancel.",
-            [*own, errors.UpstreamBusy(), too_many],
+            [*own, errors.UpstreamBusy(), errors.TooManyCancels()],
         ),
         "UpstreamTimeout": (problem, [timeout]),
         "CancelTimeout": (
