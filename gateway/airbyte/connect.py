@@ -52,19 +52,20 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(url: str, permits: Bulkhead, count_outcome: Callable[[str], None]) -> CallExecutor:
+    def executor_at(url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None]) -> CallExecutor:
         reach = connect or _network(url, route, deadlines, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client, bulkhead=permits, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count
         )
 
-    executor = executor_at(base_url, bulkhead, observer.count_call)
+    executor = executor_at(base_url, bulkhead, Breakers(), observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, deadlines)
     reader = Reader(executor, authorization, deadlines, observer=observer)
-    config_executor = executor_at(config_url, config_bulkhead, lambda _: None) if config_url else None
+    of_answers = Breakers(opens_when_late=True)
+    config_executor = executor_at(config_url, config_bulkhead, of_answers, lambda _: None) if config_url else None
     config = ConfigApi(config_executor, authorization, clock, deadlines, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 

@@ -102,7 +102,7 @@ class CallExecutor:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
             self._note_failure()
-            self._breakers.doubt(self._clock.monotonic(), call.caller)
+            self._breakers.late(self._clock.monotonic(), call.caller)
             raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__

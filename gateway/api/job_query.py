@@ -12,12 +12,11 @@ from gateway.api.base_url import base_url
 from gateway.api.query import single
 from gateway.errors import BadRequest
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES
-from gateway.syncs.chosen_jobs import Choice
+from gateway.syncs.chosen_jobs import SYNCS, Choice
 from gateway.syncs.cursor import decode_position
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.times import parse_time
 
-SYNC = frozenset({"sync"})
 FAILURE = "failure"
 CONNECTION = "connection"
 CARRIED = ("status", "jobType", "updatedSince", "include")
@@ -57,7 +56,7 @@ def status_of(query: QueryParams) -> str | None:
 def types_of(query: QueryParams) -> frozenset[str]:
     """Return the job types that are asked for; syncs by default. Raises BadRequest."""
     text = single(query, "jobType")
-    types = SYNC if text is None else frozenset(text.split(","))
+    types = SYNCS if text is None else frozenset(text.split(","))
     if not types <= set(KNOWN_JOB_TYPES):
         raise BadRequest(WRONG_TYPE)
     return types

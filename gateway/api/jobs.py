@@ -11,7 +11,6 @@ from gateway.api.job_query import (
     FAILURE,
     NO_INCLUDE,
     NO_TIME,
-    SYNC,
     choice_of,
     limit_of,
     link_headers,
@@ -27,6 +26,7 @@ from gateway.api.staleness import staleness_headers
 from gateway.errors import ReadOnlyKey
 from gateway.models import Client, Job, JobDetail, PlacedJob
 from gateway.services import Services, services_of
+from gateway.syncs.chosen_jobs import SYNCS
 from gateway.syncs.cursor import decode_cursor
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
@@ -61,7 +61,7 @@ async def list_jobs(request: Request) -> JSONAnswer:
     query = request.query_params
     refuse(query, "updatedSince", NO_TIME)
     types, is_explained = types_of(query), includes(query, FAILURE)
-    if types == SYNC and not is_explained:
+    if types == SYNCS and not is_explained:
         return await _list_syncs(request)
     choice = choice_of(query)
     services = services_of(request)

@@ -136,6 +136,7 @@ async def _connection_page(
         problem=_trigger_problem(failure) if failure else "",
         notice=_notice(request),
         history=history,
+        to_be_cancelled=await services_of(request).syncs.cancel.awaited(client_of(request), connection),
         job_status=job_status,
         job_statuses=JOB_STATUSES,
         most_csv_jobs=MOST_CSV_JOBS,

@@ -19,6 +19,7 @@ GatewayError
 │   ├── RetryableError            says when to come back
 │   │   ├── RateLimitExceeded    429
 │   │   ├── Overloaded           503
+│   │   │   └── TooManyCancels
 │   │   └── StorageUnavailable   503
 │   ├── InternalError        500
 │   ├── MethodNotImplemented 501
@@ -72,6 +73,7 @@ from gateway.errors.api import (
     RequestTimeout,
     RetryableError,
     StorageUnavailable,
+    TooManyCancels,
     Unauthorized,
     UriTooLong,
 )
@@ -125,6 +127,7 @@ __all__ = [
     "SettingsError",
     "SignInRefused",
     "StorageUnavailable",
+    "TooManyCancels",
     "Unauthorized",
     "UnknownRecord",
     "UpstreamBusy",

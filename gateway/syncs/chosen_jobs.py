@@ -24,6 +24,7 @@ MOST_BY_THEMSELVES = 10
 """Connections whose workspace is not known yet, each asked for by itself."""
 SAME_SECOND = 10
 """More rows than the page are asked of the Config API: a position is known to the second."""
+SYNCS = frozenset({"sync"})
 DELETIONS = frozenset({"clear", "reset"})
 """One thing to Airbyte: it stores a clear as a reset, and shows it so."""
 

@@ -87,9 +87,25 @@ async def test_it_costs_airbyte_one_call_for_the_client_s_own_workspaces(world: 
 
     (request,) = world.sandbox.requests
     assert request.query == (
-        f"workspaceIds={own}&orderBy=createdAt%7CDESC&limit=21&offset=0&jobType=sync&status=failed"
+        f"workspaceIds={own}&orderBy=createdAt%7CDESC&limit=22&offset=0&jobType=sync&status=failed"
         "&updatedAtStart=2026-04-01T00:00:00Z"
     )
+
+
+@pytest.mark.parametrize("limit", [1, 20, 98])
+async def test_a_page_with_more_behind_it_costs_one_call(world: World, limit: int) -> None:
+    key = await world.client_with_key()
+    _, mine = await world.mapped_connection()
+    for number in range(120):
+        job_at(world, mine, 200 - number)
+    await world.http.get("/api/v1/jobs?limit=1", headers=bearer(key))
+    world.sandbox.requests.clear()
+
+    answer = await world.http.get(f"/api/v1/jobs?limit={limit}", headers=bearer(key))
+
+    assert len(answer.json()["data"]) == limit
+    assert "link" in answer.headers
+    assert len(world.sandbox.requests) == 1
 
 
 async def test_another_client_s_jobs_in_the_same_workspace_are_never_shown(world: World) -> None:

@@ -68,7 +68,7 @@ def _of_one(answers: Answers, tag: str) -> Json:
         "up to 80 seconds, then it answers 504. Send no body.",
         "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId")],
         "responses": answers(
-            "CancelledJob", (*JOB_RELAYS, "BadCancel", "ReadOnlyKey", "OtherJobRunning", "CancelTimeout")
+            "CancelledJob", (*JOB_RELAYS, "BadCancel", "ReadOnlyKey", "OtherJobRunning", "CancelBusy", "CancelTimeout")
         ),
     }
     return {
