@@ -8,9 +8,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.airbyte import Deadlines
+from gateway.airbyte import AirbyteTimings, Deadlines
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
-from gateway.airbyte.timings import CONFIG_LOG_SECONDS
 from gateway.models import EndedJob
 from gateway.sandbox import Answer
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, settings_in
@@ -153,7 +152,7 @@ async def test_the_log_says_so_once_an_hour(world: World) -> None:
     with capture_logs() as lines:
         for _ in range(3):
             await world.services.airbyte.config.job(airbyte_id, job, caller=client)
-        world.clock.advance(CONFIG_LOG_SECONDS)
+        world.clock.advance(AirbyteTimings().config_log)
         await world.services.airbyte.config.job(airbyte_id, job, caller=client)
 
     told = [line for line in lines if line["event"] == "config_api_unavailable"]
