@@ -231,6 +231,7 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_host(origins["server.host"], server.host)
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
+    check_networks(origins["webhooks.allowed_networks"], settings.webhooks.allowed_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if settings.airbyte.config_url not in {"", OFF}:

@@ -107,6 +107,11 @@ class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class WebhookSettings(Table, frozen=True):
+    allowed_networks: tuple[str, ...]
+    allow_http: bool
+
+
 class Settings(Table, frozen=True):
     """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
@@ -116,6 +121,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    webhooks: WebhookSettings
     tracing: TracingSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()

@@ -219,7 +219,7 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
     [
         (
             "[serve]\nport = 1\n",
-            "unknown table [serve]; known are server, database, airbyte, rate_limit, log, keys, tracing",
+            "unknown table [serve]; known are server, database, airbyte, rate_limit, log, keys, webhooks, tracing",
         ),
         ("[server]\nprot = 1\n", f"unknown key 'prot' in [server]; known are {SERVER_KEYS}"),
         ("server = 5\n", "server: expected a table, [server]"),
