@@ -8,13 +8,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from gateway import __version__
-from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
+from gateway.airbyte import Airbyte, AirbyteTimings, connect_airbyte
 from gateway.airbyte.client import Connect
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.route import Proxy, Route
+from gateway.auth.timings import AuthTimings
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
@@ -23,9 +25,9 @@ from gateway.errors import SettingsError, StorageUnavailable
 from gateway.limiter import CallLimiter
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
-from gateway.notices.building import build_mailer, build_notices
-from gateway.notices.mail import Mailer
-from gateway.notices.watch import NOTICES, NoticeWatch
+from gateway.notices.building import Notices, build_notices
+from gateway.notices.timings import NoticeTimings
+from gateway.notices.watch import NOTICES
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -36,7 +38,7 @@ from gateway.settings import AirbyteSettings, Settings, TracingSettings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
-from gateway.store.timings import STORE_TIMINGS, StoreTimings
+from gateway.store.timings import RetentionTimings, StoreTimings
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
@@ -45,6 +47,7 @@ from gateway.syncs.waiting import MOST_CALLERS, WaitingCallers
 from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.timings import TelemetryTimings, TracingTimings
 from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
 
@@ -59,13 +62,28 @@ OUTCOME_RETRIES = "trigger outcome retries"
 """The task that writes outcomes of triggers that could not be written."""
 PROGRAM_FILES = "program files"
 """The task that looks whether the program's own files are there still."""
-FILE_CHECK_SECONDS = 30.0
 LOOP_LAG = "loop lag"
 """The task that measures the event loop's lag."""
 
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 log = structlog.get_logger()
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """The timings of all rooms below, and of what this one does itself. Seconds."""
+
+    airbyte: AirbyteTimings = AirbyteTimings()
+    auth: AuthTimings = AuthTimings()
+    cluster: ClusterTimings = ClusterTimings()
+    discovery: DiscoveryTimings = DiscoveryTimings()
+    notices: NoticeTimings = NoticeTimings()
+    retention: RetentionTimings = RetentionTimings()
+    store: StoreTimings = StoreTimings()
+    syncs: SyncTimings = SyncTimings()
+    telemetry: TelemetryTimings = TelemetryTimings()
+    file_check: float = 30.0
+    """Between two looks whether the program's own files are there still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +103,11 @@ class Services:
     limiter: CallLimiter | SharedLimiter
     cluster: Cluster
     metrics: Metrics
-    mailer: Mailer | None
-    """Sends links to people, too; None without a mail server."""
-    notices: NoticeWatch
+    notices: Notices
     background: Background
     loop_lag: LoopLag
+    timings: Timings
     tracing: "Tracing | None" = None
-    flush_seconds: float = STORE_TIMINGS.usage_flush
 
     @asynccontextmanager
     async def opened(self, cluster: AbstractAsyncContextManager[None] | None = None) -> AsyncIterator[None]:
@@ -124,16 +140,16 @@ class Services:
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
-                (PROGRAM_FILES, watch_program_files),
+                (PROGRAM_FILES, lambda progress: watch_program_files(progress, seconds=self.timings.file_check)),
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
-            if self.notices.channels:
-                stack.push_async_callback(self.background.start(NOTICES, self.notices.run).stop)
+            if self.notices.watch.channels:
+                stack.push_async_callback(self.background.start(NOTICES, self.notices.watch.run).stop)
             yield
 
     async def _keep_flushing(self, progress: Progress) -> None:
         while True:
-            await asyncio.sleep(self.flush_seconds)
+            await asyncio.sleep(self.timings.store.usage_flush)
             await self._flush_usage()
             progress()
 
@@ -144,10 +160,11 @@ class Services:
             log.warning("usage_not_written", detail=error.detail)
 
 
-async def watch_program_files(
-    progress: Progress, *, seconds: float = FILE_CHECK_SECONDS, check: Callable[[], bool] = is_installed
-) -> None:
-    """Log once, and end, when the program's own files are gone: only a restart brings them back."""
+async def watch_program_files(progress: Progress, *, seconds: float, check: Callable[[], bool] = is_installed) -> None:
+    """Log once, and end, when the program's own files are gone: only a restart brings them back.
+
+    They are looked for every so many seconds.
+    """
     while check():
         progress()
         await asyncio.sleep(seconds)
@@ -159,52 +176,47 @@ def build_services(
     clock: Clock,
     *,
     connect: Connect | None = None,
-    deadlines: Deadlines | None = None,
     background: Background | None = None,
-    cluster_timings: ClusterTimings | None = None,
-    sync_timings: SyncTimings | None = None,
-    discovery_timings: DiscoveryTimings | None = None,
-    store_timings: StoreTimings = STORE_TIMINGS,
+    timings: Timings | None = None,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
-    metrics = Metrics()
-    mailer = build_mailer(settings, clock)
+    metrics, timings = Metrics(), timings or Timings()
     background = background or Background(log_task_failure)
-    store = Store(settings.database_location, background, clock=clock, timings=store_timings)
-    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
-    airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
-    timings = sync_timings or SyncTimings()
+    store = Store(settings.database_location, background, clock=clock, timings=timings.store)
+    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
+    airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
     options = _sync_options(settings.airbyte)
-    callers = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
-    syncs = build_syncs(store, airbyte, cluster, clock, background, waiting=callers, options=options, timings=timings)
+    callers = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.syncs.waiting)
+    syncs = build_syncs(
+        store, airbyte, cluster, clock, background, waiting=callers, options=options, timings=timings.syncs
+    )
     return Services(
         settings=settings,
         clock=clock,
         store=store,
         airbyte=airbyte,
-        retention=Retention(store, clock, leadership=cluster.leadership),
+        retention=Retention(store, clock, leadership=cluster.leadership, timings=timings.retention),
         syncs=syncs,
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
-        discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
+        discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
         cluster=cluster,
         metrics=metrics,
-        mailer=mailer,
         notices=build_notices(
             settings,
-            mailer,
             store,
             airbyte,
             syncs.last_sync,
             clock=clock,
             leadership=cluster.leadership,
-            new_id=_new_message_id,
+            timings=timings.notices,
         ),
         background=background,
-        loop_lag=LoopLag(clock.monotonic),
-        tracing=_tracing(settings.tracing),
+        loop_lag=LoopLag(clock.monotonic, interval_seconds=timings.telemetry.loop_lag_interval),
+        timings=timings,
+        tracing=_tracing(settings.tracing, timings.telemetry.tracing),
     )
 
 
@@ -212,18 +224,14 @@ def _sync_options(options: AirbyteSettings) -> SyncOptions:
     return SyncOptions(options.freshness_seconds, options.failure_messages)
 
 
-def _new_message_id() -> str:
-    return f"msg_{secrets.token_urlsafe(16)}"
-
-
-def _tracing(options: TracingSettings) -> "Tracing | None":
+def _tracing(options: TracingSettings, timings: TracingTimings) -> "Tracing | None":
     if not options.endpoint:
         return None
     try:
         from gateway.telemetry.tracing import Tracing  # noqa: PLC0415 - of an extra, and slow to import
     except ModuleNotFoundError:
         raise SettingsError(TRACING_EXTRA_MISSING) from None
-    return Tracing(options.endpoint, version=__version__)
+    return Tracing(options.endpoint, version=__version__, timings=timings)
 
 
 def _connect(
@@ -233,11 +241,10 @@ def _connect(
     *,
     metrics: Metrics,
     connect: Connect | None,
-    deadlines: Deadlines | None,
+    timings: AirbyteTimings,
 ) -> Airbyte:
     options = settings.airbyte
     identity, secret = options.credential
-    deadlines = deadlines or Deadlines()
     return connect_airbyte(
         base_url=options.base_url,
         config_url=options.config_api_url,
@@ -245,14 +252,14 @@ def _connect(
         auth=options.auth,
         identity=identity,
         secret=secret,
-        bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=deadlines.permit),
-        config_bulkhead=cluster.own_bulkhead(CONFIG_CALLS_AT_ONCE, wait_seconds=deadlines.config),
+        bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=timings.deadlines.permit),
+        config_bulkhead=cluster.own_bulkhead(CONFIG_CALLS_AT_ONCE, wait_seconds=timings.deadlines.config),
         clock=clock,
         jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
         observer=metrics,
         traceparent=current_traceparent,
         connect=connect,
-        deadlines=deadlines,
+        timings=timings,
     )
 
 

@@ -90,7 +90,7 @@ ONLY_IMPORTER = {
     "click": r"cli/",
     "cronsim": r"syncs/quartz\.py",
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
-    "httptools": r"airbyte/connection\.py|web/server/(protocol|request_head)\.py",
+    "httptools": r"airbyte/socket_connection\.py|web/server/(protocol|request_head)\.py",
     "aiosmtplib": r"notices/mail\.py",
     "redis": r"cluster/valkey\.py",
     "opentelemetry": r"telemetry/tracing\.py",
@@ -107,7 +107,7 @@ TASK_STARTERS = {
     "background.py": "the owner of all that runs on",
     "single_flight.py": "a call ends by itself, and whoever asked for it learns its failure",
     "store/writing.py": "a transaction ends by itself, and is waited for when the database is closed",
-    "store/postgres/session.py": "a statement that was abandoned is watched to its end",
+    "store/postgres/connection.py": "a statement that was abandoned is watched to its end",
     "syncs/waiting.py": "an answer ends with the caller that waits for it",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
@@ -121,6 +121,19 @@ TIMED_CALLERS = {
     "web/early_responses.py": "one call after a second that had early responses; the next such response sets the next",
 }
 """Who has the event loop call a function later, and why that needs no owner."""
+SECONDS_OUTSIDE_TIMINGS = {
+    "UNIT_SECONDS": "units of Airbyte's schedules",
+    "HOUR_SECONDS": "a unit",
+    "SPAN_OF_DATES_SECONDS": "what a chart's axis says",
+    "ROUND_SECONDS": "what a chart's axis says",
+    "CLOCK_SKEW_SECONDS": "a limit for what is measured; nobody waits for it",
+    "LONGEST_RETRY_SECONDS": "a limit for what is measured; nobody waits for it",
+    "_SECONDS": "a pattern",
+    "SECONDS": "borders of a histogram",
+    "MICROSECONDS": "a unit",
+    "MILLISECONDS": "a unit",
+}
+"""Constants of seconds that stand elsewhere than in a room's `timings.py`, and why."""
 SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
 """Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "starlette.middleware.base"}
@@ -421,6 +434,15 @@ def test_a_constant_has_one_value_in_the_whole_package() -> None:
     assert SEVERAL_VALUES.keys() - several.keys() == set()
 
 
+def test_timings_stand_in_one_module_of_each_room() -> None:
+    def seconds(module: Module) -> set[str]:
+        return {name for name, _ in constants_of(module.tree) if name.endswith("SECONDS")}
+
+    found = set[str]().union(*(seconds(module) for module in MODULES if not module.name.startswith("sandbox/")))
+
+    assert found == SECONDS_OUTSIDE_TIMINGS.keys()
+
+
 def constants_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Yield name and value, as written, of what stands in a module itself in capital letters."""
     for node in tree.body:
@@ -479,3 +501,15 @@ def test_the_tests_mirror_the_rooms() -> None:
 
     assert folders - ROOMS.keys() == OTHER_TEST_FOLDERS
     assert modules - ROOMS.keys() == OTHER_TEST_MODULES
+    assert ROOMS.keys() - folders - modules == {"__init__", "__main__"}
+
+
+def test_the_tests_of_a_room_mirror_its_folders() -> None:
+    folders = {
+        folder.relative_to(ROOT / "tests")
+        for room in ROOMS
+        for folder in (ROOT / "tests" / room).rglob("*")
+        if folder.is_dir() and folder.name != "__pycache__"
+    }
+
+    assert {folder for folder in folders if not (PACKAGE / folder).is_dir()} == set()

@@ -10,6 +10,7 @@ from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.resilience import Breakers, RetryBudget
+from gateway.airbyte.timings import PauseTimings
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from gateway.times import Clock
@@ -29,6 +30,7 @@ class CallExecutor:
         clock: Clock,
         jitter: Callable[[], float],
         count_outcome: Callable[[str], None],
+        pauses: PauseTimings,
     ) -> None:
         """`jitter` gives the seconds to wait before a retry; `count_outcome` hears how each call ended."""
         self.client = client
@@ -38,6 +40,7 @@ class CallExecutor:
         self._clock = clock
         self._jitter = jitter
         self._count_outcome = count_outcome
+        self._pause = pauses
         self._answered_at: float | None = None
         self._failing_since: float | None = None
         self._is_credential_refused = False
@@ -195,7 +198,7 @@ class CallExecutor:
     def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
         if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
-            seconds = pause_seconds(answer.retry_after)
+            seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
         if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number

@@ -11,7 +11,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.times import format_time
 
-TEXT = "This is a test: notices of the gateway arrive."
+TEST_TEXT = "This is a test: notices of the gateway arrive."
 
 
 @click.group()
@@ -23,14 +23,14 @@ def notice() -> None:
 @json_option
 @settings_option
 def test(*, settings: Settings, as_json: bool) -> None:
-    """Send a test by each way that is set in [notify], and say what came of it. Exit status 1 if one failed.
+    """Send a test by each way that is set in [notify]. Raises OperatorError, exit status 1, if one failed.
 
     Example: gateway notice test
     """
 
     async def work(services: Services) -> list[Row]:
-        told = Notice("test", TEXT, format_time(services.clock.now()))
-        return [await _try(channel, told) for channel in services.notices.channels]
+        told = Notice("test", TEST_TEXT, format_time(services.clock.now()))
+        return [await _try(channel, told) for channel in services.notices.watch.channels]
 
     rows = with_services(settings, work)
     print_rows(rows, as_json=as_json, empty="Nothing is set in [notify].")

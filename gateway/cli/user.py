@@ -46,10 +46,10 @@ mail_option = click.option("--mail", is_flag=True, help="Send the link by e-mail
 
 async def _mail(services: Services, email: str, link: str) -> str:
     """Mail the link; return why it was not sent, or nothing."""
-    if services.mailer is None:
+    if services.notices.mailer is None:
         return ""
     try:
-        await mail_link(services.mailer, email, link)
+        await mail_link(services.notices.mailer, email, link)
     except MailNotSent as error:
         return str(error)
     return ""

@@ -41,9 +41,11 @@ def create_pages(services: Services, timings: PageTimings, wait_to_render: Rende
     `wait_to_render` returns when a page of the user may be rendered.
     """
     tries = services.cluster.tries()
-    accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
+    accounts = build_accounts(
+        services.store, Passwords(), services.clock, secrets.choice, services.timings.auth, tries=tries
+    )
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    cookies = SessionCookies(services.store.database_id, new_database_id)
+    cookies = SessionCookies(services.store.database_id, new_database_id, life=services.timings.auth.session.life)
     app = VisitorMiddleware(app, accounts=accounts, cookies=cookies, wait_to_render=wait_to_render)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)

@@ -58,7 +58,7 @@ async def show_usage(request: Request) -> Response:
         chart=usage_chart(period, await services.store.usage.hours(client.id, since), now),
         rows=paged(request, _most_used_first(rows), _text_of),
         any=bool(rows),
-        lag_seconds=round(services.flush_seconds),
+        lag_seconds=round(services.timings.store.usage_flush),
     )
 
 

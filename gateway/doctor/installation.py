@@ -16,7 +16,6 @@ from gateway.store.disk import DiskRoom, disk_room
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
 from gateway.store.sqlite.soundness import find_damage
-from gateway.store.timings import STORE_TIMINGS
 
 ROOT = 0
 """What root makes beside a database is given to the database's owner."""
@@ -31,7 +30,7 @@ READ_ONLY_ADVICE = (
 )
 LOST_NOTIFICATIONS = (
     "its notifications do not arrive, as behind PgBouncer in transaction mode: a gateway learns up to "
-    f"{STORE_TIMINGS.poll:g} s late what others change, such as a revoked key"
+    "{:g} s late what others change, such as a revoked key"
 )
 DIRECT_ADVICE = "Let database.url name the server itself, or a pooler in session mode."
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
@@ -153,7 +152,7 @@ async def check_notifications(timings: Timings, services: Services) -> AsyncGene
     if await services.store.are_notifications_heard(seconds=timings.notification):
         yield passed("database", "its notifications arrive")
     else:
-        yield warning("database", LOST_NOTIFICATIONS, DIRECT_ADVICE)
+        yield warning("database", LOST_NOTIFICATIONS.format(services.timings.store.poll), DIRECT_ADVICE)
 
 
 async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:

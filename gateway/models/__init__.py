@@ -8,8 +8,8 @@ from gateway.models.addresses import SocketAddress
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
+    AWAITING_MAPPING,
     DEPRECATED,
-    PENDING,
     ClientMonths,
     Connection,
     MonthCounts,
@@ -39,11 +39,11 @@ from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Tot
 
 __all__ = [
     "ACTIVE",
+    "AWAITING_MAPPING",
     "COMMAND_LINE",
     "DEPRECATED",
     "JOB_STATUSES",
     "KNOWN_JOB_TYPES",
-    "PENDING",
     "SCOPES",
     "TERMINAL_STATUSES",
     "ActivityEntry",

@@ -2,8 +2,8 @@
 
 from gateway.notices.mail import Mailer
 
-SUBJECT = "Set your password"
-TEXT = """This link lets you set a password and sign in. It works once and ends in 24 hours.
+LINK_SUBJECT = "Set your password"
+LINK_TEXT = """This link lets you set a password and sign in. It works once and ends in 24 hours.
 
 {link}
 
@@ -13,4 +13,4 @@ If you did not expect it, do nothing.
 
 async def mail_link(mailer: Mailer, email: str, link: str) -> None:
     """Send the link to the person it is for. Raises MailNotSent."""
-    await mailer.send([email], SUBJECT, TEXT.format(link=link))
+    await mailer.send([email], LINK_SUBJECT, LINK_TEXT.format(link=link))

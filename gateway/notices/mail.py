@@ -13,11 +13,9 @@ from gateway.settings.addresses import is_this_machine
 from gateway.settings.secret import SecretUrl
 from gateway.times import Clock
 
-PORTS = {"smtp": 587, "smtps": 465}
+SCHEME_PORTS = {"smtp": 587, "smtps": 465}
 LOCAL_PORT = 25
 """Of a server on this machine, which need not offer TLS."""
-LONGEST_SECONDS = 30.0
-"""For all of one message: the library's own limit is for each reply."""
 
 
 class MailNotSent(Exception):
@@ -34,9 +32,12 @@ class Mailer:
         tls: Callable[[], ssl.SSLContext],
         clock: Clock,
         *,
-        seconds: float = LONGEST_SECONDS,
+        seconds: float,
     ) -> None:
-        """`url` is `smtp://[USER:PASSWORD@]HOST[:PORT]`, which must offer STARTTLS, or `smtps://…`."""
+        """Allow `seconds` for all of one message: the library's own limit is for each reply.
+
+        `url` is `smtp://[USER:PASSWORD@]HOST[:PORT]`, which must offer STARTTLS, or `smtps://…`.
+        """
         self._url = url
         self._sender = sender
         self._tls = tls
@@ -74,7 +75,7 @@ class Mailer:
         is_local = not is_tls and is_this_machine(host)
         return aiosmtplib.SMTP(
             hostname=host,
-            port=parts.port or (LOCAL_PORT if is_local else PORTS[parts.scheme]),
+            port=parts.port or (LOCAL_PORT if is_local else SCHEME_PORTS[parts.scheme]),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             use_tls=is_tls,

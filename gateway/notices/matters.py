@@ -6,25 +6,23 @@ from pathlib import Path
 import msgspec
 
 from gateway.airbyte import Airbyte
+from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
 from gateway.store.disk import disk_room
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.times import Clock
 
-AIRBYTE_AWAY, CREDENTIAL_REFUSED = "airbyte_away", "credential_refused"
+AIRBYTE_DOWN, CREDENTIAL_REFUSED = "airbyte_down", "credential_refused"
 WORKSPACE_REFUSED, SYNCS_FAILING = "workspace_refused", "syncs_failing"
 DISK_NEARLY_FULL, BACKUP_OLD = "disk_nearly_full", "backup_old"
 SECONDS_PER_HOUR = 3600
 
 
-class MatterLimits(msgspec.Struct, frozen=True):
-    """From when on something needs the operator."""
+class BackupLimit(msgspec.Struct, frozen=True):
+    """Where backups are written, and how old the newest file there may be. Without a folder nobody looks."""
 
-    away_seconds: float = 300.0
-    refresh_seconds: float = 60.0
-    """How old the figures may be that are looked at; while nobody else asks, Airbyte is asked as often."""
-    backup_folder: Path | None = None
-    backup_max_age_hours: float = 48.0
+    folder: Path | None = None
+    max_age_hours: float = 48.0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -42,27 +40,29 @@ class Matters:
         store: Store,
         airbyte: Airbyte,
         last_sync: LastSyncRefresh,
-        limits: MatterLimits,
+        backups: BackupLimit,
         *,
         clock: Clock,
         database_path: Path | None,
+        timings: NoticeTimings,
     ) -> None:
         """`database_path` is None for a server's database, whose disk is not ours."""
         self._store = store
         self._airbyte = airbyte
         self._last_sync = last_sync
-        self._limits = limits
+        self._backups = backups
         self._database_path = database_path
+        self._timings = timings
         self._clock = clock
 
     async def look(self) -> Found:
         """Return what needs the operator now. Raises StorageUnavailable."""
-        await self._last_sync.refresh_if_older(self._limits.refresh_seconds)
+        await self._last_sync.refresh_if_older(self._timings.interval)
         texts, unknown = self._airbyte_s()
         texts |= {
             f"{SYNCS_FAILING}:{client.slug}": f"Syncs of {client.name} fail: the last of {client.connections} "
             f"connection{'s' if client.connections > 1 else ''} did, {client.label} among them."
-            for client in await self._store.last_syncs.failing_clients()
+            for client in await self._store.totals.failing_clients()
         }
         return Found(texts | await asyncio.to_thread(self._of_the_machine), frozenset(unknown))
 
@@ -73,13 +73,13 @@ class Matters:
             "the figures of the clients with connections there are old."
             for workspace in self._last_sync.unread
         }
-        if figures.failing_seconds >= self._limits.away_seconds:
-            minutes = self._limits.away_seconds / 60
-            texts[AIRBYTE_AWAY] = f"Airbyte has given no good answer for {minutes:g} minutes."
+        if figures.failing_seconds >= self._timings.down:
+            minutes = self._timings.down / 60
+            texts[AIRBYTE_DOWN] = f"Airbyte has given no good answer for {minutes:g} minutes."
         if figures.is_credential_refused:
             texts[CREDENTIAL_REFUSED] = "Airbyte refuses the gateway's credential: nobody can read or sync."
         is_silent = not figures.has_answered or figures.failing_seconds > 0
-        return texts, {AIRBYTE_AWAY, CREDENTIAL_REFUSED, WORKSPACE_REFUSED} if is_silent else set()
+        return texts, {AIRBYTE_DOWN, CREDENTIAL_REFUSED, WORKSPACE_REFUSED} if is_silent else set()
 
     def _of_the_machine(self) -> dict[str, str]:
         texts = {}
@@ -87,13 +87,13 @@ class Matters:
             room = disk_room(self._database_path)
             if room.is_scarce:
                 texts[DISK_NEARLY_FULL] = f"The database's disk has {room.free // 1_000_000} MB left."
-        limits = self._limits
-        if limits.backup_folder is not None:
-            age = self._backup_age_hours(limits.backup_folder)
+        backups = self._backups
+        if backups.folder is not None:
+            age = self._backup_age_hours(backups.folder)
             if age is None:
-                texts[BACKUP_OLD] = f"There is no backup in {limits.backup_folder}, or it cannot be read."
-            elif age > limits.backup_max_age_hours:
-                texts[BACKUP_OLD] = f"The newest backup is older than {limits.backup_max_age_hours:g} hours."
+                texts[BACKUP_OLD] = f"There is no backup in {backups.folder}, or it cannot be read."
+            elif age > backups.max_age_hours:
+                texts[BACKUP_OLD] = f"The newest backup is older than {backups.max_age_hours:g} hours."
         return texts
 
     def _backup_age_hours(self, folder: Path) -> float | None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 import structlog
 
 from gateway.background import Progress
@@ -11,24 +10,17 @@ from gateway.errors import StorageUnavailable
 from gateway.models import Notice
 from gateway.notices.channels import Channel, NotTold
 from gateway.notices.matters import Found, Matters
+from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
 from gateway.store.leadership import Leadership
 from gateway.times import Clock, format_time
 
 NOTICES = "notices"
 """The task that tells the operator, as logs, /readyz and /metrics name it."""
-MOST_AT_ONCE = 20
+MOST_OF_LOOK = 20
 """Messages of one look on one channel: the others follow a minute later."""
 
 log = structlog.get_logger()
-
-
-class NoticeTimings(msgspec.Struct, frozen=True):
-    """Seconds of looking and telling."""
-
-    interval: float = 60.0
-    lease: float = 1800.0
-    """How long one gateway leads: longer than all messages of a look may take. Then another begins anew."""
 
 
 class NoticeWatch:
@@ -76,7 +68,7 @@ class NoticeWatch:
         known = await self._notices.update(channel.name, found.texts, unknown=found.unknown, now=now)
         due = [each.notice for each in known if each.notice.is_over or not each.is_told]
         try:
-            for notice in due[:MOST_AT_ONCE]:
+            for notice in due[:MOST_OF_LOOK]:
                 await self._tell_one(channel, notice)
         except NotTold as error:
             if channel.name not in self._failing:

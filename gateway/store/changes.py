@@ -17,8 +17,8 @@ class Changes:
     Each takes the `entry` that tells of it, and the slug of the client it belongs to, whose number the entry gets.
     """
 
-    def __init__(self, connection: Transaction) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction) -> None:
+        self._connection = transaction
 
     async def add_client(self, client: Client, entry: ActivityEntry) -> None:
         """Add the client; its number is the database's to give."""

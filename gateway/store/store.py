@@ -70,11 +70,11 @@ class Store:
         self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
-        self.triggers = Triggers(self.database)
-        self.cancellations = Cancellations(self.database)
+        self.triggers = Triggers(self.database, live_seconds=timings.live)
+        self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
         self.notices = Notices(self.database)
         self.database_id = DatabaseId(self.database)
-        self.gateways = Gateways(self.database)
+        self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
         self.activity = ActivityLog(self.database)
@@ -128,12 +128,12 @@ class Store:
         return await self.database.are_notifications_heard(seconds=seconds)
 
 
-async def create_database(location: DatabaseLocation) -> None:
+async def create_database(location: DatabaseLocation, timings: StoreTimings = STORE_TIMINGS) -> None:
     """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""
     if isinstance(location, Path):
         await create_file(location)
         return
-    await create_on_server(location)
+    await create_on_server(location, timings)
 
 
 def _database_at(

@@ -8,10 +8,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.airbyte import Deadlines
+from gateway.airbyte import AirbyteTimings, Deadlines
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.resilience import SEVERAL
-from gateway.airbyte.timings import BREAKER_FIRST_SECONDS, CONFIG_LOG_SECONDS
 from gateway.models import EndedJob
 from gateway.sandbox import Answer
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, settings_in
@@ -105,7 +104,7 @@ async def test_one_that_hangs_is_waited_for_once_and_then_left_alone_for_a_while
         assert (counted(world, "timeout"), counted(world, "busy")) == (1, ENOUGH - 1)
 
         world.sandbox.faults.config_api_hang = None
-        world.clock.advance(BREAKER_FIRST_SECONDS)
+        world.clock.advance(AirbyteTimings().breaker.first)
         assert await world.services.airbyte.config.job(airbyte_id, job, caller=client) is not None
 
 
@@ -169,7 +168,7 @@ async def test_the_log_says_so_once_an_hour(world: World) -> None:
     with capture_logs() as lines:
         for _ in range(3):
             await world.services.airbyte.config.job(airbyte_id, job, caller=client)
-        world.clock.advance(CONFIG_LOG_SECONDS)
+        world.clock.advance(AirbyteTimings().config_log)
         await world.services.airbyte.config.job(airbyte_id, job, caller=client)
 
     told = [line for line in lines if line["event"] == "config_api_unavailable"]

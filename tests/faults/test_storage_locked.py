@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from gateway.services import build_services
+from gateway.services import Timings, build_services
 from gateway.store import create_database
+from gateway.store.timings import StoreTimings
 from gateway.telemetry.log import configure_log
 from tests.faults.installation import Installation, refusal
 from tests.support import BOUND_SECONDS, HandClock, settings_in
@@ -102,7 +102,7 @@ async def test_last_uses_that_could_not_be_written_are_written_later(tmp_path: P
     settings = settings_in(tmp_path)
     await create_database(settings.database_path)
     clock = HandClock()
-    services = replace(build_services(settings, clock), flush_seconds=0.01)
+    services = build_services(settings, clock, timings=Timings(store=StoreTimings(usage_flush=0.01)))
     stream = io.StringIO()
     configure_log(level="warning", style="json", stream=stream)
     with closing(sqlite3.connect(settings.database_path, isolation_level=None)) as other:

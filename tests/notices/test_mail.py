@@ -168,12 +168,12 @@ async def test_what_the_server_says_is_not_repeated() -> None:
     assert str(raised.value) == "the mail server answered 554"
 
 
-async def test_a_server_that_is_silent_or_away_is_told() -> None:
+async def test_a_server_that_is_silent_or_down_is_told() -> None:
     async with canned(SILENCE) as address:
         with pytest.raises(MailNotSent) as silent:
             await mailer(f"smtp://{address}", seconds=0.2).send(["a@example.com"], "Subject", "Text")
-    with pytest.raises(MailNotSent) as away:
+    with pytest.raises(MailNotSent) as down:
         await mailer(f"smtp://{address}").send(["a@example.com"], "Subject", "Text")
 
     assert str(silent.value) == "the mail server did not answer within 0.2 seconds"
-    assert str(away.value) == "the mail server cannot be reached"
+    assert str(down.value) == "the mail server cannot be reached"

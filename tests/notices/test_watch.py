@@ -2,19 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from gateway.models import Notice
 from gateway.notices.channels import NotTold
-from gateway.notices.matters import MatterLimits, Matters
-from gateway.notices.watch import NoticeTimings, NoticeWatch
+from gateway.notices.matters import BackupLimit, Matters
+from gateway.notices.timings import NoticeTimings
+from gateway.notices.watch import NoticeWatch
 from gateway.sandbox.faults import Answer
 from gateway.store.leadership import SoleLeadership
 from tests.support import World
 
 MINUTE = 60.0
+NO_BACKUPS = BackupLimit()
 
 
 class Ears:
@@ -53,18 +52,21 @@ def write_backup(folder: Path, world: World, *, hours_ago: float) -> None:
     os.utime(path, (written, written))
 
 
-def watch_of(world: World, *ears: Ears, **limits: Any) -> NoticeWatch:
+def watch_of(world: World, *ears: Ears, backups: BackupLimit = NO_BACKUPS) -> NoticeWatch:
     """Return a watch as a gateway has it that was just started."""
     services = world.services
+    timings = NoticeTimings()
+    path = services.settings.database_path
     matters = Matters(
         services.store,
         services.airbyte,
         services.syncs.last_sync,
-        msgspec.structs.replace(MatterLimits(), **limits),
+        backups,
         clock=world.clock,
-        database_path=services.settings.database_path,
+        database_path=path,
+        timings=timings,
     )
-    return NoticeWatch(services.store, matters, ears, world.clock, leadership=SoleLeadership(), timings=NoticeTimings())
+    return NoticeWatch(services.store, matters, ears, world.clock, leadership=SoleLeadership(), timings=timings)
 
 
 async def minutes(world: World, watch: NoticeWatch, count: int) -> None:
@@ -84,7 +86,7 @@ async def test_nothing_is_told_while_all_is_well(world: World) -> None:
     assert ears.told() == []
 
 
-async def test_airbyte_that_is_away_for_five_minutes_is_told_and_that_it_is_back(world: World) -> None:
+async def test_airbyte_that_is_down_for_five_minutes_is_told_and_that_it_is_back(world: World) -> None:
     await world.client_with_key()
     await world.mapped_connection()
     ears = Ears()
@@ -95,19 +97,19 @@ async def test_airbyte_that_is_away_for_five_minutes_is_told_and_that_it_is_back
     await minutes(world, watch, 5)
     assert ears.told() == []
     await minutes(world, watch, 3)
-    assert ears.told() == [("airbyte_away", False)]
+    assert ears.told() == [("airbyte_down", False)]
 
     outage.is_over = True
     await minutes(world, watch, 2)
-    assert ears.told() == [("airbyte_away", True)]
+    assert ears.told() == [("airbyte_down", True)]
 
 
 async def test_a_restart_during_an_outage_tells_nothing_anew(world: World) -> None:
     """What the process does not know yet is not over."""
-    await world.services.store.notices.update("mail", {"airbyte_away": "Away."}, now="2026-04-01T03:00:00.000Z")
+    await world.services.store.notices.update("mail", {"airbyte_down": "Down."}, now="2026-04-01T03:00:00.000Z")
     ears = Ears()
     await world.services.store.notices.mark_told(
-        "mail", Notice("airbyte_away", "Away.", ""), now="2026-04-01T03:00:00.000Z"
+        "mail", Notice("airbyte_down", "Down.", ""), now="2026-04-01T03:00:00.000Z"
     )
     Outage(world)
 
@@ -132,7 +134,7 @@ async def test_syncs_that_fail_are_told_once_for_a_client(world: World) -> None:
 
 async def test_a_channel_that_does_not_answer_is_tried_again_and_hinders_no_other(world: World, tmp_path: Path) -> None:
     mail, hook = Ears("mail"), Ears("webhook")
-    watch = watch_of(world, mail, hook, backup_folder=tmp_path / "none")
+    watch = watch_of(world, mail, hook, backups=BackupLimit(tmp_path / "none"))
     mail.is_deaf = True
 
     await minutes(world, watch, 2)
@@ -145,7 +147,7 @@ async def test_a_channel_that_does_not_answer_is_tried_again_and_hinders_no_othe
 async def test_what_ends_before_it_was_told_is_not_told_at_all(world: World, tmp_path: Path) -> None:
     ears = Ears()
     ears.is_deaf = True
-    await minutes(world, watch_of(world, ears, backup_folder=tmp_path / "none"), 1)
+    await minutes(world, watch_of(world, ears, backups=BackupLimit(tmp_path / "none")), 1)
     ears.is_deaf = False
 
     await minutes(world, watch_of(world, ears), 1)
@@ -157,7 +159,7 @@ async def test_a_backup_is_told_to_be_old_until_there_is_a_newer_one(world: Worl
     folder = tmp_path / "backups"
     folder.mkdir()
     ears = Ears()
-    watch = watch_of(world, ears, backup_folder=folder, backup_max_age_hours=48.0)
+    watch = watch_of(world, ears, backups=BackupLimit(folder, 48.0))
     write_backup(folder, world, hours_ago=49)
     await minutes(world, watch, 2)
     assert ears.told() == [("backup_old", False)]

@@ -62,7 +62,7 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
 
 
 def documented_statuses(document: Json) -> Mapping[str, frozenset[int]]:
-    """Operation id → the statuses it may answer with."""
+    """Return the statuses that each operation may answer with, by the operation's id."""
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     return {operation["operationId"]: frozenset(map(int, operation["responses"])) for operation in operations}
 

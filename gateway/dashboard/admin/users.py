@@ -104,7 +104,7 @@ async def _show_link(request: Request, user: User, secret: str, form: Form) -> R
 
 async def _mail(request: Request, user: User, link: str) -> str:
     """Mail the link, and return a sentence on what came of it."""
-    mailer = services_of(request).mailer
+    mailer = services_of(request).notices.mailer
     if mailer is None:
         return "It was not sent by e-mail: notify.smtp_url is not set."
     try:
@@ -137,7 +137,7 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         admin=ADMIN,
         links=await store.links.names(),
         instead_of=INSTEAD_OF,
-        can_mail=services_of(request).mailer is not None,
+        can_mail=services_of(request).notices.mailer is not None,
     )
 
 

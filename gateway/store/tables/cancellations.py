@@ -11,9 +11,6 @@ from gateway.store.pruning import prune
 
 MOST_WISHES_OF_CLIENT = 100
 """Open wishes of one client. They wait for as many jobs, and a connection does one at a time."""
-WISH_RETRY_SECONDS = 60
-"""When there may be room again: wishes end with their jobs."""
-
 
 WANTED = """EXISTS (
     SELECT 1 FROM connections JOIN clients ON clients.id = connections.client_id
@@ -56,8 +53,10 @@ class OpenWish(msgspec.Struct, frozen=True):
 class Cancellations:
     """Wishes to cancel jobs: at most one open one of each job. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, retry_seconds: int) -> None:
+        """`retry_seconds`: when a client that may have no more wishes is to come back."""
         self._database = database
+        self._retry_seconds = retry_seconds
 
     async def begin(self, wish: CancelWish) -> int | None:
         """Commit the wish and return its number.
@@ -66,9 +65,9 @@ class Cancellations:
         TooManyCancels if the client has as many open ones as it may have.
         """
 
-        async def insert(connection: Transaction) -> int | None:
-            await _withdraw(connection, wish)
-            rows = await connection.execute_fetchall(
+        async def insert(transaction: Transaction) -> int | None:
+            await _withdraw(transaction, wish)
+            rows = await transaction.execute_fetchall(
                 """
                 INSERT INTO cancellations
                     (client_id, connection_id, airbyte_id, job_id, job_type, caller, request_id, created_at)
@@ -82,7 +81,7 @@ class Cancellations:
             )
             number = next((row["number"] for row in rows), None)
             if number is not None:
-                await _require_room(connection, wish.client_id)
+                await self._require_room(transaction, wish.client_id)
             return number
 
         return await self._database.write(insert, housekeeping=True)
@@ -94,8 +93,8 @@ class Cancellations:
         longer has that connection so mapped, or if the client is disabled or the key that asked has ended.
         """
 
-        async def update(connection: Transaction) -> bool:
-            rows = await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> bool:
+            rows = await transaction.execute_fetchall(
                 f"""
                 UPDATE cancellations SET sent_at = :now
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
@@ -111,8 +110,8 @@ class Cancellations:
     async def release(self, client_id: int, number: int) -> None:
         """Write that the wish is not being sent any more, and is still to be sent."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "UPDATE cancellations SET sent_at = NULL WHERE client_id = :client_id AND number = :number",
                 {"client_id": client_id, "number": number},
             )
@@ -122,8 +121,8 @@ class Cancellations:
     async def resolve(self, client_id: int, number: int, *, outcome: str, at: str) -> None:
         """Write what came of the wish. What was written first stays."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 """
                 UPDATE cancellations SET outcome = :outcome, resolved_at = :at
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
@@ -175,23 +174,22 @@ class Cancellations:
             before,
         )
 
+    async def _require_room(self, transaction: Transaction, client_id: int) -> None:
+        """Raise TooManyCancels, which undoes the transaction, if the client has more open wishes than it may have."""
+        (row,) = await transaction.execute_fetchall(
+            "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
+            {"client_id": client_id},
+        )
+        if row["wishes"] > MOST_WISHES_OF_CLIENT:
+            raise TooManyCancels(retry_after=self._retry_seconds)
 
-async def _withdraw(connection: Transaction, wish: CancelWish) -> None:
+
+async def _withdraw(transaction: Transaction, wish: CancelWish) -> None:
     """End an open wish of the job that may not be sent any more: this one would be taken for the same."""
-    await connection.execute_fetchall(
+    await transaction.execute_fetchall(
         f"""
         UPDATE cancellations SET outcome = 'withdrawn', resolved_at = :now
         WHERE airbyte_id = :airbyte_id AND job_id = :job_id AND outcome IS NULL AND NOT {WANTED}
         """,  # noqa: S608 - ours
         {"now": wish.created_at, "airbyte_id": wish.airbyte_id, "job_id": wish.job_id},
     )
-
-
-async def _require_room(connection: Transaction, client_id: int) -> None:
-    """Raise TooManyCancels, which undoes the transaction, if the client has more open wishes than it may have."""
-    (row,) = await connection.execute_fetchall(
-        "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
-        {"client_id": client_id},
-    )
-    if row["wishes"] > MOST_WISHES_OF_CLIENT:
-        raise TooManyCancels(retry_after=WISH_RETRY_SECONDS)

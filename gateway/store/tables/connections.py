@@ -167,7 +167,7 @@ class Connections:
     async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
         """Run a statement that changes connections of one client: nobody else's are read again."""
         await self._database.write(
-            lambda connection: activity.change(connection, sql, parameters, entry),
+            lambda transaction: activity.change(transaction, sql, parameters, entry),
             housekeeping=True,
             committed=lambda: self.forget(client_id),
         )

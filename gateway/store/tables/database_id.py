@@ -18,13 +18,13 @@ class DatabaseId:
         return self._id
 
     async def _give(self, new_id: str) -> str:
-        async def write(connection: Transaction) -> str:
+        async def write(transaction: Transaction) -> str:
             # Another gateway may have been quicker.
-            await connection.execute_fetchall(
+            await transaction.execute_fetchall(
                 "INSERT INTO database_id (only_row, id) VALUES (1, :id) ON CONFLICT (only_row) DO NOTHING",
                 {"id": new_id},
             )
-            (row,) = await connection.execute_fetchall("SELECT id FROM database_id")
+            (row,) = await transaction.execute_fetchall("SELECT id FROM database_id")
             return str(row["id"])
 
         return await self._database.write(write, housekeeping=True)

@@ -54,15 +54,6 @@ class ToldStatus(msgspec.Struct, frozen=True):
     workspace_id: str | None = None
 
 
-class FailingClient(msgspec.Struct, frozen=True):
-    """A client with active connections whose last sync failed: how many, and the label of the oldest."""
-
-    slug: str
-    name: str
-    connections: int
-    label: str
-
-
 class LastSyncs:
     """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
 
@@ -129,9 +120,9 @@ class LastSyncs:
     async def withdraw(self, sync: LastSync) -> None:
         """Forget the connection's last sync, if it still is this one, and with it all recent ones."""
 
-        async def write(connection: Transaction) -> Iterable[Row]:
+        async def write(transaction: Transaction) -> Iterable[Row]:
             withdrawn = list(
-                await connection.execute_fetchall(
+                await transaction.execute_fetchall(
                     """
                     UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL,
                         last_ended_at = NULL, warning = NULL
@@ -142,7 +133,7 @@ class LastSyncs:
                 )
             )
             for row in withdrawn:
-                await recent_syncs.forget(connection, row["id"])
+                await recent_syncs.forget(transaction, row["id"])
             return withdrawn
 
         await self._write(write)
@@ -152,7 +143,7 @@ class LastSyncs:
         if not workspaces and not airbyte_ids:
             return
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
                 WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
@@ -177,23 +168,6 @@ class LastSyncs:
         )
         return row["oldest"] if row else None
 
-    async def failing_clients(self) -> list[FailingClient]:
-        """Return the clients of whose active connections the last sync failed, by slug."""
-        rows = await self._database.fetch_all(
-            """
-            SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
-            JOIN clients ON clients.id = client_id
-            WHERE last_sync_status = 'failed' AND status = 'active' AND disabled_at IS NULL
-            GROUP BY slug, name ORDER BY slug
-            """
-        )
-        oldest = await self._database.fetch_all(
-            f"SELECT number, label FROM connections WHERE number IN ({self._listed('numbers')})",  # noqa: S608 - ours
-            {"numbers": json.dumps([row["oldest"] for row in rows])},
-        )
-        labels = {row["number"]: row["label"] for row in oldest}
-        return [FailingClient(row["slug"], row["name"], row["connections"], labels[row["oldest"]]) for row in rows]
-
     async def read_upto(self) -> str | None:
         """Return Airbyte's time up to which its job list has been read; None before the first reading."""
         row = await self._database.fetch_one("SELECT read_upto FROM last_sync_refresh")
@@ -217,17 +191,17 @@ class LastSyncs:
         ]
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            await connection.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
-            await connection.executemany(
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            await transaction.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
+            await transaction.executemany(
                 "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
             )
-            await recent_syncs.keep(connection, ended)
+            await recent_syncs.keep(transaction, ended)
             if read_upto is not None:
-                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
+                await transaction.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
 
             touched = {row["airbyte_id"] for row in [*updates, *marks]} | {sync.airbyte_id for sync in ended}
-            return await self._owners(connection, touched)
+            return await self._owners(transaction, touched)
 
         await self._write(write)
 
@@ -249,8 +223,8 @@ class LastSyncs:
             for told in statuses
         ]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            await connection.executemany(
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            await transaction.executemany(
                 f"""
                 UPDATE connections
                 SET status = :status, status_checked_at = :checked_at, schedule = :schedule,
@@ -263,7 +237,7 @@ class LastSyncs:
                 updates,
             )
 
-            return await self._owners(connection, [row["airbyte_id"] for row in updates])
+            return await self._owners(transaction, [row["airbyte_id"] for row in updates])
 
         await self._write(write)
 
@@ -283,7 +257,7 @@ class LastSyncs:
     async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
         """Note that the mapped connections of these workspaces were looked for just now, found or not."""
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET status_checked_at = :at, schedule_since = coalesce(schedule_since, :at)
                 WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
@@ -297,9 +271,9 @@ class LastSyncs:
         """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
         return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
-    async def _owners(self, connection: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
+    async def _owners(self, transaction: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
         """Return the clients of these Airbyte connections."""
-        return await connection.execute_fetchall(
+        return await transaction.execute_fetchall(
             f"SELECT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
             {"airbyte_ids": json.dumps(list(airbyte_ids))},
         )
@@ -308,8 +282,8 @@ class LastSyncs:
         """Run a unit, which returns the clients whose connections it changed: all others' stay cached."""
         touched: set[int] = set()
 
-        async def write(connection: Transaction) -> None:
-            touched.update(row["client_id"] for row in await unit(connection))
+        async def write(transaction: Transaction) -> None:
+            touched.update(row["client_id"] for row in await unit(transaction))
 
         def forget() -> None:
             for client_id in touched:

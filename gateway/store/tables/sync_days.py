@@ -80,19 +80,19 @@ class SyncDays:
         """Put `days` in place of all from `first` on that come before `before`."""
         rows = [msgspec.structs.asdict(day) for day in days]
 
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "DELETE FROM sync_days WHERE airbyte_id = :airbyte_id AND day >= :first AND day < :before",
                 {"airbyte_id": airbyte_id, "first": first, "before": before},
             )
-            await connection.executemany(
+            await transaction.executemany(
                 """
                 INSERT INTO sync_days (airbyte_id, day, succeeded, failed, other, rows, bytes)
                 VALUES (:airbyte_id, :day, :succeeded, :failed, :other, :rows, :bytes)
                 """,
                 rows,
             )
-            await connection.execute_fetchall(
+            await transaction.execute_fetchall(
                 """
                 INSERT INTO sync_days_read (airbyte_id, read_upto) VALUES (:airbyte_id, :read_upto)
                 ON CONFLICT (airbyte_id) DO UPDATE SET read_upto = excluded.read_upto

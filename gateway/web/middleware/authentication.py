@@ -44,6 +44,7 @@ class AuthenticationMiddleware:
         directory: KeyDirectory,
         calls: CallCounter,
         clock: Clock,
+        throttle: AuthThrottle,
         known_keys: KnownKeys | None = None,
     ) -> None:
         """`known_keys` learn which keys are good; who is let in is decided by the directory alone."""
@@ -52,7 +53,7 @@ class AuthenticationMiddleware:
         self._directory = directory
         self._calls = calls
         self._clock = clock
-        self._throttle = AuthThrottle()
+        self._throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.auth import keys
-from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND
+from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND, AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -67,7 +67,9 @@ class CountingDirectory:
 
 async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     directory = CountingDirectory()
-    middleware = AuthenticationMiddleware(_unreachable, directory=directory, calls=directory, clock=clock)
+    middleware = AuthenticationMiddleware(
+        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+    )
 
     async def one(number: int) -> None:
         scope = {
