@@ -109,6 +109,7 @@ TASK_STARTERS = {
     "store/writing.py": "a transaction ends by itself, and is waited for when the database is closed",
     "store/postgres/connection.py": "a statement that was abandoned is watched to its end",
     "syncs/waiting.py": "an answer ends with the caller that waits for it",
+    "web/server/answering.py": "a request is answered, and the server knows its task until then",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }

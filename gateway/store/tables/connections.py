@@ -35,7 +35,7 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
 class Connections:
     """Connections of clients. Whatever a client asks for takes `client_id` first.
 
-    Every method but `forget` raises StorageUnavailable.
+    Every method but `forget` and `remembered` raises StorageUnavailable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -51,6 +51,10 @@ class Connections:
     def forget(self, client_id: int) -> None:
         """Read the client's connections again when they are next asked for."""
         self._cache.forget(client_id)
+
+    def remembered(self, client_id: int) -> ConnectionsOfClient | None:
+        """Return what `of_client` would if it is in memory; None says nothing."""
+        return self._cache.peek(client_id)
 
     async def of_client(self, client_id: int) -> ConnectionsOfClient:
         """Return the client's connections, from memory while nothing changed them."""

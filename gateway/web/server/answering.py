@@ -10,13 +10,12 @@ from uvicorn.server import ServerState
 
 from gateway.web.draining import is_draining
 from gateway.web.server.idle_timeout import IdleTimeout
-from gateway.web.server.incoming import IncomingMessage, Phase
+from gateway.web.server.incoming import BETWEEN, HEAD, IncomingMessage
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.response_cycle import ResponseCycle
 from gateway.web.server.transport import WatchedTransport
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
     from uvicorn._types import HTTPScope
 
 
@@ -59,7 +58,7 @@ class AnsweringProtocol(HttpToolsProtocol):
 
     @property
     def _is_busy(self) -> bool:
-        return self._unanswered > 0 or self._message.phase is not Phase.BETWEEN
+        return self._unanswered > 0 or self._message.phase is not BETWEEN
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(WatchedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
@@ -117,7 +116,7 @@ class AnsweringProtocol(HttpToolsProtocol):
             self._begin(self._waiting.pop(0))
 
     def _begin(self, cycle: ResponseCycle) -> None:
-        task = self.loop.create_task(cycle.run(cast("ASGIApp", self.app)))
+        task = self.loop.create_task(cycle.run(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -150,7 +149,7 @@ class AnsweringProtocol(HttpToolsProtocol):
     def drain(self) -> None:
         """Close after the next answer, or after the one that is due and has not begun."""
         self._is_stopping = True
-        if self._unanswered and self._message.phase is not Phase.HEAD and not self.cycle.response_started:
+        if self._unanswered and self._message.phase is not HEAD and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
@@ -158,7 +157,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         self._is_stopping = True
         # A request may have come while others were told to go; a proxy would not repeat it if it is a trigger.
         has_all = self._unanswered or not cast("WatchedTransport", self.transport).has_unread()
-        if self._message.phase is not Phase.HEAD and has_all:
+        if self._message.phase is not HEAD and has_all:
             super().shutdown()
 
     def _withdraw(self) -> bool:

@@ -17,7 +17,7 @@ from gateway.errors import InternalError
 from gateway.web.responses import Headers, error_answer
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from uvicorn._types import ASGI3Application
 
 NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONTROLS = bytes(code for code in (*range(0x20), 0x7F) if code != ord("\t"))
@@ -79,19 +79,20 @@ class ResponseCycle:
         self._expected_bytes = 0
         """Of the answer's body, as its head announced them."""
 
-    async def run(self, app: "ASGIApp") -> None:
+    async def run(self, app: "ASGI3Application") -> None:
         """Have the application answer; answer for one that fails, or that does not."""
         try:
             await app(self.scope, self.receive, self.send)
-        except BaseException:
-            log.exception("application_failed")
+            self._check_answered()
+        except BaseException as error:
+            log.exception("unhandled_error", error=type(error).__name__)
             await self._end_unanswered()
-        else:
-            if not (self.response_complete or self.disconnected):
-                log.error("application_did_not_answer")
-                await self._end_unanswered()
         finally:
             self._on_response = None
+
+    def _check_answered(self) -> None:
+        if not (self.response_complete or self.disconnected):
+            raise RuntimeError("The application gave no whole answer")
 
     async def _end_unanswered(self) -> None:
         """Answer for the application, in JSON as everywhere; close if it began an answer."""
