@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.auth.timings import SESSION_LIFE
 from gateway.settings.addresses import is_this_machine
-from gateway.store.tables.database_id import DatabaseId
+from gateway.store.tables.only_values import OnlyValue
 
 PLAIN_NAME = "session-"
 SECURE_NAME = f"__Host-{PLAIN_NAME}"
@@ -42,7 +42,7 @@ class SessionCookie(msgspec.Struct, frozen=True):
 class SessionCookies:
     """Knows the cookie's name. `new_id` makes the id of a database that has none yet."""
 
-    def __init__(self, database_id: DatabaseId, new_id: Callable[[], str]) -> None:
+    def __init__(self, database_id: OnlyValue, new_id: Callable[[], str]) -> None:
         self._database_id = database_id
         self._new_id = new_id
 

@@ -19,13 +19,13 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
-from gateway.store.tables.database_id import DatabaseId
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
+from gateway.store.tables.only_values import OnlyValue
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
@@ -71,7 +71,8 @@ class Store:
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database)
         self.cancellations = Cancellations(self.database)
-        self.database_id = DatabaseId(self.database)
+        self.database_id = OnlyValue(self.database, "database_id", "id")
+        self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
         self.gateways = Gateways(self.database)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
