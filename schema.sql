@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -234,6 +234,12 @@ CREATE TABLE sync_days_read (
 CREATE TABLE database_id (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id       TEXT NOT NULL
+) STRICT;
+
+-- What cursors of lists are sealed with that go through other clients' jobs. One row, written when it is first needed.
+CREATE TABLE cursor_key (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key      TEXT NOT NULL
 ) STRICT;
 
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.

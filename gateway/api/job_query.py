@@ -13,7 +13,7 @@ from gateway.api.query import single
 from gateway.errors import BadRequest
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES
 from gateway.syncs.chosen_jobs import SYNCS, Choice
-from gateway.syncs.cursor import decode_position
+from gateway.syncs.cursor import Position
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.times import parse_time
 
@@ -68,16 +68,9 @@ def refuse(query: QueryParams, name: str, reason: str) -> None:
         raise BadRequest(reason)
 
 
-def choice_of(query: QueryParams) -> Choice:
-    """Return which jobs are asked for, and the page of them. Raises BadRequest."""
-    cursor = single(query, "cursor")
-    return Choice(
-        types_of(query),
-        limit_of(query),
-        status_of(query),
-        _updated_since(query),
-        None if cursor is None else decode_position(cursor),
-    )
+def choice_of(query: QueryParams, *, after: Position | None) -> Choice:
+    """Return which jobs are asked for, and the page of them, which begins `after` a position. Raises BadRequest."""
+    return Choice(types_of(query), limit_of(query), status_of(query), _updated_since(query), after)
 
 
 def _updated_since(query: QueryParams) -> datetime | None:

@@ -15,6 +15,7 @@ SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
+CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
@@ -69,6 +70,14 @@ class AirbyteSettings(Table, frozen=True):
         base_url = self.base_url.rstrip("/")
         is_known = base_url.endswith(PUBLIC_API_PATH)
         return base_url.removesuffix(PUBLIC_API_PATH) + CONFIG_API_PATH if is_known else None
+
+    @property
+    def pages_url(self) -> str | None:
+        """Where Airbyte's own pages are; None if `base_url` does not show it."""
+        base_url = self.base_url.rstrip("/")
+        if base_url == CLOUD_API_URL:
+            return CLOUD_PAGES_URL
+        return base_url.removesuffix(PUBLIC_API_PATH) if base_url.endswith(PUBLIC_API_PATH) else None
 
     @property
     def late_grace(self) -> timedelta:

@@ -19,7 +19,6 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
-from gateway.store.tables.database_id import DatabaseId
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
@@ -27,6 +26,7 @@ from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
+from gateway.store.tables.only_values import OnlyValue
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
@@ -73,7 +73,8 @@ class Store:
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
         self.notices = Notices(self.database)
-        self.database_id = DatabaseId(self.database)
+        self.database_id = OnlyValue(self.database, "database_id", "id")
+        self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
         self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)

@@ -1,5 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -98,7 +99,7 @@ def build_syncs(
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages),
+        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes),
         job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,

@@ -255,6 +255,12 @@ CREATE TABLE database_id (
     id       TEXT COLLATE "C" NOT NULL
 );
 
+-- What cursors of lists are sealed with that go through other clients' jobs. One row, written when it is first needed.
+CREATE TABLE cursor_key (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    key      TEXT COLLATE "C" NOT NULL
+);
+
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.
 -- Times here and in `leases` are the database's own, in milliseconds since 1970.
 CREATE TABLE gateways (
