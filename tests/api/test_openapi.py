@@ -16,12 +16,22 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import gateway
 from gateway import __version__, errors
-from gateway.api.connections import ConnectionView, ScheduledConnectionView
+from gateway.api.connections import ScheduledConnectionView
 from gateway.api.openapi import Json, build_openapi, burst_in_words, documented_statuses
 from gateway.api.staleness import staleness_headers
 from gateway.auth import keys
 from gateway.errors import ApiError, BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded, TooManyCancels
-from gateway.models import JOB_STATUSES, Attempt, Failure, Job, JobDetail, RatePolicy, StreamCounts, TriggeredJob
+from gateway.models import (
+    JOB_STATUSES,
+    Attempt,
+    ConnectionRow,
+    Failure,
+    Job,
+    JobDetail,
+    RatePolicy,
+    StreamCounts,
+    TriggeredJob,
+)
 from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, decode_cursor
 from tests.support import World, bearer
 
@@ -29,7 +39,7 @@ PACKAGE = Path(gateway.__file__).parent
 RATE = RatePolicy(100, 60)
 DOCUMENT = build_openapi(server_url="https://gateway.example", rate=RATE)
 INCLUDED = {
-    "Connection": ScheduledConnectionView.__struct_fields__[len(ConnectionView.__struct_fields__) :],
+    "Connection": ScheduledConnectionView.__struct_fields__[len(ConnectionRow.__struct_fields__) :],
     "ListedJob": ["endTime", "failure"],
     "PlacedJob": ["connection"],
 }

@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
-from gateway.models import ActivityEntry, Connection, Schedule
+from gateway.models import DEPRECATED, TERMINAL_STATUSES, ActivityEntry, Connection, Schedule
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity, recent_syncs
@@ -98,7 +98,7 @@ class Connections:
                 status = :status, status_checked_at = :status_checked_at,
                 schedule = :schedule, schedule_since = :schedule_since,
                 last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL,
-                last_ended_at = NULL, warning = NULL
+                last_ended_at = NULL, warning = NULL, watched_since = NULL
             WHERE client_id = :client_id AND id = :id RETURNING 1
             """,
             entry,
@@ -187,6 +187,17 @@ class Connections:
         """Return every client's connections, for the operator."""
         rows = await self._database.fetch_all("SELECT * FROM connections ORDER BY client_id, number")
         return [connection_from(row) for row in rows]
+
+    async def is_any_syncing(self) -> bool:
+        """Return whether the newest known sync of any connection has not ended, as far as Airbyte still has that."""
+        ended = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
+        row = await self._database.fetch_one(
+            f"""
+            SELECT 1 FROM connections WHERE airbyte_id IS NOT NULL AND status <> '{DEPRECATED}'
+                AND last_sync_status NOT IN ({ended}) LIMIT 1
+            """  # noqa: S608 - ours
+        )
+        return row is not None
 
     async def mapped_airbyte_ids(self) -> set[str]:
         """Return the ids of the Airbyte connections that are taken."""
