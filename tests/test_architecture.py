@@ -100,7 +100,7 @@ ONLY_IMPORTER = {
     "argon2": r"auth/passwords\.py",
     "zxcvbn": r"auth/passwords\.py",
     "tomli_w": r"provisioning/manifest/",
-    "starlette": r"(app|services)\.py|(api|dashboard|sandbox|web)/",
+    "starlette": r"app\.py|services/|(api|dashboard|sandbox|web)/",
     "gateway.sandbox": r"(cli|sandbox)/",
 }
 TASK_STARTERS = {

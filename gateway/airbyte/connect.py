@@ -57,15 +57,10 @@ def connect_airbyte(
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client,
-            bulkhead=permits,
-            breakers=breakers,
-            clock=clock,
-            jitter=jitter,
-            count_outcome=count,
-            pauses=timings.pause,
+            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count, pauses=pauses
         )
 
+    pauses = timings.pause
     executor = executor_at(base_url, bulkhead, Breakers(timings.breaker), observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, timings)
