@@ -19,7 +19,7 @@ from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError, StorageUnavailable
-from gateway.limiter import CallLimiter
+from gateway.limiter import CallLimiter, Limiter
 from gateway.models import RatePolicy
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
@@ -57,6 +57,7 @@ FILE_CHECK_SECONDS = 30.0
 LOOP_LAG = "loop lag"
 """The task that measures the event loop's lag."""
 
+INSTALLATION_ID_BYTES = 8
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 log = structlog.get_logger()
@@ -77,6 +78,8 @@ class Services:
     keys: KeyService
     discovery: Discovery
     limiter: CallLimiter | SharedLimiter
+    polls: Limiter
+    """How fast clients ask for jobs, which takes no token: who is too fast waits a moment, and nobody is refused."""
     cluster: Cluster
     metrics: Metrics
     background: Background
@@ -119,6 +122,10 @@ class Services:
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             yield
+
+    async def installation_id(self) -> str:
+        """Return what tells this installation's database from all others. Raises StorageUnavailable."""
+        return await self.store.database_id.get(secrets.token_hex(INSTALLATION_ID_BYTES))
 
     async def _keep_flushing(self, progress: Progress) -> None:
         while True:
@@ -176,6 +183,7 @@ def build_services(
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
         discovery=Discovery(store, airbyte, clock, timings=discovery_timings),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
+        polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
         cluster=cluster,
         metrics=metrics,
         background=background,

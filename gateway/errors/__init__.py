@@ -6,9 +6,13 @@ GatewayError
 │   ├── Unauthorized         401
 │   ├── CrossOrigin          403
 │   ├── ReadOnlyKey          403
+│   ├── CallNotServed        403
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
-│   │   └── JobNotFound
+│   │   ├── JobNotFound
+│   │   ├── WorkspaceNotFound
+│   │   ├── SourceNotFound
+│   │   └── DestinationNotFound
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
 │   ├── OtherJobRunning      409
@@ -23,6 +27,7 @@ GatewayError
 │   ├── InternalError        500
 │   ├── MethodNotImplemented 501
 │   ├── CancelPending        504
+│   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
 │       ├── UpstreamInvalid      502
@@ -54,10 +59,12 @@ from gateway.errors.api import (
     ApiError,
     BadRequest,
     CallerLeft,
+    CallNotServed,
     CancelPending,
     ConnectionNotFound,
     ContentTooLarge,
     CrossOrigin,
+    DestinationNotFound,
     GatewayError,
     HeadersTooLarge,
     InternalError,
@@ -71,9 +78,12 @@ from gateway.errors.api import (
     ReadOnlyKey,
     RequestTimeout,
     RetryableError,
+    SourceNotFound,
     StorageUnavailable,
+    TriggerPending,
     Unauthorized,
     UriTooLong,
+    WorkspaceNotFound,
 )
 from gateway.errors.operator import (
     DatabaseRefused,
@@ -98,12 +108,14 @@ from gateway.errors.upstream import (
 __all__ = [
     "ApiError",
     "BadRequest",
+    "CallNotServed",
     "CallerLeft",
     "CancelPending",
     "ConnectionNotFound",
     "ContentTooLarge",
     "CrossOrigin",
     "DatabaseRefused",
+    "DestinationNotFound",
     "Duplicate",
     "GatewayError",
     "HeadersTooLarge",
@@ -124,7 +136,9 @@ __all__ = [
     "RetryableError",
     "SettingsError",
     "SignInRefused",
+    "SourceNotFound",
     "StorageUnavailable",
+    "TriggerPending",
     "Unauthorized",
     "UnknownRecord",
     "UpstreamBusy",
@@ -134,4 +148,5 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnreachable",
     "UriTooLong",
+    "WorkspaceNotFound",
 ]

@@ -4,6 +4,7 @@
 """
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
@@ -49,11 +50,13 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "BasicSchedule",
+    "CatalogStream",
     "Client",
     "ClientLimit",
     "ClientMonths",
     "ClientTotals",
     "Connection",
+    "ConnectionDetail",
     "CronSchedule",
     "EndedJob",
     "ExplainedJob",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from gateway.errors import InternalError
+from gateway.web.compatible_paths import form_of
 from gateway.web.responses import error_answer
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class ResponseCycle(RequestResponseCycle):
     async def send_500_response(self) -> None:
         """Answer for an application that failed outside of what renders failures: in JSON, as everywhere."""
         self.keep_alive = False
-        await error_answer(InternalError())(cast("Scope", self.scope), cast("Receive", self.receive), self.send)
+        form = form_of(self.scope["method"], self.scope["path"])
+        await error_answer(InternalError(), form)(cast("Scope", self.scope), cast("Receive", self.receive), self.send)
 
     async def send(self, message: Any) -> None:
         if self.flow.write_paused and not self.disconnected:
