@@ -11,6 +11,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from gateway.airbyte_compat.actors import list_destinations, list_sources, show_destination, show_source
+from gateway.airbyte_compat.config_connections import (
+    get_connection,
+    list_connections_of_workspace,
+    show_statuses,
+    sync_connection,
+)
+from gateway.airbyte_compat.config_jobs import cancel, get_job, list_jobs_of_connection
 from gateway.airbyte_compat.connections import list_connections as list_compatible_connections
 from gateway.airbyte_compat.connections import show_connection
 from gateway.airbyte_compat.health import show_availability
@@ -68,6 +75,13 @@ COMPATIBLE = CompatibleRoutes(
         ApiRoute(f"{PUBLIC_API}/jobs/{{id}}", show_compatible_job, is_patient=True, takes_token=False),
         ApiRoute(f"{PUBLIC_API}/jobs/{{id}}", delete_job, method="DELETE", is_patient=True),
         ApiRoute(f"{API}/health", show_availability, entrance="open"),
+        ApiRoute(f"{API}/connections/get", get_connection, method="POST"),
+        ApiRoute(f"{API}/connections/list", list_connections_of_workspace, method="POST"),
+        ApiRoute(f"{API}/connections/status", show_statuses, method="POST"),
+        ApiRoute(f"{API}/connections/sync", sync_connection, method="POST", is_patient=True),
+        ApiRoute(f"{API}/jobs/get", get_job, method="POST", is_patient=True, takes_token=False),
+        ApiRoute(f"{API}/jobs/list", list_jobs_of_connection, method="POST"),
+        ApiRoute(f"{API}/jobs/cancel", cancel, method="POST", is_patient=True),
     ]
 )
 ROUTES = ApiRoutes(

@@ -1,15 +1,14 @@
 """GET …/connections: names are the labels that the client knows; ids of what they join are the client's own."""
 
-from collections.abc import Mapping
-
 from starlette.requests import Request
 
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
+from gateway.airbyte_compat.schedules import public_schedule
 from gateway.airbyte_compat.values import connection_status, epoch, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.models import BasicSchedule, CatalogStream, Connection, ConnectionDetail, CronSchedule, Schedule
+from gateway.models import CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
 from gateway.web.request_context import upstream_timing
 from gateway.web.responses import JSONAnswer
@@ -53,23 +52,12 @@ def connection_content(ids: VirtualIds, connection: Connection, detail: Connecti
         "destinationId": ids.of("destination", detail.destination_id),
         "workspaceId": ids.workspace,
         "status": connection_status(detail.status),
-        "schedule": schedule_content(connection.schedule),
+        "schedule": public_schedule(connection.schedule),
         "configurations": {"streams": [_stream_content(stream) for stream in detail.streams]},
         "createdAt": epoch(connection.created_at),
         "tags": [],
         "prefix": detail.prefix,
     }
-
-
-def schedule_content(schedule: Schedule | None) -> Mapping[str, str]:
-    """Return a schedule; one that is not known is `manual`, so that nobody expects a sync."""
-    if isinstance(schedule, CronSchedule):
-        return {"scheduleType": "cron", "cronExpression": schedule.cron}
-    if isinstance(schedule, BasicSchedule):
-        hours, rest = divmod(schedule.every_seconds, 3600)
-        number, unit = (schedule.every_seconds // 60, "MINUTES") if rest else (hours, "HOURS")
-        return {"scheduleType": "basic", "basicTiming": f"Every {number} {unit}"}
-    return {"scheduleType": "manual"}
 
 
 def _stream_content(stream: CatalogStream) -> dict[str, object]:

@@ -15,6 +15,7 @@ from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.client_cache import ClientCache
+from gateway.syncs.job_reports import with_end
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.timings import PollTimings
 from gateway.times import Clock
@@ -71,9 +72,7 @@ class PolledJobs:
         if job.is_terminal and not isinstance(job, EndedJob):
             self._known.forget(client_id, job.job_id)
             return
-        end_time = job.end_time if isinstance(job, EndedJob) else None
-        whole = EndedJob(**{field: getattr(job, field) for field in Job.__struct_fields__}, end_time=end_time)
-        self._known.put(client_id, job.job_id, _Known(whole, self._clock.monotonic()))
+        self._known.put(client_id, job.job_id, _Known(with_end(job), self._clock.monotonic()))
         self._unknown.forget(client_id, job.job_id)
 
     async def find(self, client: Client, job_id: int) -> Polled:

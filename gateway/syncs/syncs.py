@@ -9,6 +9,7 @@ from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.store.leadership import Leadership
+from gateway.syncs.attempts import Attempts
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.cancel import Cancel
 from gateway.syncs.cancel_sender import CancelSender
@@ -60,6 +61,7 @@ class Syncs:
     polled: PolledJobs
     job_pages: JobPages
     catalog: ConnectionCatalog
+    attempts: Attempts
 
     async def close(self) -> None:
         """Wait for triggers and cancels under way; end everything else."""
@@ -72,6 +74,7 @@ class Syncs:
         await self.polled.close()
         await self.job_pages.close()
         await self.catalog.close()
+        await self.attempts.close()
         await self.history.close()
         await self.last_sync.close()
 
@@ -121,6 +124,7 @@ def build_syncs(
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
         job_pages=JobPages(store, airbyte, refusals, clock),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
+        attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
 
 

@@ -145,6 +145,8 @@ class PollTimings(msgspec.Struct, frozen=True):
     """How old the status of a polled job may be: one call tells of all."""
     alone_interval: float = 2.0
     """Between two looks at a job of which the changes do not tell."""
+    attempts_age: float = 5.0
+    """How old the attempts of a job may be that has not ended: they take a call for each job."""
     kept: float = 3600.0
     """How long a job is known after it was last read. One that has ended does not change any more."""
     catalog: float = 300.0
