@@ -5,6 +5,7 @@
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
 from gateway.models.addresses import SocketAddress
+from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
@@ -66,11 +67,13 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "BasicSchedule",
+    "CatalogStream",
     "Client",
     "ClientLimit",
     "ClientMonths",
     "ClientTotals",
     "Connection",
+    "ConnectionDetail",
     "ConnectionRow",
     "CronSchedule",
     "Delivery",

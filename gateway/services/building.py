@@ -12,7 +12,9 @@ from gateway.airbyte.route import Proxy, Route
 from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.errors import SettingsError
+from gateway.limiter import Limiter
 from gateway.limiter.fair_queue import FairQueue
+from gateway.models import RatePolicy
 from gateway.notices.building import build_notices
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
@@ -66,6 +68,7 @@ def build_services(
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
         discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
+        polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
         cluster=cluster,
         metrics=metrics,
         notices=build_notices(

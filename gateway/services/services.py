@@ -1,6 +1,7 @@
 """The record of the collaborators: opened in order, closed in reverse."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.errors import StorageUnavailable
-from gateway.limiter import CallLimiter
+from gateway.limiter import CallLimiter, Limiter
 from gateway.notices.building import Notices
 from gateway.notices.watch import NOTICES
 from gateway.provisioning.clients import ClientService
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from gateway.telemetry.tracing import Tracing
 
+INSTALLATION_ID_BYTES = 8
 USAGE_FLUSH = "usage flush"
 """The task that writes last uses and usage counts, as logs, /readyz and /metrics name it."""
 OUTCOME_RETRIES = "trigger outcome retries"
@@ -64,6 +66,8 @@ class Services:
     keys: KeyService
     discovery: Discovery
     limiter: CallLimiter | SharedLimiter
+    polls: Limiter
+    """How fast clients ask for jobs, which takes no token: who is too fast waits a moment, and nobody is refused."""
     cluster: Cluster
     metrics: Metrics
     notices: Notices
@@ -109,6 +113,10 @@ class Services:
             if self.notices.watch.channels:
                 stack.push_async_callback(self.background.start(NOTICES, self.notices.watch.run).stop)
             yield
+
+    async def installation_id(self) -> str:
+        """Return what tells this installation's database from all others. Raises StorageUnavailable."""
+        return await self.store.database_id.get(secrets.token_hex(INSTALLATION_ID_BYTES))
 
     async def _keep_flushing(self, progress: Progress) -> None:
         while True:

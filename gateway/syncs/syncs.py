@@ -10,20 +10,24 @@ from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.store.leadership import Leadership
+from gateway.syncs.attempts import Attempts
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.cancel import Cancel
 from gateway.syncs.cancel_sender import CancelSender
 from gateway.syncs.cancel_wishes import CancelWishes
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.chosen_jobs import ChosenJobs
+from gateway.syncs.connection_catalog import ConnectionCatalog
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
+from gateway.syncs.job_pages import JobPages
 from gateway.syncs.job_states import JobStates
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.left_over import LeftOverTriggers
+from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
 from gateway.syncs.refusals import Refusals
@@ -55,6 +59,10 @@ class Syncs:
     waiting: WaitingCallers
     watcher: Watcher
     cancel: Cancel
+    polled: PolledJobs
+    job_pages: JobPages
+    catalog: ConnectionCatalog
+    attempts: Attempts
 
     async def close(self) -> None:
         """Wait for triggers and cancels under way; end everything else."""
@@ -64,6 +72,10 @@ class Syncs:
         await self.jobs.close()
         await self.job_details.close()
         await self.chosen_jobs.close()
+        await self.polled.close()
+        await self.job_pages.close()
+        await self.catalog.close()
+        await self.attempts.close()
         await self.history.close()
         await self.last_sync.close()
 
@@ -111,6 +123,10 @@ def build_syncs(
         waiting=waiting,
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
+        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
+        job_pages=JobPages(store, airbyte, refusals, clock),
+        catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
+        attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
 
 

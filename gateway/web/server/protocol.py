@@ -147,6 +147,10 @@ class GatewayProtocol(AnsweringProtocol):
         has_begun = phase is BODY and self._withdraw()
         if not has_begun:
             self._early_response = self._early_responses.final_answer(
-                error, method, self.server_state.default_headers, address=self.client[0] if self.client else ""
+                error,
+                method,
+                self.server_state.default_headers,
+                target=self.url,
+                address=self.client[0] if self.client else "",
             )
         self._stop_reading()

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.errors import InternalError
+from gateway.web.compatible_paths import form_of
 from gateway.web.responses import Headers, error_answer
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class ResponseCycle:
             self._transport.close()
         else:
             self.keep_alive = False
-            await error_answer(InternalError())(self.scope, self.receive, self.send)
+            form = form_of(self.scope["method"], self.scope["path"])
+            await error_answer(InternalError(), form)(self.scope, self.receive, self.send)
 
     async def receive(self) -> Any:
         """Return the next message: a disconnect, too, for who has sent all and closed his side.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.errors import Overloaded
 from gateway.web.early_responses import EarlyResponses
+from gateway.web.responses import ErrorForm
 from gateway.web.server.back_pressure import BackPressure, BackPressures
 from gateway.web.server.incoming import BETWEEN
 from gateway.web.server.peers import Peers
@@ -26,7 +27,7 @@ class RequestGate(Protocol):
 
     def sheds(self, scope: MutableMapping[str, Any]) -> bool: ...
 
-    def wants_page(self, scope: MutableMapping[str, Any]) -> bool: ...
+    def form_of(self, scope: MutableMapping[str, Any]) -> ErrorForm: ...
 
     def is_known(self, scope: MutableMapping[str, Any]) -> bool: ...
 
@@ -101,8 +102,8 @@ class SheddingProtocol(GatewayProtocol):
             self._is_shed_known = self._may_stay(request)
         if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer():
             self._held_by = self._pressure_of_shed(self._back_pressure.others)
-            is_page = self._gate.wants_page(request)
-            self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
+            form = self._gate.form_of(request)
+            self.transport.write(self._early_responses.shed(self.server_state.default_headers, form))
         else:
             self._sheds_later |= is_shed
             super()._take(scope)
