@@ -10,7 +10,7 @@ from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
 from gateway.settings.tables import PUBLIC_API_PATH
@@ -30,7 +30,7 @@ AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 
 
-async def diagnose(error: UpstreamError, services: Services, timings: Timings) -> Finding:
+async def diagnose(error: UpstreamError, services: Services, timings: DoctorTimings) -> Finding:
     """Return what is behind a call to Airbyte that failed with `error`."""
     try:
         async with asyncio.timeout(timings.diagnosis):

@@ -10,7 +10,7 @@ from gateway.doctor.base_url import CLOUD_HOSTS
 from gateway.doctor.finding import Finding, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 from gateway.settings.addresses import is_this_machine
 from gateway.settings.tables import PUBLIC_API_PATH
@@ -28,7 +28,7 @@ class InstanceConfiguration(msgspec.Struct, frozen=True):
     version: str
 
 
-async def check_release(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_release(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Tell Airbyte's release, and warn of one with a known hole that others can reach. Find nothing on no answer."""
     base_url = services.settings.airbyte.base_url.rstrip("/")
     host = Address.of(base_url).host
