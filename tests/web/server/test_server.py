@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.background import Background, Failure
+from gateway.background import Background, TaskFailure
 from gateway.settings import ServerSettings
 from gateway.web.server.listener import listen
 from gateway.web.server.sd_notify import Supervision
@@ -31,7 +31,7 @@ def test_uvicorn_is_pinned_to_the_minor_release_whose_private_parts_are_built_up
 async def test_the_watchdog_is_fed_by_a_background_task_of_the_gateways(
     watchdog_seconds: float, tasks: list[str]
 ) -> None:
-    failures: list[Failure] = []
+    failures: list[TaskFailure] = []
     background = Background(failures.append)
     settings = ServerSettings(host="127.0.0.1", port=0, trusted_proxies=(), public_url="", metrics_networks=())
     seen: list[str] = []
