@@ -10,14 +10,14 @@ from gateway.settings import Settings
 from gateway.store import Store
 
 
-class Owned(Protocol):
+class OwnedRecord(Protocol):
     """A record that is one client's. Of a removed client's activity nobody's."""
 
     @property
     def client_id(self) -> int | None: ...
 
 
-Record = TypeVar("Record", bound=Owned)
+Record = TypeVar("Record", bound=OwnedRecord)
 
 
 def listed(

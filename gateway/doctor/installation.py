@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.disk import DiskRoom, disk_room
@@ -117,7 +117,7 @@ def _other_owners(database: Path, owner: int) -> Iterator[Finding]:
         )
 
 
-async def check_pages(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_pages(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Read the whole file, unless a gateway serves it and would have to wait with its commits."""
     if not services.settings.database.is_file:
         return
@@ -145,8 +145,8 @@ async def _server_finding(services: Services) -> Finding:
     return passed("database", text)
 
 
-async def check_notifications(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
-    """Send a notification from one session with the server to another. A pooler in transaction mode loses it."""
+async def check_notifications(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Send a notification over one connection and listen on another. A pooler in transaction mode loses it."""
     if services.settings.database.is_file or await services.store.is_read_only():
         return
     if await services.store.are_notifications_heard(seconds=timings.notification):

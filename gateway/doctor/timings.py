@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Timings(msgspec.Struct, frozen=True):
+class DoctorTimings(msgspec.Struct, frozen=True):
     """Seconds. What a check waits for adds up to less than the check has, so that it can still say what it found."""
 
     everything: float = 28.0
@@ -24,7 +24,7 @@ class Timings(msgspec.Struct, frozen=True):
     config_check: float = 6.0
 
     notification: float = 1.5
-    """From one session with the database to another."""
+    """From one connection to the database to another."""
     local_probe: float = 1.5
     """The gateway on this machine."""
     public_probe: float = 3.0

@@ -16,7 +16,7 @@ from gateway.doctor.installation import (
     judged_user,
     user_name,
 )
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.store.disk import DiskRoom
 from gateway.store.sqlite.database import journal_mode
@@ -34,7 +34,7 @@ async def test_notifications_that_never_arrive_are_noticed(
 ) -> None:
     with pgbouncer(postgres, database_location) as pooled:
         async with running_gateway(tmp_path, location=pooled if is_pooled else database_location) as world:
-            (finding,) = [each async for each in check_notifications(Timings(), world.services)]
+            (finding,) = [each async for each in check_notifications(DoctorTimings(), world.services)]
 
     assert finding.level == ("warn" if is_pooled else "ok"), finding
     assert ("do not arrive" in finding.text) == is_pooled
@@ -123,7 +123,7 @@ async def test_a_database_that_is_served_is_not_read_through(world: World, tmp_p
 
 
 async def test_a_database_that_is_too_large_to_read_through_is_told(world: World) -> None:
-    at_once = Timings(whole_read=0)
+    at_once = DoctorTimings(whole_read=0)
 
     found = [each async for each in check_pages(at_once, world.services)]
 
