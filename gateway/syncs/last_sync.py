@@ -67,16 +67,23 @@ class LastSyncRefresh:
         """Refresh the stored figures if need be; return whether what is told of the client's connections is current.
 
         It is not if the last refresh that covers one of them failed, passed it over, or is older than twice its
-        cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
-        Raises StorageUnavailable.
+        cadence, nor if a status was told longer ago than twice the cadence of the check. Other clients'
+        troubles count for nothing, nor does any trouble for a client without mapping. Raises
+        StorageUnavailable.
         """
         await self.refresh_if_older(self._freshness_seconds)
         connections = await self._connections.of_client(client_id)
-        if connections.is_awaiting_backfill and SINGLES in self._flight:
+        are_statuses_old = not self._statuses.is_current(connections.statuses_of)
+        if (connections.is_awaiting_backfill or are_statuses_old) and SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
             connections = await self._connections.of_client(client_id)
+        if are_statuses_old and (check := self._statuses.under_way) is not None:
+            await self._wait(check)
+            connections = await self._connections.of_client(client_id)
         return not connections.is_mapped or (
-            not connections.is_awaiting_backfill and self.is_current_for(connections.workspaces)
+            not connections.is_awaiting_backfill
+            and self.is_current_for(connections.workspaces)
+            and self._statuses.is_current(connections.statuses_of)
         )
 
     def is_current_for(self, workspaces: Collection[str]) -> bool:
