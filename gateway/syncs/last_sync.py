@@ -76,17 +76,24 @@ class LastSyncRefresh:
         """Refresh as `ensure_fresh`; return the client's connections and whether what is told of them is current.
 
         It is not if the last refresh that covers one of them failed, passed it over, or is older than twice its
-        cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
-        Raises StorageUnavailable.
+        cadence, nor if a status was told longer ago than twice the cadence of the check. Other clients'
+        troubles count for nothing, nor does any trouble for a client without mapping. Raises
+        StorageUnavailable.
         """
         if self._is_older(self._freshness_seconds):
             await self.refresh_if_older(self._freshness_seconds)
         connections = self._connections.remembered(client_id) or await self._connections.of_client(client_id)
-        if connections.is_awaiting_backfill and SINGLES in self._flight:
+        are_statuses_old = not self._statuses.is_current(connections.statuses_of)
+        if (connections.is_awaiting_backfill or are_statuses_old) and SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
             connections = await self._connections.of_client(client_id)
+        if are_statuses_old and (check := self._statuses.under_way) is not None:
+            await self._wait(check)
+            connections = await self._connections.of_client(client_id)
         is_current = not connections.is_mapped or (
-            not connections.is_awaiting_backfill and self.is_current_for(connections.workspaces)
+            not connections.is_awaiting_backfill
+            and self.is_current_for(connections.workspaces)
+            and self._statuses.is_current(connections.statuses_of)
         )
         return connections, is_current
 

@@ -6,7 +6,7 @@ import secrets
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
@@ -17,6 +17,7 @@ POSITION = Position(1_775_012_400, 4711)
 SEAL = CursorSeal(bytes(KEY_BYTES), secrets.token_bytes)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**33), st.integers(0, LARGEST_ID), st.integers(1, 2**40))
 def test_a_position_comes_back_for_its_client_and_any_gateway_with_the_key(
     second: int, job_id: int, client_id: int

@@ -238,7 +238,7 @@ def _headers(rate: RatePolicy, api_url: str, connection_id: str) -> Json:
         ALL_JOBS_LINK: ("The next page, if there is one.", page_of_all),
         "Preference-Applied": ("Sent when the call was let wait, as it preferred.", "wait=60"),
         "Vary": ("Sent with a call that preferred to wait.", "Prefer"),
-        "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
+        "Warning": ("Sent when not all is current: these are the last known figures.", '110 - "Response is Stale"'),
     }
     return {
         name: {"description": text, "required": name not in SOMETIMES, "schema": {"type": "string"}, "example": example}

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from gateway.api.openapi.failures import JOB_RELAYS, READS, RELAYS, UPSTREAM_FAILURES
 from gateway.api.openapi.schemas import Json, reference
+from gateway.syncs.jobs import MOST_JOBS
+from gateway.syncs.merged_jobs import MOST_ROUNDS
 
 WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
 """Of calls that may wait for a job's end."""
@@ -38,7 +40,9 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "summary": "List jobs of all connections",
         "description": "One call for all of the client's connections, newest first. To follow them, ask again with "
         "updatedSince a minute before your last call; jobs that you know already come again. A page may be short, or "
-        "empty, and still have a Link header: go on until it has none. A Warning header says that some connections "
+        f"empty, and still have a Link header: go on until it has none. One call goes through "
+        f"about {(MOST_ROUNDS - 1) * MOST_JOBS} jobs of Airbyte's workspaces, which may hold other clients' too: where "
+        "few are yours, you need more calls. A Warning header says that some connections "
         "could not be asked for. With include=connection each job has the id of its connection as other calls take it.",
         "parameters": [
             reference("parameters", name) for name in (*CHOICE, "AllJobsCursor", "UpdatedSince", "IncludeConnection")

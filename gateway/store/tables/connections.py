@@ -30,6 +30,8 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether the newest sync of any mapped one has yet to be asked for."""
     workspaces: frozenset[str]
     """Airbyte's workspaces that the mapped ones are in, where those are known."""
+    statuses_of: str | None
+    """When Airbyte told the oldest status of those it has; None if it told none."""
 
 
 class Connections:
@@ -66,6 +68,7 @@ class Connections:
         )
         connections = tuple(connection_from(row) for row in rows)
         mapped = [connection for connection in connections if connection.airbyte_id is not None]
+        told = [each.status_checked_at for each in mapped if each.status_checked_at and each.mapping == "mapped"]
         synced = [connection.last_sync_at for connection in connections if connection.last_sync_at]
         return ConnectionsOfClient(
             rows=connections,
@@ -74,6 +77,7 @@ class Connections:
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
             workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
+            statuses_of=min(told, default=None),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
