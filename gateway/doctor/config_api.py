@@ -11,7 +11,7 @@ from gateway.doctor.base_url import OLD_API_HEALTHY, looks_like
 from gateway.doctor.finding import Finding, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamError, UpstreamRefused
 from gateway.services import Services
 
@@ -25,7 +25,7 @@ FORBIDDEN = f'Let the credential read jobs in the Config API, or set {CONFIG_URL
 BROKEN = f"{CONFIG_URL_SETTING} is right: look at the log of Airbyte's server, {OR_OFF}"
 
 
-async def check_config_api(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_config_api(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Ask for the jobs of one mapped connection, if there is a Config API to ask and a connection to ask about."""
     url = services.settings.airbyte.config_api_url
     if url is None:

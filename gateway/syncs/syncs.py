@@ -99,14 +99,13 @@ def build_syncs(
     timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing."""
-    of_trigger = timings.trigger
+    of_trigger, leadership = timings.trigger, cluster.leadership
     recorder = LastSyncRecorder(store, clock)
     last_sync, backfill = _build_refresh(
         store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
-    refusals = Refusals(store, airbyte, clock)
+    refusals, outcomes = Refusals(store, airbyte, clock), TriggerOutcomes(store, clock, of_trigger)
     reconciler = Reconciler(airbyte, refusals, of_trigger)
-    outcomes = TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
@@ -116,15 +115,15 @@ def build_syncs(
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,
-        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=of_trigger),
+        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=waiting,
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
-        cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
+        cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, clock),
+        job_pages=JobPages(store, airbyte, refusals, clock, timings.poll),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
