@@ -5,11 +5,14 @@ PORT ?= 8080
 # Besides its own, those that start and stop the program most.
 BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_supervised.py tests/cli/test_demo.py \
 	tests/faults/test_wire_stop.py
+# Programs written for Airbyte, each in an environment of its own: they do not agree on what they need.
+CLIENTS := airbyte_api airflow dagster prefect pyairbyte
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test coverage missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi lock clean
+	bench-profile fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi \
+	test-clients lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
@@ -90,6 +93,9 @@ full: .venv/dev                    ## all long checks, in two hours; the result 
 check-openapi: .venv/dev build/openapi/ready ## what reads openapi.json finds nothing wrong with it; needs npm
 	$(BIN)/python -m tests.openapi_tools
 
+test-clients: .venv/dev $(CLIENTS:%=build/clients/%/ready) ## programs written for Airbyte against a served gateway, in five minutes; RECORD=--record
+	$(BIN)/python -m tests.clients $(RECORD)
+
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file requirements.lock pyproject.toml
@@ -104,6 +110,8 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file bench/requirements.txt bench/requirements.in
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file tests/openapi_tools/requirements.txt \
 		tests/openapi_tools/requirements.in
+	for client in $(CLIENTS); do $(BIN)/pip-compile $(LOCK) --upgrade \
+		--output-file tests/clients/requirements/$$client.txt tests/clients/requirements/$$client.in || exit; done
 
 # PyInstaller's bootloader is compiled from its locked source, with a file of ours that says why it cannot unpack.
 build/venv/ready: requirements-binary.lock deploy/binary/unpacking_room.c
@@ -125,6 +133,11 @@ build/openapi/ready: tests/openapi_tools/requirements.txt tests/openapi_tools/pa
 	build/openapi/venv/bin/pip install --quiet --disable-pip-version-check -r tests/openapi_tools/requirements.txt
 	cp tests/openapi_tools/package.json tests/openapi_tools/package-lock.json build/openapi/
 	npm ci --prefix build/openapi --no-audit --no-fund --loglevel error
+	touch $@
+
+build/clients/%/ready: tests/clients/requirements/%.txt
+	$(PYTHON) -m venv --clear build/clients/$*
+	build/clients/$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 clean:

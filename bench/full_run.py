@@ -40,6 +40,7 @@ STEPS = (
     Step("unauthenticated", "guessed keys, slow connections and crowds without a key", "make unauthenticated"),
     Step("overload", "what is answered at ten times the capacity", "make overload"),
     Step("openapi", "what reads openapi.json finds nothing wrong with it", "make check-openapi"),
+    Step("clients", "programs written for Airbyte, as their makers publish them", "make test-clients"),
     Step("soak", "mixed traffic with faults, many model steps and fuzzed requests", "make soak"),
 )
 

@@ -1,0 +1,1 @@
+"""A script for each client, run in its own environment: nothing of ours is imported but what stands here."""
