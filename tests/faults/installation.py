@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +14,11 @@ from typing import Any
 import httpx2
 
 from gateway.sandbox import Sandbox
+from tests import plain_http
 from tests.cli.conftest import Airbyte, environment, finished, invoke, serving, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
 
 LISTENING = re.compile(r'"address":"(http://127\.0\.0\.1:[1-9]\d*)",.*"event":"listening"')
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Nothing here speaks TLS: reading the authorities of the web takes 50 ms of a core for each request."""
 LONG_FRESH = "2999-01-01T00:00:00.000Z"
 """What is known since then need not be asked for while a test runs."""
 
@@ -45,7 +43,7 @@ class Served:
 
     def _ask(self, method: str, path: str, key: str) -> httpx2.Response:
         url = f"{self.address}/api/v1{path}"
-        return httpx2.request(method, url, headers=key_header(key), timeout=BOUND_SECONDS, verify=NO_TLS)
+        return plain_http.request(method, url, headers=key_header(key))
 
     def kill(self) -> None:
         """As the kernel does when memory is short: no handler runs."""

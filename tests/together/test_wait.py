@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from gateway.sandbox.timeline import Pace
+from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.faults.installation import key_header
 from tests.postgres import PostgresServer
@@ -61,7 +62,7 @@ def test_a_wish_to_cancel_is_sent_once_when_its_gateway_has_died(own_cluster: Cl
     first = own_cluster.gateways[0]
     job_id = first.trigger(ours, key).json()["job"]["jobId"]
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
+        plain_http.post(
             f"{first.address}/api/v1/connections/{ours}/jobs/{job_id}/cancel", headers=key_header(key), timeout=2.0
         )
     first.kill()
