@@ -63,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "web": {*ANYBODY, "auth", "limiter", "settings", "telemetry", "times", "background"},
     "syncs": {*ANYBODY, "airbyte", "store", "cluster", "single_flight", "limiter.fair_queue", "times", "background"},
     "provisioning": {*ANYBODY, "airbyte", "store", "auth", "syncs", "validation", "single_flight", "times"},
-    "deployment": {"settings", "auth.keys", "errors", "resources"},
+    "deployment": {"settings", "auth.keys", "errors", "resources", "web.compatible_paths"},
     "services": UP_TO_SYNCS,
     "doctor": UP_TO_SERVICES,
     "api": {*ANYBODY, "services", "syncs", "web", "limiter", "auth", "times", "resources"},
@@ -75,8 +75,8 @@ ROOMS: dict[str, set[str]] = {
 }
 """What each room may import, from the ground up. A room is a module or a package directly below `gateway`.
 
-`settings.secret` and `limiter.fair_queue` are those modules alone. A room may also import itself, and only rooms that
-stand above it here.
+`settings.secret`, `limiter.fair_queue` and the like are those modules alone. A room may also import itself, and only
+rooms that stand above it here.
 """
 
 ONLY_IMPORTER = {
