@@ -70,7 +70,7 @@ NGINX_OWN = {
     505: "HTTP version is not supported",
 }
 """Statuses that the gateway itself has no words for; 497 is nginx's for plain HTTP where TLS is spoken."""
-MESSAGES = dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items()))
+REFUSAL_MESSAGES = dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items()))
 TLS_REFUSALS = frozenset({495, 496, 497})
 """Numbers of nginx's own, which callers get as 400."""
 
@@ -116,13 +116,12 @@ def nginx_config(
     return template.render(
         access_log=ACCESS_LOG,
         ciphers=":".join(CIPHERS),
-        any_method=ANY_METHOD,
-        post_only=POST_ONLY,
+        compatible={"any_method": ANY_METHOD, "post_only": POST_ONLY},
         command=_command(name, tls, gateways, resolver),
         has_long_name=len(name) > LONGEST_HASHED_NAME,
         key_prefix=PREFIX,
-        messages=MESSAGES,
-        problems={reason: (status, title_of(status)) for reason, status in map(_with_status, MESSAGES)},
+        messages=REFUSAL_MESSAGES,
+        problems={reason: (status, title_of(status)) for reason, status in map(_with_status, REFUSAL_MESSAGES)},
         name=name,
         outcome_unknown=OutcomeUnknown.message,
         public_url=_public_url(name, tls),

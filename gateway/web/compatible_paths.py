@@ -20,7 +20,7 @@ NOUNS = (
 """What the paths of the Config API begin with; a verb follows. Each of its calls is a POST."""
 ANY_METHOD = (f"{PUBLIC_API}(?:/.*)?", "(?:(?:/api)?/v1)?/applications/token/?", "/api/v1/health/?")
 POST_ONLY = tuple(f"/api/v1/{noun}/[a-z_]+/?" for noun in NOUNS)
-TITLES = {413: "Content Too Large", 414: "URI Too Long", 499: "Caller Has Left"}
+STATUS_TITLES = {413: "Content Too Large", 414: "URI Too Long", 499: "Caller Has Left"}
 """Where Python's own phrases differ from version to version; 499 is no status of HTTP's."""
 _ANY_METHOD = re.compile("|".join(ANY_METHOD), re.DOTALL)
 _POST_ONLY = re.compile("|".join(POST_ONLY))
@@ -40,4 +40,4 @@ def form_of(method: str, path: str) -> ErrorForm:
 
 def title_of(status: int) -> str:
     """Return HTTP's phrase for a status: all that a problem without a type of its own has to say (RFC 9457 §4.2.1)."""
-    return TITLES.get(status) or HTTPStatus(status).phrase
+    return STATUS_TITLES.get(status) or HTTPStatus(status).phrase
