@@ -240,13 +240,20 @@ def test_who_calls_a_gateway_that_cannot_start_is_answered(
     assert supervisor.listener
     address = supervisor.listener.getsockname()
     mend(cli)
-    with socket.create_connection(address) as waiting, socket.create_connection(address) as silent:
+    with (
+        socket.create_connection(address) as waiting,
+        socket.create_connection(address) as silent,
+        socket.create_connection(address) as compatible,
+    ):
         send(waiting, request("/api/v1/status"))
+        send(compatible, request("/api/public/v1/jobs"))
         process = supervisor.start()
         answers = [read_answer(waiting), read_answer(silent)]
+        problem = json.loads(read_answer(compatible).body)
         status = process.wait(BOUND_SECONDS)
 
     assert [(answer.status, answer.body) for answer in answers] == [(503, b'{"error":"Service is not running"}')] * 2
+    assert (problem["status"], problem["detail"]) == (503, "Service is not running")
     assert answers[0].headers["retry-after"] == "5"
     assert status == 1
     assert supervisor.log.read_text().count(reason) == 1
