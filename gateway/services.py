@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +16,8 @@ from gateway.airbyte import Airbyte, Deadlines, connect_airbyte
 from gateway.airbyte.client import Connect
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.route import Proxy, Route
+from gateway.airbyte.tls import verifying_tls
+from gateway.auth import keys
 from gateway.background import Background, Progress
 from gateway.cluster.cluster import Cluster
 from gateway.cluster.shared_limiter import SharedLimiter
@@ -29,12 +32,13 @@ from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.resources import is_installed
-from gateway.settings import AirbyteSettings, Settings, TracingSettings
+from gateway.settings import Settings, TracingSettings
 from gateway.settings.changes import Change, change_between
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
+from gateway.syncs.last_sync_watch import LAST_SYNC_WATCH
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -42,8 +46,12 @@ from gateway.syncs.waiting import MOST_CALLERS, WaitingCallers
 from gateway.telemetry.log import change_level, log_task_failure
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.program_files import watch_program_files
 from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
+from gateway.webhooks.delivery import WEBHOOK_DELIVERY
+from gateway.webhooks.timings import WebhookTimings
+from gateway.webhooks.webhooks import Outside, Webhooks, build_webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -56,9 +64,10 @@ OUTCOME_RETRIES = "trigger outcome retries"
 """The task that writes outcomes of triggers that could not be written."""
 PROGRAM_FILES = "program files"
 """The task that looks whether the program's own files are there still."""
-FILE_CHECK_SECONDS = 30.0
 LOOP_LAG = "loop lag"
 """The task that measures the event loop's lag."""
+
+OUTSIDE = Outside(verifying_tls, partial(keys.mint_id, choice=secrets.choice), secrets.token_bytes, random.random)
 
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
@@ -75,6 +84,7 @@ class Services:
     airbyte: Airbyte
     retention: Retention
     syncs: Syncs
+    webhooks: Webhooks
     clients: ClientService
     connections: ConnectionService
     keys: KeyService
@@ -100,6 +110,7 @@ class Services:
             await stack.enter_async_context(cluster or nullcontext())
             stack.push_async_callback(self._flush_usage)
             stack.push_async_callback(self.syncs.close)
+            stack.push_async_callback(self.webhooks.delivery.close)
             stack.push_async_callback(self.discovery.close)
             stack.push_async_callback(self.background.start(USAGE_FLUSH, self._keep_flushing).stop)
             yield
@@ -116,12 +127,17 @@ class Services:
                 (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
                 (CANCEL_WISHES, self.syncs.cancel.wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
+                (LAST_SYNC_WATCH, self._watch),
+                (WEBHOOK_DELIVERY, self.webhooks.delivery.run),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
-                (PROGRAM_FILES, watch_program_files),
+                (PROGRAM_FILES, partial(watch_program_files, check=is_installed)),
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             yield
+
+    async def _watch(self, progress: Progress) -> None:
+        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.look)
 
     async def _keep_flushing(self, progress: Progress) -> None:
         while True:
@@ -136,16 +152,6 @@ class Services:
             log.warning("usage_not_written", detail=error.detail)
 
 
-async def watch_program_files(
-    progress: Progress, *, seconds: float = FILE_CHECK_SECONDS, check: Callable[[], bool] = is_installed
-) -> None:
-    """Log once, and end, when the program's own files are gone: only a restart brings them back."""
-    while check():
-        progress()
-        await asyncio.sleep(seconds)
-    log.error("program_files_missing", hint="restart the gateway; keep its temporary folder from being cleaned")
-
-
 def build_services(
     settings: Settings,
     clock: Clock,
@@ -157,15 +163,14 @@ def build_services(
     sync_timings: SyncTimings | None = None,
     discovery_timings: DiscoveryTimings | None = None,
     store_timings: StoreTimings = STORE_TIMINGS,
+    webhook_timings: WebhookTimings | None = None,
 ) -> Services:
     """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
     metrics = Metrics()
-    background = background or Background(log_task_failure)
-    store = Store(settings.database_location, background, clock=clock, timings=store_timings)
-    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=cluster_timings)
+    background, store, cluster = _foundation(settings, clock, background, store_timings, cluster_timings)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, deadlines=deadlines)
     timings = sync_timings or SyncTimings()
-    options = _sync_options(settings.airbyte)
+    options = SyncOptions(settings.airbyte.freshness_seconds, settings.airbyte.failure_messages)
     callers = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
     syncs = build_syncs(store, airbyte, cluster, clock, background, waiting=callers, options=options, timings=timings)
     return Services(
@@ -175,6 +180,7 @@ def build_services(
         airbyte=airbyte,
         retention=Retention(store, clock, leadership=cluster.leadership),
         syncs=syncs,
+        webhooks=build_webhooks(store, syncs, clock, settings=settings, outside=OUTSIDE, timings=webhook_timings),
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
@@ -188,8 +194,18 @@ def build_services(
     )
 
 
-def _sync_options(options: AirbyteSettings) -> SyncOptions:
-    return SyncOptions(options.freshness_seconds, options.failure_messages)
+def _foundation(
+    settings: Settings,
+    clock: Clock,
+    background: Background | None,
+    of_store: StoreTimings,
+    of_cluster: ClusterTimings | None,
+) -> tuple[Background, Store, Cluster]:
+    """Build what all else stands on."""
+    background = background or Background(log_task_failure)
+    store = Store(settings.database_location, background, clock=clock, timings=of_store)
+    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=of_cluster)
+    return background, store, cluster
 
 
 def _tracing(options: TracingSettings) -> "Tracing | None":

@@ -47,7 +47,8 @@ class LastSyncRefresh:
         self._statuses = statuses
         self._leader = leader
         self._clock = clock
-        self._freshness_seconds = freshness_seconds
+        self.freshness_seconds = freshness_seconds
+        """Readers refresh what is older."""
         self._wait_seconds = wait_seconds
         self._cadence = max(freshness_seconds, wait_seconds)
         self._flight: SingleFlight[str, None] = SingleFlight(
@@ -70,7 +71,7 @@ class LastSyncRefresh:
         cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
         Raises StorageUnavailable.
         """
-        await self.refresh_if_older(self._freshness_seconds)
+        await self.refresh_if_older(self.freshness_seconds)
         connections = await self._connections.of_client(client_id)
         if connections.is_awaiting_backfill and SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
@@ -157,7 +158,7 @@ class LastSyncRefresh:
         )
         # No more often for those who wait for a job, and so refresh each second.
         now = self._clock.monotonic()
-        if now - self._singles_at >= self._freshness_seconds:
+        if now - self._singles_at >= self.freshness_seconds:
             self._singles_at = now
             self._flight.start(SINGLES, self._ask_by_themselves)
 
