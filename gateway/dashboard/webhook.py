@@ -23,7 +23,7 @@ NOTICES = {
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
-LONGEST_NUMBER = 18
+DELIVERY_DIGITS = 18
 """Digits of a delivery's number."""
 
 Found = TypeVar("Found")
@@ -79,7 +79,7 @@ async def send_again(request: Request) -> Response:
     services = services_of(request)
     webhook = await _webhook(request, owner)
     number = form["delivery"]
-    is_number = number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER
+    is_number = number.isascii() and number.isdigit() and len(number) <= DELIVERY_DIGITS
     is_sent = is_number and await services.store.delivery_pages.send_again(
         owner.client.id, webhook.id, int(number), now=format_time(services.clock.now())
     )
