@@ -92,7 +92,7 @@ ONLY_IMPORTER = {
     "cronsim": r"syncs/quartz\.py",
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"airbyte/socket_connection\.py|web/server/(protocol|request_head)\.py",
-    "aiosmtplib": r"notices/mail\.py",
+    "aiosmtplib": r"notices/smtp\.py",
     "redis": r"cluster/valkey\.py",
     "opentelemetry": r"telemetry/tracing\.py",
     "requests": r"telemetry/tracing\.py",

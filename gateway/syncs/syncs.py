@@ -26,6 +26,7 @@ from gateway.syncs.job_states import JobStates
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
+from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.left_over import LeftOverTriggers
 from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
@@ -54,6 +55,7 @@ class Syncs:
     outcomes: TriggerOutcomes
     left_over: LeftOverTriggers
     last_sync: LastSyncRefresh
+    last_sync_watch: LastSyncWatch
     backfill: Backfill
     history: SyncHistory
     waiting: WaitingCallers
@@ -117,6 +119,7 @@ def build_syncs(
         outcomes=outcomes,
         left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
+        last_sync_watch=LastSyncWatch(store, last_sync, cluster.leadership, timings=timings.last_sync),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=waiting,

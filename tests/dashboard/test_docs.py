@@ -13,6 +13,7 @@ import pytest
 from gateway.api.base_url import FALLBACK_URL
 from gateway.app import create_app
 from gateway.auth import keys
+from gateway.models import EVENT_TYPES, TEST_EVENT
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.times import SystemClock
@@ -238,3 +239,12 @@ async def test_a_signed_in_visitors_page_is_kept_by_nobody(world: World, path: s
     assert "etag" not in own.headers
     assert "acme@example.com" in own.text
     assert "acme@example.com" not in (await browser(world).get(path)).text
+
+
+async def test_the_pages_about_webhooks_tell_of_each_event(http: httpx2.AsyncClient) -> None:
+    served = (await http.get("/docs/webhooks")).text
+    written = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+
+    for event in (*EVENT_TYPES, TEST_EVENT):
+        assert f"<code>{event}</code>" in served
+        assert f"`{event}`" in written
