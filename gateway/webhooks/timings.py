@@ -56,5 +56,9 @@ class WebhookTimings(msgspec.Struct, frozen=True):
     delivery: DeliveryTimings = DeliveryTimings()
     limits: DeliveryLimits = DeliveryLimits()
     due: DueTimings = DueTimings()
+    test: float = 20.0
+    """How long the command line waits for what came of a test: a receiver may take 15."""
+    test_look: float = 0.5
+    """Between two looks for it."""
     rotation: timedelta = timedelta(hours=24)
     """How long the secret before a rotation signs beside the new one."""
