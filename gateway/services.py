@@ -172,7 +172,10 @@ def build_services(
     background: Background | None = None,
     timings: Timings | None = None,
 ) -> Services:
-    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
+    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte.
+
+    Raises SettingsError where settings need an extra that is not installed, OperatorError for a useless `ca_file`.
+    """
     metrics, timings = Metrics(), timings or Timings()
     background = background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
