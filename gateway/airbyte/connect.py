@@ -9,6 +9,7 @@ from gateway.airbyte.client import AirbyteClient, Connect, network
 from gateway.airbyte.config_api import ConfigApi, ConfigObserver
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.reader import Reader, ReadObserver
+from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.route import Route
 from gateway.airbyte.timings import AirbyteTimings
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
@@ -51,19 +52,21 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(url: str, permits: Bulkhead, count_outcome: Callable[[str], None]) -> CallExecutor:
+    def executor_at(url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None]) -> CallExecutor:
         reach = connect or _network(url, route, timings, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client, bulkhead=permits, clock=clock, jitter=jitter, count_outcome=count_outcome, timings=timings
+            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count, pauses=pauses
         )
 
-    executor = executor_at(base_url, bulkhead, observer.count_call)
+    pauses = timings.pause
+    executor = executor_at(base_url, bulkhead, Breakers(timings.breaker), observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, timings)
     reader = Reader(executor, authorization, timings.deadlines, observer=observer)
-    config_executor = executor_at(config_url, config_bulkhead, lambda _: None) if config_url else None
+    of_answers = Breakers(timings.breaker, opens_when_late=True)
+    config_executor = executor_at(config_url, config_bulkhead, of_answers, lambda _: None) if config_url else None
     config = ConfigApi(config_executor, authorization, clock, timings, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 

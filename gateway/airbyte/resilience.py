@@ -75,8 +75,13 @@ class Breakers:
     connection or a 502 to 504, and nobody an answer.
     """
 
-    def __init__(self, timings: BreakerTimings) -> None:
+    def __init__(self, timings: BreakerTimings, *, opens_when_late: bool = False) -> None:
+        """`opens_when_late`: the first answer that does not come in time opens the breaker, as for five faults.
+
+        For answers that can be done without: nobody shall wait for them again and again.
+        """
         self._timings = timings
+        self._opens_when_late = opens_when_late
         self._whole = Breaker(timings)
         self._of_clients: dict[int, Breaker] = {}
         self._failing: set[Caller] = set()
@@ -131,11 +136,23 @@ class Breakers:
         else:
             self.doubt(now, caller)
 
-    def doubt(self, now: float, caller: Caller) -> None:
-        """Count a fault that may be of what was asked for."""
+    def doubt(self, now: float, caller: Caller, faults: int = 1) -> None:
+        """Count faults that may be of what was asked for."""
         self._whole.abandon()
         if not isinstance(caller, OwnCalls):
-            self._of_clients.setdefault(caller, Breaker(self._timings)).fail(now)
+            self._of_clients.setdefault(caller, Breaker(self._timings)).fail(now, faults)
+
+    def late(self, now: float, caller: Caller) -> None:
+        """Count an answer that did not come in time: it may be of what was asked for."""
+        if not self._opens_when_late:
+            self.doubt(now, caller)
+            return
+        self._failing.add(caller)
+        if len(self._failing) >= SEVERAL:
+            self._abandon_client(caller)
+            self._whole.fail(now, FAULTS_TO_OPEN)
+        else:
+            self.doubt(now, caller, FAULTS_TO_OPEN)
 
     def abandon(self, caller: Caller) -> None:
         """End a call that was given up and told nothing about Airbyte."""

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from gateway.settings.addresses import is_this_machine
-from gateway.store.tables.database_id import DatabaseId
+from gateway.store.tables.only_values import OnlyValue
 
 PLAIN_NAME = "session-"
 SECURE_NAME = f"__Host-{PLAIN_NAME}"
@@ -43,7 +43,7 @@ class SessionCookie(msgspec.Struct, frozen=True):
 class SessionCookies:
     """Knows the cookie's name. `new_id` makes the id of a database that has none yet."""
 
-    def __init__(self, database_id: DatabaseId, new_id: Callable[[], str], *, life: timedelta) -> None:
+    def __init__(self, database_id: OnlyValue, new_id: Callable[[], str], *, life: timedelta) -> None:
         """`life`: how long a browser keeps it."""
         self._life = life
         self._database_id = database_id

@@ -62,7 +62,7 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
     if not elsewhere and reply.status in NOT_ITS_OWN:
         text = f"{base_url} answers {reply.status}: {NOT_ITS_OWN[reply.status]}"
         return failure("airbyte", text, "Look at Airbyte, and at the log of the proxy in front of it.")
-    text = f"{base_url} is not Airbyte's API: {_looks_like(reply)}"
+    text = f"{base_url} is not Airbyte's API: {looks_like(reply)}"
     return failure("airbyte", text, elsewhere or ADDRESSES)
 
 
@@ -110,13 +110,16 @@ def _move_to(url: str, what: str) -> str:
     return f"{what} is at {url}: write that into {BASE_URL_SETTING}."
 
 
-def _looks_like(reply: Reply) -> str:
+def looks_like(reply: Reply) -> str:
+    """Return what an answer shows that is not the one that was looked for."""
     if 300 <= reply.status < 400:  # noqa: PLR2004 - HTTP's own numbers
         return f"it redirects to {reply.location}"
     if reply.is_html:
         return f"it shows a web page ({reply.status})"
     if OLD_API_HEALTHY in reply.body:
         return "it is the older configuration API"
+    if AIRBYTE_HEALTHY in reply.body:
+        return "it is Airbyte's public API"
     return f"it answers {reply.status}"
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pwd
-import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncGenerator, Iterator
@@ -13,6 +12,7 @@ from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.store.disk import DiskRoom, disk_room
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
 from gateway.store.sqlite.soundness import find_damage
@@ -22,9 +22,6 @@ ROOT = 0
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
 CONTAINER_SECRETS = "/run/secrets"
-LEAST_FREE_BYTES = 100_000_000
-FREE_TIMES_DATABASE = 3
-"""Room for the database to grow, for a copy of it, and for the journal of a large change."""
 MEGABYTE = 1_000_000
 CHECKED_COPY = "To check all of it: gateway backup, which reads the copy through."
 READ_ONLY_ADVICE = (
@@ -163,8 +160,7 @@ async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
     if not services.settings.database.is_file:
         return
     path = services.settings.database_path
-    free, size = await asyncio.to_thread(lambda: (shutil.disk_usage(path.parent).free, path.stat().st_size))
-    yield free_disk(free, size, path.parent)
+    yield free_disk(await asyncio.to_thread(disk_room, path), path.parent)
 
 
 async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
@@ -189,10 +185,10 @@ async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
         yield passed("proxies", f"forwarding headers are believed from {', '.join(trusted)}")
 
 
-def free_disk(free: int, size: int, folder: Path) -> Finding:
-    """Return whether `free` bytes are enough for a database of `size` bytes."""
-    text = f"{free // MEGABYTE} MB free in {folder}, the database has {size / MEGABYTE:.1f} MB"
-    if free < max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * size):
+def free_disk(room: DiskRoom, folder: Path) -> Finding:
+    """Return whether there is enough room for the database."""
+    text = f"{room.free // MEGABYTE} MB free in {folder}, the database has {room.size / MEGABYTE:.1f} MB"
+    if room.is_scarce:
         return failure("disk", text, "Make room: on a full disk nothing can be changed.")
     return passed("disk", text)
 

@@ -82,7 +82,7 @@ def _checks(timings: DoctorTimings, *, is_serving: bool, has_database: bool) -> 
     yield Check("airbyte release", partial(check_release, timings), timings.release_check)
     yield Check("airbyte", partial(check_airbyte, timings), timings.airbyte_check)
     if has_database:
-        yield Check(REASONS, check_config_api, timings.config_check)
+        yield Check(REASONS, partial(check_config_api, timings), timings.config_check)
         yield Check("connections", check_mapped, timings.everything)
 
 

@@ -21,7 +21,7 @@ class DoctorTimings(msgspec.Struct, frozen=True):
     """For each of name and certificate."""
     release_check: float = 2.0
     airbyte_check: float = 13.0
-    config_check: float = 4.0
+    config_check: float = 6.0
 
     notification: float = 1.5
     """From one connection to the database to another."""
@@ -33,6 +33,8 @@ class DoctorTimings(msgspec.Struct, frozen=True):
     answer: float = 6.0
     """Airbyte's answer to one call; two are made."""
     release_probe: float = 1.5
+    config_probe: float = 2.0
+    """All that is asked about a call to the Config API that failed."""
     diagnosis: float = 5.0
     """All that is asked about a call to Airbyte that failed."""
     diagnosis_probe: float = 2.0

@@ -47,6 +47,31 @@ class Connection(msgspec.Struct, frozen=True):
         return "vanished" if self.status == DEPRECATED else "mapped"
 
 
+class ConnectionRow(msgspec.Struct, frozen=True):
+    """A connection as the API and events show it: exactly these keys, in this order."""
+
+    id: str
+    connector_type: str
+    label: str
+    status: str
+    last_sync_at: str | None
+    last_sync_status: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, connection: Connection) -> "ConnectionRow":
+        """Return what is shown of a connection."""
+        return ConnectionRow(
+            id=connection.id,
+            connector_type=connection.connector_type,
+            label=connection.label,
+            status=connection.status,
+            last_sync_at=connection.last_sync_at,
+            last_sync_status=connection.last_sync_status,
+            created_at=connection.created_at,
+        )
+
+
 class SyncDay(msgspec.Struct, frozen=True):
     """How the syncs of one Airbyte connection that began on a UTC day went. `other` are cancelled or not finished."""
 

@@ -11,6 +11,7 @@ from gateway.store.database import ConstraintViolated, Database, Row, Transactio
 from gateway.store.tables.api_keys import key_from
 from gateway.store.tables.clients import client_from
 from gateway.store.tables.connections import connection_from
+from gateway.store.tables.events import EventWriter
 from gateway.store.tables.users import user_from
 
 
@@ -26,8 +27,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Bulk:
     """For work on all clients at once, which is an operator's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, events: EventWriter) -> None:
         self._database = database
+        self._events = events
 
     async def snapshot(self) -> Snapshot:
         """Read everything in one transaction. Raises StorageUnavailable."""
@@ -40,7 +42,7 @@ class Bulk:
         """
 
         async def unit(transaction: Transaction) -> None:
-            await work(await _snapshot(transaction), Changes(transaction))
+            await work(await _snapshot(transaction), Changes(transaction, self._events))
 
         try:
             await self._database.write(unit)

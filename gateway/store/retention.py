@@ -52,7 +52,9 @@ class Retention:
                 self._store.api_keys.prune(format_time(now - kept.ended_keys)),
                 self._store.activity.prune(format_time(now - kept.activity)),
                 self._store.sync_days.prune(format_time(now - kept.sync_days)),
+                self._store.events.prune(format_time(now - kept.events)),
             )
+            await self._store.deliveries.release_orphans(now=format_time(now))
             await self._leadership.complete(RETENTION)
         except StorageUnavailable as error:
             log.warning("old_rows_not_pruned", detail=error.detail)

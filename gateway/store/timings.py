@@ -69,6 +69,8 @@ class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
     activity: timedelta = timedelta(days=400)
     sync_days: timedelta = timedelta(days=400)
     """Thirteen months: a month can be compared with the same one a year before."""
+    events: timedelta = timedelta(days=14)
+    """With their deliveries to webhooks."""
     every: float = 86_400.0
     """Seconds between two deletions."""
     lease: float = 600.0

@@ -11,10 +11,12 @@ from typing import Any
 from gateway.auth.guess_throttle import block_of
 from gateway.errors import Overloaded, Unauthorized
 from gateway.web.admission_queue import AdmissionQueue, RequestClass
+from gateway.web.compatible_paths import form_of
 from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import HEALTH_PATH, EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
 from gateway.web.middleware.request_log import RequestLog
+from gateway.web.responses import ErrorForm
 from gateway.web.router import ApiRoutes
 from gateway.web.server.request_head import has_content
 from gateway.web.timings import AdmissionTimings
@@ -103,10 +105,12 @@ class Gate:
         if waiter is not None:
             await waiter
 
-    def wants_page(self, scope: Scope) -> bool:
-        """Return whether a person is to read the answer."""
-        is_api = self._routes.covers(scope["path"])
-        return not is_api and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    def form_of(self, scope: Scope) -> ErrorForm:
+        """Return how the caller wants to be told of an error: on a page, if a person is to read the answer."""
+        if not self._routes.covers(scope["path"]):
+            is_page = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+            return "page" if is_page else "own"
+        return form_of(scope["method"], scope["path"])
 
     def _classify(self, scope: Scope) -> tuple[RequestClass, Group]:
         path = scope["path"]
@@ -131,5 +135,5 @@ class Gate:
 
     def _patience(self, scope: Scope) -> float:
         path = scope["path"]
-        route, _ = self._routes.find(path) if self._routes.covers(path) else (None, {})
+        route, _ = self._routes.find(scope["method"], path) if self._routes.covers(path) else (None, {})
         return PATIENCE if route is not None and route.is_patient else 1

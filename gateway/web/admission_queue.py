@@ -32,12 +32,12 @@ class RequestClass:
 
     @property
     def wait_seconds(self) -> float:
-        return (len(self._queue) + self._all_expected) * self.seconds_each
+        return (self._queue.length + self._all_expected) * self.seconds_each
 
     @property
     def is_short(self) -> bool:
         """Whether there is room for any group, whatever a request costs."""
-        return len(self._queue) + self._all_expected <= self.terms.short_queue
+        return self._queue.length + self._all_expected <= self.terms.short_queue
 
     def has_room(self, group: Group, patience: float = 1) -> bool:
         """Return whether a request of the group would begin soon; `patience` multiplies the longest wait.
@@ -49,7 +49,7 @@ class RequestClass:
         own = self._queue.length_of(group) + self._expected[group]
         if not own and self._queue.owner_count + len(self._expected) < self.terms.short_queue:
             return True
-        return has_share(own, len(self._queue) + self._all_expected, soon * (1 + 1 / GREED))
+        return has_share(own, self._queue.length + self._all_expected, soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
@@ -62,7 +62,7 @@ class RequestClass:
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""
-        if not self._queue and self.begun * self.seconds_each < self.slice:
+        if not self._queue.length and self.begun * self.seconds_each < self.slice:
             self.begun += 1
             return None
         waiter = loop.create_future()
@@ -71,7 +71,7 @@ class RequestClass:
 
     def begin_waiting(self) -> None:
         """Let as many begin as a round is to have."""
-        while self.begun * self.seconds_each < self.slice and (served := self._queue.take()):
+        while self._queue.length and self.begun * self.seconds_each < self.slice and (served := self._queue.take()):
             _, waiter = served
             if not waiter.done():
                 waiter.set_result(None)

@@ -18,6 +18,7 @@ from gateway.doctor.installation import (
 )
 from gateway.doctor.timings import DoctorTimings
 from gateway.settings.secret import Secret, SecretUrl
+from gateway.store.disk import DiskRoom
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.postgres import PostgresServer, pgbouncer
@@ -188,7 +189,7 @@ async def test_a_lock_of_another_user_is_told(world: World, tmp_path: Path) -> N
     ],
 )
 def test_free_space_is_measured_by_the_database(free: int, size: int, level: str) -> None:
-    assert free_disk(free, size, Path("/srv")).level == level
+    assert free_disk(DiskRoom(free, size), Path("/srv")).level == level
 
 
 async def test_http_basic_is_warned_of(tmp_path: Path) -> None:

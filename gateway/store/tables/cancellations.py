@@ -5,13 +5,12 @@ No cache holds any of it, so each write is housekeeping: the keys read so far st
 
 import msgspec
 
-from gateway.errors import Overloaded
+from gateway.errors import TooManyCancels
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 
 MOST_WISHES_OF_CLIENT = 100
 """Open wishes of one client. They wait for as many jobs, and a connection does one at a time."""
-TOO_MANY_WISHES = "Too many cancels are pending"
 
 WANTED = """EXISTS (
     SELECT 1 FROM connections JOIN clients ON clients.id = connections.client_id
@@ -63,7 +62,7 @@ class Cancellations:
         """Commit the wish and return its number.
 
         None if the job has an open one already, or if the client no longer has that connection so mapped. Raises
-        Overloaded if the client has as many open ones as it may have.
+        TooManyCancels if the client has as many open ones as it may have.
         """
 
         async def insert(transaction: Transaction) -> int | None:
@@ -152,6 +151,17 @@ class Cancellations:
         )
         return [OpenWish(**{**dict(row), "is_wanted": bool(row["is_wanted"])}) for row in rows]
 
+    async def jobs_of(self, client_id: int, airbyte_id: str, *, now: str) -> frozenset[int]:
+        """Return the ids of the connection's jobs that are to be cancelled, and are not yet."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT job_id FROM cancellations
+            WHERE client_id = :client_id AND airbyte_id = :airbyte_id AND outcome IS NULL AND {WANTED}
+            """,  # noqa: S608 - ours
+            {"client_id": client_id, "airbyte_id": airbyte_id, "now": now},
+        )
+        return frozenset(row["job_id"] for row in rows)
+
     async def prune(self, before: str) -> None:
         """Forget what is older than `before`, carried out or not."""
         await prune(
@@ -165,13 +175,13 @@ class Cancellations:
         )
 
     async def _require_room(self, transaction: Transaction, client_id: int) -> None:
-        """Raise Overloaded, which undoes the transaction, if the client has more open wishes than it may have."""
+        """Raise TooManyCancels, which undoes the transaction, if the client has more open wishes than it may have."""
         (row,) = await transaction.execute_fetchall(
             "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
             {"client_id": client_id},
         )
         if row["wishes"] > MOST_WISHES_OF_CLIENT:
-            raise Overloaded(TOO_MANY_WISHES, retry_after=self._retry_seconds)
+            raise TooManyCancels(retry_after=self._retry_seconds)
 
 
 async def _withdraw(transaction: Transaction, wish: CancelWish) -> None:

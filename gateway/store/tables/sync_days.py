@@ -66,6 +66,14 @@ class SyncDays:
             found[row["id"]] = months.plus(found.get(row["id"], TwoMonths()))
         return ClientMonths(reduce(TwoMonths.plus, found.values(), TwoMonths()), found)
 
+    async def first_day_of(self, client_id: int) -> str | None:
+        """Return the first day on which a sync of the client's connections is counted; None if none is."""
+        row = await self._database.fetch_one(
+            "SELECT min(day) AS day FROM connections JOIN sync_days USING (airbyte_id) WHERE client_id = :client_id",
+            {"client_id": client_id},
+        )
+        return row["day"] if row else None
+
     async def read_upto(self, airbyte_ids: Collection[str]) -> dict[str, str]:
         """Return up to when the days of each are complete; one that was never read is missing."""
         rows = await self._database.fetch_all(

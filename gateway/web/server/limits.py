@@ -1,6 +1,7 @@
 """How long, how large and how many: what one socket connection may ask of us."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from gateway.web.timings import ConnectionTimings
@@ -22,7 +23,7 @@ class ConnectionLimits(ConnectionTimings):
     pipelined: int = 16
     connections: int = 10_000
 
-    @property
+    @cached_property
     def crowd(self) -> int:
         """With more socket connections than this, those of unauthenticated clients are closed after each answer."""
         return self.connections * 4 // 5

@@ -50,7 +50,9 @@ async def nothing_to_send(message: Message) -> None:
     pytest.fail(f"{message['type']} was sent")
 
 
-async def pass_through(headers: Headers, directory: Directory, clock: HandClock | None = None) -> Scope | None:
+async def pass_through(
+    headers: Headers, directory: Directory, clock: HandClock | None = None, *, path: str = "/api/v1/status"
+) -> Scope | None:
     """The scope as the application beneath got it; None if it was never called."""
     reached: list[Scope] = []
 
@@ -60,14 +62,16 @@ async def pass_through(headers: Headers, directory: Directory, clock: HandClock 
     middleware = AuthenticationMiddleware(
         app, directory=directory, calls=directory, clock=clock or HandClock(), throttle=AuthThrottle(longest_wait=0.8)
     )
-    scope = {"type": "http", "headers": headers, SCOPE_KEY: RequestContext("id")}
+    scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
     return reached[0] if reached else None
 
 
-async def refusal_of(headers: Headers, directory: Directory, clock: HandClock | None = None) -> Unauthorized:
+async def refusal_of(
+    headers: Headers, directory: Directory, clock: HandClock | None = None, *, path: str = "/api/v1/status"
+) -> Unauthorized:
     with pytest.raises(Unauthorized) as refusal:
-        await pass_through(headers, directory, clock)
+        await pass_through(headers, directory, clock, path=path)
     assert directory.uses == []
     return refusal.value
 
