@@ -49,7 +49,7 @@ def build_services(
     background: Background | None = None,
     timings: Timings | None = None,
 ) -> Services:
-    """Build everything, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
+    """Build all, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
     metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
