@@ -137,7 +137,7 @@ def nginx_config(
 def missing_settings(
     server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Say what the gateway's settings lack for this nginx, and what comes of it."""
+    """Say what the gateway's settings lack for this nginx, and what comes of it. Raises SettingsError."""
     source = _source(server, gateways)
     if source == ELSEWHERE:
         if not server.trusted_proxies:

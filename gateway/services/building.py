@@ -54,7 +54,7 @@ def build_services(
     background: Background | None = None,
     timings: Timings | None = None,
 ) -> Services:
-    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
+    """Build all, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
     metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
