@@ -7,13 +7,15 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time
 from typing import Any
 
 import httpx2
 
 from gateway.sandbox import Sandbox
+from gateway.sandbox.timeline import Pace, triggered_run
 from tests import plain_http
 from tests.cli.conftest import Airbyte, environment, finished, invoke, serving, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
@@ -56,6 +58,16 @@ def sandbox_airbyte() -> Iterator[Airbyte]:
     sandbox = Sandbox(empty=True)
     with serving(sandbox.app) as (address, loop):
         yield Airbyte(sandbox, address, loop)
+
+
+def run_from_now_on(sandbox: Sandbox, job_id: int) -> None:
+    """Let a job that is pending run for an hour."""
+    known = sandbox.world.history.find(job_id)
+    assert known is not None
+    job, state = known
+    assert state.status == "pending"
+    pace = Pace(pending_seconds=time() - job.created_at, running_seconds=3600.0)
+    sandbox.world.history.put(replace(job, steps=triggered_run("succeeds", job.created_at, pace)))
 
 
 @dataclass

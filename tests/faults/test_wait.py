@@ -12,7 +12,7 @@ import pytest
 from gateway.sandbox.timeline import Pace
 from tests import plain_http
 from tests.cli.conftest import wait_until
-from tests.faults.installation import Installation, Served, install, key_header, sandbox_airbyte
+from tests.faults.installation import Installation, Served, install, key_header, run_from_now_on, sandbox_airbyte
 
 LONGEST_SECONDS = 90.0
 STOPPED_SECONDS = 45.0
@@ -68,20 +68,24 @@ def test_of_a_caller_who_leaves_nothing_is_left(installation: Installation) -> N
 
 
 def test_a_wish_to_cancel_is_sent_once_by_the_gateway_that_is_started_after_a_kill(installation: Installation) -> None:
-    installation.airbyte.sandbox.world.pace = Pace(pending_seconds=8.0, running_seconds=3600.0)
-    requests = installation.airbyte.sandbox.requests
+    sandbox = installation.airbyte.sandbox
+    sandbox.world.pace = Pace(pending_seconds=3600.0)
     key = installation.key()
     ((ours, _),) = installation.connections(1)
-    with installation.serve() as served:
+    with installation.serve() as served, ThreadPoolExecutor(1) as pool:
         job_id = served.trigger(ours, key).json()["job"]["jobId"]
-        with pytest.raises(httpx2.ReadTimeout):
-            plain_http.post(
-                f"{served.address}/api/v1/connections/{ours}/jobs/{job_id}/cancel", headers=key_header(key), timeout=1.0
-            )
-        served.kill()
-    assert not any(request.method == "DELETE" for request in requests)
+        url = f"{served.address}/api/v1/connections/{ours}/jobs/{job_id}/cancel"
+        asking = pool.submit(plain_http.post, url, headers=key_header(key), timeout=LONGEST_SECONDS)
+        try:
+            wait_until(lambda: installation.rows("SELECT outcome FROM cancellations") == [(None,)])
+        finally:
+            served.kill()
+        with pytest.raises(httpx2.TransportError):
+            asking.result()
+    assert not any(request.method == "DELETE" for request in sandbox.requests)
 
+    run_from_now_on(sandbox, job_id)
     with installation.serve():
         wait_until(lambda: installation.rows("SELECT outcome FROM cancellations") == [("sent",)])
 
-    assert sum(request.method == "DELETE" for request in requests) == 1
+    assert sum(request.method == "DELETE" for request in sandbox.requests) == 1
