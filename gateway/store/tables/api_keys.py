@@ -4,7 +4,9 @@ Whatever changes a key takes the `entry` that tells of it and writes both or nei
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
@@ -20,12 +22,23 @@ from gateway.store.tables.key_events import key_event
 from gateway.times import Clock, format_time, parse_time
 
 CACHED_KEYS = 150_000
+SHARED_RECORDS = 20_000
+"""Clients, their limits and their keys' ends: what the keys of a client have in common is in memory once."""
 WORKING = """
     SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at IS NULL
     UNION ALL
     SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at > :now
 """
 """The keys of a client that work. In two halves, each of which an index answers: many more keys have ended."""
+
+
+Record = TypeVar("Record", bound=Hashable)
+
+
+@lru_cache(SHARED_RECORDS)
+def _same(record: Record) -> Record:
+    """Return the first of all equal records: without it 100,000 keys of 1,000 clients take half as much more."""
+    return record
 
 
 class ApiKeys:
@@ -67,15 +80,15 @@ class ApiKeys:
         )
         if row is None:
             return None
-        client = client_from(row)
+        client = _same(client_from(row))
         return Principal(
             client=client,
             key_id=row["key_id"],
-            scope=row["scope"],
+            scope=_same(row["scope"]),
             rate=rate_from(row["key_requests"], row["key_seconds"]) or client.rate,
-            expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
+            expires_at=None if row["expires_at"] is None else _same(parse_time(row["expires_at"])),
             bucket_id=row["bucket_id"],
-            limit=await self.limit_of(client),
+            limit=_same(await self.limit_of(client)),
         )
 
     async def limit_of(self, client: Client) -> ClientLimit:
