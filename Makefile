@@ -75,8 +75,9 @@ soak: .venv/dev                    ## ten minutes of mixed traffic with faults; 
 soak-short: .venv/dev              ## the same for half a minute
 	$(BIN)/python -m bench.soak --short
 
-chaos: .venv/dev                   ## fifty kills while keys are made and revoked and syncs triggered, twenty restarts
-	KILLS=50 RESTARTS=20 $(BIN)/python -m pytest -q tests/faults/test_kill.py tests/nginx/test_restarts.py
+chaos: .venv/dev                   ## fifty kills while keys are made, syncs triggered and events sent; twenty restarts
+	KILLS=50 RESTARTS=20 $(BIN)/python -m pytest -q tests/faults/test_kill.py tests/faults/test_webhook_kill.py \
+		tests/nginx/test_restarts.py
 	$(BIN)/python -m bench.chaos
 
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk

@@ -3,7 +3,7 @@
 `Job` and `TriggeredJob` name exactly the keys of the public API, in its order: what is not here cannot leak.
 """
 
-from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry, webhook_subject
 from gateway.models.addresses import SocketAddress
 from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
@@ -115,4 +115,5 @@ __all__ = [
     "Webhook",
     "WorkingKeys",
     "activity_entry",
+    "webhook_subject",
 ]

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from gateway.models import Actor, DisabledReason
+from gateway.models import Actor, DisabledReason, webhook_subject
 from gateway.store import ClaimedDelivery, DeliveryAttempt
 from gateway.times import format_time, parse_time
 from gateway.webhooks.timings import DeliveryTimings
@@ -50,11 +49,6 @@ def attempt_of(
             at=at,
         ),
     )
-
-
-def webhook_subject(webhook_id: str, url: str) -> str:
-    """Name a webhook for people by its host: the rest of an address is often a secret."""
-    return f"{urlsplit(url).hostname} ({webhook_id})"
 
 
 def _disabling(

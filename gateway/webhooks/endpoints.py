@@ -5,11 +5,20 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.errors import InvalidInput, UnknownRecord
-from gateway.models import COMMAND_LINE, EVENT_TYPES, TEST_EVENT, ActivityEntry, Actor, EventType, TestRow, Webhook
+from gateway.models import (
+    COMMAND_LINE,
+    EVENT_TYPES,
+    TEST_EVENT,
+    ActivityEntry,
+    Actor,
+    EventType,
+    TestRow,
+    Webhook,
+    activity_entry,
+)
 from gateway.settings.secret import Secret
 from gateway.store import NewEvent, Store
 from gateway.times import Clock, format_time
-from gateway.webhooks.attempts import webhook_subject
 from gateway.webhooks.destination import Destinations
 from gateway.webhooks.signature import new_secret
 from gateway.webhooks.timings import WebhookTimings
@@ -131,8 +140,7 @@ class WebhookService:
         return await self._webhooks.by_id(client_id, webhook_id)
 
     def _entry(self, by: Actor, action: str, webhook: Webhook) -> ActivityEntry:
-        subject = webhook_subject(webhook.id, webhook.url)
-        return by.did(action, subject, client_id=webhook.client_id, at=self._now())
+        return activity_entry(by, action, webhook, at=self._now())
 
     def _now(self) -> str:
         return format_time(self._clock.now())
