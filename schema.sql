@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 8;
+PRAGMA user_version = 11;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -22,7 +22,8 @@ CREATE TABLE clients (
 ) STRICT;
 
 -- `number` orders connections by age. One Airbyte connection belongs to at most one client: airbyte_id is unique.
--- `schedule` is JSON as the API shows it. `last_ended_at` and `warning` are what `recent_syncs` comes to.
+-- `schedule` is JSON as the API shows it. `last_ended_at` and `warning` are what `recent_syncs` comes to. From
+-- `watched_since` on its syncs are events: what Airbyte tells before the first look at them is history.
 CREATE TABLE connections (
     number            INTEGER PRIMARY KEY,
     id                TEXT NOT NULL UNIQUE,
@@ -41,7 +42,8 @@ CREATE TABLE connections (
     schedule          TEXT,
     schedule_since    TEXT,
     last_ended_at     TEXT,
-    warning           TEXT
+    warning           TEXT,
+    watched_since     TEXT
 ) STRICT;
 
 CREATE INDEX connections_of_client ON connections (client_id, number);
@@ -132,6 +134,72 @@ CREATE INDEX cancellations_of_client ON cancellations (client_id, number);
 CREATE INDEX cancellations_by_age ON cancellations (created_at);
 CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHERE outcome IS NULL;
 CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) WHERE outcome IS NULL;
+
+-- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
+-- everything. `previous_secret` signs too until `previous_until`. `failing_since`: the first failure after the last
+-- success. What was disabled is told of nothing; `disabled_reason` says why.
+CREATE TABLE webhooks (
+    number          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT NOT NULL UNIQUE,
+    client_id       INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    url             TEXT NOT NULL,
+    events          TEXT NOT NULL,
+    connections     TEXT NOT NULL,
+    secret          TEXT NOT NULL,
+    previous_secret TEXT,
+    previous_until  TEXT,
+    created_at      TEXT NOT NULL,
+    last_success_at TEXT,
+    failing_since   TEXT,
+    disabled_at     TEXT,
+    disabled_reason TEXT CHECK (disabled_reason IN ('gone', 'failing')),
+    CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL)),
+    CHECK ((previous_secret IS NULL) = (previous_until IS NULL))
+) STRICT;
+
+CREATE INDEX webhooks_of_client ON webhooks (client_id, number);
+
+-- What happened, of clients with a webhook, written in the transaction in which it did. `subject` tells an event from any
+-- other of its type and client: what is told twice is written once. `data` is JSON. `at` is when it happened.
+CREATE TABLE events (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE,
+    client_id     INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    connection_id TEXT,
+    type          TEXT NOT NULL,
+    subject       TEXT NOT NULL,
+    at            TEXT NOT NULL,
+    data          TEXT NOT NULL,
+    created_at    TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX events_once ON events (client_id, type, subject);
+CREATE INDEX events_by_age ON events (created_at);
+
+-- An event on its way to a webhook; no `outcome`: it is still to be delivered. Those of one webhook and `stream`, which is
+-- the connection's id, go one after the other: only the first open one has a `next_at`, when it is sent next. It is being
+-- sent until `leased_until`, the database's own time in milliseconds since 1970, by the gateway `leased_by`.
+CREATE TABLE deliveries (
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook_number INTEGER NOT NULL REFERENCES webhooks (number) ON DELETE CASCADE,
+    event_number   INTEGER NOT NULL REFERENCES events (number) ON DELETE CASCADE,
+    client_id      INTEGER NOT NULL,
+    stream         TEXT NOT NULL,
+    outcome        TEXT CHECK (outcome IN ('delivered', 'failed')),
+    attempts       INTEGER NOT NULL,
+    next_at        TEXT CHECK (next_at IS NULL OR outcome IS NULL),
+    attempted_at   TEXT,
+    status         INTEGER,
+    excerpt        TEXT,
+    error          TEXT,
+    leased_by      TEXT,
+    leased_until   INTEGER
+) STRICT;
+
+CREATE INDEX deliveries_of_webhook ON deliveries (webhook_number, number);
+CREATE INDEX deliveries_of_event ON deliveries (event_number);
+CREATE INDEX deliveries_due ON deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX deliveries_open ON deliveries (webhook_number, stream, number) WHERE outcome IS NULL;
 
 -- Calls of each key by the hour they came in. `limited` were answered 429; `errors` are all other answers from 400 on.
 CREATE TABLE key_usage (
@@ -230,10 +298,26 @@ CREATE TABLE sync_days_read (
     read_upto  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the operator is told of: matters that last, by the channel that tells of them. No `told_at`: it is to be told.
+CREATE TABLE notices (
+    channel TEXT NOT NULL,
+    matter  TEXT NOT NULL,
+    text    TEXT NOT NULL,
+    since   TEXT NOT NULL,
+    told_at TEXT,
+    PRIMARY KEY (channel, matter)
+) STRICT, WITHOUT ROWID;
+
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
 CREATE TABLE database_id (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id       TEXT NOT NULL
+) STRICT;
+
+-- What cursors of lists are sealed with that go through other clients' jobs. One row, written when it is first needed.
+CREATE TABLE cursor_key (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key      TEXT NOT NULL
 ) STRICT;
 
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.

@@ -36,6 +36,7 @@ from gateway.api.keys import revoke_key
 from gateway.api.metrics import show_metrics
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
+from gateway.auth.guess_throttle import AuthThrottle
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.resources import is_installed
 from gateway.services import Services
@@ -202,6 +203,7 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
                 directory=services.store.api_keys,
                 calls=services.store.usage,
                 clock=services.clock,
+                throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
                 known_keys=known_keys,
             ),
             _rate_limit(services),

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gateway"
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
 MEDIAN_MODULE = 120
-MOST_ROOMS = 28
+MOST_ROOMS = 30
 FEWEST_WORDS = 5
 """Of a module's first line: its bare name tells nothing."""
 OTHER_TEST_FOLDERS = {"binary", "browser", "faults", "machine", "nginx", "openapi_tools", "together"}
@@ -24,70 +24,75 @@ OTHER_TEST_FOLDERS = {"binary", "browser", "faults", "machine", "nginx", "openap
 OTHER_TEST_MODULES = {"architecture", "binary_parent", "documentation", "monitoring", "third_party_licenses", "words"}
 """Of the whole repository, or of what lies outside the package."""
 
-ANYBODY = {"__init__", "errors", "models"}
-"""Importable by all."""
-UP_TO_SYNCS = {
-    *ANYBODY,
-    *(
+FOR_ALL = ("__init__", "errors", "models")
+"""Importable by each room below them but the sandbox, which imports nothing of ours."""
+UP_TO_PROVISIONING = (
+    *("errors", "models", "times", "resources", "single_flight", "background", "telemetry", "limiter", "settings"),
+    *("validation", "store", "airbyte", "auth", "cluster", "syncs", "webhooks", "notices", "provisioning"),
+)
+UP_TO_SERVICES = (*UP_TO_PROVISIONING, "services")
+PAGES = ("web", "doctor", "api", "dashboard")
+"""What people and callers see, and what it rests on."""
+ROOMS: dict[str, tuple[str, ...]] = {
+    "__init__": (),
+    "errors": (),
+    "models": (),
+    "times": (),
+    "resources": (),
+    "single_flight": (),
+    "background": (),
+    "telemetry": (),
+    "sandbox": (),
+    "limiter": ("models",),
+    "settings": ("errors", "resources"),
+    "validation": ("errors", "models", "times"),
+    "store": ("errors", "models", "times", "resources", "settings.secret", "single_flight", "background"),
+    "airbyte": ("errors", "models", "times", "resources", "validation", "single_flight", "settings.secret"),
+    "auth": ("store", "limiter", "validation", "errors", "models", "times"),
+    "cluster": ("airbyte", "store", "limiter", "settings", "errors", "models", "background"),
+    "web": ("auth", "limiter", "settings", "telemetry", "errors", "models", "times", "background"),
+    "syncs": ("airbyte", "store", "cluster", "single_flight", "errors", "models", "times", "background"),
+    "webhooks": (
+        "errors",
+        "models",
         "times",
         "resources",
-        "single_flight",
-        "background",
-        "telemetry",
-        "limiter",
-        "settings",
         "validation",
         "store",
+        "syncs",
+        "settings",
+        "limiter",
+        "single_flight",
+        "background",
     ),
-    *("airbyte", "auth", "cluster", "syncs", "provisioning"),
-}
-UP_TO_SERVICES = {*UP_TO_SYNCS, "services"}
-ROOMS: dict[str, set[str]] = {
-    "__init__": set(),
-    "errors": set(),
-    "models": set(),
-    "times": set(),
-    "resources": {"__init__"},
-    "single_flight": set(),
-    "background": set(),
-    "telemetry": set(),
-    "sandbox": set(),
-    "limiter": {"models"},
-    "settings": {"errors", "resources"},
-    "validation": {"errors", "models", "times"},
-    "store": {*ANYBODY, "times", "resources", "settings.secret", "single_flight", "background"},
-    "airbyte": {*ANYBODY, "times", "resources", "validation", "single_flight", "limiter.fair_queue"}
-    | {"settings.secret", "settings.addresses"},
-    "auth": {*ANYBODY, "store", "limiter", "validation", "times"},
-    "cluster": {*ANYBODY, "airbyte", "store", "limiter", "settings", "background"},
-    "web": {*ANYBODY, "auth", "limiter", "settings", "telemetry", "times", "background"},
-    "syncs": {*ANYBODY, "airbyte", "store", "cluster", "single_flight", "limiter.fair_queue", "times", "background"},
-    "provisioning": {*ANYBODY, "airbyte", "store", "auth", "syncs", "validation", "single_flight", "times"},
-    "deployment": {"settings", "auth.keys", "errors", "resources", "web.compatible_paths"},
-    "services": UP_TO_SYNCS,
+    "notices": ("errors", "models", "times", "settings", "store", "airbyte", "syncs", "webhooks", "background"),
+    "provisioning": ("airbyte", "store", "auth", "syncs", "validation", "single_flight", "errors", "models", "times"),
+    "deployment": ("settings", "auth.keys", "web.compatible_paths", "errors", "resources"),
+    "services": UP_TO_PROVISIONING,
     "doctor": UP_TO_SERVICES,
-    "api": {*ANYBODY, "services", "syncs", "web", "limiter", "auth", "times", "resources"},
-    "airbyte_compat": {*ANYBODY, "services", "syncs", "web", "auth", "times", "api"},
-    "dashboard": {*UP_TO_SERVICES, "api", "doctor", "web"},
-    "app": {*UP_TO_SERVICES, "web", "deployment", "doctor", "api", "airbyte_compat", "dashboard"},
-    "cli": {*UP_TO_SERVICES, "sandbox", "web", "deployment", "doctor", "api", "dashboard", "app"},
-    "__main__": {"cli"},
+    "api": ("services", "syncs", "web", "limiter", "auth", "models", "errors", "times", "resources"),
+    "airbyte_compat": ("services", "syncs", "web", "auth", "times", "api", "models", "errors"),
+    "dashboard": ("api", "doctor", "web", *UP_TO_SERVICES),
+    "app": ("sandbox", "deployment", "airbyte_compat", *PAGES, *UP_TO_SERVICES),
+    "cli": ("sandbox", "deployment", "airbyte_compat", *PAGES, *UP_TO_SERVICES, "app"),
+    "__main__": ("sandbox", "deployment", "airbyte_compat", *PAGES, *UP_TO_SERVICES, "app", "cli"),
 }
 """What each room may import, from the ground up. A room is a module or a package directly below `gateway`.
 
-`settings.secret`, `limiter.fair_queue` and the like are those modules alone. A room may also import itself, and only
-rooms that stand above it here.
+`settings.secret`, `auth.keys` and `web.compatible_paths` are those modules alone. A room may also import itself, and
+only rooms that stand above it here.
 """
 
 ONLY_IMPORTER = {
     "aiosqlite": r"store/",
     "psycopg": r"store/postgres/",
     "sqlite3": r"store/|doctor/|resources\.py",
-    "httpx2": r"airbyte/(in_process|tls)\.py|doctor/probe\.py",
+    "httpx2": r"airbyte/(in_process|tls)\.py|doctor/probe\.py|webhooks/sender\.py",
     "click": r"cli/",
     "cronsim": r"syncs/quartz\.py",
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
-    "httptools": r"airbyte/connection\.py|web/server/(protocol|request_head)\.py",
+    "httptools": r"airbyte/socket_connection\.py|web/server/(protocol|request_head)\.py",
+    "aiosmtplib": r"notices/mail\.py",
     "redis": r"cluster/valkey\.py",
     "opentelemetry": r"telemetry/tracing\.py",
     "requests": r"telemetry/tracing\.py",
@@ -96,15 +101,16 @@ ONLY_IMPORTER = {
     "argon2": r"auth/passwords\.py",
     "zxcvbn": r"auth/passwords\.py",
     "tomli_w": r"provisioning/manifest/",
-    "starlette": r"(app|services)\.py|(airbyte_compat|api|dashboard|sandbox|web)/",
+    "starlette": r"app\.py|services/|(airbyte_compat|api|dashboard|sandbox|web)/",
     "gateway.sandbox": r"(cli|sandbox)/",
 }
 TASK_STARTERS = {
     "background.py": "the owner of all that runs on",
     "single_flight.py": "a call ends by itself, and whoever asked for it learns its failure",
     "store/writing.py": "a transaction ends by itself, and is waited for when the database is closed",
-    "store/postgres/session.py": "a statement that was abandoned is watched to its end",
+    "store/postgres/connection.py": "a statement that was abandoned is watched to its end",
     "syncs/waiting.py": "an answer ends with the caller that waits for it",
+    "web/server/answering.py": "a request is answered, and the server knows its task until then",
     "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }
@@ -117,6 +123,19 @@ TIMED_CALLERS = {
     "web/early_responses.py": "one call after a second that had early responses; the next such response sets the next",
 }
 """Who has the event loop call a function later, and why that needs no owner."""
+SECONDS_OUTSIDE_TIMINGS = {
+    "UNIT_SECONDS": "units of Airbyte's schedules",
+    "HOUR_SECONDS": "a unit",
+    "SPAN_OF_DATES_SECONDS": "what a chart's axis says",
+    "ROUND_SECONDS": "what a chart's axis says",
+    "CLOCK_SKEW_SECONDS": "a limit for what is measured; nobody waits for it",
+    "LONGEST_RETRY_SECONDS": "a limit for what is measured; nobody waits for it",
+    "_SECONDS": "a pattern",
+    "SECONDS": "borders of a histogram",
+    "MICROSECONDS": "a unit",
+    "MILLISECONDS": "a unit",
+}
+"""Constants of seconds that stand elsewhere than in a room's `timings.py`, and why."""
 SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
 """Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "starlette.middleware.base"}
@@ -246,8 +265,9 @@ def test_a_room_imports_only_what_it_may() -> None:
 
 
 def permitted(room: str) -> set[str]:
-    """Its row, where a whole room stands for its parts as well."""
-    return ROOMS[room] | {part for part in PARTS if part.partition(".")[0] in ROOMS[room]}
+    """Return its row, where a whole room stands for its parts as well, and what all may import."""
+    row = {*ROOMS[room], *(() if room in {*FOR_ALL, "sandbox"} else FOR_ALL)}
+    return row | {part for part in PARTS if part.partition(".")[0] in row}
 
 
 def test_the_root_of_the_package_has_rooms_only() -> None:
@@ -416,6 +436,15 @@ def test_a_constant_has_one_value_in_the_whole_package() -> None:
     assert SEVERAL_VALUES.keys() - several.keys() == set()
 
 
+def test_timings_stand_in_one_module_of_each_room() -> None:
+    def seconds(module: Module) -> set[str]:
+        return {name for name, _ in constants_of(module.tree) if name.endswith("SECONDS")}
+
+    found = set[str]().union(*(seconds(module) for module in MODULES if not module.name.startswith("sandbox/")))
+
+    assert found == SECONDS_OUTSIDE_TIMINGS.keys()
+
+
 def constants_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """Yield name and value, as written, of what stands in a module itself in capital letters."""
     for node in tree.body:
@@ -474,3 +503,15 @@ def test_the_tests_mirror_the_rooms() -> None:
 
     assert folders - ROOMS.keys() == OTHER_TEST_FOLDERS
     assert modules - ROOMS.keys() == OTHER_TEST_MODULES
+    assert ROOMS.keys() - folders - modules == {"__init__", "__main__"}
+
+
+def test_the_tests_of_a_room_mirror_its_folders() -> None:
+    folders = {
+        folder.relative_to(ROOT / "tests")
+        for room in ROOMS
+        for folder in (ROOT / "tests" / room).rglob("*")
+        if folder.is_dir() and folder.name != "__pycache__"
+    }
+
+    assert {folder for folder in folders if not (PACKAGE / folder).is_dir()} == set()

@@ -194,7 +194,7 @@ def taken_by(kind: Any) -> str:
     described = msgspec.inspect.type_info(kind)
     if isinstance(described, msgspec.inspect.IntType | msgspec.inspect.FloatType):
         return f"{described.ge} or more" if described.le is None else f"{described.ge:g} to {described.le:g}"
-    return {str: "text", Secret: "secret", SecretUrl: "address"}.get(kind, "list")
+    return {str: "text", bool: "true, false", Secret: "secret", SecretUrl: "address"}.get(kind, "list")
 
 
 def test_every_setting_that_a_page_names_exists() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.models import Job, RatePolicy, TriggeredJob
+from gateway.models import Job, RatePolicy, SocketAddress, TriggeredJob
 
 JOB = Job(
     job_id=7,
@@ -54,3 +54,10 @@ def test_a_record_cannot_be_changed() -> None:
 
 def test_a_policy_knows_its_refill() -> None:
     assert RatePolicy(100, 50).tokens_per_second == 2.0
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("airbyte.example", "airbyte.example:80"), ("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")]
+)
+def test_an_address_is_written_as_in_a_url(host: str, text: str) -> None:
+    assert str(SocketAddress(host, 80)) == text

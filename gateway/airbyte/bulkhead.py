@@ -7,10 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.errors import UpstreamBusy
-from gateway.limiter.fair_queue import FairQueue, Waiter, wait_in
 
 Kind = Literal["read", "trigger"]
 
@@ -44,10 +43,24 @@ LONGEST_RETRY_SECONDS = 60
 """A longer pause is not foretold: most of what waits now will have given up by then."""
 
 
-class _Waiter(Waiter):
-    def __init__(self, kind: Kind) -> None:
-        super().__init__()
-        self.kind = kind
+class PermitQueue(Protocol):
+    """Calls that wait for a permit. None is served twice while another caller's waits."""
+
+    def __len__(self) -> int: ...
+
+    def count_of(self, owner: Caller, want: Kind, /) -> int: ...
+
+    def owners(self, want: Kind, /) -> set[Caller]: ...
+
+    async def wait(self, owner: Caller, want: Kind, /, *, pass_on: Callable[[], None]) -> bool: ...
+
+    def serve(self, may_be_served: Callable[[Caller, Kind], bool], /) -> tuple[Caller, Kind] | None: ...
+
+
+class NewQueue(Protocol):
+    """Makes an empty queue for `most` calls."""
+
+    def __call__(self, *, most: int) -> PermitQueue: ...
 
 
 class _Permit:
@@ -81,6 +94,7 @@ class Bulkhead:
         self,
         size: int,
         *,
+        new_queue: NewQueue,
         monotonic: Callable[[], float],
         wait_seconds: float,
         most_waiting: int = MOST_WAITING_CALLS,
@@ -104,8 +118,8 @@ class Bulkhead:
         self._in_flight = self._own = 0
         """Permits held: all of them, and those of the gateway's own calls."""
         self._callers_in: Counter[tuple[Kind, Caller]] = Counter()
-        self._own_waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
-        self._waiting: FairQueue[Caller, _Waiter] = FairQueue(most=most_waiting)
+        self._own_waiting = new_queue(most=most_waiting)
+        self._waiting = new_queue(most=most_waiting)
         self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
         self.refused = 0
         """Calls that got no permit, since the process began."""
@@ -156,19 +170,19 @@ class Bulkhead:
 
         It is 0 while as few wait as may be in flight: those calls may be exceptions, and another client's.
         """
-        ahead = sum(waiter.kind == kind for waiter in self._queue_of(caller).of(caller))
+        ahead = self._queue_of(caller).count_of(caller, kind)
         return 0.0 if ahead < self._of_caller else self._seconds_to_a_permit(kind, caller, ahead)
 
     def _seconds_to_a_permit(self, kind: Kind, caller: Caller, ahead: int) -> float:
         """Return how long `ahead` calls and one more take, when all callers that wait are served in turn."""
-        competing = self._queue_of(caller).owners(lambda waiter: waiter.kind == kind) | {caller}
+        competing = self._queue_of(caller).owners(kind) | {caller}
         permits = min(self._of_caller_in[kind], self._of_clients[kind] / len(competing))
         return (ahead + 1) / permits * self._seconds_held[kind]
 
     def _busy(self, kind: Kind, caller: Caller, detail: str) -> UpstreamBusy:
         """Return the error that says when the caller's queue is likely to be done."""
         self.refused += 1
-        ahead = sum(waiter.kind == kind for waiter in self._queue_of(caller).of(caller))
+        ahead = self._queue_of(caller).count_of(caller, kind)
         seconds = math.ceil(self._seconds_to_a_permit(kind, caller, ahead))
         return UpstreamBusy(retry_after=min(max(1, seconds), LONGEST_RETRY_SECONDS), detail=detail)
 
@@ -177,7 +191,7 @@ class Bulkhead:
         known = self._seconds_held[kind]
         self._seconds_held[kind] += (seconds - known) / (RECENT_CALLS if seconds > known else 2)
 
-    def _queue_of(self, caller: Caller) -> FairQueue[Caller, _Waiter]:
+    def _queue_of(self, caller: Caller) -> PermitQueue:
         return self._own_waiting if isinstance(caller, OwnCalls) else self._waiting
 
     def _is_free(self, kind: Kind, caller: Caller) -> bool:
@@ -213,16 +227,15 @@ class Bulkhead:
             if not self._callers_in[kind, caller]:
                 del self._callers_in[kind, caller]
         for queue in (self._own_waiting, self._waiting):
-            while queue and (served := queue.take(lambda owner, waiter: self._is_free(waiter.kind, owner))):
-                owner, waiter = served
-                self._grant(waiter.kind, owner)
-                waiter.is_served.set_result(True)
+            while len(queue) and (served := queue.serve(lambda owner, wanted: self._is_free(wanted, owner))):
+                owner, wanted = served
+                self._grant(wanted, owner)
 
     async def _wait(self, kind: Kind, caller: Caller) -> None:
         try:
             async with asyncio.timeout(self._wait_seconds):
-                is_granted = await wait_in(
-                    self._queue_of(caller), caller, _Waiter(kind), pass_on=lambda: self._take_back(kind, caller)
+                is_granted = await self._queue_of(caller).wait(
+                    caller, kind, pass_on=lambda: self._take_back(kind, caller)
                 )
         except TimeoutError:
             raise self._busy(kind, caller, f"no {kind} permit within {self._wait_seconds} s") from None

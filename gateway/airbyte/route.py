@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from gateway.settings.addresses import host_and_port
+from gateway.models import SocketAddress
 from gateway.settings.secret import Secret, SecretUrl
 
 
@@ -32,7 +32,7 @@ class Proxy(msgspec.Struct, frozen=True):
         return {"Proxy-Authorization": self.authorization.reveal()} if self.authorization else {}
 
     def __str__(self) -> str:
-        return host_and_port(self.host, self.port)
+        return str(SocketAddress(self.host, self.port))
 
 
 class Route(msgspec.Struct, frozen=True):

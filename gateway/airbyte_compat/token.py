@@ -3,7 +3,7 @@
 So there is no second kind of secret to keep, and a key that is revoked ends what was got for it on the next request.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 import msgspec
@@ -19,7 +19,7 @@ from gateway.web.responses import JSONAnswer
 
 TOKEN_PATHS = tuple(f"{base}/applications/token" for base in (PUBLIC_API, "/api/v1", "/v1", ""))
 """Where programs look for it: below their address of the API, or where its default leads."""
-LIFE_SECONDS = 3600
+LONGEST_LIFE = timedelta(hours=1)
 """After it clients ask again. The key itself goes on."""
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 20
@@ -74,4 +74,5 @@ def _read(content_type: str, body: bytes) -> Credentials:
 
 def _life(expires_at: datetime | None, now: datetime) -> int:
     """Return the seconds for which the token is good, at most an hour."""
-    return LIFE_SECONDS if expires_at is None else min(LIFE_SECONDS, int((expires_at - now).total_seconds()))
+    life = LONGEST_LIFE if expires_at is None else min(LONGEST_LIFE, expires_at - now)
+    return int(life.total_seconds())

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from gateway.api.principal import principal_of
 from gateway.api.query import includes
 from gateway.api.staleness import staleness_headers
-from gateway.models import Connection, Schedule
+from gateway.models import Connection, ConnectionRow, Schedule
 from gateway.services import Services, services_of
 from gateway.syncs.schedule import ExpectedSync, expected_syncs
 from gateway.times import format_time
@@ -18,19 +18,7 @@ from gateway.web.responses import JSONAnswer
 SCHEDULE = "schedule"
 
 
-class ConnectionView(msgspec.Struct, frozen=True):
-    """A connection as the API shows it: exactly these keys, in this order."""
-
-    id: str
-    connector_type: str
-    label: str
-    status: str
-    last_sync_at: str | None
-    last_sync_status: str | None
-    created_at: str
-
-
-class ScheduledConnectionView(ConnectionView, frozen=True):
+class ScheduledConnectionView(ConnectionRow, frozen=True):
     """A connection with what `include=schedule` asks for: these keys come last."""
 
     schedule: Schedule | None
@@ -44,11 +32,13 @@ async def list_connections(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     includes_schedule = includes(request.query_params, SCHEDULE)
-    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
+    connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
     headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
-    rows = (await services.store.connections.of_client(client.id)).rows
-    views: Sequence[ConnectionView] = (
-        await _scheduled(services, rows, is_fresh=is_fresh) if includes_schedule else [_view(row) for row in rows]
+    rows = connections.rows
+    views: Sequence[ConnectionRow] = (
+        await _scheduled(services, rows, is_fresh=is_fresh)
+        if includes_schedule
+        else [ConnectionRow.of(row) for row in rows]
     )
     return JSONAnswer({"data": views}, headers=headers)
 
@@ -61,22 +51,10 @@ async def _scheduled(
     return [_scheduled_view(row, sync, is_fresh=is_fresh) for row, sync in zip(rows, expected, strict=True)]
 
 
-def _view(connection: Connection) -> ConnectionView:
-    return ConnectionView(
-        id=connection.id,
-        connector_type=connection.connector_type,
-        label=connection.label,
-        status=connection.status,
-        last_sync_at=connection.last_sync_at,
-        last_sync_status=connection.last_sync_status,
-        created_at=connection.created_at,
-    )
-
-
 def _scheduled_view(connection: Connection, expected: ExpectedSync, *, is_fresh: bool) -> ScheduledConnectionView:
     """Return the connection with its schedule. What is not current calls no sync late: it may have begun."""
     return ScheduledConnectionView(
-        **msgspec.structs.asdict(_view(connection)),
+        **msgspec.structs.asdict(ConnectionRow.of(connection)),
         schedule=connection.schedule,
         next_sync_at=None if expected.at is None else format_time(expected.at),
         late=is_fresh and expected.is_late,

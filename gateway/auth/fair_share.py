@@ -7,9 +7,8 @@ tried from an address. A flood from one group so costs others one hash, and a fl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.auth.timings import BUSY_RETRY_SECONDS
 from gateway.errors import Overloaded
-from gateway.limiter.fair_queue import FairQueue, Waiter, wait_in
+from gateway.limiter.waiting_list import WaitingList
 
 MOST_OF_GROUP = 8
 """A quarter of a second's work."""
@@ -20,8 +19,10 @@ MOST_GROUPS = 32
 class FairShare:
     """One slot for each group. What is done in slots comes first in, first out to the thread."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, FairQueue[str, Waiter]] = {}
+    def __init__(self, *, busy_retry: int) -> None:
+        """`busy_retry`: the seconds after which one who was refused is to come back."""
+        self._busy_retry = busy_retry
+        self._waiting: dict[str, WaitingList[str, None]] = {}
         """Who waits for a slot that is held, by its group."""
 
     @asynccontextmanager
@@ -33,8 +34,8 @@ class FairShare:
         waiting = self._waiting.get(group)
         if waiting is None:
             self._open(group)
-        elif not await wait_in(waiting, member, Waiter(), pass_on=lambda: self._pass_on(group)):
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
+        elif not await waiting.wait(member, None, pass_on=lambda: self._pass_on(group)):
+            raise Overloaded(retry_after=self._busy_retry)
         try:
             yield
         finally:
@@ -42,13 +43,10 @@ class FairShare:
 
     def _open(self, group: str) -> None:
         if len(self._waiting) >= MOST_GROUPS:
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
-        self._waiting[group] = FairQueue(most=MOST_OF_GROUP - 1)
+            raise Overloaded(retry_after=self._busy_retry)
+        self._waiting[group] = WaitingList(most=MOST_OF_GROUP - 1)
 
     def _pass_on(self, group: str) -> None:
         """Give the slot to the group's next."""
-        served = self._waiting[group].take()
-        if served is None:
+        if self._waiting[group].serve() is None:
             del self._waiting[group]
-        else:
-            served[1].is_served.set_result(True)

@@ -26,8 +26,9 @@ from gateway.deployment.systemd import (
 )
 from gateway.deployment.systemd_backup import BACKUP_TIMER, backup_unit_files
 from gateway.errors import OperatorError
+from gateway.models import SocketAddress
 from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
-from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, listened_host, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_of, listened_host, reachable_host
 
 DEFAULTS = Installation()
 DEFAULT_PORT = 8080
@@ -180,7 +181,7 @@ def _listen(server: ServerSettings) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise OperatorError(f"server.host: a socket unit needs an address, not {host!r}") from None
-    return host_and_port(str(address), server.port)
+    return str(SocketAddress(str(address), server.port))
 
 
 def _credential(read: ReadSettings) -> Credential:
@@ -285,4 +286,4 @@ def _say_what_is_next(installation: Installation, steps: tuple[Step, ...], *, ha
 def _upstream_options(installation: Installation) -> str:
     """Return the options by which nginx finds each instance."""
     host = reachable_host(host_of(installation.listen))
-    return " ".join(f"--upstream {host_and_port(host, port)}" for port in installation.ports)
+    return " ".join(f"--upstream {SocketAddress(host, port)}" for port in installation.ports)

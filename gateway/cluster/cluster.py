@@ -14,6 +14,7 @@ from gateway.cluster.shared_tries import SharedTries
 from gateway.cluster.timings import ClusterTimings
 from gateway.errors import SettingsError
 from gateway.limiter import CallLimiter
+from gateway.limiter.waiting_list import WaitingList
 from gateway.models import RatePolicy
 from gateway.settings import RateLimitSettings
 from gateway.store import Store
@@ -77,7 +78,7 @@ class Cluster:
 
     def bulkhead(self, size: int, *, wait_seconds: float) -> Bulkhead:
         if self._valkey is None:
-            return Bulkhead(size, monotonic=self._monotonic, wait_seconds=wait_seconds)
+            return self.own_bulkhead(size, wait_seconds=wait_seconds)
         member = self.membership
         self._bulkhead = SharedBulkhead(
             size,
@@ -90,6 +91,10 @@ class Cluster:
             timings=self._timings.permits,
         )
         return self._bulkhead
+
+    def own_bulkhead(self, size: int, *, wait_seconds: float) -> Bulkhead:
+        """Return a bulkhead for this gateway's calls alone."""
+        return Bulkhead(size, new_queue=WaitingList, monotonic=self._monotonic, wait_seconds=wait_seconds)
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:

@@ -12,6 +12,7 @@ from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
 from gateway.cluster.timings import PermitTimings
 from gateway.errors import UpstreamBusy
+from gateway.limiter.waiting_list import WaitingList
 
 KIND_KEYS = {"read": "gateway:permits:read", "trigger": "gateway:permits:trigger"}
 KEEPER = "permit renewal"
@@ -48,7 +49,7 @@ class SharedBulkhead(Bulkhead):
 
         `may_trigger` is false while others may take this gateway for dead, and its triggers for theirs.
         """
-        super().__init__(size, monotonic=monotonic, wait_seconds=wait_seconds)
+        super().__init__(size, new_queue=WaitingList, monotonic=monotonic, wait_seconds=wait_seconds)
         self._valkey = valkey
         self._share = share
         self._may_trigger = may_trigger

@@ -28,9 +28,10 @@ from gateway.errors import (
     UpstreamUnreachable,
     UriTooLong,
 )
+from gateway.models import SocketAddress
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import LARGEST_PORT, host_and_port, host_of, is_this_machine, reachable_host
+from gateway.settings.addresses import LARGEST_PORT, host_of, is_this_machine, reachable_host
 from gateway.web.compatible_paths import ANY_METHOD, POST_ONLY, title_of
 
 NGINX_TEMPLATE = "deployment/nginx.conf.jinja"
@@ -212,7 +213,7 @@ def _is_ipv6(text: str) -> bool:
 def _addresses(server: ServerSettings, gateways: Sequence[str]) -> list[str]:
     if gateways:
         return [checked_gateway(gateway) for gateway in gateways]
-    return [host_and_port(_host(server), server.port)]
+    return [str(SocketAddress(_host(server), server.port))]
 
 
 def _source(server: ServerSettings, gateways: Sequence[str]) -> str:

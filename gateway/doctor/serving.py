@@ -6,11 +6,12 @@ from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import Unauthorized
+from gateway.models import SocketAddress
 from gateway.services import Services
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import host_and_port, reachable_host
+from gateway.settings.addresses import reachable_host
 from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 UNKNOWN_ROUTE = "/api/v1/doctor"
@@ -23,7 +24,7 @@ PUBLIC_URL_SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
 
-async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_serving(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from another process than the one that serves."""
     local = local_url(services.settings.server)
     running, runs = await _running(local, seconds=timings.local_probe)
@@ -34,7 +35,7 @@ async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[
         yield await _forwarding_told_by(local, seconds=timings.local_probe)
 
 
-async def check_served(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_served(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from the process that serves."""
     server = services.settings.server
     async for finding in _public(server, local_url(server), is_running=True, seconds=timings.public_probe):
@@ -45,7 +46,7 @@ async def check_served(timings: Timings, services: Services) -> AsyncGenerator[F
 
 def local_url(server: ServerSettings) -> str:
     """Return where the gateway of these settings is asked from its own machine."""
-    return f"http://{host_and_port(reachable_host(server.host), server.port)}"
+    return f"http://{SocketAddress(reachable_host(server.host), server.port)}"
 
 
 async def _running(local: str, *, seconds: float) -> tuple[Finding, bool]:

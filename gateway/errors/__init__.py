@@ -23,6 +23,7 @@ GatewayError
 │   ├── RetryableError            says when to come back
 │   │   ├── RateLimitExceeded    429
 │   │   ├── Overloaded           503
+│   │   │   └── TooManyCancels
 │   │   └── StorageUnavailable   503
 │   ├── InternalError        500
 │   ├── MethodNotImplemented 501
@@ -80,6 +81,7 @@ from gateway.errors.api import (
     RetryableError,
     SourceNotFound,
     StorageUnavailable,
+    TooManyCancels,
     TriggerPending,
     Unauthorized,
     UriTooLong,
@@ -138,6 +140,7 @@ __all__ = [
     "SignInRefused",
     "SourceNotFound",
     "StorageUnavailable",
+    "TooManyCancels",
     "TriggerPending",
     "Unauthorized",
     "UnknownRecord",

@@ -195,6 +195,12 @@ class Overloaded(RetryableError):
     message = "Service is busy"
 
 
+class TooManyCancels(Overloaded):
+    """The client has as many cancels pending as it may have: there is room again as their jobs run or end."""
+
+    message = "Too many cancels are pending"
+
+
 class StorageUnavailable(RetryableError):
     status = 503
     message = "Storage is unavailable"

@@ -4,7 +4,7 @@ A bucket holds at most `requests` tokens and regains them evenly over `per_secon
 key's bucket and one from its client's, or is refused. So a rested key may call `requests` times at once, then once
 every `per_seconds / requests` seconds. What a client does with its keys changes nothing in what all of them may do.
 
-`fair_queue` is for what is scarce rather than limited: those who wait for it take turns.
+`fair_queue` and `waiting_list` are for what is scarce rather than limited: those who wait for it take turns.
 """
 
 from gateway.limiter.call_limiter import NEW_KEYS, CallLimiter, both, of_client, total_rate

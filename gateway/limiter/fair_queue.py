@@ -1,32 +1,32 @@
 """A queue that several owners share fairly: none is served twice while another waits, and the fullest gives way.
 
-Permits for Airbyte, the thread that hashes passwords and the rounds of the event loop are shared out by it.
+Permits for Airbyte and the thread that hashes passwords (by `waiting_list`), the rounds of the event loop and callers
+who wait for Airbyte are shared out by it.
 """
 
-import asyncio
 import math
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 Owner = TypeVar("Owner", bound=Hashable)
 Item = TypeVar("Item")
-TaskItem = TypeVar("TaskItem", bound="Waiter")
 
 
 class FairQueue(Generic[Owner, Item]):
     """Items that wait, each owner's in their own order. Pure: it knows neither time nor tasks."""
 
-    __slots__ = ("_items", "_length", "_most")
+    __slots__ = ("_items", "_most", "length")
 
     def __init__(self, *, most: float = math.inf) -> None:
         """Hold `most` items at once."""
         self._most = most
-        self._length = 0
+        self.length = 0
+        """How many items wait: `len` of the queue, without a call."""
         # The owner whose last item was served, or who began to wait, longest ago comes first.
         self._items: dict[Owner, list[Item]] = {}
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
     @property
     def owner_count(self) -> int:
@@ -51,8 +51,8 @@ class FairQueue(Generic[Owner, Item]):
         It may be `item` itself, and is so when its owner has as many as any other.
         """
         self._items.setdefault(owner, []).append(item)
-        self._length += 1
-        if self._length <= self._most:
+        self.length += 1
+        if self.length <= self._most:
             return None
         fullest = max(self._items, key=lambda each: (len(self._items[each]), each == owner))
         newest = self._items[fullest][-1]
@@ -64,7 +64,7 @@ class FairQueue(Generic[Owner, Item]):
         items = self._items.get(owner, [])
         if item in items:
             items.remove(item)
-            self._length -= 1
+            self.length -= 1
             if not items:
                 del self._items[owner]
 
@@ -80,29 +80,3 @@ class FairQueue(Generic[Owner, Item]):
                         self._items[owner] = self._items.pop(owner)
                     return owner, item
         return None
-
-
-class Waiter:
-    """An item that a task waits for. `is_served`: its result is False for one that gave way."""
-
-    def __init__(self) -> None:
-        self.is_served: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-
-async def wait_in(
-    queue: FairQueue[Owner, TaskItem], owner: Owner, item: TaskItem, *, pass_on: Callable[[], None]
-) -> bool:
-    """Join the queue and return whether the item was served in the end: False if it gave way.
-
-    `pass_on` is called when the wait is cancelled in the very moment in which the item is served.
-    """
-    gives_way = queue.join(owner, item)
-    if gives_way is not None:
-        gives_way.is_served.set_result(False)
-    try:
-        return await asyncio.shield(item.is_served)
-    except BaseException:
-        if item.is_served.done() and item.is_served.result():
-            pass_on()
-        queue.leave(owner, item)
-        raise

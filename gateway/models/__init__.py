@@ -4,14 +4,16 @@
 """
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.addresses import SocketAddress
 from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
+    AWAITING_MAPPING,
     DEPRECATED,
-    PENDING,
     ClientMonths,
     Connection,
+    ConnectionRow,
     MonthCounts,
     SyncDay,
     TwoMonths,
@@ -32,19 +34,34 @@ from gateway.models.jobs import (
     StreamCounts,
     TriggeredJob,
 )
+from gateway.models.notices import Notice
 from gateway.models.people import Session, User, Visitor
 from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
+from gateway.models.webhooks import (
+    EVENT_TYPES,
+    TEST_EVENT,
+    Delivery,
+    DeliveryOutcome,
+    DisabledReason,
+    EventType,
+    KeyRow,
+    LateConnectionRow,
+    TestRow,
+    Webhook,
+)
 
 __all__ = [
     "ACTIVE",
+    "AWAITING_MAPPING",
     "COMMAND_LINE",
     "DEPRECATED",
+    "EVENT_TYPES",
     "JOB_STATUSES",
     "KNOWN_JOB_TYPES",
-    "PENDING",
     "SCOPES",
     "TERMINAL_STATUSES",
+    "TEST_EVENT",
     "ActivityEntry",
     "Actor",
     "ApiKey",
@@ -57,8 +74,13 @@ __all__ = [
     "ClientTotals",
     "Connection",
     "ConnectionDetail",
+    "ConnectionRow",
     "CronSchedule",
+    "Delivery",
+    "DeliveryOutcome",
+    "DisabledReason",
     "EndedJob",
+    "EventType",
     "ExplainedJob",
     "Failure",
     "FailureOrigin",
@@ -67,22 +89,28 @@ __all__ = [
     "Job",
     "JobDetail",
     "KeyHour",
+    "KeyRow",
     "KeyUsage",
+    "LateConnectionRow",
     "ManualSchedule",
     "MonthCounts",
+    "Notice",
     "PlacedJob",
     "Principal",
     "RatePolicy",
     "Schedule",
     "Scope",
     "Session",
+    "SocketAddress",
     "StreamCounts",
     "SyncDay",
+    "TestRow",
     "Totals",
     "TriggeredJob",
     "TwoMonths",
     "User",
     "Visitor",
+    "Webhook",
     "WorkingKeys",
     "activity_entry",
 ]

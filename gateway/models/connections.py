@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.models.schedules import Schedule
 
-PENDING = "pending"
+AWAITING_MAPPING = "pending"
 """The status of a connection that has no Airbyte mapping, or whose status Airbyte has not told yet."""
 ACTIVE = "active"
 """Airbyte's word for a connection that may sync."""
@@ -45,6 +45,31 @@ class Connection(msgspec.Struct, frozen=True):
         if self.airbyte_id is None:
             return "unmapped"
         return "vanished" if self.status == DEPRECATED else "mapped"
+
+
+class ConnectionRow(msgspec.Struct, frozen=True):
+    """A connection as the API and events show it: exactly these keys, in this order."""
+
+    id: str
+    connector_type: str
+    label: str
+    status: str
+    last_sync_at: str | None
+    last_sync_status: str | None
+    created_at: str
+
+    @classmethod
+    def of(cls, connection: Connection) -> "ConnectionRow":
+        """Return what is shown of a connection."""
+        return ConnectionRow(
+            id=connection.id,
+            connector_type=connection.connector_type,
+            label=connection.label,
+            status=connection.status,
+            last_sync_at=connection.last_sync_at,
+            last_sync_status=connection.last_sync_status,
+            created_at=connection.created_at,
+        )
 
 
 class SyncDay(msgspec.Struct, frozen=True):

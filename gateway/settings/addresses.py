@@ -28,11 +28,6 @@ def is_this_machine(host: str) -> bool:
         return host == LOCALHOST or host.endswith(f".{LOCALHOST}")
 
 
-def host_and_port(host: str, port: int) -> str:
-    """Return `host:port`, with an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def host_of(address: str) -> str:
-    """Return the host of what `host_and_port` returned."""
+    """Return the host of an address as `SocketAddress` writes it."""
     return address.rpartition(":")[0].strip("[]")

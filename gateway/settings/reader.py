@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
+from gateway.settings.check_notify import check_notify
 from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_proxy, check_url
 from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
@@ -231,6 +232,7 @@ def _check(settings: Settings, origins: Origins) -> None:
     check_host(origins["server.host"], server.host)
     check_networks(origins["server.trusted_proxies"], server.trusted_proxies)
     check_networks(origins["server.metrics_networks"], server.metrics_networks)
+    check_networks(origins["webhooks.allowed_networks"], settings.webhooks.allowed_networks)
     check_database(origins["database.url"], settings.database.url.reveal(), file_prefix=SQLITE_PREFIX)
     check_url(origins["airbyte.base_url"], settings.airbyte.base_url)
     if settings.airbyte.config_url not in {"", OFF}:
@@ -239,6 +241,7 @@ def _check(settings: Settings, origins: Origins) -> None:
         check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
+    check_notify(origins, settings.notify)
     if settings.tracing.endpoint:
         check_url(origins["tracing.endpoint"], settings.tracing.endpoint)
     if settings.rate_limit.is_shared:

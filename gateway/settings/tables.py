@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.errors import SettingsError
-from gateway.settings.addresses import LARGEST_PORT, host_and_port
+from gateway.models import SocketAddress
+from gateway.settings.addresses import LARGEST_PORT
 from gateway.settings.secret import Secret, SecretUrl
 
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
+CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
@@ -34,7 +36,7 @@ class ServerSettings(Table, frozen=True):
     @property
     def address(self) -> str:
         """Where people and callers find the gateway, without a slash at the end."""
-        return self.public_url.rstrip("/") or f"http://{host_and_port(self.host, self.port)}"
+        return self.public_url.rstrip("/") or f"http://{SocketAddress(self.host, self.port)}"
 
 
 class DatabaseSettings(Table, frozen=True):
@@ -68,6 +70,14 @@ class AirbyteSettings(Table, frozen=True):
         base_url = self.base_url.rstrip("/")
         is_known = base_url.endswith(PUBLIC_API_PATH)
         return base_url.removesuffix(PUBLIC_API_PATH) + CONFIG_API_PATH if is_known else None
+
+    @property
+    def pages_url(self) -> str | None:
+        """Where Airbyte's own pages are; None if `base_url` does not show it."""
+        base_url = self.base_url.rstrip("/")
+        if base_url == CLOUD_API_URL:
+            return CLOUD_PAGES_URL
+        return base_url.removesuffix(PUBLIC_API_PATH) if base_url.endswith(PUBLIC_API_PATH) else None
 
     @property
     def late_grace(self) -> timedelta:
@@ -106,6 +116,21 @@ class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class WebhookSettings(Table, frozen=True):
+    allowed_networks: tuple[str, ...]
+    allow_http: bool
+
+
+class NotifySettings(Table, frozen=True):
+    smtp_url: SecretUrl
+    mail_from: str
+    mail_to: tuple[str, ...]
+    webhook_url: Secret
+    webhook_secret: Secret
+    backup_folder: str
+    backup_max_age_hours: Annotated[float, msgspec.Meta(ge=1, le=87600)]
+
+
 class Settings(Table, frozen=True):
     """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
@@ -115,6 +140,8 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    webhooks: WebhookSettings
+    notify: NotifySettings
     tracing: TracingSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()
@@ -130,6 +157,11 @@ class Settings(Table, frozen=True):
     def ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
+
+    @property
+    def backup_folder(self) -> Path | None:
+        """The folder whose newest file tells how old the last backup is; None: nobody looks."""
+        return self.folder / self.notify.backup_folder if self.notify.backup_folder else None
 
     @property
     def database_location(self) -> Path | SecretUrl:

@@ -6,23 +6,28 @@ What operators do with a whole database is imported from its own module: `backup
 
 from gateway.store.store import DatabaseLocation, Store, create_database
 from gateway.store.tables.cancellations import CancelWish, OpenWish
+from gateway.store.tables.deliveries import ClaimedDelivery, DeliveryAttempt, DueDelivery
+from gateway.store.tables.events import NewEvent
+from gateway.store.tables.key_events import key_event
 from gateway.store.tables.last_syncs import LastSync, ToldStatus
 from gateway.store.tables.links import Link, Purpose
-from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync
+from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync, end_of
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
-from gateway.store.timings import LIVE_SECONDS
 
 __all__ = [
     "KEPT_RECENT",
-    "LIVE_SECONDS",
     "CancelWish",
+    "ClaimedDelivery",
     "Credentials",
     "DatabaseLocation",
+    "DeliveryAttempt",
+    "DueDelivery",
     "EndedSync",
     "Intent",
     "LastSync",
     "Link",
+    "NewEvent",
     "OpenWish",
     "Outcome",
     "Purpose",
@@ -31,4 +36,6 @@ __all__ = [
     "TriggerUnderWay",
     "Unresolved",
     "create_database",
+    "end_of",
+    "key_event",
 ]

@@ -11,6 +11,7 @@ from gateway.store.database import ConstraintViolated, Database, Row, Transactio
 from gateway.store.tables.api_keys import key_from
 from gateway.store.tables.clients import client_from
 from gateway.store.tables.connections import connection_from
+from gateway.store.tables.events import EventWriter
 from gateway.store.tables.users import user_from
 
 
@@ -26,8 +27,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Bulk:
     """For work on all clients at once, which is an operator's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, events: EventWriter) -> None:
         self._database = database
+        self._events = events
 
     async def snapshot(self) -> Snapshot:
         """Read everything in one transaction. Raises StorageUnavailable."""
@@ -39,8 +41,8 @@ class Bulk:
         Raises StorageUnavailable, and Duplicate as the tables demand.
         """
 
-        async def unit(connection: Transaction) -> None:
-            await work(await _snapshot(connection), Changes(connection))
+        async def unit(transaction: Transaction) -> None:
+            await work(await _snapshot(transaction), Changes(transaction, self._events))
 
         try:
             await self._database.write(unit)
@@ -48,9 +50,9 @@ class Bulk:
             raise Duplicate(f"nothing was changed: {error}") from None
 
 
-async def _snapshot(connection: Transaction) -> Snapshot:
+async def _snapshot(transaction: Transaction) -> Snapshot:
     async def rows(table: str) -> list[Row]:
-        return list(await connection.execute_fetchall(f"SELECT * FROM {table}"))  # noqa: S608 - the names below
+        return list(await transaction.execute_fetchall(f"SELECT * FROM {table}"))  # noqa: S608 - the names below
 
     return Snapshot(
         clients=[client_from(row) for row in await rows("clients ORDER BY id")],

@@ -9,6 +9,8 @@ from gateway.models import ActivityEntry, ApiKey, Client, Connection, User
 from gateway.store.database import Row, Transaction
 from gateway.store.tables import activity, recent_syncs
 from gateway.store.tables.clients import columns_of, rate_columns
+from gateway.store.tables.events import EventWriter
+from gateway.store.tables.key_events import key_event
 
 
 class Changes:
@@ -17,8 +19,9 @@ class Changes:
     Each takes the `entry` that tells of it, and the slug of the client it belongs to, whose number the entry gets.
     """
 
-    def __init__(self, connection: Transaction) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction, events: EventWriter) -> None:
+        self._connection = transaction
+        self._events = events
 
     async def add_client(self, client: Client, entry: ActivityEntry) -> None:
         """Add the client; its number is the database's to give."""
@@ -86,7 +89,9 @@ class Changes:
                 """
                 UPDATE connections SET status = :status, status_checked_at = NULL, last_job_id = NULL,
                     last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL,
-                    schedule = NULL, schedule_since = NULL, last_ended_at = NULL, warning = NULL WHERE id = :id
+                    schedule = NULL, schedule_since = NULL, last_ended_at = NULL, warning = NULL,
+                    watched_since = NULL
+                WHERE id = :id
                 """,
                 status=connection.status,
                 id=connection.id,
@@ -136,6 +141,8 @@ class Changes:
     async def revoke_key(self, slug: str, key: ApiKey, entry: ActivityEntry) -> None:
         """Revoke the key at the entry's time."""
         await self._run("UPDATE api_keys SET revoked_at = :at WHERE id = :id", at=entry.at, id=key.id)
+        revoked = msgspec.structs.replace(key, revoked_at=entry.at)
+        await self._events.write(self._connection, [key_event("key.revoked", revoked, at=entry.at)])
         await self._record(slug, entry)
 
     async def _run(self, sql: str, **parameters: Any) -> list[Row]:

@@ -19,19 +19,24 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
-from gateway.store.tables.database_id import DatabaseId
+from gateway.store.tables.deliveries import Deliveries
+from gateway.store.tables.delivery_pages import DeliveryPages
+from gateway.store.tables.events import Events, EventWriter
 from gateway.store.tables.gateways import Gateways
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
+from gateway.store.tables.notices import Notices
+from gateway.store.tables.only_values import OnlyValue
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
+from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.times import Clock, SystemClock
 
@@ -64,15 +69,19 @@ class Store:
         """`background` owns the task that listens to a server's notifications."""
         self.database: Database = _database_at(location, background, timings, self._forget_of)
         self.connections = Connections(self.database)
-        self.last_syncs = LastSyncs(self.database, self.connections)
-        self.api_keys = ApiKeys(self.database, clock or SystemClock())
+        clock = clock or SystemClock()
+        writer = EventWriter(self.database.dialect, clock)
+        self.last_syncs = LastSyncs(self.database, self.connections, writer)
+        self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
-        self.triggers = Triggers(self.database)
-        self.cancellations = Cancellations(self.database)
-        self.database_id = DatabaseId(self.database)
-        self.gateways = Gateways(self.database)
+        self.triggers = Triggers(self.database, live_seconds=timings.live)
+        self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
+        self.notices = Notices(self.database)
+        self.database_id = OnlyValue(self.database, "database_id", "id")
+        self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
+        self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
         self.activity = ActivityLog(self.database)
@@ -81,7 +90,11 @@ class Store:
         self.links = Links(self.database)
         self.sessions = Sessions(self.database)
         self.totals = TotalsReader(self.database)
-        self.bulk = Bulk(self.database)
+        self.webhooks = Webhooks(self.database, self.connections.forget)
+        self.events = Events(self.database, writer)
+        self.deliveries = Deliveries(self.database)
+        self.delivery_pages = DeliveryPages(self.database)
+        self.bulk = Bulk(self.database, writer)
 
     def _forget(self, client_id: int) -> None:
         self.api_keys.forget(client_id)
@@ -126,12 +139,12 @@ class Store:
         return await self.database.are_notifications_heard(seconds=seconds)
 
 
-async def create_database(location: DatabaseLocation) -> None:
+async def create_database(location: DatabaseLocation, timings: StoreTimings = STORE_TIMINGS) -> None:
     """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""
     if isinstance(location, Path):
         await create_file(location)
         return
-    await create_on_server(location)
+    await create_on_server(location, timings)
 
 
 def _database_at(

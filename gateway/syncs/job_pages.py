@@ -18,13 +18,13 @@ from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.client_cache import ClientCache
 from gateway.syncs.refusals import Refusals
+from gateway.syncs.timings import PollTimings
 from gateway.times import Clock
 
 __all__ = ["JobList", "JobOrder", "JobPages", "JobRows", "JobsAsked"]
 
 MOST_READS = 10
 """Pages of Airbyte's that one of ours reads: beyond them it is short, and says where to go on."""
-REMEMBERED_SECONDS = 600.0
 
 
 class JobsAsked(msgspec.Struct, frozen=True):
@@ -53,12 +53,12 @@ class _Place(msgspec.Struct, frozen=True):
 class JobPages:
     """Reads pages of jobs; simultaneous readers of the same page share its calls to Airbyte."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, refusals: Refusals, clock: Clock) -> None:
+    def __init__(self, store: Store, airbyte: Airbyte, refusals: Refusals, clock: Clock, timings: PollTimings) -> None:
         self._connections = store.connections
         self._refusals = refusals
         self._airbyte = airbyte
         self._places: ClientCache[tuple[JobList, datetime | None, int], _Place] = ClientCache(
-            clock, seconds=REMEMBERED_SECONDS
+            clock, seconds=timings.places
         )
         self._reads: SingleFlight[tuple[int, JobsAsked], JobRows] = SingleFlight()
 

@@ -1,11 +1,10 @@
 """Record the newest sync of each connection, and write only what the database does not hold yet."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
 
 from gateway.models import Job
-from gateway.store import KEPT_RECENT, EndedSync, LastSync, Store
-from gateway.times import Clock, format_time, later, parse_time, seconds_of
+from gateway.store import KEPT_RECENT, EndedSync, LastSync, Store, end_of
+from gateway.times import Clock, format_time
 
 
 class LastSyncRecorder:
@@ -27,7 +26,7 @@ class LastSyncRecorder:
         ended = await self._not_held(jobs)
         if news or marks or ended:
             await self._last_syncs.record(
-                news, backfilled=marks, backfilled_at=format_time(self._clock.now()), ended=ended
+                news, backfilled=marks, backfilled_at=format_time(self._clock.now()), ended=ended, told=jobs
             )
 
     async def _not_held(self, jobs: Collection[Job]) -> list[EndedSync]:
@@ -50,13 +49,13 @@ def newest_syncs(jobs: Iterable[Job]) -> dict[str, LastSync]:
 
 
 def ended_syncs(jobs: Iterable[Job]) -> list[EndedSync]:
-    """Return the syncs among `jobs` that have ended. Without a duration a sync ended when it was created."""
+    """Return the syncs among `jobs` that have ended."""
     return [
         EndedSync(
             airbyte_id=job.connection_id,
             job_id=job.job_id,
             at=job.start_time,
-            ended_at=format_time(later(parse_time(job.start_time), timedelta(seconds=seconds_of(job.duration) or 0))),
+            ended_at=end_of(job),
             status=job.status,
             rows=job.rows_synced,
             bytes=job.bytes_synced,

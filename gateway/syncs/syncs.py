@@ -1,5 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -93,36 +94,36 @@ def build_syncs(
     clock: Clock,
     background: Background,
     *,
+    waiting: WaitingCallers,
     options: SyncOptions,
     timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing."""
-    of_trigger = timings.trigger
+    of_trigger, leadership = timings.trigger, cluster.leadership
     recorder = LastSyncRecorder(store, clock)
     last_sync, backfill = _build_refresh(
         store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
-    refusals = Refusals(store, airbyte, clock)
+    refusals, outcomes = Refusals(store, airbyte, clock), TriggerOutcomes(store, clock, of_trigger)
     reconciler = Reconciler(airbyte, refusals, of_trigger)
-    outcomes = TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages),
+        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes),
         job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,
-        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=of_trigger),
+        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
-        waiting=WaitingCallers(timings.waiting),
+        waiting=waiting,
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
-        cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
+        cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, clock),
+        job_pages=JobPages(store, airbyte, refusals, clock, timings.poll),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )

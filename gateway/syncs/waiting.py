@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from gateway.errors import CallerLeft, UpstreamBusy
-from gateway.limiter.fair_queue import FairQueue
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
 
@@ -58,12 +57,23 @@ class _Caller:
             self.stop(CallerLeft())
 
 
+class CallerQueue(Protocol):
+    """Callers by their client's id. `join` returns who gives way: the newest caller of the client with the most."""
+
+    def __len__(self) -> int: ...
+
+    def join(self, owner: int, item: _Caller, /) -> _Caller | None: ...
+
+    def leave(self, owner: int, item: _Caller, /) -> None: ...
+
+
 class WaitingCallers:
     """Callers of all clients, after authentication. When there are too many, the client with the most gives way."""
 
-    def __init__(self, timings: WaitingTimings, *, most: int = MOST_CALLERS) -> None:
+    def __init__(self, callers: CallerQueue, timings: WaitingTimings) -> None:
+        """Keep them in `callers`, which is empty and takes MOST_CALLERS."""
+        self._callers = callers
         self._timings = timings
-        self._callers: FairQueue[int, _Caller] = FairQueue(most=most)
 
     def __len__(self) -> int:
         return len(self._callers)

@@ -53,7 +53,7 @@ class ResponseObserver(Protocol):
     def count_shed(self, reason: str) -> None: ...
 
 
-class RequestLog(Protocol):
+class EarlyResponseLog(Protocol):
     """Counts a request that was answered at once, writes its line, and returns the headers its answer has to carry."""
 
     def note(self, scope: MutableMapping[str, Any], route: str, status: int) -> Headers: ...
@@ -85,7 +85,7 @@ class Ids:
 class EarlyResponses:
     """Makes the early responses of one process, and counts and logs them. For one event loop."""
 
-    def __init__(self, observer: ResponseObserver | None = None, request_log: RequestLog | None = None) -> None:
+    def __init__(self, observer: ResponseObserver | None = None, request_log: EarlyResponseLog | None = None) -> None:
         self._observer = observer
         self._request_log = request_log
         self._refused = Ids()

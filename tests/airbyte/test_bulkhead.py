@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Self
 
 import pytest
@@ -9,11 +10,15 @@ import pytest
 from gateway.airbyte import Deadlines
 from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
 from gateway.errors import UpstreamBusy
+from gateway.limiter.waiting_list import WaitingList
 from tests.support import HandClock
 from tests.virtual_time import run_in_virtual_time
 
 Holder = tuple[Kind, Caller]
 A, B, C, D, E, F = range(1, 7)
+
+
+bulkhead_of = partial(Bulkhead, new_queue=WaitingList)
 
 
 async def acquire(stack: AsyncExitStack, bulkhead: Bulkhead, *holders: Holder) -> None:
@@ -36,7 +41,7 @@ async def acquire(stack: AsyncExitStack, bulkhead: Bulkhead, *holders: Holder) -
 async def test_neither_a_kind_nor_a_caller_takes_the_permits_of_others(
     taken: list[Holder], kind: Kind, caller: Caller
 ) -> None:
-    bulkhead = Bulkhead(4, wait_seconds=0, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
         await acquire(stack, bulkhead, *taken)
 
@@ -49,7 +54,7 @@ async def test_neither_a_kind_nor_a_caller_takes_the_permits_of_others(
 
 
 async def test_a_trigger_gets_a_permit_beside_as_many_reads_as_may_be() -> None:
-    bulkhead = Bulkhead(4, wait_seconds=0, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
         await acquire(stack, bulkhead, ("read", A), ("read", B), ("read", C), ("trigger", D))
 
@@ -57,7 +62,7 @@ async def test_a_trigger_gets_a_permit_beside_as_many_reads_as_may_be() -> None:
 
 
 async def test_a_waiting_caller_gets_the_first_permit_that_it_may_have() -> None:
-    bulkhead = Bulkhead(4, wait_seconds=5, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=5, monotonic=HandClock().monotonic)
     order: list[Caller] = []
 
     async def read(caller: Caller) -> None:
@@ -86,7 +91,7 @@ ENDLESS = 60 * WAIT_SECONDS
 
 async def learnt(clock: HandClock, *calls: float) -> Bulkhead:
     """Return a bulkhead of four permits that saw calls take so long."""
-    bulkhead = Bulkhead(4, wait_seconds=WAIT_SECONDS, monotonic=clock.monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=WAIT_SECONDS, monotonic=clock.monotonic)
     for seconds in calls:
         async with bulkhead.permit("read", 99):
             clock.advance(seconds)
@@ -184,7 +189,7 @@ async def test_a_few_may_wait_whatever_the_last_calls_took(clock: HandClock) -> 
 
 
 async def test_cancelled_waiters_leave_no_permit_held() -> None:
-    bulkhead = Bulkhead(2, wait_seconds=5, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(2, wait_seconds=5, monotonic=HandClock().monotonic)
 
     async def read() -> None:
         async with bulkhead.permit("read", A):
@@ -203,7 +208,7 @@ async def test_cancelled_waiters_leave_no_permit_held() -> None:
 
 
 async def test_a_permit_stays_free_for_the_gateway_s_own_calls_and_one_for_each_kind() -> None:
-    bulkhead = Bulkhead(5, wait_seconds=0, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(5, wait_seconds=0, monotonic=HandClock().monotonic)
     async with AsyncExitStack() as stack:
         await acquire(stack, bulkhead, ("read", A), ("read", B), ("read", C))
         with pytest.raises(UpstreamBusy):
@@ -215,7 +220,7 @@ async def test_a_permit_stays_free_for_the_gateway_s_own_calls_and_one_for_each_
 
 
 async def test_own_calls_get_the_next_permit_before_clients_that_wait_longer() -> None:
-    bulkhead = Bulkhead(4, wait_seconds=5, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=5, monotonic=HandClock().monotonic)
     order: list[Caller] = []
 
     async def read(caller: Caller) -> None:
@@ -233,7 +238,7 @@ async def test_own_calls_get_the_next_permit_before_clients_that_wait_longer() -
 
 
 async def test_when_too_many_wait_the_newest_call_of_the_client_with_the_most_gives_way() -> None:
-    bulkhead = Bulkhead(4, wait_seconds=WAIT_SECONDS, most_waiting=4, monotonic=HandClock().monotonic)
+    bulkhead = bulkhead_of(4, wait_seconds=WAIT_SECONDS, most_waiting=4, monotonic=HandClock().monotonic)
     async with Queue(bulkhead) as queue:
         assert await queue.join_all(C, most=4) == 4
         assert await queue.join(D)
@@ -289,7 +294,7 @@ OTHERS = (B, C, D, E, F)
 
 async def two_minutes_of_reads(*, with_a: bool) -> Traffic:
     """Five clients read once in five seconds; twenty keys of A's once a second each, and each another page."""
-    traffic = Traffic(Bulkhead(4, wait_seconds=Deadlines().permit, monotonic=asyncio.get_running_loop().time))
+    traffic = Traffic(bulkhead_of(4, wait_seconds=Deadlines().permit, monotonic=asyncio.get_running_loop().time))
     async with asyncio.TaskGroup() as clients:
         if with_a:
             clients.create_task(traffic.read_every(1 / 20, A, times=2400))
@@ -315,7 +320,7 @@ def test_a_client_far_above_its_share_costs_the_others_no_refusal_and_one_wait_f
 async def test_however_few_permits_there_are_no_client_keeps_the_other_kind_from_going_on(
     size: int, kind: Kind, other: Kind
 ) -> None:
-    bulkhead = Bulkhead(size, monotonic=lambda: 0.0, wait_seconds=0.01)
+    bulkhead = bulkhead_of(size, monotonic=lambda: 0.0, wait_seconds=0.01)
     async with AsyncExitStack() as stack:
         with pytest.raises(UpstreamBusy):
             await acquire(stack, bulkhead, *[(kind, A)] * size)
@@ -325,7 +330,7 @@ async def test_however_few_permits_there_are_no_client_keeps_the_other_kind_from
 
 @pytest.mark.parametrize("kind", ["read", "trigger"])
 async def test_a_single_permit_is_for_whoever_comes(kind: Kind) -> None:
-    bulkhead = Bulkhead(1, monotonic=lambda: 0.0, wait_seconds=0)
+    bulkhead = bulkhead_of(1, monotonic=lambda: 0.0, wait_seconds=0)
     async with bulkhead.permit(kind, A):
         assert bulkhead.in_flight == 1
 
@@ -334,7 +339,7 @@ async def test_a_single_permit_is_for_whoever_comes(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", ["read", "trigger"])
 async def test_no_client_holds_all_permits_of_a_kind(size: int, kind: Kind) -> None:
     """Two slow triggers of one client would otherwise be all that four permits leave for triggers."""
-    bulkhead = Bulkhead(size, monotonic=lambda: 0.0, wait_seconds=0.01)
+    bulkhead = bulkhead_of(size, monotonic=lambda: 0.0, wait_seconds=0.01)
     async with AsyncExitStack() as stack:
         with pytest.raises(UpstreamBusy):
             await acquire(stack, bulkhead, *[(kind, A)] * size)

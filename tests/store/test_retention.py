@@ -23,7 +23,12 @@ from tests.support import BOUND_SECONDS, START, World
 pytestmark = pytest.mark.sqlite_only
 
 DAY = timedelta(days=1)
-KEPT = {"triggers": timedelta(days=90), "key_usage": timedelta(days=40), "activity": timedelta(days=400)}
+KEPT = {
+    "triggers": timedelta(days=90),
+    "key_usage": timedelta(days=40),
+    "activity": timedelta(days=400),
+    "events": timedelta(days=14),
+}
 """Rows by their age. Keys go by their end: see below."""
 INSERT = {
     "triggers": (
@@ -31,11 +36,16 @@ INSERT = {
         " VALUES (1, 'conn_1', 'airbyte-1', 'key_1', 'request-1', :at, '')"
     ),
     "key_usage": "INSERT INTO key_usage VALUES ('key_1', 1, :at, 1, 0, 0)",
+    "events": (
+        "INSERT INTO events (id, client_id, type, subject, at, data, created_at)"
+        " VALUES (:at, 1, 'key.created', :at, '', '{}', :at)"
+    ),
     "activity": "INSERT INTO activity (at, actor, action, subject, by_operator) VALUES (:at, '', '', '', 0)",
 }
 SELECT = {
     "triggers": "SELECT created_at FROM triggers ORDER BY 1",
     "key_usage": "SELECT hour FROM key_usage ORDER BY 1",
+    "events": "SELECT created_at FROM events ORDER BY 1",
     "activity": "SELECT at FROM activity WHERE action = '' ORDER BY 1",
 }
 every_table = pytest.mark.parametrize("table", KEPT)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.errors import CallerLeft, UpstreamBusy
+from gateway.limiter.fair_queue import FairQueue
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
 from gateway.syncs.waiting import WaitingCallers
@@ -16,7 +17,7 @@ class Scene:
     """Callers that all wait for one answer."""
 
     def __init__(self, *, most: int) -> None:
-        self.waiting = WaitingCallers(WaitingTimings(), most=most)
+        self.waiting = WaitingCallers(FairQueue(most=most), WaitingTimings())
         self.answer = asyncio.Event()
         self.leaving = asyncio.Event()
         self.callers: list[asyncio.Task[str]] = []
@@ -104,7 +105,7 @@ async def test_a_caller_who_gives_way_and_is_cancelled_as_well_is_cancelled() ->
 
 
 async def test_a_caller_who_is_answered_at_once_is_not_watched() -> None:
-    waiting = WaitingCallers(WaitingTimings(watch=0.0))
+    waiting = WaitingCallers(FairQueue(), WaitingTimings(watch=0.0))
     watched: list[str] = []
 
     async def answer() -> str:

@@ -3,6 +3,9 @@
 Whatever changes a key takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
+import json
+from collections.abc import Collection
+
 import msgspec
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
@@ -12,6 +15,8 @@ from gateway.store.pruning import prune
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from, rate_columns, rate_from
+from gateway.store.tables.events import EventWriter
+from gateway.store.tables.key_events import key_event
 from gateway.times import Clock, format_time, parse_time
 
 CACHED_KEYS = 150_000
@@ -29,9 +34,10 @@ class ApiKeys:
     Every method but `forget` and `remembered` raises StorageUnavailable.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, events: EventWriter) -> None:
         self._database = database
         self._clock = clock
+        self._events = events
         self._principals: ReadCache[bytes, Principal | None] = ReadCache(
             database, self._load, maxsize=CACHED_KEYS, owner_of=_client_of
         )
@@ -102,10 +108,11 @@ class ApiKeys:
         Raises Duplicate if the id is taken, InvalidInput if so many work already.
         """
 
-        async def write(connection: Transaction) -> None:
+        async def write(transaction: Transaction) -> None:
             if most is not None:
-                await _require_room(connection, key, most)
-            await _insert(connection, key, digest, entry)
+                await _require_room(transaction, key, most)
+            await _insert(transaction, key, digest, entry)
+            await self._events.write(transaction, [key_event("key.created", key, at=key.created_at)])
 
         try:
             await self._write(key.client_id, write)
@@ -130,8 +137,8 @@ class ApiKeys:
         and so many do already, as `add`.
         """
 
-        async def write(connection: Transaction) -> None:
-            ended = await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> None:
+            ended = await transaction.execute_fetchall(
                 """
                 UPDATE api_keys
                 SET expires_at = CASE WHEN expires_at < :at THEN expires_at ELSE :at END, successor_id = :successor_id
@@ -142,8 +149,9 @@ class ApiKeys:
             if not list(ended):
                 raise InvalidInput(f"the key {old.id} was rotated or revoked just now")
             if most is not None and old_expires_at > new.created_at:
-                await _require_room(connection, new, most)
-            await _insert(connection, new, digest, entry)
+                await _require_room(transaction, new, most)
+            await _insert(transaction, new, digest, entry)
+            await self._events.write(transaction, [key_event("key.created", new, at=new.created_at)])
 
         await self._write(old.client_id, write)
 
@@ -190,14 +198,26 @@ class ApiKeys:
         """Refuse the key from the next request on. A key revoked before keeps its first time."""
         sql = """
             UPDATE api_keys SET revoked_at = :at
-            WHERE client_id = :client_id AND id = :id AND revoked_at IS NULL RETURNING 1
+            WHERE client_id = :client_id AND id = :id AND revoked_at IS NULL RETURNING *
             """
         values = {"at": at, "client_id": client_id, "id": key_id}
 
-        async def write(connection: Transaction) -> None:
-            await activity.change(connection, sql, values, entry)
+        async def write(transaction: Transaction) -> None:
+            revoked = await activity.change(transaction, sql, values, entry)
+            await self._events.write(transaction, [key_event("key.revoked", key_from(row), at=at) for row in revoked])
 
         await self._write(client_id, write)
+
+    async def ending(self, client_ids: Collection[int], *, after: str, until: str) -> list[ApiKey]:
+        """Return the keys of these clients that end in between and work still. None that a successor has replaced."""
+        numbers = self._database.dialect.json_rows.format(":client_ids")
+        return await self._select(
+            f"""
+            WHERE revoked_at IS NULL AND successor_id IS NULL AND expires_at > :after AND expires_at <= :until
+                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY expires_at, number
+            """,  # noqa: S608 - ours
+            {"client_ids": json.dumps(list(client_ids)), "after": after, "until": until},
+        )
 
     async def _write(self, client_id: int, unit: Unit[None]) -> None:
         """Run a unit that changes keys of one client: nobody else's are read again."""
@@ -226,9 +246,9 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     return keys[0]
 
 
-async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None:
+async def _require_room(transaction: Transaction, key: ApiKey, most: int) -> None:
     """Raise InvalidInput if the client has as many working keys as it may have, at the moment the key is made."""
-    rows = await connection.execute_fetchall(
+    rows = await transaction.execute_fetchall(
         f"""
         SELECT coalesce(most_keys, :most) AS most, (SELECT count(*) FROM ({WORKING}) AS working) AS working
         FROM clients WHERE id = :client_id
@@ -243,9 +263,9 @@ async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None
             )
 
 
-async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
+async def _insert(transaction: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
     await activity.change(
-        connection,
+        transaction,
         """
         INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
             created_at, expires_at, bucket_id)

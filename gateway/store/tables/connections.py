@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
-from gateway.models import ActivityEntry, Connection, Schedule
+from gateway.models import DEPRECATED, TERMINAL_STATUSES, ActivityEntry, Connection, Schedule
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity, recent_syncs
@@ -30,12 +30,14 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether the newest sync of any mapped one has yet to be asked for."""
     workspaces: frozenset[str]
     """Airbyte's workspaces that the mapped ones are in, where those are known."""
+    statuses_of: str | None
+    """When Airbyte told the oldest status of those it has; None if it told none."""
 
 
 class Connections:
     """Connections of clients. Whatever a client asks for takes `client_id` first.
 
-    Every method but `forget` raises StorageUnavailable.
+    Every method but `forget` and `remembered` raises StorageUnavailable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,6 +54,10 @@ class Connections:
         """Read the client's connections again when they are next asked for."""
         self._cache.forget(client_id)
 
+    def remembered(self, client_id: int) -> ConnectionsOfClient | None:
+        """Return what `of_client` would if it is in memory; None says nothing."""
+        return self._cache.peek(client_id)
+
     async def of_client(self, client_id: int) -> ConnectionsOfClient:
         """Return the client's connections, from memory while nothing changed them."""
         return await self._cache.get(client_id)
@@ -62,6 +68,7 @@ class Connections:
         )
         connections = tuple(connection_from(row) for row in rows)
         mapped = [connection for connection in connections if connection.airbyte_id is not None]
+        told = [each.status_checked_at for each in mapped if each.status_checked_at and each.mapping == "mapped"]
         synced = [connection.last_sync_at for connection in connections if connection.last_sync_at]
         return ConnectionsOfClient(
             rows=connections,
@@ -70,6 +77,7 @@ class Connections:
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
             workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
+            statuses_of=min(told, default=None),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
@@ -94,7 +102,7 @@ class Connections:
                 status = :status, status_checked_at = :status_checked_at,
                 schedule = :schedule, schedule_since = :schedule_since,
                 last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL, backfilled_at = NULL,
-                last_ended_at = NULL, warning = NULL
+                last_ended_at = NULL, warning = NULL, watched_since = NULL
             WHERE client_id = :client_id AND id = :id RETURNING 1
             """,
             entry,
@@ -167,7 +175,7 @@ class Connections:
     async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
         """Run a statement that changes connections of one client: nobody else's are read again."""
         await self._database.write(
-            lambda connection: activity.change(connection, sql, parameters, entry),
+            lambda transaction: activity.change(transaction, sql, parameters, entry),
             housekeeping=True,
             committed=lambda: self.forget(client_id),
         )
@@ -183,6 +191,17 @@ class Connections:
         """Return every client's connections, for the operator."""
         rows = await self._database.fetch_all("SELECT * FROM connections ORDER BY client_id, number")
         return [connection_from(row) for row in rows]
+
+    async def is_any_syncing(self) -> bool:
+        """Return whether the newest known sync of any connection has not ended, as far as Airbyte still has that."""
+        ended = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
+        row = await self._database.fetch_one(
+            f"""
+            SELECT 1 FROM connections WHERE airbyte_id IS NOT NULL AND status <> '{DEPRECATED}'
+                AND last_sync_status NOT IN ({ended}) LIMIT 1
+            """  # noqa: S608 - ours
+        )
+        return row is not None
 
     async def mapped_airbyte_ids(self) -> set[str]:
         """Return the ids of the Airbyte connections that are taken."""

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import msgspec
 
-from gateway.models import TERMINAL_STATUSES, Connection, Schedule
+from gateway.models import TERMINAL_STATUSES, Connection, Job, Schedule
 from gateway.store.database import Database, Row, Transaction, Unit
 from gateway.store.tables import recent_syncs
+from gateway.store.tables.connection_events import ConnectionEvents
 from gateway.store.tables.connections import Connections, connection_from, schedule_text
+from gateway.store.tables.events import EventWriter
 from gateway.store.tables.recent_syncs import EndedSync
 from gateway.times import format_time, parse_time
 
@@ -18,6 +20,10 @@ LONGEST_LATE = timedelta(hours=1)
 _NOTE_READ_UPTO = """
     INSERT INTO last_sync_refresh (only_row, read_upto) VALUES (1, :read_upto)
     ON CONFLICT (only_row) DO UPDATE SET read_upto = excluded.read_upto
+    """
+_MARK_BACKFILLED = """
+    UPDATE connections SET backfilled_at = :at, watched_since = coalesce(watched_since, :at)
+    WHERE airbyte_id = :airbyte_id
     """
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
 
@@ -29,6 +35,16 @@ _KEEP_NEWER = f"""
             OR (last_sync_status {{differs}} :status
                 AND (:is_final = 1 OR coalesce(last_sync_status, '') NOT IN ({_TERMINAL}))))
     """  # noqa: S608 - ours
+
+_TELL_STATUS = """
+    UPDATE connections
+    SET status = :status, status_checked_at = :checked_at, schedule = :schedule,
+        schedule_since = CASE WHEN schedule_since IS NULL OR status <> :status
+            OR schedule {differs} :schedule THEN :checked_at ELSE schedule_since END,
+        workspace_id = coalesce(:workspace_id, workspace_id)
+    WHERE airbyte_id = :airbyte_id
+        AND (coalesce(status_checked_at, '') <= :checked_at OR status_checked_at > :believed_until)
+    """
 
 
 class LastSync(msgspec.Struct, frozen=True):
@@ -57,10 +73,11 @@ class ToldStatus(msgspec.Struct, frozen=True):
 class LastSyncs:
     """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database, connections: Connections) -> None:
+    def __init__(self, database: Database, connections: Connections, events: EventWriter) -> None:
         """Use `connections` to forget what is written here of them: all else stays cached."""
         self._database = database
         self._connections = connections
+        self._events = ConnectionEvents(events, self._listed("airbyte_ids"))
 
     async def workspaces_in_use(self) -> list[str]:
         """Return the ids of the workspaces that connections are mapped to."""
@@ -120,12 +137,12 @@ class LastSyncs:
     async def withdraw(self, sync: LastSync) -> None:
         """Forget the connection's last sync, if it still is this one, and with it all recent ones."""
 
-        async def write(connection: Transaction) -> Iterable[Row]:
+        async def write(transaction: Transaction) -> Iterable[Row]:
             withdrawn = list(
-                await connection.execute_fetchall(
+                await transaction.execute_fetchall(
                     """
                     UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL,
-                        last_ended_at = NULL, warning = NULL
+                        last_ended_at = NULL, warning = NULL, watched_since = NULL
                     WHERE airbyte_id = :airbyte_id AND last_job_id = :job_id AND last_sync_at = :at
                     RETURNING client_id, id
                     """,
@@ -133,7 +150,7 @@ class LastSyncs:
                 )
             )
             for row in withdrawn:
-                await recent_syncs.forget(connection, row["id"])
+                await recent_syncs.forget(transaction, row["id"])
             return withdrawn
 
         await self._write(write)
@@ -143,7 +160,7 @@ class LastSyncs:
         if not workspaces and not airbyte_ids:
             return
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
                 WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
@@ -181,36 +198,36 @@ class LastSyncs:
         backfilled: Iterable[str] = (),
         backfilled_at: str | None = None,
         ended: Collection[EndedSync] = (),
+        told: Collection[Job] = (),
     ) -> None:
         """Keep each sync that is newer than the known one, or the same and not ended yet; mark the `backfilled`.
 
-        Of the `ended` ones each connection keeps the newest, in the same transaction.
+        In the same transaction: each connection keeps the newest `ended` ones, and news among `told` become events.
         """
         updates = [
             {**msgspec.structs.asdict(sync), "is_final": int(sync.status in TERMINAL_STATUSES)} for sync in syncs
         ]
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            await connection.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
-            await connection.executemany(
-                "UPDATE connections SET backfilled_at = :at WHERE airbyte_id = :airbyte_id", marks
-            )
-            await recent_syncs.keep(connection, ended)
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            before = await self._events.before(transaction, {job.connection_id for job in told})
+            await transaction.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
+            await transaction.executemany(_MARK_BACKFILLED, marks)
+            await recent_syncs.keep(transaction, ended)
+            await self._events.write_syncs(transaction, before, told)
             if read_upto is not None:
-                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
-
+                await transaction.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
             touched = {row["airbyte_id"] for row in [*updates, *marks]} | {sync.airbyte_id for sync in ended}
-            return await self._owners(connection, touched)
+            return await self._owners(transaction, touched)
 
         await self._write(write)
 
     async def record_statuses(self, statuses: Iterable[ToldStatus], *, checked_at: str) -> None:
         """Write each as Airbyte told it, and since when it has told this schedule with this status.
 
-        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then.
+        `checked_at` is when Airbyte was asked: what it told later stays, unless a clock was hours ahead then. Statuses
+        that change become events in the same transaction.
         """
-        differs = self._database.dialect.is_distinct
         updates = [
             {
                 "airbyte_id": told.airbyte_id,
@@ -222,22 +239,13 @@ class LastSyncs:
             }
             for told in statuses
         ]
+        airbyte_ids = [str(row["airbyte_id"]) for row in updates]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            await connection.executemany(
-                f"""
-                UPDATE connections
-                SET status = :status, status_checked_at = :checked_at, schedule = :schedule,
-                    schedule_since = CASE WHEN schedule_since IS NULL OR status <> :status
-                        OR schedule {differs} :schedule THEN :checked_at ELSE schedule_since END,
-                    workspace_id = coalesce(:workspace_id, workspace_id)
-                WHERE airbyte_id = :airbyte_id
-                    AND (coalesce(status_checked_at, '') <= :checked_at OR status_checked_at > :believed_until)
-                """,  # noqa: S608 - ours
-                updates,
-            )
-
-            return await self._owners(connection, [row["airbyte_id"] for row in updates])
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            before = await self._events.before(transaction, airbyte_ids)
+            await transaction.executemany(_TELL_STATUS.format(differs=self._database.dialect.is_distinct), updates)
+            await self._events.write_statuses(transaction, before, checked_at=checked_at)
+            return await self._owners(transaction, airbyte_ids)
 
         await self._write(write)
 
@@ -257,7 +265,7 @@ class LastSyncs:
     async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
         """Note that the mapped connections of these workspaces were looked for just now, found or not."""
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET status_checked_at = :at, schedule_since = coalesce(schedule_since, :at)
                 WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
@@ -271,9 +279,9 @@ class LastSyncs:
         """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
         return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
-    async def _owners(self, connection: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
+    async def _owners(self, transaction: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
         """Return the clients of these Airbyte connections."""
-        return await connection.execute_fetchall(
+        return await transaction.execute_fetchall(
             f"SELECT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
             {"airbyte_ids": json.dumps(list(airbyte_ids))},
         )
@@ -282,8 +290,8 @@ class LastSyncs:
         """Run a unit, which returns the clients whose connections it changed: all others' stay cached."""
         touched: set[int] = set()
 
-        async def write(connection: Transaction) -> None:
-            touched.update(row["client_id"] for row in await unit(connection))
+        async def write(transaction: Transaction) -> None:
+            touched.update(row["client_id"] for row in await unit(transaction))
 
         def forget() -> None:
             for client_id in touched:

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 
 import msgspec
 
+from gateway.models import Job
 from gateway.store.database import Database, Transaction
+from gateway.times import format_time, later, parse_time, seconds_of
 
 KEPT_RECENT = 11
 """Of each connection: the newest, and the ten that it is compared with."""
@@ -50,6 +53,12 @@ class EndedSync(msgspec.Struct, frozen=True):
     status: str
     rows: int | None
     bytes: int | None
+
+
+def end_of(job: Job) -> str:
+    """Return when an ended job ended. Without a duration it ended when it was created."""
+    seconds = seconds_of(job.duration) or 0
+    return format_time(later(parse_time(job.start_time or ""), timedelta(seconds=seconds)))
 
 
 async def of(database: Database, airbyte_ids: Collection[str]) -> dict[str, list[EndedSync]]:

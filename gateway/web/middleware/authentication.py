@@ -44,6 +44,7 @@ class AuthenticationMiddleware:
         directory: KeyDirectory,
         calls: CallCounter,
         clock: Clock,
+        throttle: AuthThrottle,
         known_keys: KnownKeys | None = None,
     ) -> None:
         """`known_keys` learn which keys are good; who is let in is decided by the directory alone."""
@@ -52,20 +53,15 @@ class AuthenticationMiddleware:
         self._directory = directory
         self._calls = calls
         self._clock = clock
-        self._throttle = AuthThrottle()
+        self._throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             now = self._clock.now()
             digest = digest_of(scope)
-            self._accept(scope, digest, await self._principal_of(scope, digest), now)
+            principal = self._directory.remembered(digest) or await self._look_up(scope, digest)
+            self._accept(scope, digest, principal, now)
         await self._app(scope, receive, send)
-
-    async def _principal_of(self, scope: Scope, digest: bytes) -> Principal | None:
-        principal = self._directory.remembered(digest)
-        if principal is None and keys.is_well_formed(presented_key(scope)):
-            return await self._look_up(client_address(scope), digest)
-        return principal
 
     def _accept(self, scope: Scope, digest: bytes, principal: Principal | None, now: datetime) -> None:
         """Record the key's owner and count the call. Raises Unauthorized if the key is unknown or expired.
@@ -89,7 +85,10 @@ class AuthenticationMiddleware:
                 principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
             )
 
-    async def _look_up(self, address: str, digest: bytes) -> Principal | None:
+    async def _look_up(self, scope: Scope, digest: bytes) -> Principal | None:
+        if not keys.is_well_formed(presented_key(scope)):
+            return None
+        address = client_address(scope)
         throttle, now = self._throttle, self._clock.monotonic()
         wait = throttle.wait_seconds(address, digest, now)
         if wait is None:

@@ -21,6 +21,8 @@ from gateway.web.compatible_paths import form_of
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from gateway.web.responses import error_answer
 
+STOPPING = "Service is stopping"
+
 log = structlog.get_logger()
 
 
@@ -60,7 +62,7 @@ def unfinished(method: str, context: RequestContext) -> ApiError:
     """Return what a request is told that a stop cut short. Of a trigger nobody knows how far it came."""
     if method == "POST" and context.has_asked_airbyte:
         return OutcomeUnknown()
-    return Overloaded("Service is stopping")
+    return Overloaded(STOPPING)
 
 
 def api_error(error: Exception, *, is_installed: Callable[[], bool] = lambda: True) -> ApiError:

@@ -5,8 +5,8 @@ import resource
 import socket
 
 from gateway.errors import OperatorError
+from gateway.models import SocketAddress
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import host_and_port
 from gateway.web.server.sd_notify import Supervision, inherited_listener
 
 BACKLOG = 2048
@@ -53,7 +53,7 @@ def several(listener: socket.socket) -> list[socket.socket]:
 def url_of(listener: socket.socket, settings: ServerSettings, supervision: Supervision) -> str:
     """Return where the listener listens, by the host that the settings name unless it is inherited."""
     bound, port, *_ = listener.getsockname()
-    return f"http://{host_and_port(bound if supervision.listeners else settings.host, port)}"
+    return f"http://{SocketAddress(bound if supervision.listeners else settings.host, port)}"
 
 
 def connection_limit() -> int:

@@ -40,13 +40,15 @@ async def test_a_connection_that_an_older_gateway_maps_anew_keeps_nothing_of_the
         )
         await store.connections.add(connection)
         ended = EndedSync("former", 7, NOW, NOW, "succeeded", 1, 1)
-        await store.last_syncs.record([], ended=[ended])
+        await store.last_syncs.record([], ended=[ended], backfilled=["former"], backfilled_at=NOW)
 
         await store.database.write(map_as_version_6)
 
         (row,) = await store.connections.all()
         assert (row.airbyte_id, row.schedule, row.schedule_since, row.last_ended_at) == ("another", None, None, None)
         assert await store.last_syncs.recent(["another"]) == {"another": []}
+        (watched,) = await store.database.fetch_all("SELECT watched_since FROM connections")
+        assert watched[0] is None
 
 
 async def test_a_connection_that_is_mapped_anew_keeps_the_schedule_that_comes_with_it(url: SecretUrl) -> None:

@@ -1,6 +1,11 @@
 """Records that tests of several tables put into the store."""
 
-from gateway.models import ActivityEntry, Client, Connection, Session, User
+from typing import Any
+
+import msgspec
+
+from gateway.models import ActivityEntry, Client, Connection, Session, User, Webhook
+from gateway.settings.secret import Secret
 from gateway.store import Link, Store
 
 NOW = "2026-04-01T03:00:00.000Z"
@@ -46,3 +51,18 @@ async def sign_in(store: Store, user: User, *, digest: bytes = b"session") -> No
 
 async def actions(store: Store) -> list[str]:
     return [entry.action for entry in reversed(await store.activity.all(limit=100))]
+
+
+def a_webhook(client: Client, webhook_id: str = "whk_1", **other: Any) -> Webhook:
+    return Webhook(webhook_id, client.id, "https://hooks.example/", NOW, **other)
+
+
+async def add_webhook(store: Store, client: Client, webhook_id: str = "whk_1", **other: Any) -> None:
+    webhook = a_webhook(client, webhook_id, **other)
+    await store.webhooks.add(webhook, secret=Secret(f"whsec_{webhook_id}"), most=10, entry=an_entry("webhook.create"))
+
+
+async def written(store: Store) -> list[tuple[str, Any]]:
+    """Every event, in its order: its type and its data."""
+    rows = await store.database.fetch_all("SELECT type, data FROM events ORDER BY number")
+    return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]

@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.auth import keys
+from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Client, Principal
 from gateway.web.middleware.authentication import PRINCIPAL_KEY, AuthenticationMiddleware, user_agent
@@ -58,7 +59,9 @@ async def pass_through(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         reached.append(scope)
 
-    middleware = AuthenticationMiddleware(app, directory=directory, calls=directory, clock=clock or HandClock())
+    middleware = AuthenticationMiddleware(
+        app, directory=directory, calls=directory, clock=clock or HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+    )
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
     return reached[0] if reached else None
@@ -226,7 +229,9 @@ async def test_what_is_no_request_passes_untouched() -> None:
         seen.append(scope)
 
     directory = Directory()
-    middleware = AuthenticationMiddleware(app, directory=directory, calls=directory, clock=HandClock())
+    middleware = AuthenticationMiddleware(
+        app, directory=directory, calls=directory, clock=HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+    )
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
     assert seen == [{"type": "lifespan"}]

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.auth import keys
-from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND
+from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND, AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.web.compatible_paths import PUBLIC_API
@@ -71,7 +71,9 @@ class CountingDirectory:
 
 async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     directory = CountingDirectory()
-    middleware = AuthenticationMiddleware(_unreachable, directory=directory, calls=directory, clock=clock)
+    middleware = AuthenticationMiddleware(
+        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+    )
 
     async def one(number: int) -> None:
         scope = {
@@ -99,7 +101,9 @@ class KeeperOfOneKey(CountingDirectory):
 
 async def test_an_id_that_is_not_the_keys_counts_as_a_guess(clock: HandClock) -> None:
     directory = KeeperOfOneKey()
-    middleware = AuthenticationMiddleware(_unreachable, directory=directory, calls=directory, clock=clock)
+    middleware = AuthenticationMiddleware(
+        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+    )
 
     async def one(user: str, key: str) -> None:
         credentials = b64encode(f"{user}:{key}".encode())

@@ -1,0 +1,184 @@
+"""Every statement about the table `events`: what happened, written in the transaction in which it did.
+
+Only clients that have a webhook get events; for all others nothing is written. Each event comes with its deliveries,
+one for each webhook that is told of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from gateway.errors import InvalidInput, UnknownRecord
+from gateway.models import EventType, Webhook
+from gateway.store.database import Database, Dialect, Transaction
+from gateway.store.pruning import prune
+from gateway.store.tables import deliveries
+from gateway.store.tables.webhooks import LISTENING, webhook_from
+from gateway.times import Clock, format_time
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened at `at`. `subject` tells it from every other of its type and client.
+
+    `data` is a record of ours. `since`: when it became so, where webhooks that were made later are told of nothing.
+    """
+
+    client_id: int
+    type: EventType | Literal["webhook.test"]
+    subject: str
+    at: str
+    data: msgspec.Struct
+    connection_id: str | None = None
+    since: str | None = None
+
+
+class EventWriter:
+    """Writes events into transactions that are under way, at the clock's time."""
+
+    def __init__(self, dialect: Dialect, clock: Clock) -> None:
+        self._dialect = dialect
+        self._clock = clock
+
+    async def write(self, transaction: Transaction, events: Iterable[NewEvent]) -> None:
+        """Write each event that a webhook is told of, in this order. One that was written before is passed over."""
+        events = list(events)
+        if not events:
+            return
+        webhooks = await self._webhooks(transaction, {event.client_id for event in events})
+        now = format_time(self._clock.now())
+        for event in events:
+            wanted = [number for number, webhook in webhooks.get(event.client_id, ()) if _is_told(webhook, event)]
+            number = await _insert(transaction, event, now) if wanted else None
+            if number is None:
+                continue
+            for webhook_number in wanted:
+                await deliveries.insert(
+                    transaction,
+                    webhook_number=webhook_number,
+                    event_number=number,
+                    client_id=event.client_id,
+                    stream=event.connection_id or "",
+                    next_at=now,
+                )
+
+    async def _webhooks(
+        self, transaction: Transaction, client_ids: Iterable[int]
+    ) -> dict[int, list[tuple[int, Webhook]]]:
+        """Return the webhooks that are told of anything, each with its number, by client."""
+        numbers = self._dialect.json_rows.format(":client_ids")
+        rows = await transaction.execute_fetchall(
+            f"""
+            SELECT * FROM webhooks WHERE {LISTENING} AND client_id IN (
+                SELECT id FROM clients
+                WHERE disabled_at IS NULL AND id IN (SELECT CAST(value AS BIGINT) FROM {numbers})
+            ) ORDER BY number
+            """,  # noqa: S608 - ours
+            {"client_ids": json.dumps(list(client_ids))},
+        )
+        found: dict[int, list[tuple[int, Webhook]]] = {}
+        for row in rows:
+            found.setdefault(row["client_id"], []).append((row["number"], webhook_from(row)))
+        return found
+
+    async def write_test(self, transaction: Transaction, webhook_number: int, event: NewEvent) -> int:
+        """Write an event for one webhook alone, whatever it asks for; return the number of its delivery."""
+        now = format_time(self._clock.now())
+        number = await _insert(transaction, event, now)
+        if number is None:
+            raise AssertionError("the subject of a test is random")
+        return await deliveries.insert(
+            transaction,
+            webhook_number=webhook_number,
+            event_number=number,
+            client_id=event.client_id,
+            # It waits for no other: whoever tests wants to see an answer now.
+            stream=event.subject,
+            next_at=now,
+        )
+
+
+class Events:
+    """Events outside the transactions that write them. Every method raises StorageUnavailable."""
+
+    def __init__(self, database: Database, writer: EventWriter) -> None:
+        self._database = database
+        self._writer = writer
+
+    async def add(self, events: Iterable[NewEvent]) -> None:
+        """Write events about what changes nothing in the database, such as that time has passed."""
+        new = list(events)
+        await self._database.write(lambda transaction: self._writer.write(transaction, new), housekeeping=True)
+
+    async def add_test(self, webhook: Webhook, event: NewEvent) -> int:
+        """Write an event for one webhook alone; return its delivery's number. Raises UnknownRecord, InvalidInput."""
+
+        async def write(transaction: Transaction) -> int:
+            rows = await transaction.execute_fetchall(
+                f"SELECT number, {LISTENING} AS is_listening FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
+                {"client_id": webhook.client_id, "id": webhook.id},
+            )
+            for row in rows:
+                if not row["is_listening"]:
+                    raise InvalidInput(f"the webhook {webhook.id} is disabled; first enable it")
+                return await self._writer.write_test(transaction, row["number"], event)
+            raise UnknownRecord(f"the webhook {webhook.id} was removed")
+
+        return await self._database.write(write, housekeeping=True)
+
+    async def complete(self, client_id: int, number: int, *, data: str) -> None:
+        """Keep `data`, JSON, with more than was known when the event was written: every attempt sends the same."""
+
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
+                "UPDATE events SET data = :data WHERE client_id = :client_id AND number = :number",
+                {"data": data, "client_id": client_id, "number": number},
+            )
+
+        await self._database.write(update, housekeeping=True)
+
+    async def prune(self, before: str) -> None:
+        """Forget events that were written earlier than `before`, with their deliveries."""
+        await prune(
+            self._database,
+            """
+            DELETE FROM events WHERE number IN
+                (SELECT number FROM events WHERE created_at < :before ORDER BY created_at LIMIT :limit) RETURNING 1
+            """,
+            before,
+        )
+
+
+def event_id(client_id: int, event_type: str, subject: str) -> str:
+    """Return the id of an event: the same for the same one, so a receiver knows it even after a restored backup."""
+    text = json.dumps([client_id, event_type, subject])
+    return f"evt_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _is_told(webhook: Webhook, event: NewEvent) -> bool:
+    is_younger = event.since is not None and webhook.created_at > event.since
+    return not is_younger and webhook.wants(event.type, event.connection_id)
+
+
+async def _insert(transaction: Transaction, event: NewEvent, now: str) -> int | None:
+    """Write the event and return its number; None if it was written before."""
+    rows = await transaction.execute_fetchall(
+        """
+        INSERT INTO events (id, client_id, connection_id, type, subject, at, data, created_at)
+        VALUES (:id, :client_id, :connection_id, :type, :subject, :at, :data, :now)
+        ON CONFLICT (client_id, type, subject) DO NOTHING RETURNING number
+        """,
+        {
+            "id": event_id(event.client_id, event.type, event.subject),
+            "client_id": event.client_id,
+            "connection_id": event.connection_id,
+            "type": event.type,
+            "subject": event.subject,
+            "at": event.at,
+            "data": msgspec.json.encode(event.data).decode(),
+            "now": now,
+        },
+    )
+    return next((row["number"] for row in rows), None)

@@ -1,0 +1,172 @@
+"""Every statement about the table `webhooks`: who is told of events, and with which secrets.
+
+Whatever changes one takes the `entry` that tells of it and writes both or neither. What a client asks for takes
+`client_id` first.
+"""
+
+import json
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.errors import InvalidInput, UnknownRecord
+from gateway.models import ActivityEntry, Webhook
+from gateway.settings.secret import Secret
+from gateway.store.database import Database, Parameters, Row, Transaction
+from gateway.store.tables import activity
+
+LISTENING = "webhooks.disabled_at IS NULL"
+"""Whether a webhook is told of anything."""
+
+
+class Webhooks:
+    """Webhooks of clients. Every method raises StorageUnavailable."""
+
+    def __init__(self, database: Database, forget_connections: Callable[[int], None]) -> None:
+        """`forget_connections` is called with a client whose connections are asked for again."""
+        self._database = database
+        self._forget_connections = forget_connections
+
+    async def add(self, webhook: Webhook, *, secret: Secret, most: int, entry: ActivityEntry) -> None:
+        """Add the webhook. Raises InvalidInput if the client has `most`, or has not the connections it names.
+
+        The client's connections at which nobody has looked yet are looked at soon: before that they have no events.
+        """
+
+        async def write(transaction: Transaction) -> None:
+            await _require_room(transaction, webhook, most)
+            await self._require_connections(transaction, webhook)
+            await activity.change(transaction, _ADD, {**_columns(webhook), "secret": secret.reveal()}, entry)
+            await transaction.execute_fetchall(
+                """
+                UPDATE connections SET backfilled_at = NULL
+                WHERE client_id = :client_id AND watched_since IS NULL AND backfilled_at IS NOT NULL
+                """,
+                {"client_id": webhook.client_id},
+            )
+
+        def forget() -> None:
+            self._forget_connections(webhook.client_id)
+
+        await self._database.write(write, housekeeping=True, committed=forget)
+
+    async def _require_connections(self, transaction: Transaction, webhook: Webhook) -> None:
+        rows = await transaction.execute_fetchall(
+            f"""
+            SELECT id FROM connections WHERE client_id = :client_id
+                AND id IN (SELECT value FROM {self._database.dialect.json_rows.format(":ids")})
+            """,  # noqa: S608 - ours
+            {"client_id": webhook.client_id, "ids": json.dumps(webhook.connections)},
+        )
+        missing = set(webhook.connections) - {row["id"] for row in rows}
+        if missing:
+            raise InvalidInput(f"the client has no connection {min(missing)!r}")
+
+    async def of_client(self, client_id: int) -> list[Webhook]:
+        """Return the client's webhooks, oldest first."""
+        return await self._select("WHERE client_id = :client_id ORDER BY number", {"client_id": client_id})
+
+    async def all(self) -> list[Webhook]:
+        """Return every client's webhooks, for the operator."""
+        return await self._select("ORDER BY client_id, number", {})
+
+    async def by_id(self, client_id: int, webhook_id: str) -> Webhook:
+        """Return the webhook. Raises UnknownRecord, for another client's as for none."""
+        values = {"client_id": client_id, "id": webhook_id}
+        return _only(await self._select("WHERE client_id = :client_id AND id = :id", values), webhook_id)
+
+    async def any_by_id(self, webhook_id: str) -> Webhook:
+        """Return the webhook, whosever it is, for the operator. Raises UnknownRecord."""
+        return _only(await self._select("WHERE id = :id", {"id": webhook_id}), webhook_id)
+
+    async def is_any_listening(self) -> bool:
+        """Return whether any webhook is told of events."""
+        row = await self._database.fetch_one(f"SELECT 1 FROM webhooks WHERE {LISTENING} LIMIT 1")  # noqa: S608 - ours
+        return row is not None
+
+    async def listening_clients(self) -> list[int]:
+        """Return the numbers of the clients that have a webhook which is told of events."""
+        rows = await self._database.fetch_all(
+            f"SELECT DISTINCT client_id FROM webhooks WHERE {LISTENING} ORDER BY 1"  # noqa: S608 - ours
+        )
+        return [row["client_id"] for row in rows]
+
+    async def remove(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
+        """Forget the webhook and its deliveries."""
+        await self._change(
+            "DELETE FROM webhooks WHERE client_id = :client_id AND id = :id RETURNING 1",
+            {"client_id": client_id, "id": webhook_id},
+            entry,
+        )
+
+    async def enable(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
+        """Have a disabled webhook told of events again, of those from now on."""
+        await self._change(
+            """
+            UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL
+            WHERE client_id = :client_id AND id = :id AND disabled_at IS NOT NULL RETURNING 1
+            """,
+            {"client_id": client_id, "id": webhook_id},
+            entry,
+        )
+
+    async def rotate(
+        self, client_id: int, webhook_id: str, *, secret: Secret, previous_until: str, entry: ActivityEntry
+    ) -> None:
+        """Sign with `secret` from now on, and until `previous_until` with the present one too."""
+        await self._change(
+            """
+            UPDATE webhooks SET secret = :secret, previous_secret = secret, previous_until = :previous_until
+            WHERE client_id = :client_id AND id = :id RETURNING 1
+            """,
+            {
+                "secret": secret.reveal(),
+                "previous_until": previous_until,
+                "client_id": client_id,
+                "id": webhook_id,
+            },
+            entry,
+        )
+
+    async def _change(self, sql: str, parameters: Parameters, entry: ActivityEntry) -> None:
+        await self._database.write(
+            lambda transaction: activity.change(transaction, sql, parameters, entry), housekeeping=True
+        )
+
+    async def _select(self, condition: str, parameters: Parameters) -> list[Webhook]:
+        columns = ", ".join(Webhook.__struct_fields__)
+        rows = await self._database.fetch_all(f"SELECT {columns} FROM webhooks {condition}", parameters)  # noqa: S608 - ours
+        return [webhook_from(row) for row in rows]
+
+
+_ADD = """
+    INSERT INTO webhooks (id, client_id, url, events, connections, secret, created_at)
+    VALUES (:id, :client_id, :url, :events, :connections, :secret, :created_at) RETURNING 1
+    """
+
+
+def webhook_from(row: Row) -> Webhook:
+    """Return the webhook of a row of the table."""
+    values = {name: row[name] for name in Webhook.__struct_fields__}
+    lists = {name: tuple(json.loads(row[name])) for name in ("events", "connections")}
+    return Webhook(**{**values, **lists})
+
+
+def _columns(webhook: Webhook) -> dict[str, object]:
+    lists = {"events": json.dumps(webhook.events), "connections": json.dumps(webhook.connections)}
+    return msgspec.structs.asdict(webhook) | lists
+
+
+def _only(webhooks: list[Webhook], webhook_id: str) -> Webhook:
+    if not webhooks:
+        raise UnknownRecord(f"there is no webhook {webhook_id!r}; see: gateway webhook list")
+    return webhooks[0]
+
+
+async def _require_room(transaction: Transaction, webhook: Webhook, most: int) -> None:
+    """Raise InvalidInput if the client has as many webhooks as it may have, in the transaction that adds one."""
+    (row,) = await transaction.execute_fetchall(
+        "SELECT count(*) AS webhooks FROM webhooks WHERE client_id = :client_id", {"client_id": webhook.client_id}
+    )
+    if row["webhooks"] >= most:
+        raise InvalidInput(f"there are {row['webhooks']} webhooks already, and {most} is the most; first remove one")

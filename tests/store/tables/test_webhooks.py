@@ -1,0 +1,64 @@
+"""Webhooks: whose they are, how many there may be, and their secrets."""
+
+import pytest
+
+from gateway.errors import InvalidInput, UnknownRecord
+from gateway.models import Client
+from gateway.settings.secret import Secret
+from gateway.store import Store
+from tests.store.tables.records import NOW, TOMORROW, a_connection, a_webhook, actions, add_webhook, an_entry
+
+
+async def test_a_webhook_is_its_clients_alone(store: Store, acme: Client, other: Client) -> None:
+    await add_webhook(store, acme, events=("sync.failed",))
+
+    assert await store.webhooks.of_client(acme.id) == [a_webhook(acme, events=("sync.failed",))]
+    assert await store.webhooks.of_client(other.id) == []
+    with pytest.raises(UnknownRecord):
+        await store.webhooks.by_id(other.id, "whk_1")
+    await store.webhooks.remove(other.id, "whk_1", entry=an_entry())
+    await store.webhooks.rotate(other.id, "whk_1", secret=Secret("x"), previous_until=NOW, entry=an_entry())
+    assert await store.webhooks.any_by_id("whk_1") == a_webhook(acme, events=("sync.failed",))
+    assert await actions(store) == ["webhook.create"]
+
+
+async def test_a_client_has_ten_at_most(store: Store, acme: Client, other: Client) -> None:
+    for number in range(10):
+        await add_webhook(store, acme, f"whk_{number}")
+
+    with pytest.raises(InvalidInput, match="10 is the most"):
+        await add_webhook(store, acme, "whk_10")
+
+    await add_webhook(store, other, "whk_other")
+    assert len(await store.webhooks.all()) == 11
+
+
+async def test_a_filter_names_connections_of_the_client(store: Store, acme: Client, other: Client) -> None:
+    await store.connections.add(a_connection(acme, "conn_1"))
+    await store.connections.add(a_connection(other, "conn_2"))
+
+    await add_webhook(store, acme, connections=("conn_1",))
+    with pytest.raises(InvalidInput, match="conn_2"):
+        await add_webhook(store, acme, "whk_2", connections=("conn_1", "conn_2"))
+
+
+async def test_a_rotated_secret_signs_beside_the_new_one_until_its_end(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+
+    await store.webhooks.rotate(
+        acme.id, "whk_1", secret=Secret("whsec_new"), previous_until=TOMORROW, entry=an_entry("webhook.rotate")
+    )
+
+    (row,) = await store.database.fetch_all("SELECT secret, previous_secret, previous_until FROM webhooks")
+    assert tuple(row) == ("whsec_new", "whsec_whk_1", TOMORROW)
+    assert (await store.webhooks.any_by_id("whk_1")).previous_until == TOMORROW
+
+
+async def test_whoever_has_a_webhook_listens(store: Store, acme: Client) -> None:
+    assert not await store.webhooks.is_any_listening()
+    await add_webhook(store, acme)
+
+    assert await store.webhooks.is_any_listening()
+    assert await store.webhooks.listening_clients() == [acme.id]
+    await store.webhooks.remove(acme.id, "whk_1", entry=an_entry())
+    assert not await store.webhooks.is_any_listening()
