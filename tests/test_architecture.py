@@ -79,8 +79,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 """What each room may import, from the ground up. A room is a module or a package directly below `gateway`.
 
-`settings.secret`, `auth.keys` and the like are those modules alone. A room may also import itself, and only rooms that
-stand above it here.
+`settings.secret`, `auth.keys` and `web.compatible_paths` are those modules alone. A room may also import itself, and
+only rooms that stand above it here.
 """
 
 ONLY_IMPORTER = {
