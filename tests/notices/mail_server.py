@@ -5,6 +5,8 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -23,12 +25,21 @@ class Inbox:
         self.was_tls: list[bool] = []
         self.refused = ""
 
+    def texts(self) -> list[str]:
+        """Return the texts of the messages, as their readers see them."""
+        return [text_of(envelope) for envelope in self.envelopes]
+
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         if self.refused:
             return self.refused
         self.envelopes.append(envelope)
         self.was_tls.append(session.ssl is not None)
         return "250 OK"
+
+
+def text_of(envelope: Envelope) -> str:
+    """Return the text of a message, as a reader sees it."""
+    return str(message_from_bytes(envelope.original_content or b"", policy=default).get_content())
 
 
 def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:

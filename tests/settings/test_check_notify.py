@@ -18,10 +18,9 @@ def read(folder: Path, notify: str) -> Settings:
 
 
 def test_mail_and_a_webhook(tmp_path: Path) -> None:
-    notify = read(
-        tmp_path,
-        f'{SERVER}mail_to = ["ops@example.com"]\nwebhook_url = "http://10.0.0.1/x?token=1"\nwebhook_secret = "{SECRET}"',
-    ).notify
+    hook = f'webhook_url = "http://10.0.0.1/x?token=1"\nwebhook_secret = "{SECRET}"'
+
+    notify = read(tmp_path, f'{SERVER}mail_to = ["ops@example.com"]\n{hook}').notify
 
     assert notify.mail_to == ("ops@example.com",)
     assert notify.webhook_url.reveal() == "http://10.0.0.1/x?token=1"
