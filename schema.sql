@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 9;
+PRAGMA user_version = 11;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -298,10 +298,26 @@ CREATE TABLE sync_days_read (
     read_upto  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the operator is told of: matters that last, by the channel that tells of them. No `told_at`: it is to be told.
+CREATE TABLE notices (
+    channel TEXT NOT NULL,
+    matter  TEXT NOT NULL,
+    text    TEXT NOT NULL,
+    since   TEXT NOT NULL,
+    told_at TEXT,
+    PRIMARY KEY (channel, matter)
+) STRICT, WITHOUT ROWID;
+
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
 CREATE TABLE database_id (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id       TEXT NOT NULL
+) STRICT;
+
+-- What cursors of lists are sealed with that go through other clients' jobs. One row, written when it is first needed.
+CREATE TABLE cursor_key (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key      TEXT NOT NULL
 ) STRICT;
 
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.

@@ -84,7 +84,7 @@ def _rates(what: str, target: Callable[[Side], Target]) -> Callable[[Arena, int]
 
 
 def _cost(side: Side, target: Target) -> Cost:
-    """The core's time is what a machine that others use too disturbs least."""
+    """Yield the core's time for each row: a machine that others use too disturbs it least."""
     before = cpu_seconds(side.gateway.process.pid)
     load = measure(target)
     return Cost(load.rate, 1e6 * (cpu_seconds(side.gateway.process.pid) - before) / load.requests)
@@ -98,7 +98,7 @@ def _lists(arena: Arena, rounds: int) -> list[Line]:
 
 
 def _latency(arena: Arena, rounds: int) -> list[Line]:
-    """What each adds to Airbyte's own answer, for a caller who is alone."""
+    """Yield what each adds to Airbyte's own answer, for a caller who is alone."""
     added: dict[float, list[tuple[float, float]]] = {0.5: [], 0.99: []}
     bare = [
         request_for(f"/api/public/v1/jobs?connectionId={theirs}&limit=21") for theirs in arena.this.world.airbyte_ids

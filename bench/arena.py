@@ -47,8 +47,10 @@ class Arena:
 
     @cached_property
     def gateway(self) -> Gateway:
-        """That of the small database. Every key has called once: the exhausted one is, and the row of bad keys makes
-        the gateway wary of this address, but not of keys it has seen.
+        """Return the gateway of the small database. Every key has called once.
+
+        The exhausted one is exhausted so. The row of bad keys makes the gateway wary of this address, but not of keys
+        it has seen.
         """
         gateway = self._stack.enter_context(self.serving(self.world.settings, self._port))
         for key in self.world.good_keys:
@@ -56,17 +58,17 @@ class Arena:
         return gateway
 
     def serving(self, settings: Path, port: int) -> AbstractContextManager[Gateway]:
-        """A gateway on the server's core, its upstream there before it."""
+        """Start a gateway on the server's core, its upstream there before it."""
         self.upstream  # noqa: B018 - to start it
         return serving(self._command, settings, port, self._cores.server)
 
     def another_world(self, port: int) -> World:
-        """A small database that no gateway serves yet."""
+        """Make a small database that no gateway serves yet."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         return build_world(folder, port=port, upstream_port=self._upstream_port)
 
     def large_world(self, port: int) -> Path:
-        """The settings of a large database that no gateway serves yet."""
+        """Return the settings of a large database that no gateway serves yet."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         return build_large_world(folder, port=port, upstream_port=self._upstream_port)
 
@@ -74,16 +76,16 @@ class Arena:
         return [*self._command, *arguments]
 
     def jobs_paths(self) -> list[str]:
-        """Each of another connection."""
+        """Return the paths of jobs, each of another connection."""
         return [f"/api/v1/connections/{ours}/jobs" for ours in self.world.connection_ids]
 
     def upstream_paths(self) -> list[str]:
-        """What the gateway asks the upstream for these."""
+        """Return what the gateway asks the upstream for these."""
         query = "orderBy=createdAt%7CDESC&limit=21&offset=0&jobType=sync"
         return [f"/api/public/v1/jobs?connectionId={theirs}&{query}" for theirs in self.world.airbyte_ids]
 
     def jobs(self) -> Target:
-        """Each request for another connection."""
+        """Return a load of which each request is for another connection."""
         return self._each_of(self.gateway.target("", self.world.key), self.jobs_paths())
 
     def jobs_of_one(self) -> Target:
@@ -121,7 +123,7 @@ class Arena:
 def open_arena(
     cores: Cores, *, offered: Collection[str] = frozenset(REFERENCES), gateway: Sequence[str] = GATEWAY
 ) -> Iterator[Arena]:
-    """`offered` are the names of references to compare with; `gateway` is the command line up to `serve`."""
+    """Open everything. `offered`: names of references to compare with; `gateway`: the command line up to `serve`."""
     # What was started must not outlive who started it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:

@@ -71,7 +71,7 @@ class Told:
     starts: list[float] = field(default_factory=list)
 
     def read(self, file: Path) -> None:
-        """Whole lines only: the last one may have been cut off."""
+        """Read whole lines only: the last one may have been cut off."""
         revoking = set()
         for line in file.read_text().splitlines(keepends=True):
             word, _, rest = line.partition(" ")
@@ -91,7 +91,7 @@ class Told:
 
 
 async def write_keys(settings: Path) -> None:
-    """The second process: two keys, of which one is revoked, for ever."""
+    """Be the second process: two keys, of which one is revoked, for ever."""
     services = build_services(load_settings(settings, {}), SystemClock())
     async with services.opened():
         while True:
@@ -108,7 +108,7 @@ async def write_keys(settings: Path) -> None:
 
 
 async def trigger_syncs(place: Place) -> None:
-    """The third process: a trigger for each connection in turn, for ever, whether or not somebody listens."""
+    """Be the third process: a trigger for each connection in turn, for ever, whether or not somebody listens."""
     headers = {"Authorization": f"Bearer {place.key}"}
     async with httpx2.AsyncClient(base_url=place.address, headers=headers, timeout=30) as http:
         while True:
@@ -145,7 +145,7 @@ async def prepare(settings: Path, port: int, sandbox: Sandbox) -> Place:
 
 @contextmanager
 def role(name: str, place: Place, output: Path) -> Iterator[None]:
-    """Another process of this program, killed in the end."""
+    """Start another process of this program, killed in the end."""
     description = place.settings.with_suffix(".json")
     description.write_text(json.dumps([str(place.settings), place.port, place.key, place.pairs]))
     with output.open("ab") as stream:
@@ -186,7 +186,7 @@ def rows(place: Place, sql: str) -> list[tuple[Any, ...]]:
 
 
 def asked_again(place: Place, told: Told) -> bool:
-    """Whether the last keys work, or do not, as acknowledged."""
+    """Return whether the last keys work, or do not, as acknowledged."""
     with httpx2.Client(base_url=place.address, timeout=30) as http:
 
         def statuses(texts: list[str]) -> set[int]:
@@ -207,7 +207,7 @@ def lost_writes(place: Place, told: Told) -> list[str]:
 
 
 def jobs_without_row(place: Place, sandbox: Sandbox) -> list[int]:
-    """Jobs of Airbyte's that are older than the first intent of their connection."""
+    """Return jobs of Airbyte's that are older than the first intent of their connection."""
     intents = rows(place, "SELECT airbyte_id, min(since) FROM triggers GROUP BY airbyte_id")
     since = {airbyte_id: datetime.fromisoformat(str(first)).timestamp() for airbyte_id, first in intents}
     jobs = sandbox.world.history.select(JobQuery(limit=1_000_000))

@@ -25,7 +25,7 @@ ROUTES = ApiRoutes("/api/v1", [])
 
 
 async def answer_lifespan(receive: Receive, send: Send) -> None:
-    """Of an application that has nothing to open or close."""
+    """Answer the lifespan of an application that has nothing to open or close."""
     while True:
         kind = (await receive())["type"]
         await send({"type": f"{kind}.complete"})

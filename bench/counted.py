@@ -18,7 +18,7 @@ def serve(counted: Path, arguments: list[str]) -> None:
         reads += 1
         return await load(directory, digest)
 
-    ApiKeys._load = load_counted  # type: ignore[method-assign]  # noqa: SLF001 - counts, and does what it did
+    ApiKeys._load = load_counted  # type: ignore[method-assign,assignment]  # noqa: SLF001 - counts, and does what it did
     try:
         gateway(["serve", *arguments])
     finally:

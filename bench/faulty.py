@@ -55,7 +55,7 @@ class Faulty:
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
-    """The address of an application in a thread of this process."""
+    """Serve an application at the address yielded, in a thread of this process."""
     settings = ServerSettings(host="127.0.0.1", port=0, trusted_proxies=(), public_url="", metrics_networks=())
     started = Event()
     with listen(settings.host, settings.port) as listener:

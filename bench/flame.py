@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _record(target: Target, pid: int, form: str, output: Path) -> float:
-    """What py-spy saw goes to `output`. Returns requests a second."""
+    """Write what py-spy saw to `output`; return requests a second."""
     spying = [str(SPY), "record", "--pid", str(pid), "--output", str(output), "--format", form]
     options = ["--rate", str(RATE), "--duration", str(SECONDS), "--function", "--gil"]
     with ThreadPoolExecutor() as pool:
@@ -63,7 +63,7 @@ def _record(target: Target, pid: int, form: str, output: Path) -> float:
 
 
 def show(stacks: str, lines: int) -> None:
-    """Shares of samples: of packages and functions that were at work themselves, and of functions with their calls."""
+    """Print shares of samples: of packages and functions at work themselves, and of functions with their calls."""
     packages: Counter[str] = Counter()
     own: Counter[str] = Counter()
     within: Counter[str] = Counter()

@@ -41,7 +41,7 @@ class Load:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages without which nothing can be measured."""
+    """Return Debian packages without which nothing can be measured."""
     return [package for program, package in (("nginx", "nginx-light"), ("wrk", "wrk")) if _find(program) is None]
 
 
@@ -58,7 +58,7 @@ def _find(program: str) -> str | None:
 
 
 def measure(target: Target, *, seconds: int = 1, connections: int = CONNECTIONS, tolerated: float = 0.0) -> Load:
-    """Raises RuntimeError when the answers were not of the kind expected, SubprocessError when wrk fails.
+    """Run one load. Raises RuntimeError when the answers were not of the kind expected, SubprocessError when wrk fails.
 
     `tolerated` is the share of answers that need not be of that kind.
     """
@@ -92,7 +92,7 @@ class Answers:
 
 
 def count_answers(target: Target, *, seconds: int, connections: int) -> Answers:
-    """What so many callers get who ask again as soon as they are answered. Raises RuntimeError without figures."""
+    """Count what callers get who ask again as soon as they are answered. Raises RuntimeError without figures."""
     command = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", f"{PATIENCE_SECONDS}s", "--header", f"Authorization: Bearer {target.key}", target.url]
     report = subprocess.run(
@@ -107,7 +107,7 @@ def count_answers(target: Target, *, seconds: int, connections: int) -> Answers:
 def interleaved(
     targets: Sequence[Target], rounds: int, *, seconds: int = 1, connections: int = CONNECTIONS
 ) -> list[list[Load]]:
-    """For each round the loads of all targets, measured one right after the other; before them an uncounted round."""
+    """Return for each round the loads of all targets, one right after the other. A round before them is not counted."""
     return [
         [measure(target, seconds=seconds, connections=connections) for target in targets] for _ in range(rounds + 1)
     ][1:]

@@ -119,7 +119,7 @@ class Generator:
             task.cancel()
 
     async def closed_loop(self, seconds: float) -> Tally:
-        """As many at once as there are connections, each waiting for its answer: what the gateway can do."""
+        """Ask as many at once as there are connections, each waiting for its answer: what the gateway can do."""
         end = time.monotonic() + seconds
         tally = Tally(self._patience_seconds, end)
 
@@ -147,7 +147,7 @@ class Generator:
 
 
 async def watch_health(port: int, tally: Tally) -> None:
-    """Whether somebody who asks how the gateway is hears of it."""
+    """Return whether somebody who asks how the gateway is hears of it."""
     while True:
         began = time.monotonic()
         try:
@@ -170,7 +170,7 @@ async def measure(generator: Generator, tally: Tally, port: int, rate: float, se
 
 
 async def overload(workload: Workload, arena: Arena, seconds: float) -> list[str]:
-    """The promises broken."""
+    """Return the promises broken."""
     generator = Generator(arena, workload.patience_seconds)
     await generator.closed_loop(1)
     peaks = [await generator.closed_loop(seconds / 2) for _ in range(PEAKS)]
@@ -192,7 +192,7 @@ async def overload(workload: Workload, arena: Arena, seconds: float) -> list[str
 
 
 def callers_who_return(arena: Arena, seconds: float) -> list[str]:
-    """The promises broken."""
+    """Return the promises broken."""
     table, broken, most = [], [], 0.0
     for callers in CALLERS:
         target = Target("the gateway", f"http://127.0.0.1:{arena.port}{arena.path}", arena.key)

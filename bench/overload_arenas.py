@@ -43,7 +43,7 @@ class Arena:
 
 @contextmanager
 def costly_arena(cores: Cores, *, milliseconds_each: float) -> Iterator[Arena]:
-    """A stand-in of known cost behind the gateway's server."""
+    """Serve a stand-in of known cost behind the gateway's server."""
     with tempfile.TemporaryDirectory(prefix="overload-") as name:
         port = free_port()
         os.sched_setaffinity(0, cores.load)
@@ -57,7 +57,7 @@ def costly_arena(cores: Cores, *, milliseconds_each: float) -> Iterator[Arena]:
 
 @contextmanager
 def list_arena(cores: Cores) -> Iterator[Arena]:
-    """A gateway whose client has a thousand connections, in front of an Airbyte that costs nothing."""
+    """Serve a gateway whose client has a thousand connections, in front of an Airbyte that costs nothing."""
     with tempfile.TemporaryDirectory(prefix="overload-") as name, ExitStack() as stack:
         folder, port, upstream_port = Path(name), free_port(), free_port()
         world = build_world(folder, port=port, upstream_port=upstream_port)
@@ -70,7 +70,7 @@ def list_arena(cores: Cores) -> Iterator[Arena]:
 
 @contextmanager
 def airbyte_arena(cores: Cores) -> Iterator[Arena]:
-    """A gateway with its own cap on calls to an Airbyte that takes its time; lists of three clients' jobs."""
+    """Serve a gateway with its own cap on calls to an Airbyte that takes its time; lists of three clients' jobs."""
     os.sched_setaffinity(0, cores.load)
     with tempfile.TemporaryDirectory(prefix="overload-") as name, serving(SlowAirbyte()) as address:
         folder, port = Path(name), free_port()

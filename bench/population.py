@@ -30,7 +30,7 @@ class Population:
         return number
 
     def add_connections(self, client_id: int, count: int) -> list[tuple[str, str]]:
-        """Mapped, active and synced a moment ago. Returns our ids and Airbyte's."""
+        """Add connections, mapped, active and synced a moment ago; return our ids and Airbyte's."""
         workspace_id = str(uuid.uuid4())
         pairs = [(keys.mint_id("conn", secrets.choice), str(uuid.uuid4())) for _ in range(count)]
         self._connection.executemany(
@@ -57,7 +57,7 @@ class Population:
         return pairs
 
     def add_keys(self, client_ids: Sequence[int], texts: Iterable[str], *, rate: tuple[int, int] | None = None) -> None:
-        """One after the other to each client in turn."""
+        """Add keys, one after the other to each client in turn."""
         first = self._keys
         requests, seconds = rate or (None, None)
 
@@ -80,7 +80,7 @@ class Population:
 
 @contextmanager
 def populating(path: Path, now: str, expires_at: str) -> Iterator[Population]:
-    """Unsafe in a crash, which is why it is quick; the file is made anew for every run."""
+    """Open the file to be filled: unsafe in a crash, which is why it is quick; the file is made anew for every run."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -500000")
         yield Population(connection, now, expires_at)
@@ -89,6 +89,6 @@ def populating(path: Path, now: str, expires_at: str) -> Iterator[Population]:
 
 
 def made_up_key(number: int) -> str:
-    """Well formed but guessable: a million random ones would take half a minute to mint."""
+    """Return a key, well formed but guessable: a million random ones would take half a minute to mint."""
     body = f"{keys.PREFIX}{number:0{keys.SECRET_LENGTH}d}"
     return body + keys.checksum(body)

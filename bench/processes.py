@@ -48,7 +48,7 @@ def running(
     *,
     core: set[int] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, once it listens on `port`; ended on the way out. Raises RuntimeError with what it said.
+    """Start a process, yield it once it listens on `port`, and end it. Raises RuntimeError with what it said.
 
     Without a `core` of its own it has those of whoever starts it.
     """
@@ -71,7 +71,7 @@ def running(
 
 @contextmanager
 def pinned(core: set[int]) -> Iterator[None]:
-    """What is started inside inherits the core, from its first instruction on."""
+    """Pin to a core: what is started inside inherits the core, from its first instruction on."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, core)
     try:

@@ -83,5 +83,5 @@ OF_THE_PROJECT = frozenset({"bare", "httpx2"})
 
 
 def is_ready() -> bool:
-    """Whether `make bench` has installed what all of them need."""
+    """Return whether `make bench` has installed what all of them need."""
     return os.access(PYTHON, os.X_OK) and NODE_MODULES.is_dir()

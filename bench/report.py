@@ -21,7 +21,7 @@ class Reading:
 
 
 def read_process(pid: int, at: float) -> Reading:
-    """Raises FileNotFoundError when the process has ended."""
+    """Read what Linux tells of a process. Raises FileNotFoundError when it has ended."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return Reading(
         at=at,
@@ -32,21 +32,21 @@ def read_process(pid: int, at: float) -> Reading:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of all cores so far. Raises FileNotFoundError when it has ended."""
+    """Return what a process has used of all cores so far. Raises FileNotFoundError when it has ended."""
     _, _, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
     user, system = fields.split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def read_gauge(address: str, name: str) -> float | None:
-    """A figure of /metrics; None if there is none such."""
+    """Return a figure of /metrics; None if there is none such."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
         lines = answer.read().decode().splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
 
 
 def slope_per_hour(readings: Sequence[Reading]) -> float:
-    """Megabytes that the process gains in an hour: a straight line through the readings."""
+    """Return the megabytes that the process gains in an hour: a straight line through the readings."""
     count = len(readings)
     if count < 2:
         return 0.0
@@ -57,7 +57,7 @@ def slope_per_hour(readings: Sequence[Reading]) -> float:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all do not exceed; 0 without values."""
+    """Return the value that `share` of all do not exceed; 0 without values."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 
@@ -67,7 +67,7 @@ def milliseconds(values: Sequence[float], share: float) -> str:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as what stands in them, figures to the right."""
+    """Print columns as wide as what stands in them, figures to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (headings, *cells)) for column in range(len(headings))]
     for row in (headings, *cells):
@@ -75,7 +75,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
 
 
 def verdict(broken: Sequence[str]) -> int:
-    """The exit status; says which promises were broken."""
+    """Return the exit status, and say which promises were broken."""
     for promise in broken:
         print(f"BROKEN: {promise}")
     print("all promises kept" if not broken else f"{len(broken)} promises broken", flush=True)

@@ -39,7 +39,7 @@ def _facts() -> Iterator[str]:
 
 
 def _said(*command: str) -> str:
-    """The first line a program prints, wherever it prints it; wrk and nginx tell their versions as errors."""
+    """Return the first line a program prints, wherever it prints it; wrk and nginx tell their versions as errors."""
     if shutil.which(command[0]) is None:
         return ""
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -15,13 +15,13 @@ ROUNDS = 5
 
 
 def missing() -> str:
-    """What to install first; empty if nothing is missing."""
+    """Return what to install first; empty if nothing is missing."""
     packages = missing_packages()
     return f"missing: apt-get install {' '.join(packages)}" if packages else ""
 
 
 def measure_rows(rows: Sequence[str], rounds: int, offered: Collection[str]) -> tuple[list[Line], list[str]]:
-    """The lines of the table, and the rows that could not be measured."""
+    """Return the lines of the table, and the rows that could not be measured."""
     cores = Cores()
     if not cores.are_apart:
         print("only one core: the load shares it with the servers, so the ratios flatter the slower one")

@@ -74,7 +74,7 @@ HEADINGS = ("Row", "What", "Figure", "Target", "", "Lowest to highest", "Of")
 
 
 def as_text(lines: Sequence[Line]) -> str:
-    """For a terminal: the first two columns to the left."""
+    """Lay out for a terminal: the first two columns to the left."""
     rows = [HEADINGS, *(line.cells() for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     return "\n".join(

@@ -26,7 +26,7 @@ class Gateway:
         return Target(NAME, f"http://127.0.0.1:{self.port}{path}", key, refused=refused)
 
     def ask(self, key: str, path: str = STATUS) -> None:
-        """Raises URLError unless the answer is a good one."""
+        """Ask. Raises URLError unless the answer is a good one."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {key}"}
         )
@@ -36,7 +36,7 @@ class Gateway:
 
 @contextmanager
 def serving(command: Sequence[str], settings: Path, port: int, core: set[int]) -> Iterator[Gateway]:
-    """`command` is the command line up to `serve`; the log goes to a file beside the settings."""
+    """Serve settings. `command` is the command line up to `serve`; the log goes to a file beside the settings."""
     log = settings.with_name("gateway.log")
     with running([*command, "serve", "--settings", str(settings)], port, log, core=core) as process:
         yield Gateway(port, process)

@@ -216,7 +216,7 @@ def show(tally: Tally, watch: Watch, seconds: float) -> None:
 
 
 def settled(watch: Watch) -> list[Reading]:
-    """Readings after the warm-up."""
+    """Return the readings after the warm-up."""
     return [reading for reading in watch.readings if reading.at >= watch.readings[0].at + WARM_UP_SECONDS]
 
 

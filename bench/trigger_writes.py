@@ -19,13 +19,13 @@ from gateway.store import Intent
 try:
     from gateway.times import SystemClock
 except ImportError:
-    from gateway.clock import SystemClock  # type: ignore[import-not-found,no-redef]  # the earlier revision's
+    from gateway.clock import SystemClock  # type: ignore[import-untyped,no-redef]  # the earlier revision's
 
 NOW = "2026-04-01T03:00:00.000Z"
 
 
 def connections_of(database: Path, count: int) -> list[tuple[int, str, str]]:
-    """Client, our id and Airbyte's, of so many mapped connections."""
+    """Return client, our id and Airbyte's, of so many mapped connections."""
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(
             "SELECT client_id, id, airbyte_id FROM connections WHERE airbyte_id IS NOT NULL ORDER BY id LIMIT ?",

@@ -110,7 +110,7 @@ class Probe:
 
 
 async def guess(port: int, number: int) -> tuple[Counter[int], float]:
-    """Statuses, and the seconds it took."""
+    """Guess keys; return statuses, and the seconds it took."""
     statuses: Counter[int] = Counter()
     free: deque[Wire] = deque()
     choice = Random(1).choice  # noqa: S311 - nobody has these keys
@@ -135,7 +135,7 @@ async def guess(port: int, number: int) -> tuple[Counter[int], float]:
 
 
 async def guesses(gateway: RunningGateway, number: int) -> list[str]:
-    """The promises broken, but for the number of reads, which is told at the end."""
+    """Return the promises broken, but for the number of reads, which is told at the end."""
     probe = Probe(gateway.port, gateway.world.key)
     asking = asyncio.create_task(probe.run())
     await asyncio.sleep(BASELINE_SECONDS)
@@ -229,7 +229,7 @@ async def open_slow(port: int, slow: Slow) -> Slow:
 
 
 async def slow(gateway: RunningGateway, scale: float) -> list[str]:
-    """The promises broken."""
+    """Return the promises broken."""
     probe = Probe(gateway.port, gateway.world.key)
     asking = asyncio.create_task(probe.run())
     await asyncio.sleep(BASELINE_SECONDS)

@@ -54,7 +54,7 @@ class Upstream:
         self._asked = 0
 
     def requests(self) -> int:
-        """How many it has had so far, these questions apart."""
+        """Return how many it has had so far, these questions apart."""
         self._asked += 1
         with urllib.request.urlopen(f"{self.address}/count", timeout=10) as answer:  # noqa: S310 - our own address
             _, _, requests = answer.read().splitlines()[2].split()
@@ -62,7 +62,7 @@ class Upstream:
 
 
 def write_upstream(folder: Path, port: int, airbyte_ids: list[str]) -> Path:
-    """The configuration file of an upstream that knows these connections."""
+    """Write the configuration file of an upstream that knows these connections."""
     pages = folder / "pages"
     pages.mkdir()
     (pages / "none.json").write_text('{"data":[]}')
@@ -74,7 +74,7 @@ def write_upstream(folder: Path, port: int, airbyte_ids: list[str]) -> Path:
 
 
 def jobs_page(airbyte_id: str, *, first_job: int) -> str:
-    """Airbyte's answer as it stands on the wire: compact, newest first, seconds left out when they are zero."""
+    """Return Airbyte's answer as it stands on the wire: compact, newest first, seconds left out when they are zero."""
     return json.dumps(
         {
             "previous": "",

@@ -57,7 +57,7 @@ def request_for(path: str, key: str = "") -> bytes:
 
 
 def seconds_of_each(port: int, requests: Iterable[bytes]) -> list[float]:
-    """How long a caller who is alone waits for each answer. wrk would count a long one several times over.
+    """Return how long a caller who is alone waits for each answer. wrk would count a long one several times over.
 
     Raises RuntimeError at an answer that is not a good one.
     """

@@ -60,18 +60,20 @@ class World:
 
 def build_world(folder: Path, *, port: int, upstream_port: int) -> World:
     settings, database = _prepare(folder, port, upstream_port)
-    key, exhausted, *others = [keys.mint(secrets.choice) for _ in range(5)]
+    key, exhausted, of_many, of_some, of_few = [keys.mint(secrets.choice) for _ in range(5)]
     with populating(database, *_times()) as population:
         client = population.add_client("acme")
         pairs = population.add_connections(client, CONNECTIONS)
         population.add_keys([client], [key])
         population.add_keys([client], [exhausted], rate=EXHAUSTED)
-        for count, text in zip((MANY, SOME, FEW), others, strict=True):
+        for count, text in ((MANY, of_many), (SOME, of_some), (FEW, of_few)):
             _add_client(population, f"client-of-{count}", count, text)
     return World(
         settings,
         key,
-        *others,
+        key_of_many=of_many,
+        key_of_some=of_some,
+        key_of_few=of_few,
         unknown_key=keys.mint(secrets.choice),
         exhausted_key=exhausted,
         connection_ids=[ours for ours, _ in pairs],
@@ -86,7 +88,7 @@ def _add_client(population: Population, slug: str, connections: int, key: str) -
 
 
 def build_large_world(folder: Path, *, port: int, upstream_port: int) -> Path:
-    """The settings file of 1,000 clients, 10,000 connections and the first million made-up keys."""
+    """Return the settings file of 1,000 clients, 10,000 connections and the first million made-up keys."""
     settings, database = _prepare(folder, port, upstream_port)
     with populating(database, *_times()) as population:
         clients = [population.add_client(f"client-{number}") for number in range(LARGE_CLIENTS)]

@@ -10,6 +10,24 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from gateway.airbyte_compat.actors import list_destinations, list_sources, show_destination, show_source
+from gateway.airbyte_compat.config_connections import (
+    get_connection,
+    list_connections_of_workspace,
+    show_statuses,
+    sync_connection,
+)
+from gateway.airbyte_compat.config_jobs import cancel, get_job, list_jobs_of_connection
+from gateway.airbyte_compat.connections import list_connections as list_compatible_connections
+from gateway.airbyte_compat.connections import show_connection
+from gateway.airbyte_compat.health import show_availability
+from gateway.airbyte_compat.health import show_health as show_compatible_health
+from gateway.airbyte_compat.jobs import create_job, delete_job
+from gateway.airbyte_compat.jobs import list_jobs as list_compatible_jobs
+from gateway.airbyte_compat.jobs import show_job as show_compatible_job
+from gateway.airbyte_compat.routes import CompatibleRoutes
+from gateway.airbyte_compat.token import TOKEN_PATHS, CredentialsReader, give_token
+from gateway.airbyte_compat.workspaces import list_workspaces, show_workspace
 from gateway.api.connections import list_connections
 from gateway.api.health import show_health, show_readiness
 from gateway.api.job_cancel import cancel_job
@@ -18,11 +36,13 @@ from gateway.api.keys import revoke_key
 from gateway.api.metrics import show_metrics
 from gateway.api.openapi.handler import show_openapi
 from gateway.api.status import show_status
+from gateway.auth.guess_throttle import AuthThrottle
 from gateway.cluster.shared_limiter import SharedLimiter
 from gateway.resources import is_installed
 from gateway.services import Services
 from gateway.telemetry.log import WriteLine, write_line
 from gateway.web.admission import Gate
+from gateway.web.compatible_paths import PUBLIC_API
 from gateway.web.credentials import KnownKeys
 from gateway.web.draining import waiting_state
 from gateway.web.lazy_mount import LazyMount
@@ -33,12 +53,38 @@ from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
 from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.middleware.shared_rate_limit import SharedRateLimitMiddleware
-from gateway.web.router import ApiMount, ApiRoute, ApiRouter, ApiRoutes
+from gateway.web.router import ApiMount, ApiRoute, ApiRouter, ApiRoutes, takes_no_token
 
 if TYPE_CHECKING:
     from gateway.dashboard.timings import PageTimings
 
 API = "/api/v1"
+COMPATIBLE = CompatibleRoutes(
+    [
+        *(ApiRoute(path, give_token, method="POST", entrance="credentials") for path in TOKEN_PATHS),
+        ApiRoute(f"{PUBLIC_API}/health", show_compatible_health, entrance="open"),
+        ApiRoute(f"{PUBLIC_API}/workspaces", list_workspaces),
+        ApiRoute(f"{PUBLIC_API}/workspaces/{{id}}", show_workspace),
+        ApiRoute(f"{PUBLIC_API}/connections", list_compatible_connections),
+        ApiRoute(f"{PUBLIC_API}/connections/{{id}}", show_connection),
+        ApiRoute(f"{PUBLIC_API}/sources", list_sources),
+        ApiRoute(f"{PUBLIC_API}/sources/{{id}}", show_source),
+        ApiRoute(f"{PUBLIC_API}/destinations", list_destinations),
+        ApiRoute(f"{PUBLIC_API}/destinations/{{id}}", show_destination),
+        ApiRoute(f"{PUBLIC_API}/jobs", list_compatible_jobs),
+        ApiRoute(f"{PUBLIC_API}/jobs", create_job, method="POST", is_patient=True),
+        ApiRoute(f"{PUBLIC_API}/jobs/{{id}}", show_compatible_job, is_patient=True, takes_token=False),
+        ApiRoute(f"{PUBLIC_API}/jobs/{{id}}", delete_job, method="DELETE", is_patient=True),
+        ApiRoute(f"{API}/health", show_availability, entrance="open"),
+        ApiRoute(f"{API}/connections/get", get_connection, method="POST"),
+        ApiRoute(f"{API}/connections/list", list_connections_of_workspace, method="POST"),
+        ApiRoute(f"{API}/connections/status", show_statuses, method="POST"),
+        ApiRoute(f"{API}/connections/sync", sync_connection, method="POST", is_patient=True),
+        ApiRoute(f"{API}/jobs/get", get_job, method="POST", is_patient=True, takes_token=False),
+        ApiRoute(f"{API}/jobs/list", list_jobs_of_connection, method="POST"),
+        ApiRoute(f"{API}/jobs/cancel", cancel, method="POST", is_patient=True),
+    ]
+)
 ROUTES = ApiRoutes(
     API,
     [
@@ -51,6 +97,7 @@ ROUTES = ApiRoutes(
         ApiRoute("/jobs", list_all_jobs),
         ApiRoute("/keys/revoke", revoke_key, method="POST", takes_token=False),
     ],
+    beside=COMPATIBLE,
 )
 MAX_BODY_BYTES = 64 * 1024
 
@@ -98,7 +145,7 @@ def create_app(
             Middleware(AdmissionMiddleware, gate=admitting),
             Middleware(RequestLogMiddleware, request_log=admitting.request_log),
             Middleware(ErrorMiddleware, is_installed=is_installed),
-            Middleware(ApiMount, routes=ROUTES, api=_api(services, admitting.known_keys)),
+            Middleware(ApiMount, routes=ROUTES, **_entrances(_api(services, admitting.known_keys))),
         ],
         routes=_routes(services, admitting, page_timings),
     )
@@ -156,6 +203,7 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
                 directory=services.store.api_keys,
                 calls=services.store.usage,
                 clock=services.clock,
+                throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
                 known_keys=known_keys,
             ),
             _rate_limit(services),
@@ -163,7 +211,15 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
     )
 
 
+def _entrances(api: ASGIApp) -> Mapping[str, Any]:
+    """Return the API for callers with a key, and what they come in by who have it in the body, or need none."""
+    reader = _wrapped(
+        api, [Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES), Middleware(CredentialsReader)]
+    )
+    return {"api": api, "others": {"credentials": reader, "open": ApiRouter()}}
+
+
 def _rate_limit(services: Services) -> Middleware:
     if isinstance(services.limiter, SharedLimiter):
-        return Middleware(SharedRateLimitMiddleware, limiter=services.limiter, is_free=ROUTES.is_free)
-    return Middleware(RateLimitMiddleware, limiter=services.limiter, is_free=ROUTES.is_free)
+        return Middleware(SharedRateLimitMiddleware, limiter=services.limiter, is_free=takes_no_token)
+    return Middleware(RateLimitMiddleware, limiter=services.limiter, is_free=takes_no_token)

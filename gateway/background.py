@@ -23,7 +23,7 @@ class RestartTimings:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class TaskFailure:
     """A task ended by an exception; it starts again in `pause_seconds`."""
 
     task: str
@@ -41,7 +41,7 @@ class BackgroundTask:
         name: str,
         is_vital: bool,
         timings: RestartTimings,
-        tell: Callable[[Failure], None],
+        tell: Callable[[TaskFailure], None],
         failures: int,
     ) -> None:
         """Start at once. `failures` is how often the tasks of this name before it have failed."""
@@ -93,7 +93,7 @@ class BackgroundTask:
                 with suppress(
                     Exception
                 ):  # Telling may fail as well, as on a full disk; the task starts again all the same.
-                    self._tell(Failure(self.name, error, pause))
+                    self._tell(TaskFailure(self.name, error, pause))
             else:
                 return
             await asyncio.sleep(pause)
@@ -112,7 +112,7 @@ class BackgroundTask:
 class Background:
     """All background tasks of one gateway or command, by name."""
 
-    def __init__(self, tell: Callable[[Failure], None], *, timings: RestartTimings | None = None) -> None:
+    def __init__(self, tell: Callable[[TaskFailure], None], *, timings: RestartTimings | None = None) -> None:
         """`tell` is called with each failure, to log it."""
         self._tell = tell
         self._timings = timings or RestartTimings()

@@ -33,8 +33,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # Asked half a dozen times for a request: a method around it would take three times as long as what it calls.
+    monotonic = staticmethod(time.monotonic)
 
 
 def later(moment: datetime, by: timedelta) -> datetime:

@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 from starlette.applications import Starlette
 
-from gateway.airbyte import Deadlines
+from gateway.airbyte import AirbyteTimings, Deadlines
 from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.background import Background
@@ -24,7 +24,7 @@ from gateway.provisioning.keys import NewKey
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.sandbox.history import JobQuery
-from gateway.services import Services, build_services
+from gateway.services import Services, Timings, build_services
 from gateway.settings import DatabaseSettings, Settings, load_settings
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.store import DatabaseLocation, Store, create_database
@@ -247,12 +247,14 @@ async def running_gateway(
         clock,
         connect=in_process(sandbox.app),
         background=background,
-        cluster_timings=cluster_timings,
-        sync_timings=sync_timings,
-        discovery_timings=discovery_timings,
-        store_timings=store_timings,
-        webhook_timings=webhook_timings,
-        deadlines=deadlines,
+        timings=Timings(
+            airbyte=AirbyteTimings(deadlines=deadlines or Deadlines()),
+            cluster=cluster_timings or ClusterTimings(),
+            discovery=discovery_timings or DiscoveryTimings(),
+            store=store_timings,
+            syncs=sync_timings or SyncTimings(),
+            webhooks=webhook_timings or WebhookTimings(),
+        ),
     )
     app = create_app(services, page_timings=page_timings)
     transport = httpx2.ASGITransport(app=app)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.background import Background, Failure, Progress, RestartTimings
+from gateway.background import Background, Progress, RestartTimings, TaskFailure
 from tests.support import BOUND_SECONDS
 
 NEVER = asyncio.Event
@@ -16,10 +16,10 @@ class Failures:
     """What the owner told, and a way to wait for the next."""
 
     def __init__(self) -> None:
-        self.told: list[Failure] = []
+        self.told: list[TaskFailure] = []
         self._new = asyncio.Event()
 
-    def tell(self, failure: Failure) -> None:
+    def tell(self, failure: TaskFailure) -> None:
         self.told.append(failure)
         self._new.set()
 
@@ -129,7 +129,7 @@ async def test_a_vital_task_that_ends_by_itself_is_stopped(background: Backgroun
 
 
 async def test_a_failure_that_cannot_be_told_does_not_end_the_task() -> None:
-    def cannot_tell(_failure: Failure) -> None:
+    def cannot_tell(_failure: TaskFailure) -> None:
         raise OSError("no space left on device")
 
     runs = 0

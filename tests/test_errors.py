@@ -96,6 +96,7 @@ def test_the_statuses_drawn_on_top_are_those_of_the_classes() -> None:
         (errors.UpstreamRefused(403, "forbidden"), 502, "Upstream service returned an invalid response"),
         (errors.UpstreamBusy(), 503, "Upstream service is busy"),
         (errors.Overloaded(), 503, "Service is busy"),
+        (errors.TooManyCancels(), 503, "Too many cancels are pending"),
         (errors.StorageUnavailable(), 503, "Storage is unavailable"),
         (errors.UpstreamTimeout(), 504, "Upstream service timed out"),
         (errors.OutcomeUnknown(), 504, "Outcome unknown: check the job list before retrying"),

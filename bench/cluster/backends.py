@@ -29,7 +29,7 @@ SHARED_BUFFERS = "256MB"
 
 
 def missing_backends() -> list[str]:
-    """Debian packages without which no cluster can be started."""
+    """Return Debian packages without which no cluster can be started."""
     has_postgres = any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or shutil.which("initdb")
     has_valkey = shutil.which("valkey-server") or shutil.which("redis-server")
     return [
@@ -39,7 +39,7 @@ def missing_backends() -> list[str]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """What all threads of these processes have computed so far."""
+    """Return what all threads of these processes have computed so far."""
     files = [file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return sum(int(file.read_text().split()[0]) for file in files) / NANOSECONDS
 
@@ -52,7 +52,7 @@ class Backends:
     valkey: ValkeyServer
 
     def statements(self, url: SecretUrl) -> int:
-        """That this database was asked for so far."""
+        """Return how many statements this database was asked for so far."""
         name = url.reveal().rpartition("/")[2]
         ((count,),) = self.postgres.ask(STATEMENTS.format(name=name))
         return int(str(count))
@@ -65,7 +65,7 @@ class Backends:
         return cpu_seconds([self.valkey.process.pid])
 
     def scripts(self) -> int:
-        """That Valkey ran so far; what a script does inside is no call."""
+        """Return how many scripts Valkey ran so far; what a script does inside is no call."""
         with operator(self.valkey) as redis:
             found = redis.info("commandstats")
         return int(found.get("cmdstat_evalsha", {"calls": 0})["calls"])
@@ -75,13 +75,13 @@ class Backends:
             return int(redis.info("memory")["used_memory"])
 
     def buckets(self, number: int) -> int:
-        """That are kept in Valkey's database of this number."""
+        """Return how many buckets are kept in Valkey's database of this number."""
         with operator(self.valkey) as redis:
             found = redis.info("keyspace")
         return int(found.get(f"db{number}", {"keys": 0})["keys"])
 
     def written_bytes(self) -> int:
-        """To PostgreSQL's log of what is to be committed."""
+        """Return the bytes written to PostgreSQL's log of what is to be committed."""
         ((count,),) = self.postgres.ask("SELECT pg_current_wal_lsn() - '0/0'")
         return int(str(count))
 

@@ -62,7 +62,7 @@ class FirstCalls:
 
 
 async def measure_writes(place: DatabaseLocation, backends: Backends | None = None) -> Writes:
-    """As a gateway writes them, one after the other. `backends` if the place is theirs."""
+    """Measure writes as a gateway makes them, one after the other. `backends` if the place is theirs."""
     url = place if isinstance(place, SecretUrl) else None
     async with Store(place, Background(log_task_failure)) as store:
         rows = await store.connections.all()
@@ -88,7 +88,7 @@ async def measure_writes(place: DatabaseLocation, backends: Backends | None = No
 
 
 async def _trigger(store: Store, client_id: int, ours: str, theirs: str, job_id: int) -> None:
-    """The three transactions of one."""
+    """Write the three transactions of one trigger."""
     now = datetime.now(UTC)
     at = format_time(now)
     intent = Intent(client_id, ours, theirs, "key_0000000000000000", "0" * 32, at, at, "gateway")
@@ -138,7 +138,7 @@ class Meter:
 
 
 def measure_first_calls(side: Side, backends: Backends) -> FirstCalls:
-    """On a gateway that has just started and answered nobody, with the database that `sizes` has filled."""
+    """Measure first calls on a gateway that has just started, with the database that `sizes` has filled."""
     (gateway,) = side.gateways
     pid, port = gateway.process.pid, gateway.port
     idle, empty = _rss(pid), backends.valkey_bytes()

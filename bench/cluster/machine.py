@@ -29,7 +29,7 @@ def facts() -> Iterator[str]:
 
 
 def _said(*command: str) -> str:
-    """The first line a program prints, wherever it prints it; wrk and nginx tell their versions as errors."""
+    """Return the first line a program prints, wherever it prints it; wrk and nginx tell their versions as errors."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return next(iter((done.stdout or done.stderr).splitlines()), "")
 

@@ -34,7 +34,7 @@ class Call:
     paths: Path | None = None
 
     def lone_paths(self) -> list[str]:
-        """What a caller asks who is alone and waits for each answer."""
+        """Return what a caller asks who is alone and waits for each answer."""
         return [self.path] * LONE_CALLS if self.paths is None else self.paths.read_text().splitlines()[:LONE_CALLS]
 
 
@@ -78,7 +78,7 @@ def calls_of(arena: Arena) -> list[Call]:
 def measure_sides(
     arena: Arena, background: Mapping[str, float], rounds: int, seconds: int
 ) -> dict[tuple[str, str], Figures]:
-    """Medians by call and side. Each round measures all sides one right after the other.
+    """Return medians by call and side. Each round measures all sides one right after the other.
 
     Raises RuntimeError when a side could not be measured in any round.
     """
@@ -96,7 +96,7 @@ def measure_sides(
 
 
 def background_statements(arena: Arena, side: Side) -> float:
-    """A second, when nobody calls: heartbeats, and a look whether others have changed anything."""
+    """Return statements a second when nobody calls: heartbeats, and a look whether others have changed anything."""
     before = _read(arena, side).statements
     time.sleep(IDLE_SECONDS)
     return (_read(arena, side).statements - before) / IDLE_SECONDS

@@ -98,7 +98,8 @@ def _own_cores(measured: Measured) -> Iterator[tuple[str, ...]]:
 
 
 def _beside(measured: Measured) -> Iterator[tuple[str, ...]]:
-    first, writes = ([each[which] for which in (SQLITE, POSTGRES)] for each in (measured.first_calls, measured.writes))
+    first = [measured.first_calls[which] for which in (SQLITE, POSTGRES)]
+    writes = [measured.writes[which] for which in (SQLITE, POSTGRES)]
     figures: list[tuple[str, str, Sequence[float]]] = [
         ("A key's first call, µs of the gateway", ".0f", [each.first_us for each in first]),
         ("the same, statements", ".1f", [each.first_statements for each in first]),

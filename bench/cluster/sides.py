@@ -104,7 +104,7 @@ class Arena:
         return f"/api/v1/connections/{self.world.connection_ids[0]}/jobs"
 
     def jobs_paths(self) -> Path:
-        """A file of the jobs of all connections."""
+        """Write a file of the jobs of all connections."""
         file = self.folder / "paths.txt"
         file.write_text("".join(f"/api/v1/connections/{ours}/jobs\n" for ours in self.world.connection_ids))
         return file
@@ -134,14 +134,14 @@ def open_arena(folder: Path, cores: Cores, backends: Backends) -> Iterator[Arena
 
 
 def copy_of(world: World, backends: Backends) -> SecretUrl:
-    """A database of its own with the same rows."""
+    """Make a database of its own with the same rows."""
     url = backends.postgres.new_database()
     move_to_server((world.settings.parent / "gateway.db").resolve(), url, lambda _what, _done, _total: None)
     return url
 
 
 def settings_file(folder: Path, url: SecretUrl, valkey: str, upstream_port: int) -> Path:
-    """Of one gateway, on a port of its own."""
+    """Write the settings of one gateway, on a port of its own."""
     settings = Path(tempfile.mkdtemp(dir=folder)) / "settings.toml"
     text = SETTINGS.format(port=free_port(), upstream_port=upstream_port).replace("sqlite:///gateway.db", url.reveal())
     settings.write_text(f'{text}backend = "{valkey}"\n')
@@ -150,7 +150,7 @@ def settings_file(folder: Path, url: SecretUrl, valkey: str, upstream_port: int)
 
 @contextmanager
 def cluster(settings: Sequence[Path], url: SecretUrl, cores: Cores) -> Iterator[Side]:
-    """Gateways that know of each other and count together, on the servers' core."""
+    """Start gateways that know of each other and count together, on the servers' core."""
     size = len(settings)
     name = f"{size} gateway{'s' if size > 1 else ''}, PostgreSQL, Valkey"
     ports = [load_settings(file, {}).server.port for file in settings]
@@ -164,7 +164,7 @@ def cluster(settings: Sequence[Path], url: SecretUrl, cores: Cores) -> Iterator[
 
 
 def _knows(gateway: Gateway, size: int) -> bool:
-    state = httpx2.get(f"http://127.0.0.1:{gateway.port}/readyz", timeout=10).json()
+    state: dict[str, object] = httpx2.get(f"http://127.0.0.1:{gateway.port}/readyz", timeout=10).json()
     return {"gateways": size, "rate_limit": "shared"}.items() <= state.items()
 
 

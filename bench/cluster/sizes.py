@@ -37,17 +37,17 @@ class RowSize:
 
 
 def crowded_keys() -> list[str]:
-    """Many of few clients."""
+    """Return many keys of few clients."""
     return [made_up_key(number) for number in range(CROWDED_KEYS)]
 
 
 def lone_keys() -> list[str]:
-    """Each of another client, who has some connections."""
+    """Return keys, each of another client, who has some connections."""
     return [made_up_key(CROWDED_KEYS + number) for number in range(LONE_CLIENTS)]
 
 
 def populate(database: Path) -> None:
-    """As a busy month would have left it."""
+    """Fill the database as a busy month would have left it."""
     now = datetime.now(UTC)
     with populating(database, format_time(now), format_time(now + timedelta(days=365))) as population:
         crowd = [population.add_client(f"crowd-{number}") for number in range(CROWDED_CLIENTS)]
@@ -104,7 +104,7 @@ def _triggers(chance: Random, now: datetime, pairs: list[tuple[int, str, str]]) 
 
 
 def row_sizes(database: Path, url: SecretUrl, backends: Backends) -> list[RowSize]:
-    """Of a populated file and its copy."""
+    """Measure the rows of a populated file and of its copy."""
     name = url.reveal().rpartition("/")[2]
     found = []
     with closing(sqlite3.connect(database)) as connection:

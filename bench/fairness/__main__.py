@@ -103,7 +103,7 @@ def _for_ever(request: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def gateway(folder: Path) -> Iterator[tuple[int, dict[str, Tenant], FiveThreads]]:
-    """A gateway of its own, so that nothing of a scene before is left, in front of its own Airbyte."""
+    """Start a gateway of its own, so that nothing of a scene before is left, in front of its own Airbyte."""
     sandbox, port, cores = Sandbox(empty=True), free_port(), Cores()
     airbyte = FiveThreads(sandbox.app)
     with ExitStack() as stack:

@@ -94,7 +94,7 @@ async def offer(ask: Ask, requests: Iterator[bytes], *, rate: float, seconds: fl
 
 
 async def keep_asking(ask: Ask, request: bytes, *, callers: int, seconds: float) -> None:
-    """So many callers who ask again as soon as they are answered."""
+    """Keep so many callers who ask again as soon as they are answered."""
     end = time.monotonic() + seconds
 
     async def call() -> None:

@@ -52,25 +52,25 @@ class Scene:
 
 
 async def repeat_a_trigger(tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """One connection, which Airbyte takes a minute to start."""
+    """Trigger one connection, which Airbyte takes a minute to start."""
     connection = next(iter(tenants[A].connections))
     await offer(sockets.ask, cycle([trigger_of(connection, tenants[A].keys[0])]), rate=ABOVE * RATE, seconds=seconds)
 
 
 async def read_the_same(tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """Everybody waits for one slow call; then all ask again, above the rate by far."""
+    """Have everybody wait for one slow call; then all ask again, above the rate by far."""
     request = next(tenants[A].jobs())
     await keep_asking(sockets.ask, request, callers=IDENTICAL_READERS, seconds=seconds)
 
 
 async def read_and_leave(tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """Slow reads of which each is another one's, asked and left alone at once."""
+    """Ask for slow reads, each another one's, and leave each alone at once."""
     requests = tenants[A].jobs(limits=cycle(range(1, 51)))
     await offer(sockets.ask_and_leave, requests, rate=ABOVE * RATE, seconds=seconds)
 
 
 async def poll_with_all_keys(tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """Each of twenty keys once a second, and each time with another limit, so that no two share a call."""
+    """Poll with each of twenty keys once a second, and each time with another limit, so that no two share a call."""
     paths = tenants[A].connections
     numbers = count()
 
@@ -83,7 +83,7 @@ async def poll_with_all_keys(tenants: dict[str, Tenant], sockets: Sockets, secon
 
 
 async def rotate_a_key(tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """A key is replaced at once, again and again, and each successor is used until it is refused."""
+    """Replace a key at once, again and again, and use each successor until it is refused."""
     services = build_services(load_settings(tenants[A].settings, {}), SystemClock())
     key_id, end = tenants[A].key_ids[0], time.monotonic() + seconds
     async with services.opened():
@@ -95,7 +95,7 @@ async def rotate_a_key(tenants: dict[str, Tenant], sockets: Sockets, seconds: fl
 
 
 async def load_pages(_tenants: dict[str, Tenant], sockets: Sockets, seconds: float) -> None:
-    """Without a key: the API reference, a page behind the sign-in, and the API itself."""
+    """Load without a key: the API reference, a page behind the sign-in, and the API itself."""
     shares = {"/docs/api": ANONYMOUS // 2, "/dashboard": ANONYMOUS // 4, "/api/v1/status": ANONYMOUS // 4}
     await asyncio.gather(
         *(
@@ -110,7 +110,7 @@ def always_quick(_tenants: dict[str, Tenant]) -> SecondsFor:
 
 
 def slow_for_a(seconds: float, method: str) -> Callable[[dict[str, Tenant]], SecondsFor]:
-    """Airbyte takes its time for calls of this method about A's connections."""
+    """Have Airbyte take its time for calls of this method about A's connections."""
 
     def seconds_for(tenants: dict[str, Tenant]) -> SecondsFor:
         ours = frozenset(tenants[A].connections.values())

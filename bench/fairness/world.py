@@ -28,7 +28,7 @@ class Tenant:
     settings: Path
 
     def jobs(self, *, limits: Iterator[int] | None = None) -> Iterator[bytes]:
-        """Reads of jobs, each of the next connection, with a limit of its own if there are `limits`."""
+        """Yield reads of jobs, each of the next connection, with a limit of its own if there are `limits`."""
         for ours in cycle(self.connections):
             query = f"?limit={next(limits)}" if limits else ""
             yield request_for(f"/api/v1/connections/{ours}/jobs{query}", self.keys[0])

@@ -14,7 +14,7 @@ REFRESH_SECONDS = 10.0
 
 
 def connections(arena: Arena, rounds: int) -> list[Line]:
-    """Each round begins right after a refresh, and is over before the next one is due."""
+    """Measure connections. Each round begins right after a refresh, and is over before the next one is due."""
     many, few = (arena.gateway.target(CONNECTIONS, key) for key in (arena.world.key_of_many, arena.world.key_of_few))
     for target in (many, few):
         measure(target, connections=1)

@@ -28,7 +28,7 @@ def start(arena: Arena, rounds: int) -> list[Line]:
 
 
 def timed_start(arena: Arena, settings: Path, port: int, key: str) -> float:
-    """Seconds from the command to the answer to a client."""
+    """Return the seconds from the command to the answer to a client."""
     arena.upstream  # noqa: B018 - not part of the time
     began = time.perf_counter()
     with arena.serving(settings, port) as gateway:
@@ -37,7 +37,7 @@ def timed_start(arena: Arena, settings: Path, port: int, key: str) -> float:
 
 
 def memory(arena: Arena, rounds: int) -> list[Line]:
-    """After a first answer, and a second in which nothing happens."""
+    """Measure after a first answer, and a second in which nothing happens."""
     port = free_port()
     world = arena.another_world(port)
     figures = []

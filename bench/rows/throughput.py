@@ -19,7 +19,7 @@ def status(arena: Arena, rounds: int) -> list[Line]:
 
 
 def refused(arena: Arena, rounds: int) -> list[Line]:
-    """A key that nobody has, and one that has used up its rate."""
+    """Measure a key that nobody has, and one that has used up its rate."""
     unknown = arena.gateway.target(STATUS, arena.world.unknown_key, refused=True)
     exhausted = arena.gateway.target(STATUS, arena.world.exhausted_key, refused=True)
     bare = arena.status_of("bare")
@@ -31,14 +31,14 @@ def refused(arena: Arena, rounds: int) -> list[Line]:
 
 
 def jobs(arena: Arena, rounds: int) -> list[Line]:
-    """Each request for another of a thousand connections."""
+    """Measure jobs, each request for another of a thousand connections."""
     aims = {"httpx2": (at_least(0.9),), "httpx": (at_least(2.5),), "fastify": (stretch(1.0),), "nginx": (None,)}
     theirs = {name: arena.jobs_of(name) for name in aims if name in arena.offered}
     return _compare("jobs", "GET …/jobs", ours=arena.jobs(), theirs=theirs, aims=aims, rounds=rounds)
 
 
 def polling(arena: Arena, rounds: int) -> list[Line]:
-    """32 callers ask for the same connection's jobs again and again."""
+    """Have 32 callers ask for the same connection's jobs again and again."""
     ours, theirs = arena.jobs_of_one(), arena.jobs_of_one_of("httpx2")
     interleaved([ours, theirs], 0)
     measured, shares = [], []

@@ -9,11 +9,12 @@ from gateway.airbyte.mapping import triggered_job_from
 from gateway.airbyte.paths import MAX_JOBS
 from gateway.airbyte.schedule import schedule_of
 from gateway.airbyte.schema import ConnectionRecord, WorkspaceRecord
-from gateway.airbyte.timings import Deadlines
+from gateway.airbyte.timings import AirbyteTimings, Deadlines
 
 __all__ = [
     "MAX_JOBS",
     "Airbyte",
+    "AirbyteTimings",
     "AttemptRecord",
     "Bulkhead",
     "Caller",

@@ -13,8 +13,9 @@ from typing import TypeVar
 import msgspec
 
 from gateway.airbyte import paths
-from gateway.airbyte.bulkhead import Caller, OwnCalls
-from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
+from gateway.airbyte.bulkhead import Caller, Kind, OwnCalls
+from gateway.airbyte.call import MAX_OBJECT_BYTES, Call, Method
+from gateway.airbyte.catalog import Catalog
 from gateway.airbyte.config_api import ConfigApi
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.job_lists import JobLists
@@ -54,6 +55,7 @@ class Airbyte:
         """Whether there is a network on the way, with a host that has a name and a port."""
         self.lists = AirbyteLists(reader)
         self.job_lists = JobLists(reader)
+        self.catalog = Catalog(reader)
         self.config = config
         self._reader = reader
         self._credential = credential
@@ -213,19 +215,15 @@ class Airbyte:
         return job
 
     async def job(self, airbyte_id: str, job_id: int, *, caller: Caller, has_permit: bool = False) -> EndedJob | None:
-        """Return one job of a connection, of any type; None if the connection has no such job.
+        """Return one job of a connection; None if it has no such job. Raises UpstreamError."""
+        return _of(airbyte_id, await self.any_job(job_id, caller=caller, has_permit=has_permit))
+
+    async def any_job(self, job_id: int, *, caller: Caller, has_permit: bool = False) -> EndedJob | None:
+        """Return one job of any type, whosever it is: whoever calls this must check. None if there is none.
 
         With `has_permit` it is read under a trigger's permit. Raises UpstreamError.
         """
-        call = Call(
-            _ENDED_JOB,
-            paths.job(job_id).encode("ascii"),
-            caller,
-            has_permit=has_permit,
-            deadline_seconds=self._reader.deadlines.read,
-            max_bytes=MAX_OBJECT_BYTES,
-        )
-        return await self._job_of(airbyte_id, job_id, call)
+        return await self._named_job(job_id, caller, has_permit=has_permit)
 
     async def cancel_job(self, airbyte_id: str, job_id: int, *, caller: Caller) -> EndedJob | None:
         """Cancel what the connection does, under a trigger's permit; None if there is no such job.
@@ -234,20 +232,22 @@ class Airbyte:
         looked at what runs. While the job is pending Airbyte answers 200 and does nothing. Never sent twice. Raises
         UpstreamError.
         """
+        job = await self._named_job(job_id, caller, method=b"DELETE", kind="trigger", has_permit=True)
+        return _of(airbyte_id, job)
+
+    async def _named_job(
+        self, job_id: int, caller: Caller, *, method: Method = b"GET", kind: Kind = "read", has_permit: bool
+    ) -> EndedJob | None:
         call = Call(
             _ENDED_JOB,
             paths.job(job_id).encode("ascii"),
             caller,
-            method=b"DELETE",
-            kind="trigger",
-            has_permit=True,
+            method=method,
+            kind=kind,
+            has_permit=has_permit,
             deadline_seconds=self._reader.deadlines.read,
             max_bytes=MAX_OBJECT_BYTES,
         )
-        return await self._job_of(airbyte_id, job_id, call)
-
-    async def _job_of(self, airbyte_id: str, job_id: int, call: Call[EndedJobRecord]) -> EndedJob | None:
-        """Return the job that the call answers with; None if it is another connection's, or there is none."""
         try:
             job = ended_job_from(await self._reader.send(call))
         except UpstreamRefused as refusal:
@@ -257,7 +257,7 @@ class Airbyte:
         if job.job_id != job_id:
             self._reader.count_mismatch(1)
             raise UpstreamInvalid(detail="the answer is about another job")
-        return job if job.connection_id == airbyte_id else None
+        return job
 
     async def connection(self, airbyte_id: str, *, caller: Caller = OwnCalls.ROUTINE) -> ConnectionRecord:
         """Return one connection. Raises UpstreamError; UpstreamInvalid if the answer is about another one."""
@@ -283,6 +283,11 @@ class Airbyte:
             await self._reader.authorization.close()
         await self._reader.executor.client.close()
         await self.config.close()
+
+
+def _of(airbyte_id: str, job: EndedJob | None) -> EndedJob | None:
+    """Return the job; None if it is another connection's."""
+    return job if job is not None and job.connection_id == airbyte_id else None
 
 
 def _without_odd(page: Page[Row]) -> Page[Row]:

@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.airbyte.bulkhead import Caller, Kind
 from gateway.airbyte.schema import Problem
-from gateway.airbyte.timings import RETRY_AFTER_LONGEST_SECONDS, RETRY_AFTER_SECONDS
+from gateway.airbyte.timings import PauseTimings
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
@@ -103,10 +103,13 @@ def _problem_title(body: bytes) -> str:
         return ""
 
 
-def pause_seconds(retry_after: str) -> int:
-    """Return the whole seconds of a Retry-After, kept between 1 and 300; 30 when it is absent, a date or nonsense."""
+def pause_seconds(retry_after: str, timings: PauseTimings) -> int:
+    """Return the whole seconds of a Retry-After, kept between 1 and the longest pause.
+
+    Where it is absent, a date or nonsense the pause is one of its own.
+    """
     try:
         seconds = int(retry_after)
     except ValueError:
-        return RETRY_AFTER_SECONDS
-    return min(max(seconds, 1), RETRY_AFTER_LONGEST_SECONDS)
+        return timings.unstated
+    return min(max(seconds, 1), timings.longest)

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from gateway import __version__
 from gateway.airbyte.call import Answer, Call, Fault
-from gateway.airbyte.connection import Origin, Received, connect
 from gateway.airbyte.route import Proxy, Route
+from gateway.airbyte.socket_connection import Origin, Received, connect
+from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
 from gateway.errors import UpstreamUnreachable
 from gateway.times import Clock
@@ -20,8 +21,8 @@ Value = TypeVar("Value")
 PROXY_AUTHENTICATION_REQUIRED = 407
 
 
-class Connection(Protocol):
-    """One request at a time."""
+class Carrier(Protocol):
+    """Carries one request at a time, and its answer."""
 
     @property
     def is_usable(self) -> bool: ...
@@ -31,10 +32,17 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
-Connect = Callable[[], Awaitable[Connection]]
+Connect = Callable[[], Awaitable[Carrier]]
 
 
-def network(base_url: str, route: Route, *, connect_seconds: float, count_leftovers: Callable[[int], None]) -> Connect:
+def network(
+    base_url: str,
+    route: Route,
+    *,
+    connect_seconds: float,
+    timings: SocketTimings,
+    count_leftovers: Callable[[int], None],
+) -> Connect:
     """Return what opens connections to Airbyte's host, with verified TLS for https.
 
     `count_leftovers` hears of bytes nobody asked for. Raises OperatorError if a file of authorities cannot be used.
@@ -42,7 +50,7 @@ def network(base_url: str, route: Route, *, connect_seconds: float, count_leftov
     parts = urlsplit(base_url)
     tls = verifying_tls(route.ca_file) if parts.scheme == "https" else None
     origin = Origin(parts.hostname or "", parts.port or (443 if tls else 80), tls, route.proxy)
-    return lambda: connect(origin, seconds=connect_seconds, count_leftovers=count_leftovers)
+    return lambda: connect(origin, seconds=connect_seconds, timings=timings, count_leftovers=count_leftovers)
 
 
 class AirbyteClient:
@@ -67,7 +75,7 @@ class AirbyteClient:
         self._header: str | None = None
         self._fields = self._fields_with(None)
         self._connect = connect
-        self._idle: list[Connection] = []
+        self._idle: list[Carrier] = []
         """The one that was used last is taken first: it is the warmest. The bulkhead bounds how many there are."""
         self._clock = clock
         self.last_date = ""
@@ -98,7 +106,7 @@ class AirbyteClient:
             delimited=received.is_delimited,
         )
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> Carrier | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable:

@@ -18,7 +18,7 @@ from gateway.airbyte.call import Call
 from gateway.airbyte.config_schema import JobListRecord, JobReport, ListedJobRecord
 from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.paths import checked_uuid, moment
-from gateway.airbyte.timings import CONFIG_LOG_SECONDS, Deadlines
+from gateway.airbyte.timings import AirbyteTimings
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout
 from gateway.models import Job
@@ -70,14 +70,15 @@ class ConfigApi:
         executor: CallExecutor | None,
         authorization: Authorization,
         clock: Clock,
-        deadlines: Deadlines,
+        timings: AirbyteTimings,
         *,
         observer: ConfigObserver,
     ) -> None:
         self._executor = executor
         self._authorization = BorrowedAuthorization(authorization)
         self._clock = clock
-        self._deadlines = deadlines
+        self._deadlines = timings.deadlines
+        self._log_interval = timings.config_log
         self._observer = observer
         self._logged_at: float | None = None
 
@@ -184,7 +185,7 @@ class ConfigApi:
 
     def _log(self, error: UpstreamError) -> None:
         now = self._clock.monotonic()
-        if self._logged_at is None or now - self._logged_at >= CONFIG_LOG_SECONDS:
+        if self._logged_at is None or now - self._logged_at >= self._log_interval:
             self._logged_at = now
             log.warning("config_api_unavailable", reason=error.outcome, detail=error.detail, hint="see: gateway doctor")
 

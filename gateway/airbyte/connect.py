@@ -11,7 +11,7 @@ from gateway.airbyte.executor import CallExecutor
 from gateway.airbyte.reader import Reader, ReadObserver
 from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.route import Route
-from gateway.airbyte.timings import Deadlines
+from gateway.airbyte.timings import AirbyteTimings
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
 from gateway.settings.secret import Secret
 from gateway.times import Clock
@@ -44,7 +44,7 @@ def connect_airbyte(
     observer: Observer,
     traceparent: Callable[[], bytes | None],
     connect: Connect | None = None,
-    deadlines: Deadlines,
+    timings: AirbyteTimings,
 ) -> Airbyte:
     """Return an Airbyte to call; nothing is sent yet. Raises OperatorError if a file of authorities cannot be used.
 
@@ -52,32 +52,42 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(url: str, permits: Bulkhead, count_outcome: Callable[[str], None]) -> CallExecutor:
-        reach = connect or _network(url, route, deadlines, observer)
+    def executor_at(url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None]) -> CallExecutor:
+        reach = connect or _network(url, route, timings, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
-            client, bulkhead=permits, breakers=Breakers(), clock=clock, jitter=jitter, count_outcome=count_outcome
+            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count, pauses=pauses
         )
 
-    executor = executor_at(base_url, bulkhead, observer.count_call)
+    pauses = timings.pause
+    executor = executor_at(base_url, bulkhead, Breakers(timings.breaker), observer.count_call)
     credential = Credential(identity, secret)
-    authorization = _authorization(auth, credential, executor, clock, deadlines)
-    reader = Reader(executor, authorization, deadlines, observer=observer)
-    config_executor = executor_at(config_url, config_bulkhead, lambda _: None) if config_url else None
-    config = ConfigApi(config_executor, authorization, clock, deadlines, observer=observer)
+    authorization = _authorization(auth, credential, executor, clock, timings)
+    reader = Reader(executor, authorization, timings.deadlines, observer=observer)
+    of_answers = Breakers(timings.breaker, opens_when_late=True)
+    config_executor = executor_at(config_url, config_bulkhead, of_answers, lambda _: None) if config_url else None
+    config = ConfigApi(config_executor, authorization, clock, timings, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 
 
-def _network(url: str, route: Route, deadlines: Deadlines, observer: Observer) -> Connect:
-    return network(url, route, connect_seconds=deadlines.connect, count_leftovers=observer.count_mismatch)
+def _network(url: str, route: Route, timings: AirbyteTimings, observer: Observer) -> Connect:
+    return network(
+        url,
+        route,
+        connect_seconds=timings.deadlines.connect,
+        timings=timings.sockets,
+        count_leftovers=observer.count_mismatch,
+    )
 
 
 def _authorization(
-    auth: Auth, credential: Credential, executor: CallExecutor, clock: Clock, deadlines: Deadlines
+    auth: Auth, credential: Credential, executor: CallExecutor, clock: Clock, timings: AirbyteTimings
 ) -> Authorization:
     if auth == "client_credentials":
         return ClientCredentials(
-            lambda: executor.fetch(token_call(credential.identity, credential.secret, deadlines)), clock
+            lambda: executor.fetch(token_call(credential.identity, credential.secret, timings.deadlines)),
+            clock,
+            timings.token,
         )
     return FixedAuthorization(credential if auth == "basic" else None)

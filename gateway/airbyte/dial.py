@@ -5,14 +5,9 @@ import re
 import socket
 
 from gateway.airbyte.route import Proxy
-from gateway.airbyte.timings import USER_TIMEOUT_MILLISECONDS
+from gateway.airbyte.timings import SocketTimings
 from gateway.models import SocketAddress
 
-SOCKET_OPTIONS = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + (
-    [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLISECONDS)]
-    if hasattr(socket, "TCP_USER_TIMEOUT")
-    else []
-)
 MAX_TUNNEL_HEAD_BYTES = 16 * 1024
 HEAD_END = b"\r\n\r\n"
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
@@ -22,15 +17,17 @@ class ProxyRefused(OSError):
     """The proxy cannot be reached, or does not lead to Airbyte's host."""
 
 
-async def dial(host: str, port: int, proxy: Proxy | None, *, is_tls: bool, seconds: float) -> socket.socket:
+async def dial(
+    host: str, port: int, proxy: Proxy | None, *, is_tls: bool, seconds: float, timings: SocketTimings
+) -> socket.socket:
     """Return a socket to Airbyte's host or, for plain HTTP through a proxy, to the proxy (RFC 9112 section 3.2.2).
 
     Raises OSError or TimeoutError; ProxyRefused, an OSError, where it is the proxy's fault.
     """
     if proxy is None:
-        return await _open_socket(host, port, seconds)
+        return await _open_socket(host, port, seconds, timings)
     try:
-        opened = await _open_socket(proxy.host, proxy.port, seconds)
+        opened = await _open_socket(proxy.host, proxy.port, seconds, timings)
     except TimeoutError:
         raise
     except OSError as error:
@@ -65,7 +62,7 @@ async def _make_tunnel(opened: socket.socket, proxy: Proxy, target: str) -> None
         raise ProxyRefused(f"{proxy} sends more than an answer")
 
 
-async def _open_socket(host: str, port: int, seconds: float) -> socket.socket:
+async def _open_socket(host: str, port: int, seconds: float, timings: SocketTimings) -> socket.socket:
     """Return a connected socket: of the first address that answers within its part of the time.
 
     Raises OSError or TimeoutError, that of the last address.
@@ -76,8 +73,7 @@ async def _open_socket(host: str, port: int, seconds: float) -> socket.socket:
         opened = socket.socket(family, kind, protocol)
         try:
             opened.setblocking(False)
-            for option in SOCKET_OPTIONS:
-                opened.setsockopt(*option)
+            _watch_peer(opened, timings)
             async with asyncio.timeout(seconds / len(addresses)):
                 await loop.sock_connect(opened, address)
         except BaseException as error:
@@ -87,3 +83,10 @@ async def _open_socket(host: str, port: int, seconds: float) -> socket.socket:
         else:
             return opened
     raise OSError(f"{host} has no address")
+
+
+def _watch_peer(opened: socket.socket, timings: SocketTimings) -> None:
+    """Have the kernel notice a peer that is gone without a word."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timings.peer_gone * 1000))

@@ -10,6 +10,7 @@ from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.resilience import Breakers, RetryBudget
+from gateway.airbyte.timings import PauseTimings
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from gateway.times import Clock
@@ -29,6 +30,7 @@ class CallExecutor:
         clock: Clock,
         jitter: Callable[[], float],
         count_outcome: Callable[[str], None],
+        pauses: PauseTimings,
     ) -> None:
         """`jitter` gives the seconds to wait before a retry; `count_outcome` hears how each call ended."""
         self.client = client
@@ -38,7 +40,9 @@ class CallExecutor:
         self._clock = clock
         self._jitter = jitter
         self._count_outcome = count_outcome
+        self._pause = pauses
         self._answered_at: float | None = None
+        self._failing_since: float | None = None
         self._is_credential_refused = False
 
     @property
@@ -68,6 +72,8 @@ class CallExecutor:
             is_credential_refused=self._is_credential_refused,
             without_permit=self._bulkhead.refused,
             stopped=self._breakers.refused,
+            has_answered=self._answered_at is not None,
+            failing_seconds=0.0 if self._failing_since is None else self._clock.monotonic() - self._failing_since,
         )
 
     def forget_refusal(self) -> None:
@@ -98,7 +104,8 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
-            self._breakers.doubt(self._clock.monotonic(), call.caller)
+            self._note_failure()
+            self._breakers.late(self._clock.monotonic(), call.caller)
             raise _no_answer(call) from None
         except Fault as fault:
             raise fault.error from fault.__cause__
@@ -148,6 +155,7 @@ class CallExecutor:
                 answer = await self.client.exchange(call, header)
             self._require_service(answer, call.caller)
         except Fault as fault:
+            self._note_failure()
             if fault.is_doubtful:
                 self._breakers.doubt(self._clock.monotonic(), call.caller)
             else:
@@ -159,8 +167,13 @@ class CallExecutor:
         self._breakers.succeed(call.caller)
         value = decode(answer, call)
         self._answered_at = self._clock.monotonic()
+        self._failing_since = None
         self._is_credential_refused = False
         return value
+
+    def _note_failure(self) -> None:
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
 
     def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AbstractAsyncContextManager[None]:
         """Return what holds a permit for the call while it is entered, if its caller holds none for it."""
@@ -185,7 +198,7 @@ class CallExecutor:
     def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
         if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
-            seconds = pause_seconds(answer.retry_after)
+            seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
         if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number

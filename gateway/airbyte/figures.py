@@ -19,3 +19,7 @@ class CallFigures(msgspec.Struct, frozen=True):
     """Calls that got no permit in time."""
     stopped: int
     """Calls that were not made while Airbyte, or what the client asks for, fails."""
+    has_answered: bool
+    """Whether Airbyte has given a good answer since the process began."""
+    failing_seconds: float
+    """For how long no call has had a good answer, from the first that had none; 0 since the last good one."""

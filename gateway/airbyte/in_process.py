@@ -6,12 +6,12 @@ import httpx2
 
 from gateway.airbyte.call import Fault
 from gateway.airbyte.client import Connect
-from gateway.airbyte.connection import Received
+from gateway.airbyte.socket_connection import Received
 from gateway.errors import UpstreamInvalid
 
 
-class InProcessConnection:
-    """A connection to an application: it stays usable, and takes requests as they would stand on the wire."""
+class InProcessCarrier:
+    """Carries requests to an application as they would stand on the wire; it stays usable."""
 
     is_usable = True
 
@@ -42,7 +42,7 @@ class InProcessConnection:
 def in_process(app: Any) -> Connect:
     """Return what stands in for the network to Airbyte: connections to the application."""
 
-    async def connect() -> InProcessConnection:
-        return InProcessConnection(app)
+    async def connect() -> InProcessCarrier:
+        return InProcessCarrier(app)
 
     return connect

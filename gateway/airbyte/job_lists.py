@@ -16,13 +16,16 @@ _PAGES = PageDecoder(EndedJobRecord, ended_job_from)
 
 
 class JobList(msgspec.Struct, frozen=True):
-    """Which jobs are asked for. Of one connection, or of the workspaces; of one type, or None for all."""
+    """Which jobs are asked for: of one connection, or of the workspaces; of one type, or None for all."""
 
     airbyte_id: str | None = None
     workspace_ids: tuple[str, ...] = ()
     job_type: str | None = None
     status: str | None = None
     updated_since: datetime | None = None
+    updated_until: datetime | None = None
+    created_since: datetime | None = None
+    order: paths.JobOrder = "createdAt|DESC"
 
 
 class JobLists:
@@ -34,7 +37,7 @@ class JobLists:
     async def page(
         self, jobs: JobList, *, caller: Caller, limit: int, offset: int, until: datetime | None = None
     ) -> Page[EndedJob]:
-        """Return a page, newest first, of jobs created up to `until`. Raises UpstreamError.
+        """Return a page of jobs created up to `until`. Raises UpstreamError.
 
         Rows of another connection than the one asked for are dropped. A row does not tell its workspace: whose it is,
         the caller of this must check.
@@ -46,8 +49,13 @@ class JobLists:
                 "jobType": word(jobs.job_type) if jobs.job_type else None,
                 "status": word(jobs.status) if jobs.status else None,
             },
-            updated_since=jobs.updated_since,
-            created_until=until,
+            times={
+                "updatedAtStart": jobs.updated_since,
+                "updatedAtEnd": jobs.updated_until,
+                "createdAtStart": jobs.created_since,
+                "createdAtEnd": until,
+            },
+            order=jobs.order,
             limit=limit,
             offset=offset,
         )

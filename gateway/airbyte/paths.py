@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from gateway.validation import is_uuid
 
+JobOrder = Literal["createdAt|ASC", "createdAt|DESC", "updatedAt|ASC", "updatedAt|DESC"]
 MAX_JOBS = 100
 """Airbyte's largest page."""
 CONNECTION_PAGE = 20
@@ -45,17 +47,16 @@ def jobs(
     workspace_ids: Sequence[str],
     *,
     filters: Mapping[str, str | None],
-    updated_since: datetime | None,
-    created_until: datetime | None,
+    times: Mapping[str, datetime | None],
+    order: JobOrder = "createdAt|DESC",
     limit: int,
     offset: int,
 ) -> str:
-    """Return where jobs of a connection, or else of workspaces, are, newest first. `filters` are words."""
+    """Return where jobs of a connection, or else of workspaces, are. `filters` are words."""
     of = f"workspaceIds={_listed(workspace_ids)}" if airbyte_id is None else f"connectionId={checked_uuid(airbyte_id)}"
-    times = {"updatedAtStart": updated_since, "createdAtEnd": created_until}
     chosen = [*filters.items(), *((name, time and moment(time)) for name, time in times.items())]
     query = "".join(f"&{name}={value}" for name, value in chosen if value)
-    return f"/jobs?{of}&orderBy=createdAt%7CDESC&limit={limit:d}&offset={offset:d}{query}"
+    return f"/jobs?{of}&orderBy={order.replace('|', '%7C')}&limit={limit:d}&offset={offset:d}{query}"
 
 
 def job(job_id: int) -> str:
@@ -79,6 +80,11 @@ def connections(workspace_ids: Sequence[str], *, offset: int, include_deleted: b
 def source(source_id: str) -> str:
     """Return where one source is."""
     return f"/sources/{checked_uuid(source_id)}"
+
+
+def destination(destination_id: str) -> str:
+    """Return where one destination is."""
+    return f"/destinations/{checked_uuid(destination_id)}"
 
 
 def sources(workspace_id: str, *, offset: int) -> str:

@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from gateway.airbyte.bulkhead import Caller, OwnCalls
-from gateway.airbyte.timings import BREAKER_FIRST_SECONDS, BREAKER_LONGEST_SECONDS
+from gateway.airbyte.timings import BreakerTimings
 from gateway.errors import UpstreamBusy
 
 FAULTS_TO_OPEN = 5
@@ -16,15 +16,16 @@ RETRY_RESERVE = 10.0
 
 
 class Breaker:
-    """A circuit breaker. Closed, it allows calls; after five faults in a row it is open for 5 s, then allows one probe.
+    """A circuit breaker. Closed, it allows calls; after five faults in a row it is open, then it allows one probe.
 
-    Each failed probe doubles the time, up to 60 s. `pause` stops every call as long as Airbyte asked in a 429, which
-    counts against the whole credential.
+    Each failed probe doubles the time that it is open. `pause` stops every call as long as Airbyte asked in a 429,
+    which counts against the whole credential.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timings: BreakerTimings) -> None:
+        self._timings = timings
         self._faults = 0
-        self._open_seconds = BREAKER_FIRST_SECONDS
+        self._open_seconds = timings.first
         self._paused_until = 0.0
         self._probing = False
 
@@ -44,7 +45,7 @@ class Breaker:
     def succeed(self) -> None:
         """Close: Airbyte answered."""
         self._faults = 0
-        self._open_seconds = BREAKER_FIRST_SECONDS
+        self._open_seconds = self._timings.first
         self._probing = False
 
     def fail(self, now: float, faults: int = 1) -> None:
@@ -53,7 +54,7 @@ class Breaker:
         self._probing = False
         if self.state == "open":
             self._paused_until = max(self._paused_until, now + self._open_seconds)
-            self._open_seconds = min(2 * self._open_seconds, BREAKER_LONGEST_SECONDS)
+            self._open_seconds = min(2 * self._open_seconds, self._timings.longest)
 
     def abandon(self) -> None:
         """End a call that was given up and told nothing about Airbyte."""
@@ -74,8 +75,14 @@ class Breakers:
     connection or a 502 to 504, and nobody an answer.
     """
 
-    def __init__(self) -> None:
-        self._whole = Breaker()
+    def __init__(self, timings: BreakerTimings, *, opens_when_late: bool = False) -> None:
+        """`opens_when_late`: the first answer that does not come in time opens the breaker, as for five faults.
+
+        For answers that can be done without: nobody shall wait for them again and again.
+        """
+        self._timings = timings
+        self._opens_when_late = opens_when_late
+        self._whole = Breaker(timings)
         self._of_clients: dict[int, Breaker] = {}
         self._failing: set[Caller] = set()
         """Whose calls failed since the last answer to anybody."""
@@ -129,11 +136,23 @@ class Breakers:
         else:
             self.doubt(now, caller)
 
-    def doubt(self, now: float, caller: Caller) -> None:
-        """Count a fault that may be of what was asked for."""
+    def doubt(self, now: float, caller: Caller, faults: int = 1) -> None:
+        """Count faults that may be of what was asked for."""
         self._whole.abandon()
         if not isinstance(caller, OwnCalls):
-            self._of_clients.setdefault(caller, Breaker()).fail(now)
+            self._of_clients.setdefault(caller, Breaker(self._timings)).fail(now, faults)
+
+    def late(self, now: float, caller: Caller) -> None:
+        """Count an answer that did not come in time: it may be of what was asked for."""
+        if not self._opens_when_late:
+            self.doubt(now, caller)
+            return
+        self._failing.add(caller)
+        if len(self._failing) >= SEVERAL:
+            self._abandon_client(caller)
+            self._whole.fail(now, FAULTS_TO_OPEN)
+        else:
+            self.doubt(now, caller, FAULTS_TO_OPEN)
 
     def abandon(self, caller: Caller) -> None:
         """End a call that was given up and told nothing about Airbyte."""

@@ -59,6 +59,35 @@ class ScheduleRecord(AirbyteRecord, frozen=True):
     basic_timing: str | None = None
 
 
+class CatalogStreamRecord(AirbyteRecord, frozen=True):
+    """A stream that a connection syncs."""
+
+    name: str
+    namespace: str | None = None
+    sync_mode: str | None = None
+    cursor_field: tuple[str, ...] = ()
+    primary_key: tuple[tuple[str, ...], ...] = ()
+
+
+class CatalogRecord(AirbyteRecord, frozen=True):
+    streams: tuple[CatalogStreamRecord, ...] = ()
+
+
+class WholeConnectionRecord(ConnectionRecord, frozen=True, kw_only=True):
+    """A connection with what it syncs, and where to. `createdAt` is in epoch seconds here."""
+
+    destination_id: str
+    prefix: str | None = None
+    configurations: CatalogRecord = CatalogRecord()
+
+
+class DestinationRecord(AirbyteRecord, frozen=True):
+    """`destinationType` is empty for custom connectors. `configuration` stays unread."""
+
+    destination_id: str
+    destination_type: str
+
+
 class SourceRecord(AirbyteRecord, frozen=True):
     """`sourceType` is empty for custom connectors. `configuration` is the customer's own and stays unread."""
 

@@ -24,25 +24,49 @@ class Deadlines(msgspec.Struct, frozen=True):
     when to come back instead."""
 
 
-BREAKER_FIRST_SECONDS = 5.0
-"""How long a breaker stays open at first; each failed probe doubles it."""
-BREAKER_LONGEST_SECONDS = 60.0
+class SocketTimings(msgspec.Struct, frozen=True):
+    """Seconds of a socket connection to Airbyte."""
 
-RETRY_AFTER_SECONDS = 30
-"""The pause after a 429 whose Retry-After is absent, a date or nonsense."""
-RETRY_AFTER_LONGEST_SECONDS = 300
+    keepalive: float = 15.0
+    """How long one without a call is used again: below the idle time of every proxy on the way, so that we close
+    first."""
+    peer_gone: float = 10.0
+    """TCP_USER_TIMEOUT: a peer that is gone without a word is noticed after so long."""
 
-CONFIG_LOG_SECONDS = 3600.0
-"""From one log line to the next that says that the Config API cannot be asked."""
 
-KEEPALIVE_SECONDS = 15.0
-"""Below the idle time of every proxy on the way, so that we close first."""
-USER_TIMEOUT_MILLISECONDS = 10_000
-"""TCP_USER_TIMEOUT: a peer that is gone without a word is noticed after this long."""
+class BreakerTimings(msgspec.Struct, frozen=True):
+    """Seconds for which a breaker stays open: doubled with each failed probe, from `first` to `longest`."""
 
-TOKEN_SHORTEST_SECONDS = 30.0
-TOKEN_LONGEST_SECONDS = 86_400.0
-TOKEN_UNSTATED_SECONDS = 180.0
-"""Airbyte's shortest real life of a token, taken when an answer states none."""
-TOKEN_PAUSE_SECONDS = 5.0
-"""After a failed or useless token, nobody asks for another this long."""
+    first: float = 5.0
+    longest: float = 60.0
+
+
+class PauseTimings(msgspec.Struct, frozen=True):
+    """Seconds without calls after a 429, in whole numbers as Airbyte's Retry-After has them."""
+
+    unstated: int = 30
+    """Where its Retry-After is absent, a date or nonsense."""
+    longest: int = 300
+
+
+class TokenTimings(msgspec.Struct, frozen=True):
+    """Seconds for which a token is used, and for which none is asked for."""
+
+    shortest: float = 30.0
+    longest: float = 86_400.0
+    unstated: float = 180.0
+    """Airbyte's shortest real life of a token, taken when an answer states none."""
+    pause: float = 5.0
+    """After a failed or useless token, nobody asks for another this long."""
+
+
+class AirbyteTimings(msgspec.Struct, frozen=True):
+    """All timings of the room."""
+
+    deadlines: Deadlines = Deadlines()
+    sockets: SocketTimings = SocketTimings()
+    breaker: BreakerTimings = BreakerTimings()
+    pause: PauseTimings = PauseTimings()
+    token: TokenTimings = TokenTimings()
+    config_log: float = 3600.0
+    """From one log line to the next that says that the Config API cannot be asked."""

@@ -12,7 +12,7 @@ import msgspec
 from gateway.airbyte.bulkhead import OwnCalls
 from gateway.airbyte.call import MAX_OBJECT_BYTES, Call
 from gateway.airbyte.schema import TokenRecord
-from gateway.airbyte.timings import TOKEN_PAUSE_SECONDS, Deadlines
+from gateway.airbyte.timings import Deadlines, TokenTimings
 from gateway.airbyte.token_life import token_life
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamRefused, UpstreamUnreachable
 from gateway.settings.secret import Secret
@@ -80,9 +80,10 @@ class FixedAuthorization:
 class ClientCredentials:
     """A token fetched once for all who wait, renewed at 80 % of its life, replaced once after a 401."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[TokenRecord]], clock: Clock) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[TokenRecord]], clock: Clock, timings: TokenTimings) -> None:
         self._fetch = fetch
         self._clock = clock
+        self._timings = timings
         self._renewals: SingleFlight[int, str] = SingleFlight()
         self._generation = 0
         """Counts changes of the credential. A token fetched with an older one serves only those who waited for it."""
@@ -119,12 +120,12 @@ class ClientCredentials:
             # A token that replaced a refused one is refused as well, so age is not the reason. Pause, so that the
             # token route is not flooded, however many requests are answered 401.
             self._header = None
-            self._paused_until = now + TOKEN_PAUSE_SECONDS
-            self._trusted_from = self._paused_until + TOKEN_PAUSE_SECONDS
+            self._paused_until = now + self._timings.pause
+            self._trusted_from = self._paused_until + self._timings.pause
             return False
         if is_current:
             self._header = None
-            self._trusted_from = now + TOKEN_PAUSE_SECONDS
+            self._trusted_from = now + self._timings.pause
         return True
 
     def forget(self) -> None:
@@ -148,7 +149,7 @@ class ClientCredentials:
                 raise UpstreamInvalid(detail="the token has characters no header may hold")
         except UpstreamError as error:
             if generation == self._generation:
-                self._paused_until = self._clock.monotonic() + TOKEN_PAUSE_SECONDS
+                self._paused_until = self._clock.monotonic() + self._timings.pause
             # Whatever the token route did, the customer's own request was fine.
             raise UpstreamUnreachable(detail=f"no token: {error.detail}{_hint(error)}") from error
         header = f"Bearer {record.access_token}"
@@ -156,7 +157,7 @@ class ClientCredentials:
             self._retired.append(header)
             return header
         now = self._clock.monotonic()
-        life = token_life(record)
+        life = token_life(record, self._timings)
         self._header = header
         self._renew_at = now + life * REFRESH_AT
         self._expires_at = now + life

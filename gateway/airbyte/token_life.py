@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 
 from gateway.airbyte.schema import TokenRecord
-from gateway.airbyte.timings import TOKEN_LONGEST_SECONDS, TOKEN_SHORTEST_SECONDS, TOKEN_UNSTATED_SECONDS
+from gateway.airbyte.timings import TokenTimings
 
 
-def token_life(record: TokenRecord) -> float:
+def token_life(record: TokenRecord, timings: TokenTimings) -> float:
     """Return the seconds the token may be used: the smaller of `expires_in` and the JWT's own `exp - iat`.
 
     `expires_in` comes from today's configuration, the JWT from the application's creation; either may be wrong,
     missing or of the wrong type. Neither needs our wall clock to be right.
     """
     stated = [life for life in (_number(record.expires_in), _jwt_life(record.access_token)) if life is not None]
-    return min(max(min(stated, default=TOKEN_UNSTATED_SECONDS), TOKEN_SHORTEST_SECONDS), TOKEN_LONGEST_SECONDS)
+    return min(max(min(stated, default=timings.unstated), timings.shortest), timings.longest)
 
 
 def _jwt_life(token: str) -> float | None:

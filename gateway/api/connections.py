@@ -32,9 +32,9 @@ async def list_connections(request: Request) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     includes_schedule = includes(request.query_params, SCHEDULE)
-    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
+    connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
     headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
-    rows = (await services.store.connections.of_client(client.id)).rows
+    rows = connections.rows
     views: Sequence[ConnectionRow] = (
         await _scheduled(services, rows, is_fresh=is_fresh)
         if includes_schedule

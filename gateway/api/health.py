@@ -7,6 +7,7 @@ from gateway.resources import is_installed
 from gateway.services import services_of
 from gateway.web.draining import is_draining
 from gateway.web.early_responses import HEALTHY
+from gateway.web.middleware.errors import STOPPING
 from gateway.web.responses import JSONAnswer
 
 
@@ -23,7 +24,7 @@ async def show_readiness(request: Request) -> JSONAnswer:
     to stop.
     """
     if is_draining(request.scope.get("state", {})):
-        raise Overloaded("Service is stopping")
+        raise Overloaded(STOPPING)
     services = services_of(request)
     try:
         database = "read-only" if await services.store.is_read_only() else "ok"

@@ -12,12 +12,11 @@ from gateway.api.base_url import base_url
 from gateway.api.query import single
 from gateway.errors import BadRequest
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES
-from gateway.syncs.chosen_jobs import Choice
-from gateway.syncs.cursor import decode_position
+from gateway.syncs.chosen_jobs import SYNCS, Choice
+from gateway.syncs.cursor import Position
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.times import parse_time
 
-SYNC = frozenset({"sync"})
 FAILURE = "failure"
 CONNECTION = "connection"
 CARRIED = ("status", "jobType", "updatedSince", "include")
@@ -57,7 +56,7 @@ def status_of(query: QueryParams) -> str | None:
 def types_of(query: QueryParams) -> frozenset[str]:
     """Return the job types that are asked for; syncs by default. Raises BadRequest."""
     text = single(query, "jobType")
-    types = SYNC if text is None else frozenset(text.split(","))
+    types = SYNCS if text is None else frozenset(text.split(","))
     if not types <= set(KNOWN_JOB_TYPES):
         raise BadRequest(WRONG_TYPE)
     return types
@@ -69,16 +68,9 @@ def refuse(query: QueryParams, name: str, reason: str) -> None:
         raise BadRequest(reason)
 
 
-def choice_of(query: QueryParams) -> Choice:
-    """Return which jobs are asked for, and the page of them. Raises BadRequest."""
-    cursor = single(query, "cursor")
-    return Choice(
-        types_of(query),
-        limit_of(query),
-        status_of(query),
-        _updated_since(query),
-        None if cursor is None else decode_position(cursor),
-    )
+def choice_of(query: QueryParams, *, after: Position | None) -> Choice:
+    """Return which jobs are asked for, and the page of them, which begins `after` a position. Raises BadRequest."""
+    return Choice(types_of(query), limit_of(query), status_of(query), _updated_since(query), after)
 
 
 def _updated_since(query: QueryParams) -> datetime | None:

@@ -11,7 +11,6 @@ from gateway.api.job_query import (
     FAILURE,
     NO_INCLUDE,
     NO_TIME,
-    SYNC,
     choice_of,
     limit_of,
     link_headers,
@@ -27,7 +26,8 @@ from gateway.api.staleness import staleness_headers
 from gateway.errors import ReadOnlyKey
 from gateway.models import Client, Job, JobDetail, PlacedJob
 from gateway.services import Services, services_of
-from gateway.syncs.cursor import decode_cursor
+from gateway.syncs.chosen_jobs import SYNCS
+from gateway.syncs.cursor import decode_cursor, decode_position
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
@@ -61,9 +61,10 @@ async def list_jobs(request: Request) -> JSONAnswer:
     query = request.query_params
     refuse(query, "updatedSince", NO_TIME)
     types, is_explained = types_of(query), includes(query, FAILURE)
-    if types == SYNC and not is_explained:
+    if types == SYNCS and not is_explained:
         return await _list_syncs(request)
-    choice = choice_of(query)
+    cursor = single(query, "cursor")
+    choice = choice_of(query, after=None if cursor is None else decode_position(cursor))
     services = services_of(request)
     client = principal_of(request).client
     connection_id: str = request.path_params["id"]
@@ -105,7 +106,9 @@ async def list_all_jobs(request: Request) -> JSONAnswer:
     client = principal_of(request).client
     query = request.query_params
     is_placed = includes(query, CONNECTION)
-    choice = choice_of(query)
+    cursor = single(query, "cursor")
+    seal = services.syncs.chosen_jobs.cursor_seal
+    choice = choice_of(query, after=None if cursor is None else (await seal()).open(client.id, cursor))
     with upstream_timing(request.scope):
         page = await services.syncs.waiting.wait(
             client,
@@ -114,7 +117,8 @@ async def list_all_jobs(request: Request) -> JSONAnswer:
         )
     headers = staleness_headers(is_fresh=page.is_whole, count_stale=services.metrics.count_stale)
     jobs = await _placed(services, client, page.jobs) if is_placed else page.jobs
-    return JSONAnswer({"data": jobs}, headers={**link_headers(request, "jobs", page.next), **headers})
+    following = None if page.next is None else (await seal()).seal(client.id, page.next)
+    return JSONAnswer({"data": jobs}, headers={**link_headers(request, "jobs", following), **headers})
 
 
 async def _placed(services: Services, client: Client, jobs: Sequence[Job]) -> list[PlacedJob]:

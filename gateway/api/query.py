@@ -9,7 +9,7 @@ def single(query: QueryParams, name: str) -> str | None:
     """Return the parameter's value, None if it is absent or empty. Raises BadRequest if it is given twice."""
     values = query.getlist(name)
     if len(values) > 1:
-        raise BadRequest(f"{name} is given more than once")
+        raise BadRequest(given_twice(name))
     return values[0] or None if values else None
 
 
@@ -19,6 +19,11 @@ def includes(query: QueryParams, what: str) -> bool:
     if text not in {None, what}:
         raise BadRequest(wrong_include(what))
     return text is not None
+
+
+def given_twice(name: str) -> str:
+    """Return the message about a parameter that is given more than once."""
+    return f"{name} is given more than once"
 
 
 def wrong_include(what: str) -> str:

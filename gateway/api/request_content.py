@@ -6,6 +6,7 @@ from starlette.requests import Request
 from gateway.errors import BadRequest
 
 NO_BODY = "This call takes no request body"
+NO_JSON = "The request body is not valid JSON; this call takes none"
 
 
 async def require_no_content(request: Request) -> None:
@@ -16,6 +17,6 @@ async def require_no_content(request: Request) -> None:
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("The request body is not valid JSON; this call takes none") from None
+        raise BadRequest(NO_JSON) from None
     if content not in ({}, None):
         raise BadRequest(NO_BODY)

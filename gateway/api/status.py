@@ -12,9 +12,8 @@ async def show_status(request: Request) -> JSONAnswer:
     """Answer with the client, the number of its connections and the start of its newest sync."""
     services = services_of(request)
     client = principal_of(request).client
-    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
+    connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
     headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
-    connections = await services.store.connections.of_client(client.id)
     content = {
         "client": {
             "name": client.name,

@@ -7,7 +7,6 @@ tried from an address. A flood from one group so costs others one hash, and a fl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gateway.auth.timings import BUSY_RETRY_SECONDS
 from gateway.errors import Overloaded
 from gateway.limiter.waiting_list import WaitingList
 
@@ -20,7 +19,9 @@ MOST_GROUPS = 32
 class FairShare:
     """One slot for each group. What is done in slots comes first in, first out to the thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, busy_retry: int) -> None:
+        """`busy_retry`: the seconds after which one who was refused is to come back."""
+        self._busy_retry = busy_retry
         self._waiting: dict[str, WaitingList[str, None]] = {}
         """Who waits for a slot that is held, by its group."""
 
@@ -34,7 +35,7 @@ class FairShare:
         if waiting is None:
             self._open(group)
         elif not await waiting.wait(member, None, pass_on=lambda: self._pass_on(group)):
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
+            raise Overloaded(retry_after=self._busy_retry)
         try:
             yield
         finally:
@@ -42,7 +43,7 @@ class FairShare:
 
     def _open(self, group: str) -> None:
         if len(self._waiting) >= MOST_GROUPS:
-            raise Overloaded(retry_after=BUSY_RETRY_SECONDS)
+            raise Overloaded(retry_after=self._busy_retry)
         self._waiting[group] = WaitingList(most=MOST_OF_GROUP - 1)
 
     def _pass_on(self, group: str) -> None:

@@ -9,8 +9,6 @@ import ipaddress
 from collections.abc import MutableMapping
 from typing import TypeVar
 
-from gateway.auth.timings import LONGEST_LOOKUP_WAIT_SECONDS
-
 FREE_FAILURES = 30
 """For each address, regained over a minute: a wrong key in a script is no attack."""
 FAILURES_PER_SECOND = FREE_FAILURES / 60
@@ -28,15 +26,16 @@ Value = TypeVar("Value")
 class LookupQueue:
     """Look-ups one after another, ten a second."""
 
-    __slots__ = ("_free_at",)
+    __slots__ = ("_free_at", "_longest_wait")
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_wait: float) -> None:
+        self._longest_wait = longest_wait
         self._free_at = float("-inf")
 
     def join(self, now: float) -> float | None:
         """Join the queue and return the seconds to wait; None when it is full."""
         wait = max(0.0, self._free_at - now)
-        if wait > LONGEST_LOOKUP_WAIT_SECONDS:
+        if wait > self._longest_wait:
             return None
         self._free_at = now + wait + 1 / LOOKUPS_PER_SECOND
         return wait
@@ -45,12 +44,13 @@ class LookupQueue:
 class AuthThrottle:
     """Failures by address, and which keys are good. For one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_wait: float) -> None:
+        """`longest_wait`: seconds that a look-up waits."""
         self._failures: dict[str, tuple[float, float]] = {}
         self._good: dict[bytes, None] = {}
         self._refused: dict[bytes, None] = {}
-        self._first_queue = LookupQueue()
-        self._second_queue = LookupQueue()
+        self._first_queue = LookupQueue(longest_wait=longest_wait)
+        self._second_queue = LookupQueue(longest_wait=longest_wait)
 
     def wait_seconds(self, address: str, digest: bytes, now: float) -> float | None:
         """Return how long to wait before looking the key up; None to refuse it without looking."""

@@ -1,9 +1,9 @@
 """Links that let people in: to set a password, to visit once without one, to become the first admin."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from gateway.auth import keys
-from gateway.auth.timings import LINK_LIFE
 from gateway.errors import Duplicate, LinkEnded
 from gateway.models import User
 from gateway.store import Link, Purpose, Store
@@ -13,7 +13,8 @@ from gateway.times import Clock, format_time
 class Links:
     """Links by their secret. A newer link of a user ends the older one. `choice` picks a random character."""
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str], *, life: timedelta) -> None:
+        self._life = life
         self._links = store.links
         self._users = store.users
         self._clock = clock
@@ -43,7 +44,7 @@ class Links:
 
     async def _create(self, purpose: Purpose, user_id: str | None, instead_of: str | None = None) -> str:
         secret = keys.mint_secret(self._choice)
-        expires_at = format_time(self._clock.now() + LINK_LIFE)
+        expires_at = format_time(self._clock.now() + self._life)
         link = Link(keys.digest(secret), purpose, user_id, expires_at)
         if not await self._links.put(link, instead_of=instead_of):
             raise Duplicate("the user's link was made, used or replaced meanwhile")

@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 
 from gateway.auth import keys
-from gateway.auth.timings import LAST_SEEN_LAG, SESSION_IDLE_LIFE, SESSION_LIFE
+from gateway.auth.timings import SessionTimings
 from gateway.errors import SignInRefused, StorageUnavailable
 from gateway.models import Actor, Session, User, Visitor, activity_entry
 from gateway.store import Store
@@ -28,7 +28,8 @@ class Browser(msgspec.Struct, frozen=True):
 class Sessions:
     """Browsers that are signed in. `choice` picks a random character."""
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str], timings: SessionTimings) -> None:
+        self._timings = timings
         self._sessions = store.sessions
         self._clock = clock
         self._choice = choice
@@ -52,7 +53,7 @@ class Sessions:
             session,
             digest=keys.digest(secret),
             password_hash=password_hash,
-            ended_before=format_time(now - SESSION_IDLE_LIFE),
+            ended_before=format_time(now - self._timings.idle_life),
             entry=activity_entry(browser.actor(user), "user.sign-in", user, at=format_time(now)),
         )
         if not is_started:
@@ -67,9 +68,9 @@ class Sessions:
         now = self._clock.now()
         session = visitor.session
         idle = now - parse_time(session.last_seen_at)
-        if idle > SESSION_IDLE_LIFE or now - parse_time(session.created_at) > SESSION_LIFE:
+        if idle > self._timings.idle_life or now - parse_time(session.created_at) > self._timings.life:
             return None
-        if idle > LAST_SEEN_LAG:
+        if idle > self._timings.last_seen_lag:
             with suppress(StorageUnavailable):  # A full disk must not hide the page that says so.
                 await self._sessions.touch(session.user_id, session.id, format_time(now))
         return visitor
@@ -80,8 +81,8 @@ class Sessions:
         return [
             session
             for session in await self._sessions.of_user(user.id)
-            if session.last_seen_at > format_time(now - SESSION_IDLE_LIFE)
-            and session.created_at > format_time(now - SESSION_LIFE)
+            if session.last_seen_at > format_time(now - self._timings.idle_life)
+            and session.created_at > format_time(now - self._timings.life)
         ]
 
     async def end(self, user: User, session_id: str) -> None:

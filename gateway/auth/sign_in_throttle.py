@@ -49,10 +49,10 @@ class LocalTries:
 class SignInThrottle:
     """Decides who may have a password checked or hashed, and when."""
 
-    def __init__(self, tries: TryCounter) -> None:
+    def __init__(self, tries: TryCounter, *, busy_retry: int) -> None:
         self._tries = tries
-        self._addresses = FairShare()
-        self._people = FairShare()
+        self._addresses = FairShare(busy_retry=busy_retry)
+        self._people = FairShare(busy_retry=busy_retry)
 
     def slot_at(self, address: str, account: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of an address to check a password; its accounts take turns. Raises Overloaded on entry."""

@@ -1,9 +1,11 @@
 """`gateway connection …`: give clients Airbyte's connections, list, rename, map, move, import and remove them."""
 
 import sys
+from collections.abc import Sequence
 
 import click
 
+from gateway.cli.listing import listed
 from gateway.cli.options import (
     client_option,
     confirm,
@@ -22,6 +24,7 @@ from gateway.provisioning.connections import Imported
 from gateway.provisioning.mapping import Mapped
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.store import Store
 
 
 @click.group()
@@ -29,7 +32,8 @@ def connection() -> None:
     """Manage connections of clients, mapped to Airbyte's."""
 
 
-def connection_row(record: Connection, slug: str) -> Row:
+def connection_row(record: Connection, slug: str | None) -> Row:
+    """Return a connection as commands show it."""
     return {
         "id": record.id,
         "client": slug,
@@ -83,17 +87,11 @@ def list_connections(*, settings: Settings, slug: str | None, as_json: bool) -> 
     Example: gateway connection list --client acme
     """
 
-    async def work(services: Services) -> list[Row]:
-        store = services.store
-        if slug is not None:
-            client = await store.clients.by_slug(slug)
-            return [connection_row(row, slug) for row in (await store.connections.of_client(client.id)).rows]
-        slugs = await slugs_of(services)
-        return [connection_row(row, slugs[row.client_id]) for row in await store.connections.all()]
+    async def of_client(store: Store, client_id: int) -> Sequence[Connection]:
+        return (await store.connections.of_client(client_id)).rows
 
-    print_rows(
-        with_services(settings, work), as_json=as_json, empty="No connections yet; see: gateway connection add --help"
-    )
+    rows = listed(settings, slug, of_client=of_client, of_all=lambda store: store.connections.all(), row=connection_row)
+    print_rows(rows, as_json=as_json, empty="No connections yet; see: gateway connection add --help")
 
 
 @connection.command("map")

@@ -6,6 +6,7 @@ import click
 
 from gateway import validation
 from gateway.auth import keys
+from gateway.cli.listing import listed
 from gateway.cli.options import (
     client_option,
     confirm,
@@ -31,7 +32,8 @@ def key() -> None:
     """Manage API keys of clients."""
 
 
-def key_row(record: ApiKey, slug: str) -> Row:
+def key_row(record: ApiKey, slug: str | None) -> Row:
+    """Return a key as commands show it."""
     return {
         "id": record.id,
         "client": slug,
@@ -114,16 +116,14 @@ def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
 
     Example: gateway key list --client acme
     """
-
-    async def work(services: Services) -> list[Row]:
-        store = services.store
-        if slug is not None:
-            client = await store.clients.by_slug(slug)
-            return [key_row(record, slug) for record in await store.api_keys.of_client(client.id)]
-        slugs = await slugs_of(services)
-        return [key_row(record, slugs[record.client_id]) for record in await store.api_keys.all()]
-
-    print_rows(with_services(settings, work), as_json=as_json, empty="No keys yet; see: gateway key create --help")
+    rows = listed(
+        settings,
+        slug,
+        of_client=lambda store, client_id: store.api_keys.of_client(client_id),
+        of_all=lambda store: store.api_keys.all(),
+        row=key_row,
+    )
+    print_rows(rows, as_json=as_json, empty="No keys yet; see: gateway key create --help")
 
 
 async def _find(services: Services, text: str) -> ApiKey:

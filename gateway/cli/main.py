@@ -30,6 +30,7 @@ COMMANDS = {
     "webhook": "Manage webhooks of clients, which are told of events.",
     "user": "Manage people who sign in to the dashboard.",
     "workspace": "List Airbyte's workspaces.",
+    "notice": "Try what tells you that something needs you.",
     "activity": "Show who did what.",
     "config": "Show the settings in force, and where each comes from.",
     "install": "Write the files by which systemd runs this gateway.",

@@ -125,7 +125,7 @@ async def slugs_of(services: Services) -> dict[int, str]:
 
 def accounts_of(services: Services) -> Accounts:
     """Build what commands about people who sign in need."""
-    return build_accounts(services.store, Passwords(), services.clock, secrets.choice)
+    return build_accounts(services.store, Passwords(), services.clock, secrets.choice, services.timings.auth)
 
 
 def confirm(question: str, *, yes: bool) -> None:

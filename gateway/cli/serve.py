@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import structlog
 from gateway import __version__
 from gateway.app import build_gate, create_app
 from gateway.auth.links import Links
+from gateway.auth.timings import AuthTimings
 from gateway.background import Background
 from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import PORT, settings_reader_option, supervision_of_this_process
@@ -22,12 +24,13 @@ from gateway.cluster.membership import Membership
 from gateway.errors import GatewayError, StorageUnavailable
 from gateway.services import Reloader, build_services
 from gateway.settings import ReadSettings, Settings
-from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
+from gateway.store import DatabaseLocation, Store
 from gateway.store.progress import Progress
 from gateway.store.sqlite.serving_lock import serving_lock
-from gateway.store.timings import STORE_TIMINGS
+from gateway.store.timings import StoreTimings
 from gateway.telemetry.log import configure_log, log_task_failure
 from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.timings import LogTimings
 from gateway.times import SystemClock
 from gateway.web.server.not_started import answer_not_started
 from gateway.web.server.sd_notify import Notifier, Supervision
@@ -68,7 +71,7 @@ def _serve(
         host=host or settings.server.host,
         port=settings.server.port if port is None else port,
     )
-    writer = LogWriter(sys.stderr.fileno())
+    writer = LogWriter(sys.stderr.fileno(), LogTimings())
     write_request_line = configure_log(level=settings.log.level, style=settings.log.format, stream=writer)
     with closing(writer), _told_in_the_log(settings):
         progress = _told_to(Notifier(supervision.notify_address))
@@ -83,6 +86,7 @@ def _serve(
                 gate=gate,
                 started=_announcer(settings, is_terminal=writer.isatty()),
                 supervision=supervision,
+                background=services.background,
                 hang_ups=hang_ups,
                 reload=Reloader(lambda: read_settings().settings, settings, services).reload,
             )
@@ -129,7 +133,7 @@ def _told_to(supervisor: Notifier) -> Progress:
 
     def tell(what: str, done: int, total: int) -> None:
         status = f"{what} the database: {done * 100 // max(total, 1)} %"
-        supervisor.starting(status, seconds=STORE_TIMINGS.migration)
+        supervisor.starting(status, seconds=StoreTimings().migration)
 
     return tell
 
@@ -150,12 +154,12 @@ async def _check_database(settings: Settings) -> None:
                 background=background,
                 is_alone=not settings.rate_limit.is_shared,
             )
-            await member.require_room(tell=_say_that_it_waits)
+            await member.require_room(tell=partial(_say_that_it_waits, seconds=store.gateways.live_seconds))
 
 
-def _say_that_it_waits(reason: str) -> None:
+def _say_that_it_waits(reason: str, *, seconds: float) -> None:
     """Log for how long this gateway waits: one that was killed is gone by then."""
-    log.warning("waiting_for_another_gateway", reason=reason, seconds=LIVE_SECONDS)
+    log.warning("waiting_for_another_gateway", reason=reason, seconds=seconds)
 
 
 async def _missing_admin_link(settings: Settings, *, is_terminal: bool) -> str | None:
@@ -168,7 +172,9 @@ async def _missing_admin_link(settings: Settings, *, is_terminal: bool) -> str |
             return None
         if is_terminal:
             with suppress(StorageUnavailable):  # The API can do without.
-                return await Links(store, SystemClock(), secrets.choice).to_become_first_admin()
+                return await Links(
+                    store, SystemClock(), secrets.choice, life=AuthTimings().link_life
+                ).to_become_first_admin()
     return ""
 
 

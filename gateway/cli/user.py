@@ -1,7 +1,7 @@
 """`gateway user …`: invite, list and remove the people who sign in, and make new links for them."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import click
@@ -18,6 +18,8 @@ from gateway.cli.options import (
 from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
 from gateway.errors import OperatorError
 from gateway.models import COMMAND_LINE, User
+from gateway.notices.link_mail import mail_link
+from gateway.notices.mail import MailNotSent
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -39,6 +41,20 @@ def user_row(record: User, slugs: dict[int, str]) -> Row:
     }
 
 
+mail_option = click.option("--mail", is_flag=True, help="Send the link by e-mail too; needs notify.smtp_url.")
+
+
+async def _mail(services: Services, email: str, link: str) -> str:
+    """Mail the link; return why it was not sent, or nothing."""
+    if services.notices.mailer is None:
+        return ""
+    try:
+        await mail_link(services.notices.mailer, email, link)
+    except MailNotSent as error:
+        return str(error)
+    return ""
+
+
 def _show_link(row: Row, link: str, *, as_json: bool) -> None:
     """Print the link, or say how to get another. Raises OperatorError."""
     try:
@@ -58,8 +74,24 @@ def _print_link(row: Row, link: str, *, as_json: bool) -> None:
         click.echo(f"This is for {row['email']}: it sets a password, once, within 24 hours.", err=True)
 
 
-def _link(settings: Settings, secret: str) -> str:
-    return f"{settings.server.address}/dashboard/link/{secret}"
+def _make_link(
+    settings: Settings, make: Callable[[Services], Awaitable[tuple[User, str]]], *, mail: bool, as_json: bool
+) -> None:
+    """Make a link for somebody and show it; with `mail` send it too. Raises OperatorError."""
+    require_output()
+    if mail and not settings.notify.smtp_url:
+        raise OperatorError("--mail: notify.smtp_url is not set")
+
+    async def work(services: Services) -> tuple[Row, str, str]:
+        record, secret = await make(services)
+        link = f"{settings.server.address}/dashboard/link/{secret}"
+        problem = await _mail(services, record.email, link) if mail else ""
+        return user_row(record, await slugs_of(services)), link, problem
+
+    row, link, problem = with_services(settings, work)
+    _show_link(row, link, as_json=as_json)
+    if problem:
+        raise OperatorError(f"the link was not sent by e-mail: {problem}; hand it over yourself")
 
 
 def existing_email(function: Callable[..., None]) -> Callable[..., None]:
@@ -80,9 +112,10 @@ def existing_email(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--email", required=True, help="Set the e-mail address to sign in with.")
 @click.option("--client", "slug", help="Make this a member of the client, by its slug.")
 @click.option("--admin", is_flag=True, help="Make this an admin, who sees and changes everything of every client.")
+@mail_option
 @json_option
 @settings_option
-def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_json: bool) -> None:
+def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, mail: bool, as_json: bool) -> None:
     """Invite a person to sign in: print a link to set a password with, once.
 
     Example: gateway user invite --client acme --email ann@acme.example
@@ -90,34 +123,28 @@ def invite(*, settings: Settings, email: str, slug: str | None, admin: bool, as_
     if admin == (slug is not None):
         raise click.UsageError("give either --client or --admin")
 
-    require_output()
+    async def work(services: Services) -> tuple[User, str]:
+        return await accounts_of(services).users.invite(email, slug, by=COMMAND_LINE)
 
-    async def work(services: Services) -> tuple[Row, str]:
-        record, secret = await accounts_of(services).users.invite(email, slug, by=COMMAND_LINE)
-        return user_row(record, await slugs_of(services)), secret
-
-    row, secret = with_services(settings, work)
-    _show_link(row, _link(settings, secret), as_json=as_json)
+    _make_link(settings, work, mail=mail, as_json=as_json)
 
 
 @user.command()
 @existing_email
+@mail_option
 @json_option
 @settings_option
-def reset(*, settings: Settings, email: str, as_json: bool) -> None:
+def reset(*, settings: Settings, email: str, mail: bool, as_json: bool) -> None:
     """Print a link to set a new password with. The old one holds until then.
 
     Example: gateway user reset ann@acme.example
     """
-    require_output()
 
-    async def work(services: Services) -> tuple[Row, str]:
+    async def work(services: Services) -> tuple[User, str]:
         record = await services.store.users.by_email(email)
-        secret = await accounts_of(services).users.reset(record, by=COMMAND_LINE)
-        return user_row(record, await slugs_of(services)), secret
+        return record, await accounts_of(services).users.reset(record, by=COMMAND_LINE)
 
-    row, secret = with_services(settings, work)
-    _show_link(row, _link(settings, secret), as_json=as_json)
+    _make_link(settings, work, mail=mail, as_json=as_json)
 
 
 @user.command("list")

@@ -22,10 +22,9 @@ from gateway.models import EVENT_TYPES, Delivery, Webhook
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.webhooks.endpoints import NewWebhook
+from gateway.webhooks.timings import AnswerTimings
 
-TEST_SECONDS = 20.0
-"""How long a test waits for its answer: a receiver may take 15."""
-LOOK_SECONDS = 0.5
+ANSWER_TIMINGS = AnswerTimings()
 
 
 @click.group()
@@ -154,13 +153,13 @@ def test(*, settings: Settings, webhook_id: str, as_json: bool) -> None:
 
 async def _answered(look: Callable[[], Awaitable[Delivery | None]]) -> Delivery:
     """Look until the delivery was attempted, as long as a test waits. Raises OperatorError if it is gone."""
-    for _ in range(int(TEST_SECONDS / LOOK_SECONDS)):
+    for _ in range(int(ANSWER_TIMINGS.wait / ANSWER_TIMINGS.look)):
         delivery = await look()
         if delivery is None:
             break
         if delivery.attempts:
             return delivery
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(ANSWER_TIMINGS.look)
     delivery = await look()
     if delivery is None:
         raise OperatorError("the webhook was removed")

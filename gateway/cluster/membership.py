@@ -12,7 +12,7 @@ import structlog
 from gateway.background import Background, Progress
 from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused, StorageUnavailable
-from gateway.store import LIVE_SECONDS, Store
+from gateway.store import Store
 
 HEARTBEAT = "heartbeat"
 
@@ -65,7 +65,7 @@ class Membership:
         """Return after how long a silent gateway is dead: longer after an outage, when all were silent."""
         timings = self._timings
         is_settled = self._seconds_since_heartbeat() < timings.settling and self._monotonic() >= self._settled_from
-        return LIVE_SECONDS if is_settled else timings.outage
+        return self._gateways.live_seconds if is_settled else timings.outage
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
@@ -82,13 +82,13 @@ class Membership:
             with suppress(StorageUnavailable):
                 await self._gateways.leave(self.id)
 
-    async def require_room(self, *, tell: Callable[[str], None], live_seconds: float = LIVE_SECONDS) -> None:
+    async def require_room(self, *, tell: Callable[[str], None]) -> None:
         """Raise DatabaseRefused as `joined` would, before anything is set up.
 
-        A gateway that was killed counts as live for `live_seconds`: one that is started instead of it waits for so
-        long, and `tell` is called with the reason.
+        A gateway that was killed counts as live for a while: one that is started instead of it waits for so long, and
+        `tell` is called with the reason.
         """
-        for attempt in range(int(live_seconds / self._timings.room_check)):
+        for attempt in range(int(self._timings.room_wait / self._timings.room_check)):
             try:
                 async with self.joined():
                     return

@@ -8,12 +8,15 @@ class MembershipTimings(msgspec.Struct, frozen=True):
 
     heartbeat: float = 2.0
     sure: float = 6.0
-    """So long after its last heartbeat the others surely count a gateway as live: `LIVE_SECONDS` less what sending
-    something may take."""
+    """So long after its last heartbeat the others surely count a gateway as live: what the store counts by, less what
+    sending something may take."""
     settling: float = 5.0
     """Until all that live have said so again, after a time when none could."""
     outage: float = 300.0
     """How long ago a gateway may have been seen last that could not say that it lives."""
+    room_wait: float = 10.0
+    """How long a gateway that has to run alone waits for the one before it: one that was killed counts as live for as
+    long."""
     room_check: float = 0.5
     """How often a gateway that has to run alone looks whether the one before it is gone."""
 

@@ -12,7 +12,6 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
 from gateway.services import services_of
-from gateway.store.timings import RETENTION_TIMINGS
 
 ACTIVITY_ROWS = 50
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
@@ -69,7 +68,7 @@ async def show_activity(request: Request) -> Response:
         entries=cut([as_members_see(entry) for entry in rows], before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
-        kept_days=RETENTION_TIMINGS.activity.days,
+        kept_days=services.timings.retention.activity.days,
     )
 
 

@@ -44,9 +44,11 @@ def create_pages(services: Services, timings: PageTimings, wait_to_render: Rende
     `wait_to_render` returns when a page of the user may be rendered.
     """
     tries = services.cluster.tries()
-    accounts = build_accounts(services.store, Passwords(), services.clock, secrets.choice, tries=tries)
+    accounts = build_accounts(
+        services.store, Passwords(), services.clock, secrets.choice, services.timings.auth, tries=tries
+    )
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    cookies = SessionCookies(services.store.database_id, new_database_id)
+    cookies = SessionCookies(services.store.database_id, new_database_id, life=services.timings.auth.session.life)
     app = VisitorMiddleware(app, accounts=accounts, cookies=cookies, wait_to_render=wait_to_render)
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
@@ -149,11 +151,12 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _get(connections, for_admins(admin.connections.show_connections)),
         _post(connections, for_admins(admin.connections.give_connections)),
         _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),
-        _get(f"{connections}/{{id}}", for_admins(admin.connection.show_connection)),
+        _get(f"{connections}/{{id}}", for_admins(partial(admin.connection.show_connection, timings=timings))),
         _get(f"{connections}/{{id}}/jobs.csv", for_admins(download_any_jobs)),
         _get(f"{connections}/{{id}}/jobs/{{job}}", for_admins(partial(admin.job.show_job, timings=timings))),
-        _post(f"{connections}/{{id}}/rename", for_admins(admin.connection.rename_connection)),
-        _post(f"{connections}/{{id}}/map", for_admins(admin.connection.map_connection)),
+        _post(f"{connections}/{{id}}/rename", for_admins(partial(admin.connection.rename_connection, timings=timings))),
+        _post(f"{connections}/{{id}}/map", for_admins(partial(admin.connection.map_connection, timings=timings))),
+        _post(f"{connections}/{{id}}/sync", for_admins(partial(admin.connection.trigger_sync, timings=timings))),
         _post(f"{connections}/{{id}}/remove", for_admins(admin.connection.remove_connection)),
         _get(users, for_admins(admin.users.show_users)),
         _post(users, for_admins(admin.users.invite)),

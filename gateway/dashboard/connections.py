@@ -35,8 +35,8 @@ class Row(msgspec.Struct, frozen=True):
 async def show_connections(request: Request, timings: PageTimings) -> Response:
     """Show the client's connections, searched and paged."""
     services, client = services_of(request), client_of(request)
-    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
-    connections = (await services.store.connections.of_client(client.id)).rows
+    all_connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
+    connections = all_connections.rows
     listed = paged(request, sorted(connections, key=_by_label), _text_of, size=CONNECTION_ROWS)
     history = await services.syncs.history.of(client, listed.rows)
     return page(

@@ -21,6 +21,12 @@ def moment(text: str | None) -> str:
     return f"{time.day} {time:%b %Y, %H:%M} UTC"
 
 
+def day(text: str) -> str:
+    """Return `2026-11-23` as `23 Nov 2026`."""
+    date = datetime.fromisoformat(text)
+    return f"{date.day} {date:%b %Y}"
+
+
 def ago(text: str | None, now: datetime) -> str:
     """Return `5 minutes ago`, `in 3 days`, or `never` for None.
 

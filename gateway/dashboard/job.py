@@ -45,6 +45,8 @@ class JobView(msgspec.Struct, frozen=True):
     """What the page shows of a job; `problem` says why there is none. `told` is Airbyte's message, for operators."""
 
     job: JobDetail | None = None
+    is_to_be_cancelled: bool = False
+    """Whether somebody has asked for that, and it has not been done yet."""
     told: str = ""
     problem: str = ""
 
@@ -72,7 +74,8 @@ async def read_view(request: Request, client: Client, connection: Connection, ti
         return JobView(problem=words_of(error))
     except TimeoutError:
         return JobView(problem=TIMED_OUT)
-    return JobView(job)
+    awaited = await services_of(request).syncs.cancel.awaited(client, connection)
+    return JobView(job, is_to_be_cancelled=job.job_id in awaited and not job.is_terminal)
 
 
 async def read_job(request: Request, client: Client, connection: Connection, number: str) -> JobDetail:

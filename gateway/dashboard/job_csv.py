@@ -13,20 +13,27 @@ from gateway.dashboard.csv_answer import Batches, Row, csv_answer
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import client_of
 from gateway.errors import BadRequest, RateLimitExceeded
-from gateway.models import JOB_STATUSES, Client, Job
+from gateway.models import JOB_STATUSES, Client, EndedJob, ExplainedJob, Failure, Job
 from gateway.services import services_of
+from gateway.syncs.chosen_jobs import SYNCS, Choice, ChosenPage
 from gateway.syncs.connections import connection_of
-from gateway.syncs.cursor import Cursor
-from gateway.syncs.jobs import MOST_JOBS, JobPage
+from gateway.syncs.cursor import Position
+from gateway.syncs.jobs import MOST_JOBS
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 
 MOST_CSV_PAGES = 50
-"""Calls to Airbyte for one file, each of which takes a token of the member's client and brings 100 jobs."""
-MOST_CSV_JOBS = MOST_CSV_PAGES * MOST_JOBS
-JOB_FIELDS = msgspec.structs.fields(Job)
-JOB_COLUMNS = tuple(field.encode_name for field in JOB_FIELDS)
-"""The API's names, in its order."""
+"""Of one file. Each takes a token of the member's client."""
+CSV_PAGE_JOBS = MOST_JOBS - 2
+"""Airbyte's list brings 100: one more than the page shows that there are others, and the last row's second is left."""
+MOST_CSV_JOBS = MOST_CSV_PAGES * CSV_PAGE_JOBS
+JOB_FIELDS = msgspec.structs.fields(EndedJob)
+FAILURE_COLUMNS = ("origin", "type", "message")
+JOB_COLUMNS = (
+    *(field.encode_name for field in JOB_FIELDS),
+    *(f"failure{name.capitalize()}" for name in FAILURE_COLUMNS),
+)
+"""The API's names, in its order; of a failure what the page shows."""
 
 
 async def download_jobs(request: Request, timings: PageTimings) -> Response:
@@ -63,14 +70,14 @@ async def _batches(
 
     Raises RateLimitExceeded, ConnectionNotFound, BadRequest, UpstreamError: each page is looked up as if it were alone.
     """
-    cursor: Cursor | None = None
+    after: Position | None = None
     for number in range(MOST_CSV_PAGES):
         if patience is not None:
             await _take_token(request, client, patience=patience if number else 0.0)
-        page = await _read(request, client, connection_id, status, cursor)
+        page = await _read(request, client, connection_id, Choice(SYNCS, CSV_PAGE_JOBS, status, after=after))
         yield [_row(job) for job in page.jobs]
-        cursor = page.next
-        if cursor is None:
+        after = page.next
+        if after is None:
             return
 
 
@@ -86,17 +93,20 @@ async def _take_token(request: Request, client: Client, *, patience: float) -> N
             await asyncio.sleep(error.retry_after)
 
 
-async def _read(
-    request: Request, client: Client, connection_id: str, status: str | None, cursor: Cursor | None
-) -> JobPage:
+async def _read(request: Request, client: Client, connection_id: str, choice: Choice) -> ChosenPage:
     syncs = services_of(request).syncs
     with upstream_timing(request.scope):
         return await syncs.waiting.wait(
             client,
-            syncs.jobs.read_page(client, connection_id, limit=MOST_JOBS, status=status, cursor=cursor),
+            syncs.chosen_jobs.of_connection(client, connection_id, choice, is_explained=True),
             left=partial(caller_left, request.receive),
         )
 
 
 def _row(job: Job) -> Row:
-    return [getattr(job, field.name) for field in JOB_FIELDS]
+    """Return the job's cells; those of its failure are empty if it has none, or nobody tells of it."""
+    failure: Failure | None = job.failure if isinstance(job, ExplainedJob) else None
+    return [
+        *(getattr(job, field.name) for field in JOB_FIELDS),
+        *(getattr(failure, name, None) for name in FAILURE_COLUMNS),
+    ]

@@ -29,8 +29,8 @@ class Summary(msgspec.Struct, frozen=True):
 async def show_overview(request: Request, timings: PageTimings) -> Response:
     """Show what needs attention, what matters most first, and how the client's connections do."""
     services, client = services_of(request), client_of(request)
-    is_fresh = await services.syncs.last_sync.ensure_fresh(client.id)
-    connections = (await services.store.connections.of_client(client.id)).rows
+    all_connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
+    connections = all_connections.rows
     found = await attention(services, connections, is_current=is_fresh)
     summary = summary_of(connections, len(found))
     return page(

@@ -6,14 +6,14 @@ not sign each other's people out, and gateways of one database have the same ses
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from gateway.auth.timings import SESSION_LIFE
 from gateway.settings.addresses import is_this_machine
-from gateway.store.tables.database_id import DatabaseId
+from gateway.store.tables.only_values import OnlyValue
 
 PLAIN_NAME = "session-"
 SECURE_NAME = f"__Host-{PLAIN_NAME}"
@@ -28,10 +28,11 @@ class SessionCookie(msgspec.Struct, frozen=True):
 
     name: str
     is_secure: bool
+    life: timedelta
 
     def keep(self, response: Response, secret: str) -> None:
         """Set it: the browser stays signed in."""
-        life = int(SESSION_LIFE.total_seconds())
+        life = int(self.life.total_seconds())
         response.set_cookie(self.name, secret, max_age=life, secure=self.is_secure, httponly=True, samesite="lax")
 
     def forget(self, response: Response) -> None:
@@ -42,7 +43,9 @@ class SessionCookie(msgspec.Struct, frozen=True):
 class SessionCookies:
     """Knows the cookie's name. `new_id` makes the id of a database that has none yet."""
 
-    def __init__(self, database_id: DatabaseId, new_id: Callable[[], str]) -> None:
+    def __init__(self, database_id: OnlyValue, new_id: Callable[[], str], *, life: timedelta) -> None:
+        """`life`: how long a browser keeps it."""
+        self._life = life
         self._database_id = database_id
         self._new_id = new_id
 
@@ -53,7 +56,7 @@ class SessionCookies:
         """
         is_secure = not (is_unencrypted(connection) and is_own_machine(connection))
         name = SECURE_NAME if is_secure else PLAIN_NAME
-        return SessionCookie(name + await self._database_id.get(self._new_id()), is_secure)
+        return SessionCookie(name + await self._database_id.get(self._new_id()), is_secure, self._life)
 
     async def secret_in(self, connection: HTTPConnection) -> str | None:
         """Return the secret that a request brings, if any. Raises StorageUnavailable; asks nobody without a cookie."""

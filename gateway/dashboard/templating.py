@@ -60,6 +60,7 @@ def _environment() -> Environment:
         "bytes": humanize.size,
         "code_spans": code_spans,
         "count": humanize.count,
+        "day": humanize.day,
         "duration": humanize.duration,
         "interval": humanize.interval,
         "moment": humanize.moment,

@@ -13,12 +13,14 @@ from gateway.dashboard.paging import paged
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import BAR, HEIGHT, LAST_DAY, LAST_MONTH, ROOM, STEP, Period, usage_chart
 from gateway.dashboard.visitor import client_of
+from gateway.errors import BadRequest
 from gateway.limiter import in_words
 from gateway.models import ApiKey, Client, KeyUsage
 from gateway.services import services_of
 from gateway.times import format_time
 
 PERIODS = (LAST_DAY, LAST_MONTH)
+WRONG_PERIOD = f"period must be {' or '.join(each.name for each in PERIODS)}"
 USAGE_COLUMNS = ("hour", "keyId", "key", "start", "calls", "limited", "errors")
 
 
@@ -56,22 +58,25 @@ async def show_usage(request: Request) -> Response:
         chart=usage_chart(period, await services.store.usage.hours(client.id, since), now),
         rows=paged(request, _most_used_first(rows), _text_of),
         any=bool(rows),
-        lag_seconds=round(services.flush_seconds),
+        lag_seconds=round(services.timings.store.usage_flush),
     )
 
 
 async def download_usage(request: Request) -> Response:
-    """Send the calls of a day or a month, by hour and key."""
+    """Send the calls of a day or a month, by hour and key. Raises BadRequest."""
     return await _usage_file(request, client_of(request))
 
 
 async def download_usage_of_any_client(request: Request) -> Response:
-    """Send the calls of the client in the address. Raises NotFound."""
+    """Send the calls of the client in the address. Raises NotFound, BadRequest."""
     return await _usage_file(request, await addressed_client(request))
 
 
 async def _usage_file(request: Request, client: Client) -> Response:
     services, period = services_of(request), _period(request)
+    if request.query_params.get("period", "") not in {"", period.name}:
+        # A page says which period it shows; whoever reads a file may not notice that it is another one.
+        raise BadRequest(WRONG_PERIOD)
     since = format_time(period.begin(services.clock.now()))
 
     async def batches() -> Batches:

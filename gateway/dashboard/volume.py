@@ -1,6 +1,7 @@
 """What a client's connections moved this month and last, and how much of that is counted."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -9,10 +10,15 @@ from gateway.services import Services
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """`uncounted` connections have syncs that are in none of the figures yet."""
+    """`uncounted` connections have syncs that are in none of the figures yet.
+
+    `since` is the first day with a counted sync, if that is after the beginning of last month; else None: both months
+    are whole, as far as anybody knows.
+    """
 
     months: ClientMonths
     uncounted: int
+    since: str | None
 
 
 async def volume_of(services: Services, client: Client, connections: Sequence[Connection]) -> Volume:
@@ -20,9 +26,13 @@ async def volume_of(services: Services, client: Client, connections: Sequence[Co
     days = services.store.sync_days
     mapped = {each.airbyte_id: each for each in connections if each.airbyte_id}
     read_upto = await days.read_upto(mapped)
+    today = services.clock.now().date()
+    last_month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+    first_day = await days.first_day_of(client.id)
     return Volume(
-        months=await days.months_of(client.id, services.clock.now().date()),
+        months=await days.months_of(client.id, today),
         uncounted=sum(not _is_counted(each, read_upto.get(airbyte_id)) for airbyte_id, each in mapped.items()),
+        since=first_day if first_day and first_day > last_month.isoformat() else None,
     )
 
 

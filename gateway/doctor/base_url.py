@@ -10,16 +10,16 @@ from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.services import Services
+from gateway.settings.tables import PUBLIC_API_PATH
 
-PUBLIC_API = "/api/public/v1"
 CLOUD = "https://api.airbyte.com/v1"
 CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
-WRONG_ENDS = (PUBLIC_API, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
+WRONG_ENDS = (PUBLIC_API_PATH, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
 """What people write at the end of Airbyte's address, longest first."""
-ADDRESSES = f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
+ADDRESSES = f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API_PATH}, Cloud is {CLOUD}."
 NOT_ITS_OWN = {
     429: "too many calls, for Airbyte or for a proxy in front of it",
     500: "Airbyte or a proxy in front of it fails",
@@ -30,7 +30,7 @@ AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 
 
-async def diagnose(error: UpstreamError, services: Services, timings: Timings) -> Finding:
+async def diagnose(error: UpstreamError, services: Services, timings: DoctorTimings) -> Finding:
     """Return what is behind a call to Airbyte that failed with `error`."""
     try:
         async with asyncio.timeout(timings.diagnosis):
@@ -62,7 +62,7 @@ async def _diagnosed(error: UpstreamError, services: Services, *, seconds: float
     if not elsewhere and reply.status in NOT_ITS_OWN:
         text = f"{base_url} answers {reply.status}: {NOT_ITS_OWN[reply.status]}"
         return failure("airbyte", text, "Look at Airbyte, and at the log of the proxy in front of it.")
-    text = f"{base_url} is not Airbyte's API: {_looks_like(reply)}"
+    text = f"{base_url} is not Airbyte's API: {looks_like(reply)}"
     return failure("airbyte", text, elsewhere or ADDRESSES)
 
 
@@ -71,7 +71,9 @@ def alternatives(base_url: str) -> list[str]:
     end = next(end for end in WRONG_ENDS if base_url.endswith(end))
     root = "/".join(base_url.split("/")[:3])
     return [
-        url for url in dict.fromkeys((base_url.removesuffix(end) + PUBLIC_API, root + PUBLIC_API)) if url != base_url
+        url
+        for url in dict.fromkeys((base_url.removesuffix(end) + PUBLIC_API_PATH, root + PUBLIC_API_PATH))
+        if url != base_url
     ]
 
 
@@ -108,13 +110,16 @@ def _move_to(url: str, what: str) -> str:
     return f"{what} is at {url}: write that into {BASE_URL_SETTING}."
 
 
-def _looks_like(reply: Reply) -> str:
+def looks_like(reply: Reply) -> str:
+    """Return what an answer shows that is not the one that was looked for."""
     if 300 <= reply.status < 400:  # noqa: PLR2004 - HTTP's own numbers
         return f"it redirects to {reply.location}"
     if reply.is_html:
         return f"it shows a web page ({reply.status})"
     if OLD_API_HEALTHY in reply.body:
         return "it is the older configuration API"
+    if AIRBYTE_HEALTHY in reply.body:
+        return "it is Airbyte's public API"
     return f"it answers {reply.status}"
 
 
@@ -131,5 +136,5 @@ def _advice(error: UpstreamError, services: Services) -> str:
     if "credentials" in error.detail or "client_secret" in error.detail:
         return "Airbyte shows both under User > Applications."
     if isinstance(first, UpstreamInvalid):
-        return f"See what answers at {airbyte.base_url}: self-managed ends in {PUBLIC_API}, Cloud is {CLOUD}."
+        return f"See what answers at {airbyte.base_url}: self-managed ends in {PUBLIC_API_PATH}, Cloud is {CLOUD}."
     return f"Look at the log of Airbyte's server; it was asked at {airbyte.base_url}."

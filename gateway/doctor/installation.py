@@ -3,29 +3,25 @@
 import asyncio
 import os
 import pwd
-import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.store.disk import DiskRoom, disk_room
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import LOCK_SUFFIX, is_held
 from gateway.store.sqlite.soundness import find_damage
-from gateway.store.timings import STORE_TIMINGS
 
 ROOT = 0
 """What root makes beside a database is given to the database's owner."""
 SIDE_FILES = ("", "-journal", "-wal")
 """SQLite's files; those beside the database hold pages of it."""
 CONTAINER_SECRETS = "/run/secrets"
-LEAST_FREE_BYTES = 100_000_000
-FREE_TIMES_DATABASE = 3
-"""Room for the database to grow, for a copy of it, and for the journal of a large change."""
 MEGABYTE = 1_000_000
 CHECKED_COPY = "To check all of it: gateway backup, which reads the copy through."
 READ_ONLY_ADVICE = (
@@ -34,7 +30,7 @@ READ_ONLY_ADVICE = (
 )
 LOST_NOTIFICATIONS = (
     "its notifications do not arrive, as behind PgBouncer in transaction mode: a gateway learns up to "
-    f"{STORE_TIMINGS.poll:g} s late what others change, such as a revoked key"
+    "{:g} s late what others change, such as a revoked key"
 )
 DIRECT_ADVICE = "Let database.url name the server itself, or a pooler in session mode."
 EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
@@ -121,7 +117,7 @@ def _other_owners(database: Path, owner: int) -> Iterator[Finding]:
         )
 
 
-async def check_pages(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_pages(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Read the whole file, unless a gateway serves it and would have to wait with its commits."""
     if not services.settings.database.is_file:
         return
@@ -149,14 +145,14 @@ async def _server_finding(services: Services) -> Finding:
     return passed("database", text)
 
 
-async def check_notifications(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
-    """Send a notification from one session with the server to another. A pooler in transaction mode loses it."""
+async def check_notifications(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
+    """Send a notification over one connection and listen on another. A pooler in transaction mode loses it."""
     if services.settings.database.is_file or await services.store.is_read_only():
         return
     if await services.store.are_notifications_heard(seconds=timings.notification):
         yield passed("database", "its notifications arrive")
     else:
-        yield warning("database", LOST_NOTIFICATIONS, DIRECT_ADVICE)
+        yield warning("database", LOST_NOTIFICATIONS.format(services.timings.store.poll), DIRECT_ADVICE)
 
 
 async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
@@ -164,8 +160,7 @@ async def check_disk(services: Services) -> AsyncGenerator[Finding, None]:
     if not services.settings.database.is_file:
         return
     path = services.settings.database_path
-    free, size = await asyncio.to_thread(lambda: (shutil.disk_usage(path.parent).free, path.stat().st_size))
-    yield free_disk(free, size, path.parent)
+    yield free_disk(await asyncio.to_thread(disk_room, path), path.parent)
 
 
 async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
@@ -190,10 +185,10 @@ async def check_proxies(services: Services) -> AsyncGenerator[Finding, None]:
         yield passed("proxies", f"forwarding headers are believed from {', '.join(trusted)}")
 
 
-def free_disk(free: int, size: int, folder: Path) -> Finding:
-    """Return whether `free` bytes are enough for a database of `size` bytes."""
-    text = f"{free // MEGABYTE} MB free in {folder}, the database has {size / MEGABYTE:.1f} MB"
-    if free < max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * size):
+def free_disk(room: DiskRoom, folder: Path) -> Finding:
+    """Return whether there is enough room for the database."""
+    text = f"{room.free // MEGABYTE} MB free in {folder}, the database has {room.size / MEGABYTE:.1f} MB"
+    if room.is_scarce:
         return failure("disk", text, "Make room: on a full disk nothing can be changed.")
     return passed("disk", text)
 

@@ -18,12 +18,14 @@ import msgspec
 from gateway import __version__
 from gateway.airbyte.dial import dial
 from gateway.airbyte.route import DIRECT, Route
+from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
 from gateway.doctor.no_answer import NoAnswer, no_answer
 from gateway.models import SocketAddress
 
 BODY_READ_BYTES = 256 * 1024
 PORTS = {"http": 80, "https": 443}
+SOCKETS = SocketTimings()
 PROBE_HEADERS = (
     ("User-Agent", f"airbyte-client-gateway/{__version__}"),
     ("Accept", "*/*"),
@@ -71,7 +73,7 @@ async def resolve(host: str, *, seconds: float) -> list[str]:
 async def certificate_end(address: Address, *, seconds: float, route: Route = DIRECT) -> datetime:
     """Return until when the certificate is good, after a handshake and nothing more. Raises NoAnswer."""
     async with _within(seconds, asked=str(address), host=address.host):
-        opened = await dial(address.host, address.port, route.proxy, is_tls=True, seconds=seconds)
+        opened = await dial(address.host, address.port, route.proxy, is_tls=True, seconds=seconds, timings=SOCKETS)
         context = verifying_tls(route.ca_file)
         try:
             _, writer = await asyncio.open_connection(sock=opened, ssl=context, server_hostname=address.host)

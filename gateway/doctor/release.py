@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from gateway.airbyte.route import Route
-from gateway.doctor.base_url import CLOUD_HOSTS, PUBLIC_API
+from gateway.doctor.base_url import CLOUD_HOSTS
 from gateway.doctor.finding import Finding, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 from gateway.settings.addresses import is_this_machine
+from gateway.settings.tables import PUBLIC_API_PATH
 
 CHECK = "airbyte release"
 CONFIGURATION_ROUTE = "/api/v1/instance_configuration"
@@ -27,7 +28,7 @@ class InstanceConfiguration(msgspec.Struct, frozen=True):
     version: str
 
 
-async def check_release(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_release(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Tell Airbyte's release, and warn of one with a known hole that others can reach. Find nothing on no answer."""
     base_url = services.settings.airbyte.base_url.rstrip("/")
     host = Address.of(base_url).host
@@ -50,8 +51,8 @@ async def check_release(timings: Timings, services: Services) -> AsyncGenerator[
 
 def root_of(base_url: str) -> str:
     """Return where Airbyte's own address ends and those of its APIs begin: behind a path prefix, if it has one."""
-    if base_url.endswith(PUBLIC_API):
-        return base_url.removesuffix(PUBLIC_API)
+    if base_url.endswith(PUBLIC_API_PATH):
+        return base_url.removesuffix(PUBLIC_API_PATH)
     return "/".join(base_url.split("/")[:3])
 
 

@@ -23,7 +23,7 @@ from gateway.doctor.installation import (
 from gateway.doctor.release import check_release
 from gateway.doctor.serving import check_served, check_serving
 from gateway.doctor.shared_backend import check_shared_limit
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.doctor.upstream import check_airbyte, check_certificate, check_name
 from gateway.errors import DatabaseRefused, GatewayError
 from gateway.services import Services
@@ -47,13 +47,13 @@ async def run_checks(
     *,
     is_serving: bool = False,
     refusal: DatabaseRefused | None = None,
-    timings: Timings | None = None,
+    timings: DoctorTimings | None = None,
 ) -> AsyncGenerator[Finding, None]:
     """Yield each finding as it is made. `is_serving`: this very process serves.
 
     `services` are open, unless the database was refused: with its `refusal` everything else is checked.
     """
-    timings = timings or Timings()
+    timings = timings or DoctorTimings()
     end = _now() + timings.everything
     if refusal is not None:
         yield failure("database", str(refusal), "Nothing that is stored was checked.")
@@ -64,7 +64,7 @@ async def run_checks(
                 return
 
 
-def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterator[Check]:
+def _checks(timings: DoctorTimings, *, is_serving: bool, has_database: bool) -> Iterator[Check]:
     yield Check("settings", check_settings, timings.machine_check)
     if has_database:
         yield Check("files", check_files, timings.machine_check)
@@ -82,7 +82,7 @@ def _checks(timings: Timings, *, is_serving: bool, has_database: bool) -> Iterat
     yield Check("airbyte release", partial(check_release, timings), timings.release_check)
     yield Check("airbyte", partial(check_airbyte, timings), timings.airbyte_check)
     if has_database:
-        yield Check(REASONS, check_config_api, timings.config_check)
+        yield Check(REASONS, partial(check_config_api, timings), timings.config_check)
         yield Check("connections", check_mapped, timings.everything)
 
 

@@ -6,7 +6,7 @@ from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, get
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import Unauthorized
 from gateway.models import SocketAddress
 from gateway.services import Services
@@ -24,7 +24,7 @@ PUBLIC_URL_SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
 
-async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_serving(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from another process than the one that serves."""
     local = local_url(services.settings.server)
     running, runs = await _running(local, seconds=timings.local_probe)
@@ -35,7 +35,7 @@ async def check_serving(timings: Timings, services: Services) -> AsyncGenerator[
         yield await _forwarding_told_by(local, seconds=timings.local_probe)
 
 
-async def check_served(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_served(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check from the process that serves."""
     server = services.settings.server
     async for finding in _public(server, local_url(server), is_running=True, seconds=timings.public_probe):

@@ -9,7 +9,7 @@ from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import get
 from gateway.doctor.serving import local_url
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services
 
 CHECK_NAME = "rate limit"
@@ -26,7 +26,7 @@ class Readiness(msgspec.Struct):
     rate_limit: str = ""
 
 
-async def check_shared_limit(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_shared_limit(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Check the shared server by the script a gateway probes it with, then how the gateway that runs here counts.
 
     Find nothing where a gateway counts in its own memory.

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Timings(msgspec.Struct, frozen=True):
+class DoctorTimings(msgspec.Struct, frozen=True):
     """Seconds. What a check waits for adds up to less than the check has, so that it can still say what it found."""
 
     everything: float = 28.0
@@ -21,10 +21,10 @@ class Timings(msgspec.Struct, frozen=True):
     """For each of name and certificate."""
     release_check: float = 2.0
     airbyte_check: float = 13.0
-    config_check: float = 4.0
+    config_check: float = 6.0
 
     notification: float = 1.5
-    """From one session with the database to another."""
+    """From one connection to the database to another."""
     local_probe: float = 1.5
     """The gateway on this machine."""
     public_probe: float = 3.0
@@ -33,6 +33,8 @@ class Timings(msgspec.Struct, frozen=True):
     answer: float = 6.0
     """Airbyte's answer to one call; two are made."""
     release_probe: float = 1.5
+    config_probe: float = 2.0
+    """All that is asked about a call to the Config API that failed."""
     diagnosis: float = 5.0
     """All that is asked about a call to Airbyte that failed."""
     diagnosis_probe: float = 2.0

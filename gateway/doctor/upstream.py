@@ -10,7 +10,7 @@ from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
 from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, certificate_end, resolve
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamError
 from gateway.services import Services
 
@@ -20,7 +20,7 @@ ADDRESSES_SHOWN = 3
 SLOW = "Find out what keeps Airbyte's server busy."
 
 
-async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_name(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Find the addresses of Airbyte's host, if it has a name; of the proxy's, if one leads there."""
     proxy = services.airbyte.route.proxy
     host = proxy.host if proxy else urlsplit(services.settings.airbyte.base_url).hostname or ""
@@ -36,7 +36,7 @@ async def check_name(timings: Timings, services: Services) -> AsyncGenerator[Fin
     yield passed("dns", f"{host} is {', '.join(found[:ADDRESSES_SHOWN])}{more}")
 
 
-async def check_certificate(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_certificate(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Verify Airbyte's certificate, and warn some time before it ends."""
     address = Address.of(services.settings.airbyte.base_url)
     if not (services.airbyte.is_remote and address.is_tls):
@@ -54,7 +54,7 @@ async def check_certificate(timings: Timings, services: Services) -> AsyncGenera
         yield passed("tls", text)
 
 
-async def check_airbyte(timings: Timings, services: Services) -> AsyncGenerator[Finding, None]:
+async def check_airbyte(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
     """Call Airbyte with our credentials, then compare its clock and its version."""
     try:
         async with asyncio.timeout(timings.answer):
@@ -93,7 +93,7 @@ def _clock(services: Services) -> Finding:
     return passed("clock", "agrees with Airbyte's")
 
 
-async def _job_order(timings: Timings, services: Services, workspace_id: str) -> Finding:
+async def _job_order(timings: DoctorTimings, services: Services, workspace_id: str) -> Finding:
     """Ask for jobs in an order: servers before 1.0 fail on any `orderBy`, and nothing tells them apart sooner."""
     try:
         async with asyncio.timeout(timings.answer):

@@ -6,9 +6,13 @@ GatewayError
 │   ├── Unauthorized         401
 │   ├── CrossOrigin          403
 │   ├── ReadOnlyKey          403
+│   ├── CallNotServed        403
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
-│   │   └── JobNotFound
+│   │   ├── JobNotFound
+│   │   ├── WorkspaceNotFound
+│   │   ├── SourceNotFound
+│   │   └── DestinationNotFound
 │   ├── MethodNotAllowed     405
 │   ├── RequestTimeout       408
 │   ├── OtherJobRunning      409
@@ -19,10 +23,12 @@ GatewayError
 │   ├── RetryableError            says when to come back
 │   │   ├── RateLimitExceeded    429
 │   │   ├── Overloaded           503
+│   │   │   └── TooManyCancels
 │   │   └── StorageUnavailable   503
 │   ├── InternalError        500
 │   ├── MethodNotImplemented 501
 │   ├── CancelPending        504
+│   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
 │       ├── UpstreamInvalid      502
@@ -54,10 +60,12 @@ from gateway.errors.api import (
     ApiError,
     BadRequest,
     CallerLeft,
+    CallNotServed,
     CancelPending,
     ConnectionNotFound,
     ContentTooLarge,
     CrossOrigin,
+    DestinationNotFound,
     GatewayError,
     HeadersTooLarge,
     InternalError,
@@ -71,9 +79,13 @@ from gateway.errors.api import (
     ReadOnlyKey,
     RequestTimeout,
     RetryableError,
+    SourceNotFound,
     StorageUnavailable,
+    TooManyCancels,
+    TriggerPending,
     Unauthorized,
     UriTooLong,
+    WorkspaceNotFound,
 )
 from gateway.errors.operator import (
     DatabaseRefused,
@@ -98,12 +110,14 @@ from gateway.errors.upstream import (
 __all__ = [
     "ApiError",
     "BadRequest",
+    "CallNotServed",
     "CallerLeft",
     "CancelPending",
     "ConnectionNotFound",
     "ContentTooLarge",
     "CrossOrigin",
     "DatabaseRefused",
+    "DestinationNotFound",
     "Duplicate",
     "GatewayError",
     "HeadersTooLarge",
@@ -124,7 +138,10 @@ __all__ = [
     "RetryableError",
     "SettingsError",
     "SignInRefused",
+    "SourceNotFound",
     "StorageUnavailable",
+    "TooManyCancels",
+    "TriggerPending",
     "Unauthorized",
     "UnknownRecord",
     "UpstreamBusy",
@@ -134,4 +151,5 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnreachable",
     "UriTooLong",
+    "WorkspaceNotFound",
 ]

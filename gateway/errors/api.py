@@ -68,6 +68,13 @@ class ReadOnlyKey(ApiError):
     message = "This API key is read-only"
 
 
+class CallNotServed(ApiError):
+    """A call of Airbyte's API that is none of a client's business, or that no client of Airbyte's needs."""
+
+    status = 403
+    message = "The gateway does not serve this call of Airbyte's API"
+
+
 class NotFound(ApiError):
     status = 404
     message = "Not found"
@@ -93,6 +100,25 @@ class CancelPending(ApiError):
 
     status = 504
     message = "Cancel is pending"
+
+
+class TriggerPending(ApiError):
+    """The job of a trigger is not known yet, and its caller waits no longer: the trigger goes on."""
+
+    status = 504
+    message = "Sync is being started: repeat the call to get its job"
+
+
+class WorkspaceNotFound(NotFound):
+    message = "Workspace not found"
+
+
+class SourceNotFound(NotFound):
+    message = "Source not found"
+
+
+class DestinationNotFound(NotFound):
+    message = "Destination not found"
 
 
 class MethodNotAllowed(ApiError):
@@ -167,6 +193,12 @@ class MethodNotImplemented(ApiError):
 class Overloaded(RetryableError):
     status = 503
     message = "Service is busy"
+
+
+class TooManyCancels(Overloaded):
+    """The client has as many cancels pending as it may have: there is room again as their jobs run or end."""
+
+    message = "Too many cancels are pending"
 
 
 class StorageUnavailable(RetryableError):

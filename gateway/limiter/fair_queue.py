@@ -15,17 +15,18 @@ Item = TypeVar("Item")
 class FairQueue(Generic[Owner, Item]):
     """Items that wait, each owner's in their own order. Pure: it knows neither time nor tasks."""
 
-    __slots__ = ("_items", "_length", "_most")
+    __slots__ = ("_items", "_most", "length")
 
     def __init__(self, *, most: float = math.inf) -> None:
         """Hold `most` items at once."""
         self._most = most
-        self._length = 0
+        self.length = 0
+        """How many items wait: `len` of the queue, without a call."""
         # The owner whose last item was served, or who began to wait, longest ago comes first.
         self._items: dict[Owner, list[Item]] = {}
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
     @property
     def owner_count(self) -> int:
@@ -50,8 +51,8 @@ class FairQueue(Generic[Owner, Item]):
         It may be `item` itself, and is so when its owner has as many as any other.
         """
         self._items.setdefault(owner, []).append(item)
-        self._length += 1
-        if self._length <= self._most:
+        self.length += 1
+        if self.length <= self._most:
             return None
         fullest = max(self._items, key=lambda each: (len(self._items[each]), each == owner))
         newest = self._items[fullest][-1]
@@ -63,7 +64,7 @@ class FairQueue(Generic[Owner, Item]):
         items = self._items.get(owner, [])
         if item in items:
             items.remove(item)
-            self._length -= 1
+            self.length -= 1
             if not items:
                 del self._items[owner]
 

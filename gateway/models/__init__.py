@@ -5,11 +5,12 @@
 
 from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry, webhook_subject
 from gateway.models.addresses import SocketAddress
+from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
 from gateway.models.connections import (
     ACTIVE,
+    AWAITING_MAPPING,
     DEPRECATED,
-    PENDING,
     ClientMonths,
     Connection,
     ConnectionRow,
@@ -33,6 +34,7 @@ from gateway.models.jobs import (
     StreamCounts,
     TriggeredJob,
 )
+from gateway.models.notices import Notice
 from gateway.models.people import Session, User, Visitor
 from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
 from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
@@ -51,12 +53,12 @@ from gateway.models.webhooks import (
 
 __all__ = [
     "ACTIVE",
+    "AWAITING_MAPPING",
     "COMMAND_LINE",
     "DEPRECATED",
     "EVENT_TYPES",
     "JOB_STATUSES",
     "KNOWN_JOB_TYPES",
-    "PENDING",
     "SCOPES",
     "TERMINAL_STATUSES",
     "TEST_EVENT",
@@ -65,11 +67,13 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "BasicSchedule",
+    "CatalogStream",
     "Client",
     "ClientLimit",
     "ClientMonths",
     "ClientTotals",
     "Connection",
+    "ConnectionDetail",
     "ConnectionRow",
     "CronSchedule",
     "Delivery",
@@ -90,6 +94,7 @@ __all__ = [
     "LateConnectionRow",
     "ManualSchedule",
     "MonthCounts",
+    "Notice",
     "PlacedJob",
     "Principal",
     "RatePolicy",

@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.models.schedules import Schedule
 
-PENDING = "pending"
+AWAITING_MAPPING = "pending"
 """The status of a connection that has no Airbyte mapping, or whose status Airbyte has not told yet."""
 ACTIVE = "active"
 """Airbyte's word for a connection that may sync."""

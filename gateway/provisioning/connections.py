@@ -8,7 +8,7 @@ from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord
 from gateway.auth.keys import mint_id
 from gateway.errors import InvalidInput, UnknownRecord
-from gateway.models import COMMAND_LINE, PENDING, ActivityEntry, Actor, Client, Connection, activity_entry
+from gateway.models import AWAITING_MAPPING, COMMAND_LINE, ActivityEntry, Actor, Client, Connection, activity_entry
 from gateway.provisioning.mapping import ConnectionMapping, Mapped
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -60,7 +60,7 @@ class ConnectionService:
             client_id=client.id,
             connector_type=validation.slug("the connector type", connector_type),
             label=validation.text("the label", label),
-            status=PENDING,
+            status=AWAITING_MAPPING,
             created_at=self._now(),
         )
         new = Mapped(connection) if airbyte_id is None else await self._mapping.map(connection, airbyte_id)

@@ -5,7 +5,7 @@ import msgspec
 from gateway import validation
 from gateway.airbyte import Airbyte, ConnectionRecord, schedule_of
 from gateway.errors import Duplicate, UnknownRecord, UpstreamError, UpstreamRefused
-from gateway.models import PENDING, Connection
+from gateway.models import AWAITING_MAPPING, Connection
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.times import Clock, format_time
@@ -57,7 +57,7 @@ class ConnectionMapping:
             client_id=client_id,
             connector_type=connector_type_from(source_type),
             label=label_from(record.name),
-            status=PENDING,
+            status=AWAITING_MAPPING,
             created_at=self._now(),
         )
         return _with_mapping(connection, record.connection_id, record, checked_at=self._now())
@@ -85,7 +85,7 @@ def _with_mapping(
         connection,
         airbyte_id=airbyte_id,
         workspace_id=record.workspace_id if record else None,
-        status=record.status if record else PENDING,
+        status=record.status if record else AWAITING_MAPPING,
         status_checked_at=checked_at,
         schedule=schedule_of(record) if record else None,
         schedule_since=checked_at,

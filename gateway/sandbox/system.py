@@ -13,7 +13,7 @@ WEBAPP = """<!doctype html>
 
 
 async def public_health(_: Request) -> Response:
-    """Bare text that is labelled JSON."""
+    """Answer with bare text that is labelled JSON."""
     return Response("Successful operation", media_type="application/json")
 
 

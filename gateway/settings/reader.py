@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
+from gateway.settings.check_notify import check_notify
 from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_proxy, check_url
 from gateway.settings.removed import REMOVED, check_removed
 from gateway.settings.secret import Secret, SecretUrl
@@ -240,6 +241,7 @@ def _check(settings: Settings, origins: Origins) -> None:
         check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
+    check_notify(origins, settings.notify)
     if settings.tracing.endpoint:
         check_url(origins["tracing.endpoint"], settings.tracing.endpoint)
     if settings.rate_limit.is_shared:

@@ -15,6 +15,7 @@ SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
+CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
@@ -71,6 +72,14 @@ class AirbyteSettings(Table, frozen=True):
         return base_url.removesuffix(PUBLIC_API_PATH) + CONFIG_API_PATH if is_known else None
 
     @property
+    def pages_url(self) -> str | None:
+        """Where Airbyte's own pages are; None if `base_url` does not show it."""
+        base_url = self.base_url.rstrip("/")
+        if base_url == CLOUD_API_URL:
+            return CLOUD_PAGES_URL
+        return base_url.removesuffix(PUBLIC_API_PATH) if base_url.endswith(PUBLIC_API_PATH) else None
+
+    @property
     def late_grace(self) -> timedelta:
         """How long after its time a sync may begin without being late."""
         return timedelta(seconds=self.late_grace_seconds)
@@ -112,6 +121,16 @@ class WebhookSettings(Table, frozen=True):
     allow_http: bool
 
 
+class NotifySettings(Table, frozen=True):
+    smtp_url: SecretUrl
+    mail_from: str
+    mail_to: tuple[str, ...]
+    webhook_url: Secret
+    webhook_secret: Secret
+    backup_folder: str
+    backup_max_age_hours: Annotated[float, msgspec.Meta(ge=1, le=87600)]
+
+
 class Settings(Table, frozen=True):
     """All settings. `folder` is where relative paths start; `secret_files` are those that a secret was read from."""
 
@@ -122,6 +141,7 @@ class Settings(Table, frozen=True):
     log: LogSettings
     keys: KeysSettings
     webhooks: WebhookSettings
+    notify: NotifySettings
     tracing: TracingSettings
     folder: Path = Path()
     secret_files: tuple[Path, ...] = ()
@@ -137,6 +157,11 @@ class Settings(Table, frozen=True):
     def ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
+
+    @property
+    def backup_folder(self) -> Path | None:
+        """The folder whose newest file tells how old the last backup is; None: nobody looks."""
+        return self.folder / self.notify.backup_folder if self.notify.backup_folder else None
 
     @property
     def database_location(self) -> Path | SecretUrl:

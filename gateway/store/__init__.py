@@ -14,11 +14,9 @@ from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync, end_of
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
-from gateway.store.timings import LIVE_SECONDS
 
 __all__ = [
     "KEPT_RECENT",
-    "LIVE_SECONDS",
     "CancelWish",
     "ClaimedDelivery",
     "Credentials",

@@ -43,8 +43,8 @@ class Bulk:
         Raises StorageUnavailable, and Duplicate as the tables demand.
         """
 
-        async def unit(connection: Transaction) -> None:
-            await work(await _snapshot(connection), Changes(connection, self._events))
+        async def unit(transaction: Transaction) -> None:
+            await work(await _snapshot(transaction), Changes(transaction, self._events))
 
         try:
             await self._database.write(unit)
@@ -52,9 +52,9 @@ class Bulk:
             raise Duplicate(f"nothing was changed: {error}") from None
 
 
-async def _snapshot(connection: Transaction) -> Snapshot:
+async def _snapshot(transaction: Transaction) -> Snapshot:
     async def rows(table: str) -> list[Row]:
-        return list(await connection.execute_fetchall(f"SELECT * FROM {table}"))  # noqa: S608 - the names below
+        return list(await transaction.execute_fetchall(f"SELECT * FROM {table}"))  # noqa: S608 - the names below
 
     return Snapshot(
         clients=[client_from(row) for row in await rows("clients ORDER BY id")],

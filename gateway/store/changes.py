@@ -20,8 +20,8 @@ class Changes:
     Each takes the `entry` that tells of it, and the slug of the client it belongs to, whose number the entry gets.
     """
 
-    def __init__(self, connection: Transaction, events: EventWriter) -> None:
-        self._connection = connection
+    def __init__(self, transaction: Transaction, events: EventWriter) -> None:
+        self._connection = transaction
         self._events = events
 
     async def add_client(self, client: Client, entry: ActivityEntry) -> None:

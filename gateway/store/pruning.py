@@ -12,8 +12,8 @@ async def prune(database: Database, sql: str, before: str) -> None:
     No cache holds such rows, so each step is housekeeping. Raises StorageUnavailable.
     """
 
-    async def step(connection: Transaction) -> int:
-        return len(list(await connection.execute_fetchall(sql, {"before": before, "limit": PRUNE_STEP})))
+    async def step(transaction: Transaction) -> int:
+        return len(list(await transaction.execute_fetchall(sql, {"before": before, "limit": PRUNE_STEP})))
 
     while await database.write(step, housekeeping=True) == PRUNE_STEP:
         pass

@@ -8,7 +8,7 @@ from gateway.background import Progress
 from gateway.errors import StorageUnavailable
 from gateway.store import Store
 from gateway.store.leadership import Leadership, SoleLeadership
-from gateway.store.timings import RETENTION_TIMINGS, RetentionTimings
+from gateway.store.timings import RetentionTimings
 from gateway.times import Clock, format_time
 
 RETENTION = "retention"
@@ -25,23 +25,23 @@ class Retention:
         clock: Clock,
         *,
         leadership: Leadership | None = None,
-        timings: RetentionTimings = RETENTION_TIMINGS,
+        timings: RetentionTimings | None = None,
     ) -> None:
         self._store = store
         self._leadership = leadership or SoleLeadership()
         self._clock = clock
-        self._timings = timings
+        self.timings = timings or RetentionTimings()
 
     async def run(self, progress: Progress) -> None:
         """Prune at once and then every day, until cancelled."""
         while True:
             await self.prune()
             progress()
-            await asyncio.sleep(self._timings.every)
+            await asyncio.sleep(self.timings.every)
 
     async def prune(self) -> None:
         """Delete old rows, on one gateway. A database that is unavailable is tried again the next day."""
-        now, kept = self._clock.now(), self._timings
+        now, kept = self._clock.now(), self.timings
         try:
             if not await self._leadership.acquire(RETENTION, seconds=kept.lease, unless_done_within=kept.every / 2):
                 return

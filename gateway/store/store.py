@@ -19,7 +19,6 @@ from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connections import Connections
-from gateway.store.tables.database_id import DatabaseId
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
 from gateway.store.tables.events import Events, EventWriter
@@ -29,6 +28,8 @@ from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
 from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
+from gateway.store.tables.notices import Notices
+from gateway.store.tables.only_values import OnlyValue
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
@@ -75,10 +76,12 @@ class Store:
         self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
-        self.triggers = Triggers(self.database)
-        self.cancellations = Cancellations(self.database)
-        self.database_id = DatabaseId(self.database)
-        self.gateways = Gateways(self.database)
+        self.triggers = Triggers(self.database, live_seconds=timings.live)
+        self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
+        self.notices = Notices(self.database)
+        self.database_id = OnlyValue(self.database, "database_id", "id")
+        self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
+        self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
         self.usage = Usage(self.database)
         self.activity = ActivityLog(self.database)
@@ -136,12 +139,12 @@ class Store:
         return await self.database.are_notifications_heard(seconds=seconds)
 
 
-async def create_database(location: DatabaseLocation) -> None:
+async def create_database(location: DatabaseLocation, timings: StoreTimings = STORE_TIMINGS) -> None:
     """Make our tables, in a new file or in a server's empty database. Raises DatabaseRefused."""
     if isinstance(location, Path):
         await create_file(location)
         return
-    await create_on_server(location)
+    await create_on_server(location, timings)
 
 
 def _database_at(

@@ -4,10 +4,6 @@ from datetime import timedelta
 
 import msgspec
 
-LIVE_SECONDS = 10.0
-"""A gateway whose last heartbeat is older counts as dead, for every other gateway and for commands."""
-FORGOTTEN_SECONDS = 86_400.0
-"""The row of a gateway that was silent for so long is deleted: nobody asks for its number any more."""
 MILLISECONDS = 1000
 """In a second. The tables `gateways` and `leases` count in them."""
 
@@ -17,6 +13,11 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
 
     write_lock: float = 2.0
     """The longest wait for the write lock, for our own writes and other processes' together; then 503, come back."""
+    least_lock_wait: float = 0.1
+    """The shortest wait for it, of who waited long for our own writes: our own reader lets a commit pass."""
+    joining: float = 0.02
+    """From its beginning, writes join a transaction. After that what waits behind a long one gets a transaction of its
+    own, and so do other processes."""
     stalled_transaction: float = 5.0
     """How long a gateway that stands still in its transaction keeps the others from writing, on a server."""
     poll: float = 2.0
@@ -24,6 +25,12 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
     trust: float = 5.0
     """How long after a reading what caches hold is used: above two polls, so that one lost answer does no harm."""
 
+    live: float = 10.0
+    """A gateway whose last heartbeat is older counts as dead, for every other gateway and for commands."""
+    forgotten: float = 86_400.0
+    """The row of a gateway that was silent for so long is deleted: nobody asks for its number any more."""
+    wish_retry: int = 60
+    """When there may be room again for another wish of a client's to cancel a job: wishes end with their jobs."""
     usage_flush: float = 30.0
     """Between two writings of last uses and usage counts: how far they may lag."""
     connect: float = 2.0
@@ -32,6 +39,10 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
     """For a statement that nobody gave a shorter time."""
     migration: float = 600.0
     """For all tables at once, or one step that takes them to a newer version."""
+    copy_pause: float = 0.05
+    """Between two steps of the copy of a file, in which others write."""
+    program_watch: float = 0.2
+    """Between two words on the progress of a server's program."""
     reconnect_pause: float = 0.25
     """Between attempts to reach a server that does not answer."""
 
@@ -45,6 +56,7 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STORE_TIMINGS = StoreTimings()
+"""For whoever is not told otherwise: commands, and tests of other things."""
 
 
 class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +75,3 @@ class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two deletions."""
     lease: float = 600.0
     """Seconds for which a gateway that deletes leads: longer than the deletions of one day take."""
-
-
-RETENTION_TIMINGS = RetentionTimings()

@@ -14,14 +14,10 @@ from typing import Any, Generic, Protocol
 from gateway.errors import StorageUnavailable
 from gateway.store.database import T, Unit
 from gateway.store.health import StorageHealth, unavailable
+from gateway.store.timings import StoreTimings
 
-LEAST_WAIT_SECONDS = 0.1
-"""Enough for our own reader to let a commit pass."""
 MOST_UNITS = 64
 """In one transaction."""
-JOINING_SECONDS = 0.02
-"""After that no further unit joins: what waits behind a long one gets a transaction of its own, and so do other
-processes."""
 
 
 class SharedTransaction(Protocol):
@@ -100,12 +96,12 @@ class Writing:
     """The work of one process on one database, which ends whole. For one event loop."""
 
     def __init__(
-        self, transaction: Callable[[], SharedTransaction], *, lock_seconds: float, health: StorageHealth
+        self, transaction: Callable[[], SharedTransaction], *, timings: StoreTimings, health: StorageHealth
     ) -> None:
-        """`lock_seconds` is the longest wait for the write lock; `health` is told how writes fare."""
+        """`health` is told how writes fare."""
         self._health = health
         self._new_transaction = transaction
-        self._lock_seconds = lock_seconds
+        self._timings = timings
         self._waiting: deque[Write[Any]] = deque()
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -113,7 +109,7 @@ class Writing:
     async def write(self, unit: Unit[T], *, housekeeping: bool, committed: Callable[[], None] | None) -> T:
         """Run the unit in a transaction to its end, even when the caller is cancelled. Raises StorageUnavailable."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._lock_seconds
+        deadline = loop.time() + self._timings.write_lock
         write = Write(unit, housekeeping=housekeeping, committed=committed, deadline=deadline)
         timer = loop.call_at(write.deadline, self._give_up, write)
         self._waiting.append(write)
@@ -153,8 +149,8 @@ class Writing:
         taken = [first]
         try:
             loop = asyncio.get_running_loop()
-            await transaction.begin(max(LEAST_WAIT_SECONDS, first.deadline - loop.time()))
-            self._health.note_lock(loop.time() - first.deadline + self._lock_seconds)
+            await transaction.begin(max(self._timings.least_lock_wait, first.deadline - loop.time()))
+            self._health.note_lock(loop.time() - first.deadline + self._timings.write_lock)
             await first.run(transaction, is_first=True)
             await self._run_others(transaction, taken)
             await transaction.commit()
@@ -173,7 +169,7 @@ class Writing:
     async def _run_others(self, transaction: SharedTransaction, taken: list[Write[Any]]) -> None:
         """Let those that wait join the transaction."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + JOINING_SECONDS
+        end = loop.time() + self._timings.joining
         while self._waiting and len(taken) < MOST_UNITS and loop.time() < end:
             write = self._waiting.popleft()
             taken.append(write)
@@ -183,7 +179,7 @@ class Writing:
         """Answer one that waited too long for the transactions before it."""
         if write in self._waiting:
             self._waiting.remove(write)
-            write.fail(unavailable("timeout", f"no write lock within {self._lock_seconds} s"))
+            write.fail(unavailable("timeout", f"no write lock within {self._timings.write_lock} s"))
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

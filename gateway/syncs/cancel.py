@@ -7,7 +7,7 @@ import structlog
 
 from gateway.airbyte import Airbyte
 from gateway.errors import OtherJobRunning, UpstreamBusy, UpstreamError
-from gateway.models import Client, Job
+from gateway.models import Client, Connection, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import CancelWish, Store
 from gateway.syncs.cancel_sender import PENDING, CancelSender
@@ -67,7 +67,7 @@ class Cancel:
         """Cancel the job if its connection is doing it; note that it is to be cancelled if it is pending.
 
         A job that has ended is left alone. Raises ConnectionNotFound, BadRequest, JobNotFound, OtherJobRunning,
-        UpstreamError; StorageUnavailable, Overloaded, and then nothing was sent.
+        UpstreamError; StorageUnavailable, TooManyCancels, and then nothing was sent.
         """
         client, connection_id = request.client, request.connection_id
         airbyte_id = await airbyte_id_of(self._store, client, connection_id)
@@ -100,12 +100,25 @@ class Cancel:
         return Cancelled(sent, is_done=True)
 
     async def _send(self, wish: CancelWish, number: int) -> Job | None:
-        """Return the job that was cancelled; None if that is tried again. Raises as `send` of the sender."""
+        """Return the job that was cancelled; None if that is tried again. Raises as `send` of the sender.
+
+        When another job runs by now, the wish is no more: its caller is told so, as if that job had been seen at first.
+        """
         try:
             return await self._sender.send(wish, number)
-        except (OtherJobRunning, UpstreamBusy) as error:
+        except OtherJobRunning:
+            await self._sender.resolve(wish, number, "withdrawn")
+            raise
+        except UpstreamBusy as error:
             log.warning("cancel_not_sent", job=wish.job_id, error=error.message, detail=error.detail)
             return None
+
+    async def awaited(self, client: Client, connection: Connection) -> frozenset[int]:
+        """Return the connection's jobs that are to be cancelled and are not yet. Raises StorageUnavailable."""
+        if connection.airbyte_id is None:
+            return frozenset()
+        now = format_time(self._clock.now())
+        return await self._store.cancellations.jobs_of(client.id, connection.airbyte_id, now=now)
 
     async def read(self, request: CancelRequest, job: Job, *, status: str) -> Job:
         """Return the job, which has ended by now; as it was, with its new `status`, if Airbyte cannot be asked."""

@@ -1,7 +1,7 @@
 """Read jobs of chosen types: of one connection, with their failures if asked for, or of all of a client's."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -14,6 +14,7 @@ from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.connections import airbyte_id_of, require_still_mapped
 from gateway.syncs.cursor import Position
+from gateway.syncs.cursor_seal import KEY_BYTES, CursorSeal
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.job_reports import explained, row_of
 from gateway.syncs.merged_jobs import MergedPage, merged_page
@@ -24,6 +25,7 @@ MOST_BY_THEMSELVES = 10
 """Connections whose workspace is not known yet, each asked for by itself."""
 SAME_SECOND = 10
 """More rows than the page are asked of the Config API: a position is known to the second."""
+SYNCS = frozenset({"sync"})
 DELETIONS = frozenset({"clear", "reset"})
 """One thing to Airbyte: it stores a clear as a reset, and shows it so."""
 
@@ -56,11 +58,22 @@ class ChosenPage(msgspec.Struct, frozen=True):
 class ChosenJobs:
     """Reads lists of jobs; simultaneous readers of the same page share its calls to Airbyte."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, refusals: Refusals, failure_messages: FailureMessages) -> None:
+    def __init__(
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        refusals: Refusals,
+        failure_messages: FailureMessages,
+        *,
+        new_bytes: Callable[[int], bytes],
+    ) -> None:
+        """`new_bytes` returns so many random ones, for cursors."""
+        self._new_bytes = new_bytes
         self._store = store
         self._airbyte = airbyte
         self._refusals = refusals
         self._messages = failure_messages
+        self._seal: CursorSeal | None = None
         self._reads: SingleFlight[tuple[int, tuple[JobList, ...], Choice], MergedPage] = SingleFlight()
         self._explained: SingleFlight[tuple[int, str, Choice], ChosenPage] = SingleFlight()
 
@@ -68,6 +81,13 @@ class ChosenJobs:
         """Cancel the reads under way."""
         await self._explained.close(cancel=True)
         await self._reads.close(cancel=True)
+
+    async def cursor_seal(self) -> CursorSeal:
+        """Return what seals the cursors of `of_client`, for all gateways alike. Raises StorageUnavailable."""
+        if self._seal is None:
+            key = await self._store.cursor_key.get(self._new_bytes(KEY_BYTES).hex())
+            self._seal = CursorSeal(bytes.fromhex(key), self._new_bytes)
+        return self._seal
 
     async def of_connection(
         self, client: Client, connection_id: str, choice: Choice, *, is_explained: bool

@@ -1,7 +1,7 @@
 """Where a job list goes on, as a text that clients pass on unchanged.
 
 A `Cursor` is an offset and the last job shown, for syncs of one connection. A `Position` is the second and the id of
-the last job shown, for all other lists.
+the last job shown, for lists of other types; `cursor_seal.py` seals it for the jobs of all connections.
 """
 
 import re

@@ -1,10 +1,10 @@
 """Make Airbyte's message about a customer's source fit to be shown: whatever might be a secret is left out.
 
-What is kept is listed, not what is left out: words, small numbers, dates, and names of streams and columns. All else is
-`[hidden]`, with what is joined to it without a space: hosts, addresses, URLs, paths, e-mail addresses, ids, tokens, and
-letters mixed with digits. After a word such as `password`, `key` or `host` only listed words are shown until the
-sentence ends; where a value follows it for sure, the message ends. Only a secret that is an ordinary word, and stands
-where nothing says so, cannot be told from one.
+What is kept is listed, not what is left out: words, small numbers, dates, names of streams and columns, and known
+SQLSTATE codes that are called so. All else is `[hidden]`, with what is joined to it without a space: hosts, addresses,
+URLs, paths, e-mail addresses, ids, tokens, and letters mixed with digits. After a word such as `password`, `key` or
+`host` only listed words are shown until the sentence ends; where a value follows it for sure, the message ends. Only a
+secret that is an ordinary word, and stands where nothing says so, cannot be told from one.
 """
 
 import re
@@ -65,6 +65,23 @@ _NAMED_AFTER = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_STATES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        01000 02000 08000 08001 08003 08004 08006 08007 08P01 08S01 0A000 21000 22000 22001 22003 22007 22008 22012
+        22018 22021 22023 22P02 22P05 23000 23502 23503 23505 23514 24000 25000 25006 25P02 25P03 26000 28000 28P01
+        34000 3D000 3F000 40000 40001 40003 40P01 42000 42501 42601 42602 42622 42703 42704 42710 42804 42883 42P01
+        42P02 42P07 42S02 42S22 53000 53100 53200 53300 53400 54000 54001 55000 55006 55P03 57000 57014 57P01 57P02
+        57P03 57P04 58000 58030 58P01 70100 HY000 HY001 HY008 HY010 HYT00 HYT01 IM002 S0001 S0002 XX000 XX001 XX002
+        """,
+    )
+)
+"""Codes of ISO 9075, PostgreSQL (appendix A), MySQL and ODBC that say why a database refused. They hold no secrets."""
+_STATE = re.compile(
+    r"(?<![^\W_])(?:sql[\s_]?state(?:\s+code)?|state\s+code)[\s\"'`:=\[(]{1,4}([0-9A-Z]{5})(?![^\s\"'`;,.:)\]])",
+    re.IGNORECASE,
+)
 _NAMES = frozenset(
     {"user", "username", "role", "scope", "stream", "table", "column", "schema", "constraint", "http", "status", "port"}
 )
@@ -82,10 +99,10 @@ _PLAIN = frozenset(
         longer lookup made make malformed match may message missing must name named needs new no not null of on once
         or out parameter permission permissions please port problem provide provided reach read reading refresh
         refused rejected renew request required reset resolution resolve retry revoked role route scope scopes server
-        service settings should sign source ssl status stream such supplied sync table that the their then they this
-        time timed timeout tls to try trying twice type unable unauthorized unavailable unique unknown unreachable
-        until update updated use used user username using valid value verification verify violates was were when which
-        while will with within without wrong you your
+        service settings should sign source sqlstate ssl state status stream such supplied sync table that the
+        their then they this time timed timeout tls to try trying twice type unable unauthorized unavailable
+        unique unknown unreachable until update updated use used user username using valid value verification
+        verify violates was were when which while will with within without wrong you your
         """,
     )
 )
@@ -142,6 +159,7 @@ def _masked_runs(text: str) -> str:
     named = [each.span() for each in _NAMED.finditer(text)]
     ends = [end for _, end in named]
     named_after = {each.start() for each in _NAMED_AFTER.finditer(text)}
+    states = {each.start(1) for each in _STATE.finditer(text) if each[1] in _STATES}
     runs: list[str] = []
     before, end, sentence = "", 0, -1
     for run in _RUN.finditer(text):
@@ -158,9 +176,11 @@ def _masked_runs(text: str) -> str:
             is_label = before not in _EQUALS and any(
                 first <= piece.start() and piece.start() + len(core) <= last for first, last in named
             )
+            before = word
+            if piece.start() in states and core in _STATES:
+                continue
             is_hidden |= "=" in gap or not _may_be_shown(core)
             is_hidden |= is_value and bool(word) and word not in _PLAIN and not is_name and not is_label
-            before = word
         if run[0].rstrip(_QUOTES).endswith((".", "!", "?")) and before not in _KNOWN:
             sentence = run.end()
         runs.append(_hidden_run(run[0]) if is_hidden else run[0])

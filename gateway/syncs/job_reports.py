@@ -25,6 +25,11 @@ def detail_of(job: EndedJob, report: JobReport | None, messages: FailureMessages
     )
 
 
+def with_end(job: Job) -> EndedJob:
+    """Return the job with its end, if that is told."""
+    return job if isinstance(job, EndedJob) else EndedJob(**msgspec.structs.asdict(job), end_time=None)
+
+
 def row_of(job: EndedJob) -> Job:
     """Return the job with the eight keys of a list."""
     return Job(**{name: getattr(job, name) for name in Job.__struct_fields__})

@@ -14,6 +14,7 @@ import structlog
 from gateway.errors import GatewayError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
+from gateway.store.tables.connections import ConnectionsOfClient
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
@@ -67,18 +68,35 @@ class LastSyncRefresh:
     async def ensure_fresh(self, client_id: int) -> bool:
         """Refresh the stored figures if need be; return whether what is told of the client's connections is current.
 
-        It is not if the last refresh that covers one of them failed, passed it over, or is older than twice its
-        cadence. Other clients' troubles count for nothing, nor does any trouble for a client without mapping.
         Raises StorageUnavailable.
         """
-        await self.refresh_if_older(self.freshness_seconds)
-        connections = await self._connections.of_client(client_id)
-        if connections.is_awaiting_backfill and SINGLES in self._flight:
+        _, is_current = await self.connections_of(client_id)
+        return is_current
+
+    async def connections_of(self, client_id: int) -> tuple[ConnectionsOfClient, bool]:
+        """Refresh as `ensure_fresh`; return the client's connections and whether what is told of them is current.
+
+        It is not if the last refresh that covers one of them failed, passed it over, or is older than twice its
+        cadence, nor if a status was told longer ago than twice the cadence of the check. Other clients'
+        troubles count for nothing, nor does any trouble for a client without mapping. Raises
+        StorageUnavailable.
+        """
+        if self._is_older(self.freshness_seconds):
+            await self.refresh_if_older(self.freshness_seconds)
+        connections = self._connections.remembered(client_id) or await self._connections.of_client(client_id)
+        are_statuses_old = not self._statuses.is_current(connections.statuses_of)
+        if (connections.is_awaiting_backfill or are_statuses_old) and SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
             connections = await self._connections.of_client(client_id)
-        return not connections.is_mapped or (
-            not connections.is_awaiting_backfill and self.is_current_for(connections.workspaces)
+        if are_statuses_old and (check := self._statuses.under_way) is not None:
+            await self._wait(check)
+            connections = await self._connections.of_client(client_id)
+        is_current = not connections.is_mapped or (
+            not connections.is_awaiting_backfill
+            and self.is_current_for(connections.workspaces)
+            and self._statuses.is_current(connections.statuses_of)
         )
+        return connections, is_current
 
     def is_current_for(self, workspaces: Collection[str]) -> bool:
         """Return whether the last refresh told of these workspaces, and is not too old."""
@@ -87,6 +105,11 @@ class LastSyncRefresh:
     def covers(self, workspace_id: str | None) -> bool:
         """Return whether refreshing tells of a connection's syncs: Airbyte tells of its workspace, which is known."""
         return workspace_id is not None and workspace_id not in self._unread
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The workspaces that the last refresh passed over."""
+        return self._unread
 
     @property
     def refreshed_at(self) -> float:
@@ -105,12 +128,15 @@ class LastSyncRefresh:
 
     async def refresh_if_older(self, seconds: float) -> None:
         """Refresh unless a refresh ended less than `seconds` ago; wait for it as long as readers do."""
-        now = self._clock.monotonic()
-        if now - self._refreshed_at < seconds:
+        if not self._is_older(seconds):
             return
         if LAST_SYNCS not in self._flight:
-            self._begun_at = now
+            self._begun_at = self._clock.monotonic()
         await self._wait(self._flight.start(LAST_SYNCS, lambda: self._refresh(seconds)))
+
+    def _is_older(self, seconds: float) -> bool:
+        """Return whether the last refresh ended at least `seconds` ago."""
+        return self._clock.monotonic() - self._refreshed_at >= seconds
 
     async def _wait(self, flight: asyncio.Task[None]) -> None:
         """Wait for a flight as long as readers do."""

@@ -1,20 +1,18 @@
 """Look up what came of the triggers that a killed gateway left open, in Airbyte's job list."""
 
 import asyncio
-import math
 
 import structlog
 
 from gateway.airbyte import MAX_JOBS, Airbyte, OwnCalls
 from gateway.background import Progress
 from gateway.errors import StorageUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
-from gateway.models import Job
 from gateway.store import Outcome, Store, Unresolved
 from gateway.store.leadership import Leadership
 from gateway.syncs.backoff import Backoff
-from gateway.syncs.reconcile import job_begun_after
+from gateway.syncs.reconcile import outcome_among
 from gateway.syncs.timings import TriggerTimings
-from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED, TriggerOutcomes
+from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, TriggerOutcomes
 from gateway.times import Clock, parse_time
 
 MOST_LEFT_OVER = 200
@@ -136,18 +134,4 @@ class LeftOverTriggers:
             jobs = await self._airbyte.jobs(trigger.airbyte_id, caller=OwnCalls.ROUTINE, limit=MAX_JOBS, drop_odd=False)
         except UpstreamRefused:
             return Outcome(CANNOT_BE_TOLD, None)
-        if len(jobs) == MAX_JOBS and all(job.job_id > trigger.newest_before for job in jobs):
-            # The first one after the trigger may be older than all of these.
-            return Outcome(CANNOT_BE_TOLD, None)
-        job = job_begun_after(trigger.newest_before, jobs)
-        if job is None:
-            return Outcome(NOTHING_STARTED, None)
-        is_near = _seconds_between(trigger.since, job) <= trigger.span_seconds
-        return Outcome(STARTED, job.job_id) if is_near else Outcome(CANNOT_BE_TOLD, None)
-
-
-def _seconds_between(since: str, job: Job) -> float:
-    """Return how far from `since` the job was created, either way: both are Airbyte's time, but a proxy may date it."""
-    if job.start_time is None:
-        return math.inf
-    return abs((parse_time(job.start_time) - parse_time(since)).total_seconds())
+        return outcome_among(jobs, trigger, is_whole=len(jobs) < MAX_JOBS)

@@ -113,7 +113,8 @@ async def merged_page(
 
     Raises UpstreamUnreachable if Airbyte refuses every list, UpstreamInvalid if no job of a connection can be read.
     """
-    size = min(limit + 1, MAX_JOBS)
+    # One more shows that there are others; and of the last row's second not all may have been read.
+    size = min(limit + 2, MAX_JOBS)
     lists = [_List(jobs, size, None if after is None else after.until) for jobs in asked]
     found: list[EndedJob] = []
     floor = _floor(lists)

@@ -13,10 +13,12 @@ import structlog
 from gateway.airbyte import Airbyte
 from gateway.errors import OutcomeUnknown, UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
 from gateway.models import JOB_STATUSES, TERMINAL_STATUSES, Job
-from gateway.store import Outcome
+from gateway.store import Outcome, Unresolved
 from gateway.syncs.refusals import ALREADY_RUNNING, STATE_CONFLICT, Refusals
 from gateway.syncs.timings import TriggerTimings
+from gateway.syncs.trigger_outcomes import CANNOT_BE_TOLD, NOTHING_STARTED, STARTED
 from gateway.syncs.trigger_request import TriggerRequest
+from gateway.times import parse_time
 
 RECENT_JOBS = 20
 """More than can be created while a trigger is under way. A clock of Airbyte's that was set back hides no newer id."""
@@ -46,6 +48,28 @@ def job_begun_after(newest: int | None, jobs: Sequence[Job]) -> Job | None:
         return None
     syncs = [job for job in jobs if job.job_type == "sync" and job.job_id > newest]
     return min(syncs, key=lambda job: job.job_id, default=None)
+
+
+def outcome_among(jobs: Sequence[Job], trigger: Unresolved, *, is_whole: bool) -> Outcome:
+    """Return what came of a trigger that was sent long ago. `is_whole`: there are no jobs older than these.
+
+    Its job was created near the trigger, either way: both are Airbyte's time, but a proxy may date it.
+    """
+    newest = trigger.newest_before
+    if newest is None or trigger.span_seconds is None:
+        return Outcome(CANNOT_BE_TOLD, None)
+    if not is_whole and all(job.job_id > newest for job in jobs):
+        # The first one after the trigger may be older than all of these.
+        return Outcome(CANNOT_BE_TOLD, None)
+    job = job_begun_after(newest, jobs)
+    if job is None:
+        return Outcome(NOTHING_STARTED, None)
+    is_near = job.start_time is not None and _seconds_between(trigger.since, job.start_time) <= trigger.span_seconds
+    return Outcome(STARTED, job.job_id) if is_near else Outcome(CANNOT_BE_TOLD, None)
+
+
+def _seconds_between(one: str, other: str) -> float:
+    return abs((parse_time(one) - parse_time(other)).total_seconds())
 
 
 class Reconciler:

@@ -1,5 +1,6 @@
 """Read each mapped connection's status, schedule and workspace from Airbyte, in the background, hourly at most."""
 
+import asyncio
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -46,6 +47,16 @@ class StatusCheck:
         age = timedelta(seconds=self._timings.status_age)
         if oldest is not None and oldest < format_time(self._clock.now() - age):
             self._flight.start(STATUS_CHECK, self._run)
+
+    def is_current(self, told_at: str | None) -> bool:
+        """Return whether a status that was told then is no older than twice its cadence; None: there is no status."""
+        oldest = self._clock.now() - timedelta(seconds=2 * self._timings.status_age)
+        return told_at is None or told_at >= format_time(oldest)
+
+    @property
+    def under_way(self) -> asyncio.Task[None] | None:
+        """The check that is being made, if one is."""
+        return self._flight.start(STATUS_CHECK, self._run) if STATUS_CHECK in self._flight else None
 
     async def close(self) -> None:
         """Cancel the check under way."""

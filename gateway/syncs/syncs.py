@@ -1,5 +1,6 @@
 """The room's collaborators, built for one gateway."""
 
+import secrets
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -9,21 +10,25 @@ from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.store.leadership import Leadership
+from gateway.syncs.attempts import Attempts
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.cancel import Cancel
 from gateway.syncs.cancel_sender import CancelSender
 from gateway.syncs.cancel_wishes import CancelWishes
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.chosen_jobs import ChosenJobs
+from gateway.syncs.connection_catalog import ConnectionCatalog
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.history import SyncHistory
 from gateway.syncs.job_details import JobDetails
+from gateway.syncs.job_pages import JobPages
 from gateway.syncs.job_states import JobStates
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.left_over import LeftOverTriggers
+from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
 from gateway.syncs.refusals import Refusals
@@ -56,6 +61,10 @@ class Syncs:
     waiting: WaitingCallers
     watcher: Watcher
     cancel: Cancel
+    polled: PolledJobs
+    job_pages: JobPages
+    catalog: ConnectionCatalog
+    attempts: Attempts
 
     async def close(self) -> None:
         """Wait for triggers and cancels under way; end everything else."""
@@ -65,6 +74,10 @@ class Syncs:
         await self.jobs.close()
         await self.job_details.close()
         await self.chosen_jobs.close()
+        await self.polled.close()
+        await self.job_pages.close()
+        await self.catalog.close()
+        await self.attempts.close()
         await self.history.close()
         await self.last_sync.close()
 
@@ -88,31 +101,33 @@ def build_syncs(
     timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing."""
-    of_trigger = timings.trigger
-    recorder = LastSyncRecorder(store, clock)
+    of_trigger, leadership, recorder = timings.trigger, cluster.leadership, LastSyncRecorder(store, clock)
     last_sync, backfill = _build_refresh(
         store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
-    refusals = Refusals(store, airbyte, clock)
+    refusals, outcomes = Refusals(store, airbyte, clock), TriggerOutcomes(store, clock, of_trigger)
     reconciler = Reconciler(airbyte, refusals, of_trigger)
-    outcomes = TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages),
+        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes),
         job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
         outcomes=outcomes,
-        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=cluster.leadership, timings=of_trigger),
+        left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
-        last_sync_watch=LastSyncWatch(store, last_sync, cluster.leadership, timings=timings.last_sync),
+        last_sync_watch=LastSyncWatch(store, last_sync, leadership, timings=timings.last_sync),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=waiting,
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
-        cancel=_build_cancel(store, airbyte, states(), clock, leadership=cluster.leadership, timings=timings.cancel),
+        cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
+        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
+        job_pages=JobPages(store, airbyte, refusals, clock, timings.poll),
+        catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
+        attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
 
 

@@ -140,6 +140,27 @@ class CancelTimings(msgspec.Struct, frozen=True):
     """Of a job that could not be looked at or cancelled."""
 
 
+class PollTimings(msgspec.Struct, frozen=True):
+    """Seconds of answers to programs that were written for Airbyte, and that ask for a job again and again."""
+
+    answer: float = 4.0
+    """No answer is later after its call: Airbyte's own client for Python gives up after 5 s."""
+    wait: float = 3.0
+    """Who polls faster than his client may call waits for the job's end, but no longer."""
+    look_age: float = 1.0
+    """How old the status of a polled job may be: one call tells of all."""
+    alone_interval: float = 2.0
+    """Between two looks at a job of which the changes do not tell."""
+    attempts_age: float = 5.0
+    """How old the attempts of a job may be that has not ended: they take a call for each job."""
+    kept: float = 3600.0
+    """How long a job is known after it was last read. One that has ended does not change any more."""
+    places: float = 600.0
+    """How long it is remembered where a client's jobs go on in Airbyte's list."""
+    catalog: float = 300.0
+    """How old the streams of a connection may be that are told: nothing tells that they changed."""
+
+
 class SyncTimings(msgspec.Struct, frozen=True):
     """All timings of the room."""
 
@@ -149,3 +170,4 @@ class SyncTimings(msgspec.Struct, frozen=True):
     waiting: WaitingTimings = WaitingTimings()
     watch: WatchTimings = WatchTimings()
     cancel: CancelTimings = CancelTimings()
+    poll: PollTimings = PollTimings()

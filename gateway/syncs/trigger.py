@@ -70,7 +70,7 @@ class Trigger:
             await require_still_mapped(self._store, client, connection_id, airbyte_id)
         except StorageUnavailable as error:
             raise OutcomeUnknown(detail=f"job {triggered.job.job_id}, but whose it is cannot be read") from error
-        return StartedSync(triggered_job_from(triggered.job), triggered.was_joined)
+        return StartedSync(triggered_job_from(triggered.job), triggered.was_joined, triggered.job)
 
     async def _job_for(self, request: TriggerRequest) -> Triggered:
         """Return the job of the trigger under way; of one after it, if this caller came when that was sent already.

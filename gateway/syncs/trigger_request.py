@@ -28,7 +28,8 @@ class Triggered(msgspec.Struct, frozen=True):
 
 
 class StartedSync(msgspec.Struct, frozen=True):
-    """What a caller of the trigger gets; `was_joined` as above."""
+    """What a caller of the trigger gets; `was_joined` as above, `row` is all that Airbyte told of the job."""
 
     job: TriggeredJob
     was_joined: bool
+    row: Job

@@ -13,13 +13,10 @@ from contextlib import suppress
 
 import structlog
 
+from gateway.telemetry.timings import LogTimings
+
 MOST_BYTES = 4 * 1024 * 1024
 """Kept for a reader that stands still: some 15,000 lines of requests. What comes after them is lost, and counted."""
-PAUSE_SECONDS = 0.005
-"""Between two writes. Waking the thread for each line of a busy gateway would cost more than the line."""
-CLOSE_SECONDS = 1.0
-"""How long the end of the process waits for what is not written."""
-RETRY_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -27,8 +24,9 @@ log = structlog.get_logger()
 class LogWriter:
     """A text stream, as far as a log needs one, over the file descriptor of somebody else. For any thread."""
 
-    def __init__(self, descriptor: int, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, descriptor: int, timings: LogTimings, *, most_bytes: int = MOST_BYTES) -> None:
         self._descriptor = descriptor
+        self._timings = timings
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
@@ -59,10 +57,10 @@ class LogWriter:
     def flush(self) -> None:
         """Do nothing: what was taken is written soon, and nobody waits for it."""
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Wait until all is written, but no longer than so many seconds."""
+    def close(self) -> None:
+        """Wait until all is written, as far as there is time."""
         with self._has_written:
-            self._has_written.wait_for(lambda: self._bytes == 0, seconds)
+            self._has_written.wait_for(lambda: self._bytes == 0, self._timings.close)
 
     def _write_for_ever(self) -> None:
         while True:
@@ -78,7 +76,7 @@ class LogWriter:
                 self._has_written.notify_all()
             if lost:
                 log.warning("log_lines_lost", count=lost)
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(self._timings.pause)
 
     def _write(self, lines: bytes) -> None:
         """Write all, however long it takes. On a full disk, or when the reader is gone, the rest is lost."""
@@ -88,4 +86,4 @@ class LogWriter:
                     lines = lines[os.write(self._descriptor, lines) :]
                 except BlockingIOError:
                     # Whoever shares the descriptor made it so.
-                    select.select([], [self._descriptor], [], RETRY_SECONDS)
+                    select.select([], [self._descriptor], [], self._timings.retry)

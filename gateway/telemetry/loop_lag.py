@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-INTERVAL_SECONDS = 0.1
-
 
 class LoopLag:
     """Sleeps again and again, and keeps how much later than asked it ever woke up."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], *, interval_seconds: float) -> None:
+        self._interval_seconds = interval_seconds
         self._monotonic = monotonic
         self._longest_seconds = 0.0
 
@@ -17,8 +16,9 @@ class LoopLag:
         """Measure until cancelled."""
         while True:
             asleep = self._monotonic()
-            await asyncio.sleep(INTERVAL_SECONDS)
-            self._longest_seconds = max(self._longest_seconds, self._monotonic() - asleep - INTERVAL_SECONDS)
+            await asyncio.sleep(self._interval_seconds)
+            lag = self._monotonic() - asleep - self._interval_seconds
+            self._longest_seconds = max(self._longest_seconds, lag)
             progress()
 
     def take_longest_seconds(self) -> float:

@@ -123,5 +123,5 @@ class Metrics:
         self._readings.families[name] = family
 
     def render(self) -> bytes:
-        """Prometheus text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -29,17 +29,12 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from gateway.telemetry.timings import TracingTimings
 from gateway.telemetry.trace_context import Trace
 
 MOST_WAITING = 2048
 """Spans that wait to be sent; the oldest are lost beyond it."""
 MOST_AT_ONCE = 512
-EXPORT_PAUSE_SECONDS = 5.0
-"""Between two exports of a gateway that has little to tell."""
-EXPORT_SECONDS = 5.0
-"""For the collector's answer, its repetitions included."""
-CLOSE_SECONDS = 1.0
-"""How long the end of the process waits for what is not sent."""
 FIRST_FAULT = 500
 
 log = structlog.get_logger()
@@ -68,9 +63,10 @@ class RequestSpan:
 class Tracing:
     """Spans of one process; `open` first, `close` last."""
 
-    def __init__(self, endpoint: str, *, version: str) -> None:
+    def __init__(self, endpoint: str, *, version: str, timings: TracingTimings) -> None:
         """`endpoint` is the collector's whole address, such as http://localhost:4318/v1/traces."""
         self._endpoint = endpoint
+        self._timings = timings
         self._resource = Resource({"service.name": "airbyte-client-gateway", "service.version": version})
 
     def open(self) -> None:
@@ -82,14 +78,14 @@ class Tracing:
         exporter = OTLPSpanExporter(
             endpoint=self._endpoint,
             headers={},
-            timeout=EXPORT_SECONDS,
+            timeout=self._timings.export,
             compression=Compression.NoCompression,
             session=session,
         )
         self._processor = BatchSpanProcessor(
             _Told(exporter),
             max_queue_size=MOST_WAITING,
-            schedule_delay_millis=EXPORT_PAUSE_SECONDS * 1000,
+            schedule_delay_millis=self._timings.export_pause * 1000,
             max_export_batch_size=MOST_AT_ONCE,
         )
         provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), resource=self._resource, shutdown_on_exit=False)
@@ -97,11 +93,11 @@ class Tracing:
         self._tracer = provider.get_tracer("gateway")
 
     async def close(self) -> None:
-        """Send what waits, but no longer than a second. OpenTelemetry's own shutdown may take many."""
+        """Send what waits, as far as there is time. OpenTelemetry's own shutdown may take many."""
         # A daemon: what is held by a collector that stands still must not hold the process.
         ending = threading.Thread(target=self._processor.shutdown, name="traces", daemon=True)
         ending.start()
-        await asyncio.to_thread(ending.join, CLOSE_SECONDS)
+        await asyncio.to_thread(ending.join, self._timings.close)
 
     def begin(self, parent: Trace | None) -> RequestSpan:
         """Begin the span of a request, in the trace of its caller or in a new one."""

@@ -10,26 +10,17 @@ from typing import Any
 
 from gateway.auth.guess_throttle import block_of
 from gateway.errors import Overloaded, Unauthorized
-from gateway.web.admission_queue import LEAST_SECONDS, AdmissionQueue, RequestClass, Terms
+from gateway.web.admission_queue import AdmissionQueue, RequestClass
+from gateway.web.compatible_paths import form_of
 from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import HEALTH_PATH, EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
 from gateway.web.middleware.request_log import RequestLog
+from gateway.web.responses import ErrorForm
 from gateway.web.router import ApiRoutes
 from gateway.web.server.request_head import has_content
+from gateway.web.timings import AdmissionTimings
 
-KNOWN = Terms(slice=0.005, slice_alone=0.005, longest_wait=0.1)
-"""A wait callers do not feel, and far below the second or two after which they give up."""
-PROBES = Terms(slice=0.0005, slice_alone=0.005, longest_wait=float("inf"))
-"""They are never shed: an orchestrator would restart what only has much to do. But many of them wait."""
-FREE = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=float("inf"))
-"""Known callers' calls that take no token: they wait behind no other call and are never shed, so that a leaked key can
-be ended in the middle of its abuse. One in a round: whatever there are of them, they delay nobody else."""
-OTHERS = Terms(slice=0.0005, slice_alone=0.005, longest_wait=0.05)
-"""A known caller waits for at most a slice before he begins. Where he has no work, rounds follow each other at once and
-others have all of the time."""
-RENDERS = Terms(slice=LEAST_SECONDS, slice_alone=LEAST_SECONDS, longest_wait=float("inf"))
-"""One in a round, whatever it takes. What was begun is finished: none is shed."""
 PATIENCE = 2
 """Calls that start or end something are few and matter most: they are shed at twice the wait, whatever reads do."""
 PROBE_PATHS = frozenset({HEALTH_PATH, "/readyz", "/metrics"})
@@ -58,13 +49,16 @@ class Gate:
         observer: ResponseObserver,
         request_log: RequestLog,
         known_keys: KnownKeys | None = None,
+        timings: AdmissionTimings | None = None,
     ) -> None:
-        self.known = RequestClass(KNOWN)
-        self.free = RequestClass(FREE)
-        self.probes = RequestClass(PROBES)
-        self.others = RequestClass(OTHERS)
-        self.renders = RequestClass(RENDERS)
-        self.queue = AdmissionQueue(monotonic, self.known, self.free, self.probes, self.others, self.renders)
+        granted = timings or AdmissionTimings()
+        self.known = RequestClass(granted.known)
+        self.free = RequestClass(granted.free)
+        self.probes = RequestClass(granted.probes)
+        self.others = RequestClass(granted.others)
+        self.renders = RequestClass(granted.renders)
+        classes = (self.known, self.free, self.probes, self.others, self.renders)
+        self.queue = AdmissionQueue(monotonic, *classes, shared_seconds=granted.shared)
         self.known_keys = known_keys or KnownKeys()
         self.request_log = request_log
         self.early_responses = EarlyResponses(observer, request_log)
@@ -111,10 +105,12 @@ class Gate:
         if waiter is not None:
             await waiter
 
-    def wants_page(self, scope: Scope) -> bool:
-        """Return whether a person is to read the answer."""
-        is_api = self._routes.covers(scope["path"])
-        return not is_api and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    def form_of(self, scope: Scope) -> ErrorForm:
+        """Return how the caller wants to be told of an error: on a page, if a person is to read the answer."""
+        if not self._routes.covers(scope["path"]):
+            is_page = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+            return "page" if is_page else "own"
+        return form_of(scope["method"], scope["path"])
 
     def _classify(self, scope: Scope) -> tuple[RequestClass, Group]:
         path = scope["path"]
@@ -139,5 +135,5 @@ class Gate:
 
     def _patience(self, scope: Scope) -> float:
         path = scope["path"]
-        route, _ = self._routes.find(path) if self._routes.covers(path) else (None, {})
+        route, _ = self._routes.find(scope["method"], path) if self._routes.covers(path) else (None, {})
         return PATIENCE if route is not None and route.is_patient else 1

@@ -3,32 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.limiter.fair_queue import FairQueue
 from gateway.web.fair_share import GREED, Group, has_share
+from gateway.web.timings import Terms
 
-FIRST_GUESS_SECONDS = 0.0002
-LEAST_SECONDS = 0.000001
+FIRST_COST = 0.0002
+"""Seconds that a request is held to cost until some were begun."""
+LEAST_COST = 0.000001
 WEIGHT = 1 / 16
-SHARED_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a class of requests is granted. In seconds."""
-
-    slice: float
-    """Work begun in one round of the event loop; at least one request. Between rounds socket connections are accepted
-    (libuv: one at a time) and read; without it a round under load takes 100 ms and the queue is the kernel's, unseen.
-    """
-    slice_alone: float
-    """The same while the first class has had nothing to begin for a second: fewer rounds cost less."""
-    longest_wait: float
-    """Of a group alone."""
-    short_queue: int = 32
-    """So few are a burst and no overload, whatever each seems to cost: where the machine stood still for a moment, or
-    its cores have other work, each looks dear, and refusing them would make nobody's answer quicker."""
 
 
 class RequestClass:
@@ -39,7 +22,7 @@ class RequestClass:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.slice = terms.slice
-        self.seconds_each = FIRST_GUESS_SECONDS
+        self.seconds_each = FIRST_COST
         self.begun = 0
         """In this round."""
         self._queue: FairQueue[Group, asyncio.Future[None]] = FairQueue()
@@ -49,12 +32,12 @@ class RequestClass:
 
     @property
     def wait_seconds(self) -> float:
-        return (len(self._queue) + self._all_expected) * self.seconds_each
+        return (self._queue.length + self._all_expected) * self.seconds_each
 
     @property
     def is_short(self) -> bool:
         """Whether there is room for any group, whatever a request costs."""
-        return len(self._queue) + self._all_expected <= self.terms.short_queue
+        return self._queue.length + self._all_expected <= self.terms.short_queue
 
     def has_room(self, group: Group, patience: float = 1) -> bool:
         """Return whether a request of the group would begin soon; `patience` multiplies the longest wait.
@@ -66,7 +49,7 @@ class RequestClass:
         own = self._queue.length_of(group) + self._expected[group]
         if not own and self._queue.owner_count + len(self._expected) < self.terms.short_queue:
             return True
-        return has_share(own, len(self._queue) + self._all_expected, soon * (1 + 1 / GREED))
+        return has_share(own, self._queue.length + self._all_expected, soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
@@ -79,7 +62,7 @@ class RequestClass:
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""
-        if not self._queue and self.begun * self.seconds_each < self.slice:
+        if not self._queue.length and self.begun * self.seconds_each < self.slice:
             self.begun += 1
             return None
         waiter = loop.create_future()
@@ -88,7 +71,7 @@ class RequestClass:
 
     def begin_waiting(self) -> None:
         """Let as many begin as a round is to have."""
-        while self.begun * self.seconds_each < self.slice and (served := self._queue.take()):
+        while self._queue.length and self.begun * self.seconds_each < self.slice and (served := self._queue.take()):
             _, waiter = served
             if not waiter.done():
                 waiter.set_result(None)
@@ -104,9 +87,20 @@ class AdmissionQueue:
     among the requests that were begun in it.
     """
 
-    __slots__ = ("_are_expected", "_classes", "_is_open", "_loop", "_monotonic", "_round_began", "_shared_until")
+    __slots__ = (
+        "_are_expected",
+        "_classes",
+        "_is_open",
+        "_loop",
+        "_monotonic",
+        "_round_began",
+        "_shared_seconds",
+        "_shared_until",
+    )
 
-    def __init__(self, monotonic: Callable[[], float], *classes: RequestClass) -> None:
+    def __init__(self, monotonic: Callable[[], float], *classes: RequestClass, shared_seconds: float) -> None:
+        """`shared_seconds`: how long the others leave room for the first class after a request of it."""
+        self._shared_seconds = shared_seconds
         self._monotonic = monotonic
         self._classes = classes
         # Kept: until Python 3.12 asking for the running loop costs a system call.
@@ -147,7 +141,7 @@ class AdmissionQueue:
         self._learn(now - self._round_began)
         self._round_began = now
         if self._classes[0].begun:
-            self._shared_until = now + SHARED_SECONDS
+            self._shared_until = now + self._shared_seconds
         begun = 0
         for each in self._classes:
             each.begun = 0
@@ -173,4 +167,4 @@ class AdmissionQueue:
         step = WEIGHT * seconds / squares
         for each in self._classes:
             if each.begun:
-                each.seconds_each = max(LEAST_SECONDS, each.seconds_each + step * each.begun)
+                each.seconds_each = max(LEAST_COST, each.seconds_each + step * each.begun)

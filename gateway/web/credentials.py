@@ -1,11 +1,19 @@
 """The API key that a request carries, and which keys were good when they were last used."""
 
+import binascii
+from base64 import b64decode
+
 from starlette.types import Scope
 
 from gateway.auth import keys
 from gateway.errors import Unauthorized
+from gateway.web.compatible_paths import is_compatible
 
 DIGEST_KEY = "gateway.key_digest"
+PRESENTED_KEY = "gateway.presented_key"
+"""The key that came otherwise than as a bearer token, and"""
+CLAIMED_ID_KEY = "gateway.claimed_key_id"
+"""the id that came with it, which must be that key's."""
 MOST_KNOWN = 100_000
 
 
@@ -37,12 +45,24 @@ def digest_of(scope: Scope) -> bytes:
     """Return the digest of the key, computed once for a request. Raises Unauthorized for no key, and for two."""
     digest: bytes | None = scope.get(DIGEST_KEY)
     if digest is None:
-        digest = scope[DIGEST_KEY] = keys.digest(bearer_key(scope))
+        digest = scope[DIGEST_KEY] = keys.digest(presented_key(scope))
     return digest
 
 
-def bearer_key(scope: Scope) -> str:
-    """Return the token of the one `Authorization: Bearer` header. Raises Unauthorized for none, and for two."""
+def present(scope: Scope, key_id: str, key: str) -> None:
+    """Have the request carry a key and the id that is said to be its own, whatever its headers say."""
+    scope[CLAIMED_ID_KEY], scope[PRESENTED_KEY] = key_id, key
+    scope.pop(DIGEST_KEY, None)
+
+
+def presented_key(scope: Scope) -> str:
+    """Return the key of the one `Authorization` header. Raises Unauthorized for none, and for two.
+
+    It is a bearer token; on paths that are compatible with Airbyte's it may be a password beside the key's id.
+    """
+    if PRESENTED_KEY in scope:
+        key: str = scope[PRESENTED_KEY]
+        return key
     found: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -52,7 +72,20 @@ def bearer_key(scope: Scope) -> str:
     if found is None:
         raise Unauthorized(credentials_sent=False)
     scheme, _, token = found.partition(b" ")
-    if scheme.lower() != b"bearer":
-        raise Unauthorized(credentials_sent=True)
-    # A key is often pasted or read from a file with what ends its line.
-    return token.strip(b" \t\r\n").decode("latin-1")
+    if scheme.lower() == b"bearer":
+        # A key is often pasted or read from a file with what ends its line.
+        return token.strip(b" \t\r\n").decode("latin-1")
+    if scheme.lower() == b"basic" and is_compatible(scope["method"], scope["path"]):
+        present(scope, *_read_basic(token))
+        return presented_key(scope)
+    raise Unauthorized(credentials_sent=True)
+
+
+def _read_basic(token: bytes) -> tuple[str, str]:
+    """Return user and password (RFC 7617). Raises Unauthorized if it is malformed."""
+    try:
+        text = b64decode(token.strip(b" \t\r\n"), validate=True).decode("latin-1")
+    except binascii.Error:
+        raise Unauthorized(credentials_sent=True) from None
+    user, _, password = text.partition(":")
+    return user, password.strip(" \t\r\n")

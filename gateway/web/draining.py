@@ -19,7 +19,7 @@ def stop_waiting(state: Mapping[str, Any]) -> None:
 
 
 def begin_draining(state: MutableMapping[str, Any]) -> None:
-    """`state` is the lifespan's own; each later request has a copy of it."""
+    """Note that the server stops soon. `state` is the lifespan's own; each later request has a copy of it."""
     state[_DRAINING] = True
 
 

@@ -16,7 +16,18 @@ from starlette.types import ASGIApp
 
 from gateway.errors import ApiError, Overloaded
 from gateway.telemetry.log import write_line
-from gateway.web.responses import CONTENT_TYPE, NO_STORE, Headers, JSONAnswer, encode, raw_answer, raw_error_answer
+from gateway.web.compatible_paths import form_of
+from gateway.web.responses import (
+    CONTENT_TYPE,
+    NO_STORE,
+    ErrorForm,
+    Headers,
+    JSONAnswer,
+    encode,
+    error_content,
+    raw_answer,
+    raw_error_answer,
+)
 
 HEALTH_PATH = "/healthz"
 HEALTHY = {"status": "ok"}
@@ -43,7 +54,7 @@ class ResponseObserver(Protocol):
     def count_shed(self, reason: str) -> None: ...
 
 
-class RequestLog(Protocol):
+class EarlyResponseLog(Protocol):
     """Counts a request that was answered at once, writes its line, and returns the headers its answer has to carry."""
 
     def note(self, scope: MutableMapping[str, Any], route: str, status: int) -> Headers: ...
@@ -75,21 +86,24 @@ class Ids:
 class EarlyResponses:
     """Makes the early responses of one process, and counts and logs them. For one event loop."""
 
-    def __init__(self, observer: ResponseObserver | None = None, request_log: RequestLog | None = None) -> None:
+    def __init__(self, observer: ResponseObserver | None = None, request_log: EarlyResponseLog | None = None) -> None:
         self._observer = observer
         self._request_log = request_log
         self._refused = Ids()
         self._shed = Ids()
         self._default_headers: Headers = []
-        self._shed_parts: dict[bool, tuple[bytes, bytes]] = {}
-        """By whether it is a page: what comes before the number, and after it."""
+        self._shed_parts: dict[ErrorForm, tuple[bytes, bytes]] = {}
+        """What comes before the number, and after it."""
         self._is_second_begun = False
         self._lines = 0
 
-    def final_answer(self, error: ApiError, method: str, default_headers: Headers, *, address: str = "") -> bytes:
+    def final_answer(
+        self, error: ApiError, method: str, default_headers: Headers, *, target: bytes = b"", address: str = ""
+    ) -> bytes:
         """Return the last answer of a socket connection; `method` is `-` where there is no request, or not yet.
 
-        `address` is the peer's: what a proxy says of its caller may not have come.
+        `target` is what has come of the request's, `address` the peer's: what a proxy says of its caller may not have
+        come.
         """
         self._begin_second()
         request_id = self._refused.take()
@@ -100,14 +114,15 @@ class EarlyResponses:
             fields = {"request_id": request_id, "method": method, "route": ROUTE, "status": error.status}
             write_line("request", {**fields, "address": address, "error": error.message})
             self._refused.told = self._refused.given
-        return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))])
+        form = form_of(method, target.partition(b"?")[0].decode("latin-1"))
+        return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))], form=form)
 
     def note_closed(self) -> None:
         """Count a socket connection that is closed unread, because there are too many of them."""
         if self._observer is not None:
             self._observer.count_shed(TOO_MANY_CONNECTIONS)
 
-    def shed(self, default_headers: Headers, *, is_page: bool = False) -> bytes:
+    def shed(self, default_headers: Headers, form: ErrorForm = "own") -> bytes:
         """Return the answer to a request that is one too many; the socket connection stays.
 
         All but the id's number is made once for each new set of the server's own headers: once a second.
@@ -115,13 +130,12 @@ class EarlyResponses:
         if default_headers is not self._default_headers:
             self._default_headers = default_headers
             self._shed_parts = {}
-        parts = self._shed_parts.get(is_page)
+        parts = self._shed_parts.get(form)
         if parts is None:
             name = (REQUEST_ID, self._shed.beginning.encode("ascii") + ID_NUMBER)
-            page = BUSY_PAGE if is_page else None
-            whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False, page=page)
+            whole = raw_error_answer(Overloaded(), [*default_headers, name], ends=False, form=form, page=BUSY_PAGE)
             before, _, after = whole.partition(ID_NUMBER)
-            parts = self._shed_parts[is_page] = (before, after)
+            parts = self._shed_parts[form] = (before, after)
         self._begin_second()
         self._shed.given += 1
         before, after = parts
@@ -135,15 +149,15 @@ class EarlyResponses:
         all_headers = [*default_headers, CONTENT_TYPE, length, NO_STORE, *headers]
         return raw_answer(HTTPStatus.OK, all_headers, b"" if scope["method"] == "HEAD" else body)
 
-    def shed_answer(self, *, is_page: bool = False) -> ASGIApp:
+    def shed_answer(self, form: ErrorForm = "own") -> ASGIApp:
         """Return the answer to a request that is shed after it came as far as ASGI."""
         self._begin_second()
         error = Overloaded()
         headers = {**error.headers, "X-Request-Id": self._shed.take()}
-        if is_page:
+        if form == "page":
             headers["Cache-Control"] = "private, no-store"
             return HTMLResponse(BUSY_PAGE, status_code=error.status, headers=headers)
-        return JSONAnswer({"error": error.message}, status=error.status, headers=headers)
+        return JSONAnswer(error_content(error.status, error.message, form), status=error.status, headers=headers)
 
     def _begin_second(self) -> None:
         if not self._is_second_begun:

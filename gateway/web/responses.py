@@ -1,9 +1,12 @@
-"""Answers as bytes: JSON, with the headers every API answer has, and nothing computed twice."""
+"""Answers as bytes: JSON, with the headers every API answer has, and nothing computed twice.
+
+An error has the form that its reader expects: ours, a page, or the problem (RFC 9457) that clients of Airbyte read.
+"""
 
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -14,9 +17,12 @@ CONTENT_TYPE = (b"content-type", b"application/json")
 PAGE_TYPE = (b"content-type", b"text/html; charset=utf-8")
 NO_STORE = (b"cache-control", b"private, no-store")
 
+CALLER_LEFT = 499
+"""No status of HTTP's."""
 KEPT_ERRORS = 256
 """Whoever is refused is often refused again, and in the same words."""
 
+ErrorForm = Literal["own", "problem", "page"]
 Headers = list[tuple[bytes, bytes]]
 
 encode = msgspec.json.Encoder().encode
@@ -46,25 +52,37 @@ class JSONAnswer:
         await send({"type": "http.response.body", "body": body})
 
 
-def error_answer(error: ApiError) -> JSONAnswer:
-    """Return an error as JSON, in the one shape of all errors."""
-    return _error_answer(error.status, error.message, *error.headers.items())
+def error_answer(error: ApiError, form: ErrorForm = "own") -> JSONAnswer:
+    """Return an error as JSON, in the one shape of all our errors or as a problem."""
+    return _error_answer(error.status, error.message, form, *error.headers.items())
 
 
 @lru_cache(KEPT_ERRORS)
-def _error_answer(status: int, message: str, *headers: tuple[str, str]) -> JSONAnswer:
-    return JSONAnswer({"error": message}, status=status, headers=dict(headers))
+def _error_answer(status: int, message: str, form: ErrorForm, *headers: tuple[str, str]) -> JSONAnswer:
+    return JSONAnswer(error_content(status, message, form), status=status, headers=dict(headers))
+
+
+def error_content(status: int, message: str, form: ErrorForm) -> dict[str, object]:
+    """Return what the JSON of an error holds."""
+    if form != "problem":
+        return {"error": message}
+    return {"status": status, "type": "about:blank", "title": title_of(status), "detail": message}
+
+
+def title_of(status: int) -> str:
+    """Return HTTP's phrase for a status: all that a problem without a type of its own has to say (RFC 9457 §4.2.1)."""
+    return "Caller Has Left" if status == CALLER_LEFT else HTTPStatus(status).phrase
 
 
 def raw_error_answer(
-    error: ApiError, default_headers: Headers, *, ends: bool = True, page: bytes | None = None
+    error: ApiError, default_headers: Headers, *, ends: bool = True, form: ErrorForm = "own", page: bytes = b""
 ) -> bytes:
     """Return a whole answer, as the application would give it; by default the socket connection's last.
 
-    With a `page` people read that, else the answer is JSON.
+    People read the `page`, if that is the form.
     """
-    content_type = CONTENT_TYPE if page is None else PAGE_TYPE
-    body = encode({"error": error.message}) if page is None else page
+    content_type = PAGE_TYPE if form == "page" else CONTENT_TYPE
+    body = page if form == "page" else encode(error_content(error.status, error.message, form))
     headers = [
         *default_headers,
         content_type,

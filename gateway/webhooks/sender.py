@@ -12,8 +12,6 @@ import msgspec
 from gateway import __version__
 from gateway.webhooks.destination import DestinationRefused, Destinations
 
-LONGEST_SECONDS = 15.0
-"""Standard Webhooks: 15 to 30."""
 EXCERPT_BYTES = 500
 MOST_TRIED = 4
 """Of a name's addresses: each has its part of the time for a connection."""
@@ -52,9 +50,7 @@ class HttpSender:
     one must never share a connection.
     """
 
-    def __init__(
-        self, destinations: Destinations, tls: Callable[[], ssl.SSLContext], *, seconds: float = LONGEST_SECONDS
-    ) -> None:
+    def __init__(self, destinations: Destinations, tls: Callable[[], ssl.SSLContext], *, seconds: float) -> None:
         """`tls` is asked once, by the first message; `seconds` is the time for all of one message."""
         self._destinations = destinations
         self._make_tls = tls

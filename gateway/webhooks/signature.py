@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning of every secret, and none itself
-SECRET_BYTES = 32
+NEW_SECRET_BYTES = 32
 """The specification asks for 24 to 64."""
 
 
 def new_secret(random_bytes: Callable[[int], bytes]) -> str:
     """Return a secret as the receiver types it: `whsec_` and standard base64. `random_bytes` gives so many of them."""
-    return SECRET_PREFIX + base64.b64encode(random_bytes(SECRET_BYTES)).decode()
+    return SECRET_PREFIX + base64.b64encode(random_bytes(NEW_SECRET_BYTES)).decode()
 
 
 def signed_headers(secrets: Sequence[str], event_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:

@@ -20,6 +20,8 @@ class DeliveryTimings(msgspec.Struct, frozen=True):
     """Before each attempt, from the one before it: the example of Standard Webhooks 1.0. Then the event is given up."""
     jitter: float = 0.1
     """Up to this part of a pause is added to it: what failed together is not sent again together."""
+    send: float = 15.0
+    """For all of one message. Standard Webhooks: 15 to 30."""
     poll: float = 1.0
     """Between two looks at the queue; another gateway may have written to it."""
     idle_poll: float = 5.0
@@ -46,6 +48,15 @@ class WatchTimings(msgspec.Struct, frozen=True):
 
     late: float = 60.0
     """Between two looks for syncs that are late, and for keys that end soon."""
+
+
+class AnswerTimings(msgspec.Struct, frozen=True):
+    """Seconds of a command that waits for the answer to a test."""
+
+    wait: float = 20.0
+    """A receiver may take 15."""
+    look: float = 0.5
+    """Between two looks whether it has come."""
 
 
 class WebhookTimings(msgspec.Struct, frozen=True):

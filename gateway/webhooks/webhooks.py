@@ -47,10 +47,9 @@ def build_webhooks(
     *,
     settings: Settings,
     outside: Outside,
-    timings: WebhookTimings | None = None,
+    timings: WebhookTimings,
 ) -> Webhooks:
     """Build everything, start nothing."""
-    timings = timings or WebhookTimings()
     destinations = _destinations(settings.webhooks)
     return Webhooks(
         endpoints=WebhookService(
@@ -64,7 +63,7 @@ def build_webhooks(
         delivery=WebhookDelivery(
             store,
             Messages(store, syncs.job_details, explain_seconds=timings.delivery.explain),
-            lambda: _sender(destinations, outside.tls),
+            lambda: _sender(destinations, outside.tls, timings.delivery.send),
             clock,
             holder=outside.new_id("sender"),
             part=outside.part,
@@ -85,8 +84,8 @@ def _destinations(options: WebhookSettings) -> Destinations:
     return Destinations(options.allowed_networks, allow_http=options.allow_http, look_up=NameLookup())
 
 
-def _sender(destinations: Destinations, tls: Callable[[], ssl.SSLContext]) -> "Sender":
+def _sender(destinations: Destinations, tls: Callable[[], ssl.SSLContext], seconds: float) -> "Sender":
     # Not above: its library takes a tenth of what a command needs to start, and no command sends.
     from gateway.webhooks.sender import HttpSender  # noqa: PLC0415 - see the line before
 
-    return HttpSender(destinations, tls)
+    return HttpSender(destinations, tls, seconds=seconds)

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.airbyte import Deadlines
+from gateway.airbyte import AirbyteTimings, Deadlines
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
-from gateway.airbyte.timings import CONFIG_LOG_SECONDS
+from gateway.airbyte.resilience import SEVERAL
 from gateway.models import EndedJob
 from gateway.sandbox import Answer
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, settings_in
@@ -18,7 +18,7 @@ from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, s
 IMPATIENT = Deadlines(config=1.0, config_call=0.05)
 """Far enough apart that on a busy machine it is still the call that ends first."""
 ENOUGH = 6
-"""Faults: one more than open a breaker."""
+"""Calls: one more than faults open a breaker."""
 
 
 async def job_of(world: World, slug: str = "acme") -> tuple[int, str, EndedJob]:
@@ -92,7 +92,7 @@ async def test_an_odd_row_costs_no_other(world: World) -> None:
     assert list(told) == [job.job_id]
 
 
-async def test_one_that_hangs_is_given_up_soon_and_left_alone_after_some_faults(tmp_path: Path) -> None:
+async def test_one_that_hangs_is_waited_for_once_and_then_left_alone_for_a_while(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, deadlines=IMPATIENT) as world:
         client, airbyte_id, job = await job_of(world)
         world.sandbox.faults.config_api_hang = asyncio.Event()
@@ -100,9 +100,24 @@ async def test_one_that_hangs_is_given_up_soon_and_left_alone_after_some_faults(
 
         for _ in range(ENOUGH):
             assert await world.services.airbyte.config.job(airbyte_id, job, caller=client) is None
+        assert config_calls(world) == 1
+        assert (counted(world, "timeout"), counted(world, "busy")) == (1, ENOUGH - 1)
 
-        assert config_calls(world) < ENOUGH
-        assert (counted(world, "timeout"), counted(world, "busy")) == (ENOUGH - 1, 1)
+        world.sandbox.faults.config_api_hang = None
+        world.clock.advance(AirbyteTimings().breaker.first)
+        assert await world.services.airbyte.config.job(airbyte_id, job, caller=client) is not None
+
+
+async def test_one_that_hangs_for_several_clients_costs_the_others_no_wait(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, deadlines=IMPATIENT) as world:
+        asked = [await job_of(world, f"client-{number}") for number in range(2 * SEVERAL)]
+        world.sandbox.faults.config_api_hang = asyncio.Event()
+        world.sandbox.requests.clear()
+
+        for client, airbyte_id, job in asked:
+            assert await world.services.airbyte.config.job(airbyte_id, job, caller=client) is None
+
+        assert config_calls(world) == SEVERAL
 
 
 async def test_its_faults_stop_no_call_to_the_public_api_and_no_other_client_s(tmp_path: Path) -> None:
@@ -153,7 +168,7 @@ async def test_the_log_says_so_once_an_hour(world: World) -> None:
     with capture_logs() as lines:
         for _ in range(3):
             await world.services.airbyte.config.job(airbyte_id, job, caller=client)
-        world.clock.advance(CONFIG_LOG_SECONDS)
+        world.clock.advance(AirbyteTimings().config_log)
         await world.services.airbyte.config.job(airbyte_id, job, caller=client)
 
     told = [line for line in lines if line["event"] == "config_api_unavailable"]

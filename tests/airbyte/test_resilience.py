@@ -4,13 +4,14 @@ import pytest
 
 from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.resilience import Breaker, Breakers, RetryBudget
+from gateway.airbyte.timings import BreakerTimings
 from gateway.errors import UpstreamBusy
 
 A, B, C = 1, 2, 3
 
 
 def test_the_breaker_opens_after_five_faults_in_a_row_and_lets_one_probe_through() -> None:
-    breaker = Breaker()
+    breaker = Breaker(BreakerTimings())
     for _ in range(5):
         breaker.admit(0)
         breaker.fail(0)
@@ -28,7 +29,7 @@ def test_the_breaker_opens_after_five_faults_in_a_row_and_lets_one_probe_through
 
 
 def test_four_faults_and_a_success_leave_the_breaker_closed() -> None:
-    breaker = Breaker()
+    breaker = Breaker(BreakerTimings())
     for _ in range(3):
         for _ in range(4):
             breaker.admit(0)
@@ -40,7 +41,7 @@ def test_four_faults_and_a_success_leave_the_breaker_closed() -> None:
 
 
 def test_failed_probes_double_the_pause_up_to_a_minute() -> None:
-    breaker = Breaker()
+    breaker = Breaker(BreakerTimings())
     for _ in range(5):
         breaker.fail(0)
     now, pauses = 0.0, []
@@ -56,7 +57,7 @@ def test_failed_probes_double_the_pause_up_to_a_minute() -> None:
 
 
 def test_an_abandoned_probe_makes_room_for_the_next() -> None:
-    breaker = Breaker()
+    breaker = Breaker(BreakerTimings())
     for _ in range(5):
         breaker.fail(0)
     breaker.admit(5)
@@ -66,7 +67,7 @@ def test_an_abandoned_probe_makes_room_for_the_next() -> None:
 
 
 def test_a_pause_stops_every_call_until_it_is_over() -> None:
-    breaker = Breaker()
+    breaker = Breaker(BreakerTimings())
     breaker.pause(0, 30)
 
     with pytest.raises(UpstreamBusy) as refusal:
@@ -85,7 +86,7 @@ def refused(breakers: Breakers, caller: Caller) -> bool:
 
 
 def test_what_only_one_clients_calls_tell_of_stops_that_client_alone() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for _ in range(5):
         breakers.admit(0, A)
         breakers.doubt(0, A)
@@ -95,7 +96,7 @@ def test_what_only_one_clients_calls_tell_of_stops_that_client_alone() -> None:
 
 
 def test_an_answer_to_another_client_does_not_admit_one_that_is_stopped() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for _ in range(5):
         breakers.doubt(0, A)
     breakers.succeed(B)
@@ -107,7 +108,7 @@ def test_an_answer_to_another_client_does_not_admit_one_that_is_stopped() -> Non
 
 
 def test_the_gateways_own_calls_about_single_ones_stop_nobody() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for _ in range(50):
         breakers.admit(0, OwnCalls.ROUTINE)
         breakers.doubt(0, OwnCalls.ROUTINE)
@@ -116,7 +117,7 @@ def test_the_gateways_own_calls_about_single_ones_stop_nobody() -> None:
 
 
 def test_faults_of_airbyte_as_a_whole_stop_everybody() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for caller in (A, B, A, OwnCalls.ROUTINE, B):
         breakers.admit(0, caller)
         breakers.fail(0, caller, reached=True)
@@ -125,7 +126,7 @@ def test_faults_of_airbyte_as_a_whole_stop_everybody() -> None:
 
 
 def test_an_airbyte_that_is_not_even_reached_stops_everybody() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for _ in range(5):
         breakers.admit(0, A)
         breakers.fail(0, A, reached=False)
@@ -135,7 +136,7 @@ def test_an_airbyte_that_is_not_even_reached_stops_everybody() -> None:
 
 def test_cut_connections_and_bad_gateways_of_two_clients_stop_nobody_else() -> None:
     """Each has a connection that Airbyte cannot serve, and asks for it again and again."""
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for number in range(40):
         caller = (A, B)[number % 2]
         if not refused(breakers, caller):
@@ -146,7 +147,7 @@ def test_cut_connections_and_bad_gateways_of_two_clients_stop_nobody_else() -> N
 
 
 def test_a_stopped_clients_probe_that_the_whole_refuses_makes_room_for_the_next() -> None:
-    breakers = Breakers()
+    breakers = Breakers(BreakerTimings())
     for _ in range(5):
         breakers.doubt(0, A)
     breakers.pause(0, 10, B)

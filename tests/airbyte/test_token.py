@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway.airbyte.schema import TokenRecord
+from gateway.airbyte.timings import TokenTimings
 from gateway.airbyte.token import ClientCredentials, Credential, FixedAuthorization
 from gateway.airbyte.token_life import token_life
 from gateway.errors import UpstreamBusy, UpstreamUnreachable
@@ -55,12 +56,12 @@ class TokenRoute:
     ],
 )
 def test_a_token_lives_as_long_as_the_more_careful_of_its_two_claims(record: TokenRecord, seconds: float) -> None:
-    assert token_life(record) == seconds
+    assert token_life(record, TokenTimings()) == seconds
 
 
 async def test_two_hundred_askers_without_a_token_cause_one_token_call(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
 
     headers = await asyncio.gather(*(credentials.header() for _ in range(200)))
 
@@ -70,7 +71,7 @@ async def test_two_hundred_askers_without_a_token_cause_one_token_call(clock: Ha
 
 async def test_a_token_is_renewed_at_80_percent_of_its_life_while_the_old_one_still_serves(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     await credentials.header()
 
     clock.advance(719)
@@ -87,7 +88,7 @@ async def test_a_token_is_renewed_at_80_percent_of_its_life_while_the_old_one_st
 
 async def test_a_token_route_that_is_down_goes_unnoticed_while_the_token_lives(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     await credentials.header()
     route.answers = [UpstreamBusy() for _ in range(100)]
 
@@ -104,7 +105,7 @@ async def test_a_token_route_that_is_down_goes_unnoticed_while_the_token_lives(c
 async def test_after_a_failure_nobody_asks_for_five_seconds(clock: HandClock) -> None:
     route = TokenRoute()
     route.answers = [UpstreamBusy()]
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     for _ in range(10):
         with pytest.raises(UpstreamUnreachable):
             await credentials.header()
@@ -117,7 +118,7 @@ async def test_after_a_failure_nobody_asks_for_five_seconds(clock: HandClock) ->
 
 async def test_a_rejected_token_is_replaced_once_and_then_left_alone(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     first = await credentials.header()
 
     assert credentials.reject(first, renewed=False)
@@ -138,7 +139,7 @@ async def test_a_token_that_could_forge_a_header_is_refused(clock: HandClock, to
     route.answers = [TokenRecord(token, 900)]
 
     with pytest.raises(UpstreamUnreachable):
-        await ClientCredentials(route.fetch, clock).header()
+        await ClientCredentials(route.fetch, clock, TokenTimings()).header()
 
 
 async def test_basic_and_none() -> None:
@@ -151,7 +152,7 @@ async def test_basic_and_none() -> None:
 
 async def test_a_changed_credential_forgets_token_and_refusal(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     route.answers = [UpstreamUnreachable(detail="500 from Airbyte")]
     with pytest.raises(UpstreamUnreachable):
         await credentials.header()
@@ -166,7 +167,7 @@ async def test_a_changed_credential_forgets_token_and_refusal(clock: HandClock) 
 
 async def test_who_waits_for_a_token_while_the_credential_changes_gets_one_and_others_the_new(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     waiting = asyncio.create_task(credentials.header())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -183,7 +184,7 @@ async def test_who_waits_for_a_token_while_the_credential_changes_gets_one_and_o
 async def test_the_old_credential_s_failure_is_not_the_new_one_s(clock: HandClock) -> None:
     route = TokenRoute()
     route.answers = [UpstreamUnreachable(detail="401 from Airbyte")]
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     waiting = asyncio.create_task(credentials.header())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -194,7 +195,7 @@ async def test_the_old_credential_s_failure_is_not_the_new_one_s(clock: HandCloc
 
 async def test_a_refused_old_token_says_nothing_about_the_new_one(clock: HandClock) -> None:
     route = TokenRoute()
-    credentials = ClientCredentials(route.fetch, clock)
+    credentials = ClientCredentials(route.fetch, clock, TokenTimings())
     old = await credentials.header()
     credentials.forget()
     new = await credentials.header()

@@ -8,6 +8,8 @@ import pytest
 from gateway.airbyte import MAX_JOBS
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
+from gateway.syncs.cursor import INVALID_CURSOR
+from gateway.syncs.cursor_seal import SEALED_PATTERN
 from gateway.syncs.merged_jobs import MOST_ROUNDS
 from tests.support import World, bearer
 
@@ -87,9 +89,25 @@ async def test_it_costs_airbyte_one_call_for_the_client_s_own_workspaces(world: 
 
     (request,) = world.sandbox.requests
     assert request.query == (
-        f"workspaceIds={own}&orderBy=createdAt%7CDESC&limit=21&offset=0&jobType=sync&status=failed"
+        f"workspaceIds={own}&orderBy=createdAt%7CDESC&limit=22&offset=0&jobType=sync&status=failed"
         "&updatedAtStart=2026-04-01T00:00:00Z"
     )
+
+
+@pytest.mark.parametrize("limit", [1, 20, 98])
+async def test_a_page_with_more_behind_it_costs_one_call(world: World, limit: int) -> None:
+    key = await world.client_with_key()
+    _, mine = await world.mapped_connection()
+    for number in range(120):
+        job_at(world, mine, 200 - number)
+    await world.http.get("/api/v1/jobs?limit=1", headers=bearer(key))
+    world.sandbox.requests.clear()
+
+    answer = await world.http.get(f"/api/v1/jobs?limit={limit}", headers=bearer(key))
+
+    assert len(answer.json()["data"]) == limit
+    assert "link" in answer.headers
+    assert len(world.sandbox.requests) == 1
 
 
 async def test_another_client_s_jobs_in_the_same_workspace_are_never_shown(world: World) -> None:
@@ -119,6 +137,29 @@ async def test_jobs_behind_very_many_of_others_are_reached_by_short_pages(world:
 
     assert pages == [[newest], [oldest]]
     assert len([each for each in world.sandbox.requests if each.path.endswith("/jobs")]) <= 2 * MOST_ROUNDS
+
+
+async def test_a_cursor_tells_nothing_of_another_client_s_jobs_and_is_good_for_its_client_alone(world: World) -> None:
+    key, other = await world.client_with_key(), await world.client_with_key("other")
+    _, mine = await world.mapped_connection()
+    _, theirs = await world.mapped_connection("other")
+    oldest = job_at(world, mine, 10_000)
+    for number in range(MAX_JOBS * MOST_ROUNDS + 50):
+        job_at(world, theirs, 9_000 - number)
+
+    first, again = [await world.http.get("/api/v1/jobs", headers=bearer(key)) for _ in range(2)]
+    cursors = [re.findall("cursor=([^>]*)>", answer.headers["link"])[0] for answer in (first, again)]
+    pages = [await world.http.get(f"/api/v1/jobs?cursor={each}", headers=bearer(key)) for each in cursors]
+    refused = [
+        await world.http.get(f"/api/v1/jobs?cursor={cursors[0]}", headers=bearer(other)),
+        await world.http.get("/api/v1/jobs?cursor=1775012400-4711", headers=bearer(key)),
+    ]
+
+    assert first.json() == {"data": []}
+    assert all(re.fullmatch(SEALED_PATTERN, each) for each in cursors)
+    assert cursors[0] != cursors[1]
+    assert [[job["jobId"] for job in page.json()["data"]] for page in pages] == [[oldest], [oldest]]
+    assert [(each.status_code, each.json()["error"]) for each in refused] == [(400, INVALID_CURSOR)] * 2
 
 
 async def test_a_second_with_more_jobs_than_are_read_at_once_is_passed(world: World) -> None:

@@ -244,6 +244,37 @@ async def test_what_began_while_a_permit_was_waited_for_is_left_alone(world: Wor
     assert await outcomes(world) == [(job.job_id, "ended")]
 
 
+async def test_another_job_that_runs_once_there_is_a_permit_is_told_at_once_and_leaves_no_wish(world: World) -> None:
+    key = await world.client_with_key()
+    ours, theirs = await world.mapped_connection()
+    neighbour = await world.client_with_key("globex")
+    others = [
+        (bearer(owner), (await world.mapped_connection(slug))[0])
+        for owner, slug in ((key, "acme"), (neighbour, "globex"))
+    ]
+    job_id = world.sandbox.world.add_job(theirs, status="incomplete").job_id
+    world.sandbox.faults.post_hang = asyncio.Event()
+    triggers = [
+        asyncio.create_task(world.http.post(f"/api/v1/connections/{other}/sync", headers=headers))
+        for headers, other in others
+    ]
+    await until(lambda: len([post for post in posts(world) if post.endswith("/jobs")]) == len(others))
+    asking = asyncio.create_task(cancel(world, key, ours, job_id))
+    await until(lambda: world.services.airbyte.figures().waiting == 1)
+
+    newer = world.sandbox.world.add_job(theirs, status="running")
+    world.sandbox.faults.post_hang.set()
+    answer = await asyncio.wait_for(asking, BOUND_SECONDS)
+    await asyncio.gather(*triggers)
+
+    assert (answer.status_code, answer.json()) == (409, {"error": "Another job is running"})
+    assert await outcomes(world) == [(job_id, "withdrawn")]
+    assert sent(world) == []
+    found = world.sandbox.world.history.find(newer.job_id)
+    assert found is not None
+    assert found[1].status == "running"
+
+
 async def test_nothing_is_sent_after_a_look_that_is_old(tmp_path: Path, database_location: DatabaseLocation) -> None:
     always_old = SyncTimings(cancel=CancelTimings(look_age=-1.0, interval=0.002, idle_interval=0.05))
     async with running_gateway(tmp_path, location=database_location, sync_timings=always_old) as world:

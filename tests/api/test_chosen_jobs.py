@@ -103,7 +103,7 @@ async def test_all_types_are_one_call_to_airbyte(world: World) -> None:
     await world.http.get(f"{url}?jobType=sync,refresh,clear,reset", headers=bearer(key))
 
     (request,) = world.sandbox.requests
-    assert request.query == f"connectionId={theirs}&orderBy=createdAt%7CDESC&limit=21&offset=0"
+    assert request.query == f"connectionId={theirs}&orderBy=createdAt%7CDESC&limit=22&offset=0"
 
 
 async def test_the_link_keeps_what_was_asked_for(world: World) -> None:

@@ -1,8 +1,12 @@
 """The OpenAPI document: valid, and saying what the code says."""
 
+import ast
+import importlib
+import inspect
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema  # type: ignore[import-untyped]  # comes with the validator
@@ -10,12 +14,20 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import gateway
 from gateway import __version__, errors
 from gateway.api.connections import ScheduledConnectionView
 from gateway.api.openapi import Json, build_openapi, burst_in_words, documented_statuses
 from gateway.api.staleness import staleness_headers
 from gateway.auth import keys
-from gateway.errors import ApiError, BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded
+from gateway.errors import (
+    ApiError,
+    BadRequest,
+    CallerLeft,
+    CrossOrigin,
+    RateLimitExceeded,
+    TooManyCancels,
+)
 from gateway.models import (
     JOB_STATUSES,
     Attempt,
@@ -30,6 +42,7 @@ from gateway.models import (
 from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, decode_cursor
 from tests.support import World, bearer
 
+PACKAGE = Path(gateway.__file__).parent
 RATE = RatePolicy(100, 60)
 DOCUMENT = build_openapi(server_url="https://gateway.example", rate=RATE)
 INCLUDED = {
@@ -238,12 +251,84 @@ def test_the_pattern_of_cursors_is_the_one_they_are_checked_by() -> None:
     )
 
 
-def test_messages_of_failures_are_those_of_the_error_classes() -> None:
+NOT_OF_A_CALL = (
+    "airbyte_compat",
+    "cli",
+    "dashboard",
+    "doctor",
+    "provisioning",
+    "sandbox",
+    "web/server",
+    "auth/sign_in_throttle.py",
+)
+"""Rooms whose failures are told in Airbyte's form, on pages, to operators, or before it is known which call is made."""
+TOLD_ELSEWHERE = {
+    CallerLeft,
+    errors.CallNotServed,
+    errors.DestinationNotFound,
+    errors.SourceNotFound,
+    errors.TriggerPending,
+    errors.WorkspaceNotFound,
+}
+"""Failures that nobody is told of, or only programs that were written for Airbyte."""
+TOLD_BY_ANOTHER = {"reason", "decision.refusal", "wrong_include(what)", "given_twice(name)"}
+"""Messages that a caller or a function gives, which tests below ask for."""
+
+
+def given_messages() -> Iterator[tuple[str, ast.expr]]:
+    """The module and the expression of each message that the code of a call gives to a failure."""
+    kinds = {kind.__name__ for kind in error_classes() if "message" in inspect.signature(kind).parameters}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if not path.relative_to(PACKAGE).as_posix().startswith((*NOT_OF_A_CALL, "api/openapi")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in kinds
+                    and node.args
+                ):
+                    module = ".".join(("gateway", *path.relative_to(PACKAGE).with_suffix("").parts))
+                    yield module, node.args[0]
+
+
+def pattern_of(module: str, message: ast.expr) -> str:
+    """What the message looks like; one that is made of others must be known."""
+    if isinstance(message, ast.Constant):
+        return re.escape(str(message.value))
+    if isinstance(message, ast.JoinedStr):
+        return "".join(
+            re.escape(str(each.value)) if isinstance(each, ast.Constant) else ".+" for each in message.values
+        )
+    text = ast.unparse(message)
+    assert text in TOLD_BY_ANOTHER or isinstance(message, ast.Name), f"{module}: {text}"
+    return ".*" if text in TOLD_BY_ANOTHER else re.escape(getattr(importlib.import_module(module), text))
+
+
+def test_every_message_of_a_failure_is_documented_as_the_code_gives_it() -> None:
+    told = {message for _, message, _ in failures()}
+
+    unknown = [
+        f"{module}: {ast.unparse(message)}"
+        for module, message in given_messages()
+        if not any(re.fullmatch(pattern_of(module, message), each) for each in told)
+    ]
+
+    assert unknown == []
+
+
+def test_messages_of_failures_are_those_of_the_error_classes_or_of_the_code() -> None:
     known = {(kind.status, kind.message) for kind in error_classes() if hasattr(kind, "message")}
+    patterns = [
+        re.compile(pattern_of(*each)) for each in given_messages() if ast.unparse(each[1]) not in TOLD_BY_ANOTHER
+    ]
     worded_elsewhere = {BadRequest.status, RateLimitExceeded.status}
 
     for status, message, _ in failures():
-        assert status in worded_elsewhere or (status, message) in known
+        assert (
+            status in worded_elsewhere
+            or (status, message) in known
+            or any(each.fullmatch(message) for each in patterns)
+        )
 
 
 def test_every_error_a_client_may_meet_is_documented() -> None:
@@ -251,8 +336,15 @@ def test_every_error_a_client_may_meet_is_documented() -> None:
     told |= {errors.NotFound.message, errors.MethodNotAllowed.message, errors.MethodNotImplemented.message}
 
     for kind in error_classes():
-        if hasattr(kind, "message") and kind not in {BadRequest, CallerLeft, CrossOrigin, RateLimitExceeded}:
+        if hasattr(kind, "message") and kind not in {BadRequest, CrossOrigin, RateLimitExceeded, *TOLD_ELSEWHERE}:
             assert kind.message in told
+
+
+def test_a_cancel_tells_of_too_many_that_are_pending() -> None:
+    cancel = DOCUMENT["paths"]["/api/v1/connections/{id}/jobs/{jobId}/cancel"]["post"]["responses"]["503"]
+    examples = resolved(cancel)["content"]["application/json"]["examples"].values()
+
+    assert TooManyCancels.message in {example["value"]["error"] for example in examples}
 
 
 def test_the_message_about_cursors_is_the_one_given() -> None:

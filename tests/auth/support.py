@@ -57,5 +57,10 @@ async def tries_left(accounts: Accounts, email: str, browser: Browser, *, at_mos
 
 def accounts_of(world: World, tries: TryCounter | None = None) -> Accounts:
     return build_accounts(
-        world.services.store, Passwords(memory_kib=LITTLE_MEMORY_KIB), world.clock, secrets.choice, tries=tries
+        world.services.store,
+        Passwords(memory_kib=LITTLE_MEMORY_KIB),
+        world.clock,
+        secrets.choice,
+        world.services.timings.auth,
+        tries=tries,
     )

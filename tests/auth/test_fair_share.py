@@ -47,7 +47,7 @@ async def refused(share: FairShare, group: str) -> bool:
 
 
 async def test_one_of_a_group_holds_its_slot_and_other_groups_do_not_wait_for_it() -> None:
-    share = FairShare()
+    share = FairShare(busy_retry=2)
     first, second, other = visits = [Visit(share, group) for group in ("a", "a", "b")]
     await settle()
     assert [visit.holds for visit in visits] == [True, False, True]
@@ -61,7 +61,7 @@ async def test_one_of_a_group_holds_its_slot_and_other_groups_do_not_wait_for_it
 
 
 async def test_a_group_that_waits_in_great_number_refuses_its_own_only() -> None:
-    share = FairShare()
+    share = FairShare(busy_retry=2)
     visits = [Visit(share, "a") for _ in range(MOST_OF_GROUP)]
     await settle()
 
@@ -72,7 +72,7 @@ async def test_a_group_that_waits_in_great_number_refuses_its_own_only() -> None
 
 
 async def test_members_of_a_group_take_turns_and_the_one_with_the_most_gives_way() -> None:
-    share = FairShare()
+    share = FairShare(busy_retry=2)
     flood = [Visit(share, "a", "ann") for _ in range(MOST_OF_GROUP)]
     await settle()
 
@@ -88,7 +88,7 @@ async def test_members_of_a_group_take_turns_and_the_one_with_the_most_gives_way
 
 
 async def test_of_too_many_groups_the_next_is_refused_and_those_that_wait_may_bring_another() -> None:
-    share = FairShare()
+    share = FairShare(busy_retry=2)
     visits = [Visit(share, str(number)) for number in range(MOST_GROUPS)]
     await settle()
 
@@ -100,7 +100,7 @@ async def test_of_too_many_groups_the_next_is_refused_and_those_that_wait_may_br
 
 @pytest.mark.parametrize("which", [0, -1], ids=["holds", "waits"])
 async def test_who_gives_up_makes_room(which: int) -> None:
-    share = FairShare()
+    share = FairShare(busy_retry=2)
     visits = [Visit(share, "a") for _ in range(MOST_OF_GROUP)]
     await settle()
 

@@ -40,7 +40,7 @@ class Site:
     def invite(self, *who: str) -> str:
         """The address of a new person's link."""
         email = f"person{next(numbers)}@example.com"
-        return self.address + urlsplit(self.installation.ok("user", "invite", "--email", email, *who)).path
+        return self.address + urlsplit(self.installation.stage("user", "invite", "--email", email, *who)).path
 
 
 @dataclass
@@ -86,8 +86,9 @@ class Watched:
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Serve a site to one module: a client has so many keys at most, whichever modules a worker runs."""
     with sandbox_airbyte() as airbyte:
         installation = install(tmp_path_factory.mktemp("site"), airbyte)
         with installation.serve() as served:

@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from gateway.settings.secret import SecretUrl
-from gateway.store import LIVE_SECONDS
 from gateway.store.postgres.server import back_up_server, restoration_on_server
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.sqlite.instance_lock import instance_lock
+from gateway.store.timings import StoreTimings
 from tests.cli.conftest import Cli, finished, invoke, refusal_of
 from tests.postgres import PostgresServer, rows_of
 from tests.support import store_at
@@ -203,7 +203,7 @@ def test_a_database_in_use_is_not_replaced(server: Cli, url: SecretUrl) -> None:
     asyncio.run(join())
 
     assert "in use by the gateway host-a:1" in server.refusal("restore", path, "--yes")
-    rows_of(url, f"UPDATE gateways SET seen_at = seen_at - {int(LIVE_SECONDS) * 1001}")
+    rows_of(url, f"UPDATE gateways SET seen_at = seen_at - {int(StoreTimings().live) * 1001}")
     server.ok("restore", path, "--yes")
 
 

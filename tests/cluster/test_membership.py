@@ -12,7 +12,7 @@ from gateway.background import Background, BackgroundTask, Progress, Work
 from gateway.cluster.membership import Membership
 from gateway.cluster.timings import MembershipTimings
 from gateway.errors import DatabaseRefused
-from gateway.store import LIVE_SECONDS, Store, create_database
+from gateway.store import Store, create_database
 from gateway.store.leadership import LeasedLeadership, SoleLeadership
 from gateway.store.timings import StoreTimings
 from gateway.telemetry.log import configure_log, log_task_failure
@@ -24,6 +24,7 @@ FASTEST_SENDING_SECONDS = 3.0
 
 
 TIMINGS = MembershipTimings()
+LIVE = StoreTimings().live
 
 
 def member_of(
@@ -80,14 +81,14 @@ async def test_one_that_bears_no_other_is_refused_beside_another(store: Store) -
 
 async def test_who_is_started_after_a_killed_one_says_that_it_waits(store: Store) -> None:
     told: list[str] = []
-    waiting = member_of(store, is_alone=True, timings=MembershipTimings(room_check=0.02))
+    waiting = member_of(store, is_alone=True, timings=MembershipTimings(room_wait=0.1, room_check=0.02))
     async with member_of(store, is_alone=True).joined():
         with pytest.raises(DatabaseRefused, match=r"rate_limit\.backend"):
-            await waiting.require_room(tell=told.append, live_seconds=0.1)
+            await waiting.require_room(tell=told.append)
     assert len(told) == 1
     assert "rate_limit.backend" in told[0]
 
-    await waiting.require_room(tell=told.append, live_seconds=0.1)
+    await waiting.require_room(tell=told.append)
     assert len(told) == 1
 
 
@@ -96,7 +97,7 @@ async def test_who_stood_still_is_not_sure_until_the_others_have_heard_of_him(st
     assert not member.is_sure
     async with member.joined():
         assert member.is_sure
-        clock.advance(LIVE_SECONDS - FASTEST_SENDING_SECONDS)
+        clock.advance(LIVE - FASTEST_SENDING_SECONDS)
         assert not member.is_sure
         await member.send_heartbeat()
         assert member.is_sure
@@ -152,7 +153,7 @@ async def test_a_heartbeat_that_was_not_written_is_told_and_the_task_counts_as_r
 async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(store: Store, clock: HandClock) -> None:
     member = member_of(store, clock=clock)
     async with member.joined():
-        assert member.silence_seconds() == LIVE_SECONDS
+        assert member.silence_seconds() == LIVE
         clock.advance(60)
         assert member.silence_seconds() == TIMINGS.outage
         await member.send_heartbeat()
@@ -162,7 +163,7 @@ async def test_after_a_time_when_nobody_could_say_that_he_lives_nobody_is_dead(s
         assert member.silence_seconds() == TIMINGS.outage
         clock.advance(1)
         await member.send_heartbeat()
-        assert member.silence_seconds() == LIVE_SECONDS
+        assert member.silence_seconds() == LIVE
 
 
 async def test_work_is_done_by_one_and_not_again_too_soon(store: Store) -> None:

@@ -21,7 +21,7 @@ HOST = "gateway.example"
 
 def accounts_of(world: World) -> Accounts:
     """As the command line has them."""
-    return build_accounts(world.services.store, Passwords(), world.clock, secrets.choice)
+    return build_accounts(world.services.store, Passwords(), world.clock, secrets.choice, world.services.timings.auth)
 
 
 def browser(world: World, address: str = "127.0.0.1") -> httpx2.AsyncClient:

@@ -266,6 +266,20 @@ async def test_this_month_stands_beside_the_last_one(world: World, member: httpx
         assert plain(text).count("42 rows, 42.0 kB 7 rows, 7.0 kB last month") == 1
         assert "Rows this month1,0427 last month Data this month1.0 MB7.0 kB last month" in plain(text)
         assert "not counted" not in text
+        assert "Counted from 15 Mar 2026 on." in plain(text)
+
+
+async def test_when_all_of_last_month_is_known_no_first_day_is_named(world: World, member: httpx2.AsyncClient) -> None:
+    _, theirs = await a_connection(world)
+    for days_ago in (3, 33):
+        at = world.clock.now().timestamp() - days_ago * 86_400
+        world.sandbox.world.add_job(theirs, created_at=at, rows=1)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+
+    page = await settled(world, member)
+
+    assert "Syncs this month01 last month" in plain(page)
+    assert "Counted from" not in page
 
 
 async def test_a_connection_whose_syncs_were_not_read_is_said_to_be_missing(

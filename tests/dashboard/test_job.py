@@ -6,6 +6,7 @@ from html import unescape
 import httpx2
 import pytest
 
+from gateway.dashboard.humanize import duration
 from gateway.sandbox import Answer
 from gateway.sandbox.failures import (
     CREDENTIALS_REFUSED,
@@ -17,8 +18,10 @@ from gateway.sandbox.failures import (
 from gateway.sandbox.faults import ConfigApi
 from gateway.sandbox.records import Stream, StreamVolume
 from gateway.sandbox.timeline import Status
+from gateway.store import CancelWish
+from gateway.times import format_time
 from tests.dashboard.support import rows_of, signed_in, words
-from tests.support import NEVER_OURS, World
+from tests.support import NEVER_OURS, START, World, bearer
 
 AT = "/dashboard/connections"
 ADMIN_AT = "/dashboard/admin/connections"
@@ -124,6 +127,50 @@ async def test_a_running_job_is_kept_live(world: World, member: httpx2.AsyncClie
     assert "Ended not yet" in words(page)
 
 
+@pytest.mark.parametrize(
+    ("status", "told"), [("pending", "Cancel is waiting until the job runs"), ("running", "Cancel is being sent")]
+)
+async def test_a_cancel_that_is_not_done_yet_is_shown_wherever_the_job_is(
+    world: World, member: httpx2.AsyncClient, status: Status, told: str
+) -> None:
+    key = await world.key()
+    ours, theirs = await world.mapped_connection()
+    number = world.sandbox.world.add_job(theirs, status=status).job_id
+    admin = await signed_in(world, None)
+    pages = (
+        (member, f"{AT}/{ours}"),
+        (member, f"{AT}/{ours}/jobs/{number}"),
+        (admin, f"{ADMIN_AT}/{ours}/jobs/{number}"),
+    )
+    before = [words(await visitor.get(path)) for visitor, path in pages]
+
+    wish = CancelWish(key.record.client_id, ours, theirs, number, "sync", key.record.id, "r", format_time(START))
+    await world.services.store.cancellations.begin(wish)
+
+    assert not any("Cancel is" in page for page in before)
+    assert [told in words(await visitor.get(path)) for visitor, path in pages] == [True] * len(pages)
+    await world.services.keys.revoke(key.record.id)
+    assert "Cancel is" not in "".join([words(await visitor.get(path)) for visitor, path in pages])
+
+
+@pytest.mark.parametrize("status", ["running", "incomplete"])
+async def test_the_duration_is_the_one_that_the_api_tells(
+    world: World, member: httpx2.AsyncClient, status: Status
+) -> None:
+    key = await world.key()
+    ours, theirs = await world.mapped_connection()
+    at = world.clock.now().timestamp() - 3600
+    number = world.sandbox.world.add_job(theirs, status=status, created_at=at, duration_seconds=90).job_id
+
+    told = (await world.http.get(f"/api/v1/connections/{ours}/jobs/{number}", headers=bearer(key))).json()["job"]
+    page = await member.get(f"{AT}/{ours}/jobs/{number}")
+    ((_, _, _, listed, *_),) = rows_of((await member.get(f"{AT}/{ours}")).text)
+
+    assert told["duration"] is not None
+    assert f"Duration {duration(told['duration'])} Rows" in words(page)
+    assert listed == duration(told["duration"])
+
+
 async def test_a_client_over_its_rate_is_told_when_to_come_again(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
     number = add_job(world, theirs)
@@ -157,9 +204,7 @@ async def test_a_member_reads_the_reason_as_the_api_tells_it(world: World, membe
     page, connection = await member.get(f"{AT}/{ours}/jobs/{number}"), await member.get(f"{AT}/{ours}")
 
     assert "Why it failed Where the source Kind credentials Message" in words(page)
-    assert f"Job {number} failed. It began 1 hour ago. State code: [hidden]; Message: FATAL: password" in words(
-        connection
-    )
+    assert f"Job {number} failed. It began 1 hour ago. State code: 28P01; Message: FATAL: password" in words(connection)
     for each in (page, connection):
         assert secrets_in(each.text) == []
         assert "Airbyte’s message, as it came" not in each.text

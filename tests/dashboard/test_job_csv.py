@@ -8,10 +8,14 @@ import pytest
 from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.errors import RateLimitExceeded, UpstreamError
 from gateway.sandbox import Answer
-from tests.dashboard.support import csv_of, signed_in
+from gateway.sandbox.failures import CREDENTIALS_REFUSED, PLANTED_PASSWORD
+from tests.dashboard.support import csv_of, signed_in, words
 from tests.support import NEVER_OURS, SPINS, World, bearer
 
-HEADER = ["jobId", "connectionId", "status", "jobType", "startTime", "bytesSynced", "rowsSynced", "duration"]
+HEADER = [
+    *("jobId", "connectionId", "status", "jobType", "startTime", "bytesSynced", "rowsSynced", "duration"),
+    *("endTime", "failureOrigin", "failureType", "failureMessage"),
+]
 AT = "/dashboard/connections"
 ADMIN_AT = "/dashboard/admin/connections"
 
@@ -50,9 +54,11 @@ async def test_a_file_has_what_the_api_has(world: World) -> None:
     add_jobs(world, theirs, 1)
 
     answer = await member.get(f"{AT}/{ours}/jobs.csv")
-    (job,) = (await world.http.get(f"/api/v1/connections/{ours}/jobs", headers=bearer(key))).json()["data"]
+    path = f"/api/v1/connections/{ours}/jobs?include=failure"
+    (job,) = (await world.http.get(path, headers=bearer(key))).json()["data"]
 
-    assert csv_of(answer) == [HEADER, [str(value) for value in job.values()]]
+    assert job.pop("failure") is None
+    assert csv_of(answer) == [HEADER, [*(str(value) for value in job.values()), "", "", ""]]
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert answer.headers["content-disposition"] == f'attachment; filename="{ours}-jobs-2026-04-01.csv"'
     assert answer.headers["cache-control"] == "no-store"
@@ -76,6 +82,37 @@ async def test_a_file_ends_at_its_bound(world: World, member: httpx2.AsyncClient
     answer = await member.get(f"{AT}/{ours}/jobs.csv")
 
     assert [row[0] for row in csv_of(answer)[1:]] == ids[:MOST_CSV_JOBS]
+
+
+@pytest.mark.parametrize("who", ["member", "admin"])
+async def test_a_job_that_failed_has_its_end_and_the_reason_that_the_page_shows(
+    world: World, member: httpx2.AsyncClient, who: str
+) -> None:
+    ours, theirs = await world.mapped_connection()
+    at = world.clock.now().timestamp() - 3600
+    world.sandbox.world.add_job(
+        theirs, status="failed", created_at=at, duration_seconds=90, failures=(CREDENTIALS_REFUSED,)
+    )
+    visitor = member if who == "member" else await signed_in(world, None)
+
+    _, row = csv_of(await visitor.get(f"{AT if who == 'member' else ADMIN_AT}/{ours}/jobs.csv"))
+    page = await member.get(f"{AT}/{ours}")
+
+    assert row[8:11] == ["2026-04-01T02:01:30.000Z", "source", "credentials"]
+    assert "password authentication failed" in row[11]
+    assert row[11] in words(page)
+    assert PLANTED_PASSWORD not in row[11]
+
+
+async def test_without_the_config_api_a_file_has_no_reasons(world: World, member: httpx2.AsyncClient) -> None:
+    ours, theirs = await world.mapped_connection()
+    ids = add_jobs(world, theirs, 120, "failed")
+    world.sandbox.faults.config_api = "absent"
+
+    rows = csv_of(await member.get(f"{AT}/{ours}/jobs.csv"))[1:]
+
+    assert [row[0] for row in rows] == ids
+    assert {tuple(row[9:]) for row in rows} == {("", "", "")}
 
 
 async def test_the_status_of_the_page_is_that_of_the_file(world: World, member: httpx2.AsyncClient) -> None:

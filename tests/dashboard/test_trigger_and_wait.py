@@ -18,6 +18,8 @@ from gateway.sandbox.timeline import Pace
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
 from tests.support import BOUND_SECONDS
 
+TRIES_OF_A_READ = 2
+"""At Airbyte, for one call to the gateway."""
 LONGEST_SECONDS = 3 * BOUND_SECONDS
 COMMANDS = {"sh": ["sh"], "py-txt": [sys.executable], "mjs": ["node"]}
 """By the end of the script's name on the page."""
@@ -94,7 +96,7 @@ def test_a_script_that_is_too_fast_waits(installation: Installation, served: Ser
     assert '"status":429' in log
 
 
-def test_when_the_answer_to_the_start_is_lost_the_sync_is_started_again(
+def test_answers_that_are_lost_end_nothing_and_start_no_second_sync(
     installation: Installation, served: Served, language: str
 ) -> None:
     key = installation.key()
@@ -102,12 +104,18 @@ def test_when_the_answer_to_the_start_is_lost_the_sync_is_started_again(
     installation.airbyte.sandbox.faults.answer_with(
         Answer.html(502), when=lambda method, path: method == "POST" and path.endswith("/jobs")
     )
+    installation.airbyte.sandbox.faults.answer_with(
+        Answer.html(502),
+        times=TRIES_OF_A_READ,
+        when=lambda method, path: method == "GET" and path.endswith("/jobs"),
+    )
     before = len(served.log.read_text())
     result = run(served, language, ours, key)
     log = served.log.read_text()[before:]
 
     assert len(jobs_of(installation, theirs)) == 1
-    assert result.returncode == 0
+    assert (result.returncode, result.stderr) == (0, "")
+    assert '"status":502' in log
     assert '"status":504' in log
 
 

@@ -175,6 +175,20 @@ async def test_the_file_has_each_hour_of_each_key(world: World) -> None:
     assert (await admin.get("/dashboard/admin/clients/nobody/usage.csv")).status_code == 404
 
 
+async def test_a_file_of_a_period_that_there_is_not_is_refused_with_what_is_right(world: World) -> None:
+    await world.client_with_key()
+    ann, admin = await signed_in(world, "acme"), await signed_in(world, None)
+
+    answers = [
+        await ann.get(f"{USAGE}.csv?period=1y"),
+        await admin.get("/dashboard/admin/clients/acme/usage.csv?period=1y"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert all("Period must be 24h or 30d" in answer.text for answer in answers)
+    assert (await ann.get(f"{USAGE}.csv?period=")).status_code == 200
+
+
 async def test_a_day_s_file_begins_a_day_ago(world: World) -> None:
     key = await world.client_with_key()
     await call(world, key)

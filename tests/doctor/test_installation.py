@@ -16,8 +16,9 @@ from gateway.doctor.installation import (
     judged_user,
     user_name,
 )
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.settings.secret import Secret, SecretUrl
+from gateway.store.disk import DiskRoom
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import instance_lock
 from tests.postgres import PostgresServer, pgbouncer
@@ -33,7 +34,7 @@ async def test_notifications_that_never_arrive_are_noticed(
 ) -> None:
     with pgbouncer(postgres, database_location) as pooled:
         async with running_gateway(tmp_path, location=pooled if is_pooled else database_location) as world:
-            (finding,) = [each async for each in check_notifications(Timings(), world.services)]
+            (finding,) = [each async for each in check_notifications(DoctorTimings(), world.services)]
 
     assert finding.level == ("warn" if is_pooled else "ok"), finding
     assert ("do not arrive" in finding.text) == is_pooled
@@ -122,7 +123,7 @@ async def test_a_database_that_is_served_is_not_read_through(world: World, tmp_p
 
 
 async def test_a_database_that_is_too_large_to_read_through_is_told(world: World) -> None:
-    at_once = Timings(whole_read=0)
+    at_once = DoctorTimings(whole_read=0)
 
     found = [each async for each in check_pages(at_once, world.services)]
 
@@ -188,7 +189,7 @@ async def test_a_lock_of_another_user_is_told(world: World, tmp_path: Path) -> N
     ],
 )
 def test_free_space_is_measured_by_the_database(free: int, size: int, level: str) -> None:
-    assert free_disk(free, size, Path("/srv")).level == level
+    assert free_disk(DiskRoom(free, size), Path("/srv")).level == level
 
 
 async def test_http_basic_is_warned_of(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.doctor import Finding, run_checks
 from gateway.doctor.base_url import alternatives, diagnose
-from gateway.doctor.timings import Timings
+from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamUnreachable
 from gateway.settings.secret import SecretUrl
 from tests.airbyte.proxy import proxy_running
@@ -20,7 +20,7 @@ from tests.support import START
 WRONG_NAME = ("-addext", "subjectAltName=DNS:other.test")
 
 
-async def found_by(front: Front, timings: Timings | None = None) -> dict[str, Finding]:
+async def found_by(front: Front, timings: DoctorTimings | None = None) -> dict[str, Finding]:
     front.airbyte.anonymous = True
     front.clock.advance((datetime.now(UTC) - START).total_seconds() - front.clock.elapsed)
     return {finding.check: finding async for finding in run_checks(front.services, is_serving=True, timings=timings)}
@@ -121,7 +121,7 @@ async def test_an_airbyte_that_never_answers_is_given_up(tmp_path: Path) -> None
         ) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = (await found_by(front, Timings(answer=0.2)))["airbyte"]
+        finding = (await found_by(front, DoctorTimings(answer=0.2)))["airbyte"]
 
     assert finding == Finding("airbyte", "fail", "no answer within 0.2 s", "Find out what keeps Airbyte's server busy.")
 
@@ -132,7 +132,7 @@ async def test_a_right_address_behind_a_proxy_that_fails_is_not_called_wrong(tmp
         canned(page(status)) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = await diagnose(UpstreamUnreachable(detail="502 from Airbyte"), front.services, Timings())
+        finding = await diagnose(UpstreamUnreachable(detail="502 from Airbyte"), front.services, DoctorTimings())
 
     assert finding.text.startswith(f"http://{address}{BASE_PATH} answers {status}: ")
     assert "proxy in front" in finding.text
@@ -147,7 +147,7 @@ async def test_an_address_where_a_proxy_fails_is_wrong_if_airbyte_is_at_another(
         canned(answers) as address,
         front_of(tmp_path, base_url=f"http://{address}/old", warm=False, auth="none") as front,
     ):
-        finding = await diagnose(UpstreamUnreachable(), front.services, Timings())
+        finding = await diagnose(UpstreamUnreachable(), front.services, DoctorTimings())
 
     assert finding.advice == f"Airbyte's API is at http://{address}{BASE_PATH}: write that into airbyte.base_url."
 
@@ -159,7 +159,7 @@ async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path) -> No
         canned(answers) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = (await found_by(front, Timings(diagnosis=0.1)))["airbyte"]
+        finding = (await found_by(front, DoctorTimings(diagnosis=0.1)))["airbyte"]
 
     assert (finding.level, finding.text) == (
         "fail",
@@ -170,7 +170,7 @@ async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path) -> No
 @pytest.mark.parametrize("base_url", ["https://cloud.airbyte.com/api/v1", "https://api.airbyte.com/api/public/v1"])
 async def test_cloud_at_a_wrong_address_is_told_the_right_one_and_not_asked(tmp_path: Path, base_url: str) -> None:
     async with front_of(tmp_path, base_url=base_url.removesuffix("/api/public/v1"), warm=False, auth="none") as front:
-        finding = await diagnose(UpstreamUnreachable(), front.services, Timings())
+        finding = await diagnose(UpstreamUnreachable(), front.services, DoctorTimings())
 
     assert finding.advice == ("Airbyte Cloud's API is at https://api.airbyte.com/v1: write that into airbyte.base_url.")
 

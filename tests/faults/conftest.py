@@ -12,10 +12,10 @@ import msgspec
 import pytest
 import uvloop
 
-from gateway.airbyte import Deadlines
+from gateway.airbyte import AirbyteTimings, Deadlines
 from gateway.app import create_app
 from gateway.provisioning.keys import NewKey
-from gateway.services import Services, build_services
+from gateway.services import Services, Timings, build_services
 from gateway.settings.secret import Secret
 from gateway.store import create_database
 from tests.cli.conftest import Airbyte
@@ -116,7 +116,7 @@ async def front_of(
     }
     settings = msgspec.structs.replace(settings, airbyte=msgspec.structs.replace(settings.airbyte, **values))
     await create_database(settings.database_path)
-    services = build_services(settings, clock, deadlines=deadlines)
+    services = build_services(settings, clock, timings=Timings(airbyte=AirbyteTimings(deadlines=deadlines)))
     app = create_app(services)
     try:
         async with (

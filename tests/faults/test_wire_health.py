@@ -12,18 +12,20 @@ from starlette.routing import Route, Router
 
 from gateway.api.health import show_health
 from gateway.telemetry.metrics import Metrics
-from gateway.web.admission import PROBES, Gate
+from gateway.web.admission import Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
 from gateway.web.router import ApiRoutes
 from gateway.web.server.back_pressure import BackPressures
 from gateway.web.server.limits import ConnectionLimits
+from gateway.web.timings import AdmissionTimings
 from tests.faults.test_wire_overload import CountedPressure
 from tests.faults.wire import LAST, Running, request, send, serving, talk
 from tests.support import BOUND_SECONDS, counters
 
 PATIENT = ConnectionLimits(receive_seconds=BOUND_SECONDS)
-QUIET, CROWDED = PROBES, replace(PROBES, short_queue=-1)
+QUIET = AdmissionTimings().probes
+CROWDED = replace(QUIET, short_queue=-1)
 """With the second, any number of probes is many."""
 
 

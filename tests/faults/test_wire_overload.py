@@ -15,8 +15,9 @@ from gateway.errors import Overloaded
 from gateway.web.admission import SHED_KEY, Gate
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.router import ApiRoutes
-from gateway.web.server.back_pressure import SHED_EACH_TICK, BackPressure, BackPressures, HeldConnection
+from gateway.web.server.back_pressure import BackPressure, BackPressures, HeldConnection
 from gateway.web.server.limits import ConnectionLimits
+from gateway.web.timings import BackPressureTimings
 from tests.faults.wire import (
     LAST,
     Answer,
@@ -131,7 +132,7 @@ def full(house: Recorder) -> Iterator[Running]:
 
 def test_a_caller_who_returns_at_once_is_refused_each_time_and_never_forgotten(full: Running, house: Recorder) -> None:
     """More often than refusals are given without holding the connection."""
-    at_once = SHED_EACH_TICK + 10
+    at_once = BackPressureTimings().known.each_tick + 10
     with socket.create_connection(full.address, BOUND_SECONDS) as connection:
         for _ in range(5):
             send(connection, request("/api/v1/status") * at_once)
@@ -171,7 +172,9 @@ def test_what_has_no_content_is_refused_by_the_connection_which_stays(
 class CountedPressure(BackPressure):
     """Counts how often it is asked whether to hold a socket connection."""
 
-    asked = 0
+    def __init__(self) -> None:
+        super().__init__(BackPressureTimings().known)
+        self.asked = 0
 
     def holds(self, connection: HeldConnection, loop: asyncio.AbstractEventLoop) -> bool:
         self.asked += 1

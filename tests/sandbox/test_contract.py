@@ -1,31 +1,13 @@
 """Real answers against Airbyte's own OpenAPI documents, which are not part of this project."""
 
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 import httpx2
 import pytest
-import yaml
-from openapi_schema_validator import OAS31Validator
 
 from gateway.sandbox import PUBLIC_API, Sandbox
+from tests.airbyte_documents import assert_valid, needs_documents
 from tests.sandbox.conftest import CREDENTIALS, Clock, connect
 
-DOCUMENTS = Path(__file__).parents[3] / "shared" / "airbyte-openapi"
-
-pytestmark = pytest.mark.skipif(not DOCUMENTS.is_dir(), reason="Airbyte's OpenAPI documents are not here")
-
-
-@cache
-def document(name: str) -> Any:
-    text = (DOCUMENTS / f"api_documentation_{name}.yaml").read_text()
-    return yaml.load(text, Loader=yaml.CSafeLoader)
-
-
-def assert_valid(name: str, schema: str, body: object) -> None:
-    whole = {"$ref": f"#/components/schemas/{schema}", "components": document(name)["components"]}
-    OAS31Validator(whole).validate(body)
+pytestmark = needs_documents
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from gateway.errors import SettingsError
 from gateway.resources import resource_text
 from gateway.settings import Settings, load_settings
 from gateway.settings.secret import Secret, SecretUrl
+from gateway.settings.tables import tables
 
 DATABASE_EXPECTED = "expected sqlite:///PATH or postgresql://[USER[:PASSWORD]@]HOST[:PORT]/NAME"
 URL_EXPECTED = "expected http(s)://HOST/PATH without user, query or fragment"
@@ -219,7 +220,7 @@ def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, var
     [
         (
             "[serve]\nport = 1\n",
-            "unknown table [serve]; known are server, database, airbyte, rate_limit, log, keys, webhooks, tracing",
+            f"unknown table [serve]; known are {', '.join(tables())}",
         ),
         ("[server]\nprot = 1\n", f"unknown key 'prot' in [server]; known are {SERVER_KEYS}"),
         ("server = 5\n", "server: expected a table, [server]"),

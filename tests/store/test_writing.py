@@ -1,7 +1,7 @@
 """Writes that wait share one commit, and each still stands or falls alone. On both databases."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,14 @@ from gateway.store.writing import MOST_UNITS
 from tests.support import BOUND_SECONDS, store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
+
+
+@pytest.fixture
+async def store(database_location: DatabaseLocation) -> AsyncIterator[Store]:
+    """One whose transactions are joined however long they take, so that no slow moment of the machine decides."""
+    timings = StoreTimings(write_lock=BOUND_SECONDS, joining=BOUND_SECONDS)
+    async with store_at(database_location, timings=timings) as opened:
+        yield opened
 
 
 def adding(slug: str) -> Unit[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 import string
 import uuid
 from collections.abc import Callable
@@ -228,9 +229,47 @@ def test_the_sandbox_s_planted_secrets_are_hidden_and_its_message_still_helps() 
 
     assert PLANTED_PASSWORD not in shown
     assert PLANTED_HOST not in shown
-    assert shown == (
-        'State code: [hidden]; Message: FATAL: password authentication failed for user "reader" ([hidden])'
-    )
+    assert shown == ('State code: 28P01; Message: FATAL: password authentication failed for user "reader" ([hidden])')
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'FATAL: password authentication failed for user "app" (SQLSTATE 28P01)',
+        "State code: 08S01; Error code: 0; Message: Communications link failure",
+        "SQLSTATE[HY000] [1045] Access denied",
+        "SQLState=42P01: the table does not exist",
+        'The source said sqlstate "57P01", then nothing',
+    ],
+)
+def test_a_known_code_of_the_database_is_shown_where_it_is_called_one(message: str) -> None:
+    assert masked(message) == message
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("SQLSTATE 1a2B3", "SQLSTATE 28P0X", "SQLSTATE 28p01", "SQLSTATE 28P01s3", "SQLSTATE hunt3r"),
+        *("SQLSTATE 28P01.evil.example", "SQLSTATE 28P01/hunt3r", "SQLSTATE 28P01=hunt3r", "SQLSTATE 28P01@evil"),
+        *("SQLSTATE: 28P01:hunt3r", "SQLSTATE 28P01-hunt3r", "mysqlstate 28P01", "state 28P01", "28P01"),
+        *(
+            "SQLSTATE is 28P01",
+            "SQLSTATE 28P01\N{CYRILLIC CAPITAL LETTER O}",
+            "SQLSTATE 28\N{CYRILLIC CAPITAL LETTER ER}01",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "around", ["The source refused the password: no. {} was used", "The source was asked and {} failed"]
+)
+def test_what_only_looks_like_a_code_is_hidden(around: str, secret: str) -> None:
+    shown = masked(around.format(secret))
+
+    assert not re.search("28|hunt3r|evil|1a2B3", shown), shown
+
+
+def test_a_code_covers_nothing_beside_it() -> None:
+    assert masked("SQLSTATE 28P01, 3xY9k for the token hunter") == "SQLSTATE 28P01, [hidden] for the token [hidden]"
 
 
 @pytest.mark.parametrize(

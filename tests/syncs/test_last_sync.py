@@ -239,6 +239,25 @@ async def test_statuses_are_read_again_at_most_once_an_hour(world: World) -> Non
     assert lists_read() == 2
 
 
+async def test_a_status_that_is_older_than_twice_an_hour_is_read_or_said_to_be_old(world: World) -> None:
+    key = await world.client_with_key(rate="1000000/60")
+    _, theirs = await world.mapped_connection()
+    world.sandbox.world.set_connection_status(theirs, "inactive")
+
+    async def shown(path: str = "connections") -> tuple[str | None, str | None]:
+        answer = await world.http.get(f"/api/v1/{path}", headers=bearer(key))
+        status = answer.json()["data"][0]["status"] if path == "connections" else None
+        return status, answer.headers.get("warning")
+
+    world.clock.advance(2 * 3600 + 1)
+    assert await shown() == ("inactive", None)
+
+    world.clock.advance(2 * 3600 + 1)
+    world.sandbox.faults.answer_with(Answer.html(502), times=100, when=lambda _, path: path.endswith("/connections"))
+    assert await shown() == ("inactive", STALE)
+    assert await shown("status") == (None, STALE)
+
+
 async def test_a_silent_airbyte_holds_a_reader_up_for_so_long_and_no_longer(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, sync_timings=waiting(0.01)) as world:
         key = await world.client_with_key()

@@ -15,7 +15,7 @@ import pytest
 from gateway.airbyte.in_process import in_process
 from gateway.app import create_app
 from gateway.sandbox import Answer
-from gateway.services import Services, build_services
+from gateway.services import Services, Timings, build_services
 from gateway.syncs.left_over import MOST_LEFT_OVER
 from gateway.syncs.timings import BackoffTimings, SyncTimings, TriggerTimings
 from gateway.telemetry.log import configure_log
@@ -67,7 +67,9 @@ IMPATIENT = SyncTimings(
 
 def services_like(world: World, timings: SyncTimings | None = None) -> Services:
     connect = in_process(world.sandbox.app)
-    return build_services(world.services.settings, world.clock, connect=connect, sync_timings=timings)
+    return build_services(
+        world.services.settings, world.clock, connect=connect, timings=Timings(syncs=timings or SyncTimings())
+    )
 
 
 @asynccontextmanager

@@ -12,11 +12,13 @@ import structlog
 
 from gateway.telemetry.log import configure_log
 from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.timings import LogTimings
 from tests.cli.conftest import wait_until
 from tests.support import BOUND_SECONDS
 
 PIPE_BYTES = 4096
 LINE = "x" * 99 + "\n"
+PATIENT = LogTimings(close=BOUND_SECONDS)
 
 
 @dataclass
@@ -41,28 +43,28 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_lines_come_whole_and_in_their_order(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.writes)
+    writer = LogWriter(pipe.writes, PATIENT)
 
     for number in range(100):
         writer.write(f"{number}\n")
-    writer.close(BOUND_SECONDS)
+    writer.close()
 
     assert pipe.read_to_end() == "".join(f"{number}\n" for number in range(100)).encode()
 
 
 def test_nobody_waits_for_a_reader_that_stands_still(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.writes, most_bytes=10 * PIPE_BYTES)
+    writer = LogWriter(pipe.writes, LogTimings(close=0.0), most_bytes=10 * PIPE_BYTES)
 
     for _ in range(1000):
         writer.write(LINE)
-    writer.close(seconds=0)
+    writer.close()
 
     seen = len(os.read(pipe.reads, PIPE_BYTES))
     assert seen == PIPE_BYTES, "full: whoever wrote by himself would stand still"
 
 
 def test_lost_lines_are_counted_and_told_when_it_flows_again(pipe: Pipe) -> None:
-    writer = LogWriter(pipe.writes, most_bytes=10 * PIPE_BYTES)
+    writer = LogWriter(pipe.writes, PATIENT, most_bytes=10 * PIPE_BYTES)
     configure_log(level="info", style="json", stream=writer)
     for _ in range(1000):
         writer.write(LINE)
@@ -75,9 +77,9 @@ def test_lost_lines_are_counted_and_told_when_it_flows_again(pipe: Pipe) -> None
     reader = Thread(target=read)
     reader.start()
     wait_until(lambda: b"log_lines_lost" in b"".join(taken))
-    writer.close(BOUND_SECONDS)
+    writer.close()
     structlog.get_logger().info("afterwards")
-    writer.close(BOUND_SECONDS)
+    writer.close()
     os.close(pipe.writes)
     reader.join(BOUND_SECONDS)
 
@@ -91,7 +93,7 @@ def test_lost_lines_are_counted_and_told_when_it_flows_again(pipe: Pipe) -> None
 
 def test_a_descriptor_that_was_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
     os.set_blocking(pipe.writes, False)
-    writer = LogWriter(pipe.writes)
+    writer = LogWriter(pipe.writes, PATIENT)
     writer.write(LINE * 100)
 
     seen = b""
@@ -104,11 +106,11 @@ def test_a_descriptor_that_was_made_non_blocking_loses_nothing(pipe: Pipe) -> No
 def test_a_reader_that_is_gone_ends_nothing() -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    writer = LogWriter(writes)
+    writer = LogWriter(writes, PATIENT)
 
     writer.write(LINE)
-    writer.close(BOUND_SECONDS)
+    writer.close()
     writer.write(LINE)
-    writer.close(BOUND_SECONDS)
+    writer.close()
 
     os.close(writes)

@@ -16,7 +16,7 @@ async def test_a_stand_still_is_told_once() -> None:
             seen.set()
         return moment
 
-    lag = LoopLag(monotonic)
+    lag = LoopLag(monotonic, interval_seconds=0.1)
     running = asyncio.create_task(lag.run(lambda: None))
     await seen.wait()
     running.cancel()

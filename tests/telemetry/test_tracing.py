@@ -23,6 +23,7 @@ from gateway.errors import SettingsError
 from gateway.services import TRACING_EXTRA_MISSING, build_services
 from gateway.settings import TracingSettings
 from gateway.telemetry.log import configure_log
+from gateway.telemetry.timings import TracingTimings
 from gateway.telemetry.tracing import MOST_AT_ONCE, Tracing
 from tests.support import BOUND_SECONDS, HandClock, bearer, running_gateway, settings_in
 
@@ -150,7 +151,7 @@ async def test_the_log_says_once_that_the_collector_does_not_take_spans() -> Non
     """However many batches there are."""
     stream = StringIO()
     configure_log(level="warning", style="json", stream=stream)
-    tracing = Tracing(REFUSING, version="1.0")
+    tracing = Tracing(REFUSING, version="1.0", timings=TracingTimings())
     tracing.open()
     for _ in range(2 * MOST_AT_ONCE):
         tracing.begin(None).end("GET /healthz", 200, {})

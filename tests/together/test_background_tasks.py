@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.background import Background, BackgroundTask, Failure, Progress, RestartTimings, Work
+from gateway.background import Background, BackgroundTask, Progress, RestartTimings, TaskFailure, Work
 from gateway.cluster.timings import ClusterTimings, MembershipTimings, PermitTimings
 from gateway.store import DatabaseLocation
 from tests.postgres import PostgresServer
@@ -71,7 +71,7 @@ class FaultyBackground(Background):
 
     def __init__(self, for_good: frozenset[str] = frozenset(), *, wait: int = 1) -> None:
         """`wait`: which of the things that a task waits for raises."""
-        self.failures: list[Failure] = []
+        self.failures: list[TaskFailure] = []
         super().__init__(self.failures.append, timings=SOON)
         self._for_good = for_good
         self._wait = wait

@@ -174,6 +174,6 @@ async def test_a_name_that_does_not_exist_is_told_like_one_that_is_not_public() 
         raise OSError("Name or service not known")
 
     destinations = Destinations((), allow_http=False, look_up=NameLookup(get_address_info=get_address_info))
-    receipt = await HttpSender(destinations, verifying_tls).send("https://no.example/", {}, BODY)
+    receipt = await HttpSender(destinations, verifying_tls, seconds=BOUND_SECONDS).send("https://no.example/", {}, BODY)
 
     assert receipt == Receipt(None, error=NOT_PUBLIC)

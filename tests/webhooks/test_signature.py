@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from gateway.webhooks.signature import SECRET_BYTES, new_secret, signed_headers
+from gateway.webhooks.signature import NEW_SECRET_BYTES, new_secret, signed_headers
 
 BODY = '{"type":"sync.failed","data":{"label":"Zürich"}}'.encode()
 OLD, NEW, OTHER = (new_secret(byte.__mul__) for byte in (b"\0", b"\xff", b"7"))
@@ -17,7 +17,7 @@ def signed(*secrets: str, at: datetime | None = None) -> dict[str, str]:
 
 def test_a_secret_has_the_form_that_receivers_type() -> None:
     assert NEW == "whsec_" + "/" * 42 + "8="
-    assert SECRET_BYTES == 32
+    assert NEW_SECRET_BYTES == 32
 
 
 def test_the_published_library_verifies_it() -> None:

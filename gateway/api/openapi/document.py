@@ -12,7 +12,8 @@ from gateway.api.openapi.schemas import TIME, Json, build_schemas, example_of, r
 from gateway.auth import keys
 from gateway.limiter import Decision, in_words, rate_limit_headers
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES, RatePolicy
-from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, Cursor, Position
+from gateway.syncs.cursor import CURSOR_PATTERN, POSITION_PATTERN, Cursor
+from gateway.syncs.cursor_seal import SEALED_PATTERN
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.prefer import LONGEST_WAIT
@@ -29,6 +30,7 @@ PREFER = (
 BEFORE_THE_LIMIT = frozenset({401, 408, 413, 414, 431})
 """Statuses of answers that are given before the key, and so its limit, is known."""
 ANSWER_HEADERS = ("X-Request-Id", "Cache-Control")
+SEALED_EXAMPLE = "q7Zr0v5cXy1mJt8wKfLb3sGdHnPu6aE9oTiRzQeWjVxC2yNkMhBpAf4gDlS"
 LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", ALL_JOBS_LINK, "Warning", *WAIT_HEADERS})
 
@@ -62,7 +64,7 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
 
 
 def documented_statuses(document: Json) -> Mapping[str, frozenset[int]]:
-    """Operation id → the statuses it may answer with."""
+    """Return the statuses that each operation may answer with, by the operation's id."""
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     return {operation["operationId"]: frozenset(map(int, operation["responses"])) for operation in operations}
 
@@ -180,6 +182,7 @@ def _failure(advice: str, causes: list[errors.ApiError]) -> Json:
 def _parameters(connection_id: str) -> Json:
     limit = {"type": "integer", "minimum": 1, "maximum": MOST_JOBS, "default": DEFAULT_JOBS}
     cursor = {"type": "string", "pattern": f"^({CURSOR_PATTERN}|{POSITION_PATTERN})$"}
+    sealed = {"type": "string", "pattern": f"^{SEALED_PATTERN}$"}
     types: Json = {"type": "array", "items": {"type": "string", "enum": list(KNOWN_JOB_TYPES)}, "default": ["sync"]}
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
@@ -189,6 +192,7 @@ def _parameters(connection_id: str) -> Json:
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
         ("Cursor", "cursor", "query", "Where the page begins: part of the Link header's address.", cursor),
+        ("AllJobsCursor", "cursor", "query", "Where the page begins: part of the Link header's address.", sealed),
         (
             "JobType",
             "jobType",
@@ -221,7 +225,7 @@ def _headers(rate: RatePolicy, api_url: str, connection_id: str) -> Json:
     next_token = math.ceil(rate.per_seconds / rate.requests)
     policy, limit = rate_limit_headers(Decision(True, rate, rate.requests - 1, next_token))
     page = _link(f"{api_url}/connections/{connection_id}/jobs", Cursor(DEFAULT_JOBS, 4192).encode())
-    page_of_all = _link(f"{api_url}/jobs", Position(1_775_012_400, 4192).encode())
+    page_of_all = _link(f"{api_url}/jobs", SEALED_EXAMPLE)
     authenticate = errors.Unauthorized(credentials_sent=True).headers["WWW-Authenticate"]
     rows = {
         "X-Request-Id": ("Names the request in the operator's log.", "9f86d081884c7d65"),
@@ -234,7 +238,7 @@ def _headers(rate: RatePolicy, api_url: str, connection_id: str) -> Json:
         ALL_JOBS_LINK: ("The next page, if there is one.", page_of_all),
         "Preference-Applied": ("Sent when the call was let wait, as it preferred.", "wait=60"),
         "Vary": ("Sent with a call that preferred to wait.", "Prefer"),
-        "Warning": ("Sent when Airbyte is unavailable: these are the last known syncs.", '110 - "Response is Stale"'),
+        "Warning": ("Sent when not all is current: these are the last known figures.", '110 - "Response is Stale"'),
     }
     return {
         name: {"description": text, "required": name not in SOMETIMES, "schema": {"type": "string"}, "example": example}

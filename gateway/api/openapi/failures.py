@@ -14,14 +14,15 @@ from gateway.api.job_query import (
     WRONG_TIME,
     WRONG_TYPE,
 )
-from gateway.api.query import wrong_include
-from gateway.api.request_content import NO_BODY
+from gateway.api.query import given_twice, wrong_include
+from gateway.api.request_content import NO_BODY, NO_JSON
 from gateway.limiter import client_refusal, key_refusal
 from gateway.models import RatePolicy
 from gateway.syncs.connections import UNMAPPED
 from gateway.syncs.cursor import INVALID_CURSOR
 from gateway.syncs.refusals import not_active
 from gateway.web.middleware.body_limit import NO_LENGTH
+from gateway.web.middleware.errors import STOPPING
 
 EXAMPLE_KEYS = 20
 """How many keys' rates the example of a client's rate is."""
@@ -48,19 +49,20 @@ def build_failures(rate: RatePolicy) -> Failures:
 def _bad_requests() -> Failures:
     bad = errors.BadRequest
     length = bad(NO_LENGTH)
-    no_body = bad(NO_BODY)
+    no_body = [bad(NO_BODY), bad(NO_JSON)]
+    include = bad(given_twice("include"))
     unmapped = bad(UNMAPPED)
     inactive = not_active("inactive")
-    choice = [bad(WRONG_LIMIT), bad(WRONG_STATUS), bad(WRONG_TYPE), bad(INVALID_CURSOR)]
+    choice = [bad(WRONG_LIMIT), bad(WRONG_STATUS), bad(WRONG_TYPE), bad(INVALID_CURSOR), bad(given_twice("limit"))]
     operator = "Your operator maps connections and enables them in Airbyte."
     told = "The message says what is wrong."
     return {
         "BadRequest": (told, [length]),
-        "BadConnectionQuery": (told, [bad(wrong_include(SCHEDULE)), length]),
-        "BadRevocation": ("Send no body.", [no_body, length]),
-        "BadTrigger": (operator, [unmapped, inactive, no_body, length]),
+        "BadConnectionQuery": (told, [bad(wrong_include(SCHEDULE)), include, length]),
+        "BadRevocation": ("Send no body.", [*no_body, length]),
+        "BadTrigger": (operator, [unmapped, inactive, *no_body, length]),
         "BadJob": (operator, [unmapped, bad(NO_INCLUDE), length]),
-        "BadCancel": (operator, [unmapped, no_body, length]),
+        "BadCancel": (operator, [unmapped, *no_body, length]),
         "BadJobQuery": (operator, [unmapped, *choice, bad(wrong_include(FAILURE)), bad(NO_TIME), length]),
         "BadAllJobsQuery": (
             "The message says what is right.",
@@ -93,7 +95,7 @@ def _request_failures(rate: RatePolicy) -> Failures:
 
 
 def _service_failures() -> Failures:
-    own: list[errors.ApiError] = [errors.Overloaded(), errors.StorageUnavailable()]
+    own: list[errors.ApiError] = [errors.Overloaded(), errors.Overloaded(STOPPING), errors.StorageUnavailable()]
     timeout = errors.UpstreamTimeout()
     later = "Try again after the seconds of Retry-After."
     problem = "Airbyte has a problem: try again in a minute."
@@ -103,6 +105,10 @@ def _service_failures() -> Failures:
         "UpstreamFailed": (problem, [errors.UpstreamUnreachable(), errors.UpstreamInvalid()]),
         "Unavailable": (later, own),
         "UpstreamBusy": (later, [*own, errors.UpstreamBusy()]),
+        "CancelBusy": (
+            "Try again after the seconds of Retry-After. Each job that ends makes room for another cancel.",
+            [*own, errors.UpstreamBusy(), errors.TooManyCancels()],
+        ),
         "UpstreamTimeout": (problem, [timeout]),
         "CancelTimeout": (
             "A pending cancel is sent once the job runs, without another call. Look at the job.",

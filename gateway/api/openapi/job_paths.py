@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from gateway.api.openapi.failures import JOB_RELAYS, READS, RELAYS, UPSTREAM_FAILURES
 from gateway.api.openapi.schemas import Json, reference
+from gateway.syncs.jobs import MOST_JOBS
+from gateway.syncs.merged_jobs import MOST_ROUNDS
 
 WAIT_HEADERS = ("Preference-Applied", "Vary", "Warning")
 """Of calls that may wait for a job's end."""
 ALL_JOBS_LINK = "AllJobsLink"
 """The Link header of the jobs of all connections, whose cursors have another form."""
-CHOICE = ("JobType", "Status", "Limit", "Cursor")
+CHOICE = ("JobType", "Status", "Limit")
 
 Answers = Callable[..., Json]
 """Makes an operation's answers from the names of a schema, of failures and of headers."""
@@ -28,7 +30,7 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "description": "Syncs, or the types of jobs that are asked for, newest first. If there are more, the Link "
         "header holds the address of the next page. With include=failure each job also has endTime and failure, "
         "as one job has. The last syncs that other calls tell of are syncs only.",
-        "parameters": [reference("parameters", name) for name in ("ConnectionId", *CHOICE, "Include")],
+        "parameters": [reference("parameters", name) for name in ("ConnectionId", *CHOICE, "Cursor", "Include")],
         "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
     }
     jobs["responses"]["200"]["links"] = job_links("/data/0/jobId")
@@ -38,9 +40,13 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "summary": "List jobs of all connections",
         "description": "One call for all of the client's connections, newest first. To follow them, ask again with "
         "updatedSince a minute before your last call; jobs that you know already come again. A page may be short, or "
-        "empty, and still have a Link header: go on until it has none. A Warning header says that some connections "
+        f"empty, and still have a Link header: go on until it has none. One call goes through "
+        f"about {(MOST_ROUNDS - 1) * MOST_JOBS} jobs of Airbyte's workspaces, which may hold other clients' too: where "
+        "few are yours, you need more calls. A Warning header says that some connections "
         "could not be asked for. With include=connection each job has the id of its connection as other calls take it.",
-        "parameters": [reference("parameters", name) for name in (*CHOICE, "UpdatedSince", "IncludeConnection")],
+        "parameters": [
+            reference("parameters", name) for name in (*CHOICE, "AllJobsCursor", "UpdatedSince", "IncludeConnection")
+        ],
         "responses": answers("AllJobsList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
     }
     all_jobs["responses"]["200"]["headers"]["Link"] = reference("headers", ALL_JOBS_LINK)
@@ -68,7 +74,7 @@ def _of_one(answers: Answers, tag: str) -> Json:
         "up to 80 seconds, then it answers 504. Send no body.",
         "parameters": [reference("parameters", name) for name in ("ConnectionId", "JobId")],
         "responses": answers(
-            "CancelledJob", (*JOB_RELAYS, "BadCancel", "ReadOnlyKey", "OtherJobRunning", "CancelTimeout")
+            "CancelledJob", (*JOB_RELAYS, "BadCancel", "ReadOnlyKey", "OtherJobRunning", "CancelBusy", "CancelTimeout")
         ),
     }
     return {

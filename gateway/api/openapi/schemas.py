@@ -35,7 +35,9 @@ def _client_schemas(connection_id: str) -> Json:
         "id": _text("The connection's id in this API.", connection_id),
         "connector_type": _text("What it reads from.", "shopify"),
         "label": _text("Its name.", "Shopify orders"),
-        "status": _text("active, inactive, locked or deprecated; pending while not mapped.", "active"),
+        "status": _text(
+            "active, inactive, locked or deprecated; pending while not mapped. Up to an hour old.", "active"
+        ),
         "last_sync_at": _nullable(_text("Start of its newest sync.", TIME, form="date-time")),
         "last_sync_status": _nullable(_text("Status of its newest sync.", "succeeded")),
         "created_at": created,
@@ -61,7 +63,8 @@ def _schedule_fields() -> Json:
     }
     schedule = {
         "type": ["object", "null"],
-        "description": "When Airbyte starts syncs by itself; null: not known. Sent with include=schedule.",
+        "description": "When Airbyte starts syncs by itself, up to an hour old; null: not known. "
+        "Sent with include=schedule.",
         "properties": fields,
         "required": ["type"],
         "examples": [{"type": "cron", "cron": "0 0 3 * * ? UTC"}],

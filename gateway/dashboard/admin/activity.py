@@ -18,12 +18,12 @@ from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import ActivityEntry, Client
 from gateway.services import services_of
-from gateway.store.timings import RETENTION_TIMINGS
 
 
 async def show_activity(request: Request) -> Response:
     """Show a page of the activity log, newest first, of the client in the address or of all."""
-    store = services_of(request).store
+    services = services_of(request)
+    store = services.store
     slug = request.query_params.get("client", "").strip()
     before = before_of(request)
     client, problem = None, ""
@@ -45,14 +45,15 @@ async def show_activity(request: Request) -> Response:
         entries=cut(rows, before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
-        kept_days=RETENTION_TIMINGS.activity.days,
+        kept_days=services.timings.retention.activity.days,
         clients=_by_id(await store.clients.all()),
     )
 
 
 async def download_activity(request: Request) -> Response:
     """Send all that is kept of the activity, of the client in the address or of all. Raises UnknownRecord."""
-    store = services_of(request).store
+    services = services_of(request)
+    store = services.store
     slug = request.query_params.get("client", "").strip()
     client = await store.clients.by_slug(slug) if slug else None
     clients = _by_id(await store.clients.all())

@@ -1,6 +1,7 @@
-"""/dashboard/admin/connections/ID: one connection of a client; renaming, mapping and removing it."""
+"""/dashboard/admin/connections/ID: one connection of a client, its jobs; syncing, renaming, mapping and removing it."""
 
 import functools
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,9 +12,11 @@ from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.expectation import expectation
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.job_csv import MOST_CSV_JOBS
+from gateway.dashboard.job_history import HistoryReader
 from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.sync_now import REFUSALS, sync_notice, sync_now, sync_problem
 from gateway.dashboard.templating import page
+from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import OperatorError
 from gateway.models import Connection
@@ -28,22 +31,37 @@ NOTICES = {
 }
 
 
-async def show_connection(request: Request) -> Response:
-    """Show one connection. Raises NotFound."""
-    return await _connection_page(request, await addressed_connection(request))
+async def show_connection(request: Request, timings: PageTimings) -> Response:
+    """Show one connection with its job history. Raises NotFound, BadRequest."""
+    return await _connection_page(request, await addressed_connection(request), timings)
 
 
-async def rename_connection(request: Request) -> Response:
+async def trigger_sync(request: Request, timings: PageTimings) -> Response:
+    """Start a sync, or join the one under way; then show the connection. Raises NotFound.
+
+    It takes the share of the connection's client at Airbyte, so nobody else waits for it, but none of its tokens.
+    """
+    connection = await addressed_connection(request)
+    try:
+        done = await sync_now(request, await owner_of(request, connection), connection)
+    except REFUSALS as error:
+        return await _connection_page(
+            request, connection, timings, status=error.status, problem=sync_problem(error), headers=error.headers
+        )
+    return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?{done}")
+
+
+async def rename_connection(request: Request, timings: PageTimings) -> Response:
     """Give the connection another label. Raises NotFound."""
     connection, form = await addressed_connection(request), await read_form(request)
     try:
         await services_of(request).connections.rename(connection.id, label=form.text("label"), by=actor_of(request))
     except OperatorError as error:
-        return await _connection_page(request, connection, status=400, problem=str(error), form=form)
+        return await _connection_page(request, connection, timings, status=400, problem=str(error), form=form)
     return _back(request, connection, "renamed")
 
 
-async def map_connection(request: Request) -> Response:
+async def map_connection(request: Request, timings: PageTimings) -> Response:
     """Map the connection to one of the list, or to an id that was typed. Raises NotFound."""
     connection, form = await addressed_connection(request), await read_form(request)
     try:
@@ -51,7 +69,7 @@ async def map_connection(request: Request) -> Response:
             connection.id, form.text("airbyte_id"), by=actor_of(request)
         )
     except OperatorError as error:
-        return await _connection_page(request, connection, status=400, problem=str(error), form=form)
+        return await _connection_page(request, connection, timings, status=400, problem=str(error), form=form)
     return _back(request, connection, "unchecked" if mapped.warning else "mapped")
 
 
@@ -67,9 +85,17 @@ def _back(request: Request, connection: Connection, done: str) -> Response:
 
 
 async def _connection_page(
-    request: Request, connection: Connection, *, status: int = 200, problem: str = "", form: Form | None = None
+    request: Request,
+    connection: Connection,
+    timings: PageTimings,
+    *,
+    status: int = 200,
+    problem: str = "",
+    headers: Mapping[str, str] | None = None,
+    form: Form | None = None,
 ) -> Response:
-    store = services_of(request).store
+    store, client = services_of(request).store, await owner_of(request, connection)
+    history = await HistoryReader(request, client, connection, timings, is_operator=True).shown()
     upstream = await read_upstream(request, usual=connection.workspace_id)
     taken = await store.connections.mapped_airbyte_ids()
     rows = upstream.connections.rows if upstream.connections else ()
@@ -77,18 +103,28 @@ async def _connection_page(
         request,
         "admin/connection.html",
         status=status,
+        headers=headers,
         problem=problem,
-        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        notice=NOTICES.get(request.query_params.get("done", ""), "") or sync_notice(request),
         label=form["label"] if form and "label" in form else connection.label,
         airbyte_id=form["airbyte_id"] if form else "",
         connection=connection,
-        client=await owner_of(request, connection),
+        client=client,
         expected=await expectation(request, connection),
         upstream=upstream,
-        most_csv_jobs=MOST_CSV_JOBS,
+        airbyte_url=_airbyte_url(request, connection),
         query=functools.partial(query_with, request),
         page=paged(request, [row for row in rows if row.id not in taken], _text_of),
+        **history,
     )
+
+
+def _airbyte_url(request: Request, connection: Connection) -> str:
+    """Return where Airbyte's own pages show the connection; empty if that is not known."""
+    pages = services_of(request).settings.airbyte.pages_url
+    if not (pages and connection.airbyte_id and connection.workspace_id):
+        return ""
+    return f"{pages}/workspaces/{connection.workspace_id}/connections/{connection.airbyte_id}"
 
 
 def _text_of(connection: UpstreamConnection) -> str:

@@ -14,6 +14,8 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import accounts_of, actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client, User
+from gateway.notices.link_mail import mail_link
+from gateway.notices.mail import MailNotSent
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
@@ -21,6 +23,8 @@ ADMIN = "*"
 """What the form sends for no client; no slug looks like it."""
 INSTEAD_OF = "instead_of"
 """The field that names the link which the new one replaces."""
+MAIL = "mail"
+"""The field that says to mail the link."""
 CHANGED = "changed"
 NOTICES = {
     CHANGED: "No link was made, because the user's link was made, used or replaced after you opened the page. "
@@ -48,7 +52,7 @@ async def invite(request: Request) -> Response:
         if await is_created(services_of(request).store.users.by_id, user_id):
             return redirect(request, _path_after_link(form["email"]))
         return await _users_page(request, status=400, problem=str(error), form=form)
-    return _show_link(request, user, secret)
+    return await _show_link(request, user, secret, form)
 
 
 async def make_link(request: Request) -> Response:
@@ -61,7 +65,7 @@ async def make_link(request: Request) -> Response:
         secret = await accounts_of(request).users.reset(user, by=actor_of(request), instead_of=form.get(INSTEAD_OF))
     except Duplicate:
         return redirect(request, _path_after_link(user.email, CHANGED))
-    return _show_link(request, user, secret)
+    return await _show_link(request, user, secret, form)
 
 
 async def remove_user(request: Request) -> Response:
@@ -81,15 +85,33 @@ def _slug(form: Form) -> str | None:
     return None if form["client"] == ADMIN else form["client"]
 
 
-def _show_link(request: Request, user: User, secret: str) -> Response:
+async def _show_link(request: Request, user: User, secret: str, form: Form) -> Response:
     """Return the page with the link: the answer to the form itself, because nothing stores the link.
 
-    Nothing is read for it, because a read that fails would lose the link.
+    Nothing is read for it, because a read that fails would lose the link. It is mailed too if the form says so.
     """
     link = f"{base_url(request)}/dashboard/link/{secret}"
     return page(
-        request, "admin/new-link.html", user=user, link=link, users_path=USERS, next_path=_path_after_link(user.email)
+        request,
+        "admin/new-link.html",
+        user=user,
+        link=link,
+        mailed=await _mail(request, user, link) if form[MAIL] else "",
+        users_path=USERS,
+        next_path=_path_after_link(user.email),
     )
+
+
+async def _mail(request: Request, user: User, link: str) -> str:
+    """Mail the link, and return a sentence on what came of it."""
+    mailer = services_of(request).notices.mailer
+    if mailer is None:
+        return "It was not sent by e-mail: notify.smtp_url is not set."
+    try:
+        await mail_link(mailer, user.email, link)
+    except MailNotSent as error:
+        return f"It was not sent by e-mail: {error}."
+    return "It was sent by e-mail too."
 
 
 def _path_after_link(email: str, done: str = SHOWN_ONCE) -> str:
@@ -115,6 +137,7 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         admin=ADMIN,
         links=await store.links.names(),
         instead_of=INSTEAD_OF,
+        can_mail=services_of(request).notices.mailer is not None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import validation
-from gateway.models import PENDING, ApiKey, Client, Connection, RatePolicy, User
+from gateway.models import AWAITING_MAPPING, ApiKey, Client, Connection, RatePolicy, User
 from gateway.provisioning.manifest.document import folded
 from gateway.provisioning.manifest.plan import Comparison, connection_name, key_name, user_name, webhook_name
 from gateway.provisioning.manifest.schema import (
@@ -81,7 +81,7 @@ class Upserts:
             client_id=0,
             connector_type=entry.connector_type,
             label=entry.label,
-            status=PENDING,
+            status=AWAITING_MAPPING,
             created_at=comparison.now,
             airbyte_id=entry.airbyte_id,
             workspace_id=entry.workspace_id,

@@ -1,7 +1,8 @@
 """How a cache learns, without a query, that any gateway or command has committed to a PostgreSQL database.
 
-Triggers in the database count each transaction that changes what caches hold, note whose it is, and notify whoever
-listens (`schema.sql`). Notifications may be lost, as behind PgBouncer; so the counts are read every `poll` seconds too.
+Triggers in the database (`schema.postgres.sql`) count each transaction that changes what caches hold, note whose it is,
+and notify whoever listens. Notifications may be lost, as behind PgBouncer; so the counts are read every `poll` seconds
+too.
 A count that goes up by one makes the records of the clients noted with it stale, any other count makes all stale. Where
 the counts could not be read for `trust` seconds, whatever was read before counts as stale, and is read again or not to
 be had.
@@ -16,7 +17,7 @@ import structlog
 
 from gateway.background import Background, Progress
 from gateway.store.database import Row, Subject
-from gateway.store.postgres.session import DatabaseSession
+from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.timings import StoreTimings
 
 SUBJECTS: tuple[Subject, ...] = ("keys", "connections")
@@ -45,13 +46,13 @@ class PostgresWatch:
 
     def __init__(
         self,
-        session: DatabaseSession,
+        connection: PostgresConnection,
         background: Background,
         timings: StoreTimings,
         forget: Callable[[Subject, int], None],
     ) -> None:
         """`forget` is called when records of one client alone are stale: of which subject, and whose."""
-        self._session = session
+        self._connection = connection
         self._background = background
         self._timings = timings
         self._forget = forget
@@ -66,14 +67,14 @@ class PostgresWatch:
         try:
             await self._begin()
         except BaseException:
-            await self._session.close_all()
+            await self._connection.close_all()
             raise
         self._listening = self._background.start(LISTENER, self._keep_listening)
 
     async def close(self) -> None:
-        """Stop listening and close the session."""
+        """Stop listening and close the connection."""
         await self._listening.stop()
-        await self._session.close_all()
+        await self._connection.close_all()
 
     def epoch(self, subject: Subject) -> int:
         """Return a number that is new whenever what was read of the subject may be stale."""
@@ -122,14 +123,14 @@ class PostgresWatch:
                 await self._listen(progress)
             except (psycopg.Error, TimeoutError) as error:
                 self._note(is_lost=True, detail=str(error).partition("\n")[0])
-                await self._session.close()
+                await self._connection.close()
                 await asyncio.sleep(self._timings.reconnect_pause)
 
     async def _begin(self) -> None:
         """Listen, then read the counts, in this order so that no change falls between."""
-        is_new = not self._session.is_open
-        await self._session.connect()
-        await self._session.run("LISTEN gateway_changes", seconds=self._timings.poll)
+        is_new = not self._connection.is_open
+        await self._connection.connect()
+        await self._connection.run("LISTEN gateway_changes", seconds=self._timings.poll)
         await self._poll()
         if is_new:
             # It may be another server, which has not all of the former's changes and has counted others.
@@ -137,14 +138,14 @@ class PostgresWatch:
 
     async def _listen(self, progress: Progress) -> None:
         while True:
-            async for notify in self._session.connection.notifies(timeout=self._timings.poll):
+            async for notify in self._connection.driver_connection.notifies(timeout=self._timings.poll):
                 self._hear(notify.payload)
             await self._poll()
             progress()
 
     async def _poll(self) -> None:
         asked_at, newest = self._loop.time(), dict(self._newest)
-        counts = await self._session.run(COUNTS, seconds=self._timings.poll)
+        counts = await self._connection.run(COUNTS, seconds=self._timings.poll)
         # A write of ours may have learned more while this answer was on its way; it is no count that went back.
         self.learn([row for row in counts if not self._has_passed(row, newest.get(row["subject"]))])
         self._trusted_until = asked_at + self._timings.trust

@@ -11,9 +11,9 @@ from gateway.settings.secret import SecretUrl
 from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.health import StorageHealth
 from gateway.store.postgres.change_watch import PostgresWatch
+from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.notifications import are_notifications_heard
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
-from gateway.store.postgres.session import DatabaseSession
 from gateway.store.postgres.transaction import PostgresTransaction, storage_errors
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
@@ -30,7 +30,7 @@ POSTGRES = Dialect(
 
 
 class PostgresDatabase:
-    """Some sessions that read, one that writes, and one that listens."""
+    """Some connections that read, one that writes, and one that listens."""
 
     dialect = POSTGRES
 
@@ -52,12 +52,12 @@ class PostgresDatabase:
         self._timings = timings
         self._version = version
         self._oldest_server = oldest_server
-        self._watch = PostgresWatch(DatabaseSession(url.reveal(), timings), background, timings, forget)
-        self._readers = [DatabaseSession(url.reveal(), timings) for _ in range(READERS)]
-        self._writer = DatabaseSession(url.reveal(), timings)
-        self._idle: asyncio.LifoQueue[DatabaseSession] = asyncio.LifoQueue()
+        self._watch = PostgresWatch(PostgresConnection(url.reveal(), timings), background, timings, forget)
+        self._readers = [PostgresConnection(url.reveal(), timings) for _ in range(READERS)]
+        self._writer = PostgresConnection(url.reveal(), timings)
+        self._idle: asyncio.LifoQueue[PostgresConnection] = asyncio.LifoQueue()
         self.health = StorageHealth()
-        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock, health=self.health)
+        self._writing = Writing(self._new_transaction, timings=timings, health=self.health)
 
     async def open(self) -> None:
         """Connect and check the database. Raises DatabaseRefused if it is not ours to use."""
@@ -68,15 +68,15 @@ class PostgresDatabase:
         except BaseException:
             await self._writer.close_all()
             raise
-        for session in self._readers:
-            self._idle.put_nowait(session)
+        for connection in self._readers:
+            self._idle.put_nowait(connection)
 
     async def close(self) -> None:
-        """Close every session, after what is being written."""
+        """Close every connection, after what is being written."""
         await self._writing.close()
         await self._watch.close()
-        for session in (self._writer, *self._readers):
-            await session.close_all()
+        for connection in (self._writer, *self._readers):
+            await connection.close_all()
 
     def epoch(self, subject: Subject, /) -> int:
         """Return a number that is new whenever what was read of the subject may be stale. Asks nobody."""
@@ -88,7 +88,7 @@ class PostgresDatabase:
         return bool(row["is_so"])
 
     async def are_notifications_heard(self, *, seconds: float) -> bool:
-        """Return whether one session hears within `seconds` what another tells. Raises StorageUnavailable."""
+        """Return whether one connection hears within `seconds` what another tells. Raises StorageUnavailable."""
         with storage_errors(self._timings):
             return await are_notifications_heard(self.url, self._timings, seconds=seconds)
 
@@ -105,11 +105,11 @@ class PostgresDatabase:
     async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
         with storage_errors(self._timings):
             async with asyncio.timeout(self._timings.answer):
-                session = await self._idle.get()
+                connection = await self._idle.get()
             try:
-                return await session.run_first(sql, parameters, seconds=self._timings.answer)
+                return await connection.run_first(sql, parameters, seconds=self._timings.answer)
             finally:
-                self._idle.put_nowait(session)
+                self._idle.put_nowait(connection)
 
     async def write(
         self,

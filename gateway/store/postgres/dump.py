@@ -23,6 +23,7 @@ from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import SCHEMA_VERSION, require_known
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.part_file import part_file
+from gateway.store.timings import STORE_TIMINGS
 
 Environment = Mapping[str, str]
 """Of the programs pg_dump and psql: it tells them where they are and may hold the password."""
@@ -31,8 +32,6 @@ DEBIAN_PACKAGE = "postgresql-client"
 SERVER_BACKUP = re.compile(r"gateway-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.dump")
 MARK = b"PGDMP"
 MEGABYTE = 1_000_000
-WATCH_SECONDS = 0.2
-"""Between two looks at how far a program is."""
 
 
 def dump_database(
@@ -138,10 +137,11 @@ def run_program(
     environment: Environment,
     standard_input: IO[bytes] | int = subprocess.DEVNULL,
     watch: Callable[[], None] = lambda: None,
+    watch_seconds: float = STORE_TIMINGS.program_watch,
 ) -> str:
     """Run one of the server's programs on the database, and return what it prints. Raises DatabaseRefused.
 
-    `watch` is called every WATCH_SECONDS, and at the end.
+    `watch` is called every so many seconds, and at the end.
     """
     path = shutil.which(program, path=environment.get("PATH"))
     if path is None:
@@ -156,19 +156,19 @@ def run_program(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        printed, complaint = _communicate(process, watch)
+        printed, complaint = _communicate(process, watch, watch_seconds)
     if process.returncode:
         lines = [line for line in complaint.splitlines() if line.strip()] or [f"exit status {process.returncode}"]
         raise DatabaseRefused(f"{program}: {lines[0].rpartition('ERROR: ')[2].strip().removeprefix(f'{program}: ')}")
     return printed
 
 
-def _communicate(process: subprocess.Popen[str], watch: Callable[[], None]) -> tuple[str, str]:
+def _communicate(process: subprocess.Popen[str], watch: Callable[[], None], watch_seconds: float) -> tuple[str, str]:
     """Return what the process writes to standard output and error until it ends. Kills it if we end before."""
     try:
         while True:
             try:
-                written = process.communicate(timeout=WATCH_SECONDS)
+                written = process.communicate(timeout=watch_seconds)
             except subprocess.TimeoutExpired:
                 watch()
             else:

@@ -28,7 +28,7 @@ from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, SCHEMA_VERSION
 from gateway.store.sqlite.online_copy import Contents
 from gateway.store.sqlite.part_file import part_file
-from gateway.store.timings import LIVE_SECONDS
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.times import format_time
 
 MARK_TABLE = re.compile(r" TABLE DATA \S+ gateway_schema ")
@@ -143,6 +143,7 @@ def server_restoration(
     now: datetime,
     environment: Environment,
     revive_keys: bool,
+    timings: StoreTimings = STORE_TIMINGS,
     progress: Progress = ignore_progress,
 ) -> Iterator[ServerRestoration]:
     """Rehearse the restore of a dump, in which what was ended since is ended too. Raises DatabaseRefused.
@@ -157,23 +158,23 @@ def server_restoration(
     with part_file(backup.with_name(f"{backup.name}.sql.part")) as part:
         read_through(backup, part.path, environment, progress)
         with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
-            _require_nobody(connection, url)
+            _require_nobody(connection, url, live_seconds=timings.live)
             _require_own_tables(connection, url)
         after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys)
         yield ServerRestoration(url, backup, part.path, environment, after, progress=progress)
 
 
-def _require_nobody(connection: psycopg.Connection[tuple[Any, ...]], url: SecretUrl) -> None:
+def _require_nobody(connection: psycopg.Connection[tuple[Any, ...]], url: SecretUrl, *, live_seconds: float) -> None:
     if fetch_row(connection, "SELECT to_regclass('gateways')")[0] is None:
         return
     live = fetch_row(
         connection,
         "SELECT name FROM gateways WHERE seen_at > "  # noqa: S608 - ours
-        f"extract(epoch FROM clock_timestamp()) * 1000 - {LIVE_SECONDS * 1000} LIMIT 1",
+        f"extract(epoch FROM clock_timestamp()) * 1000 - {live_seconds * 1000} LIMIT 1",
     )
     if live:
         raise DatabaseRefused(
-            f"{url}: in use by the gateway {live[0]}; stop it first. It leaves in {LIVE_SECONDS:.0f} s"
+            f"{url}: in use by the gateway {live[0]}; stop it first. It leaves in {live_seconds:.0f} s"
         )
 
 

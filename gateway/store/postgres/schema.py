@@ -10,18 +10,14 @@ from gateway.errors import DatabaseRefused
 from gateway.resources import PACKAGE
 from gateway.settings.secret import SecretUrl
 from gateway.store.migration import Migrated, Step, read_steps, usable_from
-from gateway.store.postgres.session import DatabaseSession
+from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.progress import Progress
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION, require_known
-from gateway.store.timings import STORE_TIMINGS
+from gateway.store.timings import StoreTimings
 
-SCHEMA = PACKAGE / "store" / "postgres" / "schema.sql"
+SCHEMA = PACKAGE / "store" / "postgres" / "schema.postgres.sql"
 OLDEST_SERVER = 140000
 NUMBERS_OF_A_VERSION = 10000
-LOCK = (
-    f"SET LOCAL lock_timeout = {int(STORE_TIMINGS.statement * 1000)}; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
-)
-"""Nobody else writes meanwhile, nor makes the same tables."""
 TABLE = re.compile(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 HINTS = {
     r'database ".*" does not exist': "; create it with: createdb --owner USER NAME",
@@ -55,22 +51,24 @@ def our_tables() -> frozenset[str]:
     return frozenset(name for text in texts for name in TABLE.findall(text))
 
 
-async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_server: int = OLDEST_SERVER) -> None:
+async def create_schema(
+    url: SecretUrl, timings: StoreTimings, *, copy_of: str | None = None, oldest_server: int = OLDEST_SERVER
+) -> None:
     """Make the tables in a database that is there and empty. Raises DatabaseRefused.
 
     `copy_of` names the database whose rows are still to come; until they all have, no gateway opens this one.
     """
-    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
+    connection = PostgresConnection(url.reveal(), timings)
     with refusals(url):
         try:
-            await session.connect()
-            await _require_server(session, url, oldest_server)
-            await session.run(f"BEGIN; {LOCK}")
-            tables = await session.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
+            await connection.connect()
+            await _require_server(connection, url, oldest_server)
+            await connection.run(_begin_alone(timings))
+            tables = await connection.run("SELECT 1 FROM pg_tables WHERE schemaname = current_schema() LIMIT 1")
             if tables:
                 raise DatabaseRefused(f"{url}: already holds tables; nothing was changed")
-            await session.run(SCHEMA.read_text(encoding="utf-8"), seconds=STORE_TIMINGS.migration)
-            await session.run(
+            await connection.run(SCHEMA.read_text(encoding="utf-8"), seconds=timings.migration)
+            await connection.run(
                 """
                 INSERT INTO gateway_schema (only_row, application_id, version, copy_of, usable_from)
                 VALUES (1, :id, :version, :copy_of, :usable_from)
@@ -82,29 +80,35 @@ async def create_schema(url: SecretUrl, *, copy_of: str | None = None, oldest_se
                     "usable_from": usable_from(read_steps()),
                 },
             )
-            await session.run("COMMIT")
+            await connection.run("COMMIT")
         finally:
-            await session.close_all()
+            await connection.close_all()
 
 
-async def prepare_copy(url: SecretUrl, copy_of: str) -> None:
+def _begin_alone(timings: StoreTimings) -> str:
+    """Return what begins a transaction in which nobody else writes, nor makes the same tables."""
+    lock_timeout = int(timings.statement * 1000)
+    return f"BEGIN; SET LOCAL lock_timeout = {lock_timeout}; SELECT pg_advisory_xact_lock({APPLICATION_ID});"
+
+
+async def prepare_copy(url: SecretUrl, copy_of: str, timings: StoreTimings) -> None:
     """Make the tables for `copy_of`'s rows, unless a gateway's are there. Raises DatabaseRefused."""
-    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
+    connection = PostgresConnection(url.reveal(), timings)
     with refusals(url):
         try:
-            await session.connect()
-            is_ours = await _has_mark(session)
+            await connection.connect()
+            is_ours = await _has_mark(connection)
         finally:
-            await session.close_all()
+            await connection.close_all()
     if not is_ours:
-        await create_schema(url, copy_of=copy_of)
+        await create_schema(url, timings, copy_of=copy_of)
 
 
-async def check_schema(session: DatabaseSession, url: SecretUrl, version: int, *, oldest_server: int) -> None:
-    """Open the session. Raises DatabaseRefused unless the database is ours, whole and of a version this one can use."""
-    await session.connect()
-    await _require_server(session, url, oldest_server)
-    found = await read_version(session, url, newest=version)
+async def check_schema(connection: PostgresConnection, url: SecretUrl, version: int, *, oldest_server: int) -> None:
+    """Connect. Raises DatabaseRefused unless the database is ours, whole and of a version this one can use."""
+    await connection.connect()
+    await _require_server(connection, url, oldest_server)
+    found = await read_version(connection, url, newest=version)
     if found < version:
         raise DatabaseRefused(
             f"{url}: written by an older gateway (schema {found}, this one needs {version}); "
@@ -112,14 +116,14 @@ async def check_schema(session: DatabaseSession, url: SecretUrl, version: int, *
         )
 
 
-async def read_version(session: DatabaseSession, url: SecretUrl, *, newest: int) -> int:
+async def read_version(connection: PostgresConnection, url: SecretUrl, *, newest: int) -> int:
     """Return the version. Raises DatabaseRefused if the database is not ours, half a copy, or too new.
 
     One newer than `newest` is not too new if it says that gateways of `newest` may use it.
     """
-    if not await _has_mark(session):
+    if not await _has_mark(connection):
         raise DatabaseRefused(f"{url}: no gateway database; make its tables with: gateway init")
-    (row,) = await session.run("SELECT * FROM gateway_schema")
+    (row,) = await connection.run("SELECT * FROM gateway_schema")
     marks = dict(row)
     # The column is younger than the table; NULL is a step's that was never taken here.
     oldest_user = marks.get("usable_from") or marks["version"]
@@ -137,13 +141,13 @@ async def read_version(session: DatabaseSession, url: SecretUrl, *, newest: int)
     return int(row["version"])
 
 
-async def _has_mark(session: DatabaseSession) -> bool:
-    (row,) = await session.run("SELECT to_regclass('gateway_schema') IS NOT NULL AS is_there")
+async def _has_mark(connection: PostgresConnection) -> bool:
+    (row,) = await connection.run("SELECT to_regclass('gateway_schema') IS NOT NULL AS is_there")
     return bool(row["is_there"])
 
 
-async def _require_server(session: DatabaseSession, url: SecretUrl, oldest: int) -> None:
-    (row,) = await session.run("SELECT current_setting('server_version_num') AS number")
+async def _require_server(connection: PostgresConnection, url: SecretUrl, oldest: int) -> None:
+    (row,) = await connection.run("SELECT current_setting('server_version_num') AS number")
     require_server_version(url, int(row["number"]), oldest)
 
 
@@ -156,31 +160,35 @@ def require_server_version(url: SecretUrl, number: int, oldest: int = OLDEST_SER
         )
 
 
-async def migrate_schema(url: SecretUrl, steps: Sequence[Step], progress: Progress) -> Migrated | None:
+async def migrate_schema(
+    url: SecretUrl, steps: Sequence[Step], timings: StoreTimings, progress: Progress
+) -> Migrated | None:
     """Take all missing steps in one transaction; return None if there are none. Raises DatabaseRefused."""
     newest = OLDEST_VERSION + len(steps)
-    session = DatabaseSession(url.reveal(), STORE_TIMINGS)
+    connection = PostgresConnection(url.reveal(), timings)
     with refusals(url):
         try:
-            await session.connect()
-            await session.run(f"BEGIN; {LOCK}")
-            before = await read_version(session, url, newest=newest)
+            await connection.connect()
+            await connection.run(_begin_alone(timings))
+            before = await read_version(connection, url, newest=newest)
             missing = steps[before - OLDEST_VERSION :]
             for number, step in enumerate(missing):
                 progress("Migrating", number, len(missing))
-                await _take(session, step, url, before)
+                await _take(connection, step, url, before, seconds=timings.migration)
             if missing:
-                await session.run("UPDATE gateway_schema SET usable_from = :version", {"version": usable_from(steps)})
-            await session.run("COMMIT")
+                await connection.run(
+                    "UPDATE gateway_schema SET usable_from = :version", {"version": usable_from(steps)}
+                )
+            await connection.run("COMMIT")
         finally:
-            await session.close_all()
+            await connection.close_all()
     return Migrated(before, newest, None) if before < newest else None
 
 
-async def _take(session: DatabaseSession, step: Step, url: SecretUrl, before: int) -> None:
+async def _take(connection: PostgresConnection, step: Step, url: SecretUrl, before: int, *, seconds: float) -> None:
     try:
-        await session.run(step.postgres, seconds=STORE_TIMINGS.migration)
-        await session.run("UPDATE gateway_schema SET version = :version", {"version": step.version})
+        await connection.run(step.postgres, seconds=seconds)
+        await connection.run("UPDATE gateway_schema SET version = :version", {"version": step.version})
     except psycopg.Error as error:
         raise DatabaseRefused(
             f"{url}: the step {step.name} failed: {_in_one_line(error)}; the database is of version {before} still"

@@ -16,6 +16,7 @@ from gateway.store.migration import Migrated, Step
 from gateway.store.progress import Progress, ignore_progress
 from gateway.store.sqlite.file_format import refusals, require_file
 from gateway.store.sqlite.online_copy import opened
+from gateway.store.timings import STORE_TIMINGS, StoreTimings
 
 if TYPE_CHECKING:
     from gateway.store.postgres.restoration import ServerRestoration
@@ -27,25 +28,31 @@ def require_driver(url: SecretUrl) -> None:
         raise DatabaseRefused(f"{url}: needs more libraries: pip install -r requirements-cluster.lock")
 
 
-async def create_on_server(url: SecretUrl) -> None:
+async def create_on_server(url: SecretUrl, timings: StoreTimings = STORE_TIMINGS) -> None:
     """Make our tables in a database that is there and empty. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.schema import create_schema
 
-    await create_schema(url)
+    await create_schema(url, timings)
 
 
 async def migrate_server(
-    url: SecretUrl, steps: Sequence[Step], *, progress: Progress = ignore_progress
+    url: SecretUrl,
+    steps: Sequence[Step],
+    *,
+    timings: StoreTimings = STORE_TIMINGS,
+    progress: Progress = ignore_progress,
 ) -> Migrated | None:
     """Take the database to the newest version; return None if it is there already. Raises DatabaseRefused."""
     require_driver(url)
     from gateway.store.postgres.schema import migrate_schema
 
-    return await migrate_schema(url, steps, progress)
+    return await migrate_schema(url, steps, timings, progress)
 
 
-def move_to_server(path: Path, url: SecretUrl, progress: Progress) -> dict[str, int]:
+def move_to_server(
+    path: Path, url: SecretUrl, progress: Progress, timings: StoreTimings = STORE_TIMINGS
+) -> dict[str, int]:
     """Copy a file's rows to an empty database; return how many of each table. Raises DatabaseRefused.
 
     `progress` is called with what is being done, the rows done and all there are. Goes on with a copy of this file that
@@ -58,7 +65,7 @@ def move_to_server(path: Path, url: SecretUrl, progress: Progress) -> dict[str, 
 
     with refusals(path), opened(path) as source, one_moment(source):
         require_newest(source, path)
-        asyncio.run(prepare_copy(url, str(path)))
+        asyncio.run(prepare_copy(url, str(path), timings))
         return copy_rows(source, path, url, progress)
 
 

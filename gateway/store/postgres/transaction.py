@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 from gateway.store.database import ConstraintViolated, Parameters, Row, T, Unit
 from gateway.store.health import Reason, unavailable
 from gateway.store.postgres.change_watch import COUNTS, PostgresWatch
-from gateway.store.postgres.session import DatabaseSession
+from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.sqlite.file_format import APPLICATION_ID
 from gateway.store.timings import StoreTimings
 
@@ -35,10 +35,10 @@ REASON_OF_STATE: dict[str, Reason] = {
 
 
 class PostgresTransaction:
-    """A `SharedTransaction` of the session that writes, and what a unit may do in it."""
+    """A `SharedTransaction` of the connection that writes, and what a unit may do in it."""
 
-    def __init__(self, session: DatabaseSession, watch: PostgresWatch, timings: StoreTimings) -> None:
-        self._session = session
+    def __init__(self, connection: PostgresConnection, watch: PostgresWatch, timings: StoreTimings) -> None:
+        self._connection = connection
         self._watch = watch
         self._timings = timings
         self._is_committing = False
@@ -46,7 +46,10 @@ class PostgresTransaction:
     @property
     def is_open(self) -> bool:
         """Whether it still holds what was done in it: not after the connection was lost."""
-        return self._session.is_open and self._session.connection.info.transaction_status is TransactionStatus.INTRANS
+        return (
+            self._connection.is_open
+            and self._connection.driver_connection.info.transaction_status is TransactionStatus.INTRANS
+        )
 
     has_changes = True
     """Taken for granted: to ask would cost a statement."""
@@ -62,50 +65,50 @@ class PostgresTransaction:
         )
         with storage_errors(self._timings):
             # What others did before us is learned apart from what we do.
-            self._watch.learn(await self._session.run_first(begin, seconds=self._timings.answer))
+            self._watch.learn(await self._connection.run_first(begin, seconds=self._timings.answer))
 
     async def run(self, unit: Unit[T], *, housekeeping: bool, is_first: bool) -> T:  # noqa: ARG002 - the triggers know it
         """Run a unit. One that raises is undone, but for the first: then there is nothing else to keep."""
         with storage_errors(self._timings):
             if not is_first:
                 # Not released: the commit does that, and undoing goes back to the newest of that name.
-                await self._session.run("SAVEPOINT unit")
+                await self._connection.run("SAVEPOINT unit")
             try:
                 return await unit(self)
             except psycopg.errors.ReadOnlySqlTransaction:
                 # Another server is the primary by now, and a new connection may find it.
-                await self._session.close()
+                await self._connection.close()
                 raise
             except Exception:
-                if not is_first and self._session.is_open:
-                    await self._session.run("ROLLBACK TO unit")
+                if not is_first and self._connection.is_open:
+                    await self._connection.run("ROLLBACK TO unit")
                 raise
 
     async def execute_fetchall(self, sql: str, parameters: Parameters | None = None, /) -> list[Row]:
         """Run one statement and return its rows. Raises psycopg.Error and TimeoutError."""
-        return await self._session.run(sql, parameters)
+        return await self._connection.run(sql, parameters)
 
     async def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
         """Run one statement for each of `parameters`. Raises psycopg.Error and TimeoutError."""
-        await self._session.run_many(sql, parameters)
+        await self._connection.run_many(sql, parameters)
 
     async def commit(self) -> None:
         """Commit all units. StorageUnavailable may be raised for what is done, if the server is lost in that moment."""
         with storage_errors(self._timings):
             self._is_committing = True
             # Housekeeping too: another program may have committed in the middle of it.
-            self._watch.learn(await self._session.run(f"{COUNTS}; COMMIT"))
+            self._watch.learn(await self._connection.run(f"{COUNTS}; COMMIT"))
 
     async def rollback(self) -> None:
-        """Undo all units. A session that cannot even do that is closed, and the server rolls back by itself."""
+        """Undo all units. A connection that cannot even do that is closed, and the server rolls back by itself."""
         if self._is_committing:
             # It may be done all the same, when the server was lost in that moment.
             self._watch.bump()
-        if self._session.is_open:
+        if self._connection.is_open:
             try:
-                await self._session.run("ROLLBACK")
+                await self._connection.run("ROLLBACK")
             except (psycopg.Error, TimeoutError):
-                await self._session.close()
+                await self._connection.close()
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class SqliteDatabase:
         self._version = version
         self._timings = timings
         self.health = StorageHealth()
-        self._writing = Writing(self._new_transaction, lock_seconds=timings.write_lock, health=self.health)
+        self._writing = Writing(self._new_transaction, timings=timings, health=self.health)
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,6 @@ from gateway.store.timings import STORE_TIMINGS
 STEP_PAGES = 1000
 ALL_PAGES = -1
 MOST_RESTARTS = 3
-COPY_PAUSE_SECONDS = 0.05
 MOST_PAUSES = 5
 """In a row, each after waiting as long as a writer does: ten seconds, longer than anybody holds a lock in earnest."""
 READ_BYTES = 1 << 20
@@ -36,10 +36,15 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def opened(path: Path, *, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-    """Open a connection outside of any transaction, closed after the block. `mode` as in SQLite's URIs."""
+def opened(
+    path: Path, *, mode: str = "rw", lock_seconds: float = STORE_TIMINGS.write_lock
+) -> Iterator[sqlite3.Connection]:
+    """Open a connection outside of any transaction, closed after the block. `mode` as in SQLite's URIs.
+
+    It waits `lock_seconds` at most for other processes.
+    """
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=STORE_TIMINGS.write_lock)) as connection:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=lock_seconds)) as connection:
         yield connection
 
 
@@ -51,23 +56,33 @@ def identify(connection: sqlite3.Connection, path: Path, *, newest: int = SCHEMA
     return int(version)
 
 
-def copy_database(source: Path, target: Path, progress: Progress = ignore_progress) -> None:
-    """Fill the empty file `target` with the database as it is at one moment. Raises DatabaseRefused, sqlite3.Error."""
+def copy_database(
+    source: Path,
+    target: Path,
+    progress: Progress = ignore_progress,
+    *,
+    pause_seconds: float = STORE_TIMINGS.copy_pause,
+) -> None:
+    """Fill the empty file `target` with the database as it is at one moment. Raises DatabaseRefused, sqlite3.Error.
+
+    Others write in the pauses between its steps.
+    """
+    copy = partial(_copy, target=target, pause_seconds=pause_seconds)
     _read_into_memory(source)
     with opened(source) as connection:
         try:
-            _copy(connection, target, STEP_PAGES, _Watch(source, progress))
+            copy(connection, pages=STEP_PAGES, watch=_Watch(source, progress))
         except _TooManyRestarts:
             os.truncate(target, 0)
-            _copy(connection, target, ALL_PAGES, _Watch(source, progress))
+            copy(connection, pages=ALL_PAGES, watch=_Watch(source, progress))
 
 
-def _copy(connection: sqlite3.Connection, target: Path, pages: int, watch: "_Watch") -> None:
+def _copy(connection: sqlite3.Connection, *, target: Path, pages: int, watch: "_Watch", pause_seconds: float) -> None:
     with opened(target) as copy:
         # What ends in a crash is thrown away, and what does not is made safe afterwards: no lock is held for that.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
-        connection.backup(copy, pages=pages, progress=watch, sleep=COPY_PAUSE_SECONDS)
+        connection.backup(copy, pages=pages, progress=watch, sleep=pause_seconds)
         # A write-ahead log would be a second file, which whoever carries the copy away would forget.
         copy.execute("PRAGMA journal_mode = DELETE")
 

@@ -20,7 +20,7 @@ class ActivityLog:
 
     async def record(self, entry: ActivityEntry) -> None:
         """Write an entry about something that changes nothing in the database. Raises StorageUnavailable."""
-        await self._database.write(lambda connection: insert(connection, entry), housekeeping=True)
+        await self._database.write(lambda transaction: insert(transaction, entry), housekeeping=True)
 
     async def of_client(self, client_id: int, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
         """Return at most `limit` entries of the client's; with `before`, only those with a smaller number.
@@ -61,9 +61,9 @@ class ActivityLog:
         return [ActivityEntry(**{**dict(row), "by_operator": bool(row["by_operator"])}) for row in rows]
 
 
-async def insert(connection: Transaction, entry: ActivityEntry) -> None:
+async def insert(transaction: Transaction, entry: ActivityEntry) -> None:
     """Write the entry in the transaction that is under way."""
-    await connection.execute_fetchall(
+    await transaction.execute_fetchall(
         """
         INSERT INTO activity (at, client_id, actor, action, subject, address, request_id, by_operator)
         VALUES (:at, :client_id, :actor, :action, :subject, :address, :request_id, :by_operator)
@@ -72,9 +72,9 @@ async def insert(connection: Transaction, entry: ActivityEntry) -> None:
     )
 
 
-async def change(connection: Transaction, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> list[Row]:
+async def change(transaction: Transaction, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> list[Row]:
     """Run a statement with RETURNING; if it changed anything, write the entry about it too. Return its rows."""
-    rows = list(await connection.execute_fetchall(sql, parameters))
+    rows = list(await transaction.execute_fetchall(sql, parameters))
     if rows and entry is not None:
-        await insert(connection, entry)
+        await insert(transaction, entry)
     return rows

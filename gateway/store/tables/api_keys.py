@@ -108,11 +108,11 @@ class ApiKeys:
         Raises Duplicate if the id is taken, InvalidInput if so many work already.
         """
 
-        async def write(connection: Transaction) -> None:
+        async def write(transaction: Transaction) -> None:
             if most is not None:
-                await _require_room(connection, key, most)
-            await _insert(connection, key, digest, entry)
-            await self._events.write(connection, [key_event("key.created", key, at=key.created_at)])
+                await _require_room(transaction, key, most)
+            await _insert(transaction, key, digest, entry)
+            await self._events.write(transaction, [key_event("key.created", key, at=key.created_at)])
 
         try:
             await self._write(key.client_id, write)
@@ -137,8 +137,8 @@ class ApiKeys:
         and so many do already, as `add`.
         """
 
-        async def write(connection: Transaction) -> None:
-            ended = await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> None:
+            ended = await transaction.execute_fetchall(
                 """
                 UPDATE api_keys
                 SET expires_at = CASE WHEN expires_at < :at THEN expires_at ELSE :at END, successor_id = :successor_id
@@ -149,9 +149,9 @@ class ApiKeys:
             if not list(ended):
                 raise InvalidInput(f"the key {old.id} was rotated or revoked just now")
             if most is not None and old_expires_at > new.created_at:
-                await _require_room(connection, new, most)
-            await _insert(connection, new, digest, entry)
-            await self._events.write(connection, [key_event("key.created", new, at=new.created_at)])
+                await _require_room(transaction, new, most)
+            await _insert(transaction, new, digest, entry)
+            await self._events.write(transaction, [key_event("key.created", new, at=new.created_at)])
 
         await self._write(old.client_id, write)
 
@@ -202,9 +202,9 @@ class ApiKeys:
             """
         values = {"at": at, "client_id": client_id, "id": key_id}
 
-        async def write(connection: Transaction) -> None:
-            revoked = await activity.change(connection, sql, values, entry)
-            await self._events.write(connection, [key_event("key.revoked", key_from(row), at=at) for row in revoked])
+        async def write(transaction: Transaction) -> None:
+            revoked = await activity.change(transaction, sql, values, entry)
+            await self._events.write(transaction, [key_event("key.revoked", key_from(row), at=at) for row in revoked])
 
         await self._write(client_id, write)
 
@@ -246,9 +246,9 @@ def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     return keys[0]
 
 
-async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None:
+async def _require_room(transaction: Transaction, key: ApiKey, most: int) -> None:
     """Raise InvalidInput if the client has as many working keys as it may have, at the moment the key is made."""
-    rows = await connection.execute_fetchall(
+    rows = await transaction.execute_fetchall(
         f"""
         SELECT coalesce(most_keys, :most) AS most, (SELECT count(*) FROM ({WORKING}) AS working) AS working
         FROM clients WHERE id = :client_id
@@ -263,9 +263,9 @@ async def _require_room(connection: Transaction, key: ApiKey, most: int) -> None
             )
 
 
-async def _insert(connection: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
+async def _insert(transaction: Transaction, key: ApiKey, digest: bytes, entry: ActivityEntry | None) -> None:
     await activity.change(
-        connection,
+        transaction,
         """
         INSERT INTO api_keys (id, client_id, digest, start, name, scope, rate_requests, rate_seconds,
             created_at, expires_at, bucket_id)

@@ -5,16 +5,12 @@ No cache holds any of it, so each write is housekeeping: the keys read so far st
 
 import msgspec
 
-from gateway.errors import Overloaded
+from gateway.errors import TooManyCancels
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
 
 MOST_WISHES_OF_CLIENT = 100
 """Open wishes of one client. They wait for as many jobs, and a connection does one at a time."""
-TOO_MANY_WISHES = "Too many cancels are pending"
-WISH_RETRY_SECONDS = 60
-"""When there may be room again: wishes end with their jobs."""
-
 
 WANTED = """EXISTS (
     SELECT 1 FROM connections JOIN clients ON clients.id = connections.client_id
@@ -57,19 +53,21 @@ class OpenWish(msgspec.Struct, frozen=True):
 class Cancellations:
     """Wishes to cancel jobs: at most one open one of each job. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, retry_seconds: int) -> None:
+        """`retry_seconds`: when a client that may have no more wishes is to come back."""
         self._database = database
+        self._retry_seconds = retry_seconds
 
     async def begin(self, wish: CancelWish) -> int | None:
         """Commit the wish and return its number.
 
         None if the job has an open one already, or if the client no longer has that connection so mapped. Raises
-        Overloaded if the client has as many open ones as it may have.
+        TooManyCancels if the client has as many open ones as it may have.
         """
 
-        async def insert(connection: Transaction) -> int | None:
-            await _withdraw(connection, wish)
-            rows = await connection.execute_fetchall(
+        async def insert(transaction: Transaction) -> int | None:
+            await _withdraw(transaction, wish)
+            rows = await transaction.execute_fetchall(
                 """
                 INSERT INTO cancellations
                     (client_id, connection_id, airbyte_id, job_id, job_type, caller, request_id, created_at)
@@ -83,7 +81,7 @@ class Cancellations:
             )
             number = next((row["number"] for row in rows), None)
             if number is not None:
-                await _require_room(connection, wish.client_id)
+                await self._require_room(transaction, wish.client_id)
             return number
 
         return await self._database.write(insert, housekeeping=True)
@@ -95,8 +93,8 @@ class Cancellations:
         longer has that connection so mapped, or if the client is disabled or the key that asked has ended.
         """
 
-        async def update(connection: Transaction) -> bool:
-            rows = await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> bool:
+            rows = await transaction.execute_fetchall(
                 f"""
                 UPDATE cancellations SET sent_at = :now
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
@@ -112,8 +110,8 @@ class Cancellations:
     async def release(self, client_id: int, number: int) -> None:
         """Write that the wish is not being sent any more, and is still to be sent."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "UPDATE cancellations SET sent_at = NULL WHERE client_id = :client_id AND number = :number",
                 {"client_id": client_id, "number": number},
             )
@@ -123,8 +121,8 @@ class Cancellations:
     async def resolve(self, client_id: int, number: int, *, outcome: str, at: str) -> None:
         """Write what came of the wish. What was written first stays."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 """
                 UPDATE cancellations SET outcome = :outcome, resolved_at = :at
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
@@ -153,6 +151,17 @@ class Cancellations:
         )
         return [OpenWish(**{**dict(row), "is_wanted": bool(row["is_wanted"])}) for row in rows]
 
+    async def jobs_of(self, client_id: int, airbyte_id: str, *, now: str) -> frozenset[int]:
+        """Return the ids of the connection's jobs that are to be cancelled, and are not yet."""
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT job_id FROM cancellations
+            WHERE client_id = :client_id AND airbyte_id = :airbyte_id AND outcome IS NULL AND {WANTED}
+            """,  # noqa: S608 - ours
+            {"client_id": client_id, "airbyte_id": airbyte_id, "now": now},
+        )
+        return frozenset(row["job_id"] for row in rows)
+
     async def prune(self, before: str) -> None:
         """Forget what is older than `before`, carried out or not."""
         await prune(
@@ -165,23 +174,22 @@ class Cancellations:
             before,
         )
 
+    async def _require_room(self, transaction: Transaction, client_id: int) -> None:
+        """Raise TooManyCancels, which undoes the transaction, if the client has more open wishes than it may have."""
+        (row,) = await transaction.execute_fetchall(
+            "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
+            {"client_id": client_id},
+        )
+        if row["wishes"] > MOST_WISHES_OF_CLIENT:
+            raise TooManyCancels(retry_after=self._retry_seconds)
 
-async def _withdraw(connection: Transaction, wish: CancelWish) -> None:
+
+async def _withdraw(transaction: Transaction, wish: CancelWish) -> None:
     """End an open wish of the job that may not be sent any more: this one would be taken for the same."""
-    await connection.execute_fetchall(
+    await transaction.execute_fetchall(
         f"""
         UPDATE cancellations SET outcome = 'withdrawn', resolved_at = :now
         WHERE airbyte_id = :airbyte_id AND job_id = :job_id AND outcome IS NULL AND NOT {WANTED}
         """,  # noqa: S608 - ours
         {"now": wish.created_at, "airbyte_id": wish.airbyte_id, "job_id": wish.job_id},
     )
-
-
-async def _require_room(connection: Transaction, client_id: int) -> None:
-    """Raise Overloaded, which undoes the transaction, if the client has more open wishes than it may have."""
-    (row,) = await connection.execute_fetchall(
-        "SELECT count(*) AS wishes FROM cancellations WHERE client_id = :client_id AND outcome IS NULL",
-        {"client_id": client_id},
-    )
-    if row["wishes"] > MOST_WISHES_OF_CLIENT:
-        raise Overloaded(TOO_MANY_WISHES, retry_after=WISH_RETRY_SECONDS)

@@ -27,8 +27,8 @@ class Clients:
     ) -> Client:
         """Add a client and file `entry` under the number it is given. Raises Duplicate if the slug is taken."""
 
-        async def insert(connection: Transaction) -> Client:
-            (row,) = await connection.execute_fetchall(
+        async def insert(transaction: Transaction) -> Client:
+            (row,) = await transaction.execute_fetchall(
                 """
                 INSERT INTO clients (slug, name, plan, created_at)
                 VALUES (:slug, :name, :plan, :created_at) RETURNING *
@@ -37,7 +37,7 @@ class Clients:
             )
             client = client_from(row)
             if entry is not None:
-                await activity.insert(connection, msgspec.structs.replace(entry, client_id=client.id))
+                await activity.insert(transaction, msgspec.structs.replace(entry, client_id=client.id))
             return client
 
         try:
@@ -107,7 +107,7 @@ class Clients:
 
     async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
         await self._database.write(
-            lambda connection: activity.change(connection, sql, parameters, entry),
+            lambda transaction: activity.change(transaction, sql, parameters, entry),
             housekeeping=True,
             committed=lambda: self._forget(client_id),
         )

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from gateway.models import PENDING, ConnectionRow, EventType, Job, PlacedJob
+from gateway.models import AWAITING_MAPPING, ConnectionRow, EventType, Job, PlacedJob
 from gateway.store.database import Row, Transaction
 from gateway.store.tables.connections import connection_from
 from gateway.store.tables.events import EventWriter, NewEvent
@@ -85,7 +85,7 @@ class ConnectionEvents:
             [
                 _connection_event("connection.status_changed", row, subject=checked_at, at=checked_at)
                 for airbyte_id, row in after.items()
-                if before.connections[airbyte_id]["status"] not in {PENDING, row["status"]}
+                if before.connections[airbyte_id]["status"] not in {AWAITING_MAPPING, row["status"]}
             ],
         )
 

@@ -30,12 +30,14 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether the newest sync of any mapped one has yet to be asked for."""
     workspaces: frozenset[str]
     """Airbyte's workspaces that the mapped ones are in, where those are known."""
+    statuses_of: str | None
+    """When Airbyte told the oldest status of those it has; None if it told none."""
 
 
 class Connections:
     """Connections of clients. Whatever a client asks for takes `client_id` first.
 
-    Every method but `forget` raises StorageUnavailable.
+    Every method but `forget` and `remembered` raises StorageUnavailable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,6 +54,10 @@ class Connections:
         """Read the client's connections again when they are next asked for."""
         self._cache.forget(client_id)
 
+    def remembered(self, client_id: int) -> ConnectionsOfClient | None:
+        """Return what `of_client` would if it is in memory; None says nothing."""
+        return self._cache.peek(client_id)
+
     async def of_client(self, client_id: int) -> ConnectionsOfClient:
         """Return the client's connections, from memory while nothing changed them."""
         return await self._cache.get(client_id)
@@ -62,6 +68,7 @@ class Connections:
         )
         connections = tuple(connection_from(row) for row in rows)
         mapped = [connection for connection in connections if connection.airbyte_id is not None]
+        told = [each.status_checked_at for each in mapped if each.status_checked_at and each.mapping == "mapped"]
         synced = [connection.last_sync_at for connection in connections if connection.last_sync_at]
         return ConnectionsOfClient(
             rows=connections,
@@ -70,6 +77,7 @@ class Connections:
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
             workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
+            statuses_of=min(told, default=None),
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
@@ -167,7 +175,7 @@ class Connections:
     async def _change(self, client_id: int, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> None:
         """Run a statement that changes connections of one client: nobody else's are read again."""
         await self._database.write(
-            lambda connection: activity.change(connection, sql, parameters, entry),
+            lambda transaction: activity.change(transaction, sql, parameters, entry),
             housekeeping=True,
             committed=lambda: self.forget(client_id),
         )

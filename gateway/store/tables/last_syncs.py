@@ -137,9 +137,9 @@ class LastSyncs:
     async def withdraw(self, sync: LastSync) -> None:
         """Forget the connection's last sync, if it still is this one, and with it all recent ones."""
 
-        async def write(connection: Transaction) -> Iterable[Row]:
+        async def write(transaction: Transaction) -> Iterable[Row]:
             withdrawn = list(
-                await connection.execute_fetchall(
+                await transaction.execute_fetchall(
                     """
                     UPDATE connections SET last_job_id = NULL, last_sync_at = NULL, last_sync_status = NULL,
                         last_ended_at = NULL, warning = NULL, watched_since = NULL
@@ -150,7 +150,7 @@ class LastSyncs:
                 )
             )
             for row in withdrawn:
-                await recent_syncs.forget(connection, row["id"])
+                await recent_syncs.forget(transaction, row["id"])
             return withdrawn
 
         await self._write(write)
@@ -160,7 +160,7 @@ class LastSyncs:
         if not workspaces and not airbyte_ids:
             return
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET backfilled_at = NULL
                 WHERE backfilled_at IS NOT NULL AND (workspace_id IN ({self._listed("workspaces")})
@@ -209,16 +209,16 @@ class LastSyncs:
         ]
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            before = await self._events.before(connection, {job.connection_id for job in told})
-            await connection.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
-            await connection.executemany(_MARK_BACKFILLED, marks)
-            await recent_syncs.keep(connection, ended)
-            await self._events.write_syncs(connection, before, told)
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            before = await self._events.before(transaction, {job.connection_id for job in told})
+            await transaction.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
+            await transaction.executemany(_MARK_BACKFILLED, marks)
+            await recent_syncs.keep(transaction, ended)
+            await self._events.write_syncs(transaction, before, told)
             if read_upto is not None:
-                await connection.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
+                await transaction.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
             touched = {row["airbyte_id"] for row in [*updates, *marks]} | {sync.airbyte_id for sync in ended}
-            return await self._owners(connection, touched)
+            return await self._owners(transaction, touched)
 
         await self._write(write)
 
@@ -241,11 +241,11 @@ class LastSyncs:
         ]
         airbyte_ids = [str(row["airbyte_id"]) for row in updates]
 
-        async def write(connection: Transaction) -> Iterable[Row]:
-            before = await self._events.before(connection, airbyte_ids)
-            await connection.executemany(_TELL_STATUS.format(differs=self._database.dialect.is_distinct), updates)
-            await self._events.write_statuses(connection, before, checked_at=checked_at)
-            return await self._owners(connection, airbyte_ids)
+        async def write(transaction: Transaction) -> Iterable[Row]:
+            before = await self._events.before(transaction, airbyte_ids)
+            await transaction.executemany(_TELL_STATUS.format(differs=self._database.dialect.is_distinct), updates)
+            await self._events.write_statuses(transaction, before, checked_at=checked_at)
+            return await self._owners(transaction, airbyte_ids)
 
         await self._write(write)
 
@@ -265,7 +265,7 @@ class LastSyncs:
     async def mark_statuses_checked(self, checked_at: str, workspaces: Collection[str]) -> None:
         """Note that the mapped connections of these workspaces were looked for just now, found or not."""
         await self._write(
-            lambda connection: connection.execute_fetchall(
+            lambda transaction: transaction.execute_fetchall(
                 f"""
                 UPDATE connections SET status_checked_at = :at, schedule_since = coalesce(schedule_since, :at)
                 WHERE airbyte_id IS NOT NULL AND workspace_id IN ({self._listed("workspaces")})
@@ -279,9 +279,9 @@ class LastSyncs:
         """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
         return f"SELECT value FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
-    async def _owners(self, connection: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
+    async def _owners(self, transaction: Transaction, airbyte_ids: Collection[str | None]) -> Iterable[Row]:
         """Return the clients of these Airbyte connections."""
-        return await connection.execute_fetchall(
+        return await transaction.execute_fetchall(
             f"SELECT client_id FROM connections WHERE airbyte_id IN ({self._listed('airbyte_ids')})",  # noqa: S608 - ours
             {"airbyte_ids": json.dumps(list(airbyte_ids))},
         )
@@ -290,8 +290,8 @@ class LastSyncs:
         """Run a unit, which returns the clients whose connections it changed: all others' stay cached."""
         touched: set[int] = set()
 
-        async def write(connection: Transaction) -> None:
-            touched.update(row["client_id"] for row in await unit(connection))
+        async def write(transaction: Transaction) -> None:
+            touched.update(row["client_id"] for row in await unit(transaction))
 
         def forget() -> None:
             for client_id in touched:

@@ -33,8 +33,8 @@ class Leases:
         """
         now = self._database.dialect.now
 
-        async def write(connection: Transaction) -> bool:
-            rows = await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> bool:
+            rows = await transaction.execute_fetchall(
                 f"""
                 INSERT INTO leases (name, holder, expires_at) VALUES (:name, :holder, {now} + :duration)
                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
@@ -57,8 +57,8 @@ class Leases:
         """Note that the work is done, and free the lease; False, with nothing noted, if the holder had lost it."""
         now = self._database.dialect.now
 
-        async def write(connection: Transaction) -> bool:
-            rows = await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> bool:
+            rows = await transaction.execute_fetchall(
                 f"UPDATE leases SET expires_at = 0, done_at = {now}, note = :note "  # noqa: S608 - ours
                 f"WHERE name = :name AND holder = :holder AND expires_at > {now} RETURNING 1",
                 {"note": note, "name": name, "holder": holder},
@@ -70,8 +70,8 @@ class Leases:
     async def give_back(self, name: str, *, holder: str) -> None:
         """Free the lease, with nothing done. Another's is not touched."""
 
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "UPDATE leases SET expires_at = 0 WHERE name = :name AND holder = :holder",
                 {"name": name, "holder": holder},
             )

@@ -36,18 +36,18 @@ class Links:
         `instead_of`: only while this is the user's link, as `names` has it, empty for none. Return whether it is kept.
         """
 
-        async def replace(connection: Transaction) -> bool:
+        async def replace(transaction: Transaction) -> bool:
             if instead_of is not None:
-                rows = await connection.execute_fetchall(
+                rows = await transaction.execute_fetchall(
                     "SELECT digest FROM links WHERE user_id = :user_id", {"user_id": link.user_id}
                 )
                 if instead_of != "".join(row["digest"].hex() for row in rows):
                     return False
             # SQL's equality knows no NULL; no user has an empty id.
-            await connection.execute_fetchall(
+            await transaction.execute_fetchall(
                 "DELETE FROM links WHERE coalesce(user_id, '') = :user_id", {"user_id": link.user_id or ""}
             )
-            await connection.execute_fetchall(
+            await transaction.execute_fetchall(
                 """
                 INSERT INTO links (digest, purpose, user_id, expires_at)
                 VALUES (:digest, :purpose, :user_id, :expires_at)
@@ -85,8 +85,8 @@ class Links:
         Raises Duplicate when the e-mail address is taken.
         """
 
-        async def write(connection: Transaction) -> bool:
-            used = await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> bool:
+            used = await transaction.execute_fetchall(
                 """
                 DELETE FROM links WHERE digest = :digest AND purpose = 'first-admin'
                 AND NOT EXISTS (SELECT * FROM users WHERE client_id IS NULL) RETURNING digest
@@ -94,8 +94,8 @@ class Links:
                 {"digest": link},
             )
             if used:
-                await users.insert(connection, user, password_hash=password_hash)
-                await activity.insert(connection, entry)
+                await users.insert(transaction, user, password_hash=password_hash)
+                await activity.insert(transaction, entry)
             return bool(used)
 
         try:
@@ -107,13 +107,13 @@ class Links:
         """Use the link up to set the password, and end the user's sessions; False if it was used meanwhile."""
         use = "DELETE FROM links WHERE digest = :digest AND user_id = :id AND purpose = 'password' RETURNING 1"
 
-        async def write(connection: Transaction) -> bool:
-            used = await activity.change(connection, use, {"digest": link, "id": user_id}, entry)
+        async def write(transaction: Transaction) -> bool:
+            used = await activity.change(transaction, use, {"digest": link, "id": user_id}, entry)
             if used:
-                await connection.execute_fetchall(
+                await transaction.execute_fetchall(
                     "UPDATE users SET password_hash = :hash WHERE id = :id", {"hash": password_hash, "id": user_id}
                 )
-                await users.end_access(connection, user_id)
+                await users.end_access(transaction, user_id)
             return bool(used)
 
         return await self._database.write(write, housekeeping=True)

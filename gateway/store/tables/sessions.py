@@ -30,14 +30,14 @@ class Sessions:
             WHERE id = :id AND (CAST(:password_hash AS TEXT) IS NULL OR password_hash = :password_hash) RETURNING 1
             """
 
-        async def insert(connection: Transaction) -> bool:
-            await connection.execute_fetchall(
+        async def insert(transaction: Transaction) -> bool:
+            await transaction.execute_fetchall(
                 "DELETE FROM sessions WHERE last_seen_at < :before", {"before": ended_before}
             )
             parameters = {"at": session.created_at, "id": session.user_id, "password_hash": password_hash}
-            signed_in = await activity.change(connection, sign_in, parameters, entry)
+            signed_in = await activity.change(transaction, sign_in, parameters, entry)
             if signed_in:
-                await _insert(connection, session, digest)
+                await _insert(transaction, session, digest)
             return bool(signed_in)
 
         return await self._database.write(insert, housekeeping=True)
@@ -71,8 +71,8 @@ class Sessions:
     async def touch(self, user_id: str, session_id: str, at: str) -> None:
         """Note when the session was seen."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "UPDATE sessions SET last_seen_at = :at WHERE user_id = :user_id AND id = :id",
                 {"at": at, "user_id": user_id, "id": session_id},
             )
@@ -82,8 +82,8 @@ class Sessions:
     async def remove(self, user_id: str, session_id: str) -> None:
         """End the session. Another user's is not touched."""
 
-        async def delete(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def delete(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "DELETE FROM sessions WHERE user_id = :user_id AND id = :id", {"user_id": user_id, "id": session_id}
             )
 
@@ -92,14 +92,14 @@ class Sessions:
     async def remove_all(self, user_id: str) -> None:
         """End every session of the user."""
 
-        async def delete(connection: Transaction) -> None:
-            await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = :user_id", {"user_id": user_id})
+        async def delete(transaction: Transaction) -> None:
+            await transaction.execute_fetchall("DELETE FROM sessions WHERE user_id = :user_id", {"user_id": user_id})
 
         await self._database.write(delete, housekeeping=True)
 
 
-async def _insert(connection: Transaction, session: Session, digest: bytes) -> None:
-    await connection.execute_fetchall(
+async def _insert(transaction: Transaction, session: Session, digest: bytes) -> None:
+    await transaction.execute_fetchall(
         """
         INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
         VALUES (:id, :digest, :user_id, :created_at, :last_seen_at, :address, :agent)

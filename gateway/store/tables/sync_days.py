@@ -66,6 +66,14 @@ class SyncDays:
             found[row["id"]] = months.plus(found.get(row["id"], TwoMonths()))
         return ClientMonths(reduce(TwoMonths.plus, found.values(), TwoMonths()), found)
 
+    async def first_day_of(self, client_id: int) -> str | None:
+        """Return the first day on which a sync of the client's connections is counted; None if none is."""
+        row = await self._database.fetch_one(
+            "SELECT min(day) AS day FROM connections JOIN sync_days USING (airbyte_id) WHERE client_id = :client_id",
+            {"client_id": client_id},
+        )
+        return row["day"] if row else None
+
     async def read_upto(self, airbyte_ids: Collection[str]) -> dict[str, str]:
         """Return up to when the days of each are complete; one that was never read is missing."""
         rows = await self._database.fetch_all(
@@ -80,19 +88,19 @@ class SyncDays:
         """Put `days` in place of all from `first` on that come before `before`."""
         rows = [msgspec.structs.asdict(day) for day in days]
 
-        async def write(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def write(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 "DELETE FROM sync_days WHERE airbyte_id = :airbyte_id AND day >= :first AND day < :before",
                 {"airbyte_id": airbyte_id, "first": first, "before": before},
             )
-            await connection.executemany(
+            await transaction.executemany(
                 """
                 INSERT INTO sync_days (airbyte_id, day, succeeded, failed, other, rows, bytes)
                 VALUES (:airbyte_id, :day, :succeeded, :failed, :other, :rows, :bytes)
                 """,
                 rows,
             )
-            await connection.execute_fetchall(
+            await transaction.execute_fetchall(
                 """
                 INSERT INTO sync_days_read (airbyte_id, read_upto) VALUES (:airbyte_id, :read_upto)
                 ON CONFLICT (airbyte_id) DO UPDATE SET read_upto = excluded.read_upto

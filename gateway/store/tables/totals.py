@@ -3,8 +3,19 @@
 import json
 from collections.abc import Iterable
 
+import msgspec
+
 from gateway.models import ClientTotals, Totals
 from gateway.store.database import Database
+
+
+class FailingClient(msgspec.Struct, frozen=True):
+    """A client with active connections whose last sync failed: how many, and the label of the oldest."""
+
+    slug: str
+    name: str
+    connections: int
+    label: str
 
 
 class TotalsReader:
@@ -53,3 +64,21 @@ class TotalsReader:
             {"now": now},
         )
         return Totals(**dict(row))
+
+    async def failing_clients(self) -> list[FailingClient]:
+        """Return the clients of whose active connections the last sync failed, by slug."""
+        listed = self._database.dialect.json_rows.format(":ids")
+        rows = await self._database.fetch_all(
+            """
+            SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
+            JOIN clients ON clients.id = client_id
+            WHERE last_sync_status = 'failed' AND status = 'active' AND disabled_at IS NULL
+            GROUP BY slug, name ORDER BY slug
+            """
+        )
+        oldest = await self._database.fetch_all(
+            f"SELECT number, label FROM connections WHERE number IN (SELECT CAST(value AS BIGINT) FROM {listed})",  # noqa: S608 - ours
+            {"ids": json.dumps([row["oldest"] for row in rows])},
+        )
+        labels = {row["number"]: row["label"] for row in oldest}
+        return [FailingClient(row["slug"], row["name"], row["connections"], labels[row["oldest"]]) for row in rows]

@@ -7,8 +7,7 @@ import msgspec
 
 from gateway.store.database import Database, Transaction
 from gateway.store.pruning import prune
-from gateway.store.tables.gateways import LIVE_SILENCE
-from gateway.store.timings import LIVE_SECONDS, MILLISECONDS
+from gateway.store.timings import MILLISECONDS
 
 LATEST_TIME = "9999-12-31T23:59:59.999Z"
 
@@ -61,23 +60,25 @@ class Unresolved(msgspec.Struct, frozen=True):
 class Triggers:
     """The audit of triggers. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, live_seconds: float) -> None:
+        """`live_seconds`: how long after its last heartbeat a gateway counts as live."""
         self._database = database
+        self._live_seconds = live_seconds
 
     async def begin(
-        self, intent: Intent, *, young_since: str | None = None, silence_seconds: float = LIVE_SECONDS
+        self, intent: Intent, *, young_since: str | None = None, silence_seconds: float | None = None
     ) -> int | None:
         """Commit the intent; return its number, or None if the client no longer has that connection so mapped.
 
         Raises StorageUnavailable: then nothing may be sent. With `young_since`, raises TriggerUnderWay while another
-        gateway that was seen in the last `silence_seconds` has an unresolved trigger of this connection that was made
-        at that time or later.
+        gateway that was seen in the last `silence_seconds`, as by default each that lives, has an unresolved trigger of
+        this connection that was made at that time or later.
         """
 
-        async def insert(connection: Transaction) -> int | None:
+        async def insert(transaction: Transaction) -> int | None:
             if young_since is not None:
-                await self._require_none_under_way(connection, intent, young_since, silence_seconds)
-            rows = await connection.execute_fetchall(
+                await self._require_none_under_way(transaction, intent, young_since, self._silence_of(silence_seconds))
+            rows = await transaction.execute_fetchall(
                 """
                 INSERT INTO triggers
                     (client_id, connection_id, airbyte_id, caller, request_id, created_at, since, gateway_id)
@@ -101,8 +102,8 @@ class Triggers:
         gateway took it for a dead one's.
         """
 
-        async def update(connection: Transaction) -> bool:
-            rows = await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> bool:
+            rows = await transaction.execute_fetchall(
                 """
                 UPDATE triggers SET newest_before = :newest_before, since = :since, span_seconds = :span_seconds
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL AND EXISTS
@@ -125,8 +126,8 @@ class Triggers:
     async def resolve(self, client_id: int, number: int, *, outcome: str, job_id: int | None, at: str) -> None:
         """Write what became of the trigger. What was written first stays."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 """
                 UPDATE triggers SET outcome = :outcome, job_id = :job_id, resolved_at = :at
                 WHERE client_id = :client_id AND number = :number AND outcome IS NULL
@@ -139,8 +140,8 @@ class Triggers:
     async def withdraw(self, intent: Intent, *, outcome: str, at: str) -> None:
         """Write what became of an intent whose number nobody learned, if it was committed at all."""
 
-        async def update(connection: Transaction) -> None:
-            await connection.execute_fetchall(
+        async def update(transaction: Transaction) -> None:
+            await transaction.execute_fetchall(
                 """
                 UPDATE triggers SET outcome = :outcome, resolved_at = :at
                 WHERE client_id = :client_id AND connection_id = :connection_id AND gateway_id = :gateway_id
@@ -152,9 +153,9 @@ class Triggers:
         await self._database.write(update, housekeeping=True)
 
     async def _require_none_under_way(
-        self, connection: Transaction, intent: Intent, young_since: str, silence_seconds: float
+        self, transaction: Transaction, intent: Intent, young_since: str, silence: int
     ) -> None:
-        rows = await connection.execute_fetchall(
+        rows = await transaction.execute_fetchall(
             f"""
             SELECT triggers.number, span_seconds IS NOT NULL AS is_sent
             FROM triggers JOIN gateways ON gateways.id = triggers.gateway_id
@@ -166,7 +167,7 @@ class Triggers:
                 "airbyte_id": intent.airbyte_id,
                 "young_since": young_since,
                 "gateway_id": intent.gateway_id or "",
-                "silence": int(silence_seconds * MILLISECONDS),
+                "silence": silence,
             },
         )
         for row in rows:
@@ -183,6 +184,10 @@ class Triggers:
         )
         return None if row is None else Outcome(row["outcome"], row["job_id"])
 
+    def _silence_of(self, seconds: float | None) -> int:
+        """Return milliseconds: those after which a gateway is dead, where no other time is given."""
+        return int((self._live_seconds if seconds is None else seconds) * MILLISECONDS)
+
     async def unresolved(self, limit: int, *, young_since: str | None = None) -> list[Unresolved]:
         """Return at most `limit` triggers of every client that have no outcome, oldest first.
 
@@ -196,7 +201,7 @@ class Triggers:
                 (SELECT id FROM gateways WHERE seen_at > {self._database.dialect.now} - :silence))
             ORDER BY number LIMIT :limit
             """,  # noqa: S608 - ours
-            {"young_since": young_since or LATEST_TIME, "limit": limit, **LIVE_SILENCE},
+            {"young_since": young_since or LATEST_TIME, "limit": limit, "silence": self._silence_of(None)},
         )
         return [Unresolved(**dict(row)) for row in rows]
 

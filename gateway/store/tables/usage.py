@@ -100,11 +100,11 @@ class Usage:
         while self._unwritten_uses or self._unwritten_counts:
             await self._database.write(self._write_some, housekeeping=True, committed=self._forget_written)
 
-    async def _write_some(self, connection: Transaction) -> None:
+    async def _write_some(self, transaction: Transaction) -> None:
         """Write what fits one transaction. Until `_forget_written` there is no other flush: it would write it too."""
         uses = self._written_uses = dict(islice(self._unwritten_uses.items(), self._written_at_once))
         counts = self._written_counts = dict(islice(self._unwritten_counts.items(), self._written_at_once))
-        await connection.executemany(
+        await transaction.executemany(
             """
             UPDATE api_keys SET last_used_at = :at, last_used_address = :address, last_used_agent = :agent
             WHERE id = :key_id AND coalesce(last_used_at, '') <= :at
@@ -115,7 +115,7 @@ class Usage:
             ],
         )
         # From api_keys: a client that was removed since, with its keys, is passed over.
-        await connection.executemany(
+        await transaction.executemany(
             """
             INSERT INTO key_usage (key_id, client_id, hour, calls, limited, errors)
             SELECT id, client_id, :hour, :calls, :limited, :errors FROM api_keys WHERE id = :key_id

@@ -30,9 +30,9 @@ class Users:
     async def add(self, user: User, *, entry: ActivityEntry) -> None:
         """Add a user without a password. Raises Duplicate when the e-mail address, in whatever case, is taken."""
 
-        async def write(connection: Transaction) -> None:
-            await insert(connection, user, password_hash=None)
-            await activity.insert(connection, entry)
+        async def write(transaction: Transaction) -> None:
+            await insert(transaction, user, password_hash=None)
+            await activity.insert(transaction, entry)
 
         try:
             await self._database.write(write, housekeeping=True)
@@ -81,10 +81,10 @@ class Users:
         update = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old RETURNING 1"
         values = {"new": password_hash, "id": user_id, "old": instead_of}
 
-        async def write(connection: Transaction) -> bool:
-            changed = await activity.change(connection, update, values, entry)
+        async def write(transaction: Transaction) -> bool:
+            changed = await activity.change(transaction, update, values, entry)
             if changed:
-                await end_access(connection, user_id)
+                await end_access(transaction, user_id)
             return bool(changed)
 
         return await self._database.write(write, housekeeping=True)
@@ -96,7 +96,7 @@ class Users:
                 (SELECT * FROM users WHERE client_id IS NULL AND password_hash IS NOT NULL AND id <> :id)) RETURNING 1
             """
         removed = await self._database.write(
-            lambda connection: activity.change(connection, sql, {"id": user_id}, entry), housekeeping=True
+            lambda transaction: activity.change(transaction, sql, {"id": user_id}, entry), housekeeping=True
         )
         return bool(removed)
 
@@ -122,9 +122,9 @@ def user_from(row: Row) -> User:
     )
 
 
-async def insert(connection: Transaction, user: User, *, password_hash: str | None) -> None:
+async def insert(transaction: Transaction, user: User, *, password_hash: str | None) -> None:
     """Write a new user in the transaction that is under way. Raises ConstraintViolated."""
-    await connection.execute_fetchall(
+    await transaction.execute_fetchall(
         """
         INSERT INTO users (id, client_id, email, password_hash, created_at)
         VALUES (:id, :client_id, :email, :password_hash, :created_at)
@@ -133,7 +133,7 @@ async def insert(connection: Transaction, user: User, *, password_hash: str | No
     )
 
 
-async def end_access(connection: Transaction, user_id: str) -> None:
+async def end_access(transaction: Transaction, user_id: str) -> None:
     """End the user's sessions and link in the transaction that is under way."""
-    await connection.execute_fetchall("DELETE FROM sessions WHERE user_id = :id", {"id": user_id})
-    await connection.execute_fetchall("DELETE FROM links WHERE user_id = :id", {"id": user_id})
+    await transaction.execute_fetchall("DELETE FROM sessions WHERE user_id = :id", {"id": user_id})
+    await transaction.execute_fetchall("DELETE FROM links WHERE user_id = :id", {"id": user_id})

@@ -16,7 +16,7 @@ class AdmissionMiddleware:
         if scope["type"] == "http":
             gate = self._gate
             if gate.is_shed(scope):
-                await gate.early_responses.shed_answer(is_page=gate.wants_page(scope))(scope, receive, send)
+                await gate.early_responses.shed_answer(gate.form_of(scope))(scope, receive, send)
                 return
             waiter = gate.join(scope)
             if waiter is not None:

@@ -11,7 +11,7 @@ from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.times import Clock
-from gateway.web.credentials import KnownKeys, bearer_key, digest_of
+from gateway.web.credentials import CLAIMED_ID_KEY, KnownKeys, digest_of, presented_key
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 PRINCIPAL_KEY = "gateway.principal"
@@ -44,6 +44,7 @@ class AuthenticationMiddleware:
         directory: KeyDirectory,
         calls: CallCounter,
         clock: Clock,
+        throttle: AuthThrottle,
         known_keys: KnownKeys | None = None,
     ) -> None:
         """`known_keys` learn which keys are good; who is let in is decided by the directory alone."""
@@ -52,25 +53,26 @@ class AuthenticationMiddleware:
         self._directory = directory
         self._calls = calls
         self._clock = clock
-        self._throttle = AuthThrottle()
+        self._throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             now = self._clock.now()
             digest = digest_of(scope)
-            self._accept(scope, digest, await self._principal_of(scope, digest), now)
+            principal = self._directory.remembered(digest) or await self._look_up(scope, digest)
+            self._accept(scope, digest, principal, now)
         await self._app(scope, receive, send)
 
-    async def _principal_of(self, scope: Scope, digest: bytes) -> Principal | None:
-        principal = self._directory.remembered(digest)
-        if principal is None and keys.is_well_formed(bearer_key(scope)):
-            return await self._look_up(client_address(scope), digest)
-        return principal
-
     def _accept(self, scope: Scope, digest: bytes, principal: Principal | None, now: datetime) -> None:
-        """Record the key's owner and count the call. Raises Unauthorized if the key is unknown or expired."""
+        """Record the key's owner and count the call. Raises Unauthorized if the key is unknown or expired.
+
+        So it does if the key has another id than the one that came with it, which counts as a guess.
+        """
         if principal is None or keys.is_expired(principal, now):
             self._known_keys.forget(digest)
+            raise Unauthorized(credentials_sent=True)
+        if scope.get(CLAIMED_ID_KEY, principal.key_id) != principal.key_id:
+            self._throttle.note_bad(client_address(scope), digest, self._clock.monotonic())
             raise Unauthorized(credentials_sent=True)
         self._known_keys.note_good(digest, principal.client.id)
         scope[PRINCIPAL_KEY] = principal
@@ -83,7 +85,10 @@ class AuthenticationMiddleware:
                 principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
             )
 
-    async def _look_up(self, address: str, digest: bytes) -> Principal | None:
+    async def _look_up(self, scope: Scope, digest: bytes) -> Principal | None:
+        if not keys.is_well_formed(presented_key(scope)):
+            return None
+        address = client_address(scope)
         throttle, now = self._throttle, self._clock.monotonic()
         wait = throttle.wait_seconds(address, digest, now)
         if wait is None:

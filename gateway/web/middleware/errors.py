@@ -17,8 +17,11 @@ from gateway.errors import (
     OutcomeUnknown,
     Overloaded,
 )
+from gateway.web.compatible_paths import form_of
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from gateway.web.responses import error_answer
+
+STOPPING = "Service is stopping"
 
 log = structlog.get_logger()
 
@@ -45,9 +48,11 @@ class ErrorMiddleware:
             # A stop that has waited long enough ends what is left. What is said here is the task's last word.
             if context.status:
                 raise
-            await error_answer(unfinished(scope["method"], context))(scope, receive, send)
+            form = form_of(scope["method"], scope["path"])
+            await error_answer(unfinished(scope["method"], context), form)(scope, receive, send)
         except Exception as error:
-            answer = error_answer(api_error(error, is_installed=self._is_installed))
+            form = form_of(scope["method"], scope["path"])
+            answer = error_answer(api_error(error, is_installed=self._is_installed), form)
             if context.status:
                 raise
             await answer(scope, receive, send)
@@ -57,7 +62,7 @@ def unfinished(method: str, context: RequestContext) -> ApiError:
     """Return what a request is told that a stop cut short. Of a trigger nobody knows how far it came."""
     if method == "POST" and context.has_asked_airbyte:
         return OutcomeUnknown()
-    return Overloaded("Service is stopping")
+    return Overloaded(STOPPING)
 
 
 def api_error(error: Exception, *, is_installed: Callable[[], bool] = lambda: True) -> ApiError:

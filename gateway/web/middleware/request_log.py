@@ -134,7 +134,7 @@ class RequestLog:
             "method": scope["method"],
             "route": route,
             "status": status,
-            "ms": round(seconds * 1000, 3),
+            "ms": round(seconds * 1e6) / 1e3,
             "address": client_address(scope),
         }
         if context.trace is not None:

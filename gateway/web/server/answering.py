@@ -4,12 +4,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.web.draining import is_draining
 from gateway.web.server.idle_timeout import IdleTimeout
-from gateway.web.server.incoming import IncomingMessage, Phase
+from gateway.web.server.incoming import BETWEEN, HEAD, IncomingMessage
 from gateway.web.server.limits import ConnectionLimits
 from gateway.web.server.response_cycle import ResponseCycle
 from gateway.web.server.transport import WatchedTransport
@@ -24,7 +25,10 @@ class AnsweringProtocol(HttpToolsProtocol):
     # There are thousands: with more attributes than Python keeps in the object itself, each would take 1.5 KB more.
     __slots__ = (
         *("_early_response", "_idle_timeout", "_ignores_input", "_is_stopping", "_limits", "_message", "_unanswered"),
+        "_waiting",
     )
+
+    cycle: ResponseCycle  # type: ignore[assignment]  # of what uvicorn's own is asked here, it has all
 
     def __init__(
         self,
@@ -36,8 +40,10 @@ class AnsweringProtocol(HttpToolsProtocol):
         limits: ConnectionLimits,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # Even an empty deque takes 760 bytes.
-        self.pipeline = []  # type: ignore[assignment]  # what is used of it, a list has too
+        # uvicorn's is not used: even an empty deque takes 760 bytes.
+        del self.pipeline
+        self._waiting: list[ResponseCycle] = []
+        """Requests that have come in and are not begun."""
         self._limits = limits
         self._message = IncomingMessage()
         self._unanswered = 0
@@ -52,7 +58,7 @@ class AnsweringProtocol(HttpToolsProtocol):
 
     @property
     def _is_busy(self) -> bool:
-        return self._unanswered > 0 or self._message.phase is not Phase.BETWEEN
+        return self._unanswered > 0 or self._message.phase is not BETWEEN
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(WatchedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
@@ -62,7 +68,23 @@ class AnsweringProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ignores_input = True
         self._idle_timeout.stop()
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        if self.cycle is not None:
+            self.cycle.disconnect()
+        if self.flow is not None:
+            self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # it knows this object, which would live on
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.note_news()
 
     def _answer(self, scope: "HTTPScope") -> None:
         """Have the application answer; later, if an answer before is not finished or not read.
@@ -73,29 +95,30 @@ class AnsweringProtocol(HttpToolsProtocol):
         # told from it.
         may_stay = scope["http_version"] != "1.0" and not self._is_stopping and not self.expect_100_continue
         self.cycle = ResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            expects_continue=self.expect_100_continue,
             keep_alive=may_stay and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         if not (self._unanswered or self.flow.write_paused):
-            self._start_asgi_task(self.cycle, self.app)
+            self._begin(self.cycle)
         else:
             self.flow.pause_reading()
-            self.pipeline.insert(0, (self.cycle, self.app))
+            self._waiting.append(self.cycle)
         self._unanswered += 1
 
     def _begin_next(self) -> None:
         """Begin the next answer, unless one before it is still to be read: each costs memory while it waits."""
-        if self.pipeline and not self.flow.write_paused:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._waiting and not self.flow.write_paused:
+            self._begin(self._waiting.pop(0))
+
+    def _begin(self, cycle: ResponseCycle) -> None:
+        task = self.loop.create_task(cycle.run(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -118,7 +141,7 @@ class AnsweringProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unanswered == len(self.pipeline):
+        if self._unanswered == len(self._waiting):
             self._begin_next()
         if not (self._ignores_input or self.transport.is_closing()):
             self._idle_timeout.forgive()
@@ -126,7 +149,7 @@ class AnsweringProtocol(HttpToolsProtocol):
     def drain(self) -> None:
         """Close after the next answer, or after the one that is due and has not begun."""
         self._is_stopping = True
-        if self._unanswered and self._message.phase is not Phase.HEAD and not self.cycle.response_started:
+        if self._unanswered and self._message.phase is not HEAD and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
@@ -134,7 +157,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         self._is_stopping = True
         # A request may have come while others were told to go; a proxy would not repeat it if it is a trigger.
         has_all = self._unanswered or not cast("WatchedTransport", self.transport).has_unread()
-        if self._message.phase is not Phase.HEAD and has_all:
+        if self._message.phase is not HEAD and has_all:
             super().shutdown()
 
     def _withdraw(self) -> bool:
@@ -143,13 +166,12 @@ class AnsweringProtocol(HttpToolsProtocol):
         if cycle.response_complete:
             return True
         self._unanswered -= 1
-        if self.pipeline:
-            # Newest first. Not begun: it waits for the answers before it.
-            del self.pipeline[0]
-        cycle.disconnected = True
+        if self._waiting:
+            # Not begun: it waits for the answers before it.
+            self._waiting.pop()
         cycle.waiting_for_100_continue = False
-        cycle.message_event.set()
-        return cast("ResponseCycle", cycle).has_sent
+        cycle.disconnect()
+        return cycle.has_sent
 
     def _stop_reading(self) -> None:
         """Ignore what still comes in, and close when all requests so far are answered."""

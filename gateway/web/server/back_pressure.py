@@ -1,39 +1,10 @@
 """Back-pressure on callers who are shed and return at once: they are not read from for a moment."""
 
 import asyncio
-import math
 from collections import deque
-from dataclasses import dataclass
 from typing import Protocol
 
-TICK_SECONDS = 0.01
-SHED_EACH_TICK = 35
-"""Without holding anybody; and released, when some are held. At some 23 µs for each a twelfth of a core."""
-LONGEST_HOLD_SECONDS = 0.15
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How many are shed, in a tick of some seconds, without being held; and released, when some are held."""
-
-    tick: float = TICK_SECONDS
-    each_tick: int = SHED_EACH_TICK
-    longest_hold: float = LONGEST_HOLD_SECONDS
-    most_ticks: float = math.inf
-    """Made up for at once, where a busy loop has missed some."""
-
-
-KNOWN_PACE = Pace()
-OTHERS_PACE = Pace(tick=0.005, each_tick=10, longest_hold=math.inf, most_ticks=2)
-"""Of unauthenticated clients, whatever they number: a thousand that connected together would all return together, and
-who then has a good key would wait for a thousand refusals."""
-
-COSTLY_PACE = Pace(tick=0.005, each_tick=2, longest_hold=math.inf, most_ticks=2)
-"""Of those whom the application refuses, because a body is still to come for instance: each costs some five times as
-much."""
-
-PROBES_PACE = Pace(tick=0.005, each_tick=20, longest_hold=math.inf, most_ticks=2)
-"""Of those whose probe is answered for the application, and who paused before it."""
+from gateway.web.timings import BackPressureTimings, Pace
 
 
 class HeldConnection(Protocol):
@@ -54,7 +25,7 @@ class BackPressure:
     - A caller who leaves is noticed when his socket connection is released. No deadline runs out meanwhile.
     """
 
-    def __init__(self, pace: Pace = KNOWN_PACE) -> None:
+    def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._held: deque[tuple[float, HeldConnection]] = deque()
         self._shed = 0
@@ -94,8 +65,9 @@ class BackPressures:
     The last is for those who probe.
     """
 
-    def __init__(self) -> None:
-        self.known = BackPressure()
-        self.others = BackPressure(OTHERS_PACE)
-        self.costly = BackPressure(COSTLY_PACE)
-        self.probes = BackPressure(PROBES_PACE)
+    def __init__(self, timings: BackPressureTimings | None = None) -> None:
+        paces = timings or BackPressureTimings()
+        self.known = BackPressure(paces.known)
+        self.others = BackPressure(paces.others)
+        self.costly = BackPressure(paces.costly)
+        self.probes = BackPressure(paces.probes)

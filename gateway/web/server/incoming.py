@@ -15,13 +15,17 @@ class Phase(Enum):
     BODY = 2
 
 
+BETWEEN, HEAD, BODY = Phase
+"""What a class of Python 3.11 has to look up costs 0.3 us each time, and a request asks eight times."""
+
+
 class IncomingMessage:
     """The message a socket connection is receiving, one after the other."""
 
     __slots__ = ("_bytes", "_piece_bytes", "phase")
 
     def __init__(self) -> None:
-        self.phase = Phase.BETWEEN
+        self.phase = BETWEEN
         self._bytes = 0
         self._piece_bytes = 0
 
@@ -32,7 +36,7 @@ class IncomingMessage:
 
     def begin(self) -> None:
         """Count from here. At most: the piece may begin with the end of the message before."""
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self._bytes = self._piece_bytes
 
     def check_unfinished(self, target: bytes) -> None:
@@ -40,10 +44,10 @@ class IncomingMessage:
 
         Raises UriTooLong, HeadersTooLarge and ContentTooLarge.
         """
-        if self.phase is Phase.HEAD and self._bytes > MAX_UNFINISHED_HEAD_BYTES:
+        if self.phase is HEAD and self._bytes > MAX_UNFINISHED_HEAD_BYTES:
             check_size(target, [])
             raise HeadersTooLarge
-        if self.phase is Phase.BODY and self._bytes > MAX_MESSAGE_BYTES:
+        if self.phase is BODY and self._bytes > MAX_MESSAGE_BYTES:
             raise ContentTooLarge
 
     def check_head_size(self, target: bytes, headers: Headers) -> None:

@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 
 from gateway.errors import OperatorError, Overloaded
+from gateway.web.compatible_paths import form_of
 from gateway.web.responses import raw_error_answer
 from gateway.web.server.listener import BACKLOG
 from gateway.web.server.sd_notify import Supervision, inherited_listener
@@ -30,11 +31,12 @@ def answer_not_started(supervision: Supervision, timings: NotStartedTimings = NO
 
 async def _answer_all(listener: socket.socket, timings: NotStartedTimings) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b""
         with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(timings.head):
-                await reader.readuntil(END_OF_HEAD)
+                head = await reader.readuntil(END_OF_HEAD)
         with suppress(TimeoutError, OSError):
-            writer.write(_answer(retry_after=round(timings.answering)))
+            writer.write(_answer(head, retry_after=round(timings.answering)))
             writer.write_eof()
             async with asyncio.timeout(timings.lingering):
                 while await reader.read(CHUNK):
@@ -45,9 +47,12 @@ async def _answer_all(listener: socket.socket, timings: NotStartedTimings) -> No
         await asyncio.sleep(timings.answering)
 
 
-def _answer(*, retry_after: int) -> bytes:
-    """Return the answer, with an id of its own as every answer has one."""
+def _answer(head: bytes, *, retry_after: int) -> bytes:
+    """Return the answer, with an id of its own as every answer has, in the form that the path asks for."""
     request_id = secrets.token_hex(16).encode("ascii")
+    method, target, *_ = [*head.decode("latin-1").partition("\r\n")[0].split(" "), ""]
     return raw_error_answer(
-        Overloaded("Service is not running", retry_after=retry_after), [(b"x-request-id", request_id)]
+        Overloaded("Service is not running", retry_after=retry_after),
+        [(b"x-request-id", request_id)],
+        form=form_of(method, target.partition("?")[0]),
     )

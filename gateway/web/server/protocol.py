@@ -4,14 +4,14 @@ uvicorn has no deadline for receiving a request and, with httptools, no limit on
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
 from gateway.errors import ApiError, BadRequest, Overloaded, RequestTimeout
 from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.answering import AnsweringProtocol
-from gateway.web.server.incoming import Phase
+from gateway.web.server.incoming import BETWEEN, BODY
 from gateway.web.server.limits import PIECE_BYTES
 from gateway.web.server.request_head import check_head, check_no_body, parser_refusal
 from gateway.web.server.scope import scope_of
@@ -19,8 +19,6 @@ from gateway.web.server.timer import Timer
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
-
-    from gateway.web.server.response_cycle import ResponseCycle
 
 
 class GatewayProtocol(AnsweringProtocol):
@@ -49,11 +47,11 @@ class GatewayProtocol(AnsweringProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps its side open
         """Return whether our side stays open: who sends no more may still read (RFC 9112 §9.6)."""
-        is_between = self._message.phase is Phase.BETWEEN
+        is_between = self._message.phase is BETWEEN
         if self._ignores_input or (is_between and not self._unanswered):
             return False
         if is_between:
-            cast("ResponseCycle", self.cycle).note_half_closed()
+            self.cycle.note_half_closed()
             self._end_with_answers()
         else:
             self._respond_early(BadRequest("The request is incomplete"))
@@ -76,13 +74,15 @@ class GatewayProtocol(AnsweringProtocol):
         except httptools.HttpParserError as error:
             self._respond_early(parser_refusal(error, data))
         else:
-            if self._message.phase is not Phase.BETWEEN and not self._receive_deadline.is_set:
+            if self._message.phase is not BETWEEN and not self._receive_deadline.is_set:
                 self._start_deadline()
 
     def _feed(self, piece: bytes) -> None:
-        self._message.add(len(piece))
+        message = self._message
+        message.add(len(piece))
         self.parser.feed_data(piece)
-        self._message.check_unfinished(self.url)
+        if message.phase is not BETWEEN:
+            message.check_unfinished(self.url)
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -97,14 +97,14 @@ class GatewayProtocol(AnsweringProtocol):
         check_head(version, self.url, self.headers)
         if parser.should_upgrade():
             check_no_body(self.headers)
-        if len(self.pipeline) >= self._limits.pipelined:
+        if len(self._waiting) >= self._limits.pipelined:
             raise Overloaded
         self._take(scope_of(self, version))
 
     def _take(self, scope: "HTTPScope") -> None:
         """Hand the request whose head has come in to the application."""
         self._answer(scope)
-        self._message.phase = Phase.BODY
+        self._message.phase = BODY
         # Trailers come through the same callback and must not become headers (RFC 9110 §6.5.1).
         self.headers = []
 
@@ -112,8 +112,8 @@ class GatewayProtocol(AnsweringProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
-            cycle.message_event.set()
-        self._message.phase = Phase.BETWEEN
+            cycle.note_news()
+        self._message.phase = BETWEEN
         self._receive_deadline.stop()
 
     def _start_deadline(self) -> None:
@@ -123,7 +123,7 @@ class GatewayProtocol(AnsweringProtocol):
         if self.flow.read_paused:
             # It is we who do not read: earlier requests are still being answered.
             self._start_deadline()
-        elif self._message.phase is Phase.BETWEEN:
+        elif self._message.phase is BETWEEN:
             # Opened and never used. A 408 could be taken for the answer to a request sent at this moment.
             self.transport.close()
         else:
@@ -143,10 +143,14 @@ class GatewayProtocol(AnsweringProtocol):
         """Answer without the application and close, after the answers still due: they come in the order of requests."""
         phase = self._message.phase
         # The parser's own word, never a caller's.
-        method = self.parser.get_method().decode("ascii") if phase is not Phase.BETWEEN and self.url else "-"
-        has_begun = phase is Phase.BODY and self._withdraw()
+        method = self.parser.get_method().decode("ascii") if phase is not BETWEEN and self.url else "-"
+        has_begun = phase is BODY and self._withdraw()
         if not has_begun:
             self._early_response = self._early_responses.final_answer(
-                error, method, self.server_state.default_headers, address=self.client[0] if self.client else ""
+                error,
+                method,
+                self.server_state.default_headers,
+                target=self.url,
+                address=self.client[0] if self.client else "",
             )
         self._stop_reading()

@@ -16,7 +16,6 @@ from gateway import __version__
 from gateway.background import Background, Progress
 from gateway.errors import OperatorError
 from gateway.settings import ServerSettings
-from gateway.telemetry.log import log_task_failure
 from gateway.times import SystemClock
 from gateway.web.draining import begin_draining, stop_waiting
 from gateway.web.early_responses import EarlyResponses
@@ -34,6 +33,8 @@ log = structlog.get_logger()
 
 UNSUPERVISED = Supervision()
 TIMINGS = ServerTimings()
+WATCHDOG = "watchdog"
+"""The task that tells the supervisor that the event loop turns."""
 
 
 class Server(uvicorn.Server):
@@ -46,28 +47,37 @@ class Server(uvicorn.Server):
         *,
         timings: ServerTimings = TIMINGS,
         supervision: Supervision = UNSUPERVISED,
+        background: Background | None = None,
         hang_ups: HangUps | None = None,
         reload: Callable[[], str] | None = None,
     ) -> None:
-        """`reload` is called after a hang-up and says in a sentence what came of it."""
+        """`background` owns what tells the supervisor that the event loop turns; without one it is told nothing.
+
+        `reload` is called after a hang-up and says in a sentence what came of it.
+        """
         super().__init__(config)
         self._announce = started
         self._timings = timings
         self._clock = SystemClock()
         self._signalled_at = float("-inf")
         self._supervision = supervision
+        self._background = background
         self._notifier = Notifier(supervision.notify_address)
         self._hang_ups = hang_ups or HangUps()
         self._reload = reload
         self._is_terminated = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        background = Background(log_task_failure)
-        background.start("watchdog", self._stay_alive)
+        watchdog = (
+            self._background.start(WATCHDOG, self._stay_alive)
+            if self._background and self._supervision.watchdog_seconds
+            else None
+        )
         try:
             await super().serve(sockets)
         finally:
-            await background.close()
+            if watchdog is not None:
+                await watchdog.stop()
 
     async def _stay_alive(self, _progress: Progress) -> None:
         await self._notifier.stay_alive(self._supervision.watchdog_seconds)
@@ -173,6 +183,7 @@ def serve_app(
     gate: RequestGate | None = None,
     date_header: bool = True,
     supervision: Supervision = UNSUPERVISED,
+    background: Background | None = None,
     hang_ups: HangUps | None = None,
     reload: Callable[[], str] | None = None,
 ) -> None:
@@ -187,6 +198,7 @@ def serve_app(
         build_config(app, settings, gate=gate, date_header=date_header),
         lambda: started(url),
         supervision=supervision,
+        background=background,
         hang_ups=hang_ups,
         reload=reload,
     )

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.errors import Overloaded
 from gateway.web.early_responses import EarlyResponses
+from gateway.web.responses import ErrorForm
 from gateway.web.server.back_pressure import BackPressure, BackPressures
-from gateway.web.server.incoming import Phase
+from gateway.web.server.incoming import BETWEEN
 from gateway.web.server.peers import Peers
 from gateway.web.server.protocol import GatewayProtocol
 from gateway.web.server.request_head import has_content
@@ -26,7 +27,7 @@ class RequestGate(Protocol):
 
     def sheds(self, scope: MutableMapping[str, Any]) -> bool: ...
 
-    def wants_page(self, scope: MutableMapping[str, Any]) -> bool: ...
+    def form_of(self, scope: MutableMapping[str, Any]) -> ErrorForm: ...
 
     def is_known(self, scope: MutableMapping[str, Any]) -> bool: ...
 
@@ -90,7 +91,7 @@ class SheddingProtocol(GatewayProtocol):
 
     def _take(self, scope: "HTTPScope") -> None:
         self._peers.read_forwarded(scope)
-        request = cast("MutableMapping[str, Any]", scope)
+        request: MutableMapping[str, Any] = scope  # type: ignore[assignment]  # a TypedDict is a dict
         if self._gate.has_ready_answer(request) and self._can_answer():
             is_hasty = self.loop.time() < self._hasty_until
             self._held_by = self._back_pressure.others if is_hasty else self._back_pressure.probes
@@ -101,8 +102,8 @@ class SheddingProtocol(GatewayProtocol):
             self._is_shed_known = self._may_stay(request)
         if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer():
             self._held_by = self._pressure_of_shed(self._back_pressure.others)
-            is_page = self._gate.wants_page(request)
-            self.transport.write(self._early_responses.shed(self.server_state.default_headers, is_page=is_page))
+            form = self._gate.form_of(request)
+            self.transport.write(self._early_responses.shed(self.server_state.default_headers, form))
         else:
             self._sheds_later |= is_shed
             super()._take(scope)
@@ -124,7 +125,7 @@ class SheddingProtocol(GatewayProtocol):
             super().on_message_complete()
             return
         back_pressure, self._held_by = self._held_by, None
-        self._message.phase = Phase.BETWEEN
+        self._message.phase = BETWEEN
         self._receive_deadline.stop()
         self._idle_timeout.note_answer(0)
         self._answered_together += 1

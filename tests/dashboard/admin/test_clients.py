@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.models import PENDING
+from gateway.models import AWAITING_MAPPING
 from tests.dashboard.support import signed_in
 from tests.support import World, bearer
 
@@ -231,7 +231,7 @@ async def test_a_clients_page_shows_what_leads_nowhere(world: World) -> None:
 
     answer = await admin.get(f"{CLIENTS}/acme")
 
-    assert connection.status == PENDING
+    assert connection.status == AWAITING_MAPPING
     assert '<span class="badge unmapped">unmapped</span>' in answer.text
 
 

@@ -15,6 +15,7 @@ from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.postgres.schema import create_schema, require_server_version
 from gateway.store.postgres.server import migrate_server
 from gateway.store.sqlite.file_format import APPLICATION_ID, OLDEST_VERSION, SCHEMA_VERSION
+from gateway.store.timings import StoreTimings
 from gateway.telemetry.log import log_task_failure
 from tests.postgres import PostgresServer, rows_of
 from tests.store.schemas import tables_of_file, tables_of_server
@@ -119,7 +120,7 @@ async def test_the_servers_version_is_looked_at_before_anything_is_done(
 
     bare = postgres.bare()
     with pytest.raises(DatabaseRefused, match="is too old; 99 is the oldest"):
-        await create_schema(bare, oldest_server=990000)
+        await create_schema(bare, StoreTimings(), oldest_server=990000)
     assert tables_of_server(bare) == {}
 
 

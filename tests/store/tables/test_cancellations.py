@@ -49,6 +49,21 @@ async def test_a_job_has_one_open_wish_and_another_after_its_end(store: Store, a
     assert await store.cancellations.begin(wish_of(acme)) is not None
 
 
+async def test_the_jobs_to_be_cancelled_are_those_of_open_wishes_that_count_still(store: Store, acme: Client) -> None:
+    globex = await store.clients.add(slug="globex", name="Globex", plan="free", created_at=NOW)
+    first = await begun(store, acme)
+    await store.cancellations.begin(wish_of(acme, job_id=8))
+
+    assert await store.cancellations.jobs_of(acme.id, "airbyte-1", now=NOW) == {7, 8}
+    assert await store.cancellations.jobs_of(acme.id, "airbyte-2", now=NOW) == set()
+    assert await store.cancellations.jobs_of(globex.id, "airbyte-1", now=NOW) == set()
+
+    await store.cancellations.resolve(acme.id, first, outcome="sent", at=LATER)
+    assert await store.cancellations.jobs_of(acme.id, "airbyte-1", now=NOW) == {8}
+    await store.connections.remove(acme.id, "conn_1")
+    assert await store.cancellations.jobs_of(acme.id, "airbyte-1", now=NOW) == set()
+
+
 @pytest.mark.parametrize("other", [{"connection_id": "conn_2"}, {"airbyte_id": "airbyte-2"}])
 async def test_a_wish_is_of_a_mapped_connection_of_the_client(
     store: Store, acme: Client, other: dict[str, Any]

@@ -3,10 +3,11 @@
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store import LIVE_SECONDS, DatabaseLocation, Store
+from gateway.store import DatabaseLocation, Store
+from gateway.store.timings import StoreTimings
 from tests.other_program import other_program
 
-LONG_AGO = (LIVE_SECONDS + 1) * 1000
+LONG_AGO = (StoreTimings().live + 1) * 1000
 
 
 def silence(location: DatabaseLocation, gateway_id: str) -> None:

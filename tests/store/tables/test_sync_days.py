@@ -198,3 +198,13 @@ async def test_a_month_ends_with_its_last_day(store: Store, acme: Client, today:
 
 async def test_months_without_a_sync_are_zero(store: Store, acme: Client) -> None:
     assert await store.sync_days.months_of(acme.id, date(2026, 3, 31)) == ClientMonths(TwoMonths(), {})
+
+
+async def test_the_first_counted_day_is_one_of_the_client_s_own(store: Store, acme: Client, other: Client) -> None:
+    await map_connection(store, other, "airbyte-2")
+    await put(store, a_day(MONDAY, airbyte_id="airbyte-2"))
+    assert await store.sync_days.first_day_of(acme.id) is None
+
+    await put(store, a_day(TUESDAY), a_day(WEDNESDAY))
+
+    assert await store.sync_days.first_day_of(acme.id) == TUESDAY

@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.auth import keys
-from gateway.web.admission import KNOWN, OTHERS, Gate
+from gateway.web.admission import Gate
 from gateway.web.admission_queue import AdmissionQueue, RequestClass
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.router import ApiRoute, ApiRoutes
+from gateway.web.timings import AdmissionTimings
 from tests.support import HandClock, silent_log
+
+KNOWN, OTHERS = AdmissionTimings().known, AdmissionTimings().others
 
 COST_SECONDS = 0.002
 KEY, OTHER_KEY = "known", "known too"
@@ -283,7 +286,7 @@ async def test_a_request_that_was_let_in_is_not_judged_again(house: House) -> No
 
 async def test_a_caller_who_leaves_the_queue_keeps_nobody_waiting(clock: HandClock) -> None:
     known = RequestClass(KNOWN)
-    queue = AdmissionQueue(clock.monotonic, known)
+    queue = AdmissionQueue(clock.monotonic, known, shared_seconds=1.0)
     waiters = [queue.join(known, 1) for _ in range(50)]
     assert known.wait_seconds > 0
     for waiter in waiters[10:]:

@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.auth import keys
+from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Client, Principal
 from gateway.web.middleware.authentication import PRINCIPAL_KEY, AuthenticationMiddleware, user_agent
@@ -49,22 +50,28 @@ async def nothing_to_send(message: Message) -> None:
     pytest.fail(f"{message['type']} was sent")
 
 
-async def pass_through(headers: Headers, directory: Directory, clock: HandClock | None = None) -> Scope | None:
+async def pass_through(
+    headers: Headers, directory: Directory, clock: HandClock | None = None, *, path: str = "/api/v1/status"
+) -> Scope | None:
     """The scope as the application beneath got it; None if it was never called."""
     reached: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         reached.append(scope)
 
-    middleware = AuthenticationMiddleware(app, directory=directory, calls=directory, clock=clock or HandClock())
-    scope = {"type": "http", "headers": headers, SCOPE_KEY: RequestContext("id")}
+    middleware = AuthenticationMiddleware(
+        app, directory=directory, calls=directory, clock=clock or HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+    )
+    scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
     return reached[0] if reached else None
 
 
-async def refusal_of(headers: Headers, directory: Directory, clock: HandClock | None = None) -> Unauthorized:
+async def refusal_of(
+    headers: Headers, directory: Directory, clock: HandClock | None = None, *, path: str = "/api/v1/status"
+) -> Unauthorized:
     with pytest.raises(Unauthorized) as refusal:
-        await pass_through(headers, directory, clock)
+        await pass_through(headers, directory, clock, path=path)
     assert directory.uses == []
     return refusal.value
 
@@ -222,7 +229,9 @@ async def test_what_is_no_request_passes_untouched() -> None:
         seen.append(scope)
 
     directory = Directory()
-    middleware = AuthenticationMiddleware(app, directory=directory, calls=directory, clock=HandClock())
+    middleware = AuthenticationMiddleware(
+        app, directory=directory, calls=directory, clock=HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+    )
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
     assert seen == [{"type": "lifespan"}]

@@ -1,16 +1,20 @@
 """Guessing keys through the whole application: one answer for all, and good keys do not feel it."""
 
 import asyncio
+from base64 import b64encode
 
 import pytest
 from starlette.types import Message
 
 from gateway.auth import keys
-from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND
+from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND, AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Principal
+from gateway.web.compatible_paths import PUBLIC_API
 from gateway.web.middleware.authentication import AuthenticationMiddleware
-from tests.support import HandClock, World, bearer
+from tests.support import HandClock, World, a_caller, bearer
+
+KEY = "smrt_abcdefghijklmnopqrstuvwxyzABCD1RmoFN"
 
 
 def guess(number: int) -> dict[str, str]:
@@ -67,7 +71,9 @@ class CountingDirectory:
 
 async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     directory = CountingDirectory()
-    middleware = AuthenticationMiddleware(_unreachable, directory=directory, calls=directory, clock=clock)
+    middleware = AuthenticationMiddleware(
+        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+    )
 
     async def one(number: int) -> None:
         scope = {
@@ -83,6 +89,41 @@ async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     await asyncio.gather(*(one(1000 + number) for number in range(2000)))
 
     assert directory.reads <= FREE_FAILURES + LOOKUPS_PER_SECOND
+
+
+class KeeperOfOneKey(CountingDirectory):
+    """Knows whose one key is."""
+
+    async def principal(self, digest: bytes) -> Principal | None:
+        self.reads += 1
+        return a_caller("key_1") if digest == keys.digest(KEY) else None
+
+
+async def test_an_id_that_is_not_the_keys_counts_as_a_guess(clock: HandClock) -> None:
+    directory = KeeperOfOneKey()
+    middleware = AuthenticationMiddleware(
+        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+    )
+
+    async def one(user: str, key: str) -> None:
+        credentials = b64encode(f"{user}:{key}".encode())
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"{PUBLIC_API}/workspaces",
+            "client": ("203.0.113.9", 1),
+            "headers": [(b"authorization", b"Basic " + credentials)],
+        }
+        with pytest.raises(Unauthorized):
+            await middleware(scope, _receive, _send)
+
+    for _ in range(FREE_FAILURES):
+        await one("key_2", KEY)
+    directory.reads = 0
+    guesses = (guess(number)["Authorization"].removeprefix("Bearer ") for number in range(2000))
+    await asyncio.gather(*(one("key_1", key) for key in guesses))
+
+    assert directory.reads <= LOOKUPS_PER_SECOND
 
 
 async def _unreachable(*_: object) -> None:

@@ -161,7 +161,7 @@ async def test_after_an_answer_has_begun_a_failure_only_ends_it(error: Exception
         request_log=RequestLog(new_id=lambda: "id", observer=Metrics(), failures=counters(), write_line=write_line),
     )
     with pytest.raises(type(error)):
-        await stack({"type": "http", "method": "GET", "headers": []}, nothing_to_receive, send)
+        await stack({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing_to_receive, send)
 
     assert sent == ["http.response.start", "http.response.body"]
 

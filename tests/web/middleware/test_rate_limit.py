@@ -189,7 +189,7 @@ async def test_an_error_answer_carries_the_fields_too(policy: RatePolicy) -> Non
         sent.append(message)
 
     for _ in range(2):
-        await stack({"type": "http", "method": "GET", "headers": []}, nothing_to_receive, send)
+        await stack({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing_to_receive, send)
 
     starts = [message for message in sent if message["type"] == "http.response.start"]
     assert [message["status"] for message in starts] == [404, 404 if policy == SHIPPED else 429]

@@ -5,15 +5,11 @@ from typing import Any
 
 import pytest
 
-from gateway.web.server.back_pressure import (
-    LONGEST_HOLD_SECONDS,
-    OTHERS_PACE,
-    SHED_EACH_TICK,
-    TICK_SECONDS,
-    BackPressure,
-)
+from gateway.web.server.back_pressure import BackPressure
+from gateway.web.timings import BackPressureTimings
 
-A_TICK = TICK_SECONDS * 1.001
+KNOWN, OTHERS = BackPressureTimings().known, BackPressureTimings().others
+A_TICK = KNOWN.tick * 1.001
 """Not a rounding error less."""
 
 
@@ -59,7 +55,7 @@ class House:
 
     def __init__(self) -> None:
         self.loop = HandLoop()
-        self.pressure = BackPressure()
+        self.pressure = BackPressure(KNOWN)
         self.released: list[int] = []
         self._number = 0
 
@@ -78,65 +74,65 @@ def house() -> House:
 
 def test_few_refusals_hold_nobody(house: House) -> None:
     for _ in range(100):
-        assert house.refuse(SHED_EACH_TICK) == 0
+        assert house.refuse(KNOWN.each_tick) == 0
         house.loop.advance(A_TICK)
 
     assert house.loop.is_idle
 
 
 def test_more_than_a_tick_s_worth_are_held_and_released_in_their_order_at_a_pace(house: House) -> None:
-    assert house.refuse(3 * SHED_EACH_TICK) == 2 * SHED_EACH_TICK
+    assert house.refuse(3 * KNOWN.each_tick) == 2 * KNOWN.each_tick
 
     house.loop.advance(A_TICK)
-    assert house.released == list(range(SHED_EACH_TICK, 2 * SHED_EACH_TICK))
+    assert house.released == list(range(KNOWN.each_tick, 2 * KNOWN.each_tick))
 
     house.loop.advance(A_TICK)
-    assert house.released == list(range(SHED_EACH_TICK, 3 * SHED_EACH_TICK))
+    assert house.released == list(range(KNOWN.each_tick, 3 * KNOWN.each_tick))
     assert house.loop.is_idle
 
 
 def test_while_anybody_is_held_nobody_passes_him(house: House) -> None:
-    house.refuse(3 * SHED_EACH_TICK)
+    house.refuse(3 * KNOWN.each_tick)
     house.loop.advance(A_TICK)
 
     assert house.refuse(1) == 1
     house.loop.advance(2 * A_TICK)
-    assert house.released[-1] == 3 * SHED_EACH_TICK
+    assert house.released[-1] == 3 * KNOWN.each_tick
 
 
 def test_ticks_that_come_late_do_not_slow_the_pace(house: House) -> None:
-    house.refuse(5 * SHED_EACH_TICK)
+    house.refuse(5 * KNOWN.each_tick)
 
     house.loop.advance(3 * A_TICK)
 
-    assert len(house.released) == 3 * SHED_EACH_TICK
+    assert len(house.released) == 3 * KNOWN.each_tick
 
 
 def test_nobody_is_held_longer_than_the_longest_pause_however_many_there_are(house: House) -> None:
     held = house.refuse(10_000)
 
     elapsed = 0.0
-    while elapsed < LONGEST_HOLD_SECONDS + TICK_SECONDS:
+    while elapsed < KNOWN.longest_hold + KNOWN.tick:
         house.loop.advance(A_TICK)
-        elapsed += TICK_SECONDS
+        elapsed += KNOWN.tick
 
     assert len(house.released) == held
 
 
 def test_after_a_flood_few_refusals_hold_nobody_again(house: House) -> None:
-    house.refuse(2 * SHED_EACH_TICK)
+    house.refuse(2 * KNOWN.each_tick)
     for _ in range(2):
         house.loop.advance(A_TICK)
 
-    assert house.refuse(SHED_EACH_TICK) == 0
+    assert house.refuse(KNOWN.each_tick) == 0
 
 
 def test_unauthenticated_clients_return_at_their_pace_however_many_there_are_and_however_late_a_tick(
     house: House,
 ) -> None:
-    house.pressure = BackPressure(OTHERS_PACE)
+    house.pressure = BackPressure(OTHERS)
     house.refuse(10_000)
 
     house.loop.advance(60.0)
 
-    assert len(house.released) == OTHERS_PACE.each_tick * OTHERS_PACE.most_ticks
+    assert len(house.released) == OTHERS.each_tick * OTHERS.most_ticks

@@ -27,9 +27,12 @@ async function call(path, method = "GET") {
 
 // Return the id of the newest sync, to recognise ours if the answer to its start is lost.
 async function newest() {
-  const { status, text } = await call("/jobs?limit=1");
-  if (status !== 200) giveUp(`HTTP ${status}: ${text}`);
-  return JSON.parse(text).data[0]?.jobId ?? 0;
+  for (;;) {
+    const { status, text } = await call("/jobs?limit=1");
+    if (status === 200) return JSON.parse(text).data[0]?.jobId ?? 0;
+    if (![0, 502, 504].includes(status)) giveUp(`HTTP ${status}: ${text}`);
+    await pause(5);
+  }
 }
 
 async function start() {

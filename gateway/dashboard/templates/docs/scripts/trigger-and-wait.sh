@@ -22,9 +22,14 @@ give_up() { echo "HTTP $status: $(cat "$answer")" >&2; exit 1; }
 
 # The newest sync, to recognise ours if the answer to its start is lost.
 newest() {
-  call "$jobs/jobs?limit=1"
-  [ "$status" = 200 ] || give_up
-  first_number
+  while :; do
+    call "$jobs/jobs?limit=1"
+    case $status in
+      200) first_number; return ;;
+      000 | 502 | 504) sleep 5 ;;
+      *) give_up ;;
+    esac
+  done
 }
 
 before=$(newest)

@@ -318,10 +318,26 @@ CREATE TABLE sync_days_read (
     read_upto  TEXT COLLATE "C" NOT NULL
 );
 
+-- What the operator is told of: matters that last, by the channel that tells of them. No `told_at`: it is to be told.
+CREATE TABLE notices (
+    channel TEXT COLLATE "C" NOT NULL,
+    matter  TEXT COLLATE "C" NOT NULL,
+    text    TEXT COLLATE "C" NOT NULL,
+    since   TEXT COLLATE "C" NOT NULL,
+    told_at TEXT COLLATE "C",
+    PRIMARY KEY (channel, matter)
+);
+
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
 CREATE TABLE database_id (
     only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
     id       TEXT COLLATE "C" NOT NULL
+);
+
+-- What cursors of lists are sealed with that go through other clients' jobs. One row, written when it is first needed.
+CREATE TABLE cursor_key (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    key      TEXT COLLATE "C" NOT NULL
 );
 
 -- Gateways that serve this database, as each says again every few seconds. `is_alone`: it bears no other beside it.

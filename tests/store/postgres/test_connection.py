@@ -1,4 +1,4 @@
-"""A session with a PostgreSQL server that takes too long."""
+"""A connection to a PostgreSQL server that takes too long."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from gateway.settings.secret import SecretUrl
-from gateway.store.postgres.session import DatabaseSession
+from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.timings import StoreTimings
 from tests.postgres import PostgresServer
 
@@ -29,10 +29,10 @@ async def test_a_connection_that_comes_too_late_is_closed(url: SecretUrl, monkey
         raise AssertionError
 
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect_late)
-    session = DatabaseSession(url.reveal(), StoreTimings(connect=0.01))
+    connection = PostgresConnection(url.reveal(), StoreTimings(connect=0.01))
     with pytest.raises(TimeoutError):
-        await session.connect()
+        await connection.connect()
 
-    await session.close_all()
+    await connection.close_all()
 
     assert late.closed

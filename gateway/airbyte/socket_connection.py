@@ -15,7 +15,7 @@ import httptools
 from gateway.airbyte.call import Fault
 from gateway.airbyte.dial import dial
 from gateway.airbyte.route import Proxy
-from gateway.airbyte.timings import KEEPALIVE_SECONDS
+from gateway.airbyte.timings import SocketTimings
 from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 
 MAX_HEAD_BYTES = 100 * 1024
@@ -49,16 +49,20 @@ def is_delimited(fields: Container[bytes]) -> bool:
     return b"content-length" in fields or b"transfer-encoding" in fields
 
 
-async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[int], None]) -> "AirbyteConnection":
+async def connect(
+    origin: Origin, *, seconds: float, timings: SocketTimings, count_leftovers: Callable[[int], None]
+) -> "SocketConnection":
     """Open a connection within so many seconds. Raises Fault, and then nothing was sent."""
     loop = asyncio.get_running_loop()
     host, port, tls, proxy = origin
     try:
         async with asyncio.timeout(seconds):
-            opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds)
+            opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds, timings=timings)
             try:
                 _, connection = await loop.create_connection(
-                    lambda: AirbyteConnection(loop, opened.fileno(), count_leftovers),
+                    lambda: SocketConnection(
+                        loop, opened.fileno(), count_leftovers, keepalive_seconds=timings.keepalive
+                    ),
                     sock=opened,
                     ssl=tls,
                     server_hostname=host if tls else None,
@@ -75,17 +79,23 @@ async def connect(origin: Origin, *, seconds: float, count_leftovers: Callable[[
     return connection
 
 
-class AirbyteConnection(asyncio.Protocol):
+class SocketConnection(asyncio.Protocol):
     """An open one, until `is_usable` says no."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, descriptor: int, count_leftovers: Callable[[int], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        descriptor: int,
+        count_leftovers: Callable[[int], None],
+        *,
+        keepalive_seconds: float,
     ) -> None:
         """`count_leftovers` hears of bytes nobody asked for."""
         self._loop = loop
         self._count_leftovers = count_leftovers
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
+        self._keepalive_seconds = keepalive_seconds
         self._idle_since = loop.time()
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
@@ -116,7 +126,7 @@ class AirbyteConnection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another request may be sent: neither the end nor bytes nobody asked for came, and not long ago."""
-        is_warm = self._loop.time() < self._idle_since + KEEPALIVE_SECONDS
+        is_warm = self._loop.time() < self._idle_since + self._keepalive_seconds
         return is_warm and not self._transport.is_closing() and not self._poll.poll(0)
 
     def close(self) -> None:

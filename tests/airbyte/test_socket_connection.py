@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from gateway.airbyte.call import Fault
-from gateway.airbyte.connection import MAX_HEAD_BYTES, AirbyteConnection, Origin, Received, connect
+from gateway.airbyte.socket_connection import MAX_HEAD_BYTES, Origin, Received, SocketConnection, connect
+from gateway.airbyte.timings import SocketTimings
 from gateway.errors import UpstreamInvalid, UpstreamUnreachable
 from tests.support import BOUND_SECONDS
 
@@ -79,9 +80,10 @@ async def _talk(talk: Talk, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 @asynccontextmanager
-async def connected(port: int, leftovers: list[int] | None = None) -> AsyncIterator[AirbyteConnection]:
+async def connected(port: int, leftovers: list[int] | None = None) -> AsyncIterator[SocketConnection]:
     count = (leftovers if leftovers is not None else []).append
-    connection = await connect(Origin("127.0.0.1", port, None), seconds=BOUND_SECONDS, count_leftovers=count)
+    origin = Origin("127.0.0.1", port, None)
+    connection = await connect(origin, seconds=BOUND_SECONDS, timings=SocketTimings(), count_leftovers=count)
     try:
         yield connection
     finally:

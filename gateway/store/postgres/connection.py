@@ -1,4 +1,4 @@
-"""One session with a PostgreSQL server, begun when it is needed and begun again when it is lost.
+"""One connection to a PostgreSQL server, made when it is needed and made again when it is lost.
 
 Nothing here waits longer than it was told to: a server that is paused is left, and with it the connection.
 """
@@ -47,30 +47,30 @@ def row_maker(cursor: psycopg.AsyncCursor[Any]) -> RowMaker[NamedRow]:
     return lambda values: NamedRow(names, tuple(values))
 
 
-class DatabaseSession:
-    """A session for one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
+class PostgresConnection:
+    """A connection for one user at a time. Raises psycopg.Error and TimeoutError; after either it is as good as new."""
 
     def __init__(self, url: str, timings: StoreTimings) -> None:
         self._url = url
         self._timings = timings
-        self._connection: AsyncConnection[NamedRow] | None = None
+        self._driver_connection: AsyncConnection[NamedRow] | None = None
         self._abandoned: set[asyncio.Task[Any]] = set()
 
     @property
-    def connection(self) -> AsyncConnection[NamedRow]:
-        """The open connection. Raises psycopg.OperationalError when there is none."""
-        if self._connection is None or self._connection.closed:
+    def driver_connection(self) -> AsyncConnection[NamedRow]:
+        """The driver's open connection. Raises psycopg.OperationalError when there is none."""
+        if self._driver_connection is None or self._driver_connection.closed:
             raise psycopg.OperationalError("the connection is closed")
-        return self._connection
+        return self._driver_connection
 
     @property
     def is_open(self) -> bool:
-        return self._connection is not None and not self._connection.closed
+        return self._driver_connection is not None and not self._driver_connection.closed
 
     async def connect(self) -> None:
-        """Connect, if it is not connected. Prepares no statements: behind PgBouncer they would be another session's."""
+        """Connect, if it is not connected. Prepares no statements: behind PgBouncer they would be another's."""
         if not self.is_open:
-            self._connection = await self._within(
+            self._driver_connection = await self._within(
                 self._timings.connect,
                 AsyncConnection.connect(
                     self._url,
@@ -101,7 +101,7 @@ class DatabaseSession:
         return await self._within(longest, self._run(text, _storable(parameters) if parameters else None))
 
     async def _run(self, text: str, values: Parameters | None) -> list[Row]:
-        cursor = await self.connection.execute(text.encode(), values)
+        cursor = await self.driver_connection.execute(text.encode(), values)
         rows: list[Row] = []
         is_more: bool | None = True
         while is_more:
@@ -115,7 +115,7 @@ class DatabaseSession:
         values = [_storable(row) for row in rows]
         if values:
             text = with_psycopg_placeholders(sql).encode()
-            await self._within(self._timings.statement, self.connection.cursor().executemany(text, values))
+            await self._within(self._timings.statement, self.driver_connection.cursor().executemany(text, values))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
         """Give up after `seconds`. Not by `asyncio.timeout`: psycopg, cancelled, waits for the server to agree."""
@@ -131,7 +131,7 @@ class DatabaseSession:
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Cancel the task; its connection goes with it."""
-        connection, self._connection = self._connection, None
+        connection, self._driver_connection = self._driver_connection, None
         self._abandoned.add(task)
         task.add_done_callback(lambda _: self._reap(task, connection))
         task.cancel()
@@ -146,8 +146,8 @@ class DatabaseSession:
                 each.pgconn.finish()
 
     async def close(self) -> None:
-        """Close the connection; the session may connect again."""
-        connection, self._connection = self._connection, None
+        """Close the connection; it may be made again."""
+        connection, self._driver_connection = self._driver_connection, None
         if connection is not None:
             await connection.close()
 

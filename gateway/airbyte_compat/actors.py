@@ -1,0 +1,100 @@
+"""GET …/sources and …/destinations: what the client's connections join, by kind. Configurations stay inside.
+
+Names are the gateway's own: one in Airbyte may speak of another customer that shares the source or the destination.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from starlette.requests import Request
+
+from gateway.airbyte_compat.own_connections import own_connections
+from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
+from gateway.airbyte_compat.values import epoch
+from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
+from gateway.api.principal import principal_of
+from gateway.errors import DestinationNotFound, SourceNotFound
+from gateway.models import Connection, ConnectionDetail
+from gateway.services import services_of
+from gateway.web.request_context import upstream_timing
+from gateway.web.responses import JSONAnswer
+
+Role = Literal["source", "destination"]
+NONE_SUCH = {"source": SourceNotFound, "destination": DestinationNotFound}
+CUSTOM = "custom"
+"""The kind of a connector that has no name."""
+
+
+async def list_sources(request: Request) -> JSONAnswer:
+    """Answer with a page of what the client's connections read. Raises BadRequest, UpstreamError."""
+    return await _list(request, "source")
+
+
+async def show_source(request: Request) -> JSONAnswer:
+    """Answer with one source. Raises SourceNotFound, UpstreamError."""
+    return await _show(request, "source")
+
+
+async def list_destinations(request: Request) -> JSONAnswer:
+    """Answer with a page of where the client's connections write to. Raises BadRequest, UpstreamError."""
+    return await _list(request, "destination")
+
+
+async def show_destination(request: Request) -> JSONAnswer:
+    """Answer with one destination. Raises DestinationNotFound, UpstreamError."""
+    return await _show(request, "destination")
+
+
+async def _list(request: Request, role: Role) -> JSONAnswer:
+    ids = await virtual_ids_of(request)
+    is_asked_for = asks_for_workspace(request.query_params, ids.workspace)
+    with upstream_timing(request.scope):
+        users = await _first_users(request, role) if is_asked_for else {}
+        page, page_links = cut(request, f"{role}s", list(users.items()))
+        rows = [await _content(request, ids, role, airbyte_id, connection) for airbyte_id, connection in page]
+    return list_answer(rows, page_links)
+
+
+async def _show(request: Request, role: Role) -> JSONAnswer:
+    ids = await virtual_ids_of(request)
+    wanted = request.path_params["id"].lower()
+    if not ids.is_own(role, wanted):
+        raise NONE_SUCH[role]
+    with upstream_timing(request.scope):
+        for airbyte_id, connection in (await _first_users(request, role)).items():
+            if ids.of(role, airbyte_id) == wanted:
+                return JSONAnswer(await _content(request, ids, role, airbyte_id, connection))
+    raise NONE_SUCH[role]
+
+
+async def _first_users(request: Request, role: Role) -> Mapping[str, Connection]:
+    """Return Airbyte's ids of the client's sources or destinations, each with the oldest connection that uses it."""
+    connections = await own_connections(request)
+    details = await services_of(request).syncs.catalog.of_all(principal_of(request).client, connections)
+    return {_id_in(details[airbyte_id], role): row for row, airbyte_id in _newest_first(connections, details)}
+
+
+def _newest_first(
+    connections: Iterable[Connection], details: Mapping[str, ConnectionDetail]
+) -> list[tuple[Connection, str]]:
+    """Return the connections of which details are known. Of one id the last one counts: so the oldest comes last."""
+    return [(row, row.airbyte_id) for row in reversed([*connections]) if row.airbyte_id and row.airbyte_id in details]
+
+
+def _id_in(detail: ConnectionDetail, role: Role) -> str:
+    return detail.source_id if role == "source" else detail.destination_id
+
+
+async def _content(
+    request: Request, ids: VirtualIds, role: Role, airbyte_id: str, connection: Connection
+) -> dict[str, object]:
+    kind = await services_of(request).syncs.catalog.kind(principal_of(request).client, role, airbyte_id) or CUSTOM
+    return {
+        f"{role}Id": ids.of(role, airbyte_id),
+        "name": connection.label if role == "source" else kind,
+        f"{role}Type": kind,
+        "definitionId": ids.of(f"{role} definition", kind),
+        "workspaceId": ids.workspace,
+        "configuration": {},
+        "createdAt": epoch(connection.created_at),
+    }

@@ -1,0 +1,56 @@
+"""Read the JSON of a call of the Config API, where everything is asked for in the body."""
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.errors import BadRequest
+from gateway.syncs.job_details import job_number
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+class OneJob(msgspec.Struct, frozen=True):
+    """A job by its id, which some programs write as text."""
+
+    id: int | str
+
+    @property
+    def number(self) -> int:
+        """The id. Raises JobNotFound for what is no id of a job."""
+        return job_number(str(self.id))
+
+
+class OneConnection(msgspec.Struct, frozen=True, rename="camel"):
+    connection_id: str
+
+
+class SeveralConnections(msgspec.Struct, frozen=True, rename="camel"):
+    connection_ids: list[str]
+
+
+class OneWorkspace(msgspec.Struct, frozen=True, rename="camel"):
+    workspace_id: str
+
+
+class Pagination(msgspec.Struct, frozen=True, rename="camel"):
+    page_size: int = 20
+    row_offset: int = 0
+
+
+class JobsOfConnection(msgspec.Struct, frozen=True, rename="camel"):
+    """Jobs of one connection, which `config_id` names."""
+
+    config_id: str
+    config_types: list[str] = []
+    pagination: Pagination = Pagination()
+
+
+async def read_body(request: Request, kind: type[Body]) -> Body:
+    """Return what the body says. Raises BadRequest."""
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        needed = ", ".join(field.encode_name for field in msgspec.structs.fields(kind) if field.required)
+        raise BadRequest(f"The body must be JSON with {needed}") from None

@@ -1,0 +1,103 @@
+"""What both APIs do with a job: look at it, start one, cancel one. Each is answered before its caller gives up."""
+
+import asyncio
+from functools import partial
+
+import msgspec
+from starlette.requests import Request
+
+from gateway.airbyte_compat.own_connections import own_connection
+from gateway.api.principal import principal_of
+from gateway.errors import ReadOnlyKey, TriggerPending
+from gateway.models import Job
+from gateway.services import services_of
+from gateway.syncs.cancel import CancelRequest
+from gateway.syncs.polled_jobs import Polled
+from gateway.web.disconnect import caller_left
+from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
+
+
+async def poll_job(request: Request, job_id: int) -> Polled:
+    """Return the job as it stands. Raises JobNotFound, UpstreamError, CallerLeft.
+
+    It takes no token, for some programs cancel a sync that they may not look at. Who asks more often than his client
+    may call waits for the job's end instead, for 3 s at most, while not too many of the client's wait.
+    """
+    services = services_of(request)
+    came_at = services.clock.monotonic()
+    principal = principal_of(request)
+    client, syncs = principal.client, services.syncs
+    left = partial(caller_left, request.receive)
+    with upstream_timing(request.scope):
+        polled = await syncs.waiting.wait(client, syncs.polled.look(client, job_id), left=left)
+    turn = services.polls.take(client.id, services.limiter.rate_of_client(principal.limit), came_at)
+    if polled.job.is_terminal or turn.allowed or not syncs.watcher.has_room(client):
+        return polled
+    until = came_at + syncs.polled.timings.wait
+    now = await syncs.watcher.wait_for_end(client, polled.connection.id, polled.job, until=until, left=left)
+    if now.status == polled.job.status:
+        return msgspec.structs.replace(polled, is_fresh=now.is_fresh)
+    return await syncs.polled.look(client, job_id)
+
+
+async def start_sync(request: Request, airbyte_id: str) -> Job:
+    """Start a sync of a connection, or join the one under way. Raises what `start_or_join` raises.
+
+    Raises ReadOnlyKey; TriggerPending if no job is known soon: the trigger goes on, and a repeated call joins it.
+    """
+    services = services_of(request)
+    principal = principal_of(request)
+    _require_full(request)
+    connection = await own_connection(request, airbyte_id)
+    context: RequestContext = request.scope[SCOPE_KEY]
+    start = services.syncs.trigger.start_or_join(
+        principal.client, connection.id, caller=principal.key_id, request_id=context.request_id
+    )
+    try:
+        with upstream_timing(request.scope):
+            async with asyncio.timeout(services.syncs.polled.timings.answer):
+                started = await services.syncs.waiting.wait(
+                    principal.client, start, left=partial(caller_left, request.receive)
+                )
+    except TimeoutError:
+        raise TriggerPending from None
+    services.syncs.polled.note(principal.client.id, started.row)
+    return started.row
+
+
+async def cancel_job(request: Request, job_id: int) -> Job:
+    """Cancel the job, and return it as it stands; one that has ended is left alone.
+
+    One that is pending is cancelled once it runs. Raises ReadOnlyKey, JobNotFound and what `cancel` raises. When that
+    takes long, it goes on, and the job is returned as it stood before.
+    """
+    services = services_of(request)
+    syncs, principal = services.syncs, principal_of(request)
+    _require_full(request)
+    latest = services.clock.monotonic() + syncs.polled.timings.answer
+    with upstream_timing(request.scope):
+        found = await syncs.polled.find(principal.client, job_id)
+        if found.job.is_terminal:
+            return found.job
+        context: RequestContext = request.scope[SCOPE_KEY]
+        wanted = CancelRequest(
+            principal.client,
+            found.connection.id,
+            str(job_id),
+            caller=principal.key_id,
+            request_id=context.request_id,
+        )
+        try:
+            async with asyncio.timeout(max(0.0, latest - services.clock.monotonic())):
+                cancelled = await syncs.waiting.wait(
+                    principal.client, syncs.cancel.cancel(wanted), left=partial(caller_left, request.receive)
+                )
+        except TimeoutError:
+            return found.job
+    syncs.polled.note(principal.client.id, cancelled.job)
+    return cancelled.job
+
+
+def _require_full(request: Request) -> None:
+    if principal_of(request).scope != "full":
+        raise ReadOnlyKey

@@ -1,0 +1,58 @@
+"""Write values as Airbyte's clients can read them: closed words, times with seconds, and no nulls."""
+
+from collections.abc import Mapping
+
+from gateway.models import ACTIVE, DEPRECATED, Job
+from gateway.models.jobs import EndedJob
+from gateway.times import parse_time
+
+STATUSES = {
+    "queued": "pending",
+    **{word: word for word in ("pending", "running", "incomplete", "failed", "succeeded", "cancelled")},
+}
+"""What is shown of a job's status. Airflow, Dagster and PyAirbyte fail at any other word, `queued` included."""
+NOT_FINISHED = "running"
+"""Shown of a word that is new to us."""
+CONNECTION_STATUSES = {ACTIVE: ACTIVE, DEPRECATED: DEPRECATED}
+INACTIVE = "inactive"
+"""Shown of any other, such as `locked`, which no published client knows."""
+
+
+def job_status(status: str) -> str:
+    return STATUSES.get(status, NOT_FINISHED)
+
+
+def connection_status(status: str) -> str:
+    return CONNECTION_STATUSES.get(status, INACTIVE)
+
+
+def in_seconds(time: str | None) -> str | None:
+    """Return a time of ours without its milliseconds: Airbyte writes none."""
+    return None if time is None else f"{time[:19]}Z"
+
+
+def epoch(time: str | None) -> int | None:
+    """Return a time of ours in whole seconds since 1970."""
+    return None if time is None else int(parse_time(time).timestamp())
+
+
+def without_nulls(content: Mapping[str, object]) -> dict[str, object]:
+    """Leave out what is null: a client of Airbyte's takes a key that is there for a value."""
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def job_content(job: Job) -> dict[str, object]:
+    """Return a job as Airbyte's public API has it."""
+    return without_nulls(
+        {
+            "jobId": job.job_id,
+            "status": job_status(job.status),
+            "jobType": job.job_type,
+            "startTime": in_seconds(job.start_time),
+            "connectionId": job.connection_id,
+            "lastUpdatedAt": in_seconds(job.end_time) if isinstance(job, EndedJob) else None,
+            "duration": job.duration,
+            "bytesSynced": job.bytes_synced,
+            "rowsSynced": job.rows_synced,
+        }
+    )

@@ -1,0 +1,77 @@
+"""The two ways to the operator: his mail server, and a webhook of his own."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.models import Notice
+from gateway.notices.mail import Mailer, MailNotSent
+from gateway.settings.secret import Secret
+from gateway.times import Clock, format_time
+from gateway.webhooks.sender import Sender
+from gateway.webhooks.signature import signed_headers
+
+SUBJECT_LENGTH = 120
+
+
+class NotTold(Exception):
+    """A channel did not take a notice. The text names no address and no secret."""
+
+
+class Channel(Protocol):
+    """A way to the operator."""
+
+    @property
+    def name(self) -> str:
+        """By which the database knows what was told on it."""
+        ...
+
+    async def tell(self, notice: Notice) -> None:
+        """Tell of one notice. Raises NotTold."""
+        ...
+
+
+class MailChannel:
+    """Tells by mail."""
+
+    name = "mail"
+
+    def __init__(self, mailer: Mailer, recipients: Sequence[str], address: str) -> None:
+        """`address` is where people find the gateway: it tells which of several gateways speaks."""
+        self._mailer = mailer
+        self._recipients = recipients
+        self._address = address
+
+    async def tell(self, notice: Notice) -> None:
+        sentence = f"Over: {notice.text}" if notice.is_over else notice.text
+        text = f"{sentence}\n\nSince: {notice.since}\nGateway: {self._address}/dashboard/admin/\n"
+        try:
+            await self._mailer.send(self._recipients, f"[gateway] {sentence}"[:SUBJECT_LENGTH], text)
+        except MailNotSent as error:
+            raise NotTold(str(error)) from None
+
+
+class WebhookChannel:
+    """Tells by a signed message in the form of Standard Webhooks."""
+
+    name = "webhook"
+
+    def __init__(self, sender: Sender, url: Secret, secret: Secret, clock: Clock, new_id: Callable[[], str]) -> None:
+        """Sign with `secret` unless it is empty. The address itself is a secret: many services have a token in it."""
+        self._sender = sender
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+        self._new_id = new_id
+
+    async def tell(self, notice: Notice) -> None:
+        now = self._clock.now()
+        data = {"matter": notice.matter, "text": notice.text, "since": notice.since}
+        kind = "notice.ended" if notice.is_over else "notice.began"
+        body = msgspec.json.encode({"type": kind, "timestamp": format_time(now), "data": data})
+        secrets = [self._secret.reveal()] if self._secret else []
+        headers = signed_headers(secrets, self._new_id(), now, body)
+        receipt = await self._sender.send(self._url.reveal(), headers, body)
+        if not receipt.is_success:
+            raise NotTold(receipt.error or f"the receiver answered {receipt.status}")

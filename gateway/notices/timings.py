@@ -1,0 +1,16 @@
+"""Seconds of looking at what needs the operator, and of telling him."""
+
+import msgspec
+
+
+class NoticeTimings(msgspec.Struct, frozen=True):
+    """Each is handed to whoever keeps it, so that a test can pass its own."""
+
+    interval: float = 60.0
+    """Between two looks; while nobody else asks, Airbyte is asked as often."""
+    lease: float = 1800.0
+    """How long one gateway leads: longer than all messages of a look may take. Then another begins anew."""
+    message: float = 30.0
+    """For all of one mail."""
+    down: float = 300.0
+    """How long Airbyte must have failed before it is told."""

@@ -1,0 +1,142 @@
+"""Build the collaborators from the settings, cheaply: nothing is opened yet."""
+
+import random
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.airbyte import Airbyte, AirbyteTimings, connect_airbyte
+from gateway.airbyte.client import Connect
+from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
+from gateway.airbyte.route import Proxy, Route
+from gateway.airbyte.tls import verifying_tls
+from gateway.auth import keys
+from gateway.background import Background
+from gateway.cluster.cluster import Cluster
+from gateway.errors import SettingsError
+from gateway.limiter import Limiter
+from gateway.limiter.fair_queue import FairQueue
+from gateway.models import RatePolicy
+from gateway.notices.building import build_notices
+from gateway.provisioning.clients import ClientService
+from gateway.provisioning.connections import ConnectionService
+from gateway.provisioning.discovery import Discovery
+from gateway.provisioning.keys import KeyService
+from gateway.services.services import Services
+from gateway.services.timings import Timings
+from gateway.settings import Settings, TracingSettings
+from gateway.store import Store
+from gateway.store.retention import Retention
+from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
+from gateway.syncs.timings import SyncTimings
+from gateway.syncs.waiting import MOST_CALLERS, WaitingCallers
+from gateway.telemetry.log import log_task_failure
+from gateway.telemetry.loop_lag import LoopLag
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.timings import TracingTimings
+from gateway.telemetry.trace_context import current_traceparent
+from gateway.times import Clock
+from gateway.webhooks.webhooks import Outside, build_webhooks
+
+if TYPE_CHECKING:
+    from gateway.telemetry.tracing import Tracing
+
+OUTSIDE = Outside(verifying_tls, partial(keys.mint_id, choice=secrets.choice), secrets.token_bytes, random.random)
+
+TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
+
+
+def build_services(
+    settings: Settings,
+    clock: Clock,
+    *,
+    connect: Connect | None = None,
+    background: Background | None = None,
+    timings: Timings | None = None,
+) -> Services:
+    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
+    metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
+    store = Store(settings.database_location, background, clock=clock, timings=timings.store)
+    cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
+    airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
+    leadership = cluster.leadership
+    syncs = _syncs(settings, store, airbyte, cluster, clock=clock, background=background, timings=timings.syncs)
+    return Services(
+        settings=settings,
+        clock=clock,
+        store=store,
+        airbyte=airbyte,
+        retention=Retention(store, clock, leadership=leadership, timings=timings.retention),
+        syncs=syncs,
+        webhooks=build_webhooks(store, syncs, clock, settings=settings, outside=OUTSIDE, timings=timings.webhooks),
+        clients=ClientService(store, clock),
+        connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
+        keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
+        discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
+        limiter=cluster.limiter(most_active=settings.keys.most_active),
+        polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
+        cluster=cluster,
+        metrics=metrics,
+        notices=build_notices(
+            settings, store, airbyte, syncs.last_sync, clock=clock, leadership=leadership, timings=timings.notices
+        ),
+        background=background,
+        loop_lag=LoopLag(clock.monotonic, interval_seconds=timings.telemetry.loop_lag_interval),
+        timings=timings,
+        tracing=_tracing(settings.tracing, timings.telemetry.tracing),
+    )
+
+
+def _syncs(
+    settings: Settings,
+    store: Store,
+    airbyte: Airbyte,
+    cluster: Cluster,
+    *,
+    clock: Clock,
+    background: Background,
+    timings: SyncTimings,
+) -> Syncs:
+    options = SyncOptions(settings.airbyte.freshness_seconds, settings.airbyte.failure_messages)
+    waiting = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
+    return build_syncs(store, airbyte, cluster, clock, background, waiting=waiting, options=options, timings=timings)
+
+
+def _tracing(options: TracingSettings, timings: TracingTimings) -> "Tracing | None":
+    if not options.endpoint:
+        return None
+    try:
+        from gateway.telemetry.tracing import Tracing  # noqa: PLC0415 - of an extra, and slow to import
+    except ModuleNotFoundError:
+        raise SettingsError(TRACING_EXTRA_MISSING) from None
+    return Tracing(options.endpoint, version=__version__, timings=timings)
+
+
+def _connect(
+    settings: Settings,
+    cluster: Cluster,
+    clock: Clock,
+    *,
+    metrics: Metrics,
+    connect: Connect | None,
+    timings: AirbyteTimings,
+) -> Airbyte:
+    options = settings.airbyte
+    identity, secret = options.credential
+    return connect_airbyte(
+        base_url=options.base_url,
+        config_url=options.config_api_url,
+        route=Route(settings.ca_file, Proxy.of(options.proxy) if options.proxy else None),
+        auth=options.auth,
+        identity=identity,
+        secret=secret,
+        bulkhead=cluster.bulkhead(options.max_in_flight, wait_seconds=timings.deadlines.permit),
+        config_bulkhead=cluster.own_bulkhead(CONFIG_CALLS_AT_ONCE, wait_seconds=timings.deadlines.config),
+        clock=clock,
+        jitter=lambda: random.uniform(0.1, 0.3),  # noqa: S311 - spreads retries, guards nothing
+        observer=metrics,
+        traceparent=current_traceparent,
+        connect=connect,
+        timings=timings,
+    )

@@ -1,0 +1,79 @@
+"""Tell the attempts of jobs to programs that ask again and again: what is known is kept while nothing should change."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.airbyte import Airbyte, JobReport
+from gateway.models import KNOWN_JOB_TYPES, Client, EndedJob, Job, JobDetail
+from gateway.single_flight import SingleFlight
+from gateway.syncs.client_cache import ClientCache
+from gateway.syncs.failures import FailureMessages
+from gateway.syncs.job_pages import JobsAsked
+from gateway.syncs.job_reports import detail_of, with_end
+from gateway.syncs.timings import PollTimings
+from gateway.times import Clock
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """A job as it was told at a moment, monotonic."""
+
+    detail: JobDetail
+    at: float
+
+
+class Attempts:
+    """The attempts of polled jobs, for each client. What cannot be told is left out: no answer waits for it long."""
+
+    def __init__(self, airbyte: Airbyte, messages: FailureMessages, clock: Clock, timings: PollTimings) -> None:
+        self._airbyte = airbyte
+        self._messages = messages
+        self._clock = clock
+        self._timings = timings
+        self._told: ClientCache[int, _Told] = ClientCache(clock, seconds=timings.kept)
+        self._reads: SingleFlight[tuple[int, int, str], JobDetail] = SingleFlight()
+
+    async def close(self) -> None:
+        """Cancel the reads under way."""
+        await self._reads.close(cancel=True)
+
+    async def of(self, client: Client, job: Job) -> JobDetail:
+        """Return a job of the client's with its attempts; without any if those are not told soon."""
+        whole = with_end(job)
+        told = self._told.get(client.id, job.job_id)
+        if told is not None and self._is_good(told, whole):
+            return told.detail
+        try:
+            async with asyncio.timeout(self._timings.look_age):
+                return await self._reads.run((client.id, job.job_id, job.status), lambda: self._read(client.id, whole))
+        except TimeoutError:
+            return await self._detail(whole, None)
+
+    def _is_good(self, told: _Told, job: EndedJob) -> bool:
+        """Return whether what was told still holds: of an ended job for good, if it was all told."""
+        if told.detail.status != job.status:
+            return False
+        is_all = job.is_terminal and bool(told.detail.attempts)
+        return is_all or self._clock.monotonic() - told.at < self._timings.attempts_age
+
+    async def _read(self, client_id: int, job: EndedJob) -> JobDetail:
+        report = await self._airbyte.config.job(job.connection_id, job, caller=client_id)
+        detail = await self._detail(job, report)
+        self._told.put(client_id, job.job_id, _Told(detail, self._clock.monotonic()))
+        return detail
+
+    async def of_page(self, client: Client, jobs: Sequence[EndedJob], asked: JobsAsked) -> list[JobDetail]:
+        """Return a page of jobs of one connection with their attempts; without any where those are not told."""
+        if not jobs:
+            return []
+        types = [asked.jobs.job_type] if asked.jobs.job_type else KNOWN_JOB_TYPES
+        reports = await self._airbyte.config.jobs(
+            jobs[0].connection_id, types, caller=client.id, limit=asked.limit, offset=asked.offset
+        )
+        return [await self._detail(job, reports.get(job.job_id)) for job in jobs]
+
+    async def _detail(self, job: EndedJob, report: JobReport | None) -> JobDetail:
+        if report is None:
+            return detail_of(job, None, self._messages)
+        return await asyncio.to_thread(detail_of, job, report, self._messages)

@@ -1,0 +1,179 @@
+"""Mail through a real server: with STARTTLS, with TLS from the start, and what is told of each failure."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from gateway.airbyte.tls import verifying_tls
+from gateway.notices.mail import Mailer, MailNotSent
+from gateway.settings.secret import SecretUrl
+from tests.doctor.canned import SILENCE, canned
+from tests.faults.test_upstream_connect import certificate
+from tests.support import BOUND_SECONDS, HandClock
+
+NAMED = ("-addext", "subjectAltName=DNS:localhost.example,IP:127.0.0.2")
+USER, PASSWORD = "gateway@example.com", "s3cret&word"
+HOST = "127.0.0.2"
+"""Loopback, but spoken to as if it were another machine: see `no_local_rule`."""
+
+
+class Inbox:
+    """What a server was given."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+        self.was_tls: list[bool] = []
+        self.refused = ""
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.refused:
+            return self.refused
+        self.envelopes.append(envelope)
+        self.was_tls.append(session.ssl is not None)
+        return "250 OK"
+
+
+def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+    assert isinstance(data, LoginPassword)
+    is_right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=is_right, handled=False)
+
+
+@asynccontextmanager
+async def mail_server(
+    inbox: Inbox, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve on 127.0.0.2, and give the port."""
+    loop = asyncio.get_running_loop()
+
+    def protocol() -> SMTP:
+        return SMTP(
+            inbox,
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            authenticator=authenticate,
+            auth_required=starttls is not None,
+            auth_require_tls=True,
+            loop=loop,
+        )
+
+    server = await loop.create_server(protocol, HOST, 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Callable[[], ssl.SSLContext]:
+    return lambda: verifying_tls(tmp_path / "chain.pem")
+
+
+@pytest.fixture
+def no_local_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the server's address taken for another machine's, of which TLS is demanded."""
+    monkeypatch.setattr("gateway.notices.mail.is_this_machine", lambda _host: False)
+
+
+def mailer(url: str, tls: Callable[[], ssl.SSLContext] = verifying_tls, *, seconds: float = BOUND_SECONDS) -> Mailer:
+    return Mailer(SecretUrl(url), "gateway@example.com", tls, HandClock(), seconds=seconds)
+
+
+def signed_in(scheme: str, port: int, *, password: str = quote(PASSWORD)) -> str:
+    return f"{scheme}://gateway%40example.com:{password}@{HOST}:{port}"
+
+
+async def test_a_message_arrives_by_starttls_and_says_that_no_one_wrote_it(
+    tmp_path: Path, trusted: Callable[[], ssl.SSLContext], no_local_rule: None
+) -> None:
+    inbox = Inbox()
+    async with mail_server(inbox, starttls=certificate(tmp_path, *NAMED)) as port:
+        await mailer(signed_in("smtp", port), trusted).send(["a@example.com", "b@example.com"], "Zürich", "It fails.\n")
+
+    (envelope,) = inbox.envelopes
+    message = message_from_bytes(envelope.original_content or b"", policy=default)
+    assert inbox.was_tls == [True]
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("gateway@example.com", ["a@example.com", "b@example.com"])
+    assert (message["Subject"], message["Auto-Submitted"]) == ("Zürich", "auto-generated")
+    assert message["Date"]
+    assert message["Message-ID"].endswith("@example.com>")
+    assert message.get_content().splitlines() == ["It fails."]
+
+
+async def test_a_message_arrives_by_tls_from_the_start(tmp_path: Path, trusted: Callable[[], ssl.SSLContext]) -> None:
+    inbox = Inbox()
+    async with mail_server(inbox, tls=certificate(tmp_path, *NAMED)) as port:
+        await mailer(f"smtps://{HOST}:{port}", trusted).send(["a@example.com"], "Subject", "Text")
+
+    assert len(inbox.envelopes) == 1
+
+
+async def test_nothing_goes_out_in_the_clear_to_another_machine(no_local_rule: None) -> None:
+    inbox = Inbox()
+    async with mail_server(inbox) as port:
+        with pytest.raises(MailNotSent):
+            await mailer(f"smtp://{HOST}:{port}").send(["a@example.com"], "Subject", "Text")
+
+    assert inbox.envelopes == []
+
+
+async def test_this_machine_s_own_server_needs_no_tls() -> None:
+    inbox = Inbox()
+    async with mail_server(inbox) as port:
+        await mailer(f"smtp://{HOST}:{port}").send(["a@example.com"], "Subject", "Text")
+
+    assert inbox.was_tls == [False]
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+async def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, scheme: str, no_local_rule: None) -> None:
+    inbox = Inbox()
+    context = certificate(tmp_path, *NAMED)
+    given = {"starttls" if scheme == "smtp" else "tls": context}
+    async with mail_server(inbox, **given) as port:
+        with pytest.raises(MailNotSent) as raised:
+            await mailer(f"{scheme}://{HOST}:{port}").send(["a@example.com"], "Subject", "Text")
+
+    assert str(raised.value) == "the mail server's certificate cannot be trusted"
+    assert inbox.envelopes == []
+
+
+async def test_a_wrong_password_is_told_without_it(
+    tmp_path: Path, trusted: Callable[[], ssl.SSLContext], no_local_rule: None
+) -> None:
+    async with mail_server(Inbox(), starttls=certificate(tmp_path, *NAMED)) as port:
+        with pytest.raises(MailNotSent) as raised:
+            await mailer(signed_in("smtp", port, password="hunter2"), trusted).send(["a@example.com"], "S", "T")
+
+    assert str(raised.value) == "the mail server answered 535"
+
+
+async def test_what_the_server_says_is_not_repeated() -> None:
+    inbox = Inbox()
+    inbox.refused = "554 no message from s3cret"
+    async with mail_server(inbox) as port:
+        with pytest.raises(MailNotSent) as raised:
+            await mailer(f"smtp://{HOST}:{port}").send(["a@example.com"], "Subject", "Text")
+
+    assert str(raised.value) == "the mail server answered 554"
+
+
+async def test_a_server_that_is_silent_or_down_is_told() -> None:
+    async with canned(SILENCE) as address:
+        with pytest.raises(MailNotSent) as silent:
+            await mailer(f"smtp://{address}", seconds=0.2).send(["a@example.com"], "Subject", "Text")
+    with pytest.raises(MailNotSent) as down:
+        await mailer(f"smtp://{address}").send(["a@example.com"], "Subject", "Text")
+
+    assert str(silent.value) == "the mail server did not answer within 0.2 seconds"
+    assert str(down.value) == "the mail server cannot be reached"
