@@ -68,14 +68,16 @@ fairness-short: .venv/dev          ## the same in two minutes; counts refusals o
 	$(BIN)/python -m bench.fairness --short
 
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
-	MODEL_STEPS=20000 FUZZ_CASES=100000 $(BIN)/python -m pytest -q tests/faults/test_model.py tests/faults/test_fuzz.py
+	MODEL_STEPS=20000 FUZZ_CASES=100000 CANCELLED=10000 $(BIN)/python -m pytest -q tests/faults/test_model.py \
+		tests/faults/test_fuzz.py tests/faults/test_cancellation.py
 	$(BIN)/python -m bench.soak
 
 soak-short: .venv/dev              ## the same for half a minute
 	$(BIN)/python -m bench.soak --short
 
-chaos: .venv/dev                   ## fifty kills while keys are made, syncs triggered and events sent
-	KILLS=50 $(BIN)/python -m pytest -q tests/faults/test_kill.py tests/faults/test_webhook_kill.py
+chaos: .venv/dev                   ## fifty kills while keys are made, syncs triggered and events sent; twenty restarts
+	KILLS=50 RESTARTS=20 $(BIN)/python -m pytest -q tests/faults/test_kill.py tests/faults/test_webhook_kill.py \
+		tests/nginx/test_restarts.py
 	$(BIN)/python -m bench.chaos
 
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk

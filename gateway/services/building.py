@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from gateway.telemetry.tracing import Tracing
 
 OUTSIDE = Outside(verifying_tls, partial(keys.mint_id, choice=secrets.choice), secrets.token_bytes, random.random)
-
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 
@@ -55,7 +54,7 @@ def build_services(
     background: Background | None = None,
     timings: Timings | None = None,
 ) -> Services:
-    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
+    """Build all, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
     metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)

@@ -8,10 +8,10 @@ from gateway.errors import Duplicate
 from gateway.models import ApiKey, Client, Connection, User, Webhook
 from gateway.store.changes import Changes
 from gateway.store.database import ConstraintViolated, Database, Row, Transaction
-from gateway.store.tables.api_keys import key_from
 from gateway.store.tables.clients import client_from
 from gateway.store.tables.connections import connection_from
 from gateway.store.tables.events import EventWriter
+from gateway.store.tables.key_rows import key_from
 from gateway.store.tables.users import user_from
 from gateway.store.tables.webhooks import webhook_from
 

@@ -12,9 +12,9 @@ from collections.abc import Collection
 import structlog
 
 from gateway.errors import GatewayError
+from gateway.models import ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.tables.connections import ConnectionsOfClient
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader

@@ -101,12 +101,12 @@ def build_syncs(
     timings: SyncTimings,
 ) -> Syncs:
     """Build everything, start nothing."""
-    of_trigger, leadership, recorder = timings.trigger, cluster.leadership, LastSyncRecorder(store, clock)
+    of_trigger, leadership = timings.trigger, cluster.leadership
+    recorder, refusals = LastSyncRecorder(store, clock), Refusals(store, airbyte, clock)
     last_sync, backfill = _build_refresh(
         store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
-    refusals, outcomes = Refusals(store, airbyte, clock), TriggerOutcomes(store, clock, of_trigger)
-    reconciler = Reconciler(airbyte, refusals, of_trigger)
+    reconciler, outcomes = Reconciler(airbyte, refusals, of_trigger), TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(

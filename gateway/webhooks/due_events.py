@@ -9,7 +9,7 @@ from gateway.models import ApiKey, Connection, ConnectionRow, LateConnectionRow
 from gateway.store import NewEvent, Store, key_event
 from gateway.syncs.schedule import ExpectedSync, expected_syncs
 from gateway.times import Clock, format_time, later, parse_time
-from gateway.webhooks.timings import WatchTimings
+from gateway.webhooks.timings import DueTimings
 
 EXPIRY_NOTICES = (timedelta(days=14), timedelta(days=3))
 """How long before a key's end it is told."""
@@ -22,7 +22,7 @@ class DueEvents:
     """Writes such events, once each. A gateway alone calls it, or the one that leads."""
 
     def __init__(
-        self, store: Store, clock: Clock, is_current: IsCurrent, *, grace: timedelta, timings: WatchTimings
+        self, store: Store, clock: Clock, is_current: IsCurrent, *, grace: timedelta, timings: DueTimings
     ) -> None:
         """Call a sync late that has not begun within `grace` of its time."""
         self._store = store

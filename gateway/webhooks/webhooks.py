@@ -63,7 +63,7 @@ def build_webhooks(
         delivery=WebhookDelivery(
             store,
             Messages(store, syncs.job_details, explain_seconds=timings.delivery.explain),
-            lambda: _sender(destinations, outside.tls, timings.delivery.send),
+            lambda: _sender(destinations, outside.tls, seconds=timings.delivery.message),
             clock,
             holder=outside.new_id("sender"),
             part=outside.part,
@@ -75,7 +75,7 @@ def build_webhooks(
             clock,
             syncs.last_sync.is_current_for,
             grace=settings.airbyte.late_grace,
-            timings=timings.watch,
+            timings=timings.due,
         ),
     )
 
@@ -84,7 +84,7 @@ def _destinations(options: WebhookSettings) -> Destinations:
     return Destinations(options.allowed_networks, allow_http=options.allow_http, look_up=NameLookup())
 
 
-def _sender(destinations: Destinations, tls: Callable[[], ssl.SSLContext], seconds: float) -> "Sender":
+def _sender(destinations: Destinations, tls: Callable[[], ssl.SSLContext], *, seconds: float) -> "Sender":
     # Not above: its library takes a tenth of what a command needs to start, and no command sends.
     from gateway.webhooks.sender import HttpSender  # noqa: PLC0415 - see the line before
 

@@ -9,7 +9,14 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from tests.browser.conftest import Site, Visit, Watched, admin, member
 
 SERIOUS = {"serious", "critical"}
-PUBLIC = ["/docs/api", "/docs/getting-started", "/docs/webhooks", "/dashboard/sign-in", "/dashboard/nothing-here"]
+PUBLIC = [
+    "/docs/api",
+    "/docs/getting-started",
+    "/docs/your-tools",
+    "/docs/webhooks",
+    "/dashboard/sign-in",
+    "/dashboard/nothing-here",
+]
 MEMBER = [
     "/dashboard",
     "/dashboard/connections",

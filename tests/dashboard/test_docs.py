@@ -20,7 +20,7 @@ from gateway.times import SystemClock
 from tests.dashboard.support import browser, signed_in
 from tests.support import World
 
-PAGES = ["/docs/api", "/docs/getting-started"]
+PAGES = ["/docs/api", "/docs/getting-started", "/docs/your-tools"]
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -97,6 +97,15 @@ async def test_getting_started_goes_from_key_to_jobs(http: httpx2.AsyncClient) -
     places = [text.index(step) for step in steps]
     assert places == sorted(places)
     assert "Dashboard &gt; Settings &gt; API Keys" in text
+
+
+async def test_your_tools_has_a_snippet_for_each_program_with_this_gateways_address(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/your-tools")).text
+
+    snippets = re.findall(r'<pre tabindex="0"><code id="tools-(\w+)[^"]*">(.*?)</code>', text, re.DOTALL)
+    programs = {name for name, snippet in snippets if "http://127.0.0.1:9000" in snippet}
+    assert programs == {"curl", "python", "airflow", "dagster", "pyairbyte", "prefect", "kestra", "terraform"}
+    assert "{{ secret('API_KEY') }}" in text
 
 
 @pytest.mark.parametrize("path", ["/docs/nothing", "/docs/base.html", "/docs/layout"])

@@ -82,7 +82,7 @@ def trusted(tmp_path: Path) -> Callable[[], ssl.SSLContext]:
 @pytest.fixture
 def no_local_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the server's address taken for another machine's, of which TLS is demanded."""
-    monkeypatch.setattr("gateway.notices.mail.is_this_machine", lambda _host: False)
+    monkeypatch.setattr("gateway.notices.smtp.is_this_machine", lambda _host: False)
 
 
 def mailer(url: str, tls: Callable[[], ssl.SSLContext] = verifying_tls, *, seconds: float = BOUND_SECONDS) -> Mailer:

@@ -10,7 +10,7 @@ from gateway.models import BasicSchedule
 from gateway.store import ToldStatus
 from gateway.times import format_time
 from gateway.webhooks.due_events import DueEvents
-from gateway.webhooks.timings import WatchTimings
+from gateway.webhooks.timings import DueTimings
 from tests.store.tables.records import written
 from tests.support import START, World, running_gateway
 from tests.webhooks.support import ALLOWED
@@ -37,7 +37,7 @@ def due_events(world: World, *, is_current: bool = True) -> DueEvents:
         world.clock,
         lambda _: is_current,
         grace=GRACE,
-        timings=WatchTimings(late=0.0),
+        timings=DueTimings(late=0.0),
     )
 
 
