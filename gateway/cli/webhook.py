@@ -22,9 +22,7 @@ from gateway.models import EVENT_TYPES, Delivery, Webhook
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.webhooks.endpoints import NewWebhook
-from gateway.webhooks.timings import AnswerTimings
-
-ANSWER_TIMINGS = AnswerTimings()
+from gateway.webhooks.timings import WebhookTimings
 
 
 @click.group()
@@ -136,7 +134,7 @@ def test(*, settings: Settings, webhook_id: str, as_json: bool) -> None:
             )
             return next((row for row in rows if row.number == number), None)
 
-        return await _answered(look)
+        return await _answered(look, services.timings.webhooks)
 
     delivery = with_services(settings, work)
     if not delivery.attempts:
@@ -151,15 +149,15 @@ def test(*, settings: Settings, webhook_id: str, as_json: bool) -> None:
     )
 
 
-async def _answered(look: Callable[[], Awaitable[Delivery | None]]) -> Delivery:
+async def _answered(look: Callable[[], Awaitable[Delivery | None]], timings: WebhookTimings) -> Delivery:
     """Look until the delivery was attempted, as long as a test waits. Raises OperatorError if it is gone."""
-    for _ in range(int(ANSWER_TIMINGS.wait / ANSWER_TIMINGS.look)):
+    for _ in range(int(timings.test / timings.test_look)):
         delivery = await look()
         if delivery is None:
             break
         if delivery.attempts:
             return delivery
-        await asyncio.sleep(ANSWER_TIMINGS.look)
+        await asyncio.sleep(timings.test_look)
     delivery = await look()
     if delivery is None:
         raise OperatorError("the webhook was removed")

@@ -20,7 +20,7 @@ from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.times import Clock
 from gateway.webhooks.destination import Destinations
 from gateway.webhooks.name_lookup import NameLookup
-from gateway.webhooks.timings import WebhookTimings
+from gateway.webhooks.timings import DeliveryTimings
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 """The operator's own receiver may stand in any network: he chose it."""
@@ -67,7 +67,7 @@ def _channels(settings: Settings, mailer: Mailer | None, clock: Clock) -> list[C
         from gateway.webhooks.sender import HttpSender  # noqa: PLC0415 - see the line before
 
         destinations = Destinations(EVERYWHERE, allow_http=True, look_up=NameLookup())
-        sender = HttpSender(destinations, _tls(settings), seconds=WebhookTimings().delivery.send)
+        sender = HttpSender(destinations, _tls(settings), seconds=DeliveryTimings().message)
         channels.append(WebhookChannel(sender, notify.webhook_url, notify.webhook_secret, clock, _new_id))
     return channels
 

@@ -13,6 +13,8 @@ _MINUTE, _HOUR = 60.0, 3600.0
 class DeliveryTimings(msgspec.Struct, frozen=True):
     """Seconds, where nothing else is said."""
 
+    message: float = 15.0
+    """For all of one message. Standard Webhooks: 15 to 30."""
     schedule: tuple[float, ...] = (
         *(0.0, 5.0, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 5 * _HOUR),
         *(10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR),
@@ -20,8 +22,6 @@ class DeliveryTimings(msgspec.Struct, frozen=True):
     """Before each attempt, from the one before it: the example of Standard Webhooks 1.0. Then the event is given up."""
     jitter: float = 0.1
     """Up to this part of a pause is added to it: what failed together is not sent again together."""
-    send: float = 15.0
-    """For all of one message. Standard Webhooks: 15 to 30."""
     poll: float = 1.0
     """Between two looks at the queue; another gateway may have written to it."""
     idle_poll: float = 5.0
@@ -50,20 +50,15 @@ class DueTimings(msgspec.Struct, frozen=True):
     """Between two looks for syncs that are late, and for keys that end soon."""
 
 
-class AnswerTimings(msgspec.Struct, frozen=True):
-    """Seconds of a command that waits for the answer to a test."""
-
-    wait: float = 20.0
-    """A receiver may take 15."""
-    look: float = 0.5
-    """Between two looks whether it has come."""
-
-
 class WebhookTimings(msgspec.Struct, frozen=True):
     """All timings of the room."""
 
     delivery: DeliveryTimings = DeliveryTimings()
     limits: DeliveryLimits = DeliveryLimits()
     due: DueTimings = DueTimings()
+    test: float = 20.0
+    """How long the command line waits for what came of a test: a receiver may take 15."""
+    test_look: float = 0.5
+    """Between two looks for it."""
     rotation: timedelta = timedelta(hours=24)
     """How long the secret before a rotation signs beside the new one."""

@@ -63,7 +63,7 @@ def build_webhooks(
         delivery=WebhookDelivery(
             store,
             Messages(store, syncs.job_details, explain_seconds=timings.delivery.explain),
-            lambda: _sender(destinations, outside.tls, seconds=timings.delivery.send),
+            lambda: _sender(destinations, outside.tls, seconds=timings.delivery.message),
             clock,
             holder=outside.new_id("sender"),
             part=outside.part,

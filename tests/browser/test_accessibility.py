@@ -10,8 +10,12 @@ from tests.browser.conftest import Site, Visit, Watched, admin, member
 
 SERIOUS = {"serious", "critical"}
 PUBLIC = [
-    *("/docs/api", "/docs/getting-started", "/docs/webhooks", "/docs/your-tools"),
-    *("/dashboard/sign-in", "/dashboard/nothing-here"),
+    "/docs/api",
+    "/docs/getting-started",
+    "/docs/your-tools",
+    "/docs/webhooks",
+    "/dashboard/sign-in",
+    "/dashboard/nothing-here",
 ]
 MEMBER = [
     "/dashboard",

@@ -7,7 +7,6 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from gateway.cli import webhook as commands
-from gateway.webhooks.timings import AnswerTimings
 from tests.cli.conftest import Cli
 from tests.support import START
 
@@ -94,7 +93,7 @@ def test_a_removed_webhook_is_gone_and_what_was_done_is_told_without_its_path(ac
 
 
 def test_a_test_without_a_gateway_is_queued(acme: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "ANSWER_TIMINGS", AnswerTimings(wait=0.0))
+    monkeypatch.setattr(commands, "TEST_SECONDS", 0.0)
     new = acme.json(*adding())
 
     assert "gateway serve" in acme.refusal("webhook", "test", new["id"])

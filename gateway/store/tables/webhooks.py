@@ -96,6 +96,16 @@ class Webhooks:
         )
         return [row["client_id"] for row in rows]
 
+    async def disabled(self) -> list[tuple[Webhook, str]]:
+        """Return the webhooks that are told of nothing, each with its client's name; none of a disabled client's."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT webhooks.*, clients.name AS client_name FROM webhooks JOIN clients ON clients.id = client_id
+            WHERE webhooks.disabled_at IS NOT NULL AND clients.disabled_at IS NULL ORDER BY webhooks.number
+            """
+        )
+        return [(webhook_from(row), row["client_name"]) for row in rows]
+
     async def remove(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
         """Forget the webhook and its deliveries."""
         await self._change(
