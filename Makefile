@@ -19,11 +19,11 @@ run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and
 
 # Half of their time the tests wait, so twice two cores.
 test: missing .venv/dev            ## all tests; those that need a missing program are skipped
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(COUNT)
 
-# Counting branches makes the tests a third slower: too long for every change.
-coverage: missing .venv/dev        ## all tests with branch coverage, which has its floor; all programs must be there
-	CI=true $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --cov
+# Counting makes a test a third slower. tests/conftest.py says which tests are not counted: the slow ones.
+coverage:                          ## all tests with branch coverage, which has its floor; all programs must be there
+	CI=true $(MAKE) test COUNT=--cov
 
 missing:
 	@$(PYTHON) -m tests.programs
@@ -71,14 +71,16 @@ fairness-short: .venv/dev          ## the same in two minutes; counts refusals o
 	$(BIN)/python -m bench.fairness --short
 
 soak: .venv/dev                    ## ten minutes of mixed traffic with faults; many model steps and fuzzed requests
-	MODEL_STEPS=20000 FUZZ_CASES=100000 $(BIN)/python -m pytest -q tests/faults/test_model.py tests/faults/test_fuzz.py
+	MODEL_STEPS=20000 FUZZ_CASES=100000 CANCELLED=10000 $(BIN)/python -m pytest -q tests/faults/test_model.py \
+		tests/faults/test_fuzz.py tests/faults/test_cancellation.py
 	$(BIN)/python -m bench.soak
 
 soak-short: .venv/dev              ## the same for half a minute
 	$(BIN)/python -m bench.soak --short
 
-chaos: .venv/dev                   ## fifty kills while keys are made and revoked and syncs triggered
-	KILLS=50 $(BIN)/python -m pytest -q tests/faults/test_kill.py
+chaos: .venv/dev                   ## fifty kills while keys are made, syncs triggered and events sent; twenty restarts
+	KILLS=50 RESTARTS=20 $(BIN)/python -m pytest -q tests/faults/test_kill.py tests/faults/test_webhook_kill.py \
+		tests/nginx/test_restarts.py
 	$(BIN)/python -m bench.chaos
 
 overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our capacity and Airbyte's; needs wrk

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from gateway.errors import InvalidInput
 from gateway.models import RatePolicy
@@ -38,6 +39,18 @@ def email(what: str, value: str) -> str:
     """
     if len(value) > LONGEST_EMAIL or EMAIL.fullmatch(value) is None or not value.isprintable():
         raise InvalidInput(f"{what} must look like ann@example.com")
+    return value
+
+
+def web_address(what: str, value: str) -> str:
+    """Return the value if it is an address of the web, without a user. Raises InvalidInput, which quotes nothing."""
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"https", "http"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        is_good = False
+    if not is_good or not value.isascii() or not value.isprintable():
+        raise InvalidInput(f"{what} must look like https://example.com/hooks")
     return value
 
 

@@ -34,6 +34,7 @@ from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.middleware.request_log import RequestLog
+from gateway.webhooks.timings import WebhookTimings
 
 if TYPE_CHECKING:
     from gateway.dashboard.timings import PageTimings
@@ -46,7 +47,7 @@ SPINS = 50
 """Rounds of the event loop: more than a request takes to reach Airbyte once everything it needs is cached."""
 NEVER_MAPPED = "00000000-0000-4000-8000-000000000000"
 NEVER_OURS = "conn_0000000000000000"
-BOUND_SECONDS = 30.0
+BOUND_SECONDS = 60.0
 """How long anything may take before a test gives it up; no outcome depends on it."""
 
 
@@ -224,6 +225,7 @@ async def running_gateway(
     discovery_timings: DiscoveryTimings | None = None,
     page_timings: "PageTimings | None" = None,
     store_timings: StoreTimings = PATIENT,
+    webhook_timings: WebhookTimings | None = None,
     deadlines: Deadlines | None = None,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
@@ -251,6 +253,7 @@ async def running_gateway(
             discovery=discovery_timings or DiscoveryTimings(),
             store=store_timings,
             syncs=sync_timings or SyncTimings(),
+            webhooks=webhook_timings or WebhookTimings(),
         ),
     )
     app = create_app(services, page_timings=page_timings)

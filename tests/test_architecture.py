@@ -67,7 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "notices": ("errors", "models", "times", "settings", "store", "airbyte", "syncs", "webhooks", "background"),
     "provisioning": ("airbyte", "store", "auth", "syncs", "validation", "single_flight", "errors", "models", "times"),
-    "deployment": ("settings", "auth.keys", "errors", "resources"),
+    "deployment": ("settings", "auth.keys", "web.compatible_paths", "errors", "resources"),
     "services": UP_TO_PROVISIONING,
     "doctor": UP_TO_SERVICES,
     "api": ("services", "syncs", "web", "limiter", "auth", "models", "errors", "times", "resources"),
@@ -79,8 +79,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 """What each room may import, from the ground up. A room is a module or a package directly below `gateway`.
 
-`settings.secret` and `auth.keys` are those modules alone. A room may also import itself, and only rooms that stand
-above it here.
+`settings.secret`, `auth.keys` and `web.compatible_paths` are those modules alone. A room may also import itself, and
+only rooms that stand above it here.
 """
 
 ONLY_IMPORTER = {
@@ -92,7 +92,7 @@ ONLY_IMPORTER = {
     "cronsim": r"syncs/quartz\.py",
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"airbyte/socket_connection\.py|web/server/(protocol|request_head)\.py",
-    "aiosmtplib": r"notices/mail\.py",
+    "aiosmtplib": r"notices/smtp\.py",
     "redis": r"cluster/valkey\.py",
     "opentelemetry": r"telemetry/tracing\.py",
     "requests": r"telemetry/tracing\.py",

@@ -23,6 +23,7 @@ from gateway.errors import UpstreamError
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.settings.secret import Secret, SecretUrl
+from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.faults.installation import install, sandbox_airbyte
 from tests.other_program import other_program
@@ -263,7 +264,7 @@ def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], list[dict[
 
     def ask(query: str) -> list[dict[str, Any]]:
         try:
-            answer = httpx2.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
+            answer = plain_http.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
         except httpx2.TransportError:
             return []  # it starts
         found: list[dict[str, Any]] = answer.json()["data"]["result"] if answer.status_code == 200 else []

@@ -32,7 +32,7 @@ def connections(arena: Arena, rounds: int) -> list[Line]:
             f"GET /connections, p50, {MANY} / {FEW} connections",
             ratios,
             "x",
-            at_most(3),
+            at_most(2),
             f"{ours:.2f} ms, {theirs:.2f} ms",
         ),
         Line("connections", "upstream calls while figures are fresh", calls, "", at_most(0)),

@@ -46,4 +46,4 @@ def memory(arena: Arena, rounds: int) -> list[Line]:
             gateway.ask(world.key)
             time.sleep(IDLE_SECONDS)
             figures.append(read_process(gateway.process.pid, 0).rss_mb)
-    return [Line("memory", "RSS, idle", figures, "MB", at_most(70))]
+    return [Line("memory", "RSS, idle", figures, "MB", at_most(55))]

@@ -31,7 +31,7 @@ class CompatibleRoutes:
         for same_path in (*self._plain.values(), *self._with_parameters.values()):
             allowed = frozenset[str]().union(*(route.methods for route in same_path))
             for route in same_path:
-                route.allowed = allowed
+                route.allowed, route.notes_program = allowed, True
 
     def covers(self, path: str) -> bool:
         """Return whether paths like this are answered, by whatever method."""
@@ -60,4 +60,7 @@ class CompatibleRoutes:
 
 def _not_served(method: str, path: str) -> ApiRoute:
     """Return a route for whatever is not served; log and metrics call all of them the same."""
-    return ApiRoute(f"{PUBLIC_API}/*" if path.startswith(PUBLIC_API) else "/api/v1/*", refuse_call, method=method)
+    name = f"{PUBLIC_API}/*" if path.startswith(PUBLIC_API) else "/api/v1/*"
+    route = ApiRoute(name, refuse_call, method=method)
+    route.notes_program = True
+    return route

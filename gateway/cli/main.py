@@ -27,6 +27,7 @@ COMMANDS = {
     "client": "Manage clients, your customers.",
     "connection": "Manage connections of clients, mapped to Airbyte's.",
     "key": "Manage API keys of clients.",
+    "webhook": "Manage webhooks of clients, which are told of events.",
     "user": "Manage people who sign in to the dashboard.",
     "workspace": "List Airbyte's workspaces.",
     "notice": "Try what tells you that something needs you.",

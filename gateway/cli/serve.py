@@ -1,6 +1,7 @@
 """`gateway serve`: run the gateway until it is told to stop."""
 
 import asyncio
+import gc
 import resource
 import secrets
 import sys
@@ -178,10 +179,21 @@ async def _missing_admin_link(settings: Settings, *, is_terminal: bool) -> str |
     return ""
 
 
+def _collect_less_often() -> None:
+    """Leave what is there from the start out of collections, and begin one for each ten thousand new objects.
+
+    A request leaves no cycles behind. By Python's own figures it pays for collections with a twentieth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def _announcer(settings: Settings, *, is_terminal: bool) -> Callable[[str], None]:
     link = asyncio.run(_missing_admin_link(settings, is_terminal=is_terminal))
 
     def announce(address: str) -> None:
+        _collect_less_often()
         log.info("listening", address=address, version=__version__)
         if link:
             public_address = (settings.server.public_url or address).rstrip("/")

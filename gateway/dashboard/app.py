@@ -25,6 +25,8 @@ from gateway.dashboard import (
     sign_in,
     static,
     usage,
+    webhook,
+    webhooks,
 )
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
@@ -32,6 +34,7 @@ from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.session_cookie import SessionCookies, new_database_id
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_members, for_users
+from gateway.dashboard.webhooks import WEBHOOKS
 from gateway.services import Services
 
 
@@ -89,6 +92,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
         _post("/dashboard/connections/{id}/sync", for_members(partial(connection.trigger_sync, timings=timings))),
         *_about_keys(f"/{KEYS}", for_members),
+        *_about_webhooks(f"/{WEBHOOKS}", for_members),
         _get("/dashboard/usage", for_members(usage.show_usage)),
         _get("/dashboard/usage.csv", for_members(usage.download_usage)),
         _get("/dashboard/activity", for_members(activity.show_activity)),
@@ -104,6 +108,25 @@ def _about_keys(keys: str, only_for: Callable[[Handler], Handler]) -> list[Route
         _get(f"{keys}/{{key}}", only_for(api_key.show_key)),
         _post(f"{keys}/{{key}}/rotate", only_for(api_key.rotate_key)),
         _post(f"{keys}/{{key}}/revoke", only_for(api_key.revoke_key)),
+    ]
+
+
+def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler]) -> list[Route]:
+    """Return the routes of webhooks below a path, as `_about_keys` does."""
+    return [
+        _get(webhooks_path, only_for(webhooks.show_webhooks)),
+        _post(webhooks_path, only_for(webhooks.add_webhook)),
+        _get(f"{webhooks_path}/{{webhook}}", only_for(webhook.show_webhook)),
+        *(
+            _post(f"{webhooks_path}/{{webhook}}/{name}", only_for(handler))
+            for name, handler in (
+                ("test", webhook.test_webhook),
+                ("rotate", webhook.rotate_webhook),
+                ("enable", webhook.enable_webhook),
+                ("remove", webhook.remove_webhook),
+                ("send-again", webhook.send_again),
+            )
+        ),
     ]
 
 
@@ -124,6 +147,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
+        *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
         _get(connections, for_admins(admin.connections.show_connections)),
         _post(connections, for_admins(admin.connections.give_connections)),
         _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),

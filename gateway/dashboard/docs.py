@@ -1,4 +1,4 @@
-"""/, /docs/getting-started and /docs/api: made from the OpenAPI document, so that they agree with it."""
+"""/ and the pages below /docs: made from the OpenAPI document, so that they agree with it."""
 
 import functools
 import json
@@ -23,7 +23,7 @@ from gateway.models import ACTIVE, Connection, RatePolicy
 from gateway.services import services_of
 from gateway.web.conditional import ConditionalAnswer
 
-PAGES = frozenset({"api", "getting-started"})
+PAGES = frozenset({"api", "getting-started", "webhooks", "your-tools"})
 SUCCESS = "200"
 MOST_OWN_SHOWN = 5
 KEPT_PAGES = 16

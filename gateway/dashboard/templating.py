@@ -22,6 +22,7 @@ from gateway.dashboard.visitor import root_of, visitor_or_none, wait_to_render
 from gateway.models import User, Visitor
 from gateway.services import services_of
 from gateway.validation import RATE
+from gateway.web.program import program_name
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECURITY_HEADERS = {
@@ -57,6 +58,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "ago": humanize.ago,
         "browser": browser_name,
+        "program": program_name,
         "bytes": humanize.size,
         "code_spans": code_spans,
         "count": humanize.count,

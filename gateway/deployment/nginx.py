@@ -32,6 +32,7 @@ from gateway.models import SocketAddress
 from gateway.resources import resource_text
 from gateway.settings import ServerSettings
 from gateway.settings.addresses import LARGEST_PORT, host_of, is_this_machine, reachable_host
+from gateway.web.compatible_paths import ANY_METHOD, POST_ONLY, title_of
 
 NGINX_TEMPLATE = "deployment/nginx.conf.jinja"
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -70,6 +71,9 @@ NGINX_OWN = {
     505: "HTTP version is not supported",
 }
 """Statuses that the gateway itself has no words for; 497 is nginx's for plain HTTP where TLS is spoken."""
+REFUSAL_MESSAGES = dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items()))
+TLS_REFUSALS = frozenset({495, 496, 497})
+"""Numbers of nginx's own, which callers get as 400."""
 
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -113,10 +117,12 @@ def nginx_config(
     return template.render(
         access_log=ACCESS_LOG,
         ciphers=":".join(CIPHERS),
+        compatible={"any_method": ANY_METHOD, "post_only": POST_ONLY},
         command=_command(name, tls, gateways, resolver),
         has_long_name=len(name) > LONGEST_HASHED_NAME,
         key_prefix=PREFIX,
-        messages=dict(sorted({**{error.status: error.message for error in OURS}, **NGINX_OWN}.items())),
+        messages=REFUSAL_MESSAGES,
+        problems={reason: (status, title_of(status)) for reason, status in map(_with_status, REFUSAL_MESSAGES)},
         name=name,
         outcome_unknown=OutcomeUnknown.message,
         public_url=_public_url(name, tls),
@@ -131,7 +137,7 @@ def nginx_config(
 def missing_settings(
     server: ServerSettings, name: str, tls: Tls | None = None, gateways: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Say what the gateway's settings lack for this nginx, and what comes of it."""
+    """Say what the gateway's settings lack for this nginx, and what comes of it. Raises SettingsError."""
     source = _source(server, gateways)
     if source == ELSEWHERE:
         if not server.trusted_proxies:
@@ -189,6 +195,11 @@ def require_one_name(gateways: Sequence[str]) -> None:
     host = gateways[0].rpartition(":")[0] if len(gateways) == 1 else ""
     if not HOST_OR_IPV4.fullmatch(host) or host.replace(".", "").isdigit():
         raise InvalidInput("--resolver goes with one --upstream, whose name has the addresses of all gateways")
+
+
+def _with_status(reason: int) -> tuple[int, int]:
+    """Return nginx's number for a refusal, and the status that callers get."""
+    return reason, BadRequest.status if reason in TLS_REFUSALS else reason
 
 
 def _is_ipv6(text: str) -> bool:

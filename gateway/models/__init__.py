@@ -3,7 +3,7 @@
 `Job` and `TriggeredJob` name exactly the keys of the public API, in its order: what is not here cannot leak.
 """
 
-from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry
+from gateway.models.activity import COMMAND_LINE, ActivityEntry, Actor, activity_entry, webhook_subject
 from gateway.models.addresses import SocketAddress
 from gateway.models.catalog import CatalogStream, ConnectionDetail
 from gateway.models.clients import SCOPES, ApiKey, Client, ClientLimit, Principal, RatePolicy, Scope, WorkingKeys
@@ -14,6 +14,7 @@ from gateway.models.connections import (
     ClientMonths,
     Connection,
     ConnectionRow,
+    ConnectionsOfClient,
     MonthCounts,
     SyncDay,
     TwoMonths,
@@ -75,6 +76,7 @@ __all__ = [
     "Connection",
     "ConnectionDetail",
     "ConnectionRow",
+    "ConnectionsOfClient",
     "CronSchedule",
     "Delivery",
     "DeliveryOutcome",
@@ -113,4 +115,5 @@ __all__ = [
     "Webhook",
     "WorkingKeys",
     "activity_entry",
+    "webhook_subject",
 ]

@@ -1,10 +1,13 @@
 """Who did what: the entries of the activity."""
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from gateway.models.clients import ApiKey, Client
 from gateway.models.connections import Connection
 from gateway.models.people import User
+from gateway.models.webhooks import Webhook
 
 
 class ActivityEntry(msgspec.Struct, frozen=True):
@@ -45,7 +48,7 @@ COMMAND_LINE = Actor("command line", is_operator=True)
 def activity_entry(
     by: Actor,
     action: str,
-    record: Client | Connection | ApiKey | User,
+    record: Client | Connection | ApiKey | User | Webhook,
     *,
     at: str,
     successor: ApiKey | None = None,
@@ -60,7 +63,7 @@ def activity_entry(
     return by.did(action, _subject(record, successor, former_slug), client_id=client_id, at=at)
 
 
-def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | None, former_slug: str) -> str:
+def _subject(record: Client | Connection | ApiKey | User | Webhook, successor: ApiKey | None, former_slug: str) -> str:
     """Name the record for people, never by a secret."""
     if isinstance(record, Client):
         slugs = f"{former_slug} → {record.slug}" if former_slug else record.slug
@@ -69,5 +72,12 @@ def _subject(record: Client | Connection | ApiKey | User, successor: ApiKey | No
         return f"{record.label} ({record.id})"
     if isinstance(record, User):
         return record.email
+    if isinstance(record, Webhook):
+        return webhook_subject(record.id, record.url)
     start = record.start if successor is None else f"{record.start} → {successor.start}"
     return f"{start} ({record.name})"
+
+
+def webhook_subject(webhook_id: str, url: str) -> str:
+    """Name a webhook for people by its host: the rest of an address is often a secret."""
+    return f"{urlsplit(url).hostname} ({webhook_id})"

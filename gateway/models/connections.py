@@ -72,6 +72,24 @@ class ConnectionRow(msgspec.Struct, frozen=True):
         )
 
 
+class ConnectionsOfClient(msgspec.Struct, frozen=True):
+    """A client's connections, oldest first, and what is asked of them most."""
+
+    rows: tuple[Connection, ...]
+    by_id: dict[str, Connection]
+    last_sync_at: str | None
+    is_mapped: bool
+    """Whether any of them leads to a connection of Airbyte's."""
+    is_awaiting_backfill: bool
+    """Whether the newest sync of any mapped one has yet to be asked for."""
+    workspaces: frozenset[str]
+    """Airbyte's workspaces that the mapped ones are in, where those are known."""
+    statuses_of: str | None
+    """When Airbyte told the oldest status of those it has; None if it told none."""
+    kept: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """What readers have made of the connections, by a name of their own: it holds as long as these are in memory."""
+
+
 class SyncDay(msgspec.Struct, frozen=True):
     """How the syncs of one Airbyte connection that began on a UTC day went. `other` are cancelled or not finished."""
 

@@ -1,7 +1,7 @@
 """The two ways to the operator: his mail server, and a webhook of his own."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -9,8 +9,10 @@ from gateway.models import Notice
 from gateway.notices.mail import Mailer, MailNotSent
 from gateway.settings.secret import Secret
 from gateway.times import Clock, format_time
-from gateway.webhooks.sender import Sender
 from gateway.webhooks.signature import signed_headers
+
+if TYPE_CHECKING:
+    from gateway.webhooks.sender import Sender
 
 SUBJECT_LENGTH = 120
 
@@ -57,7 +59,7 @@ class WebhookChannel:
 
     name = "webhook"
 
-    def __init__(self, sender: Sender, url: Secret, secret: Secret, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(self, sender: "Sender", url: Secret, secret: Secret, clock: Clock, new_id: Callable[[], str]) -> None:
         """Sign with `secret` unless it is empty. The address itself is a secret: many services have a token in it."""
         self._sender = sender
         self._url = url

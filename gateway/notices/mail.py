@@ -1,21 +1,12 @@
-"""Send mail through the operator's server. Without TLS nothing is sent, but to this very machine."""
+"""Write mail, and have it sent through the operator's server."""
 
-import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
-
-from gateway.settings.addresses import is_this_machine
 from gateway.settings.secret import SecretUrl
 from gateway.times import Clock
-
-SCHEME_PORTS = {"smtp": 587, "smtps": 465}
-LOCAL_PORT = 25
-"""Of a server on this machine, which need not offer TLS."""
 
 
 class MailNotSent(Exception):
@@ -34,10 +25,7 @@ class Mailer:
         *,
         seconds: float,
     ) -> None:
-        """Allow `seconds` for all of one message: the library's own limit is for each reply.
-
-        `url` is `smtp://[USER:PASSWORD@]HOST[:PORT]`, which must offer STARTTLS, or `smtps://…`.
-        """
+        """Allow `seconds` for all of one message. `url` is what `smtp.deliver` takes."""
         self._url = url
         self._sender = sender
         self._tls = tls
@@ -46,6 +34,13 @@ class Mailer:
 
     async def send(self, recipients: Sequence[str], subject: str, text: str) -> None:
         """Send one message to each of `recipients`. Raises MailNotSent."""
+        # Not above: the library takes time when a command starts, and few of them send.
+        from gateway.notices.smtp import deliver  # noqa: PLC0415 - see the line before
+
+        message = self._message(recipients, subject, text)
+        await deliver(message, url=self._url, tls=self._tls, seconds=self._seconds)
+
+    def _message(self, recipients: Sequence[str], subject: str, text: str) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = ", ".join(recipients)
@@ -55,41 +50,4 @@ class Mailer:
         # RFC 3834 section 5: nobody's absence is to be answered.
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
-        client = self._client()
-        try:
-            async with asyncio.timeout(self._seconds), client:
-                await client.send_message(message)
-        except TimeoutError:
-            raise MailNotSent(f"the mail server did not answer within {self._seconds:g} seconds") from None
-        except aiosmtplib.SMTPResponseException as error:
-            raise MailNotSent(f"the mail server answered {error.code}") from None
-        except (aiosmtplib.SMTPException, ssl.SSLError, OSError) as error:
-            raise MailNotSent(_reason(error)) from None
-        finally:
-            client.close()
-
-    def _client(self) -> aiosmtplib.SMTP:
-        parts = urlsplit(self._url.reveal())
-        host = parts.hostname or ""
-        is_tls = parts.scheme == "smtps"
-        is_local = not is_tls and is_this_machine(host)
-        return aiosmtplib.SMTP(
-            hostname=host,
-            port=parts.port or (LOCAL_PORT if is_local else SCHEME_PORTS[parts.scheme]),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            use_tls=is_tls,
-            start_tls=not (is_tls or is_local),
-            tls_context=None if is_local else self._tls(),
-            timeout=self._seconds,
-        )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError) or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return "the mail server's certificate cannot be trusted"
-    if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
-        return "the mail server cannot be reached"
-    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return "the mail server takes none of the recipients"
-    return f"the mail server does not do what it must: {type(error).__name__}"
+        return message

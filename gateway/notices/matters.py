@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.airbyte import Airbyte
+from gateway.models import DisabledReason, webhook_subject
 from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
 from gateway.store.disk import disk_room
@@ -14,7 +15,12 @@ from gateway.times import Clock
 
 AIRBYTE_DOWN, CREDENTIAL_REFUSED = "airbyte_down", "credential_refused"
 WORKSPACE_REFUSED, SYNCS_FAILING = "workspace_refused", "syncs_failing"
+WEBHOOK_ENDED = "webhook_disabled"
 DISK_NEARLY_FULL, BACKUP_OLD = "disk_nearly_full", "backup_old"
+WHY: dict[DisabledReason, str] = {
+    "gone": "it answered 410, which says that it is gone",
+    "failing": "for five days it took no event",
+}
 SECONDS_PER_HOUR = 3600
 
 
@@ -33,7 +39,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Matters:
-    """Looks at Airbyte, the clients' syncs, the disk and the backups."""
+    """Looks at Airbyte, the clients' syncs and webhooks, the disk and the backups."""
 
     def __init__(
         self,
@@ -63,6 +69,11 @@ class Matters:
             f"{SYNCS_FAILING}:{client.slug}": f"Syncs of {client.name} fail: the last of {client.connections} "
             f"connection{'s' if client.connections > 1 else ''} did, {client.label} among them."
             for client in await self._store.totals.failing_clients()
+        }
+        texts |= {
+            f"{WEBHOOK_ENDED}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} "
+            f"was disabled: {WHY[webhook.disabled_reason or 'failing']}."
+            for webhook, client in await self._store.webhooks.disabled()
         }
         return Found(texts | await asyncio.to_thread(self._of_the_machine), frozenset(unknown))
 

@@ -2,7 +2,7 @@
 
 from gateway.services.building import TRACING_EXTRA_MISSING, build_services
 from gateway.services.reloader import Reloader
-from gateway.services.services import Services, services_of, watch_program_files
+from gateway.services.services import Services, services_of
 from gateway.services.timings import Timings
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "Timings",
     "build_services",
     "services_of",
-    "watch_program_files",
 ]

@@ -2,6 +2,7 @@
 
 import random
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway import __version__
@@ -9,6 +10,8 @@ from gateway.airbyte import Airbyte, AirbyteTimings, connect_airbyte
 from gateway.airbyte.client import Connect
 from gateway.airbyte.connect import CONFIG_CALLS_AT_ONCE
 from gateway.airbyte.route import Proxy, Route
+from gateway.airbyte.tls import verifying_tls
+from gateway.auth import keys
 from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.errors import SettingsError
@@ -34,10 +37,12 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.timings import TracingTimings
 from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
+from gateway.webhooks.webhooks import Outside, build_webhooks
 
 if TYPE_CHECKING:
     from gateway.telemetry.tracing import Tracing
 
+OUTSIDE = Outside(verifying_tls, partial(keys.mint_id, choice=secrets.choice), secrets.token_bytes, random.random)
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 
@@ -49,7 +54,7 @@ def build_services(
     background: Background | None = None,
     timings: Timings | None = None,
 ) -> Services:
-    """Build everything a gateway needs; nothing is opened yet. `connect` replaces the network to Airbyte."""
+    """Build all, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
     metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
@@ -63,6 +68,7 @@ def build_services(
         airbyte=airbyte,
         retention=Retention(store, clock, leadership=leadership, timings=timings.retention),
         syncs=syncs,
+        webhooks=build_webhooks(store, syncs, clock, settings=settings, outside=OUTSIDE, timings=timings.webhooks),
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),

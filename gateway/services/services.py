@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,11 +27,15 @@ from gateway.settings import Settings
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
+from gateway.syncs.last_sync_watch import LAST_SYNC_WATCH
 from gateway.syncs.left_over import LEFT_OVER_TRIGGERS
 from gateway.syncs.syncs import Syncs
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.program_files import watch_program_files
 from gateway.times import Clock
+from gateway.webhooks.delivery import WEBHOOK_DELIVERY
+from gateway.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -61,6 +65,7 @@ class Services:
     airbyte: Airbyte
     retention: Retention
     syncs: Syncs
+    webhooks: Webhooks
     clients: ClientService
     connections: ConnectionService
     keys: KeyService
@@ -89,6 +94,7 @@ class Services:
             await stack.enter_async_context(cluster or nullcontext())
             stack.push_async_callback(self._flush_usage)
             stack.push_async_callback(self.syncs.close)
+            stack.push_async_callback(self.webhooks.delivery.close)
             stack.push_async_callback(self.discovery.close)
             stack.push_async_callback(self.background.start(USAGE_FLUSH, self._keep_flushing).stop)
             yield
@@ -105,14 +111,22 @@ class Services:
                 (LEFT_OVER_TRIGGERS, lambda progress: self.syncs.left_over.run(left_over, progress)),
                 (CANCEL_WISHES, self.syncs.cancel.wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
+                (LAST_SYNC_WATCH, self._watch),
+                (WEBHOOK_DELIVERY, self.webhooks.delivery.run),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
-                (PROGRAM_FILES, lambda progress: watch_program_files(progress, seconds=self.timings.file_check)),
+                (PROGRAM_FILES, self._watch_files),
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             if self.notices.watch.channels:
                 stack.push_async_callback(self.background.start(NOTICES, self.notices.watch.run).stop)
             yield
+
+    async def _watch_files(self, progress: Progress) -> None:
+        await watch_program_files(progress, check=is_installed, seconds=self.timings.file_check)
+
+    async def _watch(self, progress: Progress) -> None:
+        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.look)
 
     async def installation_id(self) -> str:
         """Return what tells this installation's database from all others. Raises StorageUnavailable."""
@@ -129,17 +143,6 @@ class Services:
             await self.store.usage.flush()
         except StorageUnavailable as error:
             log.warning("usage_not_written", detail=error.detail)
-
-
-async def watch_program_files(progress: Progress, *, seconds: float, check: Callable[[], bool] = is_installed) -> None:
-    """Log once, and end, when the program's own files are gone: only a restart brings them back.
-
-    They are looked for every so many seconds.
-    """
-    while check():
-        progress()
-        await asyncio.sleep(seconds)
-    log.error("program_files_missing", hint="restart the gateway; keep its temporary folder from being cleaned")
 
 
 def services_of(connection: "HTTPConnection") -> Services:

@@ -10,6 +10,7 @@ from gateway.provisioning.timings import DiscoveryTimings
 from gateway.store.timings import RetentionTimings, StoreTimings
 from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.timings import TelemetryTimings
+from gateway.webhooks.timings import WebhookTimings
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -24,5 +25,6 @@ class Timings(msgspec.Struct, frozen=True):
     store: StoreTimings = StoreTimings()
     syncs: SyncTimings = SyncTimings()
     telemetry: TelemetryTimings = TelemetryTimings()
+    webhooks: WebhookTimings = WebhookTimings()
     file_check: float = 30.0
     """Between two looks whether the program's own files are there still."""

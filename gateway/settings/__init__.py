@@ -10,6 +10,7 @@ from gateway.settings.tables import (
     Settings,
     Table,
     TracingSettings,
+    WebhookSettings,
     tables,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "Settings",
     "Table",
     "TracingSettings",
+    "WebhookSettings",
     "has_settings",
     "load_settings",
     "read_settings",

@@ -5,14 +5,15 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.errors import Duplicate
-from gateway.models import ApiKey, Client, Connection, User
+from gateway.models import ApiKey, Client, Connection, User, Webhook
 from gateway.store.changes import Changes
 from gateway.store.database import ConstraintViolated, Database, Row, Transaction
-from gateway.store.tables.api_keys import key_from
 from gateway.store.tables.clients import client_from
 from gateway.store.tables.connections import connection_from
 from gateway.store.tables.events import EventWriter
+from gateway.store.tables.key_rows import key_from
 from gateway.store.tables.users import user_from
+from gateway.store.tables.webhooks import webhook_from
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -22,6 +23,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     connections: list[Connection]
     users: list[User]
     keys: list[ApiKey]
+    webhooks: list[Webhook]
 
 
 class Bulk:
@@ -59,4 +61,5 @@ async def _snapshot(transaction: Transaction) -> Snapshot:
         connections=[connection_from(row) for row in await rows("connections ORDER BY number")],
         users=[user_from(row) for row in await rows("users ORDER BY number")],
         keys=[key_from(row) for row in await rows("api_keys ORDER BY number")],
+        webhooks=[webhook_from(row) for row in await rows("webhooks ORDER BY number")],
     )

@@ -1,11 +1,12 @@
 """Changes to what operators set up, each a statement in a transaction that is under way."""
 
+import json
 from typing import Any
 
 import msgspec
 
 from gateway.errors import InvalidInput
-from gateway.models import ActivityEntry, ApiKey, Client, Connection, User
+from gateway.models import ActivityEntry, ApiKey, Client, Connection, User, Webhook
 from gateway.store.database import Row, Transaction
 from gateway.store.tables import activity, recent_syncs
 from gateway.store.tables.clients import columns_of, rate_columns
@@ -143,6 +144,22 @@ class Changes:
         await self._run("UPDATE api_keys SET revoked_at = :at WHERE id = :id", at=entry.at, id=key.id)
         revoked = msgspec.structs.replace(key, revoked_at=entry.at)
         await self._events.write(self._connection, [key_event("key.revoked", revoked, at=entry.at)])
+        await self._record(slug, entry)
+
+    async def update_webhook(self, slug: str, webhook: Webhook, entry: ActivityEntry) -> None:
+        """Change where a webhook leads and what it is told of."""
+        await self._run(
+            "UPDATE webhooks SET url = :url, events = :events, connections = :connections WHERE id = :id",
+            id=webhook.id,
+            url=webhook.url,
+            events=json.dumps(webhook.events),
+            connections=json.dumps(webhook.connections),
+        )
+        await self._record(slug, entry)
+
+    async def remove_webhook(self, slug: str, webhook: Webhook, entry: ActivityEntry) -> None:
+        """Remove the webhook, with its deliveries."""
+        await self._run("DELETE FROM webhooks WHERE id = :id", id=webhook.id)
         await self._record(slug, entry)
 
     async def _run(self, sql: str, **parameters: Any) -> list[Row]:

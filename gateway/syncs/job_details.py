@@ -5,7 +5,7 @@ import re
 
 from gateway.airbyte import Airbyte, OwnCalls
 from gateway.errors import JobNotFound
-from gateway.models import Client, Connection, EndedJob, JobDetail
+from gateway.models import Client, Connection, EndedJob, Failure, JobDetail
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.connections import airbyte_id_of, require_still_mapped
@@ -39,6 +39,20 @@ class JobDetails:
         detail = await self._reads.run((client.id, airbyte_id, number), lambda: self._read(client, airbyte_id, number))
         await require_still_mapped(self._store, client, connection_id, airbyte_id)
         return detail
+
+    async def failure(self, client_id: int, connection_id: str, airbyte_id: str, job_id: int) -> Failure | None:
+        """Return why a job failed, as the API shows it; None if that is not told. Raises UpstreamError.
+
+        Nothing is told of a connection that is not the client's any more, or is mapped to another one of Airbyte's.
+        """
+        connection = (await self._store.connections.of_client(client_id)).by_id.get(connection_id)
+        if connection is None or connection.airbyte_id != airbyte_id:
+            return None
+        job = await self._airbyte.job(airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        if job is None:
+            return None
+        report = await self._airbyte.config.job(airbyte_id, job, caller=OwnCalls.ROUTINE)
+        return (await asyncio.to_thread(detail_of, job, report, self._messages)).failure
 
     async def operator_failure(self, connection: Connection, job_id: int) -> OperatorFailure | None:
         """Return why a job failed, with Airbyte's message as it came, for operators alone; None if it is not told.

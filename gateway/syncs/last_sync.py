@@ -12,9 +12,9 @@ from collections.abc import Collection
 import structlog
 
 from gateway.errors import GatewayError
+from gateway.models import ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.tables.connections import ConnectionsOfClient
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
@@ -48,7 +48,8 @@ class LastSyncRefresh:
         self._statuses = statuses
         self._leader = leader
         self._clock = clock
-        self._freshness_seconds = freshness_seconds
+        self.freshness_seconds = freshness_seconds
+        """Readers refresh what is older."""
         self._wait_seconds = wait_seconds
         self._cadence = max(freshness_seconds, wait_seconds)
         self._flight: SingleFlight[str, None] = SingleFlight(
@@ -80,8 +81,8 @@ class LastSyncRefresh:
         troubles count for nothing, nor does any trouble for a client without mapping. Raises
         StorageUnavailable.
         """
-        if self._is_older(self._freshness_seconds):
-            await self.refresh_if_older(self._freshness_seconds)
+        if self._is_older(self.freshness_seconds):
+            await self.refresh_if_older(self.freshness_seconds)
         connections = self._connections.remembered(client_id) or await self._connections.of_client(client_id)
         are_statuses_old = not self._statuses.is_current(connections.statuses_of)
         if (connections.is_awaiting_backfill or are_statuses_old) and SINGLES in self._flight:
@@ -183,7 +184,7 @@ class LastSyncRefresh:
         )
         # No more often for those who wait for a job, and so refresh each second.
         now = self._clock.monotonic()
-        if now - self._singles_at >= self._freshness_seconds:
+        if now - self._singles_at >= self.freshness_seconds:
             self._singles_at = now
             self._flight.start(SINGLES, self._ask_by_themselves)
 

@@ -26,6 +26,7 @@ from gateway.syncs.job_states import JobStates
 from gateway.syncs.jobs import JobReader
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
+from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.left_over import LeftOverTriggers
 from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
@@ -54,6 +55,7 @@ class Syncs:
     outcomes: TriggerOutcomes
     left_over: LeftOverTriggers
     last_sync: LastSyncRefresh
+    last_sync_watch: LastSyncWatch
     backfill: Backfill
     history: SyncHistory
     waiting: WaitingCallers
@@ -100,12 +102,11 @@ def build_syncs(
 ) -> Syncs:
     """Build everything, start nothing."""
     of_trigger, leadership = timings.trigger, cluster.leadership
-    recorder = LastSyncRecorder(store, clock)
+    recorder, refusals = LastSyncRecorder(store, clock), Refusals(store, airbyte, clock)
     last_sync, backfill = _build_refresh(
         store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
     )
-    refusals, outcomes = Refusals(store, airbyte, clock), TriggerOutcomes(store, clock, of_trigger)
-    reconciler = Reconciler(airbyte, refusals, of_trigger)
+    reconciler, outcomes = Reconciler(airbyte, refusals, of_trigger), TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
@@ -117,6 +118,7 @@ def build_syncs(
         outcomes=outcomes,
         left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
+        last_sync_watch=LastSyncWatch(store, last_sync, leadership, timings=timings.last_sync),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=waiting,

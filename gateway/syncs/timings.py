@@ -71,6 +71,12 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
     status_retry: float = 600.0
     """Between two checks when some statuses could not be read."""
+    shortest_watch: float = 1.0
+    """Between two refreshes that nobody asks for, where readers may have one each time they read."""
+    idle_watch: float = 60.0
+    """Between two of them while a sync runs and nobody is told of its end."""
+    watch_lease: float = 10.0
+    """How long after its next round a gateway that watches leads: then it has died, and another watches."""
     backoff: BackoffTimings = BackoffTimings()
     """Of a connection that Airbyte does not tell of."""
     workspaces: WorkspaceTimings = WorkspaceTimings()

@@ -11,12 +11,11 @@ from typing import Any
 from gateway.auth.guess_throttle import block_of
 from gateway.errors import Overloaded, Unauthorized
 from gateway.web.admission_queue import AdmissionQueue, RequestClass
-from gateway.web.compatible_paths import form_of
+from gateway.web.compatible_paths import ErrorForm, form_of
 from gateway.web.credentials import KnownKeys, digest_of
 from gateway.web.early_responses import HEALTH_PATH, EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
 from gateway.web.middleware.request_log import RequestLog
-from gateway.web.responses import ErrorForm
 from gateway.web.router import ApiRoutes
 from gateway.web.server.request_head import has_content
 from gateway.web.timings import AdmissionTimings

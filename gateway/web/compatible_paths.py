@@ -1,12 +1,14 @@
-"""Tell which requests are for the Airbyte-compatible API: the one rule, for routes, errors and nginx alike.
+"""Tell which requests are for the Airbyte-compatible API, for routes, errors and nginx alike; and its errors' form.
 
 None of our own routes is among them (`tests/airbyte_compat/test_paths.py`), so method and path say it all.
 """
 
 import re
+from http import HTTPStatus
+from typing import Literal
 
-from gateway.web.responses import ErrorForm
-
+ErrorForm = Literal["own", "problem", "page"]
+"""`own` is the one shape of our API's errors; a `problem` (RFC 9457) is what programs written for Airbyte read."""
 PUBLIC_API = "/api/public/v1"
 NOUNS = (
     *("actor_definition_versions", "attempt", "connections", "connector_builder_projects", "dataplanes"),
@@ -16,10 +18,12 @@ NOUNS = (
     *("stream_statuses", "streams", "tags", "users", "workspaces", "web_backend/[a-z_]+"),
 )
 """What the paths of the Config API begin with; a verb follows. Each of its calls is a POST."""
-ANY_METHOD = rf"{PUBLIC_API}(?:/.*)?|(?:(?:/api(?:/public)?)?/v1)?/applications/token/?|/api/v1/health/?"
-POST_ONLY = rf"/api/v1/(?:{'|'.join(NOUNS)})/[a-z_]+/?"
-_ANY_METHOD = re.compile(ANY_METHOD, re.DOTALL)
-_POST_ONLY = re.compile(POST_ONLY)
+ANY_METHOD = (f"{PUBLIC_API}(?:/.*)?", "(?:(?:/api)?/v1)?/applications/token/?", "/api/v1/health/?")
+POST_ONLY = tuple(f"/api/v1/{noun}/[a-z_]+/?" for noun in NOUNS)
+STATUS_TITLES = {413: "Content Too Large", 414: "URI Too Long", 499: "Caller Has Left"}
+"""Where Python's own phrases differ from version to version; 499 is no status of HTTP's."""
+_ANY_METHOD = re.compile("|".join(ANY_METHOD), re.DOTALL)
+_POST_ONLY = re.compile("|".join(POST_ONLY))
 
 
 def is_compatible(method: str, path: str) -> bool:
@@ -32,3 +36,8 @@ def is_compatible(method: str, path: str) -> bool:
 def form_of(method: str, path: str) -> ErrorForm:
     """Return the form that the errors of a request have, unless a person reads them."""
     return "problem" if is_compatible(method, path) else "own"
+
+
+def title_of(status: int) -> str:
+    """Return HTTP's phrase for a status: all that a problem without a type of its own has to say (RFC 9457 §4.2.1)."""
+    return STATUS_TITLES.get(status) or HTTPStatus(status).phrase

@@ -16,11 +16,10 @@ from starlette.types import ASGIApp
 
 from gateway.errors import ApiError, Overloaded
 from gateway.telemetry.log import write_line
-from gateway.web.compatible_paths import form_of
+from gateway.web.compatible_paths import ErrorForm, form_of
 from gateway.web.responses import (
     CONTENT_TYPE,
     NO_STORE,
-    ErrorForm,
     Headers,
     JSONAnswer,
     encode,

@@ -21,6 +21,8 @@ class RequestContext:
     """The template of the API route, such as `/api/v1/connections/{id}/jobs`."""
     client: str | None = None
     key_id: str | None = None
+    program: str | None = None
+    """The caller's, where programs tell more of him than his key: on paths that are compatible with Airbyte's."""
     key_used_at = 0.0
     """Unix time; of no meaning while there is no key."""
     upstream_ms: float | None = None

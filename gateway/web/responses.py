@@ -6,23 +6,21 @@ An error has the form that its reader expects: ours, a page, or the problem (RFC
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import ApiError
+from gateway.web.compatible_paths import ErrorForm, title_of
 
 CONTENT_TYPE = (b"content-type", b"application/json")
 PAGE_TYPE = (b"content-type", b"text/html; charset=utf-8")
 NO_STORE = (b"cache-control", b"private, no-store")
 
-CALLER_LEFT = 499
-"""No status of HTTP's."""
 KEPT_ERRORS = 256
 """Whoever is refused is often refused again, and in the same words."""
 
-ErrorForm = Literal["own", "problem", "page"]
 Headers = list[tuple[bytes, bytes]]
 
 encode = msgspec.json.Encoder().encode
@@ -67,11 +65,6 @@ def error_content(status: int, message: str, form: ErrorForm) -> dict[str, objec
     if form != "problem":
         return {"error": message}
     return {"status": status, "type": "about:blank", "title": title_of(status), "detail": message}
-
-
-def title_of(status: int) -> str:
-    """Return HTTP's phrase for a status: all that a problem without a type of its own has to say (RFC 9457 §4.2.1)."""
-    return "Caller Has Left" if status == CALLER_LEFT else HTTPStatus(status).phrase
 
 
 def raw_error_answer(

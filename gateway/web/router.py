@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import MethodNotAllowed, NotFound
+from gateway.web.middleware.authentication import user_agent
+from gateway.web.program import program_name
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 Entrance = Literal["key", "credentials", "open"]
@@ -48,6 +50,8 @@ class ApiRoute:
         """Whether a call would rather wait its turn for longer than be refused, as one that starts something."""
         self.takes_token = takes_token
         self.entrance = entrance
+        self.notes_program = False
+        """Whether the log tells the caller's program."""
         self._before, *between_and_names = PARAMETER.split(template)
         self._names = between_and_names[::2]
         *self._between, self._after = between_and_names[1::2] or [""]
@@ -141,6 +145,8 @@ class ApiMount:
             if route is not None:
                 context: RequestContext = scope[SCOPE_KEY]
                 context.route = route.name
+                if route.notes_program:
+                    context.program = program_name(user_agent(scope) or "")
                 if route.entrance != "key":
                     api = self._others[route.entrance]
             await api(scope, receive, send)

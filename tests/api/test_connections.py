@@ -34,6 +34,18 @@ async def test_lists_all_of_the_client_s_own_oldest_first(world: World) -> None:
     assert [row["id"] for row in answer.json()["data"]] == own
 
 
+async def test_a_change_shows_in_the_next_list(world: World) -> None:
+    key = await world.client_with_key()
+    first, _ = await world.mapped_connection()
+    before = await world.http.get("/api/v1/connections", headers=bearer(key))
+    second, _ = await world.mapped_connection()
+
+    after = await world.http.get("/api/v1/connections", headers=bearer(key))
+
+    assert [row["id"] for row in before.json()["data"]] == [first]
+    assert [row["id"] for row in after.json()["data"]] == [first, second]
+
+
 async def test_a_connection_without_mapping_is_pending(world: World) -> None:
     key = await world.client_with_key()
     await world.services.connections.add("acme", connector_type="stripe", label="Later", airbyte_id=None)

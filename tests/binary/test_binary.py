@@ -10,11 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from threading import Timer
 
-import httpx2
 import pytest
 
 from gateway.cli.main import COMMANDS
 from gateway.store.sqlite.database import journal_mode
+from tests import plain_http
 from tests.binary.conftest import Binary
 from tests.cli.conftest import wait_until
 from tests.faults.disks import fill, mount, small_disk
@@ -32,7 +32,7 @@ def test_it_needs_neither_an_environment_nor_rights(binary: Binary) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     with binary.serve() as (_, address):
         for page in ("/healthz", "/readyz", "/openapi.json", "/docs/getting-started", "/dashboard/static/style.css"):
-            assert httpx2.get(f"{address}{page}").status_code == 200, page
+            assert plain_http.get(f"{address}{page}").status_code == 200, page
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -72,7 +72,7 @@ def test_only_its_data_must_be_writable(binary: Binary) -> None:
 
     assert binary.run("init").returncode == 0
     with binary.serve() as (_, address):
-        assert httpx2.get(f"{address}/healthz").status_code == 200
+        assert plain_http.get(f"{address}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -81,7 +81,7 @@ def test_a_stop_leaves_nothing_behind(binary: Binary, number: signal.Signals, is
     """A supervisor tells one process or each, a terminal each; it ends as asked however often it hears of it."""
     assert binary.run("init").returncode == 0
     with binary.serve() as (process, address):
-        assert httpx2.get(f"{address}/healthz").status_code == 200
+        assert plain_http.get(f"{address}/healthz").status_code == 200
         if is_told_to_all:
             os.killpg(process.pid, number)
         else:
@@ -159,7 +159,7 @@ def test_a_killed_one_file_takes_the_gateway_with_it_and_the_next_start_works(on
         wait_until(lambda: not processes_of(process.pid) and is_free(int(address.rpartition(":")[2])))
 
     with one_file.serve() as (_, address):
-        assert httpx2.get(f"{address}/healthz").status_code == 200
+        assert plain_http.get(f"{address}/healthz").status_code == 200
         # What the killed one had unpacked stays, as the documentation says.
         assert len(list(one_file.temporary.iterdir())) == 2
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.binary.conftest import Binary
 from tests.cli.conftest import Airbyte
 from tests.faults.installation import key_header, sandbox_airbyte
@@ -42,13 +42,13 @@ def test_from_an_empty_folder_to_a_client_who_starts_a_sync(binary: Binary, airb
     findings = {finding["check"]: finding for finding in json.loads(binary.run("doctor", "--json").stdout)}
     assert findings["airbyte"]["level"] == "ok"
     with binary.serve() as (_, address):
-        started = httpx2.post(f"{address}/api/v1/connections/{ours}/sync", headers=key_header(key))
+        started = plain_http.post(f"{address}/api/v1/connections/{ours}/sync", headers=key_header(key))
 
     assert (started.status_code, started.json()["job"]["connectionId"]) == (200, theirs)
     (listed,) = json.loads(said(binary, "key", "list", "--json"))
     said(binary, "key", "revoke", listed["id"], "--yes")
     with binary.serve() as (_, address):
-        assert httpx2.get(f"{address}/api/v1/status", headers=key_header(key)).status_code == 401
+        assert plain_http.get(f"{address}/api/v1/status", headers=key_header(key)).status_code == 401
 
 
 def test_what_is_refused_is_one_line_and_what_is_misused_another_status(one_folder: Binary) -> None:

@@ -1,5 +1,6 @@
 """Every page, wide and narrow, light and dark, before axe: nothing serious may be found."""
 
+import json
 from typing import Literal
 
 import pytest
@@ -8,11 +9,19 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from tests.browser.conftest import Site, Visit, Watched, admin, member
 
 SERIOUS = {"serious", "critical"}
-PUBLIC = ["/docs/api", "/docs/getting-started", "/dashboard/sign-in", "/dashboard/nothing-here"]
+PUBLIC = [
+    "/docs/api",
+    "/docs/getting-started",
+    "/docs/your-tools",
+    "/docs/webhooks",
+    "/dashboard/sign-in",
+    "/dashboard/nothing-here",
+]
 MEMBER = [
     "/dashboard",
     "/dashboard/connections",
     "/dashboard/settings/api-keys",
+    "/dashboard/settings/webhooks",
     "/dashboard/settings/account",
     "/dashboard/usage",
     "/dashboard/activity",
@@ -63,8 +72,12 @@ def test_pages_of_members(visit: Visit, site: Site) -> None:
     shown = visitor.page.locator("[data-once]").get_attribute("data-once") or ""
     path = f"/dashboard/settings/api-keys/{shown.rpartition('/')[2].partition('?')[0]}"
 
+    webhook = json.loads(
+        site.installation.stage("webhook", "add", "--client", "acme", "--url", "https://hooks.example/a", "--json")
+    )
     connection = f"/dashboard/connections/{ours}"
-    examine(visitor, [*MEMBER, connection, f"{connection}/jobs/{jobs[-1].job_id}", path])
+    webhook_path = f"/dashboard/settings/webhooks/{webhook['id']}"
+    examine(visitor, [*MEMBER, connection, f"{connection}/jobs/{jobs[-1].job_id}", path, webhook_path])
 
 
 def test_pages_of_admins(visit: Visit, site: Site) -> None:

@@ -36,7 +36,15 @@ HOSTILE = [
     "W" * 200,
     "very " * 39 + "long",
 ]
-MEMBER_PAGES = ["", "/connections", "/settings/api-keys", "/settings/account", "/usage", "/activity"]
+MEMBER_PAGES = [
+    "",
+    "/connections",
+    "/settings/api-keys",
+    "/settings/webhooks",
+    "/settings/account",
+    "/usage",
+    "/activity",
+]
 ADMIN_PAGES = [
     "/admin",
     "/admin/clients",

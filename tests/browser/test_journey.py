@@ -4,11 +4,12 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
+from tests import plain_http
 from tests.browser.conftest import PASSWORD, Site, Visit, member
 
 
 def call(site: Site, key: str, path: str = "/status", method: str = "GET") -> httpx2.Response:
-    return httpx2.request(method, f"{site.address}/api/v1{path}", headers={"Authorization": f"Bearer {key}"})
+    return plain_http.request(method, f"{site.address}/api/v1{path}", headers={"Authorization": f"Bearer {key}"})
 
 
 @pytest.mark.parametrize("scripted", [True, False], ids=["with-script", "without-script"])

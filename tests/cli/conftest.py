@@ -26,6 +26,7 @@ from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.settings import ServerSettings
 from gateway.web.server.listener import listen
 from gateway.web.server.server import Server, build_config
+from tests import plain_http
 from tests.support import BOUND_SECONDS, PROGRAM
 
 NO_UNITS = Path("/nonexistent")
@@ -145,7 +146,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def listens(address: str) -> bool:
-    with httpx2.Client() as client:
+    with plain_http.client() as client:
         try:
             client.get(f"{address}/healthz")
         except httpx2.TransportError:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import httpx2
 import pytest
 from click.testing import Result
 
 from gateway.sandbox import Answer, Connection
+from tests import plain_http
 from tests.cli.conftest import Airbyte, Cli, refusal_of
 
 ROW = [
@@ -571,7 +571,7 @@ def test_a_base_url_that_serves_pages_is_one_clear_line(
 
     assert "an HTML page instead of JSON" in line
     assert "airbyte.base_url" in line
-    assert httpx2.get(f"{airbyte.address}{path}/connections").headers["content-type"].startswith("text/html")
+    assert plain_http.get(f"{airbyte.address}{path}/connections").headers["content-type"].startswith("text/html")
 
 
 def test_a_base_url_that_serves_pages_is_one_clear_line_with_credentials_too(

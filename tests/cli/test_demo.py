@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.cli.conftest import Program, environment, finished, running
 
 LAST_LINE = r"^Everything is gone when you stop it"
@@ -104,7 +104,7 @@ def test_the_printed_documentation_is_there(empty: Path, temporary: Path) -> Non
     with demo(empty, temporary) as program:
         address = program.wait_for_line(program.out, r"^Documentation: (.+)$")[1]
 
-        answer = httpx2.get(address)
+        answer = plain_http.get(address)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")

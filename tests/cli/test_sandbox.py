@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.cli.conftest import Program, finished, running
 
 
@@ -26,7 +26,7 @@ def told(program: Program) -> dict[str, str]:
 
 def token(said: dict[str, str]) -> str:
     credentials = {"client_id": said["client_id"], "client_secret": said["client_secret"]}
-    answer = httpx2.post(f"{said['base_url']}/applications/token", json=credentials)
+    answer = plain_http.post(f"{said['base_url']}/applications/token", json=credentials)
     assert answer.status_code == 200
     text = answer.json()["access_token"]
     assert isinstance(text, str)
@@ -51,7 +51,7 @@ def test_what_it_printed_gives_a_token_and_jobs(sandbox: Program) -> None:
     said = told(sandbox)
     authorization = {"Authorization": f"Bearer {token(said)}"}
 
-    answer = httpx2.get(f"{said['base_url']}/jobs", headers=authorization)
+    answer = plain_http.get(f"{said['base_url']}/jobs", headers=authorization)
 
     assert answer.status_code == 200
     assert len(answer.json()["data"]) == 20
@@ -61,13 +61,13 @@ def test_other_credentials_give_nothing(sandbox: Program) -> None:
     said = told(sandbox)
     wrong = {"client_id": said["client_id"], "client_secret": "wrong"}
 
-    assert httpx2.post(f"{said['base_url']}/applications/token", json=wrong).status_code == 400
-    assert httpx2.get(f"{said['base_url']}/jobs").status_code == 401
+    assert plain_http.post(f"{said['base_url']}/applications/token", json=wrong).status_code == 400
+    assert plain_http.get(f"{said['base_url']}/jobs").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/health", "/jobs", "/nonsense"])
 def test_every_answer_has_exactly_one_date(sandbox: Program, path: str) -> None:
-    answer = httpx2.get(told(sandbox)["base_url"] + path)
+    answer = plain_http.get(told(sandbox)["base_url"] + path)
 
     assert len(answer.headers.get_list("date")) == 1
 

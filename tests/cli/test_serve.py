@@ -20,6 +20,7 @@ import httpx2
 import pytest
 
 from gateway import __version__
+from tests import plain_http
 from tests.cli.conftest import Airbyte, Cli, Program, finished, listens, running, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
 
@@ -45,7 +46,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def status(address: str, key: str) -> httpx2.Response:
-    return httpx2.get(f"{address}/api/v1/status", headers=bearer(key))
+    return plain_http.get(f"{address}/api/v1/status", headers=bearer(key))
 
 
 def mapped_connection(cli: Cli, airbyte: Airbyte) -> str:
@@ -60,7 +61,7 @@ def mapped_connection(cli: Cli, airbyte: Airbyte) -> str:
 
 def test_answers_on_a_real_port(cli: Cli, key: str) -> None:
     with serving_gateway(cli) as (program, address):
-        good, bad = status(address, key), httpx2.get(f"{address}/api/v1/status")
+        good, bad = status(address, key), plain_http.get(f"{address}/api/v1/status")
 
     assert good.status_code == 200
     assert good.json()["client"]["slug"] == "acme"
@@ -167,7 +168,7 @@ def test_variables_of_uvicorn_and_of_platforms_change_nothing(cli: Cli, key: str
     }
     # So slowly refilled that no token comes back while the test runs.
     with serving_gateway(cli, **foreign, GATEWAY_RATE_LIMIT_PER_SECONDS="86400") as (_, address):
-        page = httpx2.get(f"{address}/docs/api", headers={"X-Forwarded-Proto": "https"})
+        page = plain_http.get(f"{address}/docs/api", headers={"X-Forwarded-Proto": "https"})
         # Each on a socket connection of its own: several processes would share them out, each with its own limit.
         codes = [status(address, key).status_code for _ in range(101)]
 
@@ -222,7 +223,7 @@ def test_a_stop_finishes_the_request_under_way(
         airbyte.sandbox.requests.clear()
         airbyte.sandbox.faults.get_hang = release
         url = f"{address}/api/v1/connections/{own}/jobs"
-        slow = pool.submit(httpx2.get, url, headers=bearer(key), timeout=60)
+        slow = pool.submit(plain_http.get, url, headers=bearer(key), timeout=60)
         try:
             wait_until(lambda: any(request.path.endswith("/jobs") for request in airbyte.sandbox.requests))
             program.send(number)
@@ -242,7 +243,7 @@ def test_a_stop_finishes_the_request_under_way(
 
 
 def test_a_stop_does_not_wait_for_idle_connections(cli: Cli, key: str) -> None:
-    with serving_gateway(cli) as (program, address), httpx2.Client() as client:
+    with serving_gateway(cli) as (program, address), plain_http.client() as client:
         assert client.get(f"{address}/api/v1/status", headers=bearer(key)).status_code == 200
 
         program.send(signal.SIGTERM)
@@ -252,7 +253,7 @@ def test_a_stop_does_not_wait_for_idle_connections(cli: Cli, key: str) -> None:
 
 def test_the_last_use_of_a_key_is_written_at_a_stop(cli: Cli, key: str) -> None:
     with serving_gateway(cli) as (program, address):
-        httpx2.get(f"{address}/api/v1/status", headers={**bearer(key), "User-Agent": "loader/2.1 (nightly)"})
+        plain_http.get(f"{address}/api/v1/status", headers={**bearer(key), "User-Agent": "loader/2.1 (nightly)"})
         program.send(signal.SIGTERM)
         program.wait()
 
@@ -267,8 +268,8 @@ def test_the_last_use_of_a_key_is_written_at_a_stop(cli: Cli, key: str) -> None:
 def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:
     with serving_gateway(cli) as (program, address):
         for number in range(3):
-            httpx2.get(f"{address}/api/v1/status", headers={**bearer(key), "X-Request-Id": f"request-{number}"})
-        httpx2.get(f"{address}/nowhere", headers={"X-Request-Id": "request-3"})
+            plain_http.get(f"{address}/api/v1/status", headers={**bearer(key), "X-Request-Id": f"request-{number}"})
+        plain_http.get(f"{address}/nowhere", headers={"X-Request-Id": "request-3"})
         for number in range(4):
             program.wait_for_line(program.err, f"request-{number}")
 
@@ -298,7 +299,7 @@ def test_start_and_stop_are_events_with_the_version(cli: Cli) -> None:
 def test_a_signal_that_other_programs_rotate_their_logs_by_ends_nothing(cli: Cli, number: signal.Signals) -> None:
     with serving_gateway(cli) as (program, address):
         program.send(number)
-        answer = httpx2.get(f"{address}/healthz")
+        answer = plain_http.get(f"{address}/healthz")
 
     assert answer.status_code == 200
 
@@ -307,11 +308,11 @@ def test_the_log_never_contains_a_key_wherever_a_caller_puts_it(cli: Cli, key: s
     wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
     with serving_gateway(cli, GATEWAY_LOG_LEVEL="debug") as (program, address):
         for number, text in enumerate((key, wrong)):
-            httpx2.get(f"{address}/api/v1/status", headers=bearer(text))
-            httpx2.get(f"{address}/api/v1/status?key={text}", headers=bearer(text))
-            httpx2.get(f"{address}/api/v1/connections/{text}/jobs", headers=bearer(text))
-            httpx2.get(f"{address}/{text}", headers={"X-Api-Key": text, "User-Agent": text, "Referer": text})
-            httpx2.get(f"{address}/healthz", headers={"X-Request-Id": f"last-{number}"})
+            plain_http.get(f"{address}/api/v1/status", headers=bearer(text))
+            plain_http.get(f"{address}/api/v1/status?key={text}", headers=bearer(text))
+            plain_http.get(f"{address}/api/v1/connections/{text}/jobs", headers=bearer(text))
+            plain_http.get(f"{address}/{text}", headers={"X-Api-Key": text, "User-Agent": text, "Referer": text})
+            plain_http.get(f"{address}/healthz", headers={"X-Request-Id": f"last-{number}"})
             program.wait_for_line(program.err, f"last-{number}")
 
     everything = "\n".join(program.err + program.out)
@@ -336,7 +337,7 @@ def test_while_there_is_no_admin_a_terminal_shows_the_link_of_the_first(cli: Cli
     ]
     with serving_gateway(cli) as (_, address):
         pages = [
-            httpx2.get(f"{address}/dashboard/link/{link.rpartition('/')[2]}", headers={"Accept": "text/html"})
+            plain_http.get(f"{address}/dashboard/link/{link.rpartition('/')[2]}", headers={"Accept": "text/html"})
             for link in links
         ]
 
@@ -374,7 +375,7 @@ def test_a_log_that_nobody_reads_holds_up_neither_answers_nor_the_stop(cli: Cli,
     try:
         with os.fdopen(reads, encoding="utf-8") as log:
             address = json.loads(log.readline())["address"]
-            with httpx2.Client(headers={**bearer(key), "X-Request-Id": "x" * 60}) as client:
+            with plain_http.client(headers={**bearer(key), "X-Request-Id": "x" * 60}) as client:
                 # More than a pipe holds: a gateway that writes by itself stands still from here on.
                 for _ in range(fcntl.fcntl(reads, fcntl.F_GETPIPE_SZ) // 200 + 100):
                     client.get(f"{address}/api/v1/status")

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from gateway.store.sqlite.instance_lock import ENDED, SERVING
+from tests import plain_http
 from tests.cli.conftest import Airbyte, Cli, wait_until
 from tests.faults.wire import read_answer, read_to_end, request, send, talk
 from tests.supervision import Supervisor, stop, supervising
@@ -32,7 +33,7 @@ def supervisor(cli: Cli) -> Iterator[Supervisor]:
 
 
 def health(supervisor: Supervisor) -> httpx2.Response:
-    return httpx2.get(f"{supervisor.address}/healthz", timeout=BOUND_SECONDS)
+    return plain_http.get(f"{supervisor.address}/healthz")
 
 
 def log_lines(supervisor: Supervisor, event: str) -> list[dict[str, Any]]:
@@ -169,7 +170,7 @@ def test_a_secret_in_a_file_is_rotated_by_a_hang_up(connected: Cli, airbyte: Air
 
     def jobs(supervisor: Supervisor) -> int:
         url = f"{supervisor.address}/api/v1/connections/{own}/jobs"
-        answer = httpx2.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=BOUND_SECONDS)
+        answer = plain_http.get(url, headers={"Authorization": f"Bearer {key}"})
         return answer.status_code
 
     with supervising(connected.folder) as supervisor:
@@ -239,13 +240,20 @@ def test_who_calls_a_gateway_that_cannot_start_is_answered(
     assert supervisor.listener
     address = supervisor.listener.getsockname()
     mend(cli)
-    with socket.create_connection(address) as waiting, socket.create_connection(address) as silent:
+    with (
+        socket.create_connection(address) as waiting,
+        socket.create_connection(address) as silent,
+        socket.create_connection(address) as compatible,
+    ):
         send(waiting, request("/api/v1/status"))
+        send(compatible, request("/api/public/v1/jobs"))
         process = supervisor.start()
         answers = [read_answer(waiting), read_answer(silent)]
+        problem = json.loads(read_answer(compatible).body)
         status = process.wait(BOUND_SECONDS)
 
     assert [(answer.status, answer.body) for answer in answers] == [(503, b'{"error":"Service is not running"}')] * 2
+    assert (problem["status"], problem["detail"]) == (503, "Service is not running")
     assert answers[0].headers["retry-after"] == "5"
     assert status == 1
     assert supervisor.log.read_text().count(reason) == 1

@@ -13,13 +13,14 @@ import pytest
 from gateway.api.base_url import FALLBACK_URL
 from gateway.app import create_app
 from gateway.auth import keys
+from gateway.models import EVENT_TYPES, TEST_EVENT
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.times import SystemClock
 from tests.dashboard.support import browser, signed_in
 from tests.support import World
 
-PAGES = ["/docs/api", "/docs/getting-started"]
+PAGES = ["/docs/api", "/docs/getting-started", "/docs/your-tools"]
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -96,6 +97,15 @@ async def test_getting_started_goes_from_key_to_jobs(http: httpx2.AsyncClient) -
     places = [text.index(step) for step in steps]
     assert places == sorted(places)
     assert "Dashboard &gt; Settings &gt; API Keys" in text
+
+
+async def test_your_tools_has_a_snippet_for_each_program_with_this_gateways_address(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/your-tools")).text
+
+    snippets = re.findall(r'<pre tabindex="0"><code id="tools-(\w+)[^"]*">(.*?)</code>', text, re.DOTALL)
+    programs = {name for name, snippet in snippets if "http://127.0.0.1:9000" in snippet}
+    assert programs == {"curl", "python", "airflow", "dagster", "pyairbyte", "prefect", "kestra", "terraform"}
+    assert "{{ secret('API_KEY') }}" in text
 
 
 @pytest.mark.parametrize("path", ["/docs/nothing", "/docs/base.html", "/docs/layout"])
@@ -229,3 +239,12 @@ async def test_a_signed_in_visitors_page_is_kept_by_nobody(world: World, path: s
     assert "etag" not in own.headers
     assert "acme@example.com" in own.text
     assert "acme@example.com" not in (await browser(world).get(path)).text
+
+
+async def test_the_pages_about_webhooks_tell_of_each_event(http: httpx2.AsyncClient) -> None:
+    served = (await http.get("/docs/webhooks")).text
+    written = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+
+    for event in (*EVENT_TYPES, TEST_EVENT):
+        assert f"<code>{event}</code>" in served
+        assert f"`{event}`" in written

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-import httpx2
 import pytest
 
 from gateway.sandbox import Answer
 from gateway.sandbox.history import JobQuery
 from gateway.sandbox.timeline import Pace
+from tests import plain_http
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
 from tests.support import BOUND_SECONDS
 
@@ -48,7 +48,7 @@ def language(request: pytest.FixtureRequest) -> str:
 
 def run(served: Served, language: str, ours: str, key: str) -> subprocess.CompletedProcess[str]:
     """Run the script that the gateway's own page shows."""
-    page = httpx2.get(f"{served.address}/docs/getting-started", timeout=BOUND_SECONDS).text
+    page = plain_http.get(f"{served.address}/docs/getting-started").text
     (shown,) = re.findall(f'<code id="trigger-and-wait-{language}">(.*?)</code>', page, re.DOTALL)
     script = served.log.with_name(f"script.{language.replace('-', '.')}")
     script.write_text(html.unescape(shown))

@@ -3,24 +3,24 @@
 import json
 import re
 import sqlite3
-import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time
 from typing import Any
 
 import httpx2
 
 from gateway.sandbox import Sandbox
+from gateway.sandbox.timeline import Pace, triggered_run
+from tests import plain_http
 from tests.cli.conftest import Airbyte, environment, finished, invoke, serving, wait_until
 from tests.support import BOUND_SECONDS, PROGRAM
 
 LISTENING = re.compile(r'"address":"(http://127\.0\.0\.1:[1-9]\d*)",.*"event":"listening"')
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Nothing here speaks TLS: reading the authorities of the web takes 50 ms of a core for each request."""
 LONG_FRESH = "2999-01-01T00:00:00.000Z"
 """What is known since then need not be asked for while a test runs."""
 
@@ -45,7 +45,7 @@ class Served:
 
     def _ask(self, method: str, path: str, key: str) -> httpx2.Response:
         url = f"{self.address}/api/v1{path}"
-        return httpx2.request(method, url, headers=key_header(key), timeout=BOUND_SECONDS, verify=NO_TLS)
+        return plain_http.request(method, url, headers=key_header(key))
 
     def kill(self) -> None:
         """As the kernel does when memory is short: no handler runs."""
@@ -58,6 +58,16 @@ def sandbox_airbyte() -> Iterator[Airbyte]:
     sandbox = Sandbox(empty=True)
     with serving(sandbox.app) as (address, loop):
         yield Airbyte(sandbox, address, loop)
+
+
+def run_from_now_on(sandbox: Sandbox, job_id: int) -> None:
+    """Let a job that is pending run for an hour."""
+    known = sandbox.world.history.find(job_id)
+    assert known is not None
+    job, state = known
+    assert state.status == "pending"
+    pace = Pace(pending_seconds=time() - job.created_at, running_seconds=3600.0)
+    sandbox.world.history.put(replace(job, steps=triggered_run("succeeds", job.created_at, pace)))
 
 
 @dataclass

@@ -1,6 +1,10 @@
-"""C3, C5, A34: requests given up at any moment and triggers cut at any byte leave nothing and start no twin."""
+"""C3, C5, A34: requests given up at any moment and triggers cut at any byte leave nothing and start no twin.
+
+CANCELLED sets how many requests are given up; `make soak` gives up ten thousand.
+"""
 
 import asyncio
+import os
 import random
 from pathlib import Path
 
@@ -11,13 +15,13 @@ from gateway.web.server.listener import listen
 from gateway.web.server.server import build_config
 from tests.faults.conftest import UNKNOWN, Front, front_of, said, theirs
 from tests.faults.fault import Exchange, answer_right, cut, held
-from tests.support import bearer
+from tests.support import BOUND_SECONDS, bearer
 
-CANCELLED = 10_000
+CANCELLED = int(os.environ.get("CANCELLED", "2000"))
 AT_ONCE = 50
 
 
-async def test_ten_thousand_requests_cancelled_at_any_moment_leave_nothing_behind(front: Front) -> None:
+async def test_requests_cancelled_at_any_moment_leave_nothing_behind(front: Front) -> None:
     """C3: Airbyte takes up to 20 ms, callers leave after up to 30."""
     chance = random.Random(3)
     tenants = [front.tenant, *[await front.add_tenant(f"client-{number}", theirs(number)) for number in range(2, 9)]]
@@ -54,7 +58,7 @@ async def test_ten_thousand_requests_cancelled_at_any_moment_leave_nothing_behin
 
 async def settled(front: Front, tasks: int) -> None:
     """Wait until no call is under way and no task is left but those there were and the server's own."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_SECONDS):
         while front.services.airbyte.in_flight or len(asyncio.all_tasks()) > tasks + len(
             front.airbyte.open_connections
         ):

@@ -26,7 +26,7 @@ from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, Program, environment, wait_until
 from tests.faults.installation import Installation, Served, install
 
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "4"))
 START_SECONDS = 30.0
 """A bound for a machine that is busy as well; bench/chaos.py tells how long it takes."""
 CONNECTIONS_PER_KILL = 5

@@ -393,7 +393,7 @@ class Lives(RuleBasedStateMachine):
 def test_the_gateway_and_the_model_never_disagree() -> None:
     """Answers, orders, limits and whose is what, whatever happened before."""
     lives = settings(
-        max_examples=max(1, int(STEPS or "3000") // STEPS_OF_A_LIFE),
+        max_examples=max(1, int(STEPS or "1800") // STEPS_OF_A_LIFE),
         stateful_step_count=STEPS_OF_A_LIFE,
         derandomize=STEPS is None,
         database=None,

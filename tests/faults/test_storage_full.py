@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from gateway.auth import keys
+from tests import plain_http
 from tests.cli.conftest import Airbyte
 from tests.faults.disks import fill, no_file_may_grow, small_disk
 from tests.faults.installation import Installation, Served, install, refusal
@@ -49,12 +49,12 @@ def test_a_full_disk_stops_writes_only_and_is_over_when_there_is_space(on_small_
         ballast = fill(on_small_disk.folder)
 
         assert_reads_go_on_and_writes_do_not(served, on_small_disk.airbyte, cached, uncached, ours)
-        full = httpx2.get(f"{served.address}/readyz")
+        full = plain_http.get(f"{served.address}/readyz")
 
         ballast.unlink()
         assert served.trigger(ours, cached).status_code == 200
         assert (full.status_code, full.json()["writes"]) == (200, "failing: full")
-        assert "writes" not in httpx2.get(f"{served.address}/readyz").json()
+        assert "writes" not in plain_http.get(f"{served.address}/readyz").json()
         assert served.get("/status", on_small_disk.key()).status_code == 200
         served.kill()
 

@@ -19,6 +19,7 @@ from gateway.models import ApiKey
 from gateway.sandbox import Sandbox
 from gateway.services import Services, build_services
 from gateway.store import create_database
+from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.faults.installation import Installation, Served, key_header
 from tests.support import HandClock, World, bearer, settings_in
@@ -91,7 +92,7 @@ def revoke_under_load(installation: Installation, served: Served) -> None:
 
 
 def look_until_refused(served: Served, key: str, looks: list[tuple[float, int]]) -> None:
-    with httpx2.Client(base_url=served.address, headers=key_header(key)) as client:
+    with plain_http.client(base_url=served.address, headers=key_header(key)) as client:
         while not looks or looks[-1][1] == 200:
             looks.append((monotonic(), client.get("/api/v1/status").status_code))
 

@@ -82,6 +82,14 @@ def test_a_request_that_is_not_received_in_time_is_answered_408(
     assert recorder.seen == []
 
 
+def test_a_program_written_for_airbyte_reads_a_problem_that_came_too_soon_for_the_application(hasty: Running) -> None:
+    (answer,) = talk(hasty.address, request("/api/public/v1/" + "a" * MAX_TARGET_BYTES))
+
+    assert answer.body == (
+        b'{"status":414,"type":"about:blank","title":"URI Too Long","detail":"Request URL is too long"}'
+    )
+
+
 def test_dripping_gains_no_time(hasty: Running) -> None:
     end, first = monotonic() + BOUND_SECONDS, b""
     with socket.create_connection(hasty.address, BOUND_SECONDS) as connection:

@@ -1,5 +1,6 @@
 """Everything that nginx refuses by itself, over TLS and without: JSON, in the gateway's words."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from gateway.errors import (
     UpstreamTimeout,
     UriTooLong,
 )
+from gateway.web.compatible_paths import form_of
+from gateway.web.responses import error_content
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.faults.wire import Answer, Recorder, Running, request
 from tests.nginx.support import Nginx, connect, converse, only, running_nginx, trusting
@@ -79,6 +82,15 @@ def plain(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
+def compatible(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    def edit(text: str) -> str:
+        return with_pages_of_all_statuses(text).replace("/status/", "/api/public/v1/status/")
+
+    with running_nginx(tmp_path_factory.mktemp("nginx"), server.address[1], edit=edit) as nginx:
+        yield nginx
+
+
+@pytest.fixture(scope="module")
 def encrypted(server: Running, tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     with running_nginx(tmp_path_factory.mktemp("nginx"), server.address[1], tls=tls) as nginx:
         yield nginx
@@ -124,6 +136,41 @@ def test_a_post_that_is_given_up_may_have_done_its_work(plain: Nginx) -> None:
     vector = request("/status/504", CLOSE, "Content-Length: 0", method="POST")
 
     assert_refused(only(converse(connect(plain), vector)), 504, OutcomeUnknown.message)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_problem"),
+    [
+        ("GET", "/api/public/v1", True),
+        ("DELETE", "/api/public/v1/jobs/1?a=b", True),
+        ("GET", "/applications/token/", True),
+        ("GET", "/api/v1/health", True),
+        ("POST", "/api/v1/connections/get/?a", True),
+        ("POST", "/api/v1/web_backend/connections/get", True),
+        ("GET", "/api/v1/connections/get", False),
+        ("POST", "/api/v1/connections/conn_1/sync", False),
+        ("POST", "/api/v1/keys/revoke", False),
+        ("GET", "/api/public/v1x", False),
+        ("GET", "/docs/api", False),
+    ],
+)
+def test_programs_written_for_airbyte_are_refused_in_its_shape(
+    plain: Nginx, method: str, path: str, is_problem: bool
+) -> None:
+    assert (form_of(method, path.partition("?")[0]) == "problem") is is_problem
+    body = b"x" * (MAX_BODY_BYTES + 1)
+
+    answer = only(converse(connect(plain), request(path, TOO_LONG, CLOSE, method=method, body=body)))
+
+    expected = error_content(413, ContentTooLarge.message, "problem" if is_problem else "own")
+    assert (answer.status, json.loads(answer.body)) == (413, expected)
+
+
+@pytest.mark.parametrize("status", sorted(STATUSES.keys() - UNHEARD))
+def test_every_status_is_a_problem_to_them(compatible: Nginx, status: int) -> None:
+    answer = only(converse(connect(compatible), request(f"/api/public/v1/status/{status}", CLOSE)))
+
+    assert json.loads(answer.body) == error_content(status, STATUSES[status], "problem")
 
 
 def test_a_refusal_has_no_body_for_head(plain: Nginx) -> None:

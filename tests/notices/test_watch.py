@@ -9,6 +9,7 @@ from gateway.notices.matters import BackupLimit, Matters
 from gateway.notices.timings import NoticeTimings
 from gateway.notices.watch import NoticeWatch
 from gateway.sandbox.faults import Answer
+from gateway.store.database import Transaction
 from gateway.store.leadership import SoleLeadership
 from tests.support import World
 
@@ -167,3 +168,25 @@ async def test_a_backup_is_told_to_be_old_until_there_is_a_newer_one(world: Worl
     write_backup(folder, world, hours_ago=1)
     await minutes(world, watch, 1)
     assert ears.told() == [("backup_old", True)]
+
+
+async def test_a_disabled_webhook_is_told_until_it_is_enabled(world: World) -> None:
+    await world.client_with_key()
+    endpoints = world.services.webhooks.endpoints
+    new = await endpoints.add("acme", url="https://hooks.example/secret")
+    ears = Ears()
+    watch = watch_of(world, ears)
+
+    async def disable(transaction: Transaction) -> None:
+        await transaction.execute_fetchall("UPDATE webhooks SET disabled_at = '2026', disabled_reason = 'gone'")
+
+    await world.services.store.database.write(disable)
+    await minutes(world, watch, 3)
+    (notice,) = ears.heard
+    named = f"hooks.example ({new.record.id}) of Acme"
+    assert notice.text == f"The webhook {named} was disabled: it answered 410, which says that it is gone."
+    assert ears.told() == [(f"webhook_disabled:{new.record.id}", False)]
+
+    await endpoints.enable(new.record.id)
+    await minutes(world, watch, 3)
+    assert ears.told() == [(f"webhook_disabled:{new.record.id}", True)]

@@ -15,8 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import time
 
-import httpx2
-
+from tests import plain_http
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
 
 FOLDER = Path(__file__).parent
@@ -133,7 +132,7 @@ def attack(installation: Installation, address: str) -> list[bool]:
 def main() -> int:
     """Return 0 if no program complains, else 1."""
     with served_gateway() as (installation, served):
-        document = httpx2.get(f"{served.address}/openapi.json").json()
+        document = plain_http.get(f"{served.address}/openapi.json").json()
         (BUILD / "openapi.json").write_text(json.dumps(document, indent=2))
         results = [*lint(), *generate(served.address, installation.key()), *attack(installation, served.address)]
     return 0 if all(results) else 1

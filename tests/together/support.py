@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import TypeVar
 
 import httpx2
@@ -17,6 +17,7 @@ import pytest
 
 from gateway.sandbox.history import JobQuery
 from gateway.settings.secret import SecretUrl
+from tests import plain_http
 from tests.cli.conftest import Airbyte, wait_until
 from tests.faults.installation import LONG_FRESH, Installation, Served, key_header, sandbox_airbyte
 from tests.postgres import PostgresServer, pgbouncer, rows_of
@@ -27,8 +28,6 @@ GATEWAYS = 3
 FRESHNESS_SECONDS = 0.5
 MOST_ATTEMPTS = 20
 PAUSE_SECONDS = 0.5
-NOTICED_SECONDS = 5.0
-"""What one gateway changes holds on all of them by then, whatever was lost on the way."""
 
 T = TypeVar("T")
 
@@ -46,12 +45,12 @@ class ClusterInstallation(Installation):
         pairs = [(f"conn_{airbyte_id[:8]}{airbyte_id[-8:]}", airbyte_id) for airbyte_id in theirs]
         values = ", ".join(
             f"('{ours}', 1, 'shopify', 'Shop', 'active', '{airbyte_id}', '{workspace}', "
-            f"'{LONG_FRESH}', '{LONG_FRESH}', '{LONG_FRESH}')"
+            f"'{LONG_FRESH}', '{LONG_FRESH}', '{LONG_FRESH}', '{LONG_FRESH}')"
             for ours, airbyte_id in pairs
         )
         self.write(
             "INSERT INTO connections (id, client_id, connector_type, label, status, airbyte_id, workspace_id, "
-            f"status_checked_at, backfilled_at, created_at) VALUES {values}"
+            f"status_checked_at, schedule_since, backfilled_at, created_at) VALUES {values}"
         )
         return pairs
 
@@ -76,7 +75,7 @@ class Cluster:
         return [gateway.address for gateway in self.gateways]
 
     def state(self, gateway: Served) -> dict[str, object]:
-        found = httpx2.get(f"{gateway.address}/readyz", timeout=BOUND_SECONDS).json()
+        found = plain_http.get(f"{gateway.address}/readyz").json()
         assert isinstance(found, dict)
         return found
 
@@ -90,7 +89,7 @@ class Cluster:
 
     def tasks(self) -> int:
         """Of all gateways' event loops: each request under way is one."""
-        pages = [httpx2.get(f"{address}/metrics", timeout=BOUND_SECONDS).text for address in self.addresses]
+        pages = [plain_http.get(f"{address}/metrics").text for address in self.addresses]
         found = (re.search(r"^gateway_tasks (.+)$", page, re.MULTILINE) for page in pages)
         return sum(int(float(each[1])) for each in found if each)
 
@@ -162,13 +161,6 @@ def assert_simultaneous_triggers_are_one_job(cluster: Cluster, count: int) -> No
     told = Counter((answer.status_code, answer.text) for answer in answers)
     assert {status for status, _ in told} == {200}, told
     assert {answer.json()["job"]["jobId"] for answer in answers} == set(jobs)
-
-
-def seconds_until(condition: Callable[[], bool]) -> float:
-    """How long it takes to come true."""
-    began = monotonic()
-    wait_until(condition)
-    return monotonic() - began
 
 
 def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServer) -> ClusterInstallation:

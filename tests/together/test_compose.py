@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import yaml
 
+from tests import plain_http
 from tests.cli.conftest import Airbyte, Program, environment, invoke, running, wait_until
 from tests.faults.installation import key_header, sandbox_airbyte
 from tests.nginx.dns import name_server
@@ -164,7 +164,7 @@ def test_all_of_it_answers_through_nginx(machine: Machine) -> None:
         assert invoke(*add, env=env).exit_code == 0
         addresses = [f"http://{HOSTS[name]}:{machine.ports[name]}" for name in GATEWAYS]
         together = {"gateways": len(GATEWAYS), "rate_limit": "shared"}.items()
-        with httpx2.Client(timeout=BOUND_SECONDS) as client:
+        with plain_http.client() as client:
             wait_until(lambda: all(client.get(f"{address}/readyz").json().items() >= together for address in addresses))
             url = f"http://127.0.0.1:{nginx.port}/api/v1/status"
 

@@ -3,13 +3,11 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx2
-
+from tests import plain_http
 from tests.cli.conftest import finished, running, wait_until
 from tests.faults.installation import key_header, refusal, sandbox_airbyte
 from tests.next_version import NEXT, next_version_in
 from tests.postgres import PostgresServer, rows_of
-from tests.support import BOUND_SECONDS
 from tests.together.support import Cluster, prepared
 from tests.valkey import running_valkey
 
@@ -53,7 +51,7 @@ def test_an_older_gateway_goes_on_and_starts_anew_after_an_additive_step(
                     ("POST", f"{connections}/{ours}/sync"),
                     ("GET", f"{connections}/{ours}/jobs"),
                 ):
-                    answer = httpx2.request(method, url, headers=key_header(key), timeout=BOUND_SECONDS)
+                    answer = plain_http.request(method, url, headers=key_header(key))
                     assert answer.status_code == 200, answer.text
         for command in (("activity",), ("client", "list"), ("key", "list"), ("connection", "list"), ("export", "-")):
             installation.stage(*command)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -9,9 +10,10 @@ import httpx2
 import pytest
 
 from gateway.sandbox.timeline import Pace
+from tests import plain_http
 from tests.cli.conftest import wait_until
-from tests.faults.installation import key_header
-from tests.postgres import PostgresServer
+from tests.faults.installation import key_header, run_from_now_on
+from tests.postgres import PostgresServer, rows_of
 from tests.support import BOUND_SECONDS
 from tests.together.support import Cluster, all_know, running_cluster
 
@@ -57,19 +59,24 @@ def test_a_wish_to_cancel_is_sent_once_when_its_gateway_has_died(own_cluster: Cl
     ((ours, _),) = own_cluster.installation.connections(1)
     wait_until(lambda: all_know(own_cluster, ours, key))
     sandbox = own_cluster.installation.airbyte.sandbox
-    sandbox.world.pace = Pace(pending_seconds=6.0, running_seconds=3600.0)
-    first = own_cluster.gateways[0]
+    sandbox.world.pace = Pace(pending_seconds=3600.0)
+    first, url = own_cluster.gateways[0], own_cluster.installation.url
     job_id = first.trigger(ours, key).json()["job"]["jobId"]
-    with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
-            f"{first.address}/api/v1/connections/{ours}/jobs/{job_id}/cancel", headers=key_header(key), timeout=2.0
-        )
-    first.kill()
+    path = f"/api/v1/connections/{ours}/jobs/{job_id}/cancel"
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(plain_http.post, first.address + path, headers=key_header(key), timeout=3 * BOUND_SECONDS)
+        try:
+            wait_until(lambda: rows_of(url, "SELECT outcome FROM cancellations") == [(None,)])
+        finally:
+            first.kill()
+        with pytest.raises(httpx2.TransportError):
+            asking.result()
 
     def sent() -> int:
         return sum(request.method == "DELETE" for request in sandbox.requests)
 
     assert sent() == 0
+    run_from_now_on(sandbox, job_id)
     wait_until(lambda: sent() > 0)
     wait_until(lambda: sandbox.world.history.find(job_id)[1].status == "cancelled")  # type: ignore[index]  # it is there
     assert sent() == 1

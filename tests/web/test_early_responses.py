@@ -9,12 +9,14 @@ import pytest
 
 from gateway.errors import BadRequest, Overloaded, RequestTimeout
 from gateway.telemetry.log import configure_log
-from gateway.web.early_responses import LINES_EACH_SECOND, EarlyResponses
+from gateway.web.compatible_paths import ErrorForm
+from gateway.web.early_responses import BUSY_PAGE, LINES_EACH_SECOND, EarlyResponses
 from gateway.web.middleware.request_log import SAFE_ID
 from gateway.web.responses import raw_error_answer
 from tests.support import BOUND_SECONDS
 
 DATE = [(b"date", b"today")]
+FORMS: tuple[ErrorForm, ...] = ("own", "problem", "page")
 
 
 class Log(io.StringIO):
@@ -77,6 +79,35 @@ async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log
         "error": "Host is missing",
     }
     assert observer.seen == [("GET", "unparsed", 400)]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "is_problem"),
+    [
+        ("GET", b"/api/public/v1/jobs?limit=1", True),
+        ("POST", b"/api/v1/jobs/get", True),
+        ("GET", b"/api/v1/jobs", False),
+        ("-", b"", False),
+        ("GET", b"/api/public/v1/\xff", True),
+    ],
+)
+async def test_a_program_written_for_airbyte_gets_a_problem(method: str, target: bytes, *, is_problem: bool) -> None:
+    answer = EarlyResponses().final_answer(RequestTimeout(), method, DATE, target=target)
+
+    problem = (
+        b'{"status":408,"type":"about:blank","title":"Request Timeout","detail":"Request was not received in time"}'
+    )
+    assert answer.endswith(b"\r\n\r\n" + (problem if is_problem else b'{"error":"Request was not received in time"}'))
+
+
+async def test_what_is_shed_has_the_form_that_its_caller_reads() -> None:
+    responses = EarlyResponses()
+    bodies = [responses.shed(DATE, form).partition(b"\r\n\r\n")[2] for form in FORMS for _ in range(2)]
+
+    assert bodies[0] == bodies[1] == b'{"error":"Service is busy"}'
+    assert bodies[2] == bodies[3]
+    assert json.loads(bodies[2])["detail"] == "Service is busy"
+    assert bodies[4] == bodies[5] == BUSY_PAGE
 
 
 async def test_no_two_answers_share_an_id() -> None:

@@ -1,9 +1,9 @@
 """Plan the deletions: what the database has and the manifest has not. Without `prune` it is kept and listed."""
 
 from gateway.errors import InvalidInput
-from gateway.models import ApiKey, Client, Connection, User
+from gateway.models import ApiKey, Client, Connection, User, Webhook
 from gateway.provisioning.manifest.document import folded, toml_path
-from gateway.provisioning.manifest.plan import Comparison, Make, connection_name, key_name, user_name
+from gateway.provisioning.manifest.plan import Comparison, Make, connection_name, key_name, user_name, webhook_name
 
 
 class Deletions:
@@ -29,6 +29,9 @@ class Deletions:
                 and comparison.slug_of(key) not in self._removed_clients
             ):
                 self._key(key)
+        for webhook in comparison.webhooks.values():
+            if webhook.id not in file.webhooks and comparison.slug_of(webhook) not in self._removed_clients:
+                self._webhook(webhook)
         for row in comparison.connections.values():
             if row.id not in file.connections:
                 self._connection(row)
@@ -44,6 +47,12 @@ class Deletions:
         slug = self._comparison.slug_of(key)
         entry = self._comparison.entry("key.revoke", key)
         self._remove(key_name(key.id, key.name, slug), lambda changes: changes.revoke_key(slug, key, entry))
+
+    def _webhook(self, webhook: Webhook) -> None:
+        slug = self._comparison.slug_of(webhook)
+        entry = self._comparison.entry("webhook.remove", webhook)
+        name = webhook_name(webhook.id, webhook.url, slug)
+        self._remove(name, lambda changes: changes.remove_webhook(slug, webhook, entry))
 
     def _connection(self, row: Connection) -> None:
         slug = self._comparison.slug_of(row)

@@ -12,12 +12,26 @@ import tomli_w
 from gateway import validation
 from gateway.auth.keys import ALPHABET, ID_LENGTH
 from gateway.errors import InvalidInput
-from gateway.provisioning.manifest.schema import ClientEntry, ConnectionEntry, Entry, KeyEntry, Manifest, UserEntry
+from gateway.provisioning.manifest.schema import (
+    ClientEntry,
+    ConnectionEntry,
+    Entry,
+    KeyEntry,
+    Manifest,
+    UserEntry,
+    WebhookEntry,
+)
 from gateway.times import normalise_time
 
 FORMAT = 1
 FORMAT_LINE = "# Written by gateway export, read by gateway apply. There is no secret in it."
-TABLES = {"clients": ClientEntry, "connections": ConnectionEntry, "users": UserEntry, "keys": KeyEntry}
+TABLES = {
+    "clients": ClientEntry,
+    "connections": ConnectionEntry,
+    "users": UserEntry,
+    "keys": KeyEntry,
+    "webhooks": WebhookEntry,
+}
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -64,6 +78,7 @@ def _manifest(values: dict[str, Any]) -> Manifest:
         connections=_entries(values, "connections", ConnectionEntry, _connection),
         users=_entries(values, "users", UserEntry, _user),
         keys=_entries(values, "keys", KeyEntry, _key),
+        webhooks=_entries(values, "webhooks", WebhookEntry, _webhook),
     )
     _check_clients_exist(manifest)
     _check_unique("connections", "airbyte_id", ((name, row.airbyte_id) for name, row in manifest.connections.items()))
@@ -134,6 +149,14 @@ def _key(key_id: str, entry: KeyEntry) -> KeyEntry:
     return msgspec.structs.replace(entry, rate=_rate(entry.rate), expires_at=expires_at)
 
 
+def _webhook(webhook_id: str, entry: WebhookEntry) -> WebhookEntry:
+    _check_id("whk", webhook_id)
+    validation.web_address("url", entry.url)
+    for connection_id in entry.connections:
+        _check_id("conn", connection_id)
+    return entry
+
+
 def _rate(text: str | None) -> str | None:
     if text is not None:
         validation.rate(text)
@@ -150,6 +173,7 @@ def _check_clients_exist(manifest: Manifest) -> None:
         *(("connections", name, entry.client) for name, entry in manifest.connections.items()),
         *(("users", name, entry.client) for name, entry in manifest.users.items()),
         *(("keys", name, entry.client) for name, entry in manifest.keys.items()),
+        *(("webhooks", name, entry.client) for name, entry in manifest.webhooks.items()),
     ]
     for table, name, slug in owned:
         if slug is not None and slug not in manifest.clients:

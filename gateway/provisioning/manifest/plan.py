@@ -5,7 +5,17 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gateway.errors import InvalidInput
-from gateway.models import ActivityEntry, Actor, ApiKey, Client, Connection, User, activity_entry
+from gateway.models import (
+    ActivityEntry,
+    Actor,
+    ApiKey,
+    Client,
+    Connection,
+    User,
+    Webhook,
+    activity_entry,
+    webhook_subject,
+)
 from gateway.provisioning.manifest.document import folded, toml_path
 from gateway.provisioning.manifest.schema import Manifest
 from gateway.store.bulk import Snapshot
@@ -46,6 +56,7 @@ class Comparison:
         self.connections = {row.id: row for row in here.connections}
         self.users = {folded(row.email): row for row in here.users}
         self.keys = {row.id: row for row in here.keys}
+        self.webhooks = {row.id: row for row in here.webhooks}
         self.plan = Plan([], [], [], [], [])
         self._slugs = {row.id: row.slug for row in here.clients}
         self._by = by
@@ -59,14 +70,14 @@ class Comparison:
     def note(self, line: str) -> None:
         self.plan.notes.append(line)
 
-    def slug_of(self, row: Connection | ApiKey) -> str:
+    def slug_of(self, row: Connection | ApiKey | Webhook) -> str:
         return self._slugs[row.client_id]
 
     def slug_of_user(self, user: User) -> str | None:
         """Return the slug of the user's client; None for an admin."""
         return None if user.client_id is None else self._slugs[user.client_id]
 
-    def entry(self, action: str, record: Client | Connection | ApiKey | User) -> ActivityEntry:
+    def entry(self, action: str, record: Client | Connection | ApiKey | User | Webhook) -> ActivityEntry:
         """Return the entry of the activity log. The store files it under the client, which may have no number yet."""
         return activity_entry(self._by, action, record, at=self.now)
 
@@ -83,6 +94,10 @@ def user_name(email: str, slug: str | None) -> str:
     return f"user {email} ({'admin' if slug is None else slug})"
 
 
+def webhook_name(webhook_id: str, url: str, slug: str) -> str:
+    return f"webhook {webhook_subject(webhook_id, url)} of {slug}"
+
+
 def check_owners(comparison: Comparison) -> None:
     """Check that nothing changes its owner: one client's secret would become another's. Raises InvalidInput."""
     file = comparison.file
@@ -94,6 +109,10 @@ def check_owners(comparison: Comparison) -> None:
         person = comparison.users.get(folded(name))
         if person is not None:
             _check_owner("users", name, comparison.slug_of_user(person), user.client)
+    for name, webhook in file.webhooks.items():
+        there = comparison.webhooks.get(name)
+        if there is not None:
+            _check_owner("webhooks", name, comparison.slug_of(there), webhook.client)
     for name, key in file.keys.items():
         known = comparison.keys.get(name)
         if known is not None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway import validation
-from gateway.models import ApiKey, Client, Connection, Scope, User
+from gateway.models import ApiKey, Client, Connection, EventType, Scope, User, Webhook
 from gateway.store.bulk import Snapshot
 
 
@@ -44,6 +44,15 @@ class KeyEntry(Entry, frozen=True):
     expires_at: str | None = None
 
 
+class WebhookEntry(Entry, frozen=True):
+    """A webhook without its secret. Empty lists: it is told of everything."""
+
+    client: str
+    url: str
+    events: tuple[EventType, ...] = ()
+    connections: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """Everything, in the order of the file. Keys that were revoked are not in it."""
 
@@ -51,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True):
     connections: dict[str, ConnectionEntry]
     users: dict[str, UserEntry]
     keys: dict[str, KeyEntry]
+    webhooks: dict[str, WebhookEntry]
 
 
 def client_entry(client: Client) -> ClientEntry:
@@ -89,6 +99,10 @@ def key_entry(key: ApiKey, slug: str) -> KeyEntry:
     )
 
 
+def webhook_entry(webhook: Webhook, slug: str) -> WebhookEntry:
+    return WebhookEntry(client=slug, url=webhook.url, events=webhook.events, connections=webhook.connections)
+
+
 def manifest_of(snapshot: Snapshot) -> Manifest:
     """Return the manifest of what the database has: by client, oldest first, so that new entries come last."""
     slugs = {client.id: client.slug for client in snapshot.clients}
@@ -103,4 +117,8 @@ def manifest_of(snapshot: Snapshot) -> Manifest:
         connections={row.id: connection_entry(row, slugs[row.client_id]) for row in connections},
         users={row.email: user_entry(row, None if row.client_id is None else slugs[row.client_id]) for row in users},
         keys={row.id: key_entry(row, slugs[row.client_id]) for row in keys},
+        webhooks={
+            row.id: webhook_entry(row, slugs[row.client_id])
+            for row in sorted(snapshot.webhooks, key=lambda row: slugs[row.client_id])
+        },
     )

@@ -8,12 +8,13 @@ import msgspec
 from gateway import validation
 from gateway.models import AWAITING_MAPPING, ApiKey, Client, Connection, RatePolicy, User
 from gateway.provisioning.manifest.document import folded
-from gateway.provisioning.manifest.plan import Comparison, connection_name, key_name, user_name
+from gateway.provisioning.manifest.plan import Comparison, connection_name, key_name, user_name, webhook_name
 from gateway.provisioning.manifest.schema import (
     ClientEntry,
     ConnectionEntry,
     Entry,
     KeyEntry,
+    WebhookEntry,
     client_entry,
     connection_entry,
     key_entry,
@@ -40,6 +41,8 @@ class Upserts:
             self._user(email, user.client)
         for key_id, key in file.keys.items():
             self._key(key_id, key)
+        for webhook_id, webhook in file.webhooks.items():
+            self._webhook(webhook_id, webhook)
 
     def _client(self, slug: str, entry: ClientEntry) -> None:
         comparison = self._comparison
@@ -138,6 +141,24 @@ class Upserts:
         line = f"~ {key_name(known.id, changed.name, slug)}: {difference}"
         activity = self._comparison.entry("key.update", changed)
         self._comparison.change(line, lambda changes: changes.update_key(slug, changed, activity))
+
+    def _webhook(self, webhook_id: str, entry: WebhookEntry) -> None:
+        """Update a webhook. A manifest holds no secret, so it cannot create one that works."""
+        comparison = self._comparison
+        known = comparison.webhooks.get(webhook_id)
+        name = webhook_name(webhook_id, entry.url, entry.client)
+        if known is None:
+            how = f"gateway webhook add --client {entry.client} --url {shlex.quote(entry.url)}"
+            comparison.note(f"{name} is not here; make a new one with: {how}")
+            return
+        wanted = msgspec.structs.replace(known, url=entry.url, events=entry.events, connections=entry.connections)
+        if wanted != known:
+            names = ("url", "events", "connections")
+            changed = ", ".join(each for each in names if getattr(wanted, each) != getattr(known, each))
+            activity = comparison.entry("webhook.update", wanted)
+            comparison.change(
+                f"~ {name}: {changed}", lambda changes: changes.update_webhook(entry.client, wanted, activity)
+            )
 
 
 def _client_action(known: Client, client: Client) -> str:

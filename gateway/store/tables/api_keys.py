@@ -4,28 +4,42 @@ Whatever changes a key takes the `entry` that tells of it and writes both or nei
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import ActivityEntry, ApiKey, Client, ClientLimit, Principal, WorkingKeys
-from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction, Unit
+from gateway.store.database import ConstraintViolated, Database, Parameters, Transaction, Unit
 from gateway.store.pruning import prune
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from, rate_columns, rate_from
 from gateway.store.tables.events import EventWriter
 from gateway.store.tables.key_events import key_event
+from gateway.store.tables.key_rows import key_from, select_keys
 from gateway.times import Clock, format_time, parse_time
 
 CACHED_KEYS = 150_000
+SHARED_RECORDS = 20_000
+"""Clients, their limits and their keys' ends: what the keys of a client have in common is in memory once."""
 WORKING = """
     SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at IS NULL
     UNION ALL
     SELECT number FROM api_keys WHERE client_id = :client_id AND revoked_at IS NULL AND expires_at > :now
 """
 """The keys of a client that work. In two halves, each of which an index answers: many more keys have ended."""
+
+
+Record = TypeVar("Record", bound=Hashable)
+
+
+@lru_cache(SHARED_RECORDS)
+def _same(record: Record) -> Record:
+    """Return the first of all equal records: without it 100,000 keys of 1,000 clients take half as much more."""
+    return record
 
 
 class ApiKeys:
@@ -67,15 +81,15 @@ class ApiKeys:
         )
         if row is None:
             return None
-        client = client_from(row)
+        client = _same(client_from(row))
         return Principal(
             client=client,
             key_id=row["key_id"],
-            scope=row["scope"],
+            scope=_same(row["scope"]),
             rate=rate_from(row["key_requests"], row["key_seconds"]) or client.rate,
-            expires_at=None if row["expires_at"] is None else parse_time(row["expires_at"]),
+            expires_at=None if row["expires_at"] is None else _same(parse_time(row["expires_at"])),
             bucket_id=row["bucket_id"],
-            limit=await self.limit_of(client),
+            limit=_same(await self.limit_of(client)),
         )
 
     async def limit_of(self, client: Client) -> ClientLimit:
@@ -231,15 +245,6 @@ def _client_of(_digest: bytes, principal: Principal | None) -> int | None:
     return None if principal is None else principal.client.id
 
 
-async def select_keys(database: Database, condition: str, parameters: Parameters) -> list[ApiKey]:
-    """Return the keys of the rows that the condition leaves. Raises StorageUnavailable."""
-    columns = """
-        SELECT id, client_id, start, name, scope, rate_requests, rate_seconds, created_at, expires_at,
-            revoked_at, last_used_at, last_used_address, last_used_agent, successor_id, bucket_id FROM api_keys
-        """
-    return [key_from(row) for row in await database.fetch_all(columns + condition, parameters)]
-
-
 def _only(keys: list[ApiKey], key_id: str) -> ApiKey:
     if not keys:
         raise UnknownRecord(f"there is no key {key_id!r}; see: gateway key list")
@@ -274,24 +279,4 @@ async def _insert(transaction: Transaction, key: ApiKey, digest: bytes, entry: A
         """,
         {**msgspec.structs.asdict(key), **rate_columns(key.rate), "digest": digest},
         entry,
-    )
-
-
-def key_from(row: Row) -> ApiKey:
-    """Return the key of a row of the table."""
-    return ApiKey(
-        id=row["id"],
-        client_id=row["client_id"],
-        start=row["start"],
-        name=row["name"],
-        scope=row["scope"],
-        created_at=row["created_at"],
-        rate=rate_from(row["rate_requests"], row["rate_seconds"]),
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-        last_used_at=row["last_used_at"],
-        last_used_address=row["last_used_address"],
-        last_used_agent=row["last_used_agent"],
-        successor_id=row["successor_id"],
-        bucket_id=row["bucket_id"],
     )

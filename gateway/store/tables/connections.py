@@ -9,29 +9,13 @@ from functools import lru_cache
 import msgspec
 
 from gateway.errors import Duplicate, UnknownRecord
-from gateway.models import DEPRECATED, TERMINAL_STATUSES, ActivityEntry, Connection, Schedule
+from gateway.models import DEPRECATED, TERMINAL_STATUSES, ActivityEntry, Connection, ConnectionsOfClient, Schedule
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity, recent_syncs
 
 CACHED_CLIENTS = 10_000
 KEPT_SCHEDULES = 1000
-
-
-class ConnectionsOfClient(msgspec.Struct, frozen=True):
-    """A client's connections, oldest first, and what is asked of them most."""
-
-    rows: tuple[Connection, ...]
-    by_id: dict[str, Connection]
-    last_sync_at: str | None
-    is_mapped: bool
-    """Whether any of them leads to a connection of Airbyte's."""
-    is_awaiting_backfill: bool
-    """Whether the newest sync of any mapped one has yet to be asked for."""
-    workspaces: frozenset[str]
-    """Airbyte's workspaces that the mapped ones are in, where those are known."""
-    statuses_of: str | None
-    """When Airbyte told the oldest status of those it has; None if it told none."""
 
 
 class Connections:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from gateway.models import ApiKey
 from gateway.store.database import Database
-from gateway.store.tables.api_keys import WORKING, select_keys
+from gateway.store.tables.api_keys import WORKING
+from gateway.store.tables.key_rows import select_keys
 
 
 class KeyPages:

@@ -2,7 +2,7 @@
 
 from gateway.models import ApiKey
 from gateway.store.database import Database
-from gateway.store.tables.api_keys import key_from
+from gateway.store.tables.key_rows import key_from
 
 
 class KeySearch:

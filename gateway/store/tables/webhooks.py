@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.errors import InvalidInput, UnknownRecord
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import ActivityEntry, Webhook
 from gateway.settings.secret import Secret
-from gateway.store.database import Database, Parameters, Row, Transaction
+from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.tables import activity
 
 LISTENING = "webhooks.disabled_at IS NULL"
@@ -28,7 +28,7 @@ class Webhooks:
         self._forget_connections = forget_connections
 
     async def add(self, webhook: Webhook, *, secret: Secret, most: int, entry: ActivityEntry) -> None:
-        """Add the webhook. Raises InvalidInput if the client has `most`, or has not the connections it names.
+        """Add the webhook. Raises Duplicate; InvalidInput if the client has `most`, or not the connections it names.
 
         The client's connections at which nobody has looked yet are looked at soon: before that they have no events.
         """
@@ -48,7 +48,12 @@ class Webhooks:
         def forget() -> None:
             self._forget_connections(webhook.client_id)
 
-        await self._database.write(write, housekeeping=True, committed=forget)
+        try:
+            await self._database.write(write, housekeeping=True, committed=forget)
+        except ConstraintViolated as error:
+            if error.constraint != "webhooks.id":
+                raise
+            raise Duplicate(f"there already is a webhook {webhook.id}") from None
 
     async def _require_connections(self, transaction: Transaction, webhook: Webhook) -> None:
         rows = await transaction.execute_fetchall(
@@ -91,6 +96,16 @@ class Webhooks:
         )
         return [row["client_id"] for row in rows]
 
+    async def disabled(self) -> list[tuple[Webhook, str]]:
+        """Return the webhooks that are told of nothing, each with its client's name; none of a disabled client's."""
+        rows = await self._database.fetch_all(
+            """
+            SELECT webhooks.*, clients.name AS client_name FROM webhooks JOIN clients ON clients.id = client_id
+            WHERE webhooks.disabled_at IS NOT NULL AND clients.disabled_at IS NULL ORDER BY webhooks.number
+            """
+        )
+        return [(webhook_from(row), row["client_name"]) for row in rows]
+
     async def remove(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
         """Forget the webhook and its deliveries."""
         await self._change(
@@ -111,16 +126,22 @@ class Webhooks:
         )
 
     async def rotate(
-        self, client_id: int, webhook_id: str, *, secret: Secret, previous_until: str, entry: ActivityEntry
+        self, client_id: int, webhook_id: str, *, secret: Secret, now: str, previous_until: str, entry: ActivityEntry
     ) -> None:
-        """Sign with `secret` from now on, and until `previous_until` with the present one too."""
+        """Sign with `secret` from now on, and until `previous_until` with the present one too.
+
+        While another one signs beside the present one, that goes on instead: nobody may have seen the present one.
+        """
         await self._change(
             """
-            UPDATE webhooks SET secret = :secret, previous_secret = secret, previous_until = :previous_until
+            UPDATE webhooks SET secret = :secret,
+                previous_secret = CASE WHEN previous_until > :now THEN previous_secret ELSE secret END,
+                previous_until = CASE WHEN previous_until > :now THEN previous_until ELSE :previous_until END
             WHERE client_id = :client_id AND id = :id RETURNING 1
             """,
             {
                 "secret": secret.reveal(),
+                "now": now,
                 "previous_until": previous_until,
                 "client_id": client_id,
                 "id": webhook_id,

@@ -27,6 +27,7 @@ ATTRIBUTES = {
     "request_id": "gateway.request_id",
     "client": "gateway.client",
     "key": "gateway.key",
+    "program": "user_agent.name",
     "upstream": "gateway.upstream",
     "upstream_ms": "gateway.upstream_ms",
 }
@@ -146,6 +147,8 @@ class RequestLog:
                 self._failures.count_failure(context.key_id, context.key_used_at, status)
             fields["client"] = context.client
             fields["key"] = context.key_id
+        if context.program:
+            fields["program"] = context.program
         if context.upstream_outcome is not None:
             fields["upstream_ms"] = context.upstream_ms
             fields["upstream"] = context.upstream_outcome

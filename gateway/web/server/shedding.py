@@ -5,8 +5,8 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.errors import Overloaded
+from gateway.web.compatible_paths import ErrorForm
 from gateway.web.early_responses import EarlyResponses
-from gateway.web.responses import ErrorForm
 from gateway.web.server.back_pressure import BackPressure, BackPressures
 from gateway.web.server.incoming import BETWEEN
 from gateway.web.server.peers import Peers

@@ -2,11 +2,13 @@
 
 import pytest
 
-from gateway.errors import InvalidInput, UnknownRecord
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client
 from gateway.settings.secret import Secret
 from gateway.store import Store
 from tests.store.tables.records import NOW, TOMORROW, a_connection, a_webhook, actions, add_webhook, an_entry
+
+LATER = "2026-04-03T03:00:00.000Z"
 
 
 async def test_a_webhook_is_its_clients_alone(store: Store, acme: Client, other: Client) -> None:
@@ -17,7 +19,7 @@ async def test_a_webhook_is_its_clients_alone(store: Store, acme: Client, other:
     with pytest.raises(UnknownRecord):
         await store.webhooks.by_id(other.id, "whk_1")
     await store.webhooks.remove(other.id, "whk_1", entry=an_entry())
-    await store.webhooks.rotate(other.id, "whk_1", secret=Secret("x"), previous_until=NOW, entry=an_entry())
+    await store.webhooks.rotate(other.id, "whk_1", secret=Secret("x"), now=NOW, previous_until=NOW, entry=an_entry())
     assert await store.webhooks.any_by_id("whk_1") == a_webhook(acme, events=("sync.failed",))
     assert await actions(store) == ["webhook.create"]
 
@@ -31,6 +33,8 @@ async def test_a_client_has_ten_at_most(store: Store, acme: Client, other: Clien
 
     await add_webhook(store, other, "whk_other")
     assert len(await store.webhooks.all()) == 11
+    with pytest.raises(Duplicate):
+        await add_webhook(store, other, "whk_1")
 
 
 async def test_a_filter_names_connections_of_the_client(store: Store, acme: Client, other: Client) -> None:
@@ -45,13 +49,17 @@ async def test_a_filter_names_connections_of_the_client(store: Store, acme: Clie
 async def test_a_rotated_secret_signs_beside_the_new_one_until_its_end(store: Store, acme: Client) -> None:
     await add_webhook(store, acme)
 
-    await store.webhooks.rotate(
-        acme.id, "whk_1", secret=Secret("whsec_new"), previous_until=TOMORROW, entry=an_entry("webhook.rotate")
-    )
+    async def rotate(secret: str, now: str, until: str) -> tuple[object, ...]:
+        await store.webhooks.rotate(
+            acme.id, "whk_1", secret=Secret(secret), now=now, previous_until=until, entry=an_entry("webhook.rotate")
+        )
+        (row,) = await store.database.fetch_all("SELECT secret, previous_secret, previous_until FROM webhooks")
+        return tuple(row)
 
-    (row,) = await store.database.fetch_all("SELECT secret, previous_secret, previous_until FROM webhooks")
-    assert tuple(row) == ("whsec_new", "whsec_whk_1", TOMORROW)
+    assert await rotate("second", NOW, TOMORROW) == ("second", "whsec_whk_1", TOMORROW)
     assert (await store.webhooks.any_by_id("whk_1")).previous_until == TOMORROW
+    assert await rotate("third", NOW, LATER) == ("third", "whsec_whk_1", TOMORROW)
+    assert await rotate("fourth", TOMORROW, LATER) == ("fourth", "third", LATER)
 
 
 async def test_whoever_has_a_webhook_listens(store: Store, acme: Client) -> None:

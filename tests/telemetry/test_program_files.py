@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from gateway.services import watch_program_files
+from gateway.telemetry.program_files import watch_program_files
 
 
 async def test_that_the_program_s_files_are_gone_is_said_once() -> None:

@@ -1,0 +1,128 @@
+"""/dashboard/settings/webhooks/ID, and below a client's page: one webhook, its deliveries, and what is done with it."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.forms import read_form
+from gateway.dashboard.idempotent_forms import SHOWN_ONCE
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import actor_of, redirect
+from gateway.dashboard.webhooks import WebhookOwner, show_secret, webhook_owner_of
+from gateway.errors import InvalidInput, NotFound, UnknownRecord
+from gateway.models import Webhook
+from gateway.services import services_of
+from gateway.times import format_time
+
+DELIVERIES_SHOWN = 50
+NOTICES = {
+    "tested": "A test event is on its way. Reload the page to see the answer.",
+    "enabled": "The webhook is told of events again.",
+    "again": "The event is sent again.",
+}
+NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
+DELIVERY_DIGITS = 18
+"""Digits of a delivery's number."""
+
+Found = TypeVar("Found")
+
+
+async def show_webhook(request: Request) -> Response:
+    """Show one webhook. Raises NotFound, for another client's as for none."""
+    owner = await webhook_owner_of(request)
+    return await _webhook_page(request, owner)
+
+
+async def test_webhook(request: Request) -> Response:
+    """Have a test event sent. Raises NotFound as `show_webhook`."""
+    owner = await webhook_owner_of(request)
+    webhooks = services_of(request).webhooks
+    try:
+        await _found(webhooks.endpoints.test(request.path_params["webhook"], client_id=owner.client.id))
+    except InvalidInput as error:
+        return await _webhook_page(request, owner, status=400, problem=str(error))
+    webhooks.delivery.wake()
+    return _back(request, owner, "tested")
+
+
+async def rotate_webhook(request: Request) -> Response:
+    """Give the webhook a new secret and show it. Raises NotFound as `show_webhook`."""
+    owner = await webhook_owner_of(request)
+    endpoints = services_of(request).webhooks.endpoints
+    new = await _found(
+        endpoints.rotate(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request))
+    )
+    return show_secret(request, owner, new, is_rotated=True)
+
+
+async def enable_webhook(request: Request) -> Response:
+    """Have a disabled webhook told of events again. Raises NotFound as `show_webhook`."""
+    owner = await webhook_owner_of(request)
+    endpoints = services_of(request).webhooks.endpoints
+    await _found(endpoints.enable(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request)))
+    return _back(request, owner, "enabled")
+
+
+async def remove_webhook(request: Request) -> Response:
+    """Remove the webhook. Raises NotFound as `show_webhook`."""
+    owner = await webhook_owner_of(request)
+    endpoints = services_of(request).webhooks.endpoints
+    await _found(endpoints.remove(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request)))
+    return redirect(request, owner.path)
+
+
+async def send_again(request: Request) -> Response:
+    """Send the event of an ended delivery once more. Raises NotFound as `show_webhook`."""
+    owner, form = await webhook_owner_of(request), await read_form(request)
+    services = services_of(request)
+    webhook = await _webhook(request, owner)
+    number = form["delivery"]
+    is_number = number.isascii() and number.isdigit() and len(number) <= DELIVERY_DIGITS
+    is_sent = is_number and await services.store.delivery_pages.send_again(
+        owner.client.id, webhook.id, int(number), now=format_time(services.clock.now())
+    )
+    if not is_sent:
+        return await _webhook_page(request, owner, status=400, problem=NOT_AGAIN)
+    services.webhooks.delivery.wake()
+    return _back(request, owner, "again")
+
+
+async def _webhook(request: Request, owner: WebhookOwner) -> Webhook:
+    endpoints = services_of(request).webhooks.endpoints
+    return await _found(endpoints.find(request.path_params["webhook"], owner.client.id))
+
+
+async def _found(work: Awaitable[Found]) -> Found:
+    """Return what the work does. Raises NotFound where it finds no webhook."""
+    try:
+        return await work
+    except UnknownRecord:
+        raise NotFound from None
+
+
+def _back(request: Request, owner: WebhookOwner, done: str) -> Response:
+    return redirect(request, f"{owner.path}/{request.path_params['webhook']}?done={done}")
+
+
+async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "") -> Response:
+    store = services_of(request).store
+    webhook = await _webhook(request, owner)
+    deliveries = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, limit=DELIVERIES_SHOWN)
+    connections = await store.connections.of_client(owner.client.id)
+    done = request.query_params.get("done", "")
+    return page(
+        request,
+        "webhook.html",
+        status=status,
+        problem=problem,
+        notice=NOTICES.get(done, ""),
+        client=owner.client,
+        path=owner.path,
+        webhook=webhook,
+        deliveries=deliveries,
+        most_shown=DELIVERIES_SHOWN,
+        labels={each.id: each.label for each in connections.rows},
+        was_shown=done == SHOWN_ONCE,
+    )

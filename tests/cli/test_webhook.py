@@ -1,0 +1,113 @@
+"""gateway webhook …"""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from gateway.cli import webhook as commands
+from tests.cli.conftest import Cli
+from tests.support import START
+
+URL = "https://hooks.example/secret-path"
+ROW = [
+    "id",
+    "client",
+    "url",
+    "events",
+    "connections",
+    "created_at",
+    "last_success_at",
+    "failing_since",
+    "disabled_at",
+    "disabled_reason",
+]
+ANSWERED = """
+    CREATE TRIGGER answered AFTER INSERT ON deliveries BEGIN
+        UPDATE deliveries SET attempts = 1, next_at = NULL, status = {status}, outcome = {outcome}, error = ''
+        WHERE number = new.number;
+    END
+    """
+"""As if a gateway sent each event at once."""
+
+
+@pytest.fixture
+def acme(cli: Cli) -> Cli:
+    """A command line with one client."""
+    cli.ok("client", "add", "--name", "Acme Inc", "--slug", "acme")
+    return cli
+
+
+def adding(*more: str, url: str = URL) -> list[str]:
+    return ["webhook", "add", "--client", "acme", "--url", url, *more]
+
+
+def test_a_new_webhook_prints_its_secret_alone(acme: Cli) -> None:
+    result = acme.ok(*adding())
+
+    assert Webhook(result.stdout.strip()).sign("evt_1", START, "{}")
+    (row,) = acme.json("webhook", "list")
+    assert row["id"] in result.stderr
+    assert result.stdout.strip() not in acme.ok("webhook", "list", "--json").output
+
+
+def test_json_has_the_id_and_the_secret(acme: Cli) -> None:
+    connection = acme.json("connection", "add", "--client", "acme", "--connector-type", "shopify", "--label", "Shop")
+    chosen = ["--event", "sync.failed", "--event", "sync.started", "--connection", connection["id"]]
+    new = acme.json(*adding(*chosen))
+
+    assert list(new) == ["id", "secret", *ROW[1:]]
+    assert (new["events"], new["connections"]) == (["sync.started", "sync.failed"], [connection["id"]])
+    assert acme.json("webhook", "list", "--client", "acme") == [{key: new[key] for key in ROW}]
+
+
+def test_what_a_webhook_cannot_be_is_refused(acme: Cli) -> None:
+    for url, words in (("http://hooks.example/", "https://"), ("https://127.0.0.1/x", "public address")):
+        assert words in acme.refusal(*adding(url=url))
+    assert "conn_none" in acme.refusal(*adding("--connection", "conn_none"))
+    assert "no client" in acme.refusal("webhook", "add", "--client", "nobody", "--url", URL)
+    assert acme("webhook", "add", "--client", "acme", "--url", URL, "--event", "nothing").exit_code == 2
+    assert acme.json("webhook", "list") == []
+
+
+def test_a_rotated_webhook_has_a_new_secret(acme: Cli) -> None:
+    new = acme.json(*adding())
+    rotated = acme.json("webhook", "rotate", new["id"])
+
+    assert rotated["id"] == new["id"]
+    assert rotated["secret"] != new["secret"]
+
+
+def test_a_removed_webhook_is_gone_and_what_was_done_is_told_without_its_path(acme: Cli) -> None:
+    new = acme.json(*adding())
+    acme.ok("webhook", "enable", new["id"])
+
+    assert acme("webhook", "remove", new["id"], answer="n\n").exit_code == 1
+    acme.ok("webhook", "remove", new["id"], "--yes")
+
+    assert "whk_" in acme.refusal("webhook", "rotate", new["id"])
+    entries = [entry for entry in acme.json("activity") if entry["action"].startswith("webhook.")]
+    assert [entry["action"] for entry in entries] == ["webhook.remove", "webhook.create"]
+    assert {entry["subject"] for entry in entries} == {f"hooks.example ({new['id']})"}
+
+
+def test_a_test_without_a_gateway_is_queued(acme: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "TEST_SECONDS", 0.0)
+    new = acme.json(*adding())
+
+    assert "gateway serve" in acme.refusal("webhook", "test", new["id"])
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "words"), [(200, "delivered", "took the test"), (500, None, "did not take")]
+)
+def test_a_test_tells_what_the_receiver_answered(acme: Cli, status: int, outcome: str | None, words: str) -> None:
+    new = acme.json(*adding())
+    with closing(sqlite3.connect(acme.database)) as database, database:
+        database.execute(ANSWERED.format(status=status, outcome=f"'{outcome}'" if outcome else "NULL"))
+
+    result = acme("webhook", "test", new["id"])
+
+    assert words in result.output
+    assert result.exit_code == (0 if outcome else 1)

@@ -1,0 +1,148 @@
+"""Settings > Webhooks through HTTP as a browser asks: what is shown once, what was sent, and whose it is."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway.models import Webhook
+from gateway.webhooks.timings import DeliveryTimings, WebhookTimings
+from tests.dashboard.support import followed, plain, signed_in, words
+from tests.support import BOUND_SECONDS, World, running_gateway
+from tests.webhooks.support import ALLOWED, Receiver, receiving
+
+WEBHOOKS = "/dashboard/settings/webhooks"
+OF_ACME = "/dashboard/admin/clients/acme/webhooks"
+SECRET = re.compile(r"whsec_[0-9A-Za-z+/=]{44}")
+SOON = WebhookTimings(delivery=DeliveryTimings(poll=0.01, idle_poll=0.01))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running_gateway(tmp_path, webhook_timings=SOON, **ALLOWED) as running:
+        for slug in ("acme", "globex"):
+            await running.services.clients.add(slug=slug, name=slug.title(), plan="free")
+        yield running
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as running:
+        yield running
+
+
+async def only_webhook(world: World) -> Webhook:
+    (webhook,) = await world.services.store.webhooks.all()
+    return webhook
+
+
+async def until_in(visitor: httpx2.AsyncClient, path: str, text: str) -> httpx2.Response:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while text not in words(page := await visitor.get(path)):
+            await asyncio.sleep(0.01)
+    return page
+
+
+async def test_a_member_adds_a_webhook_tests_it_and_sends_an_event_again(world: World, receiver: Receiver) -> None:
+    ours, _ = await world.mapped_connection()
+    ann = await signed_in(world, "acme")
+    shown = await ann.post(
+        WEBHOOKS, data={"url": receiver.url, "event-sync.failed": "on", f"connection-{ours}": "on", "token": "t"}
+    )
+    webhook = await only_webhook(world)
+    path = f"{WEBHOOKS}/{webhook.id}"
+    (secret,) = set(SECRET.findall(shown.text))
+
+    assert (webhook.url, webhook.events, webhook.connections) == (receiver.url, ("sync.failed",), (ours,))
+    assert shown.headers["cache-control"] == "no-store"
+    assert receiver.url in (await ann.get(WEBHOOKS)).text
+    assert secret not in (await ann.get(path)).text
+    assert "A test event is on its way" in (await followed(ann, await ann.post(f"{path}/test", data={}))).text
+    page = await until_in(ann, path, "succeeded")
+    (number,) = re.findall(r'name="delivery" value="(\d+)"', page.text)
+
+    await followed(ann, await ann.post(f"{path}/send-again", data={"delivery": number}))
+    await receiver.until(2)
+
+    assert receiver.types == ["webhook.test"] * 2
+    assert len({message.event_id for message in receiver.messages}) == 1
+    for wrong in ("999", "no number", ""):
+        answer = await ann.post(f"{path}/send-again", data={"delivery": wrong})
+        assert (answer.status_code, "cannot be sent again" in answer.text) == (400, True)
+
+
+async def test_a_form_sent_again_leads_to_the_webhook_of_the_first(world: World) -> None:
+    ann = await signed_in(world, "acme")
+    form = {"url": "https://hooks.example/", "token": "same"}
+    await ann.post(WEBHOOKS, data=form)
+
+    page = await followed(ann, await ann.post(WEBHOOKS, data=form))
+
+    assert "was shown once" in page.text
+    assert (await only_webhook(world)).url == form["url"]
+
+
+async def test_what_cannot_be_a_webhook_is_refused_with_the_form_filled_in(world: World) -> None:
+    ann = await signed_in(world, "acme")
+
+    answer = await ann.post(WEBHOOKS, data={"url": "https://10.0.0.1/", "event-sync.failed": "on"})
+
+    assert answer.status_code == 400
+    assert "must lead to a public address" in answer.text
+    assert 'value="https://10.0.0.1/"' in answer.text
+    assert 'name="event-sync.failed" checked' in answer.text
+    assert (await ann.post(WEBHOOKS, data={"url": "https://a.example/", "event-nothing": "on"})).status_code == 400
+
+
+async def test_a_webhook_is_rotated_and_removed(world: World) -> None:
+    ann = await signed_in(world, "acme")
+    first = await ann.post(WEBHOOKS, data={"url": "https://hooks.example/"})
+    path = f"{WEBHOOKS}/{(await only_webhook(world)).id}"
+
+    second = await ann.post(f"{path}/rotate", data={})
+    page = await followed(ann, await ann.post(f"{path}/remove", data={}))
+
+    assert set(SECRET.findall(first.text)) != set(SECRET.findall(second.text)) != set()
+    assert "hooks.example" not in plain(page.text)
+    assert (await ann.get(path)).status_code == 404
+
+
+async def test_a_disabled_webhook_says_so_and_is_enabled(world: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: 410
+    ann = await signed_in(world, "acme")
+    await ann.post(WEBHOOKS, data={"url": receiver.url})
+    path = f"{WEBHOOKS}/{(await only_webhook(world)).id}"
+    await ann.post(f"{path}/test", data={})
+
+    await until_in(ann, path, "it answered 410")
+    assert (await ann.post(f"{path}/test", data={})).status_code == 400
+    page = await followed(ann, await ann.post(f"{path}/enable", data={}))
+
+    assert "told of events again" in page.text
+    assert "it answered 410" not in page.text
+
+
+async def test_nobody_sees_or_changes_another_clients_webhook(world: World) -> None:
+    ann, bob = await signed_in(world, "acme"), await signed_in(world, "globex")
+    await ann.post(WEBHOOKS, data={"url": "https://hooks.example/"})
+    path = f"{WEBHOOKS}/{(await only_webhook(world)).id}"
+
+    for name in ("test", "rotate", "enable", "remove", "send-again"):
+        assert (await bob.post(f"{path}/{name}", data={"delivery": "1"})).status_code == 404
+    assert (await bob.get(path)).status_code == 404
+    assert "hooks.example" not in (await bob.get(WEBHOOKS)).text
+    assert (await ann.get(OF_ACME)).status_code == 404
+
+
+async def test_an_admin_has_the_same_pages_below_the_client(world: World) -> None:
+    admin = await signed_in(world, None)
+    shown = await admin.post(OF_ACME, data={"url": "https://hooks.example/"})
+    webhook = await only_webhook(world)
+
+    assert SECRET.search(shown.text)
+    assert "hooks.example" in (await admin.get(f"{OF_ACME}/{webhook.id}")).text
+    assert "clients/acme/webhooks" in (await admin.get("/dashboard/admin/clients/acme")).text
+    assert (await admin.get(f"/dashboard/admin/clients/globex/webhooks/{webhook.id}")).status_code == 404
