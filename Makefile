@@ -16,11 +16,11 @@ run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and
 
 # Half of their time the tests wait, so twice two cores.
 test: missing .venv/dev            ## all tests; those that need a missing program are skipped
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(COUNT)
 
-# Counting branches makes the tests a third slower: too long for every change.
-coverage: missing .venv/dev        ## all tests with branch coverage, which has its floor; all programs must be there
-	CI=true $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --cov
+# Counting makes a test a third slower. tests/conftest.py says which tests are not counted: the slow ones.
+coverage:                          ## all tests with branch coverage, which has its floor; all programs must be there
+	CI=true $(MAKE) test COUNT=--cov
 
 missing:
 	@$(PYTHON) -m tests.programs

@@ -30,6 +30,14 @@ ON_BOTH = (
     "tests/dashboard/admin/test_access.py::test_an_admin",
 )
 """The API and every statement."""
+UNCOUNTED = ("tests/browser/", "tests/faults/", "tests/machine/", "tests/nginx/", "tests/together/")
+"""Many rounds, and servers in processes of their own: counting branches would cost minutes and find little."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(UNCOUNTED):
+            item.add_marker("no_cover")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -52,6 +52,9 @@ BackendUnavailable    cluster     Valkey does not answer: decide without it
 OddAnswer             cluster     Valkey answered what no script of ours returns
 NoAnswer              doctor      an address that is examined does not answer
 SignInNeeded          dashboard   lead the visitor to the sign-in
+NotTold               notices     a channel did not take a notice to the operator
+MailNotSent           notices     a mail server did not take a message
+DestinationRefused    webhooks    a webhook's name leads to no address that may be used
 ConstraintViolated    store       a statement met what a constraint forbids
 TriggerUnderWay       store       another gateway is triggering the same connection
 """

@@ -15,7 +15,7 @@ from gateway.times import Clock
 
 AIRBYTE_DOWN, CREDENTIAL_REFUSED = "airbyte_down", "credential_refused"
 WORKSPACE_REFUSED, SYNCS_FAILING = "workspace_refused", "syncs_failing"
-DISABLED_WEBHOOK = "webhook_disabled"
+WEBHOOK_ENDED = "webhook_disabled"
 DISK_NEARLY_FULL, BACKUP_OLD = "disk_nearly_full", "backup_old"
 WHY: dict[DisabledReason, str] = {
     "gone": "it answered 410, which says that it is gone",
@@ -71,7 +71,7 @@ class Matters:
             for client in await self._store.totals.failing_clients()
         }
         texts |= {
-            f"{DISABLED_WEBHOOK}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} "
+            f"{WEBHOOK_ENDED}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} "
             f"was disabled: {WHY[webhook.disabled_reason or 'failing']}."
             for webhook, client in await self._store.webhooks.disabled()
         }

@@ -43,7 +43,6 @@ async def test_the_connections_of_the_workspace_are_listed(acme: Tenant, globex:
         assert_problem(await acme.config("/connections/list", workspaceId=text), 404, WorkspaceNotFound.message)
 
 
-@pytest.mark.sqlite_only
 async def test_a_sync_is_started_looked_at_and_told_with_its_attempt(world: World, acme: Tenant) -> None:
     started = await acme.config("/connections/sync/", connectionId=acme.airbyte_id)
     again = await acme.config("/connections/sync", connectionId=acme.airbyte_id)
@@ -129,7 +128,6 @@ async def test_jobs_are_listed_newest_first_by_offset(world: World, acme: Tenant
     assert_problem(await acme.config("/jobs/list", configId=acme.airbyte_id, pagination=page), 400, NO_PAGE)
 
 
-@pytest.mark.sqlite_only
 async def test_a_job_is_cancelled(world: World, acme: Tenant) -> None:
     job_id = await acme.new_job()
     world.clock.advance(RUNS_AFTER + 1)

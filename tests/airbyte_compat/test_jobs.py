@@ -104,14 +104,12 @@ async def test_a_trigger_that_takes_long_is_answered_in_time_and_attached_to_lat
 async def test_a_queued_job_is_pending_to_programs(world: World, acme: Tenant) -> None:
     world.sandbox.faults.capacity_exhausted = True
     job_id = await acme.new_job()
-    world.services.syncs.polled._known.forget(1, job_id)  # noqa: SLF001 - as another gateway would not know it
 
     assert [row["status"] for row in (await acme.get("/jobs")).json()["data"]] == ["pending"]
     assert await poll(acme, job_id) == "pending"
     assert (await acme.trigger()).json()["status"] == "pending"
 
 
-@pytest.mark.sqlite_only
 async def test_polls_see_each_state_and_cost_one_call_for_all_that_are_watched(world: World, acme: Tenant) -> None:
     _, theirs = await world.mapped_connection()
     other = Tenant(world, acme.key, "", theirs)
@@ -159,7 +157,6 @@ async def test_polls_take_no_token(world: World, acme: Tenant) -> None:
     assert (await poor.call("DELETE", f"/jobs/{job_id}")).status_code == 429
 
 
-@pytest.mark.sqlite_only
 async def test_who_polls_too_fast_waits_for_the_end(world: World, acme: Tenant) -> None:
     job_id = await acme.new_job()
     await limit_to_one_call(world)
@@ -179,7 +176,6 @@ async def test_who_polls_too_fast_is_answered_after_a_moment_with_the_last_state
     assert [await poll(hasty, job_id) for _ in range(3)] == ["pending"] * 3
 
 
-@pytest.mark.sqlite_only
 async def test_fifty_wait_and_the_next_is_answered_at_once(world: World, acme: Tenant, globex: Tenant) -> None:
     job_id, foreign = await acme.new_job(), await globex.new_job()
     await limit_to_one_call(world)
@@ -231,7 +227,6 @@ async def test_read_only_keys_look_and_start_and_cancel_nothing(world: World, ac
     assert sent(world, "POST") + sent(world, "DELETE") == []
 
 
-@pytest.mark.sqlite_only
 async def test_a_running_job_is_cancelled(world: World, acme: Tenant) -> None:
     job_id = await acme.new_job()
     world.clock.advance(RUNS_AFTER + 1)
@@ -243,7 +238,6 @@ async def test_a_running_job_is_cancelled(world: World, acme: Tenant) -> None:
     assert await poll(acme, job_id) == "cancelled"
 
 
-@pytest.mark.sqlite_only
 async def test_a_pending_job_is_cancelled_once_it_runs(world: World, acme: Tenant) -> None:
     job_id = await acme.new_job()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli, environment
+from tests.notices.mail_server import Inbox, mail_server_on_a_thread
 from tests.support import BOUND_SECONDS, PROGRAM
 
 ROW = ["email", "id", "client", "role", "has_password", "created_at", "last_sign_in_at"]
@@ -22,6 +23,13 @@ def cli(cli: Cli) -> Cli:
     """With the client acme."""
     cli.ok("client", "add", "--name", "Acme Inc", "--slug", "acme")
     return cli
+
+
+def configure_mail(cli: Cli, address: str) -> None:
+    with cli.settings.open("a") as file:
+        file.write(
+            f'\n[notify]\nsmtp_url = "{address}"\nmail_from = "gateway@example.com"\nmail_to = ["ops@example.com"]\n'
+        )
 
 
 def invite(cli: Cli, email: str = ANN) -> str:
@@ -39,6 +47,34 @@ def test_invite_prints_the_link_alone(cli: Cli) -> None:
 
     assert LINK.fullmatch(result.stdout.strip())
     assert result.stderr == f"This is for {ANN}: it sets a password, once, within 24 hours.\n"
+
+
+def test_a_link_is_sent_by_mail_too(cli: Cli) -> None:
+    inbox = Inbox()
+    with mail_server_on_a_thread(inbox) as address:
+        configure_mail(cli, address)
+        link = cli.ok("user", "invite", "--client", "acme", "--email", ANN, "--mail").stdout.strip()
+        again = cli.ok("user", "reset", ANN, "--mail").stdout.strip()
+
+    assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [[ANN], [ANN]]
+    assert [LINK.findall(text) for text in inbox.texts()] == [[link], [again]]
+
+
+def test_a_link_that_mail_does_not_bring_is_shown_all_the_same(cli: Cli) -> None:
+    configure_mail(cli, "smtp://127.0.0.1:1")
+
+    result = cli("user", "invite", "--client", "acme", "--email", ANN, "--mail")
+
+    assert result.exit_code == 1
+    assert LINK.fullmatch(result.stdout.strip())
+    assert "not sent by e-mail: the mail server cannot be reached; hand it over yourself" in result.stderr
+
+
+def test_mail_needs_a_server_and_makes_nobody_without_one(cli: Cli) -> None:
+    result = cli("user", "invite", "--client", "acme", "--email", ANN, "--mail")
+
+    assert (result.exit_code, rows(cli, "users")) == (1, [])
+    assert "notify.smtp_url is not set" in result.stderr
 
 
 def test_a_link_that_cannot_be_shown_leads_to_another(cli: Cli) -> None:

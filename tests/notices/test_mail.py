@@ -1,77 +1,23 @@
 """Mail through a real server: with STARTTLS, with TLS from the start, and what is told of each failure."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from gateway.airbyte.tls import verifying_tls
 from gateway.notices.mail import Mailer, MailNotSent
 from gateway.settings.secret import SecretUrl
 from tests.doctor.canned import SILENCE, canned
 from tests.faults.test_upstream_connect import certificate
+from tests.notices.mail_server import HOST, PASSWORD, Inbox, mail_server
 from tests.support import BOUND_SECONDS, HandClock
 
 NAMED = ("-addext", "subjectAltName=DNS:localhost.example,IP:127.0.0.2")
-USER, PASSWORD = "gateway@example.com", "s3cret&word"
-HOST = "127.0.0.2"
-"""Loopback, but spoken to as if it were another machine: see `no_local_rule`."""
-
-
-class Inbox:
-    """What a server was given."""
-
-    def __init__(self) -> None:
-        self.envelopes: list[Envelope] = []
-        self.was_tls: list[bool] = []
-        self.refused = ""
-
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.refused:
-            return self.refused
-        self.envelopes.append(envelope)
-        self.was_tls.append(session.ssl is not None)
-        return "250 OK"
-
-
-def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
-    assert isinstance(data, LoginPassword)
-    is_right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-    return AuthResult(success=is_right, handled=False)
-
-
-@asynccontextmanager
-async def mail_server(
-    inbox: Inbox, *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[int]:
-    """Serve on 127.0.0.2, and give the port."""
-    loop = asyncio.get_running_loop()
-
-    def protocol() -> SMTP:
-        return SMTP(
-            inbox,
-            tls_context=starttls,
-            require_starttls=starttls is not None,
-            authenticator=authenticate,
-            auth_required=starttls is not None,
-            auth_require_tls=True,
-            loop=loop,
-        )
-
-    server = await loop.create_server(protocol, HOST, 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.fixture
