@@ -75,7 +75,8 @@ class Matters:
             f"was disabled: {WHY[webhook.disabled_reason or 'failing']}."
             for webhook, client in await self._store.webhooks.disabled()
         }
-        return Found(texts | await asyncio.to_thread(self._of_the_machine), frozenset(unknown))
+        of_the_machine = await asyncio.to_thread(self._of_the_machine)
+        return Found(texts | of_the_machine.texts, frozenset(unknown) | of_the_machine.unknown)
 
     def _airbyte_s(self) -> tuple[dict[str, str], set[str]]:
         figures = self._airbyte.figures()
@@ -90,14 +91,19 @@ class Matters:
         if figures.is_credential_refused:
             texts[CREDENTIAL_REFUSED] = "Airbyte refuses the gateway's credential: nobody can read or sync."
         is_silent = not figures.has_answered or figures.failing_seconds > 0
-        return texts, {AIRBYTE_DOWN, CREDENTIAL_REFUSED, WORKSPACE_REFUSED} if is_silent else set()
+        unknown = {AIRBYTE_DOWN, CREDENTIAL_REFUSED} if is_silent else set()
+        # Which workspaces are refused is known once a reading came to its end, and as long as it is current.
+        return texts, unknown if self._last_sync.is_current_for(()) else {*unknown, WORKSPACE_REFUSED}
 
-    def _of_the_machine(self) -> dict[str, str]:
-        texts = {}
+    def _of_the_machine(self) -> Found:
+        texts: dict[str, str] = {}
+        unknown: set[str] = set()
         if self._database_path is not None:
             room = disk_room(self._database_path)
             if room.is_scarce:
                 texts[DISK_NEARLY_FULL] = f"The database's disk has {room.free // 1_000_000} MB left."
+            elif not room.is_ample:
+                unknown.add(DISK_NEARLY_FULL)
         backups = self._backups
         if backups.folder is not None:
             age = self._backup_age_hours(backups.folder)
@@ -105,7 +111,7 @@ class Matters:
                 texts[BACKUP_OLD] = f"There is no backup in {backups.folder}, or it cannot be read."
             elif age > backups.max_age_hours:
                 texts[BACKUP_OLD] = f"The newest backup is older than {backups.max_age_hours:g} hours."
-        return texts
+        return Found(texts, frozenset(unknown))
 
     def _backup_age_hours(self, folder: Path) -> float | None:
         try:

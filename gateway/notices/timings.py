@@ -8,8 +8,8 @@ class NoticeTimings(msgspec.Struct, frozen=True):
 
     interval: float = 60.0
     """Between two looks; while nobody else asks, Airbyte is asked as often."""
-    lease: float = 1800.0
-    """How long one gateway leads: longer than all messages of a look may take. Then another begins anew."""
+    lease: float = 300.0
+    """How long one gateway tells, from its last look on: longer than the messages of a look take. Then it has died."""
     message: float = 30.0
     """For all of one mail."""
     down: float = 300.0

@@ -17,7 +17,7 @@ from gateway.times import Clock, format_time
 
 NOTICES = "notices"
 """The task that tells the operator, as logs, /readyz and /metrics name it."""
-MOST_OF_LOOK = 20
+MOST_OF_LOOK = 8
 """Messages of one look on one channel: the others follow a minute later."""
 
 log = structlog.get_logger()
@@ -56,12 +56,14 @@ class NoticeWatch:
             await asyncio.sleep(self._timings.interval)
 
     async def look(self) -> None:
-        """Look once, and tell what is new. Raises StorageUnavailable."""
+        """Look once, and tell what is new. Raises StorageUnavailable.
+
+        The lease is kept from look to look: what gateways see of Airbyte and of backups differs, and one alone tells.
+        """
         if not await self._leadership.acquire(NOTICES, seconds=self._timings.lease):
             return
         found = await self._matters.look()
         await asyncio.gather(*(self._tell(channel, found) for channel in self.channels))
-        await self._leadership.complete(NOTICES)
 
     async def _tell(self, channel: Channel, found: Found) -> None:
         now = format_time(self._clock.now())

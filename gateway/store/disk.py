@@ -8,6 +8,7 @@ import msgspec
 LEAST_FREE_BYTES = 100_000_000
 FREE_TIMES_DATABASE = 3
 """Room for the database to grow, for a copy of it, and for the journal of a large change."""
+AMPLE = 1.2
 
 
 class DiskRoom(msgspec.Struct, frozen=True):
@@ -18,7 +19,16 @@ class DiskRoom(msgspec.Struct, frozen=True):
 
     @property
     def is_scarce(self) -> bool:
-        return self.free < max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * self.size)
+        return self.free < self._needed
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is clearly more than is needed: what is told of the disk does not change with every file."""
+        return self.free > AMPLE * self._needed
+
+    @property
+    def _needed(self) -> int:
+        return max(LEAST_FREE_BYTES, FREE_TIMES_DATABASE * self.size)
 
 
 def disk_room(path: Path) -> DiskRoom:

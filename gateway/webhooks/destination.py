@@ -50,7 +50,7 @@ class Destinations:
         parts = urlsplit(url)
         host = parts.hostname or ""
         try:
-            found = await self._look_up(host, parts.port or PORTS[parts.scheme])
+            found = [host] if _literal(host) else await self._look_up(host, parts.port or PORTS[parts.scheme])
         except (OSError, UnicodeError):
             raise DestinationRefused from None
         addresses = list(dict.fromkeys(found))

@@ -1,7 +1,8 @@
 """Look names up without keeping anybody else waiting: the event loop's own lookups share a few threads with Airbyte's.
 
 A lookup cannot be cancelled and may take half a minute. So each has a thread of its own, which also keeps no process
-from ending; how many there are at once is bounded.
+from ending. Who asks for a name that is being looked up waits for that lookup: a client's few webhooks hold as few
+threads, however often they are tried.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-MOST_LOOKUPS = 64
+MOST_LOOKUPS = 256
 
 GetAddressInfo = Callable[..., Sequence[tuple[Any, ...]]]
 
@@ -22,31 +23,40 @@ class NameLookup:
         """Have `most` lookups under way at once, those included that nobody waits for any more."""
         self._free = asyncio.Semaphore(most)
         self._get_address_info = get_address_info
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
         """Return the addresses of a name, in the order in which to try them. Raises OSError, UnicodeError."""
-        await self._free.acquire()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[str]] = loop.create_future()
+        name = host, port
+        answer = self._under_way.get(name)
+        if answer is None:
+            await self._free.acquire()
+            answer = self._under_way.get(name)
+            if answer is not None:
+                self._free.release()
+        if answer is None:
+            answer = self._under_way[name] = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._look_up, args=(name, answer), name="name lookup", daemon=True).start()
+        return await asyncio.shield(answer)
 
-        def tell(addresses: list[str], error: Exception | None) -> None:
-            self._free.release()
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(addresses)
+    def _look_up(self, name: tuple[str, int], answer: asyncio.Future[list[str]]) -> None:
+        """Find the addresses, on a thread, and tell the event loop."""
+        loop = answer.get_loop()
+        addresses, failure = [], None
+        try:
+            found = self._get_address_info(*name, type=socket.SOCK_STREAM)
+            addresses = [str(address[0]) for *_, address in found]
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell, name, addresses, failure)
 
-        def look_up() -> None:
-            addresses, failure = [], None
-            try:
-                found = self._get_address_info(host, port, type=socket.SOCK_STREAM)
-                addresses = [str(address[0]) for *_, address in found]
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits
-                failure = error
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(tell, addresses, failure)
-
-        threading.Thread(target=look_up, name="name lookup", daemon=True).start()
-        return await answer
+    def _tell(self, name: tuple[str, int], addresses: list[str], failure: Exception | None) -> None:
+        self._free.release()
+        answer = self._under_way.pop(name)
+        if failure is None:
+            answer.set_result(addresses)
+        else:
+            answer.set_exception(failure)
+            # Nobody may wait any more: then it is no failure of ours that nobody hears of it.
+            answer.exception()

@@ -10,7 +10,7 @@ from gateway.notices.timings import NoticeTimings
 from gateway.notices.watch import NoticeWatch
 from gateway.sandbox.faults import Answer
 from gateway.store.database import Transaction
-from gateway.store.leadership import SoleLeadership
+from gateway.store.leadership import Leadership, LeasedLeadership, SoleLeadership
 from tests.support import World
 
 MINUTE = 60.0
@@ -53,7 +53,9 @@ def write_backup(folder: Path, world: World, *, hours_ago: float) -> None:
     os.utime(path, (written, written))
 
 
-def watch_of(world: World, *ears: Ears, backups: BackupLimit = NO_BACKUPS) -> NoticeWatch:
+def watch_of(
+    world: World, *ears: Ears, backups: BackupLimit = NO_BACKUPS, leadership: Leadership | None = None
+) -> NoticeWatch:
     """Return a watch as a gateway has it that was just started."""
     services = world.services
     timings = NoticeTimings()
@@ -67,7 +69,9 @@ def watch_of(world: World, *ears: Ears, backups: BackupLimit = NO_BACKUPS) -> No
         database_path=path,
         timings=timings,
     )
-    return NoticeWatch(services.store, matters, ears, world.clock, leadership=SoleLeadership(), timings=timings)
+    return NoticeWatch(
+        services.store, matters, ears, world.clock, leadership=leadership or SoleLeadership(), timings=timings
+    )
 
 
 async def minutes(world: World, watch: NoticeWatch, count: int) -> None:
@@ -117,6 +121,36 @@ async def test_a_restart_during_an_outage_tells_nothing_anew(world: World) -> No
     await minutes(world, watch_of(world, ears), 2)
 
     assert ears.told() == []
+
+
+async def test_of_two_gateways_one_tells_until_it_is_silent(world: World, tmp_path: Path) -> None:
+    """What they see differs: one has no backups."""
+    ears = Ears()
+    holders = [LeasedLeadership(world.services.store, name) for name in ("gateway-1", "gateway-2")]
+    first = watch_of(world, ears, backups=BackupLimit(tmp_path / "none"), leadership=holders[0])
+    second = watch_of(world, ears, leadership=holders[1])
+
+    for _ in range(3):
+        await first.look()
+        await second.look()
+
+    assert ears.told() == [("backup_old", False)]
+
+
+async def test_a_workspace_is_not_over_before_a_reading_has_ended(world: World) -> None:
+    told = Notice("workspace_refused:w1", "Refused.", "2026-04-01T03:00:00.000Z")
+    await world.services.store.notices.update("mail", {told.matter: told.text}, now=told.since)
+    await world.services.store.notices.mark_told("mail", told, now=told.since)
+    await world.client_with_key()
+    await world.mapped_connection()
+    ears = Ears()
+    outage = Outage(world)
+    await minutes(world, watch_of(world, ears), 1)
+    assert ears.told() == []
+
+    outage.is_over = True
+    await minutes(world, watch_of(world, ears), 2)
+    assert ears.told() == [("workspace_refused:w1", True)]
 
 
 async def test_syncs_that_fail_are_told_once_for_a_client(world: World) -> None:

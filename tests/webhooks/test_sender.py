@@ -148,25 +148,35 @@ async def test_the_certificate_must_be_of_the_name_and_not_of_the_address(
     assert other == Receipt(None, error=NOT_TRUSTED)
 
 
-async def test_lookups_that_hang_keep_only_each_other_waiting() -> None:
-    entered, free = threading.Event(), threading.Event()
+async def test_a_name_that_hangs_holds_one_thread_however_often_it_is_asked_for() -> None:
+    entered, free = threading.Semaphore(0), threading.Event()
 
     def get_address_info(host: str, _port: int, **_options: Any) -> Sequence[tuple[Any, ...]]:
         if host == "slow.example":
-            entered.set()
+            entered.release()
             assert free.wait(BOUND_SECONDS)
         return [(2, 1, 6, "", ("127.0.0.1", 1))]
 
     look_up = NameLookup(most=2, get_address_info=get_address_info)
     destinations = Destinations(["127.0.0.0/8"], allow_http=True, look_up=look_up)
-    receipt = await HttpSender(destinations, verifying_tls, seconds=SHORT_SECONDS).send(
-        "http://slow.example:1/", {}, BODY
-    )
+    sender_ = HttpSender(destinations, verifying_tls, seconds=SHORT_SECONDS)
+    receipts = [await sender_.send("http://slow.example:1/", {}, BODY) for _ in range(3)]
 
-    assert receipt.error == NO_ANSWER.format(seconds=SHORT_SECONDS)
-    assert entered.is_set()
+    assert {receipt.error for receipt in receipts} == {NO_ANSWER.format(seconds=SHORT_SECONDS)}
     assert await look_up("quick.example", 1) == ["127.0.0.1"]
+    assert entered.acquire(timeout=BOUND_SECONDS)
+    assert not entered.acquire(blocking=False)
     free.set()
+    assert await look_up("slow.example", 1) == ["127.0.0.1"]
+
+
+async def test_an_address_needs_no_lookup() -> None:
+    def get_address_info(*_arguments: Any, **_options: Any) -> Sequence[tuple[Any, ...]]:
+        raise AssertionError("it was looked up")
+
+    destinations = Destinations((), allow_http=False, look_up=NameLookup(get_address_info=get_address_info))
+
+    assert await destinations.addresses("https://8.8.8.8/x") == ["8.8.8.8"]
 
 
 async def test_a_name_that_does_not_exist_is_told_like_one_that_is_not_public() -> None:
