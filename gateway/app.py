@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 API = "/api/v1"
 COMPATIBLE = CompatibleRoutes(
     [
-        *(ApiRoute(path, give_token, method="POST", entrance="credentials") for path in TOKEN_PATHS),
+        # Kestra asks for a token before each poll, and Dagster cancels a sync if it gets none: as free as polls are.
+        *(ApiRoute(path, give_token, method="POST", takes_token=False, entrance="credentials") for path in TOKEN_PATHS),
         ApiRoute(f"{PUBLIC_API}/health", show_compatible_health, entrance="open"),
         ApiRoute(f"{PUBLIC_API}/workspaces", list_workspaces),
         ApiRoute(f"{PUBLIC_API}/workspaces/{{id}}", show_workspace),

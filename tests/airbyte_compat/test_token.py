@@ -95,15 +95,17 @@ async def test_a_revoked_key_is_no_token_from_the_next_request_on(world: World, 
     assert_problem(await ask(acme, credentials(acme)), 401, Unauthorized.message)
 
 
-async def test_a_token_costs_a_token_of_the_rate(world: World, acme: Tenant) -> None:
+async def test_a_token_costs_none_of_the_rate(world: World, acme: Tenant) -> None:
+    """Some programs ask for one before each look at a job, and the looks cost none."""
     key = await world.key(rate="1/60")
     body = {"client_id": key.record.id, "client_secret": key.text}
+    assert (await world.http.get(f"{PUBLIC_API}/workspaces", headers=bearer(key))).is_success
+    refused = await world.http.get(f"{PUBLIC_API}/workspaces", headers=bearer(key))
+    assert_problem(refused, 429, "Rate limit exceeded — 1 request per minute per API key")
+    assert int(refused.headers["retry-after"]) >= 1
 
-    assert (await world.http.post(PATH, json=body)).is_success
-    answer = await world.http.post(PATH, json=body)
-
-    assert_problem(answer, 429, "Rate limit exceeded — 1 request per minute per API key")
-    assert int(answer.headers["retry-after"]) >= 1
+    for _ in range(3):
+        assert (await world.http.post(PATH, json=body)).is_success
 
 
 async def test_only_posts_get_tokens(acme: Tenant) -> None:

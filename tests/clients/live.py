@@ -27,11 +27,10 @@ from tests.clients.recording import Exchange, Names, Preparation, Recording
 from tests.clients.scene import Scene, names_of, set_up
 from tests.faults.installation import Installation, sandbox_airbyte
 from tests.plain_http import NO_AUTHORITIES
+from tests.support import BOUND_SECONDS
 
 ROOT = Path(__file__).parents[2]
 NOT_PASSED_ON = {"connection", "content-length", "transfer-encoding", "accept-encoding", "date", "server"}
-LONGEST_SECONDS = 60.0
-"""For one answer of the gateway."""
 QUIET = {"DO_NOT_TRACK": "1", "DAGSTER_DISABLE_TELEMETRY": "1", "AIRBYTE_OFFLINE_MODE": "1", "PYTHONUNBUFFERED": "1"}
 """Nothing is told to anybody else."""
 
@@ -55,7 +54,7 @@ class Recorder:
         body = await request.body()
         target = scope["raw_path"].decode() + (f"?{request.url.query}" if request.url.query else "")
         headers = [pair for pair in request.headers.items() if pair[0] not in NOT_PASSED_ON]
-        async with httpx2.AsyncClient(verify=NO_AUTHORITIES, timeout=LONGEST_SECONDS) as http:
+        async with httpx2.AsyncClient(verify=NO_AUTHORITIES, timeout=BOUND_SECONDS) as http:
             answer = await http.request(request.method, self._upstream + target, headers=headers, content=body)
         said = self.names.request(request.method, target, request.headers, body)
         heard = self.names.answer(answer.status_code, answer.headers, answer.content)
