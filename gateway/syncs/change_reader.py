@@ -1,8 +1,10 @@
 """Read the jobs that changed since the last reading, of all workspaces in use: one question for every client."""
 
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from gateway.airbyte import MAX_JOBS, Airbyte
+from gateway.models import Job
 from gateway.store import Store
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.workspace_lists import WorkspaceLists
@@ -63,19 +65,42 @@ class ChangeReader:
         await self._lists.retry(lambda some: self._read(some, since))
 
     async def _read(self, workspaces: list[str], since: datetime) -> None:
-        """Record the changes of some workspaces; what their pages do not tell is left to a back-fill."""
-        seen: set[int] = set()
+        """Record the changes of some workspaces; what their pages do not tell is left to a back-fill.
+
+        Nothing is recorded before all is read: the newest comes first, and what is older than what is known is no news.
+        """
+        changed: dict[int, Job] = {}
+        is_complete = False
         for number in range(MAX_CHANGE_PAGES):
             page = await self._airbyte.jobs_updated_since(workspaces, since, offset=number * MAX_JOBS)
-            await self._recorder.record(page.rows)
             await self._last_syncs.require_backfill(airbyte_ids=page.odd_connections)
-            if page.sent < MAX_JOBS:
-                return
-            known = len(seen)
-            seen.update(job.job_id for job in page.rows)
-            if len(seen) == known:
+            known = len(changed)
+            changed.update((job.job_id, job) for job in page.rows)
+            is_complete = page.sent < MAX_JOBS
+            if is_complete or len(changed) == known:
                 break
-        await self._last_syncs.require_backfill(workspaces=workspaces)
+        for jobs in _batches(changed.values()):
+            await self._recorder.record(jobs)
+        if not is_complete:
+            await self._last_syncs.require_backfill(workspaces=workspaces)
+
+
+def _batches(jobs: Collection[Job]) -> Iterator[list[Job]]:
+    """Yield the jobs in parts, each of little more than a page's, with all jobs of a connection in one of them.
+
+    So a connection's news are written at once, in their order, and no transaction keeps others waiting for long.
+    """
+    by_connection: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_connection.setdefault(job.connection_id, []).append(job)
+    batch: list[Job] = []
+    for each in by_connection.values():
+        batch += each
+        if len(batch) >= MAX_JOBS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _since(read_upto: str | None, now: datetime) -> datetime:
