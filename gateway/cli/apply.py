@@ -43,7 +43,9 @@ def apply(*, settings: Settings, path: Path, prune: bool, dry_run: bool, yes: bo
     file = _read(path)
 
     async def work(services: Services) -> Plan:
-        manifests = Manifests(services.store, services.clock, secrets.choice)
+        manifests = Manifests(
+            services.store, services.clock, secrets.choice, require_url=services.webhooks.endpoints.require_allowed
+        )
         plan = await manifests.plan(file, prune=prune)
         with progress_shown() as progress:
             plan.notes.extend(await check_mappings(services.airbyte, file, plan, progress=progress))

@@ -38,7 +38,9 @@ def export(*, settings: Settings, path: Path | None, as_json: bool) -> None:
         raise click.UsageError("--json prints and takes no PATH")
 
     async def work(services: Services) -> Manifest:
-        return await Manifests(services.store, services.clock, secrets.choice).export()
+        return await Manifests(
+            services.store, services.clock, secrets.choice, require_url=services.webhooks.endpoints.require_allowed
+        ).export()
 
     manifest = with_services(settings, work)
     if as_json:

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from gateway.models import Actor, DisabledReason, webhook_subject
 from gateway.store import ClaimedDelivery, DeliveryAttempt
 from gateway.times import format_time, parse_time
+from gateway.webhooks.receipt import Receipt
 from gateway.webhooks.timings import DeliveryTimings
-
-if TYPE_CHECKING:
-    from gateway.webhooks.sender import Receipt
 
 GONE = 410
 GATEWAY = Actor("the gateway")
@@ -19,7 +16,7 @@ GATEWAY = Actor("the gateway")
 
 def attempt_of(
     delivery: ClaimedDelivery,
-    receipt: "Receipt",
+    receipt: Receipt,
     *,
     now: datetime,
     timings: DeliveryTimings,
@@ -52,7 +49,7 @@ def attempt_of(
 
 
 def _disabling(
-    delivery: ClaimedDelivery, receipt: "Receipt", now: datetime, timings: DeliveryTimings
+    delivery: ClaimedDelivery, receipt: Receipt, now: datetime, timings: DeliveryTimings
 ) -> DisabledReason | None:
     if receipt.status == GONE:
         return "gone"

@@ -19,6 +19,7 @@ from gateway.times import Clock, format_time
 from gateway.webhooks.attempts import attempt_of
 from gateway.webhooks.choice import UnderWay
 from gateway.webhooks.message import Messages
+from gateway.webhooks.receipt import Receipt
 from gateway.webhooks.signature import signed_headers
 from gateway.webhooks.timings import DeliveryLimits, DeliveryTimings
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 WEBHOOK_DELIVERY = "webhook delivery"
 """The task that sends events, as logs, /readyz and /metrics name it."""
+NOT_SENT = "The gateway could not send it"
 
 log = structlog.get_logger()
 
@@ -150,15 +152,26 @@ class WebhookDelivery:
 
     async def _send_once(self, delivery: ClaimedDelivery) -> None:
         """Send the event once and store what came of it. Raises StorageUnavailable."""
-        body = await self._messages.body(delivery)
-        headers = signed_headers(self._secrets(delivery), delivery.event_id, self._clock.now(), body)
-        if self._sender is None:
-            self._sender = self._make_sender()
-        receipt = await self._sender.send(delivery.url, headers, body)
+        receipt = await self._receipt(delivery)
         attempt = attempt_of(delivery, receipt, now=self._clock.now(), timings=self._timings, part=self._part)
         await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
         if attempt.disabled_reason is not None:
             log.warning("webhook_disabled", webhook=delivery.webhook_id, reason=attempt.disabled_reason)
+
+    async def _receipt(self, delivery: ClaimedDelivery) -> Receipt:
+        """Send the event once and return what came of it. Raises StorageUnavailable."""
+        try:
+            body = await self._messages.body(delivery)
+            headers = signed_headers(self._secrets(delivery), delivery.event_id, self._clock.now(), body)
+            if self._sender is None:
+                self._sender = self._make_sender()
+            return await self._sender.send(delivery.url, headers, body)
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - else it would be sent for ever, with no attempt that counts
+            # Its text may quote the address, which may be secret.
+            log.error("webhook_message_not_sent", webhook=delivery.webhook_id, error=type(error).__name__)  # noqa: TRY400
+            return Receipt(None, error=NOT_SENT)
 
     def _secrets(self, delivery: ClaimedDelivery) -> list[str]:
         """Return the secrets that sign: the one before a rotation too, until its end."""

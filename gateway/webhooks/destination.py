@@ -5,6 +5,7 @@ is checked just before it is used, and the connection goes to the address that w
 """
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from gateway.webhooks.public_address import Address, final_address, is_public
 
 LONGEST_URL = 2000
 PORTS = {"http": 80, "https": 443}
+DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+DNS_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{DNS_LABEL}\.)*(?![0-9]+\.?$|0x)({DNS_LABEL})\.?", re.IGNORECASE)
+"""Of a host, as DNS writes it (RFC 1123, and the underscore). What ends in a number is an IPv4 address or no host."""
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a name, for a port. Raises OSError."""
@@ -35,7 +39,12 @@ class Destinations:
         """Check a URL as far as that can be done without a network. Raises InvalidInput, which quotes nothing of it."""
         try:
             parts = urlsplit(url)
-            is_good = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and not parts.fragment
+            is_good = (
+                _is_host(parts.netloc, parts.hostname or "")
+                and parts.port != 0
+                and "@" not in parts.netloc
+                and not parts.fragment
+            )
         except ValueError:
             is_good = False
         is_good = is_good and url.isascii() and url.isprintable() and " " not in url and len(url) <= LONGEST_URL
@@ -64,6 +73,13 @@ class Destinations:
 
     def _is_allowed(self, address: Address) -> bool:
         return is_public(address) or any(final_address(address) in network for network in self._allowed)
+
+
+def _is_host(netloc: str, host: str) -> bool:
+    """Return whether the sender can use the host: a name, an IPv4 address, or an IPv6 address in brackets."""
+    if "[" in netloc:
+        return isinstance(_literal(host), ipaddress.IPv6Address)
+    return DNS_NAME.fullmatch(host) is not None or isinstance(_literal(host), ipaddress.IPv4Address)
 
 
 def _literal(host: str) -> Address | None:

@@ -95,6 +95,10 @@ class WebhookService:
         await self._webhooks.add(webhook, secret=Secret(secret), most=MOST_WEBHOOKS, entry=entry)
         return NewWebhook(webhook, secret)
 
+    def require_allowed(self, url: str) -> None:
+        """Check a webhook's URL as `add` does. Raises InvalidInput."""
+        self._destinations.require_allowed(url)
+
     async def rotate(self, webhook_id: str, *, client_id: int | None = None, by: Actor = COMMAND_LINE) -> NewWebhook:
         """Sign with a new secret, and for a day with the present one too. Raises UnknownRecord."""
         webhook = await self.find(webhook_id, client_id)

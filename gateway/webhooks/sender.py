@@ -7,10 +7,10 @@ from contextlib import aclosing
 from typing import Protocol
 
 import httpx2
-import msgspec
 
 from gateway import __version__
 from gateway.webhooks.destination import DestinationRefused, Destinations
+from gateway.webhooks.receipt import Receipt
 
 EXCERPT_BYTES = 500
 MOST_TRIED = 4
@@ -20,19 +20,6 @@ UNREACHABLE = "No connection could be made"
 NOT_TRUSTED = "Its certificate cannot be trusted"
 NOT_HTTP = "It does not answer as HTTP"
 NO_ANSWER = "No answer within {seconds:g} seconds"
-
-
-class Receipt(msgspec.Struct, frozen=True):
-    """What came of sending a message: the status and the first bytes of the answer, or why there is none."""
-
-    status: int | None
-    excerpt: str = ""
-    error: str = ""
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the receiver took the message. A redirect is none: it is not followed."""
-        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
 
 class Sender(Protocol):
@@ -101,7 +88,8 @@ def _request(target: httpx2.URL, address: str, headers: Mapping[str, str], body:
         "Connection": "close",
         **headers,
     }
-    names_host = {"sni_hostname": target.host}
+    # Not `target.host`, which is decoded, and no name that begins with xn-- can always be.
+    names_host = {"sni_hostname": target.raw_host.decode("ascii")}
     return httpx2.Request("POST", target.copy_with(host=address), headers=fields, content=body, extensions=names_host)
 
 

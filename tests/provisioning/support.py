@@ -1,9 +1,11 @@
 """What tests of provisioning share: short ways to connections, and what the activity log says."""
 
+import secrets
 from typing import Any
 
 from gateway.models import ActivityEntry
 from gateway.provisioning.keys import NewKey
+from gateway.provisioning.manifest import Manifests
 from gateway.provisioning.mapping import Mapped
 from tests.support import World, bearer
 
@@ -40,3 +42,10 @@ async def log(world: World) -> list[ActivityEntry]:
 async def told(world: World) -> list[tuple[str, str]]:
     """Actions and subjects, oldest first."""
     return [(entry.action, entry.subject) for entry in reversed(await log(world))]
+
+
+def manifests_of(world: World) -> Manifests:
+    services = world.services
+    return Manifests(
+        services.store, world.clock, secrets.choice, require_url=services.webhooks.endpoints.require_allowed
+    )

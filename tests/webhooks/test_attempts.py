@@ -9,7 +9,7 @@ from gateway.settings.secret import Secret
 from gateway.store import ClaimedDelivery, DeliveryAttempt
 from gateway.times import format_time
 from gateway.webhooks.attempts import attempt_of
-from gateway.webhooks.sender import Receipt
+from gateway.webhooks.receipt import Receipt
 from gateway.webhooks.timings import DeliveryTimings
 from tests.support import START
 

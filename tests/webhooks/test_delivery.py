@@ -16,6 +16,7 @@ from gateway.models import Delivery
 from gateway.sandbox.timeline import Status
 from gateway.store import DatabaseLocation, Store
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
+from gateway.webhooks.delivery import NOT_SENT
 from gateway.webhooks.endpoints import NewWebhook
 from gateway.webhooks.timings import DeliveryLimits, DeliveryTimings, WebhookTimings
 from gateway.webhooks.webhooks import Outside, build_webhooks
@@ -147,6 +148,20 @@ async def test_a_failing_receiver_gets_each_event_in_order_at_last(world: World,
     assert len({message.event_id for message in receiver.messages}) == 2
     last, first = await until_ended(world, new)
     assert (first.attempts, first.outcome, last.attempts, last.excerpt) == (4, "delivered", 1, "ok")
+
+
+async def test_what_cannot_be_sent_at_all_is_an_attempt_that_failed(world: World, receiver: Receiver) -> None:
+    new = await add(world, receiver)
+    # As of a gateway that still took such an address.
+    await world.services.store.database.write(
+        lambda transaction: transaction.execute_fetchall("UPDATE webhooks SET url = 'https://999.1.1.1/secret'"),
+        housekeeping=True,
+    )
+    await world.services.webhooks.endpoints.test(new.record.id)
+    await until_attempted(world, new, 1)
+
+    (row,) = await deliveries(world, new)
+    assert (row.outcome, row.error) == (None, NOT_SENT)
 
 
 async def test_no_client_is_told_of_anothers_events(world: World, receiver: Receiver) -> None:

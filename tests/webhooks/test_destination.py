@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+import httpx2
 import pytest
 
 from gateway.errors import InvalidInput
@@ -77,10 +78,17 @@ async def test_http_is_for_operators_who_allow_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://example.com", "https://example.com:8443/a?b=c", "https://8.8.8.8/x", "https://[2a00::1]/"]
+    "url",
+    [
+        *("https://example.com", "https://example.com:8443/a?b=c", "https://8.8.8.8/x", "https://[2a00::1]/"),
+        *("HTTPS://EXAMPLE.com./", "https://a_b.example/", "https://1.example/", "https://xn--mnchen-3ya.example/"),
+        *("https://hooks:000443/", "https://example.com:/x", "https://example.com/a\\b{c}|`%zz", "https://a?b"),
+    ],
 )
 def test_good_urls(url: str) -> None:
     named().require_allowed(url)
+
+    assert httpx2.URL(url).host
 
 
 @pytest.mark.parametrize(
@@ -101,6 +109,15 @@ def test_good_urls(url: str) -> None:
             "https://example.com/\n",
             "https://exämple.com/",
             f"https://a.test/{'x' * 2000}",
+        ),
+        *("https://999.1.1.1/", "https://01.1.1.1/", "https://1.1.1/", "https://1.1.1.1./", "https://2130706433/"),
+        *("https://0x7f.1/", "https://a.0x7f/", "https://[v1.a]/", "https://[1::1%25x]/", "https://[::1].com/"),
+        *("https://a:443:443/", "https://a..b/", "https://.../", "https://-/", "https://*.com/", "https://a,b/"),
+        *(
+            f"https://{'a' * 64}.com/",
+            "https://exa%6dple.com/",
+            "https://a\\b.com/",
+            "https://[1.1.1.1]/",
         ),
         *("https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/latest", "https://[::ffff:10.0.0.1]/"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from gateway.airbyte.tls import verifying_tls
 from gateway.webhooks.destination import Destinations
 from gateway.webhooks.name_lookup import NameLookup
+from gateway.webhooks.receipt import Receipt
 from gateway.webhooks.sender import (
     EXCERPT_BYTES,
     NO_ANSWER,
@@ -19,7 +20,6 @@ from gateway.webhooks.sender import (
     NOT_TRUSTED,
     UNREACHABLE,
     HttpSender,
-    Receipt,
 )
 from tests.doctor.canned import DRIP, SILENCE, canned, page
 from tests.faults.fault import head_of

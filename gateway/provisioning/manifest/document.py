@@ -12,6 +12,7 @@ import tomli_w
 from gateway import validation
 from gateway.auth.keys import ALPHABET, ID_LENGTH
 from gateway.errors import InvalidInput
+from gateway.models import EVENT_TYPES
 from gateway.provisioning.manifest.schema import (
     ClientEntry,
     ConnectionEntry,
@@ -154,7 +155,11 @@ def _webhook(webhook_id: str, entry: WebhookEntry) -> WebhookEntry:
     validation.web_address("url", entry.url)
     for connection_id in entry.connections:
         _check_id("conn", connection_id)
-    return entry
+    return msgspec.structs.replace(
+        entry,
+        events=tuple(each for each in EVENT_TYPES if each in entry.events),
+        connections=tuple(dict.fromkeys(entry.connections)),
+    )
 
 
 def _rate(text: str | None) -> str | None:

@@ -17,12 +17,16 @@ from gateway.times import Clock, format_time
 
 
 class Manifests:
-    """What export and apply do. `choice` picks a random character."""
+    """What export and apply do."""
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, choice: Callable[[str], str], *, require_url: Callable[[str], None]
+    ) -> None:
+        """`choice` picks a random character; `require_url` raises InvalidInput for a URL that no webhook may have."""
         self._bulk = store.bulk
         self._clock = clock
         self._choice = choice
+        self._require_url = require_url
 
     async def export(self) -> Manifest:
         """Return the manifest of what the database has now. Raises StorageUnavailable."""
@@ -63,5 +67,5 @@ class Manifests:
         comparison = Comparison(file, here, by=by, now=format_time(self._clock.now()))
         check_owners(comparison)
         Deletions(comparison, prune=prune).plan()
-        Upserts(comparison, lambda: keys.mint_id("user", self._choice)).plan()
+        Upserts(comparison, lambda: keys.mint_id("user", self._choice), self._require_url).plan()
         return comparison.plan

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import validation
-from gateway.models import AWAITING_MAPPING, ApiKey, Client, Connection, RatePolicy, User
-from gateway.provisioning.manifest.document import folded
+from gateway.errors import InvalidInput
+from gateway.models import AWAITING_MAPPING, ApiKey, Client, Connection, RatePolicy, User, Webhook
+from gateway.provisioning.manifest.document import folded, toml_path
 from gateway.provisioning.manifest.plan import Comparison, connection_name, key_name, user_name, webhook_name
 from gateway.provisioning.manifest.schema import (
     ClientEntry,
@@ -22,14 +23,18 @@ from gateway.provisioning.manifest.schema import (
 
 
 class Upserts:
-    """Plans what is to be added or updated, by kind, in the order of the file. `mint_user_id` makes ids for users."""
+    """Plans what is to be added or updated, by kind, in the order of the file."""
 
-    def __init__(self, comparison: Comparison, mint_user_id: Callable[[], str]) -> None:
+    def __init__(
+        self, comparison: Comparison, mint_user_id: Callable[[], str], require_url: Callable[[str], None]
+    ) -> None:
+        """`mint_user_id` makes ids for users; `require_url` raises InvalidInput for a URL that no webhook may have."""
         self._comparison = comparison
         self._mint_user_id = mint_user_id
+        self._require_url = require_url
 
     def plan(self) -> None:
-        """Add each upsert to the plan."""
+        """Add each upsert to the plan. Raises InvalidInput for a webhook that no command would make."""
         file = self._comparison.file
         for slug, client in file.clients.items():
             self._client(slug, client)
@@ -153,12 +158,30 @@ class Upserts:
             return
         wanted = msgspec.structs.replace(known, url=entry.url, events=entry.events, connections=entry.connections)
         if wanted != known:
+            self._check_webhook(known, entry)
             names = ("url", "events", "connections")
             changed = ", ".join(each for each in names if getattr(wanted, each) != getattr(known, each))
             activity = comparison.entry("webhook.update", wanted)
             comparison.change(
                 f"~ {name}: {changed}", lambda changes: changes.update_webhook(entry.client, wanted, activity)
             )
+
+    def _check_webhook(self, known: Webhook, entry: WebhookEntry) -> None:
+        """Check what is new about a webhook. Raises InvalidInput."""
+        path = toml_path("webhooks", known.id)
+        if entry.url != known.url:
+            try:
+                self._require_url(entry.url)
+            except InvalidInput as error:
+                raise InvalidInput(f"{path}.url: {error}") from None
+        connections = self._comparison.file.connections
+        # One that it names already may have been removed since.
+        for connection_id in set(entry.connections) - set(known.connections):
+            owned = connections.get(connection_id)
+            if owned is None or owned.client != entry.client:
+                raise InvalidInput(
+                    f"{path}.connections: the client {entry.client} has no connection {connection_id} in this file"
+                )
 
 
 def _client_action(known: Client, client: Client) -> str:

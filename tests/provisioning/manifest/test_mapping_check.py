@@ -1,14 +1,13 @@
 """What a manifest maps is looked at in Airbyte first."""
 
-import secrets
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import InvalidInput
-from gateway.provisioning.manifest import Manifest, Manifests, Plan, check_mappings, parse_manifest
+from gateway.provisioning.manifest import Manifest, Plan, check_mappings, parse_manifest
 from gateway.sandbox import Answer
-from tests.provisioning.support import their_connection
+from tests.provisioning.support import manifests_of, their_connection
 from tests.support import NEVER_MAPPED, World
 
 IDS = ("conn_0000000000000001", "conn_0000000000000002")
@@ -26,7 +25,7 @@ async def planned(world: World, folder: Path, *connections: str) -> tuple[Manife
     path = folder / "manifest.toml"
     path.write_text("\n".join(["format = 1", '[clients.acme]\nname = "Acme"', *connections]))
     file = parse_manifest(path)
-    return file, await Manifests(world.services.store, world.clock, secrets.choice).plan(file, prune=False)
+    return file, await manifests_of(world).plan(file, prune=False)
 
 
 async def check(world: World, folder: Path, *connections: str) -> list[str]:
