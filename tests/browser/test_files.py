@@ -1,11 +1,14 @@
 """A browser saves a table as a file, and never takes a part of one for the whole."""
 
+import re
 from threading import Event
 
 from gateway.sandbox import Answer
 from tests.browser.conftest import Site, Visit, Watched, member
+from tests.support import BOUND_SECONDS
 
 JOBS = 150
+LATER_PAGE = re.compile("createdAtEnd=")
 
 
 def with_jobs(site: Site, visit: Visit) -> tuple[Watched, str]:
@@ -33,16 +36,19 @@ def test_a_file_that_breaks_off_is_not_saved(visit: Visit, site: Site) -> None:
     visitor, _ = with_jobs(site, visit)
     sandbox = site.installation.airbyte.sandbox
     sandbox.requests.clear()
-    over = Event()
+    has_begun, is_over = Event(), Event()
 
-    def is_second_page(_method: str, _path: str) -> bool:
-        return not over.is_set() and any("offset=100" in each.query for each in sandbox.requests)
+    def is_later_page(_method: str, _path: str) -> bool:
+        """Hold the sandbox until the browser saves: what fails before that is shown, and nothing is saved at all."""
+        is_later = any(LATER_PAGE.search(each.query) for each in sandbox.requests)
+        return is_later and has_begun.wait(BOUND_SECONDS) and not is_over.is_set()
 
-    sandbox.faults.answer_with(Answer.html(503), times=5, when=is_second_page)
+    sandbox.faults.answer_with(Answer.html(503), times=5, when=is_later_page)
 
     with visitor.page.expect_download() as saving:
         visitor.page.get_by_role("link", name="Download as CSV").click()
+    has_begun.set()
     failure = saving.value.failure()
-    over.set()
+    is_over.set()
 
     assert failure is not None

@@ -121,8 +121,8 @@ def test_every_answer_of_the_api_is_a_documented_one(installation: Installation)
         assert served.process.poll() is None
 
     assert {200, 400, 401, 403, 404} <= statuses.keys()
-    assert revocations[200] == 1
-    assert revocations[401] > 1
+    assert revocations.total() > 0
+    assert revocations[200] <= 1
 
 
 class Conversation(asyncio.Protocol):

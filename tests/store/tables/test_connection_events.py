@@ -114,11 +114,10 @@ async def test_a_new_webhook_has_connections_looked_at_that_nobody_has_looked_at
     assert (await store.connections.of_client(acme.id)).is_awaiting_backfill
 
 
+@pytest.mark.postgresql_only
 async def test_two_gateways_that_are_told_the_same_write_it_once(
     watched: Store, database_location: DatabaseLocation
 ) -> None:
-    if not watched.is_shared:
-        pytest.skip("one gateway serves a file")
     async with store_at(database_location) as second:
         await asyncio.gather(*(recorder(each).record([job(2, "failed")]) for each in (watched, second) * 3))
 
