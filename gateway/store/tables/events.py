@@ -16,7 +16,7 @@ from gateway.models import EventType, Webhook
 from gateway.store.database import Database, Dialect, Transaction
 from gateway.store.pruning import prune
 from gateway.store.tables import deliveries
-from gateway.store.tables.webhooks import LISTENING, webhook_from
+from gateway.store.tables.webhooks import ENABLED, LISTENING, webhook_from
 from gateway.times import Clock, format_time
 
 
@@ -79,10 +79,8 @@ class EventWriter:
         numbers = self._dialect.json_rows.format(":client_ids")
         rows = await transaction.execute_fetchall(
             f"""
-            SELECT * FROM webhooks WHERE {LISTENING} AND client_id IN (
-                SELECT id FROM clients
-                WHERE disabled_at IS NULL AND id IN (SELECT CAST(value AS BIGINT) FROM {numbers})
-            ) ORDER BY number
+            SELECT * FROM webhooks WHERE {LISTENING}
+                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY number
             """,  # noqa: S608 - ours
             {"client_ids": json.dumps(list(client_ids))},
         )
@@ -126,11 +124,11 @@ class Events:
 
         async def write(transaction: Transaction) -> int:
             rows = await transaction.execute_fetchall(
-                f"SELECT number, {LISTENING} AS is_listening FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
+                f"SELECT number, {ENABLED} AS is_enabled FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
                 {"client_id": webhook.client_id, "id": webhook.id},
             )
             for row in rows:
-                if not row["is_listening"]:
+                if not row["is_enabled"]:
                     raise InvalidInput(f"the webhook {webhook.id} is disabled; first enable it")
                 return await self._writer.write_test(transaction, row["number"], event)
             raise UnknownRecord(f"the webhook {webhook.id} was removed")

@@ -17,8 +17,9 @@ from gateway.store.database import ConstraintViolated, Database, Parameters, Row
 from gateway.store.tables import activity
 from gateway.times import format_time, parse_time
 
-LISTENING = "webhooks.disabled_at IS NULL"
-"""Whether a webhook is told of anything."""
+ENABLED = "webhooks.disabled_at IS NULL"
+LISTENING = f"{ENABLED} AND webhooks.client_id IN (SELECT id FROM clients WHERE clients.disabled_at IS NULL)"  # noqa: S608 - ours
+"""Whether a webhook is told of anything: a disabled client's is not."""
 CLOCKS_DIFFER = timedelta(seconds=5)
 """Airbyte tells whole seconds, by a clock of its own: what happens just after a webhook was made may seem older."""
 
