@@ -137,7 +137,7 @@ CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) W
 
 -- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
 -- everything. `previous_secret` signs too until `previous_until`. `failing_since`: the first failure after the last
--- success. What was disabled is told of nothing; `disabled_reason` says why.
+-- success. What was disabled is told of nothing; `disabled_reason` says why. What happened before `told_since` is not told.
 CREATE TABLE webhooks (
     number          INTEGER PRIMARY KEY AUTOINCREMENT,
     id              TEXT NOT NULL UNIQUE,
@@ -149,6 +149,7 @@ CREATE TABLE webhooks (
     previous_secret TEXT,
     previous_until  TEXT,
     created_at      TEXT NOT NULL,
+    told_since      TEXT NOT NULL,
     last_success_at TEXT,
     failing_since   TEXT,
     disabled_at     TEXT,

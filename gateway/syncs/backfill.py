@@ -48,18 +48,21 @@ class Backfill:
         self._clock = clock
         self._timings = timings
         self._failed: Backoff[str] = Backoff(clock, timings.backoff)
+        self._checked_at = float("-inf")
+        """When a connection was checked that did not wait for it."""
 
-    async def run(self) -> None:
+    async def run(self, *, is_read: bool) -> None:
         """Back-fill connections that wait for it, the clients in turn, and check one other. Raises StorageUnavailable.
 
-        The check goes round all connections, for changes that were read may have been told wrong or not at all.
+        The check goes round all connections, for changes that were read may have been told wrong or not at all. While
+        nobody reads (not `is_read`), there is one a minute.
         One that fails keeps waiting and is passed over for a while, and so is one whose workspace Airbyte refuses.
         """
         waiting = await self._last_syncs.waiting_for_backfill()
         recheck = timedelta(seconds=self._timings.recheck_age)
         others = await self._last_syncs.asked_longest_ago(BATCH, before=format_time(self._clock.now() - recheck))
         self._failed.keep_only(connection.id for connection in [*waiting, *others])
-        again = islice(filter(self._is_due, others), 1)
+        again = islice(filter(self._is_due, others), int(self._begins_check(is_read=is_read)))
         for connection in chain(islice(filter(self._is_due, waiting), BATCH), again):
             try:
                 await self.run_one(connection)
@@ -76,6 +79,14 @@ class Backfill:
                 # Whatever is wrong with this one, the others are asked for.
                 log.exception("backfill_failed", connection=connection.id)
                 await self._pass_over(connection)
+
+    def _begins_check(self, *, is_read: bool) -> bool:
+        """Return whether to check one connection now, and count that as done."""
+        now = self._clock.monotonic()
+        begins = is_read or now - self._checked_at >= self._timings.unread_check
+        if begins:
+            self._checked_at = now
+        return begins
 
     async def _pass_over(self, connection: Connection) -> None:
         """Leave a connection alone for a while; until it was told of, its client's figures are stale."""

@@ -59,6 +59,8 @@ class LastSyncRefresh:
         """When the last refresh ended, however it did."""
         self._singles_at = float("-inf")
         """When those were asked for that need a call each."""
+        self._is_read = False
+        """Whether somebody has read figures since then."""
         self._begun_at = 0.0
         self._read_at = float("-inf")
         """When the last reading began, if it came to its end."""
@@ -81,6 +83,7 @@ class LastSyncRefresh:
         troubles count for nothing, nor does any trouble for a client without mapping. Raises
         StorageUnavailable.
         """
+        self._is_read = True
         if self._is_older(self.freshness_seconds):
             await self.refresh_if_older(self.freshness_seconds)
         connections = self._connections.remembered(client_id) or await self._connections.of_client(client_id)
@@ -194,7 +197,8 @@ class LastSyncRefresh:
             if self._is_current:  # nor is a broken Airbyte asked for single ones
                 await self._changes.retry_unread()
                 self._unread = self._changes.unread
-                await self._backfill.run()
+                is_read, self._is_read = self._is_read, False
+                await self._backfill.run(is_read=is_read)
             await self._statuses.start_if_due()
         except GatewayError as error:
             log.warning("backfill_interrupted", error=str(error), detail=getattr(error, "detail", ""))

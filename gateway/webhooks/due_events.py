@@ -83,7 +83,6 @@ def _late_events(expected: Iterable[tuple[Connection, ExpectedSync]], grace: tim
             at=since,
             data=LateConnectionRow(**msgspec.structs.asdict(ConnectionRow.of(connection)), next_sync_at=due),
             connection_id=connection.id,
-            since=since,
         )
 
 
@@ -96,5 +95,5 @@ def _expiry_events(key: ApiKey, now: datetime) -> Iterable[NewEvent]:
             continue
         if since >= key.created_at:
             days = f"{notice.days} days"
-            yield key_event("key.expiring", key, at=since, subject=f"{key.expires_at} {days}", since=since)
+            yield key_event("key.expiring", key, at=since, subject=f"{key.expires_at} {days}")
         return

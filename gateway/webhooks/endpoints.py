@@ -116,7 +116,8 @@ class WebhookService:
     async def enable(self, webhook_id: str, *, client_id: int | None = None, by: Actor = COMMAND_LINE) -> Webhook:
         """Have a disabled webhook told of events again, from now on. Raises UnknownRecord."""
         webhook = await self.find(webhook_id, client_id)
-        await self._webhooks.enable(webhook.client_id, webhook.id, entry=self._entry(by, "webhook.enable", webhook))
+        entry = self._entry(by, "webhook.enable", webhook)
+        await self._webhooks.enable(webhook.client_id, webhook.id, now=self._now(), entry=entry)
         return await self.find(webhook_id, webhook.client_id)
 
     async def remove(self, webhook_id: str, *, client_id: int | None = None, by: Actor = COMMAND_LINE) -> Webhook:

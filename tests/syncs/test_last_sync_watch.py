@@ -10,7 +10,7 @@ import pytest
 from gateway.store.leadership import SoleLeadership
 from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
-from tests.support import BOUND_SECONDS, World, running_gateway
+from tests.support import BOUND_SECONDS, World, quiet, running_gateway
 from tests.webhooks.support import ALLOWED
 
 RARELY = SyncTimings(last_sync=LastSyncTimings(shortest_watch=3600.0))
@@ -35,9 +35,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def watching(
-    world: World, *, leadership: SoleLeadership | None = None, idle_rounds: int = 3
+    world: World, *, leadership: SoleLeadership | None = None, idle_rounds: int = 3, seconds: float = MINUTE
 ) -> AsyncIterator[list[str]]:
-    """Watch in rounds of a millisecond; what happens is in the list: rounds, and refreshes that ended."""
+    """Watch in rounds of a millisecond; what happens is in the list: rounds, and refreshes that ended.
+
+    After each of those, the gateway's clock goes on by `seconds`.
+    """
     happened: list[str] = []
     timings = LastSyncTimings(shortest_watch=ROUND_SECONDS, idle_watch=idle_rounds * ROUND_SECONDS)
     watch = LastSyncWatch(
@@ -45,7 +48,8 @@ async def watching(
     )
 
     async def refreshed() -> None:
-        world.clock.advance(MINUTE)
+        await quiet()
+        world.clock.advance(seconds)
         happened.append("refreshed")
 
     task = asyncio.create_task(watch.run(lambda: happened.append("round"), refreshed=refreshed))
@@ -112,3 +116,20 @@ async def test_a_gateway_that_does_not_lead_asks_nothing(world: World) -> None:
         await until(happened, "round", 10)
 
     assert ("refreshed" in happened, calls(world)) == (False, 0)
+
+
+async def test_a_webhook_alone_has_one_connection_a_minute_asked_for_by_itself(world: World) -> None:
+    for _ in range(10):
+        await world.mapped_connection()
+    await world.services.webhooks.endpoints.add("acme", url="http://127.0.0.1:1/")
+    await world.services.syncs.last_sync.refresh_if_older(0)
+    await quiet()
+    world.clock.advance(2 * MINUTE)
+    world.sandbox.requests.clear()
+
+    async with watching(world, seconds=5.0) as happened:
+        await until(happened, "refreshed", 10)
+
+    assert calls(world) >= 10
+    by_itself = [each for each in world.sandbox.requests if "connectionId" in each.query]
+    assert len(by_itself) == 1 + happened.count("refreshed") // 12

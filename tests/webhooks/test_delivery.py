@@ -78,8 +78,9 @@ async def until_attempted(world: World, new: NewWebhook, attempts: int) -> None:
 
 
 async def sync(world: World, theirs: str, status: Status) -> None:
-    """Have a sync begin and end in Airbyte, and the gateway learn of it."""
-    world.sandbox.world.add_job(theirs, status=status)
+    """Have a sync begin and end in Airbyte at once, and the gateway learn of it."""
+    now = world.clock.now().timestamp()
+    world.sandbox.world.add_job(theirs, status=status, created_at=now, duration_seconds=0.0)
     await world.services.syncs.last_sync.refresh_if_older(0)
 
 

@@ -107,6 +107,22 @@ async def test_a_key_that_ends_is_told_fourteen_and_three_days_before(world: Wor
     assert set(await told(world)) == {"key.created", "key.expiring"}
 
 
+async def test_a_disabled_clients_webhook_is_told_once_the_client_is_enabled(world: World) -> None:
+    await listen(world)
+    await world.key(expires="15d")
+    await world.services.clients.disable("acme")
+    looking = due_events(world)
+    world.clock.advance(2 * DAY)
+
+    assert not await world.services.store.webhooks.is_any_listening()
+    await looking.look()
+    assert await told(world) == ["key.created"]
+    await world.services.clients.enable("acme")
+    await looking.look()
+
+    assert await told(world) == ["key.created", "key.expiring"]
+
+
 async def test_without_a_webhook_nothing_is_looked_for(world: World) -> None:
     await hourly(world)
     await world.key(expires="2d")

@@ -16,14 +16,14 @@ from gateway.models import EventType, Webhook
 from gateway.store.database import Database, Dialect, Transaction
 from gateway.store.pruning import prune
 from gateway.store.tables import deliveries
-from gateway.store.tables.webhooks import LISTENING, webhook_from
+from gateway.store.tables.webhooks import ENABLED, LISTENING, webhook_from
 from gateway.times import Clock, format_time
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened at `at`. `subject` tells it from every other of its type and client.
+    """Something that happened at `at`; webhooks that were made or enabled later are not told of it.
 
-    `data` is a record of ours. `since`: when it became so, where webhooks that were made later are told of nothing.
+    `subject` tells it from every other of its type and client. `data` is a record of ours.
     """
 
     client_id: int
@@ -32,7 +32,17 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     data: msgspec.Struct
     connection_id: str | None = None
-    since: str | None = None
+
+
+class _Listener(msgspec.Struct, frozen=True):
+    """A webhook that is told of what happens from `since` on, with its number."""
+
+    number: int
+    since: str
+    webhook: Webhook
+
+    def is_told(self, event: NewEvent) -> bool:
+        return event.at >= self.since and self.webhook.wants(event.type, event.connection_id)
 
 
 class EventWriter:
@@ -47,10 +57,10 @@ class EventWriter:
         events = list(events)
         if not events:
             return
-        webhooks = await self._webhooks(transaction, {event.client_id for event in events})
+        listeners = await self._listeners(transaction, {event.client_id for event in events})
         now = format_time(self._clock.now())
         for event in events:
-            wanted = [number for number, webhook in webhooks.get(event.client_id, ()) if _is_told(webhook, event)]
+            wanted = [each.number for each in listeners.get(event.client_id, ()) if each.is_told(event)]
             number = await _insert(transaction, event, now) if wanted else None
             if number is None:
                 continue
@@ -64,23 +74,20 @@ class EventWriter:
                     next_at=now,
                 )
 
-    async def _webhooks(
-        self, transaction: Transaction, client_ids: Iterable[int]
-    ) -> dict[int, list[tuple[int, Webhook]]]:
-        """Return the webhooks that are told of anything, each with its number, by client."""
+    async def _listeners(self, transaction: Transaction, client_ids: Iterable[int]) -> dict[int, list[_Listener]]:
+        """Return the webhooks that are told of anything, by client."""
         numbers = self._dialect.json_rows.format(":client_ids")
         rows = await transaction.execute_fetchall(
             f"""
-            SELECT * FROM webhooks WHERE {LISTENING} AND client_id IN (
-                SELECT id FROM clients
-                WHERE disabled_at IS NULL AND id IN (SELECT CAST(value AS BIGINT) FROM {numbers})
-            ) ORDER BY number
+            SELECT * FROM webhooks WHERE {LISTENING}
+                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY number
             """,  # noqa: S608 - ours
             {"client_ids": json.dumps(list(client_ids))},
         )
-        found: dict[int, list[tuple[int, Webhook]]] = {}
+        found: dict[int, list[_Listener]] = {}
         for row in rows:
-            found.setdefault(row["client_id"], []).append((row["number"], webhook_from(row)))
+            listener = _Listener(row["number"], row["told_since"], webhook_from(row))
+            found.setdefault(row["client_id"], []).append(listener)
         return found
 
     async def write_test(self, transaction: Transaction, webhook_number: int, event: NewEvent) -> int:
@@ -117,11 +124,11 @@ class Events:
 
         async def write(transaction: Transaction) -> int:
             rows = await transaction.execute_fetchall(
-                f"SELECT number, {LISTENING} AS is_listening FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
+                f"SELECT number, {ENABLED} AS is_enabled FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
                 {"client_id": webhook.client_id, "id": webhook.id},
             )
             for row in rows:
-                if not row["is_listening"]:
+                if not row["is_enabled"]:
                     raise InvalidInput(f"the webhook {webhook.id} is disabled; first enable it")
                 return await self._writer.write_test(transaction, row["number"], event)
             raise UnknownRecord(f"the webhook {webhook.id} was removed")
@@ -155,11 +162,6 @@ def event_id(client_id: int, event_type: str, subject: str) -> str:
     """Return the id of an event: the same for the same one, so a receiver knows it even after a restored backup."""
     text = json.dumps([client_id, event_type, subject])
     return f"evt_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def _is_told(webhook: Webhook, event: NewEvent) -> bool:
-    is_younger = event.since is not None and webhook.created_at > event.since
-    return not is_younger and webhook.wants(event.type, event.connection_id)
 
 
 async def _insert(transaction: Transaction, event: NewEvent, now: str) -> int | None:

@@ -4,7 +4,7 @@ from gateway.models import ApiKey, EventType, KeyRow
 from gateway.store.tables.events import NewEvent
 
 
-def key_event(event_type: EventType, key: ApiKey, *, at: str, subject: str = "", since: str | None = None) -> NewEvent:
+def key_event(event_type: EventType, key: ApiKey, *, at: str, subject: str = "") -> NewEvent:
     """Return the event. `subject` tells it from others of its type about the same key."""
     return NewEvent(
         client_id=key.client_id,
@@ -12,5 +12,4 @@ def key_event(event_type: EventType, key: ApiKey, *, at: str, subject: str = "",
         subject=f"{key.id} {subject}".rstrip(),
         at=at,
         data=KeyRow(**{name: getattr(key, name) for name in KeyRow.__struct_fields__}),
-        since=since,
     )

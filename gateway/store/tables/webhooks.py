@@ -6,6 +6,7 @@ Whatever changes one takes the `entry` that tells of it and writes both or neith
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 
@@ -14,9 +15,13 @@ from gateway.models import ActivityEntry, Webhook
 from gateway.settings.secret import Secret
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.tables import activity
+from gateway.times import format_time, parse_time
 
-LISTENING = "webhooks.disabled_at IS NULL"
-"""Whether a webhook is told of anything."""
+ENABLED = "webhooks.disabled_at IS NULL"
+LISTENING = f"{ENABLED} AND webhooks.client_id IN (SELECT id FROM clients WHERE clients.disabled_at IS NULL)"  # noqa: S608 - ours
+"""Whether a webhook is told of anything: a disabled client's is not."""
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Airbyte tells whole seconds, by a clock of its own: what happens just after a webhook was made may seem older."""
 
 
 class Webhooks:
@@ -36,7 +41,7 @@ class Webhooks:
         async def write(transaction: Transaction) -> None:
             await _require_room(transaction, webhook, most)
             await self._require_connections(transaction, webhook)
-            await activity.change(transaction, _ADD, {**_columns(webhook), "secret": secret.reveal()}, entry)
+            await activity.change(transaction, _ADD, _row(webhook, secret), entry)
             await transaction.execute_fetchall(
                 """
                 UPDATE connections SET backfilled_at = NULL
@@ -114,14 +119,15 @@ class Webhooks:
             entry,
         )
 
-    async def enable(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
-        """Have a disabled webhook told of events again, of those from now on."""
+    async def enable(self, client_id: int, webhook_id: str, *, now: str, entry: ActivityEntry) -> None:
+        """Have a disabled webhook told of events again, of what happens from `now` on."""
         await self._change(
             """
-            UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL
+            UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL,
+                told_since = :told_since
             WHERE client_id = :client_id AND id = :id AND disabled_at IS NOT NULL RETURNING 1
             """,
-            {"client_id": client_id, "id": webhook_id},
+            {"client_id": client_id, "id": webhook_id, "told_since": _told_since(now)},
             entry,
         )
 
@@ -161,8 +167,8 @@ class Webhooks:
 
 
 _ADD = """
-    INSERT INTO webhooks (id, client_id, url, events, connections, secret, created_at)
-    VALUES (:id, :client_id, :url, :events, :connections, :secret, :created_at) RETURNING 1
+    INSERT INTO webhooks (id, client_id, url, events, connections, secret, created_at, told_since)
+    VALUES (:id, :client_id, :url, :events, :connections, :secret, :created_at, :told_since) RETURNING 1
     """
 
 
@@ -173,9 +179,15 @@ def webhook_from(row: Row) -> Webhook:
     return Webhook(**{**values, **lists})
 
 
-def _columns(webhook: Webhook) -> dict[str, object]:
+def _row(webhook: Webhook, secret: Secret) -> dict[str, object]:
+    """Return the values of a new webhook, which is told of what happens from its making on."""
     lists = {"events": json.dumps(webhook.events), "connections": json.dumps(webhook.connections)}
-    return msgspec.structs.asdict(webhook) | lists
+    own = {"secret": secret.reveal(), "told_since": _told_since(webhook.created_at)}
+    return msgspec.structs.asdict(webhook) | lists | own
+
+
+def _told_since(now: str) -> str:
+    return format_time(parse_time(now) - CLOCKS_DIFFER)
 
 
 def _only(webhooks: list[Webhook], webhook_id: str) -> Webhook:

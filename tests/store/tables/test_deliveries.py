@@ -164,7 +164,7 @@ async def test_a_disabled_webhook_is_told_of_nothing_more(store: Store, acme: Cl
     assert await actions(store) == ["webhook.create", "webhook.disable"]
     assert not await store.delivery_pages.send_again(acme.id, "whk_1", 1, now=NOW)
 
-    await store.webhooks.enable(acme.id, "whk_1", entry=an_entry("webhook.enable"))
+    await store.webhooks.enable(acme.id, "whk_1", now=NOW, entry=an_entry("webhook.enable"))
     await happen(store, acme, "d")
     assert await due(store) == [3]
 

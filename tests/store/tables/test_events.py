@@ -6,6 +6,7 @@ from gateway.models import ApiKey, Client, KeyRow
 from gateway.store import NewEvent, Store
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
+from gateway.store.database import Transaction
 from gateway.times import format_time
 from tests.store.tables.records import NOW, TOMORROW, a_connection, add_webhook, an_entry, written
 from tests.support import START
@@ -105,7 +106,20 @@ async def test_a_webhook_is_told_of_what_it_asks_for(store: Store, acme: Client)
 async def test_a_webhook_is_not_told_of_what_was_so_before_it(store: Store, acme: Client) -> None:
     await add_webhook(store, acme)
 
-    await store.events.add([an_event(acme, since="2026-03-31"), an_event(acme, since=NOW, subject="new")])
+    await store.events.add([an_event(acme, at="2026-04-01T02:59:00.000Z"), an_event(acme, subject="new")])
+
+    assert len(await told(store)) == 1
+
+
+async def test_a_webhook_that_is_enabled_again_is_told_of_what_happens_from_then_on(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+
+    async def disable(transaction: Transaction) -> None:
+        await transaction.execute_fetchall("UPDATE webhooks SET disabled_at = id, disabled_reason = 'gone'")
+
+    await store.database.write(disable)
+    await store.webhooks.enable(acme.id, "whk_1", now=TOMORROW, entry=an_entry("webhook.enable"))
+    await store.events.add([an_event(acme), an_event(acme, at=TOMORROW, subject="new")])
 
     assert len(await told(store)) == 1
 
