@@ -154,8 +154,8 @@ class WebhookDelivery:
         """Send the event once and store what came of it. Raises StorageUnavailable."""
         receipt = await self._receipt(delivery)
         attempt = attempt_of(delivery, receipt, now=self._clock.now(), timings=self._timings, part=self._part)
-        await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
-        if attempt.disabled_reason is not None:
+        conclusion = await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
+        if conclusion == "disabled":
             log.warning("webhook_disabled", webhook=delivery.webhook_id, reason=attempt.disabled_reason)
 
     async def _receipt(self, delivery: ClaimedDelivery) -> Receipt:

@@ -140,12 +140,19 @@ class Events:
         await self._database.write(update, housekeeping=True)
 
     async def prune(self, before: str) -> None:
-        """Forget events that were written earlier than `before`, with their deliveries."""
+        """Forget events that were written, and last sent, earlier than `before`, with their deliveries.
+
+        What is still to be delivered stays: it may wait for days behind the events before it.
+        """
         await prune(
             self._database,
             """
             DELETE FROM events WHERE number IN
-                (SELECT number FROM events WHERE created_at < :before ORDER BY created_at LIMIT :limit) RETURNING 1
+                (SELECT number FROM events WHERE created_at < :before AND NOT EXISTS (
+                    SELECT 1 FROM deliveries WHERE event_number = events.number
+                        AND ((outcome IS NULL AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL))
+                            OR attempted_at >= :before)
+                ) ORDER BY created_at LIMIT :limit) RETURNING 1
             """,
             before,
         )
