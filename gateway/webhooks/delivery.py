@@ -174,9 +174,7 @@ class WebhookDelivery:
             return Receipt(None, error=NOT_SENT)
 
     def _secrets(self, delivery: ClaimedDelivery) -> list[str]:
-        """Return the secrets that sign: the one before a rotation too, until its end."""
-        secrets = [delivery.secret.reveal()]
-        until = delivery.previous_until
-        if delivery.previous_secret is not None and until is not None and format_time(self._clock.now()) < until:
-            secrets.append(delivery.previous_secret.reveal())
-        return secrets
+        """Return the secrets that sign: those before a rotation too, each until its end."""
+        now = format_time(self._clock.now())
+        previous = [secret.reveal() for secret, until in delivery.previous_secrets if now < until]
+        return [delivery.secret.reveal(), *previous]

@@ -13,6 +13,7 @@ from gateway.settings.secret import Secret
 from gateway.store.database import Database, Row, Transaction
 from gateway.store.tables import delivery_attempts
 from gateway.store.tables.delivery_attempts import Conclusion, DeliveryAttempt
+from gateway.store.tables.webhooks import previous_secrets
 from gateway.store.timings import MILLISECONDS
 
 MOST_CANDIDATES = 1000
@@ -38,8 +39,8 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
     connection_id: str | None
     url: str
     secret: Secret
-    previous_secret: Secret | None
-    previous_until: str | None
+    previous_secrets: tuple[tuple[Secret, str], ...]
+    """Those that sign too, each until its end."""
     failing_since: str | None
     event_number: int
     event_id: str
@@ -192,15 +193,15 @@ async def insert(
 
 def _claimed_from(row: Row) -> ClaimedDelivery:
     values = dict(row)
-    previous = values["previous_secret"]
+    previous = previous_secrets(values.pop("previous_secret"))
     values["secret"] = Secret(values["secret"])
-    values["previous_secret"] = None if previous is None else Secret(previous)
+    values["previous_secrets"] = tuple((Secret(each.secret), each.until) for each in previous)
     return ClaimedDelivery(**values)
 
 
 _CLAIMED = """
     SELECT deliveries.number AS number, webhook_number, webhooks.id AS webhook_id, deliveries.client_id AS client_id,
-        stream, events.connection_id AS connection_id, url, secret, previous_secret, previous_until, failing_since,
+        stream, events.connection_id AS connection_id, url, secret, previous_secret, failing_since,
         event_number, events.id AS event_id, events.type AS event_type, events.at AS event_at, data, attempts
     FROM deliveries JOIN webhooks ON webhooks.number = webhook_number JOIN events ON events.number = event_number
     WHERE deliveries.number IN ({}) ORDER BY deliveries.number

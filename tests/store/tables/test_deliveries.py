@@ -119,9 +119,9 @@ async def test_what_is_claimed_has_all_that_sending_takes_and_shows_no_secret(st
 
     (claimed,) = await claim(store)
 
-    assert (claimed.secret.reveal(), claimed.previous_secret, claimed.event_type) == (
+    assert (claimed.secret.reveal(), claimed.previous_secrets, claimed.event_type) == (
         "whsec_whk_1",
-        None,
+        (),
         "connection.late",
     )
     assert (claimed.url, claimed.connection_id, claimed.attempts) == ("https://hooks.example/", "conn_1", 0)
