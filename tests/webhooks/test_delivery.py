@@ -281,13 +281,13 @@ async def test_two_gateways_send_each_event_once(tmp_path: Path, shared: Databas
     async with gateway(tmp_path, location=shared) as world, store_at(shared) as store, sending(world, store):
         await world.client_with_key()
         new = await add(world, receiver)
-        for _ in range(20):
+        for _ in range(10):
             await world.services.webhooks.endpoints.test(new.record.id)
 
-        await receiver.until(20)
+        await receiver.until(10)
         rows = await until_ended(world, new)
 
-    assert len(receiver.messages) == len({message.event_id for message in receiver.messages}) == len(rows) == 20
+    assert len(receiver.messages) == len({message.event_id for message in receiver.messages}) == len(rows) == 10
 
 
 @asynccontextmanager

@@ -19,6 +19,9 @@ from gateway.store.tables import deliveries
 from gateway.store.tables.webhooks import LISTENING, webhook_from
 from gateway.times import Clock, format_time
 
+MOST_OPEN_TESTS = 10
+"""Of one webhook. Each is sent again for days while the receiver does not take it."""
+
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened at `at`. `subject` tells it from every other of its type and client.
@@ -113,16 +116,22 @@ class Events:
         await self._database.write(lambda transaction: self._writer.write(transaction, new), housekeeping=True)
 
     async def add_test(self, webhook: Webhook, event: NewEvent) -> int:
-        """Write an event for one webhook alone; return its delivery's number. Raises UnknownRecord, InvalidInput."""
+        """Write an event for one webhook alone; return its delivery's number.
+
+        Raises UnknownRecord; InvalidInput if the webhook or its client is disabled, or too many tests are open.
+        """
 
         async def write(transaction: Transaction) -> int:
-            rows = await transaction.execute_fetchall(
-                f"SELECT number, {LISTENING} AS is_listening FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
-                {"client_id": webhook.client_id, "id": webhook.id},
-            )
+            rows = await transaction.execute_fetchall(_TESTED, {"client_id": webhook.client_id, "id": webhook.id})
             for row in rows:
-                if not row["is_listening"]:
+                if row["webhook_disabled_at"] is not None:
                     raise InvalidInput(f"the webhook {webhook.id} is disabled; first enable it")
+                if row["client_disabled_at"] is not None:
+                    raise InvalidInput(f"the client of the webhook {webhook.id} is disabled; first enable the client")
+                if row["open_tests"] >= MOST_OPEN_TESTS:
+                    raise InvalidInput(
+                        f"{row['open_tests']} tests are on their way already; look at their answers first"
+                    )
                 return await self._writer.write_test(transaction, row["number"], event)
             raise UnknownRecord(f"the webhook {webhook.id} was removed")
 
@@ -167,6 +176,17 @@ def event_id(client_id: int, event_type: str, subject: str) -> str:
 def _is_told(webhook: Webhook, event: NewEvent) -> bool:
     is_younger = event.since is not None and webhook.created_at > event.since
     return not is_younger and webhook.wants(event.type, event.connection_id)
+
+
+_TESTED = """
+    SELECT webhooks.number AS number, webhooks.disabled_at AS webhook_disabled_at,
+        clients.disabled_at AS client_disabled_at, (
+            SELECT count(*) FROM deliveries JOIN events ON events.number = event_number
+            WHERE webhook_number = webhooks.number AND outcome IS NULL AND events.type = 'webhook.test'
+        ) AS open_tests
+    FROM webhooks JOIN clients ON clients.id = webhooks.client_id
+    WHERE webhooks.client_id = :client_id AND webhooks.id = :id
+    """
 
 
 async def _insert(transaction: Transaction, event: NewEvent, now: str) -> int | None:
