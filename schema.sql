@@ -136,8 +136,9 @@ CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHE
 CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) WHERE outcome IS NULL;
 
 -- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
--- everything. `previous_secret` signs too until `previous_until`. `failing_since`: the first failure after the last
--- success. What was disabled is told of nothing; `disabled_reason` says why. What happened before `told_since` is not told.
+-- everything. `previous_secret` is a JSON list of the secrets that sign too, each with its end; `previous_until` is the
+-- last end. `failing_since`: the first failure after the last success. What was disabled is told of nothing;
+-- `disabled_reason` says why. What happened before `told_since` is not told.
 CREATE TABLE webhooks (
     number          INTEGER PRIMARY KEY AUTOINCREMENT,
     id              TEXT NOT NULL UNIQUE,

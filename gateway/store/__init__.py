@@ -6,7 +6,8 @@ What operators do with a whole database is imported from its own module: `backup
 
 from gateway.store.store import DatabaseLocation, Store, create_database
 from gateway.store.tables.cancellations import CancelWish, OpenWish
-from gateway.store.tables.deliveries import ClaimedDelivery, DeliveryAttempt, DueDelivery
+from gateway.store.tables.deliveries import ClaimedDelivery, DueDelivery
+from gateway.store.tables.delivery_attempts import DeliveryAttempt
 from gateway.store.tables.events import NewEvent
 from gateway.store.tables.key_events import key_event
 from gateway.store.tables.last_syncs import LastSync, ToldStatus

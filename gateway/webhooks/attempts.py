@@ -26,7 +26,7 @@ def attempt_of(
     at = format_time(now)
     sent = delivery.attempts + 1
     reason = _disabling(delivery, receipt, now, timings)
-    is_over = receipt.is_success or reason is not None or sent >= len(timings.schedule)
+    is_over = receipt.is_success or reason == "gone" or sent >= len(timings.schedule)
     pause = None if is_over else timings.schedule[sent] * (1 + timings.jitter * part())
     return DeliveryAttempt(
         at=at,
@@ -36,6 +36,8 @@ def attempt_of(
         is_success=receipt.is_success,
         outcome=("delivered" if receipt.is_success else "failed") if is_over else None,
         next_at=None if pause is None else format_time(now + timedelta(seconds=pause)),
+        quiet_before=format_time(now - timings.quiet),
+        failing_before=format_time(now - timings.failing),
         disabled_reason=reason,
         entry=None
         if reason is None

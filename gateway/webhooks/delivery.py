@@ -154,8 +154,8 @@ class WebhookDelivery:
         """Send the event once and store what came of it. Raises StorageUnavailable."""
         receipt = await self._receipt(delivery)
         attempt = attempt_of(delivery, receipt, now=self._clock.now(), timings=self._timings, part=self._part)
-        await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
-        if attempt.disabled_reason is not None:
+        conclusion = await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
+        if conclusion == "disabled":
             log.warning("webhook_disabled", webhook=delivery.webhook_id, reason=attempt.disabled_reason)
 
     async def _receipt(self, delivery: ClaimedDelivery) -> Receipt:
@@ -174,9 +174,7 @@ class WebhookDelivery:
             return Receipt(None, error=NOT_SENT)
 
     def _secrets(self, delivery: ClaimedDelivery) -> list[str]:
-        """Return the secrets that sign: the one before a rotation too, until its end."""
-        secrets = [delivery.secret.reveal()]
-        until = delivery.previous_until
-        if delivery.previous_secret is not None and until is not None and format_time(self._clock.now()) < until:
-            secrets.append(delivery.previous_secret.reveal())
-        return secrets
+        """Return the secrets that sign: those before a rotation too, each until its end."""
+        now = format_time(self._clock.now())
+        previous = [secret.reveal() for secret, until in delivery.previous_secrets if now < until]
+        return [delivery.secret.reveal(), *previous]

@@ -127,7 +127,10 @@ class WebhookService:
         return webhook
 
     async def test(self, webhook_id: str, *, client_id: int | None = None) -> int:
-        """Have a test event sent; return its delivery's number. Raises UnknownRecord, InvalidInput if disabled."""
+        """Have a test event sent; return its delivery's number.
+
+        Raises UnknownRecord; InvalidInput if it or its client is disabled, or ten tests are on their way.
+        """
         webhook = await self.find(webhook_id, client_id)
         event = NewEvent(
             client_id=webhook.client_id,

@@ -32,6 +32,8 @@ class DeliveryTimings(msgspec.Struct, frozen=True):
     """How long a gateway may be sending one event: with the reason it takes 25. Then it died, and another sends it."""
     failing: timedelta = timedelta(days=5)
     """Without one success: the webhook is disabled."""
+    quiet: timedelta = timedelta(days=2)
+    """Without an attempt: it is not known whether the webhook still fails, and the next failure is the first again."""
 
 
 class DeliveryLimits(msgspec.Struct, frozen=True):

@@ -4,8 +4,9 @@
 ALTER TABLE connections ADD COLUMN watched_since TEXT;
 
 -- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
--- everything. `previous_secret` signs too until `previous_until`. `failing_since`: the first failure after the last
--- success. What was disabled is told of nothing; `disabled_reason` says why. What happened before `told_since` is not told.
+-- everything. `previous_secret` is a JSON list of the secrets that sign too, each with its end; `previous_until` is the
+-- last end. `failing_since`: the first failure after the last success. What was disabled is told of nothing;
+-- `disabled_reason` says why. What happened before `told_since` is not told.
 CREATE TABLE webhooks (
     number          INTEGER PRIMARY KEY AUTOINCREMENT,
     id              TEXT NOT NULL UNIQUE,

@@ -9,15 +9,15 @@ from collections.abc import Collection
 
 import msgspec
 
-from gateway.models import ActivityEntry, DeliveryOutcome, DisabledReason
 from gateway.settings.secret import Secret
 from gateway.store.database import Database, Row, Transaction
-from gateway.store.tables import activity
+from gateway.store.tables import delivery_attempts
+from gateway.store.tables.delivery_attempts import Conclusion, DeliveryAttempt
+from gateway.store.tables.webhooks import previous_secrets
 from gateway.store.timings import MILLISECONDS
 
 MOST_CANDIDATES = 1000
 """Due deliveries that are looked at for one choice."""
-WEBHOOK_DISABLED = "the webhook was disabled"
 
 
 class DueDelivery(msgspec.Struct, frozen=True):
@@ -39,8 +39,8 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
     connection_id: str | None
     url: str
     secret: Secret
-    previous_secret: Secret | None
-    previous_until: str | None
+    previous_secrets: tuple[tuple[Secret, str], ...]
+    """Those that sign too, each until its end."""
     failing_since: str | None
     event_number: int
     event_id: str
@@ -53,21 +53,6 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Leave out the address, which may be secret, and what is sent."""
         return f"ClaimedDelivery({self.number}, {self.webhook_id})"
-
-
-class DeliveryAttempt(msgspec.Struct, frozen=True):
-    """How sending a delivery ended at `at`. Without an `outcome` it is sent again at `next_at`."""
-
-    at: str
-    status: int | None
-    excerpt: str
-    error: str
-    is_success: bool
-    outcome: DeliveryOutcome | None
-    next_at: str | None
-    disabled_reason: DisabledReason | None = None
-    """The webhook is told of nothing more, and `entry` says so."""
-    entry: ActivityEntry | None = None
 
 
 class Deliveries:
@@ -128,24 +113,19 @@ class Deliveries:
 
         return await self._database.write(write, housekeeping=True)
 
-    async def conclude(self, claimed: ClaimedDelivery, attempt: DeliveryAttempt, *, holder: str) -> bool:
-        """Write how the attempt ended, and what follows for the webhook and the delivery after this one.
-
-        False, with nothing written, if the holder has lost the lease.
-        """
-
-        async def write(transaction: Transaction) -> bool:
-            values = {**_values(attempt), "number": claimed.number, "holder": holder, "webhook": claimed.webhook_number}
-            if not list(await transaction.execute_fetchall(_CONCLUDE, values)):
-                return False
-            await transaction.execute_fetchall(_SUCCEED if attempt.is_success else _FAIL, values)
-            if attempt.disabled_reason is not None:
-                await _disable(transaction, claimed.webhook_number, attempt)
-            elif attempt.outcome is not None:
-                await _advance(transaction, claimed, attempt.at)
-            return True
-
-        return await self._database.write(write, housekeeping=True)
+    async def conclude(self, claimed: ClaimedDelivery, attempt: DeliveryAttempt, *, holder: str) -> Conclusion:
+        """Write how the attempt ended, and what follows for the webhook and the delivery after this one."""
+        return await self._database.write(
+            lambda transaction: delivery_attempts.conclude(
+                transaction,
+                attempt,
+                holder=holder,
+                number=claimed.number,
+                webhook_number=claimed.webhook_number,
+                stream=claimed.stream,
+            ),
+            housekeeping=True,
+        )
 
     async def release(self, *, holder: str | None = None) -> None:
         """Give up the leases of one holder, or everybody's: nobody sends those deliveries any more."""
@@ -211,67 +191,18 @@ async def insert(
     return int(inserted["number"])
 
 
-async def _advance(transaction: Transaction, ended: ClaimedDelivery, now: str) -> None:
-    """Make the delivery due that waited for the ended one."""
-    await transaction.execute_fetchall(
-        """
-        UPDATE deliveries SET next_at = :now WHERE number = (
-            SELECT min(number) FROM deliveries
-            WHERE webhook_number = :webhook AND stream = :stream AND outcome IS NULL
-        ) AND next_at IS NULL
-        """,
-        {"now": now, "webhook": ended.webhook_number, "stream": ended.stream},
-    )
-
-
-async def _disable(transaction: Transaction, webhook_number: int, attempt: DeliveryAttempt) -> None:
-    """Tell the webhook of nothing more, and end what is open, also what is being sent just now."""
-    disabled = await activity.change(
-        transaction,
-        """
-        UPDATE webhooks SET disabled_at = :at, disabled_reason = :reason
-        WHERE number = :webhook AND disabled_at IS NULL RETURNING 1
-        """,
-        {"at": attempt.at, "reason": attempt.disabled_reason, "webhook": webhook_number},
-        attempt.entry,
-    )
-    if disabled:
-        await transaction.execute_fetchall(
-            """
-            UPDATE deliveries SET outcome = 'failed', error = :error, next_at = NULL, leased_by = NULL,
-                leased_until = NULL
-            WHERE webhook_number = :webhook AND outcome IS NULL
-            """,
-            {"webhook": webhook_number, "error": WEBHOOK_DISABLED},
-        )
-
-
-def _values(attempt: DeliveryAttempt) -> dict[str, object]:
-    """Return what the tables hold of an attempt. PostgreSQL takes no NUL in a text."""
-    values = {name: value for name, value in msgspec.structs.asdict(attempt).items() if name != "entry"}
-    return {**values, "excerpt": attempt.excerpt.replace("\0", "\ufffd")}
-
-
 def _claimed_from(row: Row) -> ClaimedDelivery:
     values = dict(row)
-    previous = values["previous_secret"]
+    previous = previous_secrets(values.pop("previous_secret"))
     values["secret"] = Secret(values["secret"])
-    values["previous_secret"] = None if previous is None else Secret(previous)
+    values["previous_secrets"] = tuple((Secret(each.secret), each.until) for each in previous)
     return ClaimedDelivery(**values)
 
 
 _CLAIMED = """
     SELECT deliveries.number AS number, webhook_number, webhooks.id AS webhook_id, deliveries.client_id AS client_id,
-        stream, events.connection_id AS connection_id, url, secret, previous_secret, previous_until, failing_since,
+        stream, events.connection_id AS connection_id, url, secret, previous_secret, failing_since,
         event_number, events.id AS event_id, events.type AS event_type, events.at AS event_at, data, attempts
     FROM deliveries JOIN webhooks ON webhooks.number = webhook_number JOIN events ON events.number = event_number
     WHERE deliveries.number IN ({}) ORDER BY deliveries.number
     """
-_CONCLUDE = """
-    UPDATE deliveries SET attempts = attempts + 1, attempted_at = :at, status = CAST(:status AS BIGINT),
-        excerpt = :excerpt, error = :error, outcome = :outcome, next_at = :next_at, leased_by = NULL,
-        leased_until = NULL
-    WHERE number = :number AND leased_by = :holder AND outcome IS NULL RETURNING 1
-    """
-_SUCCEED = "UPDATE webhooks SET last_success_at = :at, failing_since = NULL WHERE number = :webhook"
-_FAIL = "UPDATE webhooks SET failing_since = coalesce(failing_since, :at) WHERE number = :webhook"

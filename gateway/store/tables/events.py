@@ -16,8 +16,11 @@ from gateway.models import EventType, Webhook
 from gateway.store.database import Database, Dialect, Transaction
 from gateway.store.pruning import prune
 from gateway.store.tables import deliveries
-from gateway.store.tables.webhooks import ENABLED, LISTENING, webhook_from
+from gateway.store.tables.webhooks import LISTENING, webhook_from
 from gateway.times import Clock, format_time
+
+MOST_OPEN_TESTS = 10
+"""Of one webhook. Each is sent again for days while the receiver does not take it."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,16 +123,22 @@ class Events:
         await self._database.write(lambda transaction: self._writer.write(transaction, new), housekeeping=True)
 
     async def add_test(self, webhook: Webhook, event: NewEvent) -> int:
-        """Write an event for one webhook alone; return its delivery's number. Raises UnknownRecord, InvalidInput."""
+        """Write an event for one webhook alone; return its delivery's number.
+
+        Raises UnknownRecord; InvalidInput if the webhook or its client is disabled, or too many tests are open.
+        """
 
         async def write(transaction: Transaction) -> int:
-            rows = await transaction.execute_fetchall(
-                f"SELECT number, {ENABLED} AS is_enabled FROM webhooks WHERE client_id = :client_id AND id = :id",  # noqa: S608 - ours
-                {"client_id": webhook.client_id, "id": webhook.id},
-            )
+            rows = await transaction.execute_fetchall(_TESTED, {"client_id": webhook.client_id, "id": webhook.id})
             for row in rows:
-                if not row["is_enabled"]:
+                if row["webhook_disabled_at"] is not None:
                     raise InvalidInput(f"the webhook {webhook.id} is disabled; first enable it")
+                if row["client_disabled_at"] is not None:
+                    raise InvalidInput(f"the client of the webhook {webhook.id} is disabled; first enable the client")
+                if row["open_tests"] >= MOST_OPEN_TESTS:
+                    raise InvalidInput(
+                        f"{row['open_tests']} tests are on their way already; look at their answers first"
+                    )
                 return await self._writer.write_test(transaction, row["number"], event)
             raise UnknownRecord(f"the webhook {webhook.id} was removed")
 
@@ -147,12 +156,19 @@ class Events:
         await self._database.write(update, housekeeping=True)
 
     async def prune(self, before: str) -> None:
-        """Forget events that were written earlier than `before`, with their deliveries."""
+        """Forget events that were written, and last sent, earlier than `before`, with their deliveries.
+
+        What is still to be delivered stays: it may wait for days behind the events before it.
+        """
         await prune(
             self._database,
             """
             DELETE FROM events WHERE number IN
-                (SELECT number FROM events WHERE created_at < :before ORDER BY created_at LIMIT :limit) RETURNING 1
+                (SELECT number FROM events WHERE created_at < :before AND NOT EXISTS (
+                    SELECT 1 FROM deliveries WHERE event_number = events.number
+                        AND ((outcome IS NULL AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL))
+                            OR attempted_at >= :before)
+                ) ORDER BY created_at LIMIT :limit) RETURNING 1
             """,
             before,
         )
@@ -162,6 +178,17 @@ def event_id(client_id: int, event_type: str, subject: str) -> str:
     """Return the id of an event: the same for the same one, so a receiver knows it even after a restored backup."""
     text = json.dumps([client_id, event_type, subject])
     return f"evt_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+_TESTED = """
+    SELECT webhooks.number AS number, webhooks.disabled_at AS webhook_disabled_at,
+        clients.disabled_at AS client_disabled_at, (
+            SELECT count(*) FROM deliveries JOIN events ON events.number = event_number
+            WHERE webhook_number = webhooks.number AND outcome IS NULL AND events.type = 'webhook.test'
+        ) AS open_tests
+    FROM webhooks JOIN clients ON clients.id = webhooks.client_id
+    WHERE webhooks.client_id = :client_id AND webhooks.id = :id
+    """
 
 
 async def _insert(transaction: Transaction, event: NewEvent, now: str) -> int | None:

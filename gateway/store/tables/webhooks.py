@@ -24,6 +24,20 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 """Airbyte tells whole seconds, by a clock of its own: what happens just after a webhook was made may seem older."""
 
 
+MOST_PREVIOUS_SECRETS = 5
+"""That sign beside the present one: each adds a signature to a header of every message."""
+
+
+class PreviousSecret(msgspec.Struct, frozen=True):
+    """A secret before a rotation, as it is stored, which signs until its end."""
+
+    secret: str
+    until: str
+
+    def __repr__(self) -> str:
+        return f"PreviousSecret(until={self.until})"
+
+
 class Webhooks:
     """Webhooks of clients. Every method raises StorageUnavailable."""
 
@@ -136,24 +150,25 @@ class Webhooks:
     ) -> None:
         """Sign with `secret` from now on, and until `previous_until` with the present one too.
 
-        While another one signs beside the present one, that goes on instead: nobody may have seen the present one.
+        Those before it sign until their own end: it is not known which one the receiver has. Of many, the latest do.
         """
-        await self._change(
-            """
-            UPDATE webhooks SET secret = :secret,
-                previous_secret = CASE WHEN previous_until > :now THEN previous_secret ELSE secret END,
-                previous_until = CASE WHEN previous_until > :now THEN previous_until ELSE :previous_until END
-            WHERE client_id = :client_id AND id = :id RETURNING 1
-            """,
-            {
-                "secret": secret.reveal(),
-                "now": now,
-                "previous_until": previous_until,
-                "client_id": client_id,
-                "id": webhook_id,
-            },
-            entry,
-        )
+        values = {"client_id": client_id, "id": webhook_id}
+
+        async def write(transaction: Transaction) -> None:
+            rows = await transaction.execute_fetchall(
+                "SELECT secret, previous_secret FROM webhooks WHERE client_id = :client_id AND id = :id", values
+            )
+            for row in rows:
+                still = [each for each in previous_secrets(row["previous_secret"]) if each.until > now]
+                kept = [PreviousSecret(row["secret"], previous_until), *still][:MOST_PREVIOUS_SECRETS]
+                new = {
+                    "secret": secret.reveal(),
+                    "previous": msgspec.json.encode(kept).decode(),
+                    "previous_until": previous_until,
+                }
+                await activity.change(transaction, _ROTATE, {**values, **new}, entry)
+
+        await self._database.write(write, housekeeping=True)
 
     async def _change(self, sql: str, parameters: Parameters, entry: ActivityEntry) -> None:
         await self._database.write(
@@ -166,10 +181,19 @@ class Webhooks:
         return [webhook_from(row) for row in rows]
 
 
+_ROTATE = """
+    UPDATE webhooks SET secret = :secret, previous_secret = :previous, previous_until = :previous_until
+    WHERE client_id = :client_id AND id = :id RETURNING 1
+    """
 _ADD = """
     INSERT INTO webhooks (id, client_id, url, events, connections, secret, created_at, told_since)
     VALUES (:id, :client_id, :url, :events, :connections, :secret, :created_at, :told_since) RETURNING 1
     """
+
+
+def previous_secrets(stored: str | None) -> list[PreviousSecret]:
+    """Return what the column `previous_secret` holds, the latest first."""
+    return [] if stored is None else msgspec.json.decode(stored, type=list[PreviousSecret])
 
 
 def webhook_from(row: Row) -> Webhook:

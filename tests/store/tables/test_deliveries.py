@@ -8,7 +8,7 @@ from gateway.models import Client
 from gateway.store import ClaimedDelivery, DeliveryAttempt, NewEvent, Store
 from gateway.store.database import Transaction
 from gateway.times import format_time
-from tests.store.tables.records import NOW, TOMORROW, a_webhook, actions, add_webhook, an_entry
+from tests.store.tables.records import NOW, TOMORROW, a_webhook, actions, add_webhook, an_entry, written
 from tests.store.tables.test_events import an_event
 from tests.support import START
 
@@ -55,11 +55,11 @@ async def test_events_of_a_connection_wait_for_each_other_and_for_no_other(store
 
     first, *others = await claim(store, now=NOW)
     assert (first.number, len(others), await due(store, of_webhook=9)) == (1, 1, [4])
-    assert await store.deliveries.conclude(first, failure(), holder="one")
+    assert await store.deliveries.conclude(first, failure(), holder="one") == "stored"
     assert 2 not in await due(store, of_webhook=9)
     (again,) = [each for each in await claim(store, now=LATER) if each.number == 1]
     assert again.attempts == 1
-    assert await store.deliveries.conclude(again, attempt(), holder="one")
+    assert await store.deliveries.conclude(again, attempt(), holder="one") == "stored"
     assert 2 in await due(store, of_webhook=9)
 
 
@@ -80,9 +80,9 @@ async def test_a_delivery_is_one_gateways_until_its_lease_ends(store: Store, acm
     (taken_over,) = await claim(store, holder="two")
 
     assert await claim(store, holder="one") == []
-    assert not await store.deliveries.conclude(claimed, attempt(), holder="one")
-    assert await store.deliveries.conclude(taken_over, attempt(), holder="two")
-    assert not await store.deliveries.conclude(taken_over, attempt(), holder="two")
+    assert await store.deliveries.conclude(claimed, attempt(), holder="one") == "lost"
+    assert await store.deliveries.conclude(taken_over, attempt(), holder="two") == "stored"
+    assert await store.deliveries.conclude(taken_over, attempt(), holder="two") == "lost"
 
 
 @pytest.mark.parametrize("holder", ["one", None])
@@ -119,9 +119,9 @@ async def test_what_is_claimed_has_all_that_sending_takes_and_shows_no_secret(st
 
     (claimed,) = await claim(store)
 
-    assert (claimed.secret.reveal(), claimed.previous_secret, claimed.event_type) == (
+    assert (claimed.secret.reveal(), claimed.previous_secrets, claimed.event_type) == (
         "whsec_whk_1",
-        None,
+        (),
         "connection.late",
     )
     assert (claimed.url, claimed.connection_id, claimed.attempts) == ("https://hooks.example/", "conn_1", 0)
@@ -186,7 +186,9 @@ async def test_an_ended_delivery_is_sent_again_behind_what_is_open(store: Store,
     assert await store.delivery_pages.of_webhook(acme.id, "whk_1", before=2, limit=9) == [first]
 
 
-async def test_old_events_go_with_their_deliveries_and_keep_nobody_waiting(store: Store, acme: Client) -> None:
+async def test_old_events_of_a_disabled_client_go_with_their_deliveries_and_keep_nobody_waiting(
+    store: Store, acme: Client
+) -> None:
     await add_webhook(store, acme)
     await happen(store, acme, "a", "b")
 
@@ -194,7 +196,9 @@ async def test_old_events_go_with_their_deliveries_and_keep_nobody_waiting(store
         await transaction.execute_fetchall("UPDATE events SET created_at = :past WHERE number = 1", {"past": PAST})
 
     await store.database.write(age)
+    await store.clients.disable(acme.id, at=NOW)
     await store.events.prune(format_time(START))
+    await store.clients.enable(acme.id)
     await store.deliveries.release_orphans(now=NOW)
 
     assert await due(store) == [2]
@@ -212,3 +216,55 @@ async def test_a_test_goes_to_one_webhook_and_waits_for_nothing(store: Store, ac
     assert (delivery.number, delivery.event_type, delivery.next_at) == (number, "webhook.test", NOW)
     with pytest.raises(UnknownRecord):
         await store.events.add_test(a_webhook(other), msgspec.structs.replace(event, subject="another"))
+
+
+async def test_a_success_while_another_attempt_was_under_way_keeps_the_webhook(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await happen(store, acme, "a")
+    await happen(store, acme, "b", connection_id="conn_2")
+    for claimed in await claim(store):
+        await store.deliveries.conclude(claimed, failure(next_at=TOMORROW), holder="one")
+    first, second = await claim(store, now=TOMORROW)
+    long = {"at": TOMORROW, "next_at": TOMORROW, "failing_before": NOW, "disabled_reason": "failing"}
+
+    await store.deliveries.conclude(first, attempt(at=TOMORROW), holder="one")
+    kept = await store.deliveries.conclude(second, failure(**long, entry=an_entry("webhook.disable")), holder="one")
+
+    webhook = await store.webhooks.any_by_id("whk_1")
+    assert (kept, webhook.disabled_at, webhook.failing_since) == ("stored", None, TOMORROW)
+    (again,) = await claim(store, now=TOMORROW)
+    disabling = failure(**{**long, "failing_before": TOMORROW}, entry=an_entry("webhook.disable"))
+    assert await store.deliveries.conclude(again, disabling, holder="one") == "disabled"
+    assert (await store.webhooks.any_by_id("whk_1")).disabled_reason == "failing"
+
+
+async def test_a_failure_after_quiet_days_is_the_first_again(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await happen(store, acme, "a", "b")
+    (given_up,) = await claim(store)
+    await store.deliveries.conclude(given_up, failure(outcome="failed", next_at=None), holder="one")
+    (later,) = await claim(store, now=TOMORROW)
+    ended = failure(
+        at=TOMORROW, quiet_before=LATER, failing_before=NOW, disabled_reason="failing", entry=an_entry(), next_at=LATER
+    )
+
+    assert await store.deliveries.conclude(later, ended, holder="one") == "stored"
+    assert (await store.webhooks.any_by_id("whk_1")).failing_since == TOMORROW
+
+
+async def test_what_is_still_to_be_delivered_is_kept(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await happen(store, acme, "a", "b")
+    (first,) = await claim(store)
+
+    await store.events.prune(TOMORROW)
+    assert len(await written(store)) == 2
+    await store.deliveries.conclude(first, attempt(at=TOMORROW), holder="one")
+    await store.events.prune(TOMORROW)
+    assert len(await written(store)) == 2
+    await store.events.prune("2026-04-02T03:00:00.001Z")
+    assert await due(store) == []
+    assert await due(store, now=TOMORROW) == [2]
+    await store.clients.disable(acme.id, at=NOW)
+    await store.events.prune("2026-04-02T03:00:00.001Z")
+    assert await written(store) == []

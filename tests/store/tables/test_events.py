@@ -1,14 +1,16 @@
 """Events: whom they are told to, once each, and what is done with keys."""
 
 import msgspec
+import pytest
 
-from gateway.models import ApiKey, Client, KeyRow
+from gateway.errors import InvalidInput
+from gateway.models import TEST_EVENT, ApiKey, Client, KeyRow
 from gateway.store import NewEvent, Store
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
 from gateway.store.database import Transaction
 from gateway.times import format_time
-from tests.store.tables.records import NOW, TOMORROW, a_connection, add_webhook, an_entry, written
+from tests.store.tables.records import NOW, TOMORROW, a_connection, a_webhook, add_webhook, an_entry, written
 from tests.support import START
 
 
@@ -147,3 +149,22 @@ async def test_keys_that_end_soon_are_found_unless_they_have_a_successor(store: 
 
     assert [key.id for key in ending] == ["key_0"]
     assert await store.api_keys.ending([acme.id + 1], after=NOW, until=late) == []
+
+
+async def test_a_test_is_for_who_can_be_told_and_ten_are_under_way_at_most(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await add_webhook(store, acme, "whk_2")
+
+    async def add_test(subject: object, webhook_id: str = "whk_1") -> int:
+        event = an_event(acme, None, type=TEST_EVENT, subject=str(subject))
+        return await store.events.add_test(a_webhook(acme, webhook_id), event)
+
+    for number in range(10):
+        await add_test(number)
+    with pytest.raises(InvalidInput, match="10 tests are on their way"):
+        await add_test("one more")
+    await add_test("another", "whk_2")
+    await store.clients.disable(acme.id, at=NOW)
+    with pytest.raises(InvalidInput, match="the client of the webhook whk_2 is disabled"):
+        await add_test("late", "whk_2")
+    assert len(await written(store)) == 11

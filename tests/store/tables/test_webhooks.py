@@ -6,6 +6,7 @@ from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client
 from gateway.settings.secret import Secret
 from gateway.store import Store
+from gateway.store.tables.webhooks import previous_secrets
 from tests.store.tables.records import NOW, TOMORROW, a_connection, a_webhook, actions, add_webhook, an_entry
 
 LATER = "2026-04-03T03:00:00.000Z"
@@ -46,20 +47,24 @@ async def test_a_filter_names_connections_of_the_client(store: Store, acme: Clie
         await add_webhook(store, acme, "whk_2", connections=("conn_1", "conn_2"))
 
 
-async def test_a_rotated_secret_signs_beside_the_new_one_until_its_end(store: Store, acme: Client) -> None:
+async def test_rotated_secrets_sign_beside_the_new_one_until_their_ends(store: Store, acme: Client) -> None:
     await add_webhook(store, acme)
 
-    async def rotate(secret: str, now: str, until: str) -> tuple[object, ...]:
+    async def rotate(secret: str, now: str, until: str) -> tuple[str, list[tuple[str, str]]]:
         await store.webhooks.rotate(
             acme.id, "whk_1", secret=Secret(secret), now=now, previous_until=until, entry=an_entry("webhook.rotate")
         )
         (row,) = await store.database.fetch_all("SELECT secret, previous_secret, previous_until FROM webhooks")
-        return tuple(row)
+        assert row["previous_until"] == until
+        return row["secret"], [(each.secret, each.until) for each in previous_secrets(row["previous_secret"])]
 
-    assert await rotate("second", NOW, TOMORROW) == ("second", "whsec_whk_1", TOMORROW)
+    assert await rotate("second", NOW, TOMORROW) == ("second", [("whsec_whk_1", TOMORROW)])
     assert (await store.webhooks.any_by_id("whk_1")).previous_until == TOMORROW
-    assert await rotate("third", NOW, LATER) == ("third", "whsec_whk_1", TOMORROW)
-    assert await rotate("fourth", TOMORROW, LATER) == ("fourth", "third", LATER)
+    assert await rotate("third", NOW, LATER) == ("third", [("second", LATER), ("whsec_whk_1", TOMORROW)])
+    assert await rotate("fourth", TOMORROW, LATER) == ("fourth", [("third", LATER), ("second", LATER)])
+    for number in range(9):
+        _, previous = await rotate(str(number), TOMORROW, LATER)
+    assert [secret for secret, _ in previous] == ["7", "6", "5", "4", "3"]
 
 
 async def test_whoever_has_a_webhook_listens(store: Store, acme: Client) -> None:
