@@ -44,10 +44,10 @@ async def list_jobs(request: Request) -> JSONAnswer:
             rows = await pages.of_connection(client, connection, asked)
     elif asks_for_workspace(request.query_params, (await virtual_ids_of(request)).workspace):
         with upstream_timing(request.scope):
-            rows = await pages.of_client(client, asked)
+            rows = await pages.of_client(client, asked, request.query_params.get("cursor"))
     else:
         rows = JobRows([], None)
-    page_links = links(request, "jobs", asked.limit, asked.offset, rows.next)
+    page_links = links(request, "jobs", (asked.limit, asked.offset), rows.next, cursor=rows.cursor)
     return list_answer([job_content(job) for job in rows.jobs], page_links)
 
 

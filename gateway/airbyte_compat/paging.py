@@ -15,6 +15,7 @@ from gateway.web.responses import JSONAnswer
 DEFAULT_ROWS = 20
 MOST_ROWS = 100
 MOST_DIGITS = 9
+OF_PAGE = ("limit", "offset", "cursor")
 NO_LIMIT = f"limit must be a whole number from 1 to {MOST_ROWS}"
 NO_OFFSET = "offset must be a whole number from 0"
 
@@ -47,23 +48,27 @@ def cut(request: Request, noun: str, rows: Sequence[Row]) -> tuple[Sequence[Row]
     """Return the page of all rows that is asked for, and its links. Raises BadRequest."""
     limit, offset = page_of(request.query_params)
     end = offset + limit
-    return rows[offset:end], links(request, noun, limit, offset, end if end < len(rows) else None)
+    return rows[offset:end], links(request, noun, (limit, offset), end if end < len(rows) else None)
 
 
-def links(request: Request, noun: str, limit: int, offset: int, following: int | None) -> dict[str, str]:
-    """Return `previous` and `next`, empty where there is no such page; `following` is the offset of the next one.
+def links(
+    request: Request, noun: str, page: tuple[int, int], following: int | None, *, cursor: str | None = None
+) -> dict[str, str]:
+    """Return `previous` and `next` of a page of limit and offset, empty where there is no such page.
 
-    Each repeats what else was asked for: Airbyte forgets it, and whoever follows them would be led astray.
+    `following` is the offset of the next one, with which a `cursor` may go. Each repeats what else was asked for:
+    Airbyte forgets it, and whoever follows them would be led astray.
     """
-    asked = [(name, value) for name, value in request.query_params.multi_items() if name not in ("limit", "offset")]
+    limit, offset = page
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name not in OF_PAGE]
 
-    def address(start: int) -> str:
-        query = urlencode([*asked, ("limit", limit), ("offset", start)])
+    def address(start: int, *more: tuple[str, str]) -> str:
+        query = urlencode([*asked, ("limit", limit), ("offset", start), *more])
         return f"{base_url(request)}{PUBLIC_API}/{noun}?{query}"
 
     return {
         "previous": address(max(0, offset - limit)) if offset else "",
-        "next": "" if following is None else address(following),
+        "next": "" if following is None else address(following, *([("cursor", cursor)] if cursor else [])),
     }
 
 

@@ -19,7 +19,7 @@ _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _NUMBER_BYTES = 8
 _POSITION_BYTES = 2 * _NUMBER_BYTES
-_SEALED_BYTES = _NONCE_BYTES + _POSITION_BYTES + _TAG_BYTES
+_BLOCK_BYTES = 16
 SEALED_PATTERN = "[A-Za-z0-9_-]{59}"
 
 
@@ -33,7 +33,7 @@ class SealedCursor(msgspec.Struct, frozen=True):
 
 
 class CursorSeal:
-    """Encrypts and authenticates positions, each for one client, by keyed BLAKE2b (RFC 7693): encrypt, then tag."""
+    """Encrypts and authenticates texts, each for one client, by keyed BLAKE2b (RFC 7693): encrypt, then tag."""
 
     def __init__(self, key: bytes, new_nonce: Callable[[int], bytes]) -> None:
         """`new_nonce` returns so many random bytes: two cursors of one position must not be alike, or they tell it."""
@@ -42,27 +42,42 @@ class CursorSeal:
 
     def seal(self, client_id: int, position: Position) -> SealedCursor:
         """Return the position, readable for nobody and good for this client."""
-        nonce = self._new_nonce(_NONCE_BYTES)
         plain = position.second.to_bytes(_NUMBER_BYTES) + position.job_id.to_bytes(_NUMBER_BYTES)
-        body = nonce + self._crypted(nonce, plain)
-        return SealedCursor(base64.urlsafe_b64encode(body + self._tag(client_id, body)).decode().rstrip("="))
+        return SealedCursor(self.seal_bytes(client_id, plain))
 
     def open(self, client_id: int, text: str) -> Position:
         """Return the position that was sealed as `text` for the client. Raises BadRequest if none was."""
+        plain = self.open_bytes(client_id, text)
+        if len(plain) != _POSITION_BYTES:
+            raise BadRequest(INVALID_CURSOR)
+        return Position(int.from_bytes(plain[:_NUMBER_BYTES]), int.from_bytes(plain[_NUMBER_BYTES:]))
+
+    def seal_bytes(self, client_id: int, plain: bytes) -> str:
+        """Return any bytes as a text, readable for nobody and good for this client."""
+        nonce = self._new_nonce(_NONCE_BYTES)
+        body = nonce + self._crypted(nonce, plain)
+        return base64.urlsafe_b64encode(body + self._tag(client_id, body)).decode().rstrip("=")
+
+    def open_bytes(self, client_id: int, text: str) -> bytes:
+        """Return the bytes that were sealed as `text` for the client. Raises BadRequest if none were."""
         try:
-            sealed = base64.b64decode(f"{text}=", altchars=b"-_", validate=True)
+            sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raise BadRequest(INVALID_CURSOR) from None
         body, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
-        if len(sealed) != _SEALED_BYTES or not hmac.compare_digest(tag, self._tag(client_id, body)):
+        if "=" in text or len(body) < _NONCE_BYTES or not hmac.compare_digest(tag, self._tag(client_id, body)):
             raise BadRequest(INVALID_CURSOR)
-        plain = self._crypted(body[:_NONCE_BYTES], body[_NONCE_BYTES:])
-        return Position(int.from_bytes(plain[:_NUMBER_BYTES]), int.from_bytes(plain[_NUMBER_BYTES:]))
+        return self._crypted(body[:_NONCE_BYTES], body[_NONCE_BYTES:])
 
     def _crypted(self, nonce: bytes, text: bytes) -> bytes:
         """Return the text encrypted, or decrypted: the same bytes are added to it, which are new with each nonce."""
-        stream = blake2b(nonce, key=self._key, person=b"cursor stream", digest_size=_POSITION_BYTES).digest()
-        return bytes(one ^ other for one, other in zip(text, stream, strict=True))
+        blocks = range(-(-len(text) // _BLOCK_BYTES))
+        stream = b"".join(self._block(nonce, number) for number in blocks)
+        return bytes(one ^ other for one, other in zip(text, stream, strict=False))
+
+    def _block(self, nonce: bytes, number: int) -> bytes:
+        salt = number.to_bytes(_NUMBER_BYTES)
+        return blake2b(nonce, key=self._key, person=b"cursor stream", salt=salt, digest_size=_BLOCK_BYTES).digest()
 
     def _tag(self, client_id: int, body: bytes) -> bytes:
         said = client_id.to_bytes(_NUMBER_BYTES) + body

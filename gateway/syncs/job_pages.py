@@ -1,10 +1,10 @@
 """Page through jobs as Airbyte does, by offset and in either order: of one connection, or of all of a client's.
 
 Workspaces may hold other clients' jobs too, so an offset among the client's own is none of Airbyte's. Where a page
-ended is remembered, so that the pages before need not be read again for the next one.
+ended in Airbyte's lists stands sealed in a cursor, so that the pages before need not be read again for the next one.
 """
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -13,18 +13,20 @@ from gateway.airbyte import MAX_JOBS, Airbyte, JobList
 from gateway.airbyte.paths import JobOrder
 from gateway.airbyte.rows import Page
 from gateway.errors import UpstreamRefused
-from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob
+from gateway.models import KNOWN_JOB_TYPES, Client, Connection, ConnectionsOfClient, EndedJob
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.client_cache import ClientCache
+from gateway.syncs.chosen_jobs import MOST_BY_THEMSELVES
+from gateway.syncs.cursor_seal import CursorSeal
+from gateway.syncs.job_place import Place, decode_place, first_place
+from gateway.syncs.offset_merge import Merged, merge
 from gateway.syncs.refusals import Refusals
-from gateway.syncs.timings import PollTimings
-from gateway.times import Clock
+from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
 
 __all__ = ["JobList", "JobOrder", "JobPages", "JobRows", "JobsAsked"]
 
-MOST_READS = 10
-"""Pages of Airbyte's that one of ours reads: beyond them it is short, and says where to go on."""
+OwnLists = Sequence[tuple[JobList, Collection[str]]]
+"""Lists of Airbyte's, each with Airbyte's ids of the connections whose jobs are wanted of it."""
 
 
 class JobsAsked(msgspec.Struct, frozen=True):
@@ -37,33 +39,32 @@ class JobsAsked(msgspec.Struct, frozen=True):
 
 
 class JobRows(msgspec.Struct, frozen=True):
-    """Jobs in the order asked for; `next` is the offset of the page after, None at the end."""
+    """Jobs in the order asked for; `next` is the offset of the page after, None at the end.
+
+    `cursor` leads there sooner, where there is one: an offset alone is searched for from the start.
+    """
 
     jobs: list[EndedJob]
     next: int | None
-
-
-class _Place(msgspec.Struct, frozen=True):
-    """Where the client's jobs go on in Airbyte's list: at a page's offset, after so many that are the client's."""
-
-    offset: int = 0
-    skipped: int = 0
+    cursor: str | None = None
 
 
 class JobPages:
     """Reads pages of jobs; simultaneous readers of the same page share its calls to Airbyte."""
 
-    def __init__(self, store: Store, airbyte: Airbyte, refusals: Refusals, clock: Clock, timings: PollTimings) -> None:
+    def __init__(
+        self, store: Store, airbyte: Airbyte, refusals: Refusals, cursor_seal: Callable[[], Awaitable[CursorSeal]]
+    ) -> None:
         self._connections = store.connections
         self._refusals = refusals
         self._airbyte = airbyte
-        self._places: ClientCache[tuple[JobList, datetime | None, int], _Place] = ClientCache(
-            clock, seconds=timings.places
-        )
+        self._cursor_seal = cursor_seal
         self._reads: SingleFlight[tuple[int, JobsAsked], JobRows] = SingleFlight()
+        self._merges: SingleFlight[tuple[int, JobsAsked, bytes], Merged] = SingleFlight()
 
     async def close(self) -> None:
         """Cancel the reads under way."""
+        await self._merges.close(cancel=True)
         await self._reads.close(cancel=True)
 
     async def of_connection(self, client: Client, connection: Connection, asked: JobsAsked) -> JobRows:
@@ -76,22 +77,30 @@ class JobPages:
             raise await self._refusals.error_for(refusal, connection.airbyte_id or "") from refusal
         return await self._still_own(client, rows)
 
-    async def of_client(self, client: Client, asked: JobsAsked) -> JobRows:
-        """Return a page of the jobs of all of the client's connections. Raises UpstreamError."""
-        connections = await self._connections.of_client(client.id)
-        workspaces = tuple(sorted(connections.workspaces))
-        if not workspaces:
+    async def of_client(self, client: Client, asked: JobsAsked, cursor: str | None = None) -> JobRows:
+        """Return a page of the jobs of all of the client's connections. Raises BadRequest, UpstreamError.
+
+        `cursor` is the one that the page before told, if any.
+        """
+        lists = [*_lists(await self._connections.of_client(client.id), asked.jobs)]
+        if not lists:
             return JobRows([], None)
-        own = frozenset(row.airbyte_id for row in connections.rows if row.airbyte_id)
-        chosen = msgspec.structs.replace(asked, jobs=msgspec.structs.replace(asked.jobs, workspace_ids=workspaces))
-        rows = await self._reads.run((client.id, chosen), lambda: self._read_of_client(client.id, own, chosen))
-        return await self._still_own(client, rows)
+        seal, jobs = await self._cursor_seal(), [jobs for jobs, _ in lists]
+        start = first_place(asked.offset, jobs)
+        if cursor:
+            start = decode_place(seal.open_bytes(client.id, cursor), asked.offset, jobs)
+        key = (client.id, asked, start.encode(jobs))
+        merged = await self._merges.run(key, lambda: self._merge(client.id, lists, asked, start))
+        if merged.next is None:
+            return await self._still_own(client, JobRows(merged.jobs, None))
+        sealed = seal.seal_bytes(client.id, merged.next.encode(jobs))
+        return await self._still_own(client, JobRows(merged.jobs, merged.next.shown, sealed))
 
     async def _still_own(self, client: Client, rows: JobRows) -> JobRows:
         """Leave out jobs of connections that were given to another client meanwhile, and of types that nobody knows."""
         own = {row.airbyte_id for row in (await self._connections.of_client(client.id)).rows}
         jobs = [job for job in rows.jobs if job.connection_id in own and job.job_type in KNOWN_JOB_TYPES]
-        return JobRows(jobs, rows.next)
+        return JobRows(jobs, rows.next, rows.cursor)
 
     async def _read_of_connection(self, client_id: int, asked: JobsAsked) -> JobRows:
         page = await self._page(client_id, asked, size=min(asked.limit + 1, MAX_JOBS), offset=asked.offset)
@@ -101,30 +110,26 @@ class JobPages:
             has_more = (await self._page(client_id, asked, size=1, offset=end)).sent > 0
         return JobRows(page.rows[: asked.limit], end if has_more else None)
 
-    async def _read_of_client(self, client_id: int, own: Collection[str], asked: JobsAsked) -> JobRows:
-        place = self._places.get(client_id, (asked.jobs, asked.created_until, asked.offset)) if asked.offset else None
-        offset, to_skip = (place.offset, place.skipped) if place else (0, asked.offset)
-        rows: list[EndedJob] = []
-        for _ in range(MOST_READS):
-            page = await self._page(client_id, asked, size=MAX_JOBS, offset=offset)
-            found = [job for job in page.rows if job.connection_id in own]
-            fresh = found[to_skip:]
-            room = asked.limit - len(rows)
-            rows += fresh[:room]
-            if len(fresh) > room:
-                return self._going_on(client_id, asked, rows, _Place(offset, len(found) - len(fresh) + room))
-            to_skip = max(0, to_skip - len(found))
-            if page.sent < MAX_JOBS:
-                return JobRows(rows, None)
-            offset += page.sent
-        return self._going_on(client_id, asked, rows, _Place(offset, to_skip))
+    async def _merge(self, client_id: int, lists: OwnLists, asked: JobsAsked, start: Place) -> Merged:
+        async def read_page(jobs: JobList, offset: int) -> Page[EndedJob]:
+            return await self._page(client_id, msgspec.structs.replace(asked, jobs=jobs), size=MAX_JOBS, offset=offset)
 
-    def _going_on(self, client_id: int, asked: JobsAsked, rows: list[EndedJob], place: _Place) -> JobRows:
-        end = asked.offset + len(rows)
-        self._places.put(client_id, (asked.jobs, asked.created_until, end), place)
-        return JobRows(rows, end)
+        return await merge(lists, read_page, start, limit=asked.limit)
 
     async def _page(self, client_id: int, asked: JobsAsked, *, size: int, offset: int) -> Page[EndedJob]:
         return await self._airbyte.job_lists.page(
             asked.jobs, caller=client_id, limit=size, offset=offset, until=asked.created_until
         )
+
+
+def _lists(connections: ConnectionsOfClient, jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:
+    """Yield what to ask Airbyte for: as many workspaces in a call as it takes, and connections without one."""
+    mapped = [(row.airbyte_id, row.workspace_id) for row in connections.rows if row.airbyte_id]
+    placed = frozenset(airbyte_id for airbyte_id, workspace_id in mapped if workspace_id)
+    unplaced = sorted(airbyte_id for airbyte_id, workspace_id in mapped if not workspace_id)
+    workspaces = sorted({workspace_id for _, workspace_id in mapped if workspace_id})
+    for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
+        some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
+        yield msgspec.structs.replace(jobs, workspace_ids=some), placed
+    for airbyte_id in unplaced[:MOST_BY_THEMSELVES]:
+        yield msgspec.structs.replace(jobs, airbyte_id=airbyte_id), {airbyte_id}

@@ -33,7 +33,7 @@ from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.status_check import StatusCheck
-from gateway.syncs.timings import CancelTimings, LastSyncTimings, SyncTimings
+from gateway.syncs.timings import CancelTimings, SyncTimings
 from gateway.syncs.trigger import Trigger
 from gateway.syncs.trigger_audit import TriggerAudit
 from gateway.syncs.trigger_outcomes import TriggerOutcomes
@@ -103,15 +103,14 @@ def build_syncs(
     """Build everything, start nothing."""
     of_trigger, leadership = timings.trigger, cluster.leadership
     recorder, refusals = LastSyncRecorder(store, clock), Refusals(store, airbyte, clock)
-    last_sync, backfill = _build_refresh(
-        store, airbyte, cluster, clock, recorder, freshness_seconds=options.freshness_seconds, timings=timings.last_sync
-    )
+    last_sync, backfill = _build_refresh(store, airbyte, cluster, clock, recorder, options=options, timings=timings)
     reconciler, outcomes = Reconciler(airbyte, refusals, of_trigger), TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
+    chosen_jobs = ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes)
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
-        chosen_jobs=ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes),
+        chosen_jobs=chosen_jobs,
         job_details=JobDetails(store, airbyte, options.failure_messages),
         trigger=Trigger(store, airbyte, audit, reconciler, recorder, clock=clock, timings=of_trigger),
         audit=audit,
@@ -125,7 +124,7 @@ def build_syncs(
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, clock, timings.poll),
+        job_pages=JobPages(store, airbyte, refusals, chosen_jobs.cursor_seal),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
@@ -138,20 +137,21 @@ def _build_refresh(
     clock: Clock,
     recorder: LastSyncRecorder,
     *,
-    freshness_seconds: float,
-    timings: LastSyncTimings,
+    options: SyncOptions,
+    timings: SyncTimings,
 ) -> tuple[LastSyncRefresh, Backfill]:
-    lists = WorkspaceLists(clock, timings.workspaces, at_once=airbyte.own_calls_at_once)
-    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=timings)
+    of_refresh = timings.last_sync
+    lists = WorkspaceLists(clock, of_refresh.workspaces, at_once=airbyte.own_calls_at_once)
+    backfill = Backfill(store, airbyte, recorder, lists, clock, timings=of_refresh)
     last_sync = LastSyncRefresh(
         store,
-        ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=timings.checkpoint),
+        ChangeReader(store, airbyte, recorder, lists, checkpoint_seconds=of_refresh.checkpoint),
         backfill,
-        StatusCheck(store, airbyte, clock, timings),
-        RefreshLeader(cluster.leadership, timings=timings),
+        StatusCheck(store, airbyte, clock, of_refresh),
+        RefreshLeader(cluster.leadership, timings=of_refresh),
         clock=clock,
-        freshness_seconds=freshness_seconds,
-        wait_seconds=timings.wait,
+        freshness_seconds=options.freshness_seconds,
+        wait_seconds=of_refresh.wait,
     )
     return last_sync, backfill
 

@@ -157,8 +157,6 @@ class PollTimings(msgspec.Struct, frozen=True):
     """How old the attempts of a job may be that has not ended: they take a call for each job."""
     kept: float = 3600.0
     """How long a job is known after it was last read. One that has ended does not change any more."""
-    places: float = 600.0
-    """How long it is remembered where a client's jobs go on in Airbyte's list."""
     catalog: float = 300.0
     """How old the streams of a connection may be that are told: nothing tells that they changed."""
 

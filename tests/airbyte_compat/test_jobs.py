@@ -12,6 +12,8 @@ from gateway.airbyte_compat.jobs import NO_JOB, NO_SYNC
 from gateway.errors import ReadOnlyKey, TriggerPending, UpstreamTimeout
 from gateway.sandbox import Answer
 from gateway.store import DatabaseLocation
+from gateway.syncs.cursor import INVALID_CURSOR
+from gateway.syncs.offset_merge import MOST_READINGS
 from gateway.syncs.timings import CancelTimings, LastSyncTimings, PollTimings, SyncTimings, WatchTimings
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.compatible_paths import PUBLIC_API
@@ -327,6 +329,41 @@ async def test_jobs_of_all_connections_are_paged_among_another_tenants(
     assert await walk(acme, "/jobs?limit=25") == [own[:25], own[25:50], own[50:]]
     assert await walk(globex, "/jobs?limit=100&offset=10") == [foreign[10:110], foreign[110:]]
     assert await walk(acme, "/jobs?limit=25&offset=50") == [own[50:]]
+
+
+async def test_a_list_gets_on_through_more_foreign_jobs_than_one_call_reads(
+    world: World, acme: Tenant, globex: Tenant
+) -> None:
+    many_jobs(world, globex, 100 * MOST_READINGS + 150)
+    own = many_jobs(world, acme, 2)
+
+    assert await walk(acme, "/jobs?limit=20") == [[], own]
+    assert await walk(acme, "/jobs?limit=20&offset=1") == [[], own[1:]]
+    following = (await acme.get("/jobs?limit=20")).json()["next"]
+    assert "offset=0" in following
+    assert_problem(await globex.get(following.removeprefix(f"http://gateway{PUBLIC_API}")), 400, INVALID_CURSOR)
+
+
+async def test_jobs_of_connections_whose_workspace_is_not_known_are_listed_in_order_too(
+    world: World, acme: Tenant
+) -> None:
+    _, theirs = await world.mapped_connection()
+    other = Tenant(world, acme.key, "", theirs)
+    jobs = [many_jobs(world, each, hours)[0] for hours in range(6, 0, -1) for each in [(acme, other)[hours % 2]]]
+    forget = "UPDATE connections SET workspace_id = NULL WHERE airbyte_id = :airbyte_id"
+    await world.services.store.database.write(
+        lambda transaction: transaction.executemany(forget, [{"airbyte_id": theirs}])
+    )
+    everything = [row["jobId"] for row in (await acme.get("/jobs?limit=100")).json()["data"]]
+
+    assert set(jobs) < set(everything)
+    for order in ("", "&orderBy=createdAt%7CDESC", "&orderBy=updatedAt%7CASC", "&orderBy=updatedAt%7CDESC"):
+        whole = [row["jobId"] for row in (await acme.get(f"/jobs?limit=100{order}")).json()["data"]]
+        assert sorted(whole) == sorted(everything)
+        pages = await walk(acme, f"/jobs?limit=4{order}")
+        assert [job_id for page in pages for job_id in page] == whole
+    starts = [row["startTime"] for row in (await acme.get("/jobs?limit=100")).json()["data"]]
+    assert starts == sorted(starts)
 
 
 async def test_jobs_are_filtered(world: World, acme: Tenant) -> None:

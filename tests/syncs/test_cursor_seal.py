@@ -64,3 +64,14 @@ def test_another_client_s_cursor_or_another_database_s_is_refused() -> None:
     for seal, client_id in ((SEAL, 2), (CursorSeal(b"1" * KEY_BYTES, secrets.token_bytes), 1)):
         with pytest.raises(BadRequest):
             seal.open(client_id, text)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_bytes_of_any_length_come_back_for_their_client_alone(content: bytes) -> None:
+    text = SEAL.seal_bytes(1, content)
+
+    assert SEAL.open_bytes(1, text) == content
+    for client_id, other in ((2, text), (1, text[:-2]), (1, "AA" + text)):
+        with pytest.raises(BadRequest):
+            SEAL.open_bytes(client_id, other)
