@@ -1,6 +1,7 @@
 """A browser saves a table as a file, and never takes a part of one for the whole."""
 
 import re
+import time
 from threading import Event
 
 from gateway.sandbox import Answer
@@ -14,8 +15,10 @@ LATER_PAGE = re.compile("createdAtEnd=")
 def with_jobs(site: Site, visit: Visit) -> tuple[Watched, str]:
     """Return a member, who sees the page of a connection with two pages of jobs, and our id of that."""
     ((ours, theirs),) = site.installation.connections(1)
-    for _ in range(JOBS):
-        site.installation.airbyte.sandbox.world.add_job(theirs)
+    now = time.time()
+    for number in range(JOBS):
+        # Each in a second of its own: the file's pages are cut there.
+        site.installation.airbyte.sandbox.world.add_job(theirs, created_at=now - 3600 * (1 + number))
     visitor = member(visit)
     visitor.goto(f"/dashboard/connections/{ours}")
     return visitor, ours
