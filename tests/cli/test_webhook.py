@@ -2,11 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from gateway.cli import webhook as commands
+from gateway.cli import options
+from gateway.services import Timings, build_services
+from gateway.webhooks.timings import WebhookTimings
 from tests.cli.conftest import Cli
 from tests.support import START
 
@@ -93,7 +96,8 @@ def test_a_removed_webhook_is_gone_and_what_was_done_is_told_without_its_path(ac
 
 
 def test_a_test_without_a_gateway_is_queued(acme: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "TEST_SECONDS", 0.0)
+    impatient = partial(build_services, timings=Timings(webhooks=WebhookTimings(test=0.0)))
+    monkeypatch.setattr(options, "build_services", impatient)
     new = acme.json(*adding())
 
     assert "gateway serve" in acme.refusal("webhook", "test", new["id"])

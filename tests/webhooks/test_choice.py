@@ -23,6 +23,13 @@ def test_nobody_exceeds_its_share() -> None:
     assert numbers(under_way, due(11, 1, 1)) == [11]
 
 
+def test_a_webhook_that_hangs_takes_no_more_than_its_share() -> None:
+    under_way = UnderWay(DeliveryLimits(total=9, of_client=9, of_webhook=2))
+
+    assert numbers(under_way, *(due(number, 1, webhook=0) for number in range(4)), due(4, 1, webhook=1)) == [0, 1, 4]
+    assert under_way.full_webhooks == [0]
+
+
 def test_the_client_with_the_fewest_under_way_comes_first() -> None:
     under_way = UnderWay(DeliveryLimits(total=4, of_client=3, of_webhook=9))
     under_way.choose([due(1, 1), due(2, 1)])
