@@ -95,7 +95,7 @@ full: .venv/dev                    ## all long checks, in two hours; the result 
 check-openapi: .venv/dev build/openapi/ready ## what reads openapi.json finds nothing wrong with it; needs npm
 	$(BIN)/python -m tests.openapi_tools
 
-test-clients: .venv/dev $(CLIENTS:%=build/clients/%/ready) ## programs written for Airbyte against a served gateway, in five minutes; RECORD=--record
+test-clients: .venv/dev $(CLIENTS:%=build/clients/%/ready) ## programs written for Airbyte against a served gateway, in four minutes; RECORD=--record
 	$(BIN)/python -m tests.clients $(RECORD)
 
 lock: .venv/dev                    ## pin the newest versions that pyproject.toml allows

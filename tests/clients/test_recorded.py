@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.syncs.timings import CancelTimings, LastSyncTimings, PollTimings, SyncTimings
-from tests.clients.catalog import CLIENTS, Client
+from tests.clients.catalog import CLIENTS, REQUIREMENTS, Client
 from tests.clients.checks import assert_documented, assert_named, assert_own
 from tests.clients.recording import Exchange, Names, Recording, content_of, load
 from tests.clients.scene import PREPARED, TENANTS, Scene, names_of, set_up
@@ -79,6 +79,9 @@ async def test_what_was_said_is_said_again(tmp_path: Path, client: Client) -> No
 @each_client
 def test_the_versions_in_a_recording_are_those_that_are_installed(client: Client) -> None:
     assert load(client.name).packages == client.pins
+    if not client.read:
+        installed = (REQUIREMENTS / f"{client.name}.txt").read_text().splitlines()
+        assert {f"{name}=={version} \\" for name, version in client.pins.items()} <= set(installed)
 
 
 @each_client
