@@ -107,7 +107,7 @@ class ConfigApi:
         caller: Caller,
         limit: int,
         offset: int = 0,
-        status: str | None = None,
+        statuses: Sequence[str] = (),
         until: datetime | None = None,
     ) -> Mapping[int, JobReport]:
         """Return what is told of the connection's newest jobs, by job id; nothing if it cannot be asked.
@@ -116,7 +116,7 @@ class ConfigApi:
         """
         chosen = {
             **_page(limit, offset),
-            **({"statuses": [status]} if status else {}),
+            **({"statuses": [*statuses]} if statuses else {}),
             **({"createdAtEnd": moment(until)} if until else {}),
         }
         return await self._or_none(airbyte_id, job_types, caller, chosen) or {}

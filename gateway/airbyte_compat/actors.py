@@ -3,7 +3,7 @@
 Names are the gateway's own: one in Airbyte may speak of another customer that shares the source or the destination.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from starlette.requests import Request
@@ -68,17 +68,15 @@ async def _show(request: Request, role: Role) -> JSONAnswer:
 
 
 async def _first_users(request: Request, role: Role) -> Mapping[str, Connection]:
-    """Return Airbyte's ids of the client's sources or destinations, each with the oldest connection that uses it."""
+    """Return Airbyte's ids of the client's sources or destinations, oldest first, each with its oldest connection."""
     connections = await own_connections(request)
     details = await services_of(request).syncs.catalog.of_all(principal_of(request).client, connections)
-    return {_id_in(details[airbyte_id], role): row for row, airbyte_id in _newest_first(connections, details)}
-
-
-def _newest_first(
-    connections: Iterable[Connection], details: Mapping[str, ConnectionDetail]
-) -> list[tuple[Connection, str]]:
-    """Return the connections of which details are known. Of one id the last one counts: so the oldest comes last."""
-    return [(row, row.airbyte_id) for row in reversed([*connections]) if row.airbyte_id and row.airbyte_id in details]
+    users: dict[str, Connection] = {}
+    for row in connections:
+        detail = details.get(row.airbyte_id or "")
+        if detail is not None:
+            users.setdefault(_id_in(detail, role), row)
+    return users
 
 
 def _id_in(detail: ConnectionDetail, role: Role) -> str:

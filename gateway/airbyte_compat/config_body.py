@@ -40,11 +40,25 @@ class Pagination(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JobsOfConnection(msgspec.Struct, frozen=True, rename="camel"):
-    """Jobs of one connection, which `config_id` names."""
+    """Jobs of one connection, which `config_id` names. Those after `pagination` are other filters of Airbyte's."""
 
     config_id: str
     config_types: list[str] = []
+    statuses: list[str] | None = None
     pagination: Pagination = Pagination()
+    including_job_id: object = None
+    created_at_start: object = None
+    created_at_end: object = None
+    updated_at_start: object = None
+    updated_at_end: object = None
+    order_by_field: object = None
+    order_by_method: object = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether nothing else is asked for than what the gateway can tell."""
+        names = [field.name for field in msgspec.structs.fields(type(self))]
+        return all(getattr(self, name) is None for name in names[names.index("pagination") + 1 :])
 
 
 async def read_body(request: Request, kind: type[Body]) -> Body:

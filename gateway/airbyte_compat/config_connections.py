@@ -5,7 +5,7 @@ from starlette.requests import Request
 from gateway.airbyte_compat.config_body import OneConnection, OneWorkspace, SeveralConnections, read_body
 from gateway.airbyte_compat.config_jobs import detail_of
 from gateway.airbyte_compat.config_values import job_info
-from gateway.airbyte_compat.job_actions import start_sync
+from gateway.airbyte_compat.job_actions import latest_answer, start_sync
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.schedules import config_schedule
 from gateway.airbyte_compat.values import connection_status, epoch, job_status, without_nulls
@@ -49,8 +49,10 @@ async def list_connections_of_workspace(request: Request) -> JSONAnswer:
 
 async def sync_connection(request: Request) -> JSONAnswer:
     """Start a sync, and answer with its job or with the one under way. Raises BadRequest, what `start_sync` raises."""
+    until = latest_answer(request)
     body = await read_body(request, OneConnection)
-    return JSONAnswer(job_info(await detail_of(request, await start_sync(request, body.connection_id))))
+    job = await start_sync(request, body.connection_id, until=until)
+    return JSONAnswer(job_info(await detail_of(request, job, until=until)))
 
 
 async def show_statuses(request: Request) -> JSONAnswer:

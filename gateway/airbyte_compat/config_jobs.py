@@ -6,47 +6,54 @@ from starlette.requests import Request
 
 from gateway.airbyte_compat.config_body import JobsOfConnection, OneJob, read_body
 from gateway.airbyte_compat.config_values import CONFIG_JOB_TYPES, job_info, listed_job
-from gateway.airbyte_compat.job_actions import cancel_job, poll_job
+from gateway.airbyte_compat.job_actions import cancel_job, latest_answer, poll_job
+from gateway.airbyte_compat.job_query import NO_STATUS, statuses_shown_as
 from gateway.airbyte_compat.own_connections import own_connection
 from gateway.airbyte_compat.paging import MOST_ROWS
 from gateway.api.principal import principal_of
 from gateway.api.staleness import staleness_headers
 from gateway.errors import BadRequest
-from gateway.models import Job, JobDetail
+from gateway.models import JOB_STATUSES, Job, JobDetail
 from gateway.services import services_of
 from gateway.syncs.job_pages import JobList, JobsAsked
+from gateway.syncs.offset_merge import MOST_READINGS
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 from gateway.web.responses import JSONAnswer
 
 NO_PAGE = f"pageSize must be from 1 to {MOST_ROWS}, rowOffset not negative"
 LARGEST_OFFSET = 10**9
+LARGEST_MERGED_OFFSET = MOST_ROWS * (MOST_READINGS - 1)
+"""Lists of several types or statuses are read from their start."""
+NO_MERGED_PAGE = f"rowOffset must be at most {LARGEST_MERGED_OFFSET} with several configTypes or statuses"
+NO_FILTER = "Jobs are listed by configTypes and statuses, newest first: no other filter or order is served"
 
 
 async def get_job(request: Request) -> JSONAnswer:
     """Answer with one job and its attempts. Raises BadRequest and what `poll_job` raises."""
+    until = latest_answer(request)
     body = await read_body(request, OneJob)
     polled = await poll_job(request, body.number)
     count_stale = services_of(request).metrics.count_stale
     headers = staleness_headers(is_fresh=polled.is_fresh, count_stale=count_stale)
-    return JSONAnswer(job_info(await detail_of(request, polled.job)), headers=headers)
+    return JSONAnswer(job_info(await detail_of(request, polled.job, until=until)), headers=headers)
 
 
 async def cancel(request: Request) -> JSONAnswer:
     """Cancel a job, and answer with it as it stands. Raises BadRequest and what `cancel_job` raises."""
+    until = latest_answer(request)
     body = await read_body(request, OneJob)
-    return JSONAnswer(job_info(await detail_of(request, await cancel_job(request, body.number))))
+    job = await cancel_job(request, body.number, until=until)
+    return JSONAnswer(job_info(await detail_of(request, job, until=until)))
 
 
 async def list_jobs_of_connection(request: Request) -> JSONAnswer:
     """Answer with a page of a connection's jobs, newest first. Raises BadRequest, ConnectionNotFound, UpstreamError."""
     body = await read_body(request, JobsOfConnection)
-    page = body.pagination
-    if not (1 <= page.page_size <= MOST_ROWS and 0 <= page.row_offset <= LARGEST_OFFSET):
-        raise BadRequest(NO_PAGE)
+    asked = _asked(body)
     connection = await own_connection(request, body.config_id)
-    types = [word for word, config_word in CONFIG_JOB_TYPES.items() if config_word in body.config_types]
-    asked = JobsAsked(JobList(job_type=types[0] if len(types) == 1 else None), None, page.page_size, page.row_offset)
+    if body.config_types and not asked.types:
+        return JSONAnswer({"jobs": [], "totalJobCount": 0})
     syncs, client = services_of(request).syncs, principal_of(request).client
     with upstream_timing(request.scope):
         rows = await syncs.waiting.wait(
@@ -54,13 +61,31 @@ async def list_jobs_of_connection(request: Request) -> JSONAnswer:
             syncs.job_pages.of_connection(client, connection, asked),
             left=partial(caller_left, request.receive),
         )
-        jobs = [job for job in rows.jobs if job.job_type in types] if types else rows.jobs
-        details = await syncs.attempts.of_page(client, jobs, asked)
-    total = page.row_offset + len(rows.jobs) + (rows.next is not None)
+        details = await syncs.attempts.of_page(client, rows.jobs, asked)
+    total = asked.offset + len(rows.jobs) + (rows.next is not None)
     return JSONAnswer({"jobs": [listed_job(each) for each in details], "totalJobCount": total})
 
 
-async def detail_of(request: Request, job: Job) -> JobDetail:
-    """Return the job with its attempts; without any if those are not told soon."""
+def _asked(body: JobsOfConnection) -> JobsAsked:
+    """Return which jobs are asked for. Raises BadRequest for what cannot be told."""
+    page = body.pagination
+    if not (1 <= page.page_size <= MOST_ROWS and 0 <= page.row_offset <= LARGEST_OFFSET):
+        raise BadRequest(NO_PAGE)
+    if not body.is_served:
+        raise BadRequest(NO_FILTER)
+    statuses = dict.fromkeys(each for word in body.statuses or [] for each in statuses_shown_as(word))
+    if not statuses.keys() <= set(JOB_STATUSES):
+        raise BadRequest(NO_STATUS)
+    types = tuple(word for word, config_word in CONFIG_JOB_TYPES.items() if config_word in body.config_types)
+    if len(types) == len(CONFIG_JOB_TYPES):
+        types = ()
+    lists = max(1, len(types)) * max(1, len(statuses))
+    if lists > 1 and page.row_offset > LARGEST_MERGED_OFFSET:
+        raise BadRequest(NO_MERGED_PAGE)
+    return JobsAsked(JobList(), None, page.page_size, page.row_offset, types=types, statuses=tuple(statuses))
+
+
+async def detail_of(request: Request, job: Job, *, until: float) -> JobDetail:
+    """Return the job with its attempts; without any if those are not told soon, and `until` then."""
     with upstream_timing(request.scope):
-        return await services_of(request).syncs.attempts.of(principal_of(request).client, job)
+        return await services_of(request).syncs.attempts.of(principal_of(request).client, job, until=until)

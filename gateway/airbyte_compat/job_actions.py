@@ -7,8 +7,9 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.airbyte_compat.own_connections import own_connection
+from gateway.airbyte_compat.values import connection_status
 from gateway.api.principal import principal_of
-from gateway.errors import ReadOnlyKey, TriggerPending
+from gateway.errors import ConnectionNotActive, ReadOnlyKey, TriggerPending
 from gateway.models import Job
 from gateway.services import services_of
 from gateway.syncs.cancel import CancelRequest
@@ -40,10 +41,16 @@ async def poll_job(request: Request, job_id: int) -> Polled:
     return await syncs.polled.look(client, job_id)
 
 
-async def start_sync(request: Request, airbyte_id: str) -> Job:
+def latest_answer(request: Request) -> float:
+    """Return until when, monotonic, a request that is looked at first now must be answered."""
+    services = services_of(request)
+    return services.clock.monotonic() + services.syncs.polled.timings.answer
+
+
+async def start_sync(request: Request, airbyte_id: str, *, until: float) -> Job:
     """Start a sync of a connection, or join the one under way. Raises what `start_or_join` raises.
 
-    Raises ReadOnlyKey; TriggerPending if no job is known soon: the trigger goes on, and a repeated call joins it.
+    Raises ReadOnlyKey; TriggerPending if no job is known `until` then: it goes on, and a repeated call joins it.
     """
     services = services_of(request)
     principal = principal_of(request)
@@ -55,17 +62,19 @@ async def start_sync(request: Request, airbyte_id: str) -> Job:
     )
     try:
         with upstream_timing(request.scope):
-            async with asyncio.timeout(services.syncs.polled.timings.answer):
+            async with asyncio.timeout(max(0.0, until - services.clock.monotonic())):
                 started = await services.syncs.waiting.wait(
                     principal.client, start, left=partial(caller_left, request.receive)
                 )
     except TimeoutError:
         raise TriggerPending from None
+    except ConnectionNotActive as error:
+        raise ConnectionNotActive(connection_status(error.connection_status)) from error
     services.syncs.polled.note(principal.client.id, started.row)
     return started.row
 
 
-async def cancel_job(request: Request, job_id: int) -> Job:
+async def cancel_job(request: Request, job_id: int, *, until: float) -> Job:
     """Cancel the job, and return it as it stands; one that has ended is left alone.
 
     One that is pending is cancelled once it runs. Raises ReadOnlyKey, JobNotFound and what `cancel` raises. When that
@@ -74,7 +83,6 @@ async def cancel_job(request: Request, job_id: int) -> Job:
     services = services_of(request)
     syncs, principal = services.syncs, principal_of(request)
     _require_full(request)
-    latest = services.clock.monotonic() + syncs.polled.timings.answer
     with upstream_timing(request.scope):
         found = await syncs.polled.find(principal.client, job_id)
         if found.job.is_terminal:
@@ -88,7 +96,7 @@ async def cancel_job(request: Request, job_id: int) -> Job:
             request_id=context.request_id,
         )
         try:
-            async with asyncio.timeout(max(0.0, latest - services.clock.monotonic())):
+            async with asyncio.timeout(max(0.0, until - services.clock.monotonic())):
                 cancelled = await syncs.waiting.wait(
                     principal.client, syncs.cancel.cancel(wanted), left=partial(caller_left, request.receive)
                 )

@@ -3,7 +3,7 @@
 import msgspec
 from starlette.requests import Request
 
-from gateway.airbyte_compat.job_actions import cancel_job, poll_job, start_sync
+from gateway.airbyte_compat.job_actions import cancel_job, latest_answer, poll_job, start_sync
 from gateway.airbyte_compat.job_query import jobs_asked
 from gateway.airbyte_compat.own_connections import own_connection
 from gateway.airbyte_compat.paging import asks_for_workspace, links, list_answer
@@ -37,14 +37,14 @@ async def list_jobs(request: Request) -> JSONAnswer:
     asked = jobs_asked(request.query_params)
     client = principal_of(request).client
     pages = services_of(request).syncs.job_pages
-    airbyte_id = request.query_params.get("connectionId")
+    airbyte_id, cursor = request.query_params.get("connectionId"), request.query_params.get("cursor")
     if airbyte_id:
         connection = await own_connection(request, airbyte_id)
         with upstream_timing(request.scope):
-            rows = await pages.of_connection(client, connection, asked)
+            rows = await pages.of_connection(client, connection, asked, cursor)
     elif asks_for_workspace(request.query_params, (await virtual_ids_of(request)).workspace):
         with upstream_timing(request.scope):
-            rows = await pages.of_client(client, asked, request.query_params.get("cursor"))
+            rows = await pages.of_client(client, asked, cursor)
     else:
         rows = JobRows([], None)
     page_links = links(request, "jobs", (asked.limit, asked.offset), rows.next, cursor=rows.cursor)
@@ -61,15 +61,17 @@ async def show_job(request: Request) -> JSONAnswer:
 
 async def create_job(request: Request) -> JSONAnswer:
     """Start a sync, and answer with its job or with the one under way. Raises BadRequest, what `start_sync` raises."""
+    until = latest_answer(request)
     try:
         order = msgspec.json.decode(await request.body(), type=JobOrder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(NO_JOB) from None
     if order.job_type.lower() != "sync":
         raise BadRequest(NO_SYNC)
-    return JSONAnswer(job_content(await start_sync(request, order.connection_id)))
+    return JSONAnswer(job_content(await start_sync(request, order.connection_id, until=until)))
 
 
 async def delete_job(request: Request) -> JSONAnswer:
     """Cancel a job, and answer with it as it stands. Raises what `cancel_job` raises."""
-    return JSONAnswer(job_content(await cancel_job(request, job_number(request.path_params["id"]))))
+    job_id = job_number(request.path_params["id"])
+    return JSONAnswer(job_content(await cancel_job(request, job_id, until=latest_answer(request))))

@@ -14,7 +14,7 @@ from gateway.api.principal import principal_of
 from gateway.errors import BadRequest
 from gateway.services import services_of
 from gateway.web.compatible_paths import PUBLIC_API
-from gateway.web.credentials import present, presented_key
+from gateway.web.credentials import claim, present, presented_key
 from gateway.web.responses import JSONAnswer
 
 TOKEN_PATHS = tuple(f"{base}/applications/token" for base in (PUBLIC_API, "/api/v1", "/v1", ""))
@@ -52,6 +52,8 @@ class CredentialsReader:
             credentials = _read(request.headers.get("content-type", ""), await request.body())
             if credentials.client_secret:
                 present(scope, credentials.client_id, credentials.client_secret.strip())
+            else:
+                claim(scope, credentials.client_id)
         await self._app(scope, receive, send)
 
 

@@ -53,6 +53,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
             ),
             left=partial(caller_left, request.receive),
         )
+    services.syncs.polled.note(principal.client.id, started.row)
     return await answer_trigger(request, started.job, came_at=came_at)
 
 

@@ -58,6 +58,7 @@ async def sync_now(request: Request, client: Client, connection: Connection) -> 
             await _record(request, connection)
         log.warning("trigger_failed", connection=connection.id, error=error.message, detail=error.detail)
         raise
+    syncs.polled.note(client.id, started.row)
     await _record(request, connection)
     done = "joined" if started.was_joined else "started"
     return f"done={done}&job={started.job.job_id}"

@@ -3,6 +3,7 @@
 GatewayError
 ├── ApiError                      answered as {"error": message}
 │   ├── BadRequest           400
+│   │   └── ConnectionNotActive
 │   ├── Unauthorized         401
 │   ├── CrossOrigin          403
 │   ├── ReadOnlyKey          403
@@ -65,6 +66,7 @@ from gateway.errors.api import (
     CallerLeft,
     CallNotServed,
     CancelPending,
+    ConnectionNotActive,
     ConnectionNotFound,
     ContentTooLarge,
     CrossOrigin,
@@ -116,6 +118,7 @@ __all__ = [
     "CallNotServed",
     "CallerLeft",
     "CancelPending",
+    "ConnectionNotActive",
     "ConnectionNotFound",
     "ContentTooLarge",
     "CrossOrigin",

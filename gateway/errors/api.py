@@ -39,6 +39,14 @@ class BadRequest(ApiError):
     message = "Bad request"
 
 
+class ConnectionNotActive(BadRequest):
+    """Airbyte does not sync the connection now; its status there says why."""
+
+    def __init__(self, connection_status: str) -> None:
+        super().__init__(f"Connection is not active in Airbyte (status: {connection_status})")
+        self.connection_status = connection_status
+
+
 class Unauthorized(ApiError):
     """The key is absent, malformed, unknown, revoked or expired: one text for all (RFC 6750 §3)."""
 

@@ -38,14 +38,18 @@ class Attempts:
         """Cancel the reads under way."""
         await self._reads.close(cancel=True)
 
-    async def of(self, client: Client, job: Job) -> JobDetail:
-        """Return a job of the client's with its attempts; without any if those are not told soon."""
+    async def of(self, client: Client, job: Job, *, until: float) -> JobDetail:
+        """Return a job of the client's with its attempts; without any if those are not told soon.
+
+        `until`, monotonic, it is waited at most.
+        """
         whole = with_end(job)
         told = self._told.get(client.id, job.job_id)
         if told is not None and self._is_good(told, whole):
             return told.detail
+        seconds = min(self._timings.look_age, max(0.0, until - self._clock.monotonic()))
         try:
-            async with asyncio.timeout(self._timings.look_age):
+            async with asyncio.timeout(seconds):
                 return await self._reads.run((client.id, job.job_id, job.status), lambda: self._read(client.id, whole))
         except TimeoutError:
             return await self._detail(whole, None)
@@ -67,9 +71,13 @@ class Attempts:
         """Return a page of jobs of one connection with their attempts; without any where those are not told."""
         if not jobs:
             return []
-        types = [asked.jobs.job_type] if asked.jobs.job_type else KNOWN_JOB_TYPES
         reports = await self._airbyte.config.jobs(
-            jobs[0].connection_id, types, caller=client.id, limit=asked.limit, offset=asked.offset
+            jobs[0].connection_id,
+            asked.types or KNOWN_JOB_TYPES,
+            caller=client.id,
+            limit=asked.limit,
+            offset=asked.offset,
+            statuses=asked.statuses,
         )
         return [await self._detail(job, reports.get(job.job_id)) for job in jobs]
 

@@ -136,7 +136,7 @@ class ChosenJobs:
                 _types(choice.types),
                 caller=client.id,
                 limit=choice.limit + SAME_SECOND,
-                status=choice.status,
+                statuses=[choice.status] if choice.status else [],
                 until=choice.until,
             ),
         )

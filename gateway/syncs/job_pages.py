@@ -30,12 +30,17 @@ OwnLists = Sequence[tuple[JobList, Collection[str]]]
 
 
 class JobsAsked(msgspec.Struct, frozen=True):
-    """Which jobs are asked for, and the page of them. `jobs` tells neither connection nor workspaces."""
+    """Which jobs are asked for, of any of the types and statuses, and the page of them; all, if none are named.
+
+    `jobs` tells neither connection nor workspaces.
+    """
 
     jobs: JobList
     created_until: datetime | None
     limit: int
     offset: int
+    types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
 
 
 class JobRows(msgspec.Struct, frozen=True):
@@ -67,14 +72,19 @@ class JobPages:
         await self._merges.close(cancel=True)
         await self._reads.close(cancel=True)
 
-    async def of_connection(self, client: Client, connection: Connection, asked: JobsAsked) -> JobRows:
-        """Return a page of the jobs of a client's connection. Raises ConnectionNotFound, UpstreamError."""
-        jobs = msgspec.structs.replace(asked.jobs, airbyte_id=connection.airbyte_id)
-        chosen = msgspec.structs.replace(asked, jobs=jobs)
+    async def of_connection(
+        self, client: Client, connection: Connection, asked: JobsAsked, cursor: str | None = None
+    ) -> JobRows:
+        """Return a page of the jobs of a client's connection. Raises BadRequest, ConnectionNotFound, UpstreamError."""
+        airbyte_id = connection.airbyte_id or ""
+        jobs = [*_variants(msgspec.structs.replace(asked.jobs, airbyte_id=airbyte_id), asked)]
         try:
+            if len(jobs) > 1:
+                return await self._merged(client, [(each, {airbyte_id}) for each in jobs], asked, cursor)
+            chosen = msgspec.structs.replace(asked, jobs=jobs[0])
             rows = await self._reads.run((client.id, chosen), lambda: self._read_of_connection(client.id, chosen))
         except UpstreamRefused as refusal:
-            raise await self._refusals.error_for(refusal, connection.airbyte_id or "") from refusal
+            raise await self._refusals.error_for(refusal, airbyte_id) from refusal
         return await self._still_own(client, rows)
 
     async def of_client(self, client: Client, asked: JobsAsked, cursor: str | None = None) -> JobRows:
@@ -82,9 +92,11 @@ class JobPages:
 
         `cursor` is the one that the page before told, if any.
         """
-        lists = [*_lists(await self._connections.of_client(client.id), asked.jobs)]
-        if not lists:
-            return JobRows([], None)
+        whole = _lists(await self._connections.of_client(client.id), asked.jobs)
+        lists = [(each, own) for jobs, own in whole for each in _variants(jobs, asked)]
+        return await self._merged(client, lists, asked, cursor) if lists else JobRows([], None)
+
+    async def _merged(self, client: Client, lists: OwnLists, asked: JobsAsked, cursor: str | None) -> JobRows:
         seal, jobs = await self._cursor_seal(), [jobs for jobs, _ in lists]
         start = first_place(asked.offset, jobs)
         if cursor:
@@ -120,6 +132,13 @@ class JobPages:
         return await self._airbyte.job_lists.page(
             asked.jobs, caller=client_id, limit=size, offset=offset, until=asked.created_until
         )
+
+
+def _variants(jobs: JobList, asked: JobsAsked) -> Iterator[JobList]:
+    """Yield the list once for each type and status: Airbyte takes one of each in a call."""
+    for job_type in asked.types or [None]:
+        for status in asked.statuses or [None]:
+            yield msgspec.structs.replace(jobs, job_type=job_type, status=status)
 
 
 def _lists(connections: ConnectionsOfClient, jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:

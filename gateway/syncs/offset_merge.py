@@ -15,6 +15,8 @@ from gateway.syncs.job_place import Offset, Place
 
 MOST_READINGS = 10
 """Pages of each of Airbyte's lists that one of ours reads: beyond them it is short, and says where to go on."""
+QUEUED = "queued"
+"""Older Airbytes do not know this status."""
 NOT_ENDED = "9"
 """Later than any time: it is not told when a job changed last that goes on."""
 
@@ -35,6 +37,7 @@ class _List:
         self.jobs = jobs
         self.offset = offset
         self.ahead: deque[EndedJob] = deque()
+        self.refusal: UpstreamRefused | None = None
         self._own = own
         self._sent = 0
         self._is_at_end = False
@@ -45,13 +48,13 @@ class _List:
         return not self.ahead and not self._is_at_end
 
     async def read(self, read_page: ReadPage) -> None:
-        """Read a page. Raises UpstreamError; a connection that Airbyte does not tell of has no jobs."""
+        """Read a page. Raises UpstreamError; a connection, or a status, that Airbyte does not tell of has no jobs."""
         try:
             page = await read_page(self.jobs, self.offset.page)
-        except UpstreamRefused:
-            if self.jobs.airbyte_id is None:
+        except UpstreamRefused as refusal:
+            if self.jobs.airbyte_id is None and self.jobs.status != QUEUED:
                 raise
-            self._is_at_end = True
+            self.refusal, self._is_at_end = refusal, True
             return
         self._sent = page.sent
         self.ahead.extend([job for job in page.rows if job.connection_id in self._own][self.offset.taken :])
@@ -79,12 +82,16 @@ async def merge(
     """Return the jobs of all lists that come after a place, each with the connections whose jobs are wanted of it.
 
     Each round reads all lists of which the next job is not known. So each page gets on, even one without a job.
+    Raises UpstreamError.
     """
     lists = [_List(jobs, own, offset) for (jobs, own), offset in zip(asked, start.offsets, strict=True)]
     rows: list[EndedJob] = []
     to_skip = start.to_skip
     for _ in range(MOST_READINGS):
         await _together([each.read(read_page) for each in lists if each.is_due])
+        refusals = [each.refusal for each in lists if each.refusal]
+        if len(refusals) == len(lists):
+            raise refusals[0]
         while not any(each.is_due for each in lists):
             following = _first([each for each in lists if each.ahead])
             if following is None:

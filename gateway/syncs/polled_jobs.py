@@ -20,6 +20,9 @@ from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.timings import PollTimings
 from gateway.times import Clock
 
+MOST_JOBS_OF_CLIENT = 1_000
+"""What is known of: more than run at once, and more than a client may ask for in vain while that is remembered."""
+
 log = structlog.get_logger()
 
 
@@ -57,8 +60,8 @@ class PolledJobs:
         self._airbyte = airbyte
         self._refresh = refresh
         self._clock = clock
-        self._known: ClientCache[int, _Known] = ClientCache(clock, seconds=timings.kept)
-        self._unknown: ClientCache[int, bool] = ClientCache(clock, seconds=absent_seconds)
+        self._known: ClientCache[int, _Known] = ClientCache(clock, seconds=timings.kept, most=MOST_JOBS_OF_CLIENT)
+        self._unknown: ClientCache[int, bool] = ClientCache(clock, seconds=absent_seconds, most=MOST_JOBS_OF_CLIENT)
         self._reads: SingleFlight[tuple[int, int], _Known | None] = SingleFlight(
             tell=lambda error: log.warning("polled_job_not_read", error=str(error))
         )

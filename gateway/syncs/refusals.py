@@ -5,7 +5,7 @@ from http import HTTPStatus
 import structlog
 
 from gateway.airbyte import Airbyte, Caller
-from gateway.errors import ApiError, BadRequest, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
+from gateway.errors import ApiError, ConnectionNotActive, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
 from gateway.models import ACTIVE
 from gateway.store import Store
 from gateway.syncs.best_effort import best_effort
@@ -17,11 +17,6 @@ STATE_CONFLICT = "state-conflict"
 NOT_FOUND = "resource-not-found"
 
 log = structlog.get_logger()
-
-
-def not_active(status: str) -> BadRequest:
-    """Return the refusal of a trigger for a connection that Airbyte does not sync now."""
-    return BadRequest(f"Connection is not active in Airbyte (status: {status})")
 
 
 class Refusals:
@@ -45,7 +40,7 @@ class Refusals:
     async def require_active(self, airbyte_id: str, *, caller: Caller) -> None:
         """Ask Airbyte for the status, under a trigger's permit, and store it.
 
-        Raises BadRequest unless the connection is active; ConnectionNotFound, UpstreamError.
+        Raises ConnectionNotActive unless it is active; ConnectionNotFound, UpstreamError.
         """
         try:
             record = await self._airbyte.connection_of_trigger(airbyte_id, caller=caller)
@@ -53,7 +48,7 @@ class Refusals:
             raise await self.error_for(refusal, airbyte_id) from refusal
         await best_effort(record_statuses(self._store, [record], checked_at=self._now()))
         if record.status != ACTIVE:
-            raise not_active(record.status)
+            raise ConnectionNotActive(record.status)
 
     def _now(self) -> str:
         return format_time(self._clock.now())

@@ -145,8 +145,8 @@ class CancelTimings(msgspec.Struct, frozen=True):
 class PollTimings(msgspec.Struct, frozen=True):
     """Seconds of answers to programs that were written for Airbyte, and that ask for a job again and again."""
 
-    answer: float = 4.0
-    """No answer is later after its call: Airbyte's own client for Python gives up after 5 s."""
+    answer: float = 3.8
+    """No answer is later than 4 s after its call: Airbyte's own client for Python gives up after 5 s."""
     wait: float = 3.0
     """Who polls faster than his client may call waits for the job's end, but no longer."""
     look_age: float = 1.0

@@ -55,6 +55,11 @@ def present(scope: Scope, key_id: str, key: str) -> None:
     scope.pop(DIGEST_KEY, None)
 
 
+def claim(scope: Scope, key_id: str) -> None:
+    """Have the request carry the id that is said to be its key's own, unless the key came with one."""
+    scope.setdefault(CLAIMED_ID_KEY, key_id)
+
+
 def presented_key(scope: Scope) -> str:
     """Return the key of the one `Authorization` header. Raises Unauthorized for none, and for two.
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.airbyte_compat.config_connections import TOO_MANY, _modes
-from gateway.airbyte_compat.config_jobs import NO_PAGE
+from gateway.airbyte_compat.config_jobs import NO_FILTER, NO_MERGED_PAGE, NO_PAGE
+from gateway.airbyte_compat.job_query import NO_STATUS
 from gateway.errors import ConnectionNotFound, JobNotFound, ReadOnlyKey, WorkspaceNotFound
 from gateway.sandbox.failures import CREDENTIALS_REFUSED, PLANTED_HOST, PLANTED_PASSWORD
 from gateway.web.compatible_paths import PUBLIC_API
@@ -124,6 +125,20 @@ async def test_jobs_are_listed_newest_first_by_offset(world: World, acme: Tenant
     assert await listed("sync", offset=4) == jobs[4:]
     assert await listed("reset_connection") == [reset]
     assert await listed("sync", "reset_connection", size=100) == [*jobs, reset]
+    assert await listed("sync", "reset_connection", size=2, offset=4) == [jobs[4], reset]
+    assert await listed("check_connection_source") == []
+    for _ in range(2):
+        add_job(acme.airbyte_id, created_at=now - 60, job_type="reset")
+    assert await listed("sync", "refresh") == jobs[:2]
+    of_one = {"configId": acme.airbyte_id, "configTypes": ["sync"]}
+    for statuses, found in ((["succeeded"], 5), (["failed", "pending"], 0), (["failed", "succeeded"], 5)):
+        told = (await acme.config("/jobs/list", **of_one, statuses=statuses)).json()
+        assert (len(told["jobs"]), told["totalJobCount"]) == (found, found)
+    assert_problem(await acme.config("/jobs/list", **of_one, statuses=["x"]), 400, NO_STATUS)
+    assert_problem(await acme.config("/jobs/list", **of_one, includingJobId=1), 400, NO_FILTER)
+    far, two = {"rowOffset": 901}, ["sync", "clear"]
+    answer = await acme.config("/jobs/list", configId=acme.airbyte_id, configTypes=two, pagination=far)
+    assert_problem(answer, 400, NO_MERGED_PAGE)
     page = {"pageSize": 0}
     assert_problem(await acme.config("/jobs/list", configId=acme.airbyte_id, pagination=page), 400, NO_PAGE)
 

@@ -64,6 +64,17 @@ async def test_a_locked_connection_is_inactive_for_no_client_knows_the_word(worl
     await world.services.connections.add("acme", connector_type="x", label="X", airbyte_id=theirs.connection_id)
 
     assert (await acme.get(f"/connections/{theirs.connection_id}")).json()["status"] == "inactive"
+    refusal = await Tenant(world, acme.key, "", theirs.connection_id).trigger()
+    assert_problem(refusal, 400, "Connection is not active in Airbyte (status: inactive)")
+
+
+async def test_sources_and_destinations_are_listed_oldest_first(world: World, acme: Tenant) -> None:
+    before = {noun: (await acme.get(f"/{noun}")).json()["data"] for noun in ("sources", "destinations")}
+    await world.mapped_connection()
+    for noun, rows in before.items():
+        after = (await acme.get(f"/{noun}")).json()["data"]
+        assert after[: len(rows)] == rows
+        assert len(after) > len(rows)
 
 
 async def test_pages_are_in_a_stable_order_and_the_last_leads_nowhere(world: World, acme: Tenant) -> None:

@@ -108,6 +108,9 @@ async def test_a_queued_job_is_pending_to_programs(world: World, acme: Tenant) -
     job_id = await acme.new_job()
 
     assert [row["status"] for row in (await acme.get("/jobs")).json()["data"]] == ["pending"]
+    for status, found in (("pending", [job_id]), ("running", [])):
+        for path in (f"/jobs?status={status}", f"/jobs?status={status}&connectionId={acme.airbyte_id}"):
+            assert await walk(acme, path) == [found]
     assert await poll(acme, job_id) == "pending"
     assert (await acme.trigger()).json()["status"] == "pending"
 
@@ -390,6 +393,10 @@ async def test_what_a_list_cannot_be_is_refused(acme: Tenant) -> None:
         ("orderBy=createdAt", NO_ORDER),
         ("status=done", NO_STATUS),
         ("jobType=spec", NO_TYPE),
+        (
+            "createdAtStart=0001-01-01T00:00:00Z",
+            "createdAtStart must be a time with an offset, such as 2026-04-01T03:00:00Z",
+        ),
         (
             "createdAtStart=2026-04-01T03:00:00",
             "createdAtStart must be a time with an offset, such as 2026-04-01T03:00:00Z",

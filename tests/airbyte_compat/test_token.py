@@ -74,6 +74,12 @@ async def test_without_a_secret_it_is_as_without_a_key(acme: Tenant, body: bytes
     assert answer.headers["www-authenticate"] == 'Bearer realm="gateway"'
 
 
+async def test_a_key_that_comes_as_bearer_token_needs_its_id_too(acme: Tenant, globex: Tenant) -> None:
+    for key_id, status in ((acme.key.record.id, 200), (globex.key.record.id, 401), ("", 401)):
+        answer = await acme.world.http.post(PATH, json={"client_id": key_id}, headers=bearer(acme.key))
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"{", b'{"client_secret": 1}', b"\xff", b"[" * 2000])
 async def test_a_body_that_nobody_can_read_is_refused(acme: Tenant, body: bytes) -> None:
     assert_problem(await acme.world.http.post(PATH, content=body), 400, NO_CREDENTIALS)

@@ -20,7 +20,6 @@ from gateway.limiter import client_refusal, key_refusal
 from gateway.models import RatePolicy
 from gateway.syncs.connections import UNMAPPED
 from gateway.syncs.cursor import INVALID_CURSOR
-from gateway.syncs.refusals import not_active
 from gateway.web.middleware.body_limit import NO_LENGTH
 from gateway.web.middleware.errors import STOPPING
 
@@ -52,7 +51,7 @@ def _bad_requests() -> Failures:
     no_body = [bad(NO_BODY), bad(NO_JSON)]
     include = bad(given_twice("include"))
     unmapped = bad(UNMAPPED)
-    inactive = not_active("inactive")
+    inactive = errors.ConnectionNotActive("inactive")
     choice = [bad(WRONG_LIMIT), bad(WRONG_STATUS), bad(WRONG_TYPE), bad(INVALID_CURSOR), bad(given_twice("limit"))]
     operator = "Your operator maps connections and enables them in Airbyte."
     told = "The message says what is wrong."
