@@ -11,15 +11,18 @@ ErrorForm = Literal["own", "problem", "page"]
 """`own` is the one shape of our API's errors; a `problem` (RFC 9457) is what programs written for Airbyte read."""
 PUBLIC_API = "/api/public/v1"
 NOUNS = (
-    *("actor_definition_versions", "attempt", "connections", "connector_builder_projects", "dataplanes"),
-    *("declarative_source_definitions", "destination_definition_specifications", "destination_definitions"),
-    *("destination_oauths", "destinations", "jobs", "notifications", "operations", "organizations", "permissions"),
-    *("scheduler", "source_definition_specifications", "source_definitions", "source_oauths", "sources", "state"),
-    *("stream_statuses", "streams", "tags", "users", "workspaces", "web_backend/[a-z_]+"),
+    *("actor_definitions", "actor_definition_versions", "applications", "attempt", "billing"),
+    *("connections(?:/(?:clear|events|history|reset))?", "connector_builder_projects", "dataplanes"),
+    *("declarative_source_definitions", "deployment", "destination_definition_specifications"),
+    *("destination_definitions", "destination_oauths(?:/oauth_params)?", "destinations", "groups"),
+    *("instance_configuration", "jobs(?:/retry_states)?", "notifications", "operations", "organizations"),
+    *("permissions", "scheduler(?:/[a-z]+)?", "secrets_persistence_config", "source_definition_specifications"),
+    *("source_definitions", "source_oauths(?:/oauth_params)?", "sources", "sso_config", "state", "stream_statuses"),
+    *("streams", "tags", "user_invitations", "users", "workspaces", "web_backend(?:/[a-z_]+)?"),
 )
 """What the paths of the Config API begin with; a verb follows. Each of its calls is a POST."""
 ANY_METHOD = (f"{PUBLIC_API}(?:/.*)?", "(?:(?:/api)?/v1)?/applications/token/?", "/api/v1/health/?")
-POST_ONLY = tuple(f"/api/v1/{noun}/[a-z_]+/?" for noun in NOUNS)
+POST_ONLY = tuple(f"/api/v1/{noun}/[A-Za-z_]+/?" for noun in NOUNS)
 STATUS_TITLES = {413: "Content Too Large", 414: "URI Too Long", 499: "Caller Has Left"}
 """Where Python's own phrases differ from version to version; 499 is no status of HTTP's."""
 _ANY_METHOD = re.compile("|".join(ANY_METHOD), re.DOTALL)

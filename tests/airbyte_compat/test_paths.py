@@ -41,6 +41,14 @@ ANSWERED = [
     ("GET", "/api/v1/health/"),
     ("POST", "/api/v1/connections/get/"),
     ("POST", "/api/v1/web_backend/connections/get"),
+    ("POST", "/api/v1/web_backend/check_updates"),
+    ("POST", "/api/v1/connections/getForJob"),
+    ("POST", "/api/v1/connections/clear/stream"),
+    ("POST", "/api/v1/jobs/cancelQueuedJob"),
+    ("POST", "/api/v1/jobs/retry_states/get"),
+    ("POST", "/api/v1/scheduler/sources/check_connection"),
+    ("POST", "/api/v1/source_oauths/oauth_params/create"),
+    ("POST", "/api/v1/applications/list"),
 ]
 
 
