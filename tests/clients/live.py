@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
+from time import sleep, time
 
 import httpx2
 from starlette.applications import Starlette
@@ -20,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.cli.options import with_services
 from gateway.settings import load_settings
+from gateway.times import parse_duration
 from tests.cli.conftest import serving
 from tests.clients.catalog import Client
 from tests.clients.drivers.scene import PREPARE
 from tests.clients.recording import Exchange, Names, Preparation, Recording
-from tests.clients.scene import Scene, names_of, set_up
+from tests.clients.scene import SHORT_LIFE, Scene, names_of, set_up
 from tests.faults.installation import Installation, sandbox_airbyte
 from tests.plain_http import NO_AUTHORITIES
 from tests.support import BOUND_SECONDS
@@ -116,6 +117,8 @@ def staged() -> Iterator[Stage]:
         installation.stage("init")
         settings = load_settings(installation.settings, {}, working_directory=folder)
         scene = with_services(settings, lambda services: set_up(services, airbyte.sandbox, time()))
+        # The key that is to have expired has, also on a quick machine.
+        sleep(parse_duration(SHORT_LIFE).total_seconds())
         with installation.serve() as served:
             recorder = Recorder(served.address, time)
             with serving(Starlette(routes=[Mount("", app=recorder)])) as (address, _):

@@ -64,4 +64,5 @@ shop = f"connections/{scene.acme.connections.shop}"
 assert ask(authorization, "PATCH", shop, {"status": "inactive"})[0] in (403, 405)  # sdk/connections.go, line 492
 assert ask(authorization, "DELETE", shop)[0] in (403, 405)  # line 628
 assert ask(authorization, "POST", "connections", {"name": "New"})[0] in (403, 405)  # line 82
-assert token(scene.acme.expired_id, scene.acme.expired_key)[0] == 401
+status, answer = token(scene.acme.expired_id, scene.acme.expired_key)
+assert status == 401, answer
