@@ -6,7 +6,8 @@ import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning of every secret, and none itself
+from gateway.settings.check_notify import SECRET_PREFIX
+
 NEW_SECRET_BYTES = 32
 """The specification asks for 24 to 64."""
 
