@@ -11,6 +11,8 @@ from typing import TypeGuard
 
 import pytest
 
+from gateway import errors
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gateway"
 LONGEST_MODULE = 300
@@ -374,15 +376,35 @@ def test_a_module_says_what_lives_there() -> None:
     assert all_that(lambda module: len(first_words(module)) < FEWEST_WORDS) == {}
 
 
-def test_a_public_function_that_raises_says_so() -> None:
-    trees = [ast.parse(path.read_text()) for path in (PACKAGE / "errors").glob("*.py")]
-    ours = {node.name for tree in trees for node in ast.walk(tree) if is_class(node)}
+def test_what_can_be_called_from_outside_says_what_it_does() -> None:
+    def silent(module: Module) -> set[str]:
+        public = [*callable_from_outside(module.tree), *filter(is_class, ast.walk(module.tree))]
+        return {node.name for node in public if not (node.name.startswith("_") or is_stub(node) or is_told(node))}
+
+    assert all_that(silent) == {}
+
+
+def is_stub(node: ast.AST) -> bool:
+    """Whether it is one line of a protocol, whose class says what it is for."""
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.unparse(node.body[-1]) == "..."
+
+
+def is_told(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return bool(ast.get_docstring(node))
+
+
+def test_a_public_function_says_which_of_our_errors_it_raises() -> None:
+    ours = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
+
+    def names_of(error: str) -> set[str]:
+        return {each.__name__ for each in ours[error].__mro__}
 
     def silent(module: Module) -> set[str]:
         return {
-            function.name
+            f"{function.name}: {error}"
             for function in callable_from_outside(module.tree)
-            if raised_in(function) & ours and "aises" not in (ast.get_docstring(function) or "")
+            for error in raised_in(function) & ours.keys()
+            if not names_of(error) & set(re.findall(r"\w+", ast.get_docstring(function) or ""))
         }
 
     assert {name: found for name, found in all_that(silent).items() if not name.startswith("sandbox/")} == {}

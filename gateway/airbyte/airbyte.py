@@ -77,6 +77,7 @@ class Airbyte:
 
     @property
     def in_flight(self) -> int:
+        """How many calls are under way."""
         return self._reader.executor.in_flight
 
     @property
@@ -91,6 +92,7 @@ class Airbyte:
 
     @property
     def has_secret(self) -> bool:
+        """Whether the credential has a secret."""
         return bool(self._credential.secret)
 
     def change_credential(self, identity: str, secret: Secret) -> None:

@@ -126,6 +126,7 @@ class Bulkhead:
 
     @property
     def in_flight(self) -> int:
+        """How many permits are held."""
         return self._in_flight
 
     @property
@@ -135,6 +136,7 @@ class Bulkhead:
 
     @property
     def waiting(self) -> int:
+        """How many calls wait for a permit."""
         return len(self._waiting) + len(self._own_waiting)
 
     def may_wait(self, kind: Kind, caller: Caller) -> bool:

@@ -47,6 +47,7 @@ class CallExecutor:
 
     @property
     def in_flight(self) -> int:
+        """How many calls are under way."""
         return self._bulkhead.in_flight
 
     @property

@@ -142,9 +142,11 @@ class SocketConnection(asyncio.Protocol):
         self._has_begun = self._has_head = self._is_complete = self._stays = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport. Called by asyncio."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by type
 
     def data_received(self, data: bytes) -> None:
+        """Parse a part of the answer, and end the exchange when it is whole or wrong. Called by asyncio."""
         answered = self._answered
         if answered is None or answered.done():
             self._end_with_leftovers()
@@ -166,6 +168,7 @@ class SocketConnection(asyncio.Protocol):
                 self._fail(_invalid("the head of an answer is too large"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the exchange under way: an answer without a length is whole now. Called by asyncio."""
         if self._answered is None or self._answered.done():
             return
         if self._has_head and not exc and not is_delimited(self._fields):
@@ -176,12 +179,14 @@ class SocketConnection(asyncio.Protocol):
             self._fail(Fault(UpstreamUnreachable(detail="the connection ended before an answer"), transient=True))
 
     def on_message_begin(self) -> None:
+        """Begin an answer, which an interim one may precede. Raises Fault for a second one."""
         if self._is_complete:
             # A second answer: an error of the parser's from here on.
             raise _invalid("two answers to one request")
         self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field of the answer; several of one name become one (RFC 9110 §5.3)."""
         if self._has_head:
             # A trailer comes through the same callback and must not become a header (RFC 9110 §6.5.1).
             return
@@ -189,6 +194,7 @@ class SocketConnection(asyncio.Protocol):
         self._fields[key] = f"{self._fields[key]}, {text}" if key in self._fields else text
 
     def on_headers_complete(self) -> None:
+        """Note the status. Raises Fault for a compressed answer."""
         self._status = self._parser.get_status_code()
         self._has_head = self._status not in INTERIM
         self._head_bytes = 0
@@ -197,12 +203,14 @@ class SocketConnection(asyncio.Protocol):
             raise _invalid("a compressed answer, though we asked for none")
 
     def on_body(self, body: bytes) -> None:
+        """Keep a part of the body. Raises Fault if the answer is longer than was asked for."""
         self._size += len(body)
         if self._size > self._max_bytes:
             raise _invalid(f"an answer of more than {self._max_bytes} bytes")
         self._chunks.append(body)
 
     def on_message_complete(self) -> None:
+        """Note that the answer is whole, unless it is an interim one."""
         if self._has_head:
             self._is_complete = True
             # Asked later, the parser has forgotten it.

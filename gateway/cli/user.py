@@ -30,6 +30,7 @@ def user() -> None:
 
 
 def user_row(record: User, slugs: dict[int, str]) -> Row:
+    """Return what listings show of a user, and `--json` prints; `slugs` are the clients' by their ids."""
     return {
         "email": record.email,
         "id": record.id,

@@ -46,6 +46,7 @@ class MailChannel:
         self._address = address
 
     async def tell(self, notice: Notice) -> None:
+        """Mail the notice to all recipients. Raises NotTold."""
         sentence = f"Over: {notice.text}" if notice.is_over else notice.text
         text = f"{sentence}\n\nSince: {notice.since}\nGateway: {self._address}/dashboard/admin/\n"
         try:
@@ -68,6 +69,7 @@ class WebhookChannel:
         self._new_id = new_id
 
     async def tell(self, notice: Notice) -> None:
+        """Send the notice, signed if there is a secret, as a client's webhooks are. Raises NotTold."""
         now = self._clock.now()
         data = {"matter": notice.matter, "text": notice.text, "since": notice.since}
         kind = "notice.ended" if notice.is_over else "notice.began"

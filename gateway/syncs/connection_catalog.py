@@ -55,7 +55,7 @@ class ConnectionCatalog:
     ) -> Mapping[str, ConnectionDetail]:
         """Return what Airbyte tells of mapped connections, by its ids, without those that it has deleted.
 
-        Raises as `of`; ConnectionNotFound only if it `is_strict`.
+        Raises UpstreamError, UpstreamTimeout as `of` does; ConnectionNotFound only if it `is_strict`.
         """
         permits = asyncio.Semaphore(READS_AT_ONCE)
         found: dict[str, ConnectionDetail] = {}

@@ -114,6 +114,7 @@ class Lines:
         return self
 
     def msg(self, line: str) -> None:
+        """Write a line, with those that could not be written before. Called by structlog."""
         self._pending.append(line)
         self._flush()
 

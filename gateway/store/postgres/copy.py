@@ -40,6 +40,7 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> str:
+        """The columns to order by, so that rows come in the same order from both databases."""
         return ", ".join(self.key)
 
 
