@@ -160,6 +160,7 @@ class _ToStructlog(logging.Handler):
     """What libraries log, in our format."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Log a record. Called by logging."""
         try:
             level = max(number for number in (0, *LEVELS.values()) if number <= record.levelno)
             structlog.get_logger().log(

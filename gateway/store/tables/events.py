@@ -45,6 +45,7 @@ class _Listener(msgspec.Struct, frozen=True):
     webhook: Webhook
 
     def is_told(self, event: NewEvent) -> bool:
+        """Return whether the webhook is to be told of the event."""
         return event.at >= self.since and self.webhook.wants(event.type, event.connection_id)
 
 
