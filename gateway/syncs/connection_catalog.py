@@ -1,7 +1,7 @@
 """Tell what connections are made of: streams, source, destination. It changes little, so Airbyte is asked rarely."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from gateway.airbyte import Airbyte
@@ -13,6 +13,7 @@ from gateway.syncs.client_cache import ClientCache
 from gateway.syncs.connections import require_still_mapped
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.timings import PollTimings
+from gateway.syncs.together import together
 from gateway.times import Clock
 
 READS_AT_ONCE = 3
@@ -73,7 +74,7 @@ class ConnectionCatalog:
         reads = [read(each, each.airbyte_id) for each in connections if each.airbyte_id]
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await _together(*reads)
+                await together(reads)
         except TimeoutError:
             raise UpstreamTimeout(detail=f"{len(reads)} connections were not read in time; the reads go on") from None
         return found
@@ -112,11 +113,3 @@ class ConnectionCatalog:
         kind = await read(airbyte_id, caller=client_id)
         self._kinds.put(client_id, (role, airbyte_id), kind)
         return kind
-
-
-async def _together(*reads: Awaitable[None]) -> None:
-    """Let all end before the first failure is raised: none is left behind."""
-    ends = await asyncio.gather(*reads, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end

@@ -13,15 +13,14 @@ from gateway.airbyte import MAX_JOBS, Airbyte, JobList
 from gateway.airbyte.paths import JobOrder
 from gateway.airbyte.rows import Page
 from gateway.errors import UpstreamRefused
-from gateway.models import KNOWN_JOB_TYPES, Client, Connection, ConnectionsOfClient, EndedJob
+from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.chosen_jobs import MOST_BY_THEMSELVES
 from gateway.syncs.cursor_seal import CursorSeal
 from gateway.syncs.job_place import Place, decode_place, first_place
 from gateway.syncs.offset_merge import Merged, merge
+from gateway.syncs.own_lists import own_connections
 from gateway.syncs.refusals import Refusals
-from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
 
 __all__ = ["JobList", "JobOrder", "JobPages", "JobRows", "JobsAsked"]
 
@@ -92,8 +91,12 @@ class JobPages:
 
         `cursor` is the one that the page before told, if any.
         """
-        whole = _lists(await self._connections.of_client(client.id), asked.jobs)
-        lists = [(each, own) for jobs, own in whole for each in _variants(jobs, asked)]
+        own = own_connections((await self._connections.of_client(client.id)).rows)
+        lists: OwnLists = [
+            (each, own.placed if each.airbyte_id is None else {each.airbyte_id})
+            for jobs in own.lists(asked.jobs)
+            for each in _variants(jobs, asked)
+        ]
         return await self._merged(client, lists, asked, cursor) if lists else JobRows([], None)
 
     async def _merged(self, client: Client, lists: OwnLists, asked: JobsAsked, cursor: str | None) -> JobRows:
@@ -139,16 +142,3 @@ def _variants(jobs: JobList, asked: JobsAsked) -> Iterator[JobList]:
     for job_type in asked.types or [None]:
         for status in asked.statuses or [None]:
             yield msgspec.structs.replace(jobs, job_type=job_type, status=status)
-
-
-def _lists(connections: ConnectionsOfClient, jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:
-    """Yield what to ask Airbyte for: as many workspaces in a call as it takes, and connections without one."""
-    mapped = [(row.airbyte_id, row.workspace_id) for row in connections.rows if row.airbyte_id]
-    placed = frozenset(airbyte_id for airbyte_id, workspace_id in mapped if workspace_id)
-    unplaced = sorted(airbyte_id for airbyte_id, workspace_id in mapped if not workspace_id)
-    workspaces = sorted({workspace_id for _, workspace_id in mapped if workspace_id})
-    for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
-        some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
-        yield msgspec.structs.replace(jobs, workspace_ids=some), placed
-    for airbyte_id in unplaced[:MOST_BY_THEMSELVES]:
-        yield msgspec.structs.replace(jobs, airbyte_id=airbyte_id), {airbyte_id}

@@ -53,9 +53,14 @@ class PolledJobs:
         timings: PollTimings,
         *,
         absent_seconds: float,
+        alone_seconds: float,
     ) -> None:
-        """`absent_seconds`: how long it is remembered that the client has no such job."""
+        """`absent_seconds`: how long it is remembered that the client has no such job.
+
+        `alone_seconds`: between two looks at a job of which the changes do not tell.
+        """
         self.timings = timings
+        self._alone_seconds = alone_seconds
         self._connections = store.connections
         self._airbyte = airbyte
         self._refresh = refresh
@@ -96,7 +101,7 @@ class PolledJobs:
             return Polled(connection, known.job)
         told = self._told_status(connection, known)
         if told is None:
-            is_due = self._clock.monotonic() - known.read_at >= self.timings.alone_interval
+            is_due = self._clock.monotonic() - known.read_at >= self._alone_seconds
             return await self._read_again(client, connection, known.job) if is_due else Polled(connection, known.job)
         job = msgspec.structs.replace(known.job, status=told)
         if job.is_terminal:
