@@ -95,7 +95,7 @@ ONLY_IMPORTER = {
     "uvicorn": r"web/server/(answering|peers|protocol|response_cycle|scope|server|shedding)\.py",
     "httptools": r"airbyte/socket_connection\.py|web/server/(protocol|request_head)\.py",
     "aiosmtplib": r"notices/smtp\.py",
-    "redis": r"cluster/valkey\.py",
+    "redis": r"cluster/script_server\.py",
     "opentelemetry": r"telemetry/tracing\.py",
     "requests": r"telemetry/tracing\.py",
     "prometheus_client": r"telemetry/(collectors|metrics)\.py",
@@ -113,7 +113,8 @@ TASK_STARTERS = {
     "store/postgres/connection.py": "a statement that was abandoned is watched to its end",
     "syncs/waiting.py": "an answer ends with the caller that waits for it",
     "web/server/answering.py": "a request is answered, and the server knows its task until then",
-    "cluster/valkey.py": "a batch ends with its patience; what it was asked is failed in any case",
+    "cluster/script_server.py": "a round trip ends with its patience",
+    "cluster/valkey.py": "a batch ends with its round trip; what it was asked is failed in any case",
     "cluster/shared_bulkhead.py": "a permit is given back within its life, or ends by itself",
 }
 """Who else may start a task, and why it needs no owner."""
