@@ -108,27 +108,27 @@ async def test_workspaces_in_use_are_named_once(store: Store, acme: Client) -> N
 async def test_a_status_told_is_kept_with_its_time_and_the_workspace_only_if_told(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
 
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive"), ToldStatus(TWO, "locked")], checked_at=LATER)
+    await store.statuses.record([ToldStatus(ONE, "inactive"), ToldStatus(TWO, "locked")], checked_at=LATER)
     (row,) = await store.connections.all()
     assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", LATER, "work")
 
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active", workspace_id="moved")], checked_at=LATER)
+    await store.statuses.record([ToldStatus(ONE, "active", workspace_id="moved")], checked_at=LATER)
     (row,) = await store.connections.all()
     assert (row.status, row.workspace_id) == ("active", "moved")
 
 
 async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(store: Store, acme: Client) -> None:
-    assert await store.last_syncs.oldest_status_check() is None
+    assert await store.statuses.oldest_check() is None
     await store.connections.add(msgspec.structs.replace(a_connection(acme, "conn_1", ONE), schedule_since=NOW))
     await store.connections.add(a_connection(acme, "conn_2"))
-    assert await store.last_syncs.oldest_status_check() == NOW
+    assert await store.statuses.oldest_check() == NOW
 
     unasked = msgspec.structs.replace(a_connection(acme, "conn_3", TWO), status_checked_at=None)
     await store.connections.add(unasked)
-    assert await store.last_syncs.oldest_status_check() == ""
+    assert await store.statuses.oldest_check() == ""
 
-    await store.last_syncs.mark_statuses_checked(LATER, ["work"])
-    assert await store.last_syncs.oldest_status_check() == LATER
+    await store.statuses.mark_checked(LATER, ["work"])
+    assert await store.statuses.oldest_check() == LATER
     assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
 
 
@@ -136,11 +136,11 @@ async def test_what_an_older_gateway_has_checked_counts_as_unchecked_until_it_wa
     store: Store, acme: Client
 ) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    assert await store.last_syncs.oldest_status_check() == ""
+    assert await store.statuses.oldest_check() == ""
 
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=LATER)
+    await store.statuses.record([ToldStatus(ONE, "active")], checked_at=LATER)
 
-    assert await store.last_syncs.oldest_status_check() == LATER
+    assert await store.statuses.oldest_check() == LATER
 
 
 async def test_what_housekeeping_wrote_is_seen_by_the_next_look(store: Store, acme: Client) -> None:
@@ -219,11 +219,9 @@ async def test_a_sync_is_withdrawn_only_while_it_is_the_known_one(store: Store, 
 
 async def test_a_status_of_an_older_answer_that_is_written_late_is_passed_over(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at="2026-04-01T03:20:00.000Z")
+    await store.statuses.record([ToldStatus(ONE, "inactive")], checked_at="2026-04-01T03:20:00.000Z")
 
-    await store.last_syncs.record_statuses(
-        [ToldStatus(ONE, "active", workspace_id="old")], checked_at="2026-04-01T03:10:00.000Z"
-    )
+    await store.statuses.record([ToldStatus(ONE, "active", workspace_id="old")], checked_at="2026-04-01T03:10:00.000Z")
 
     (row,) = await store.connections.all()
     assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", "2026-04-01T03:20:00.000Z", "work")
@@ -231,9 +229,9 @@ async def test_a_status_of_an_older_answer_that_is_written_late_is_passed_over(s
 
 async def test_a_clock_that_was_ahead_once_keeps_no_status_from_being_written(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at="2027-04-01T03:00:00.000Z")
+    await store.statuses.record([ToldStatus(ONE, "inactive")], checked_at="2027-04-01T03:00:00.000Z")
 
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=LATER)
+    await store.statuses.record([ToldStatus(ONE, "active")], checked_at=LATER)
 
     assert [row.status for row in await store.connections.all()] == ["active"]
 
@@ -243,8 +241,8 @@ async def test_a_clock_that_was_ahead_once_keeps_no_status_from_being_written(st
     [
         lambda store: store.last_syncs.require_backfill(workspaces=["work"]),
         lambda store: store.last_syncs.require_backfill(airbyte_ids=[ONE]),
-        lambda store: store.last_syncs.mark_statuses_checked(LATER, ["work"]),
-        lambda store: store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at=LATER),
+        lambda store: store.statuses.mark_checked(LATER, ["work"]),
+        lambda store: store.statuses.record([ToldStatus(ONE, "inactive")], checked_at=LATER),
         lambda store: store.last_syncs.record([LastSync(ONE, 8, LATER, "failed")]),
         lambda store: store.last_syncs.withdraw(LastSync(ONE, 7, NOW, "running")),
     ],
@@ -281,7 +279,7 @@ async def test_since_when_a_schedule_applies_is_when_it_was_first_told_with_this
 
     since = []
     for hour, status in enumerate(told, 4):
-        await store.last_syncs.record_statuses([status], checked_at=f"2026-04-01T{hour:02}:00:00.000Z")
+        await store.statuses.record([status], checked_at=f"2026-04-01T{hour:02}:00:00.000Z")
         row = await store.connections.any_by_id("conn_1")
         since.append((row.schedule, int((row.schedule_since or "")[11:13])))
 
