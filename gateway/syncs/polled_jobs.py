@@ -149,7 +149,7 @@ class PolledJobs:
             raise UpstreamTimeout(detail=f"job {job_id} was not read in {seconds:g} s; the read goes on") from None
 
     async def _ask(self, client_id: int, job_id: int) -> _Known | None:
-        job = await self._airbyte.any_job(job_id, caller=client_id)
+        job = await self._airbyte.jobs.by_id(job_id, caller=client_id)
         if job is None:
             self._unknown.put(client_id, job_id, True)
             return None
