@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from gateway.models import Notice
 from gateway.notices.mail import Mailer, MailNotSent
 from gateway.settings.secret import Secret
 from gateway.times import Clock, format_time
-from gateway.webhooks.signature import signed_headers
+from gateway.webhooks.signature import message_body, signed_headers
 
 if TYPE_CHECKING:
     from gateway.webhooks.sender import Sender
@@ -73,7 +71,7 @@ class WebhookChannel:
         now = self._clock.now()
         data = {"matter": notice.matter, "text": notice.text, "since": notice.since}
         kind = "notice.ended" if notice.is_over else "notice.began"
-        body = msgspec.json.encode({"type": kind, "timestamp": format_time(now), "data": data})
+        body = message_body(kind, format_time(now), data)
         secrets = [self._secret.reveal()] if self._secret else []
         headers = signed_headers(secrets, self._new_id(), now, body)
         receipt = await self._sender.send(self._url.reveal(), headers, body)
