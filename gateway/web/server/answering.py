@@ -60,7 +60,7 @@ class AnsweringProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         return self._unanswered > 0 or self._message.phase is not BETWEEN
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Watch what the client reads. Called by asyncio."""
         super().connection_made(WatchedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
         self._idle_timeout.begin(self.transport)

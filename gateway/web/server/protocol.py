@@ -31,7 +31,7 @@ class GatewayProtocol(AnsweringProtocol):
         self._early_responses = early_responses
         self._receive_deadline = Timer(self.loop)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request; close at once what is one too many. Called by asyncio."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:

@@ -68,7 +68,7 @@ class SheddingProtocol(GatewayProtocol):
         self._sheds_later = False
         """Whether the application answers a request that was shed: one with content, for instance."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Close what is more than its address's share. Called by asyncio."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
