@@ -8,7 +8,6 @@ import msgspec
 from gateway.models import TERMINAL_STATUSES, Connection, Job
 from gateway.store.database import Database, Row, Transaction
 from gateway.store.tables import recent_syncs
-from gateway.store.tables.connection_events import ConnectionEvents
 from gateway.store.tables.connections import connection_from
 from gateway.store.tables.recent_syncs import EndedSync
 from gateway.store.tables.told_connections import ToldConnections
@@ -50,10 +49,9 @@ class LastSync(msgspec.Struct, frozen=True):
 class LastSyncs:
     """What Airbyte told of mapped connections, every client's. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database, told: ToldConnections, events: ConnectionEvents) -> None:
+    def __init__(self, database: Database, told: ToldConnections) -> None:
         self._database = database
         self._told = told
-        self._events = events
 
     async def workspaces_in_use(self) -> list[str]:
         """Return the ids of the workspaces that connections are mapped to."""
@@ -172,11 +170,11 @@ class LastSyncs:
         marks = [{"at": backfilled_at, "airbyte_id": airbyte_id} for airbyte_id in backfilled]
 
         async def write(transaction: Transaction) -> Iterable[Row]:
-            before = await self._events.before(transaction, {job.connection_id for job in told})
+            before = await self._told.events.before(transaction, {job.connection_id for job in told})
             await transaction.executemany(_KEEP_NEWER.format(differs=self._database.dialect.is_distinct), updates)
             await transaction.executemany(_MARK_BACKFILLED, marks)
             await recent_syncs.keep(transaction, ended)
-            await self._events.write_syncs(transaction, before, told)
+            await self._told.events.write_syncs(transaction, before, told)
             if read_upto is not None:
                 await transaction.execute_fetchall(_NOTE_READ_UPTO, {"read_upto": read_upto})
             touched = {row["airbyte_id"] for row in [*updates, *marks]} | {sync.airbyte_id for sync in ended}

@@ -8,7 +8,6 @@ import msgspec
 
 from gateway.models import Schedule
 from gateway.store.database import Database, Row, Transaction
-from gateway.store.tables.connection_events import ConnectionEvents
 from gateway.store.tables.connections import schedule_text
 from gateway.store.tables.told_connections import ToldConnections
 from gateway.times import format_time, parse_time
@@ -38,10 +37,9 @@ class ToldStatus(msgspec.Struct, frozen=True):
 class Statuses:
     """Of every client's mapped connections. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database, told: ToldConnections, events: ConnectionEvents) -> None:
+    def __init__(self, database: Database, told: ToldConnections) -> None:
         self._database = database
         self._told = told
-        self._events = events
 
     async def oldest_check(self) -> str | None:
         """Return when the status looked up longest ago was; "" if one never was, None if no workspace is in use.
@@ -77,9 +75,9 @@ class Statuses:
         airbyte_ids = [str(row["airbyte_id"]) for row in updates]
 
         async def write(transaction: Transaction) -> Iterable[Row]:
-            before = await self._events.before(transaction, airbyte_ids)
+            before = await self._told.events.before(transaction, airbyte_ids)
             await transaction.executemany(_TELL_STATUS.format(differs=self._database.dialect.is_distinct), updates)
-            await self._events.write_statuses(transaction, before, checked_at=checked_at)
+            await self._told.events.write_statuses(transaction, before, checked_at=checked_at)
             return await self._told.owners(transaction, airbyte_ids)
 
         await self._told.write(write)

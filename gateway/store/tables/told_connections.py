@@ -4,14 +4,16 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from gateway.store.database import Database, Row, Transaction
+from gateway.store.tables.connection_events import ConnectionEvents
 from gateway.store.tables.connections import Connections
 
 
 class ToldConnections:
     """Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database, connections: Connections) -> None:
+    def __init__(self, database: Database, connections: Connections, events: ConnectionEvents) -> None:
         """Use `connections` to forget what is written here of them: all else stays cached."""
+        self.events = events
         self._database = database
         self._connections = connections
 
