@@ -19,7 +19,7 @@ from gateway.cli.output import Row, print_json, print_record, print_rows, requir
 from gateway.errors import OperatorError
 from gateway.models import COMMAND_LINE, User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import Services
 from gateway.settings import Settings
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.models import Notice
-from gateway.notices.mail import Mailer, MailNotSent
+from gateway.notices.mail import Mailer
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.settings.secret import Secret
 from gateway.times import Clock, format_time
 from gateway.webhooks.signature import message_body, signed_headers
