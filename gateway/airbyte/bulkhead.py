@@ -165,6 +165,14 @@ class Bulkhead:
         self._learn(kind, self._monotonic() - had_since)
         self._take_back(kind, caller)
 
+    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None]:
+        """Take a permit for what Airbyte is still busy with though nobody waits for it, and return what gives it back.
+
+        It is taken over from who gave up, so it is not waited for.
+        """
+        self._grant(kind, caller)
+        return lambda: self._take_back(kind, caller)
+
     def _expected_wait(self, kind: Kind, caller: Caller) -> float:
         """Return the seconds to a permit, by the caller's own queue and recent calls.
 

@@ -4,14 +4,17 @@ No cookies, no redirects, no proxy unless the settings name one: what one custom
 another's.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.airbyte.bulkhead import Caller, Kind, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.route import Proxy, Route
-from gateway.airbyte.socket_connection import Origin, Received, connect
+from gateway.airbyte.socket_connection import Leave, Origin, Received, connect
 from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
 from gateway.errors import UpstreamUnreachable
@@ -27,12 +30,14 @@ class Carrier(Protocol):
     @property
     def is_usable(self) -> bool: ...
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received: ...
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received: ...
 
     def close(self) -> None: ...
 
 
 Connect = Callable[[], Awaitable[Carrier]]
+Occupy = Callable[[Kind, Caller], Callable[[], None]]
+"""Takes a permit for what Airbyte is still busy with, and returns what gives it back."""
 
 
 def network(
@@ -63,9 +68,14 @@ class AirbyteClient:
         connect: Connect,
         clock: Clock,
         traceparent: Callable[[], bytes | None],
+        occupy: Occupy,
+        left_seconds: float,
         forwarder: Proxy | None = None,
     ) -> None:
-        """`traceparent` tells which trace a call belongs to, if to any; `forwarder` is a proxy that reads requests."""
+        """`traceparent` tells which trace a call belongs to, if to any; `forwarder` is a proxy that reads requests.
+
+        A client's read that was given up occupies a permit for `left_seconds` at most; with 0 it does not.
+        """
         self._traceparent = traceparent
         parts = urlsplit(base_url)
         origin = f"{parts.scheme}://{parts.netloc}" if forwarder else ""
@@ -77,6 +87,10 @@ class AirbyteClient:
         self._connect = connect
         self._idle: list[Carrier] = []
         """The one that was used last is taken first: it is the warmest. The bulkhead bounds how many there are."""
+        self._left: set[Carrier] = set()
+        """Those whose answer nobody waits for any more."""
+        self._occupy = occupy
+        self._left_seconds = left_seconds
         self._clock = clock
         self.last_date = ""
         """The `Date` header of Airbyte's newest answer: its clock, not ours."""
@@ -85,13 +99,16 @@ class AirbyteClient:
 
     async def close(self) -> None:
         """Close the connections that are kept open."""
-        while self._idle:
-            self._idle.pop().close()
+        for connection in (*self._idle, *self._left):
+            connection.close()
+        self._idle.clear()
 
     async def exchange(self, call: Call[Value], header: str | None) -> Answer:
         """Send one request and return its answer. Raises Fault."""
         connection = self._take() or await self._connect()
-        received = await connection.exchange(self._request(call, header), max_bytes=call.max_bytes)
+        received = await connection.exchange(
+            self._request(call, header), max_bytes=call.max_bytes, leave=self._leaving(connection, call)
+        )
         self._idle.append(connection)
         if self._forwarder and received.status == PROXY_AUTHENTICATION_REQUIRED:
             refused = UpstreamUnreachable(detail=f"the proxy {self._forwarder} answers {received.status}")
@@ -105,6 +122,25 @@ class AirbyteClient:
             body=received.body,
             delimited=received.is_delimited,
         )
+
+    def _leaving(self, connection: Carrier, call: Call[Value]) -> Leave | None:
+        # A trigger has longer than Airbyte itself. One of the gateway's own calls must not keep the others waiting.
+        if not self._left_seconds or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
+            return None
+        return partial(self._leave, connection, call.caller)
+
+    def _leave(self, connection: Carrier, caller: Caller) -> Callable[[], None]:
+        """Keep a connection whose answer nobody waits for: Airbyte's thread is busy with it until it comes."""
+        give_back = self._occupy("read", caller)
+        too_late = asyncio.get_running_loop().call_later(self._left_seconds, connection.close)
+        self._left.add(connection)
+
+        def end() -> None:
+            too_late.cancel()
+            self._left.discard(connection)
+            give_back()
+
+        return end
 
     def _take(self) -> Carrier | None:
         while self._idle:

@@ -21,6 +21,9 @@ from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 MAX_HEAD_BYTES = 100 * 1024
 INTERIM = range(100, 200)
 
+Leave = Callable[[], Callable[[], None]]
+"""Hears that an exchange was given up; what it returns is called when its connection has ended."""
+
 
 class Origin(NamedTuple):
     """Where Airbyte listens; `tls` is None for plain HTTP. `proxy` leads there."""
@@ -100,11 +103,13 @@ class SocketConnection(asyncio.Protocol):
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
+        self._on_end: Callable[[], None] | None = None
+        """Of an exchange that was given up, and is not over for Airbyte."""
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received:
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:
         """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
 
-        A caller that gives up ends the connection: the answer could still come.
+        A caller that gives up ends the connection, as the answer could still come: with `leave` only when it has come.
         """
         if self._transport.is_closing():
             # It ended between the connect and this call: nobody would ever tell of an answer.
@@ -118,7 +123,10 @@ class SocketConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
-            self.close()
+            if leave is None or self._has_begun or self._transport.is_closing():
+                self.close()
+            else:
+                self._on_end = leave()
             raise
         finally:
             self._answered = None
@@ -166,6 +174,8 @@ class SocketConnection(asyncio.Protocol):
                 self._fail(_invalid("the head of an answer is too large"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._on_end is not None:
+            self._on_end()
         if self._answered is None or self._answered.done():
             return
         if self._has_head and not exc and not is_delimited(self._fields):
@@ -223,7 +233,8 @@ class SocketConnection(asyncio.Protocol):
         cast("asyncio.Future[Received]", self._answered).set_exception(fault)
 
     def _end_with_leftovers(self) -> None:
-        self._count_leftovers(1)
+        if self._on_end is None:
+            self._count_leftovers(1)
         self.close()
 
 
