@@ -119,6 +119,7 @@ TIMED_CALLERS = {
     "web/server/timer.py": "one call, which whoever set it calls off; it sets no other",
     "web/server/back_pressure.py": "sets the next call while socket connections are held, and ends with the last",
     "store/writing.py": "one call, which ends with the write that waits",
+    "airbyte/socket_connection.py": "one call, which ends a connection, whether or not that ended before",
     "syncs/waiting.py": "one call, which is called off with the wait",
     "web/early_responses.py": "one call after a second that had early responses; the next such response sets the next",
 }

@@ -4,14 +4,12 @@ No cookies, no redirects, no proxy unless the settings name one: what one custom
 another's.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.airbyte.bulkhead import Caller, Kind, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.route import Proxy, Route
 from gateway.airbyte.socket_connection import Leave, Origin, Received, connect
@@ -36,8 +34,6 @@ class Carrier(Protocol):
 
 
 Connect = Callable[[], Awaitable[Carrier]]
-Occupy = Callable[[Kind, Caller], Callable[[], None]]
-"""Takes a permit for what Airbyte is still busy with, and returns what gives it back."""
 
 
 def network(
@@ -68,14 +64,9 @@ class AirbyteClient:
         connect: Connect,
         clock: Clock,
         traceparent: Callable[[], bytes | None],
-        occupy: Occupy,
-        left_seconds: float,
         forwarder: Proxy | None = None,
     ) -> None:
-        """`traceparent` tells which trace a call belongs to, if to any; `forwarder` is a proxy that reads requests.
-
-        A client's read that was given up occupies a permit for `left_seconds` at most; with 0 it does not.
-        """
+        """`traceparent` tells which trace a call belongs to, if to any; `forwarder` is a proxy that reads requests."""
         self._traceparent = traceparent
         parts = urlsplit(base_url)
         origin = f"{parts.scheme}://{parts.netloc}" if forwarder else ""
@@ -89,8 +80,6 @@ class AirbyteClient:
         """The one that was used last is taken first: it is the warmest. The bulkhead bounds how many there are."""
         self._left: set[Carrier] = set()
         """Those whose answer nobody waits for any more."""
-        self._occupy = occupy
-        self._left_seconds = left_seconds
         self._clock = clock
         self.last_date = ""
         """The `Date` header of Airbyte's newest answer: its clock, not ours."""
@@ -103,12 +92,14 @@ class AirbyteClient:
             connection.close()
         self._idle.clear()
 
-    async def exchange(self, call: Call[Value], header: str | None) -> Answer:
-        """Send one request and return its answer. Raises Fault."""
+    async def exchange(self, call: Call[Value], header: str | None, occupy: Leave | None = None) -> Answer:
+        """Send one request and return its answer. Raises Fault.
+
+        If it is given up, `occupy` is called, and what it returned when Airbyte is done with it.
+        """
         connection = self._take() or await self._connect()
-        received = await connection.exchange(
-            self._request(call, header), max_bytes=call.max_bytes, leave=self._leaving(connection, call)
-        )
+        leave = None if occupy is None else partial(self._leave, connection, occupy)
+        received = await connection.exchange(self._request(call, header), max_bytes=call.max_bytes, leave=leave)
         self._idle.append(connection)
         if self._forwarder and received.status == PROXY_AUTHENTICATION_REQUIRED:
             refused = UpstreamUnreachable(detail=f"the proxy {self._forwarder} answers {received.status}")
@@ -123,20 +114,11 @@ class AirbyteClient:
             delimited=received.is_delimited,
         )
 
-    def _leaving(self, connection: Carrier, call: Call[Value]) -> Leave | None:
-        # A trigger has longer than Airbyte itself. One of the gateway's own calls must not keep the others waiting.
-        if not self._left_seconds or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
-            return None
-        return partial(self._leave, connection, call.caller)
-
-    def _leave(self, connection: Carrier, caller: Caller) -> Callable[[], None]:
-        """Keep a connection whose answer nobody waits for: Airbyte's thread is busy with it until it comes."""
-        give_back = self._occupy("read", caller)
-        too_late = asyncio.get_running_loop().call_later(self._left_seconds, connection.close)
+    def _leave(self, connection: Carrier, occupy: Leave) -> Callable[[], None]:
+        give_back = occupy()
         self._left.add(connection)
 
         def end() -> None:
-            too_late.cancel()
             self._left.discard(connection)
             give_back()
 

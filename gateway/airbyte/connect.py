@@ -52,36 +52,21 @@ def connect_airbyte(
     failure is asked for.
     """
 
-    def executor_at(
-        url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None], *, left_seconds: float
-    ) -> CallExecutor:
+    def executor_at(url: str, permits: Bulkhead, breakers: Breakers, count: Callable[[str], None]) -> CallExecutor:
         reach = connect or _network(url, route, timings, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
-        client = AirbyteClient(
-            base_url=url,
-            connect=reach,
-            clock=clock,
-            traceparent=traceparent,
-            occupy=permits.occupy,
-            left_seconds=left_seconds,
-            forwarder=forwarder,
-        )
+        client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
         return CallExecutor(
             client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count, pauses=pauses
         )
 
     pauses = timings.pause
-    executor = executor_at(
-        base_url, bulkhead, Breakers(timings.breaker), observer.count_call, left_seconds=timings.deadlines.left
-    )
+    executor = executor_at(base_url, bulkhead, Breakers(timings.breaker), observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, timings)
     reader = Reader(executor, authorization, timings.deadlines, observer=observer)
     of_answers = Breakers(timings.breaker, opens_when_late=True)
-    config_executor = (
-        # Airbyte answers its Config API from other threads, of which it has many.
-        executor_at(config_url, config_bulkhead, of_answers, lambda _: None, left_seconds=0) if config_url else None
-    )
+    config_executor = executor_at(config_url, config_bulkhead, of_answers, lambda _: None) if config_url else None
     config = ConfigApi(config_executor, authorization, clock, timings, observer=observer)
     return Airbyte(reader, config, clock, credential=credential, route=route, is_remote=connect is None)
 

@@ -63,9 +63,7 @@ async def connect(
             opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds, timings=timings)
             try:
                 _, connection = await loop.create_connection(
-                    lambda: SocketConnection(
-                        loop, opened.fileno(), count_leftovers, keepalive_seconds=timings.keepalive
-                    ),
+                    lambda: SocketConnection(loop, opened.fileno(), count_leftovers, timings),
                     sock=opened,
                     ssl=tls,
                     server_hostname=host if tls else None,
@@ -90,26 +88,25 @@ class SocketConnection(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         descriptor: int,
         count_leftovers: Callable[[int], None],
-        *,
-        keepalive_seconds: float,
+        timings: SocketTimings,
     ) -> None:
         """`count_leftovers` hears of bytes nobody asked for."""
         self._loop = loop
         self._count_leftovers = count_leftovers
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._keepalive_seconds = keepalive_seconds
+        self._timings = timings
         self._idle_since = loop.time()
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
         self._on_end: Callable[[], None] | None = None
-        """Of an exchange that was given up, and is not over for Airbyte."""
+        """Of one that was given up, and that Airbyte may still be busy with."""
 
     async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:
         """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
 
-        A caller that gives up ends the connection, as the answer could still come: with `leave` only when it has come.
+        A caller that gives up ends the connection: the answer could still come. With `leave` it ends when it has come.
         """
         if self._transport.is_closing():
             # It ended between the connect and this call: nobody would ever tell of an answer.
@@ -127,6 +124,7 @@ class SocketConnection(asyncio.Protocol):
                 self.close()
             else:
                 self._on_end = leave()
+                self._loop.call_later(self._timings.left, self.close)
             raise
         finally:
             self._answered = None
@@ -134,7 +132,7 @@ class SocketConnection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another request may be sent: neither the end nor bytes nobody asked for came, and not long ago."""
-        is_warm = self._loop.time() < self._idle_since + self._keepalive_seconds
+        is_warm = self._loop.time() < self._idle_since + self._timings.keepalive
         return is_warm and not self._transport.is_closing() and not self._poll.poll(0)
 
     def close(self) -> None:

@@ -22,9 +22,6 @@ class Deadlines(msgspec.Struct, frozen=True):
     """For a permit of the bulkhead, and as long again for one of the cluster's. It is three of Airbyte's slow answers:
     in that time each of some clients gets one of its threads. A longer queue only moves the wait; the caller is told
     when to come back instead."""
-    left: float = 45.0
-    """How much longer a late read keeps its client's permit, until Airbyte is done with it: its thread is not free
-    before."""
 
 
 class SocketTimings(msgspec.Struct, frozen=True):
@@ -36,6 +33,8 @@ class SocketTimings(msgspec.Struct, frozen=True):
     peer_gone: float = 10.0
     """TCP_USER_TIMEOUT and TCP_KEEPIDLE: a peer that is gone without a word is noticed after so long, or twice that
     when nothing was sent meanwhile."""
+    left: float = 45.0
+    """How long one is kept whose answer nobody waits for any more: until it comes, Airbyte's thread is not free."""
 
 
 class BreakerTimings(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ GatewayError
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
 │   │   ├── JobNotFound
+│   │   ├── PageNotFound
 │   │   ├── WorkspaceNotFound
 │   │   ├── SourceNotFound
 │   │   └── DestinationNotFound
@@ -80,6 +81,7 @@ from gateway.errors.api import (
     NotFound,
     OtherJobRunning,
     Overloaded,
+    PageNotFound,
     RateLimitExceeded,
     ReadOnlyKey,
     RequestTimeout,
@@ -138,6 +140,7 @@ __all__ = [
     "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
+    "PageNotFound",
     "RateLimitExceeded",
     "ReadOnlyKey",
     "RequestTimeout",

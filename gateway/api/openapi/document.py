@@ -187,7 +187,7 @@ def _parameters(connection_id: str) -> Json:
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
-        ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": [f"wait={LONGEST_WAIT}"]}),
+        ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": ["wait=5"]}),
         ("IncludeSchedule", "include", "query", "More about each connection.", {"type": "string", "enum": [SCHEDULE]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),
