@@ -32,6 +32,7 @@ GatewayError
 │   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
+│       │   └── UpstreamForbidden   Airbyte does not tell the gateway's credential of a connection
 │       ├── UpstreamInvalid      502
 │       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
 │       ├── UpstreamBusy         503   also RetryableError
@@ -106,6 +107,7 @@ from gateway.errors.upstream import (
     OutcomeUnknown,
     UpstreamBusy,
     UpstreamError,
+    UpstreamForbidden,
     UpstreamInvalid,
     UpstreamRefused,
     UpstreamTimeout,
@@ -152,6 +154,7 @@ __all__ = [
     "UnknownRecord",
     "UpstreamBusy",
     "UpstreamError",
+    "UpstreamForbidden",
     "UpstreamInvalid",
     "UpstreamRefused",
     "UpstreamTimeout",
