@@ -33,6 +33,7 @@ GatewayError
 │   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
+│       │   └── UpstreamForbidden   Airbyte does not tell the gateway's credential of a connection
 │       ├── UpstreamInvalid      502
 │       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
 │       ├── UpstreamBusy         503   also RetryableError
@@ -108,6 +109,7 @@ from gateway.errors.upstream import (
     OutcomeUnknown,
     UpstreamBusy,
     UpstreamError,
+    UpstreamForbidden,
     UpstreamInvalid,
     UpstreamRefused,
     UpstreamTimeout,
@@ -155,6 +157,7 @@ __all__ = [
     "UnknownRecord",
     "UpstreamBusy",
     "UpstreamError",
+    "UpstreamForbidden",
     "UpstreamInvalid",
     "UpstreamRefused",
     "UpstreamTimeout",

@@ -21,6 +21,10 @@ class UpstreamUnreachable(UpstreamError):
     outcome = "unreachable"
 
 
+class UpstreamForbidden(UpstreamUnreachable):
+    """Airbyte does not tell the gateway's credential of a connection, of whatever it tells otherwise."""
+
+
 class UpstreamInvalid(UpstreamError):
     status = 502
     message = "Upstream service returned an invalid response"

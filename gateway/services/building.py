@@ -25,7 +25,7 @@ from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.services.services import Services
 from gateway.services.timings import Timings
-from gateway.settings import Settings, TracingSettings
+from gateway.settings import RateLimitSettings, Settings, TracingSettings
 from gateway.store import Store
 from gateway.store.retention import Retention
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
@@ -59,7 +59,7 @@ def build_services(
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
-    leadership = cluster.leadership
+    leadership, policy = cluster.leadership, _policy(settings.rate_limit)
     syncs = _syncs(settings, store, airbyte, cluster, clock=clock, background=background, timings=timings.syncs)
     return Services(
         settings=settings,
@@ -74,7 +74,8 @@ def build_services(
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
         discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
-        polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
+        polls=Limiter(policy),
+        job_reads=Limiter(policy),
         cluster=cluster,
         metrics=metrics,
         notices=build_notices(
@@ -85,6 +86,10 @@ def build_services(
         timings=timings,
         tracing=_tracing(settings.tracing, timings.telemetry.tracing),
     )
+
+
+def _policy(rate: RateLimitSettings) -> RatePolicy:
+    return RatePolicy(rate.requests, rate.per_seconds)
 
 
 def _syncs(

@@ -73,6 +73,8 @@ class Services:
     limiter: CallLimiter | SharedLimiter
     polls: Limiter
     """How fast clients ask for jobs, which takes no token: who is too fast waits a moment, and nobody is refused."""
+    job_reads: Limiter
+    """How often a client's polls may have Airbyte asked: who looks for many jobs that nobody knows waits for a turn."""
     cluster: Cluster
     metrics: Metrics
     notices: Notices

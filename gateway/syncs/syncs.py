@@ -124,7 +124,7 @@ def build_syncs(
         watcher=Watcher(store, states(), clock, timings.watch, background=background),
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, chosen_jobs.cursor_seal),
+        job_pages=JobPages(store, airbyte, refusals, last_sync, chosen_jobs.cursor_seal),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )

@@ -149,6 +149,8 @@ class PollTimings(msgspec.Struct, frozen=True):
     """No answer is later than 4 s after its call: Airbyte's own client for Python gives up after 5 s."""
     wait: float = 3.0
     """Who polls faster than his client may call waits for the job's end, but no longer."""
+    turn_interval: float = 0.1
+    """Between two looks of who waits to have a job read whether it is his client's turn."""
     look_age: float = 1.0
     """How old the status of a polled job may be: one call tells of all."""
     alone_interval: float = 2.0
@@ -157,6 +159,8 @@ class PollTimings(msgspec.Struct, frozen=True):
     """How old the attempts of a job may be that has not ended: they take a call for each job."""
     kept: float = 3600.0
     """How long a job is known after it was last read. One that has ended does not change any more."""
+    refused_interval: float = 60.0
+    """How long a connection is not asked for again that Airbyte refused to tell of."""
     catalog: float = 300.0
     """How old the streams of a connection may be that are told: nothing tells that they changed."""
 
