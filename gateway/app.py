@@ -109,6 +109,7 @@ class Application(Starlette):
     services: Services
 
     def build_middleware_stack(self) -> ASGIApp:
+        """Return the routes behind our middleware alone. Called by Starlette, which would add its own."""
         return _wrapped(self.router, self.user_middleware)
 
 

@@ -25,6 +25,9 @@ class OwnCalls(Enum):
 Caller = int | OwnCalls
 """Whose share a call takes: a client, by its id, or the gateway."""
 
+Leave = Callable[[], Callable[[], None]]
+"""Hears that a call was given up; what it returns is called when Airbyte is done with it."""
+
 MOST_WAITING_CALLS = 128
 """Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
 RECENT_CALLS = 8
@@ -126,6 +129,7 @@ class Bulkhead:
 
     @property
     def in_flight(self) -> int:
+        """How many permits are held."""
         return self._in_flight
 
     @property
@@ -135,6 +139,7 @@ class Bulkhead:
 
     @property
     def waiting(self) -> int:
+        """How many calls wait for a permit."""
         return len(self._waiting) + len(self._own_waiting)
 
     def may_wait(self, kind: Kind, caller: Caller) -> bool:

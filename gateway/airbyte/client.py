@@ -10,9 +10,10 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.route import Proxy, Route
-from gateway.airbyte.socket_connection import Leave, Origin, Received, connect
+from gateway.airbyte.socket_connection import Origin, Received, connect
 from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
 from gateway.errors import UpstreamUnreachable

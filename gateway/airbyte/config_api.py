@@ -45,9 +45,11 @@ class BorrowedAuthorization:
         self._authorization = authorization
 
     async def header(self) -> str | None:
+        """Return the header that the public API is called with. Raises UpstreamError."""
         return await self._authorization.header()
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:  # noqa: ARG002 - part of the protocol
+        """Return False: whose the credential is judges it by its own calls."""
         return False
 
     def forget(self) -> None:

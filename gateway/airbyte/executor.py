@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, OwnCalls
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, Leave, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.resilience import Breakers, RetryBudget
-from gateway.airbyte.socket_connection import Leave
 from gateway.airbyte.timings import PauseTimings
 from gateway.airbyte.token import Authorization
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
@@ -49,6 +49,7 @@ class CallExecutor:
 
     @property
     def in_flight(self) -> int:
+        """How many calls are under way."""
         return self._bulkhead.in_flight
 
     @property
@@ -136,7 +137,7 @@ class CallExecutor:
             try:
                 return await self._attempt(call, header, deadline)
             except UpstreamRefused as refusal:
-                if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
+                if refusal.upstream_status != HTTPStatus.UNAUTHORIZED:
                     raise
                 if not authorization.reject(header, renewed=renewed):
                     self._is_credential_refused = True
@@ -208,13 +209,14 @@ class CallExecutor:
 
     def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
-        if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
-        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             unreachable = UpstreamUnreachable(detail=f"{answer.status} from Airbyte")
-            raise Fault(unreachable, transient=True, is_doubtful=answer.status == 500)  # noqa: PLR2004 - as above
+            is_doubtful = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            raise Fault(unreachable, transient=True, is_doubtful=is_doubtful)
 
 
 def _no_answer(call: Call[Value]) -> UpstreamTimeout:

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx2
 
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Fault
 from gateway.airbyte.client import Connect
-from gateway.airbyte.socket_connection import Leave, Received
+from gateway.airbyte.socket_connection import Received
 from gateway.errors import UpstreamInvalid
 
 

@@ -36,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True):
     number: int
 
     def offset(self, size: int = PAGE_ROWS) -> int:
+        """Return how many rows come before the page, with `size` of them on each."""
         return (self.number - 1) * size
 
 

@@ -27,6 +27,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class ServerSettings(Table, frozen=True):
+    """Where the gateway listens, and which proxies it believes."""
+
     host: str
     port: Port
     trusted_proxies: tuple[str, ...]
@@ -40,14 +42,19 @@ class ServerSettings(Table, frozen=True):
 
 
 class DatabaseSettings(Table, frozen=True):
+    """Where the records are."""
+
     url: SecretUrl
 
     @property
     def is_file(self) -> bool:
+        """Whether they are in a file of SQLite's."""
         return self.url.reveal().startswith(SQLITE_PREFIX)
 
 
 class AirbyteSettings(Table, frozen=True):
+    """Where Airbyte is, who we are to it, and how much is asked of it."""
+
     base_url: str
     config_url: str
     failure_messages: Literal["masked", "plain"]
@@ -93,6 +100,8 @@ class AirbyteSettings(Table, frozen=True):
 
 
 class RateLimitSettings(Table, frozen=True):
+    """How many calls a key may make, and where they are counted."""
+
     requests: Positive
     per_seconds: Positive
     backend: SecretUrl
@@ -104,24 +113,34 @@ class RateLimitSettings(Table, frozen=True):
 
 
 class LogSettings(Table, frozen=True):
+    """What is logged, and in which form."""
+
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["json", "console"]
 
 
 class TracingSettings(Table, frozen=True):
+    """Where spans are sent; nowhere, if it is empty."""
+
     endpoint: str
 
 
 class KeysSettings(Table, frozen=True):
+    """How many keys a client may have."""
+
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
 class WebhookSettings(Table, frozen=True):
+    """Where webhooks may lead besides the public Internet."""
+
     allowed_networks: tuple[str, ...]
     allow_http: bool
 
 
 class NotifySettings(Table, frozen=True):
+    """How the operator is told what needs him."""
+
     smtp_url: SecretUrl
     mail_from: str
     mail_to: tuple[str, ...]
@@ -170,8 +189,10 @@ class Settings(Table, frozen=True):
 
 
 def tables() -> dict[str, type[Table]]:
+    """Return the tables of the file by their names."""
     return {name: kind for name, kind in types_of(Settings).items() if name not in {"folder", "secret_files"}}
 
 
 def types_of(structure: type[Table]) -> dict[str, Any]:
+    """Return the type of each key, as it is declared."""
     return {field.name: field.type for field in msgspec.structs.fields(structure)}

@@ -10,9 +10,10 @@ from gateway.store.tables.deliveries import ClaimedDelivery, DueDelivery
 from gateway.store.tables.delivery_attempts import DeliveryAttempt
 from gateway.store.tables.events import NewEvent
 from gateway.store.tables.key_events import key_event
-from gateway.store.tables.last_syncs import LastSync, ToldStatus
+from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync, end_of
+from gateway.store.tables.statuses import ToldStatus
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
 

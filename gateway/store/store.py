@@ -18,6 +18,7 @@ from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
 from gateway.store.tables.clients import Clients
+from gateway.store.tables.connection_events import ConnectionEvents
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
@@ -31,7 +32,9 @@ from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
 from gateway.store.tables.only_values import OnlyValue
 from gateway.store.tables.sessions import Sessions
+from gateway.store.tables.statuses import Statuses
 from gateway.store.tables.sync_days import SyncDays
+from gateway.store.tables.told_connections import ToldConnections
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
@@ -71,7 +74,8 @@ class Store:
         self.connections = Connections(self.database)
         clock = clock or SystemClock()
         writer = EventWriter(self.database.dialect, clock)
-        self.last_syncs = LastSyncs(self.database, self.connections, writer)
+        told = ToldConnections(self.database, self.connections, ConnectionEvents(writer, self.database.dialect))
+        self.last_syncs, self.statuses = LastSyncs(self.database, told), Statuses(self.database, told)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
         self.key_pages = KeyPages(self.database)

@@ -52,6 +52,7 @@ class Position(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> tuple[int, int]:
+        """What to compare positions by: jobs are shown from the largest down."""
         return self.second, self.job_id
 
     def encode(self) -> str:

@@ -31,6 +31,7 @@ class SealedCursor(msgspec.Struct, frozen=True):
     text: str
 
     def encode(self) -> str:
+        """Return the text for a link, which needs no escaping."""
         return self.text
 
 

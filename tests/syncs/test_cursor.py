@@ -22,31 +22,38 @@ def test_a_cursor_comes_back_as_it_went(offset: int, last_job_id: int) -> None:
     assert re.fullmatch(CURSOR_PATTERN, cursor.encode())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "x",
-        "20",
-        "MjAuNDcxMQ",
-        "é",
-        "20.",
-        ".4711",
-        "-1.4711",
-        "1e3.4711",
-        "20.4711 OR 1=1",
-        "20.4711\n",
-        "20.4711\0",
-        "1234567890.1",
-        "٣.٣",
-        "1" * 100_000,
-    ],
-)
-def test_a_cursor_that_is_not_ours_is_a_bad_request(text: str) -> None:
-    with pytest.raises(BadRequest) as refusal:
-        decode_cursor(text)
+NOT_OURS = [
+    "",
+    "x",
+    "20",
+    "MjAuNDcxMQ",
+    "é",
+    "20.",
+    ".4711",
+    "-1.4711",
+    "1e3.4711",
+    "20.4711 OR 1=1",
+    "20.4711\n",
+    "20.4711\0",
+    "1234567890.1",
+    "٣.٣",
+    "1" * 100_000,
+]
 
-    assert refusal.value.message == "Invalid cursor: pass the one from the Link header unchanged"
+
+def refusal_of(text: str) -> str | None:
+    """What is said of a text; None of a cursor."""
+    try:
+        decode_cursor(text)
+    except BadRequest as refusal:
+        return refusal.message
+    return None
+
+
+def test_a_cursor_that_is_not_ours_is_a_bad_request() -> None:
+    refusal = "Invalid cursor: pass the one from the Link header unchanged"
+
+    assert {text: refusal_of(text) for text in NOT_OURS} == dict.fromkeys(NOT_OURS, refusal)
 
 
 @given(st.from_regex(CURSOR_PATTERN, fullmatch=True))

@@ -15,7 +15,7 @@ from gateway.dashboard.visitor import accounts_of, actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client, User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"

@@ -75,8 +75,8 @@ class Deliveries:
                     row_number() OVER (PARTITION BY webhook_number ORDER BY next_at, number) AS place
                 FROM deliveries
                 WHERE next_at <= :now AND coalesce(leased_until, 0) <= {self._database.dialect.now}
-                    AND webhook_number NOT IN ({self._numbers("webhooks")})
-                    AND client_id NOT IN ({self._numbers("clients")})
+                    AND webhook_number NOT IN ({self._database.dialect.numbers("webhooks")})
+                    AND client_id NOT IN ({self._database.dialect.numbers("clients")})
                     AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL)
             ) AS waiting WHERE place <= :of_webhook ORDER BY place, next_at, number LIMIT {MOST_CANDIDATES}
             """,  # noqa: S608 - ours
@@ -97,7 +97,7 @@ class Deliveries:
             rows = await transaction.execute_fetchall(
                 f"""
                 UPDATE deliveries SET leased_by = :holder, leased_until = {clock} + :duration
-                WHERE number IN ({self._numbers("numbers")}) AND next_at <= :now
+                WHERE number IN ({self._database.dialect.numbers("numbers")}) AND next_at <= :now
                     AND coalesce(leased_until, 0) <= {clock} RETURNING number
                 """,  # noqa: S608 - ours
                 {
@@ -108,7 +108,9 @@ class Deliveries:
                 },
             )
             claimed = json.dumps([row["number"] for row in rows])
-            found = await transaction.execute_fetchall(_CLAIMED.format(self._numbers("claimed")), {"claimed": claimed})
+            found = await transaction.execute_fetchall(
+                _CLAIMED.format(self._database.dialect.numbers("claimed")), {"claimed": claimed}
+            )
             return [_claimed_from(row) for row in found]
 
         return await self._database.write(write, housekeeping=True)
@@ -157,10 +159,6 @@ class Deliveries:
             )
 
         await self._database.write(write, housekeeping=True)
-
-    def _numbers(self, name: str) -> str:
-        """Return a subquery for the numbers of the JSON list that the parameter `name` holds."""
-        return f"SELECT CAST(value AS BIGINT) FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
 
 async def insert(

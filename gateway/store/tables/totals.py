@@ -29,7 +29,7 @@ class TotalsReader:
 
         `calls_since` is when an hour began.
         """
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             f"""
             SELECT id,
@@ -41,7 +41,7 @@ class TotalsReader:
                 (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
                 (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
                     WHERE client_id = clients.id AND hour >= :calls_since) AS calls
-            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM {listed})
+            FROM clients WHERE id IN ({listed})
             """,  # noqa: S608 - ours
             {"ids": json.dumps(list(client_ids)), "now": now, "calls_since": calls_since},
         )
@@ -67,7 +67,7 @@ class TotalsReader:
 
     async def failing_clients(self) -> list[FailingClient]:
         """Return the clients of whose active connections the last sync failed, by slug."""
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             """
             SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
@@ -77,7 +77,7 @@ class TotalsReader:
             """
         )
         oldest = await self._database.fetch_all(
-            f"SELECT number, label FROM connections WHERE number IN (SELECT CAST(value AS BIGINT) FROM {listed})",  # noqa: S608 - ours
+            f"SELECT number, label FROM connections WHERE number IN ({listed})",  # noqa: S608 - ours
             {"ids": json.dumps([row["oldest"] for row in rows])},
         )
         labels = {row["number"]: row["label"] for row in oldest}
