@@ -78,6 +78,10 @@ class Store:
         self.last_syncs, self.statuses = LastSyncs(self.database, told), Statuses(self.database, told)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
+        self._add_tables(writer, timings)
+
+    def _add_tables(self, writer: EventWriter, timings: StoreTimings) -> None:
+        """Add the statements of all tables that nothing is cached of."""
         self.key_pages = KeyPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
