@@ -36,6 +36,7 @@ from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
+from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.times import Clock, SystemClock
@@ -70,7 +71,8 @@ class Store:
         self.database: Database = _database_at(location, background, timings, self._forget_of)
         self.connections = Connections(self.database)
         clock = clock or SystemClock()
-        writer = EventWriter(self.database.dialect, clock)
+        self.waiting_deliveries = WaitingDeliveries(self.database)
+        writer = EventWriter(self.database.dialect, clock, self.waiting_deliveries)
         self.last_syncs = LastSyncs(self.database, self.connections, writer)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
@@ -93,7 +95,7 @@ class Store:
         self.webhooks = Webhooks(self.database, self.connections.forget)
         self.events = Events(self.database, writer)
         self.deliveries = Deliveries(self.database)
-        self.delivery_pages = DeliveryPages(self.database)
+        self.delivery_pages = DeliveryPages(self.database, self.waiting_deliveries)
         self.bulk = Bulk(self.database, writer)
 
     def _forget(self, client_id: int) -> None:
