@@ -38,6 +38,7 @@ STEPS = (
     Step("binary", "the one file and the folder variant through their tests", "make binary test-binary"),
     Step("kills", "50 kills lose nothing that was acknowledged", "make chaos"),
     Step("fairness", "one client's worst costs another nothing but its share", "make fairness"),
+    Step("webhooks", "events reach webhooks in time while a tenth of them hang", "make bench-webhooks"),
     Step("unauthenticated", "guessed keys, slow connections and crowds without a key", "make unauthenticated"),
     Step("overload", "what is answered at ten times the capacity", "make overload"),
     Step("openapi", "what reads openapi.json finds nothing wrong with it", "make check-openapi"),

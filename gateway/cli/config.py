@@ -10,6 +10,7 @@ from gateway.cli.options import json_option, settings_reader_option
 from gateway.cli.output import Row, print_record, print_rows
 from gateway.settings import ReadSettings
 from gateway.settings.secret import Secret, SecretUrl
+from gateway.settings.tables import WEBHOOK_CA_FILE
 
 
 @click.command()
@@ -25,6 +26,8 @@ def config(*, read_settings: Callable[[], ReadSettings], check: bool, as_json: b
     if check:
         if read.settings.ca_file:
             verifying_tls(read.settings.ca_file)
+        if read.settings.webhook_ca_file:
+            verifying_tls(read.settings.webhook_ca_file, setting=WEBHOOK_CA_FILE)
         sources = sorted({origin.source for origin in read.origins.values() if origin.source})
         sentence = f"The settings can be used; read from {', '.join(sources) or 'the defaults'}."
         print_record({"sources": sources}, as_json=as_json, sentence=sentence)

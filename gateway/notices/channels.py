@@ -75,6 +75,9 @@ class WebhookChannel:
         body = message_body(kind, format_time(now), data)
         secrets = [self._secret.reveal()] if self._secret else []
         headers = signed_headers(secrets, self._new_id(), now, body)
-        receipt = await self._sender.send(self._url.reveal(), headers, body)
+        try:
+            receipt = await self._sender.send(self._url.reveal(), headers, body)
+        except Exception as error:  # noqa: BLE001 - its text may quote the address; nothing may keep other notices waiting
+            raise NotTold(f"it could not be sent: {type(error).__name__}") from None
         if not receipt.is_success:
             raise NotTold(receipt.error or f"the receiver answered {receipt.status}")

@@ -35,6 +35,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.program_files import watch_program_files
 from gateway.times import Clock
 from gateway.webhooks.delivery import WEBHOOK_DELIVERY
+from gateway.webhooks.due_events import DUE_EVENTS
 from gateway.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Services:
                 (CANCEL_WISHES, self.syncs.cancel.wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (LAST_SYNC_WATCH, self._watch),
+                (DUE_EVENTS, self.webhooks.due_events.run),
                 (WEBHOOK_DELIVERY, self.webhooks.delivery.run),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
@@ -121,6 +123,7 @@ class Services:
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             if self.notices.watch.channels:
+                stack.push_async_callback(self.notices.watch.close)
                 stack.push_async_callback(self.background.start(NOTICES, self.notices.watch.run).stop)
             yield
 
@@ -128,7 +131,7 @@ class Services:
         await watch_program_files(progress, check=is_installed, seconds=self.timings.file_check)
 
     async def _watch(self, progress: Progress) -> None:
-        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.look)
+        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.wake)
 
     async def installation_id(self) -> str:
         """Return what tells this installation's database from all others. Raises StorageUnavailable."""

@@ -14,6 +14,8 @@ from gateway.settings.secret import Secret, SecretUrl
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
+WEBHOOK_CA_FILE = "webhooks.ca_file"
+"""As errors name it whose file cannot be used."""
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
 CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
@@ -136,6 +138,7 @@ class WebhookSettings(Table, frozen=True):
 
     allowed_networks: tuple[str, ...]
     allow_http: bool
+    ca_file: str
 
 
 class NotifySettings(Table, frozen=True):
@@ -176,6 +179,11 @@ class Settings(Table, frozen=True):
     def ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
+
+    @property
+    def webhook_ca_file(self) -> Path | None:
+        """The file of authorities that are believed to vouch for clients' receivers, beside the machine's."""
+        return self.folder / self.webhooks.ca_file if self.webhooks.ca_file else None
 
     @property
     def backup_folder(self) -> Path | None:

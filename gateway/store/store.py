@@ -39,6 +39,7 @@ from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.users import Users
+from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.times import Clock, SystemClock
@@ -73,7 +74,8 @@ class Store:
         self.database: Database = _database_at(location, background, timings, self._forget_of)
         self.connections = Connections(self.database)
         clock = clock or SystemClock()
-        writer = EventWriter(self.database.dialect, clock)
+        self.waiting_deliveries = WaitingDeliveries(self.database)
+        writer = EventWriter(self.database.dialect, clock, self.waiting_deliveries)
         told = ToldConnections(self.database, self.connections, ConnectionEvents(writer, self.database.dialect))
         self.last_syncs, self.statuses = LastSyncs(self.database, told), Statuses(self.database, told)
         self.api_keys = ApiKeys(self.database, clock, writer)
@@ -101,7 +103,7 @@ class Store:
         self.webhooks = Webhooks(self.database, self.connections.forget)
         self.events = Events(self.database, writer)
         self.deliveries = Deliveries(self.database)
-        self.delivery_pages = DeliveryPages(self.database)
+        self.delivery_pages = DeliveryPages(self.database, self.waiting_deliveries)
         self.bulk = Bulk(self.database, writer)
 
     def _forget(self, client_id: int) -> None:

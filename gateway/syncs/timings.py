@@ -68,7 +68,7 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     recheck_age: float = 60.0
     """Each refresh asks for one connection by itself, but for none that was asked for so lately."""
     unread_check: float = 60.0
-    """Between two of those while nobody reads: with each refresh, a webhook would cost a call and a write more."""
+    """Between two of those for webhooks, while nobody reads: each costs a call and a write more."""
     status_age: float = 3600.0
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
     status_retry: float = 600.0
