@@ -18,7 +18,7 @@ from gateway.errors import SettingsError
 from gateway.limiter import Limiter
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
-from gateway.notices.building import build_notices
+from gateway.notices.building import Notices, build_notices
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -26,7 +26,9 @@ from gateway.provisioning.keys import KeyService
 from gateway.services.services import Services
 from gateway.services.timings import Timings
 from gateway.settings import Settings, TracingSettings
+from gateway.settings.brand import CurrentBrand, read_brand
 from gateway.store import Store
+from gateway.store.leadership import Leadership
 from gateway.store.retention import Retention
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -60,9 +62,11 @@ def build_services(
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
     leadership = cluster.leadership
+    brand = CurrentBrand(read_brand(settings))
     syncs = _syncs(settings, store, airbyte, cluster, clock=clock, background=background, timings=timings.syncs)
     return Services(
         settings=settings,
+        brand=brand,
         clock=clock,
         store=store,
         airbyte=airbyte,
@@ -77,9 +81,7 @@ def build_services(
         polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
         cluster=cluster,
         metrics=metrics,
-        notices=build_notices(
-            settings, store, airbyte, syncs.last_sync, clock=clock, leadership=leadership, timings=timings.notices
-        ),
+        notices=_notices(settings, brand, store, airbyte, syncs, leadership=leadership, clock=clock, timings=timings),
         background=background,
         loop_lag=LoopLag(clock.monotonic, interval_seconds=timings.telemetry.loop_lag_interval),
         timings=timings,
@@ -100,6 +102,29 @@ def _syncs(
     options = SyncOptions(settings.airbyte.freshness_seconds, settings.airbyte.failure_messages)
     waiting = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
     return build_syncs(store, airbyte, cluster, clock, background, waiting=waiting, options=options, timings=timings)
+
+
+def _notices(
+    settings: Settings,
+    brand: CurrentBrand,
+    store: Store,
+    airbyte: Airbyte,
+    syncs: Syncs,
+    *,
+    leadership: Leadership,
+    clock: Clock,
+    timings: Timings,
+) -> Notices:
+    return build_notices(
+        settings,
+        store,
+        airbyte,
+        syncs.last_sync,
+        brand=brand,
+        clock=clock,
+        leadership=leadership,
+        timings=timings.notices,
+    )
 
 
 def _tracing(options: TracingSettings, timings: TracingTimings) -> "Tracing | None":
