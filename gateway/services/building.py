@@ -28,7 +28,6 @@ from gateway.services.timings import Timings
 from gateway.settings import Settings, TracingSettings
 from gateway.settings.brand import CurrentBrand, read_brand
 from gateway.store import Store
-from gateway.store.leadership import Leadership
 from gateway.store.retention import Retention
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
@@ -61,7 +60,6 @@ def build_services(
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
-    leadership = cluster.leadership
     brand = CurrentBrand(read_brand(settings))
     syncs = _syncs(settings, store, airbyte, cluster, clock=clock, background=background, timings=timings.syncs)
     return Services(
@@ -70,7 +68,7 @@ def build_services(
         clock=clock,
         store=store,
         airbyte=airbyte,
-        retention=Retention(store, clock, leadership=leadership, timings=timings.retention),
+        retention=Retention(store, clock, leadership=cluster.leadership, timings=timings.retention),
         syncs=syncs,
         webhooks=build_webhooks(store, syncs, clock, settings=settings, outside=OUTSIDE, timings=timings.webhooks),
         clients=ClientService(store, clock),
@@ -81,7 +79,7 @@ def build_services(
         polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
         cluster=cluster,
         metrics=metrics,
-        notices=_notices(settings, brand, store, airbyte, syncs, leadership=leadership, clock=clock, timings=timings),
+        notices=_notices(settings, brand, store, airbyte, syncs=syncs, cluster=cluster, clock=clock, timings=timings),
         background=background,
         loop_lag=LoopLag(clock.monotonic, interval_seconds=timings.telemetry.loop_lag_interval),
         timings=timings,
@@ -109,9 +107,9 @@ def _notices(
     brand: CurrentBrand,
     store: Store,
     airbyte: Airbyte,
-    syncs: Syncs,
     *,
-    leadership: Leadership,
+    syncs: Syncs,
+    cluster: Cluster,
     clock: Clock,
     timings: Timings,
 ) -> Notices:
@@ -122,7 +120,7 @@ def _notices(
         syncs.last_sync,
         brand=brand,
         clock=clock,
-        leadership=leadership,
+        leadership=cluster.leadership,
         timings=timings.notices,
     )
 
