@@ -50,7 +50,7 @@ async def _mail(services: Services, email: str, link: str) -> str:
     if services.notices.mailer is None:
         return ""
     try:
-        await mail_link(services.notices.mailer, email, link)
+        await mail_link(services.notices.mailer, email, link, services.brand.current)
     except MailNotSent as error:
         return str(error)
     return ""

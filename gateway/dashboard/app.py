@@ -39,7 +39,7 @@ from gateway.services import Services
 
 
 def create_pages(services: Services, timings: PageTimings, wait_to_render: RenderWait) -> ASGIApp:
-    """Build the application that answers at `/`, below `/docs` and below `/dashboard`.
+    """Build the application that answers at `/`, at `/llms.txt`, below `/docs` and below `/dashboard`.
 
     `wait_to_render` returns when a page of the user may be rendered.
     """
@@ -63,6 +63,7 @@ def _for_everybody() -> list[Route]:
     return [
         Route("/", docs.show_root),
         Route("/docs", docs.show_root),
+        Route("/llms.txt", docs.show_contents),
         Route("/docs/{page}", docs.show_page),
         Route("/dashboard/static/{name}", static.show_static),
         Route("/dashboard/sign-in", sign_in.show_sign_in),

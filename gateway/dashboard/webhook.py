@@ -22,7 +22,7 @@ DELIVERIES_SHOWN = 50
 """On one page."""
 NOTICES = {
     "tested": "A test event is on its way. Reload the page to see the answer.",
-    "enabled": "The webhook is told of events again.",
+    "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."

@@ -24,6 +24,7 @@ from gateway.provisioning.keys import KeyService
 from gateway.resources import is_installed
 from gateway.services.timings import Timings
 from gateway.settings import Settings
+from gateway.settings.brand import CurrentBrand
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
@@ -61,6 +62,7 @@ class Services:
     """What handlers and pages work with."""
 
     settings: Settings
+    brand: CurrentBrand
     clock: Clock
     store: Store
     airbyte: Airbyte

@@ -133,6 +133,13 @@ class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class DashboardSettings(Table, frozen=True):
+    name: str
+    logo_file: str
+    color: str
+    support: str
+
+
 class WebhookSettings(Table, frozen=True):
     """Where webhooks may lead besides the public Internet."""
 
@@ -162,6 +169,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    dashboard: DashboardSettings
     webhooks: WebhookSettings
     notify: NotifySettings
     tracing: TracingSettings
@@ -184,6 +192,11 @@ class Settings(Table, frozen=True):
     def webhook_ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for clients' receivers, beside the machine's."""
         return self.folder / self.webhooks.ca_file if self.webhooks.ca_file else None
+
+    @property
+    def logo_file(self) -> Path | None:
+        """The picture that pages show in place of the name."""
+        return self.folder / self.dashboard.logo_file if self.dashboard.logo_file else None
 
     @property
     def backup_folder(self) -> Path | None:

@@ -117,7 +117,7 @@ async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) 
 @pytest.mark.parametrize(
     ("has_key", "sentences"),
     [
-        (False, ["No calls in the last 24 hours", "No key works at the moment"]),
+        (False, ["No calls in the last 24 hours", "No active keys"]),
         (True, ["No calls in the last 24 hours"]),
     ],
 )
@@ -129,7 +129,7 @@ async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool,
     page = await usage_page(world, await signed_in(world, "acme"))
 
     assert [sentence in page.text for sentence in sentences] == [True] * len(sentences)
-    assert ("No key works" in page.text) is not has_key
+    assert ("No active keys" in page.text) is not has_key
     assert totals(page) == ["0", "0", "0"]
     assert 'role="img"' not in page.text
 

@@ -131,7 +131,7 @@ async def test_a_disabled_webhook_says_so_and_is_enabled(world: World, receiver:
     assert (await ann.post(f"{path}/test", data={})).status_code == 400
     page = await followed(ann, await ann.post(f"{path}/enable", data={}))
 
-    assert "told of events again" in page.text
+    assert "gets events again" in page.text
     assert "it answered 410" not in page.text
 
 

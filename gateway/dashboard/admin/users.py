@@ -81,7 +81,7 @@ async def remove_user(request: Request) -> Response:
 def _slug(form: Form) -> str | None:
     """Return the slug of the client whose member the person becomes; None for an admin. Raises InvalidInput."""
     if not form["client"]:
-        raise InvalidInput("Choose whose member the person is to be")
+        raise InvalidInput("Choose the client whose member the person becomes, or an admin")
     return None if form["client"] == ADMIN else form["client"]
 
 
@@ -108,7 +108,7 @@ async def _mail(request: Request, user: User, link: str) -> str:
     if mailer is None:
         return "It was not sent by e-mail: notify.smtp_url is not set."
     try:
-        await mail_link(mailer, user.email, link)
+        await mail_link(mailer, user.email, link, services_of(request).brand.current)
     except MailNotSent as error:
         return f"It was not sent by e-mail: {error}."
     return "It was sent by e-mail too."
