@@ -17,7 +17,9 @@ from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
+from gateway.store.tables.client_pages import ClientPages
 from gateway.store.tables.clients import Clients
+from gateway.store.tables.connection_pages import ConnectionPages
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
@@ -35,6 +37,7 @@ from gateway.store.tables.sync_days import SyncDays
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
+from gateway.store.tables.user_pages import UserPages
 from gateway.store.tables.users import Users
 from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
@@ -74,7 +77,10 @@ class Store:
         self.last_syncs = LastSyncs(self.database, self.connections, writer)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
+        self.client_pages = ClientPages(self.database)
+        self.connection_pages = ConnectionPages(self.database)
         self.key_pages = KeyPages(self.database)
+        self.user_pages = UserPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)

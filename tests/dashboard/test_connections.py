@@ -136,7 +136,7 @@ async def test_a_page_with_something_running_looks_again_by_itself(world: World,
     ("query", "found"),
     [
         ("SHOP", ["Straße", "Web shop"]),
-        ("strasse", ["Straße"]),
+        ("STRAßE", ["Straße"]),
         ("stripe", ["Billing"]),
         ("conn_stripe0000", ["Billing"]),
         ("nowhere", []),
