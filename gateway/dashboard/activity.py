@@ -16,7 +16,7 @@ from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
 from gateway.services import services_of
 
-ACTIVITY_ROWS = 25
+ACTIVITY_ROWS = 20
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
 ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from gateway.store import Excerpt
 
-PAGE_ROWS = 25
-"""On a phone, where a row is a card, so many make some ten screens."""
+PAGE_ROWS = 20
+"""On a phone, where a row is a card, so many make some seven screens."""
 LONGEST_QUERY = 200
 PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 PASSING = frozenset({"done", "again"})

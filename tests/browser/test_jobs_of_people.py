@@ -44,7 +44,7 @@ def test_a_customer_with_200_connections_is_on_board_in_twelve_clicks(visit: Vis
     person.link(f"Assign all {OF_NEWCOMER} of this workspace …")
     person.button(f"Assign {OF_NEWCOMER}")
     expect(page.get_by_role("status")).to_contain_text("The client sees the connections")
-    expect(page.locator("main")).to_contain_text(f"1 to 25 of {OF_NEWCOMER}")
+    expect(page.locator("main")).to_contain_text(f"1 to 20 of {OF_NEWCOMER}")
 
     person.click(page.get_by_label("Client").get_by_role("link", name="API keys"))
     page.get_by_label("Name").fill("first program")

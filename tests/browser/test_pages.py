@@ -112,7 +112,7 @@ def examine(visitor: Watched, paths: list[str]) -> None:
     for path in paths:
         visitor.goto(path)
         found += troubles(visitor, path)
-    assert found == []
+    assert not found, "\n".join(map(str, found))
 
 
 def troubles(visitor: Watched, path: str) -> list[tuple[object, ...]]:
