@@ -35,6 +35,11 @@ class Step:
 STEPS = (
     Step("pages", "README and docs/ as pasted, and the service, under a booted systemd", f"{PYTEST} tests/machine"),
     Step("coverage", "all tests with branch coverage, which has its floor", "make coverage"),
+    Step(
+        "windows",
+        "every page wide, narrow, light, dark and in forced colours, with a lot in it",
+        f"EVERY_WINDOW=1 {PYTEST} tests/browser/test_pages.py",
+    ),
     Step("binary", "the one file and the folder variant through their tests", "make binary test-binary"),
     Step("kills", "50 kills lose nothing that was acknowledged", "make chaos"),
     Step("fairness", "one client's worst costs another nothing but its share", "make fairness"),

@@ -138,7 +138,10 @@ SECONDS_OUTSIDE_TIMINGS = {
     "MILLISECONDS": "a unit",
 }
 """Constants of seconds that stand elsewhere than in a room's `timings.py`, and why."""
-SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
+SEVERAL_VALUES = {
+    "NOTICES": "what a page says after a redirect to it; each page has its own",
+    "SORTED_BY": "the orders of a page's list",
+}
 """Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "starlette.middleware.base"}
 FORBIDDEN_NAMES = {"BaseHTTPMiddleware", "SessionMiddleware"}

@@ -84,7 +84,7 @@ def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
             client_secret=Secret(secret),
             late_grace_seconds=0,
         ),
-        webhooks=WebhookSettings(allowed_networks=(LOOPBACK,), allow_http=True),
+        webhooks=WebhookSettings(allowed_networks=(LOOPBACK,), allow_http=True, ca_file=""),
     )
 
 

@@ -13,19 +13,19 @@ from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of
 from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
-from gateway.dashboard.paging import PAGE_ROWS, Page, Wanted, page_of, pages_of, wanted_of
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
 from gateway.errors import Duplicate, InvalidInput, RateLimitExceeded, UnknownRecord
 from gateway.limiter import in_words
-from gateway.models import SCOPES, ApiKey, Client, Scope
+from gateway.models import SCOPES, Scope
 from gateway.services import services_of
 from gateway.times import format_time
 
-MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
 LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
 """What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
+SORTED_BY = ("name", "scope", "-last_used", "-created", "ends")
 NEW_KEY = Form(scope="full", expires="never")
 
 
@@ -97,9 +97,10 @@ async def _keys_page(
 ) -> Response:
     services = services_of(request)
     pages, now = services.store.key_pages, services.clock.now()
-    keys = await working_keys(request, owner.client)
-    ended, ended_count = await pages.ended(owner.client.id, now=format_time(now), limit=MOST_ENDED_SHOWN)
-    shown = [*keys.rows, *ended]
+    moment = format_time(now)
+    shows_ended = request.query_params.get("show") == "ended"
+    read = pages.ended if shows_ended else pages.working
+    keys = await read_page(request, partial(read, owner.client.id, now=moment), orders=SORTED_BY)
     return page(
         request,
         "api-keys.html",
@@ -111,27 +112,9 @@ async def _keys_page(
         path=owner.path,
         default_rate=in_words(owner.client.rate or services.limiter.default),
         keys=keys,
-        any=keys.total > 0 or bool(keys.query),
-        ended=ended,
-        ended_count=ended_count,
-        states={key.id: state_of(key, now) for key in shown},
-        starts=await pages.starts(owner.client.id, [key.successor_id for key in shown if key.successor_id]),
+        shows_ended=shows_ended,
+        ended_count=await pages.count_ended(owner.client.id, now=moment),
+        states={key.id: state_of(key, now) for key in keys.rows},
+        starts=await pages.starts(owner.client.id, [key.successor_id for key in keys.rows if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),
     )
-
-
-async def working_keys(request: Request, client: Client) -> Page[ApiKey]:
-    """Return the page in the address of the client's working keys; one beyond the last is the last."""
-    services, wanted = services_of(request), wanted_of(request)
-    read = partial(
-        services.store.key_pages.working,
-        client.id,
-        now=format_time(services.clock.now()),
-        query=wanted.query,
-        limit=PAGE_ROWS,
-    )
-    rows, total = await read(offset=wanted.offset())
-    if not rows and total:
-        wanted = Wanted(wanted.query, pages_of(total))
-        rows, total = await read(offset=wanted.offset())
-    return page_of(request, wanted, rows, total)

@@ -18,8 +18,7 @@ from gateway.services import services_of
 from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.times import format_time
 
-DELIVERIES_SHOWN = 50
-"""On one page."""
+DELIVERY_ROWS = 20
 NOTICES = {
     "tested": "A test event is on its way. Reload the page to see the answer.",
     "enabled": "The webhook gets events again.",
@@ -113,10 +112,8 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
     store = services_of(request).store
     webhook = await _webhook(request, owner)
     before = before_of(request)
-    found = await store.delivery_pages.of_webhook(
-        owner.client.id, webhook.id, before=before, limit=DELIVERIES_SHOWN + 1
-    )
-    shown = found[:DELIVERIES_SHOWN]
+    found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
+    shown = found[:DELIVERY_ROWS]
     connections = await store.connections.of_client(owner.client.id)
     done = request.query_params.get("done", "")
     return page(

@@ -19,6 +19,7 @@ from gateway.limiter import Limiter
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
 from gateway.notices.building import Notices, build_notices
+from gateway.provisioning.assignment import Assignment
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -75,6 +76,7 @@ def build_services(
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
+        assignment=Assignment(store, clock, secrets.choice),
         discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
         polls=Limiter(policy),

@@ -17,6 +17,7 @@ from gateway.errors import StorageUnavailable
 from gateway.limiter import CallLimiter, Limiter
 from gateway.notices.building import Notices
 from gateway.notices.watch import NOTICES
+from gateway.provisioning.assignment import Assignment
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -72,6 +73,7 @@ class Services:
     clients: ClientService
     connections: ConnectionService
     keys: KeyService
+    assignment: Assignment
     discovery: Discovery
     limiter: CallLimiter | SharedLimiter
     polls: Limiter

@@ -17,8 +17,10 @@ from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
+from gateway.store.tables.client_pages import ClientPages
 from gateway.store.tables.clients import Clients
 from gateway.store.tables.connection_events import ConnectionEvents
+from gateway.store.tables.connection_pages import ConnectionPages
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
@@ -38,6 +40,7 @@ from gateway.store.tables.told_connections import ToldConnections
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
+from gateway.store.tables.user_pages import UserPages
 from gateway.store.tables.users import Users
 from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
@@ -84,7 +87,10 @@ class Store:
 
     def _add_tables(self, writer: EventWriter, timings: StoreTimings) -> None:
         """Add the statements of all tables that nothing is cached of."""
+        self.client_pages = ClientPages(self.database)
+        self.connection_pages = ConnectionPages(self.database)
         self.key_pages = KeyPages(self.database)
+        self.user_pages = UserPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)

@@ -1,5 +1,7 @@
 """/dashboard/admin/clients: the list of clients, and creating one."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,17 +15,17 @@ from gateway.dashboard.field_problems import (
     in_short,
 )
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.paging import paged
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import Client
 from gateway.services import services_of
 from gateway.times import format_time
 
 CLIENTS = "dashboard/admin/clients"
 NOTICES = {"removed": "The client is removed. Airbyte keeps its connections and their syncs."}
+SORTED_BY = ("name", "plan", "-connections", "-keys", "-users", "-calls", "-state")
 NEW_CLIENT = Form(plan="free")
 
 
@@ -63,8 +65,9 @@ async def _clients_page(
 ) -> Response:
     services = services_of(request)
     now = services.clock.now()
-    clients = sorted(await services.store.clients.all(), key=lambda client: (client.name.casefold(), client.id))
-    found = paged(request, clients, _text_of)
+    moment, since = format_time(now), format_time(LAST_DAY.begin(now))
+    clients = partial(services.store.client_pages.all, now=moment, calls_since=since)
+    found = await read_page(request, clients, orders=SORTED_BY)
     return page(
         request,
         "admin/clients.html",
@@ -73,15 +76,9 @@ async def _clients_page(
         problems=problems,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        any=bool(clients),
+        any=found.total > 0 or bool(found.query),
         page=found,
         totals=await services.store.totals.of_clients(
-            [client.id for client in found.rows],
-            now=format_time(now),
-            calls_since=format_time(LAST_DAY.begin(now)),
+            [client.id for client in found.rows], now=moment, calls_since=since
         ),
     )
-
-
-def _text_of(client: Client) -> str:
-    return f"{client.name} {client.slug} {client.plan}"

@@ -173,7 +173,7 @@ async def test_an_address_is_never_markup(world: World) -> None:
     answers = [
         await admin.get(USERS),
         await admin.get(f"{USERS}?q=script"),
-        await admin.get("/dashboard/admin/clients/acme"),
+        await admin.get("/dashboard/admin/clients/acme/users"),
     ]
 
     assert all("<script>alert" not in answer.text for answer in answers)
