@@ -118,34 +118,34 @@ async def test_an_unknown_page_is_a_json_404(http: httpx2.AsyncClient, path: str
     assert answer.json() == {"error": "Not found"}
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(
-    "host",
-    [
-        "<script>alert(1)</script>",
-        'a"onmouseover=alert(1)',
-        "user:password@evil.example",
-        "evil.example/path",
-        "evil.example?x",
-        "evil.example#x",
-        "evil.example\\x",
-        "evil.example:80:80",
-        "evil.example$(id)",
-        "evil.example`id`",
-        "evil.example:999999",
-        "-evil.example",
-        "evil.example\n",
-        "évil.example",
-        "",
-    ],
-)
-async def test_a_host_that_is_no_plain_host_is_not_repeated(http: httpx2.AsyncClient, path: str, host: str) -> None:
-    answer = await http.get(path, headers=[(b"host", host.encode("latin-1"))])
+NO_PLAIN_HOSTS = [
+    "<script>alert(1)</script>",
+    'a"onmouseover=alert(1)',
+    "user:password@evil.example",
+    "evil.example/path",
+    "evil.example?x",
+    "evil.example#x",
+    "evil.example\\x",
+    "evil.example:80:80",
+    "evil.example$(id)",
+    "evil.example`id`",
+    "evil.example:999999",
+    "-evil.example",
+    "evil.example\n",
+    "évil.example",
+    "",
+]
 
-    assert answer.status_code == 200
-    assert "evil" not in answer.text
-    assert "alert" not in answer.text
-    assert f"{FALLBACK_URL}/api/v1/status" in answer.text
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_host_that_is_no_plain_host_is_not_repeated(http: httpx2.AsyncClient, path: str) -> None:
+    for host in NO_PLAIN_HOSTS:
+        answer = await http.get(path, headers=[(b"host", host.encode("latin-1"))])
+
+        assert answer.status_code == 200
+        assert "evil" not in answer.text, host
+        assert "alert" not in answer.text, host
+        assert f"{FALLBACK_URL}/api/v1/status" in answer.text, host
 
 
 @pytest.mark.parametrize("path", PAGES)
