@@ -230,7 +230,8 @@ async def test_a_receiver_that_hangs_keeps_nobody_elses_events(world: World, rec
 
 async def test_a_lease_that_ends_while_an_event_is_being_sent_takes_no_room_for_good(tmp_path: Path) -> None:
     """As when the machine slept: the event is due again, and is being sent still."""
-    asleep = WebhookTimings(delivery=DeliveryTimings(poll=0.01, idle_poll=0.01, lease=0.0))
+    patient = DeliveryTimings(message=10 * BOUND_SECONDS, poll=0.01, idle_poll=0.01, lease=0.0)
+    asleep = WebhookTimings(delivery=patient)
     async with (
         receiving() as receiver,
         running_gateway(tmp_path, sync_timings=RARELY, webhook_timings=asleep, **ALLOWED) as world,
@@ -243,12 +244,13 @@ async def test_a_lease_that_ends_while_an_event_is_being_sent_takes_no_room_for_
         for _ in range(3):
             await world.services.webhooks.delivery.send_due()
         assert len(receiver.messages) == 1
-        receiver.answer = lambda _: 200
         receiver.release.set()
-        for _ in range(3):
-            await world.services.webhooks.endpoints.test(new.record.id)
-        await receiver.until(4)
         await until_ended(world, new)
+
+        receiver.release.clear()
+        for _ in range(DeliveryLimits().of_webhook):
+            await world.services.webhooks.endpoints.test(new.record.id)
+        await receiver.until(1 + DeliveryLimits().of_webhook)
 
 
 async def test_a_webhook_that_is_gone_is_told_of_nothing_more(world: World, receiver: Receiver) -> None:
