@@ -43,8 +43,12 @@ GatewayError
     ├── Duplicate
     ├── UnknownRecord             no such client, connection, key or user
     ├── InvalidInput
+    │   └── PasswordRefused
     ├── LinkEnded
     └── SignInRefused
+        ├── ClientDisabled
+        ├── CodeRefused
+        └── SignInEnded
 
 Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
 
@@ -93,12 +97,16 @@ from gateway.errors.api import (
     WorkspaceNotFound,
 )
 from gateway.errors.operator import (
+    ClientDisabled,
+    CodeRefused,
     DatabaseRefused,
     Duplicate,
     InvalidInput,
     LinkEnded,
     OperatorError,
+    PasswordRefused,
     SettingsError,
+    SignInEnded,
     SignInRefused,
     UnknownRecord,
 )
@@ -118,6 +126,8 @@ __all__ = [
     "CallNotServed",
     "CallerLeft",
     "CancelPending",
+    "ClientDisabled",
+    "CodeRefused",
     "ConnectionNotActive",
     "ConnectionNotFound",
     "ContentTooLarge",
@@ -138,11 +148,13 @@ __all__ = [
     "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
+    "PasswordRefused",
     "RateLimitExceeded",
     "ReadOnlyKey",
     "RequestTimeout",
     "RetryableError",
     "SettingsError",
+    "SignInEnded",
     "SignInRefused",
     "SourceNotFound",
     "StorageUnavailable",

@@ -116,6 +116,10 @@ class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class DashboardSettings(Table, frozen=True):
+    admin_second_factor: Literal["optional", "required"]
+
+
 class WebhookSettings(Table, frozen=True):
     allowed_networks: tuple[str, ...]
     allow_http: bool
@@ -140,6 +144,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    dashboard: DashboardSettings
     webhooks: WebhookSettings
     notify: NotifySettings
     tracing: TracingSettings

@@ -23,6 +23,7 @@ MEMBER = [
     "/dashboard/settings/api-keys",
     "/dashboard/settings/webhooks",
     "/dashboard/settings/account",
+    "/dashboard/settings/account/second-factor",
     "/dashboard/usage",
     "/dashboard/activity",
 ]
