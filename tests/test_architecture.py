@@ -100,6 +100,8 @@ ONLY_IMPORTER = {
     "jinja2": r"dashboard/|deployment/nginx\.py",
     "argon2": r"auth/passwords\.py",
     "zxcvbn": r"auth/passwords\.py",
+    "pyotp": r"auth/one_time_codes\.py",
+    "segno": r"dashboard/qr_code\.py",
     "tomli_w": r"provisioning/manifest/",
     "starlette": r"app\.py|services/|(airbyte_compat|api|dashboard|sandbox|web)/",
     "gateway.sandbox": r"(cli|sandbox)/",

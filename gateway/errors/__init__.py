@@ -45,8 +45,12 @@ GatewayError
     ├── Duplicate
     ├── UnknownRecord             no such client, connection, key or user
     ├── InvalidInput
+    │   └── PasswordRefused
     ├── LinkEnded
     └── SignInRefused
+        ├── ClientDisabled
+        ├── CodeRefused
+        └── SignInEnded
 
 Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
 
@@ -96,12 +100,16 @@ from gateway.errors.api import (
     WorkspaceNotFound,
 )
 from gateway.errors.operator import (
+    ClientDisabled,
+    CodeRefused,
     DatabaseRefused,
     Duplicate,
     InvalidInput,
     LinkEnded,
     OperatorError,
+    PasswordRefused,
     SettingsError,
+    SignInEnded,
     SignInRefused,
     UnknownRecord,
 )
@@ -122,6 +130,8 @@ __all__ = [
     "CallNotServed",
     "CallerLeft",
     "CancelPending",
+    "ClientDisabled",
+    "CodeRefused",
     "ConnectionNotActive",
     "ConnectionNotFound",
     "ContentTooLarge",
@@ -143,11 +153,13 @@ __all__ = [
     "OutcomeUnknown",
     "Overloaded",
     "PageNotFound",
+    "PasswordRefused",
     "RateLimitExceeded",
     "ReadOnlyKey",
     "RequestTimeout",
     "RetryableError",
     "SettingsError",
+    "SignInEnded",
     "SignInRefused",
     "SourceNotFound",
     "StorageUnavailable",

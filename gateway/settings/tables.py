@@ -138,6 +138,7 @@ class DashboardSettings(Table, frozen=True):
     logo_file: str
     color: str
     support: str
+    admin_second_factor: Literal["optional", "required"]
 
 
 class WebhookSettings(Table, frozen=True):

@@ -33,6 +33,8 @@ from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
 from gateway.store.tables.only_values import OnlyValue
+from gateway.store.tables.pending_sign_ins import PendingSignIns
+from gateway.store.tables.second_factors import SecondFactors
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.statuses import Statuses
 from gateway.store.tables.sync_days import SyncDays
@@ -105,6 +107,8 @@ class Store:
         self.users = Users(self.database)
         self.links = Links(self.database)
         self.sessions = Sessions(self.database)
+        self.second_factors = SecondFactors(self.database)
+        self.pending_sign_ins = PendingSignIns(self.database)
         self.totals = TotalsReader(self.database)
         self.webhooks = Webhooks(self.database, self.connections.forget)
         self.events = Events(self.database, writer)
