@@ -59,7 +59,7 @@ def _format_utc(moment: datetime) -> str:
 
 def parse_time(text: str) -> datetime:
     """Return the moment, in UTC, that ISO 8601 text with an offset names; ValueError otherwise."""
-    moment = datetime.fromisoformat(text)
+    moment = _read(text)
     if moment.tzinfo is None:
         raise ValueError("a time needs an offset")
     try:
@@ -68,18 +68,22 @@ def parse_time(text: str) -> datetime:
         raise ValueError("the time is beyond the calendar") from None
 
 
+def _read(text: str) -> datetime:
+    if "\0" in text:
+        # Python's parser reads no further, and takes what stands before.
+        raise ValueError("a time has a NUL in it")
+    return datetime.fromisoformat(text)
+
+
 def normalise_time(text: str) -> str:
     """Return Airbyte's `2026-04-01T03:00Z` or `…T03:00:01Z` in our format; ValueError for anything else.
 
     Airbyte prints Java's OffsetDateTime, which leaves out seconds that are zero.
     """
-    if "\0" in text:
-        # Python's parser reads no further, and takes what stands before.
-        raise ValueError("a time has a NUL in it")
     end = JAVA_ENDS.get(text[4::3])
     if end is not None:
         # It almost always has this form. That the rest names a moment, the parser says; printing it costs more.
-        datetime.fromisoformat(text)
+        _read(text)
         return text.replace("Z", end)
     return _format_utc(parse_time(text))
 

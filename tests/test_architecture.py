@@ -100,6 +100,8 @@ ONLY_IMPORTER = {
     "jinja2": r"dashboard/|deployment/nginx\.py",
     "argon2": r"auth/passwords\.py",
     "zxcvbn": r"auth/passwords\.py",
+    "pyotp": r"auth/one_time_codes\.py",
+    "segno": r"dashboard/qr_code\.py",
     "tomli_w": r"provisioning/manifest/",
     "starlette": r"app\.py|services/|(airbyte_compat|api|dashboard|sandbox|web)/",
     "gateway.sandbox": r"(cli|sandbox)/",
@@ -120,6 +122,7 @@ TIMED_CALLERS = {
     "web/server/timer.py": "one call, which whoever set it calls off; it sets no other",
     "web/server/back_pressure.py": "sets the next call while socket connections are held, and ends with the last",
     "store/writing.py": "one call, which ends with the write that waits",
+    "airbyte/socket_connection.py": "one call, which ends a connection, whether or not that ended before",
     "syncs/waiting.py": "one call, which is called off with the wait",
     "web/early_responses.py": "one call after a second that had early responses; the next such response sets the next",
 }
@@ -137,7 +140,10 @@ SECONDS_OUTSIDE_TIMINGS = {
     "MILLISECONDS": "a unit",
 }
 """Constants of seconds that stand elsewhere than in a room's `timings.py`, and why."""
-SEVERAL_VALUES = {"NOTICES": "what a page says after a redirect to it; each page has its own"}
+SEVERAL_VALUES = {
+    "NOTICES": "what a page says after a redirect to it; each page has its own",
+    "SORTED_BY": "the orders of a page's list",
+}
 """Constants that may have another value in another module, and why."""
 FORBIDDEN_MODULES = {"fastapi", "multipart", "python_multipart", "httpx", "starlette.middleware.base"}
 FORBIDDEN_NAMES = {"BaseHTTPMiddleware", "SessionMiddleware"}

@@ -37,6 +37,8 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
     kind: Kind = "read"
     has_permit: bool = False
     """Whether the caller holds a permit already, for this call and others."""
+    is_of_many_threads: bool = False
+    """Whether Airbyte answers it from other threads than the few of its public API."""
     deadline_seconds: float = 15.0
     max_bytes: int = MAX_PAGE_BYTES
 

@@ -177,6 +177,7 @@ class ConfigApi:
             caller,
             method=b"POST",
             body=msgspec.json.encode(body),
+            is_of_many_threads=True,
             deadline_seconds=self._deadlines.config_call,
         )
         try:

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, Leave, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
@@ -154,7 +155,7 @@ class CallExecutor:
         self._breakers.admit(self._clock.monotonic(), call.caller)
         try:
             async with self._permit(call, deadline):
-                answer = await self.client.exchange(call, header)
+                answer = await self.client.exchange(call, header, self._occupying(call))
             self._require_service(answer, call.caller)
         except Fault as fault:
             self._note_failure()
@@ -172,6 +173,15 @@ class CallExecutor:
         self._failing_since = None
         self._is_credential_refused = False
         return value
+
+    def _occupying(self, call: Call[Value]) -> Leave | None:
+        """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
+
+        A trigger has longer than Airbyte itself, and one of the gateway's own calls must not keep its others waiting.
+        """
+        if call.is_of_many_threads or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
+            return None
+        return partial(self._bulkhead.occupy, call.kind, call.caller)
 
     def _note_failure(self) -> None:
         if self._failing_since is None:

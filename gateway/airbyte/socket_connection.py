@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import httptools
 
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Fault
 from gateway.airbyte.dial import dial
 from gateway.airbyte.route import Proxy
@@ -60,9 +61,7 @@ async def connect(
             opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds, timings=timings)
             try:
                 _, connection = await loop.create_connection(
-                    lambda: SocketConnection(
-                        loop, opened.fileno(), count_leftovers, keepalive_seconds=timings.keepalive
-                    ),
+                    lambda: SocketConnection(opened.fileno(), count_leftovers, timings),
                     sock=opened,
                     ssl=tls,
                     server_hostname=host if tls else None,
@@ -82,29 +81,24 @@ async def connect(
 class SocketConnection(asyncio.Protocol):
     """An open one, until `is_usable` says no."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        descriptor: int,
-        count_leftovers: Callable[[int], None],
-        *,
-        keepalive_seconds: float,
-    ) -> None:
+    def __init__(self, descriptor: int, count_leftovers: Callable[[int], None], timings: SocketTimings) -> None:
         """`count_leftovers` hears of bytes nobody asked for."""
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._count_leftovers = count_leftovers
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._keepalive_seconds = keepalive_seconds
-        self._idle_since = loop.time()
+        self._timings = timings
+        self._idle_since = self._loop.time()
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
+        self._on_end: Callable[[], None] | None = None
+        """Of one that was given up, and that Airbyte may still be busy with."""
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received:
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:
         """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
 
-        A caller that gives up ends the connection: the answer could still come.
+        A caller that gives up ends the connection: the answer could still come. With `leave` it ends when it has come.
         """
         if self._transport.is_closing():
             # It ended between the connect and this call: nobody would ever tell of an answer.
@@ -118,7 +112,11 @@ class SocketConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
-            self.close()
+            if leave is None or self._has_begun or self._transport.is_closing():
+                self.close()
+            else:
+                self._on_end = leave()
+                self._loop.call_later(self._timings.left, self.close)
             raise
         finally:
             self._answered = None
@@ -126,7 +124,7 @@ class SocketConnection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another request may be sent: neither the end nor bytes nobody asked for came, and not long ago."""
-        is_warm = self._loop.time() < self._idle_since + self._keepalive_seconds
+        is_warm = self._loop.time() < self._idle_since + self._timings.keepalive
         return is_warm and not self._transport.is_closing() and not self._poll.poll(0)
 
     def close(self) -> None:
@@ -169,6 +167,8 @@ class SocketConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange under way: an answer without a length is whole now. Called by asyncio."""
+        if self._on_end is not None:
+            self._on_end()
         if self._answered is None or self._answered.done():
             return
         if self._has_head and not exc and not is_delimited(self._fields):
@@ -231,7 +231,8 @@ class SocketConnection(asyncio.Protocol):
         cast("asyncio.Future[Received]", self._answered).set_exception(fault)
 
     def _end_with_leftovers(self) -> None:
-        self._count_leftovers(1)
+        if self._on_end is None:
+            self._count_leftovers(1)
         self.close()
 
 

@@ -46,7 +46,7 @@ async def check_certificate(timings: DoctorTimings, services: Services) -> Async
     except NoAnswer as nobody:
         yield failure("tls", str(nobody), advice_on_airbyte(nobody, address, services.airbyte.route))
         return
-    days = (end - services.clock.now()).days
+    days = (end.date() - services.clock.now().date()).days
     text = f"the certificate of {address.host} verifies and ends on {end:%Y-%m-%d}, in {days} days"
     if days < CERTIFICATE_DAYS:
         yield warning("tls", text, "Renew it.")

@@ -103,6 +103,12 @@ class ConnectionNotFound(NotFound):
     message = "Connection not found"
 
 
+class PageNotFound(NotFound):
+    """A cursor has the right form, and leads to no page: the same request with another query was given it."""
+
+    message = "No such page: pass the cursor from the Link header unchanged"
+
+
 class JobNotFound(NotFound):
     """The connection has no such job, or none that the client may see."""
 

@@ -23,6 +23,10 @@ class UpstreamUnreachable(UpstreamError):
     outcome = "unreachable"
 
 
+class UpstreamForbidden(UpstreamUnreachable):
+    """Airbyte does not tell the gateway's credential of a connection, of whatever it tells otherwise."""
+
+
 class UpstreamInvalid(UpstreamError):
     """Airbyte's answer is none that its API describes, or is about something else."""
 

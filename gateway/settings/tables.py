@@ -14,6 +14,8 @@ from gateway.settings.secret import Secret, SecretUrl
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
+WEBHOOK_CA_FILE = "webhooks.ca_file"
+"""As errors name it whose file cannot be used."""
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
 CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
@@ -131,11 +133,20 @@ class KeysSettings(Table, frozen=True):
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class DashboardSettings(Table, frozen=True):
+    name: str
+    logo_file: str
+    color: str
+    support: str
+    admin_second_factor: Literal["optional", "required"]
+
+
 class WebhookSettings(Table, frozen=True):
     """Where webhooks may lead besides the public Internet."""
 
     allowed_networks: tuple[str, ...]
     allow_http: bool
+    ca_file: str
 
 
 class NotifySettings(Table, frozen=True):
@@ -159,6 +170,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    dashboard: DashboardSettings
     webhooks: WebhookSettings
     notify: NotifySettings
     tracing: TracingSettings
@@ -176,6 +188,16 @@ class Settings(Table, frozen=True):
     def ca_file(self) -> Path | None:
         """The file of authorities that are believed to vouch for Airbyte, beside the machine's."""
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
+
+    @property
+    def webhook_ca_file(self) -> Path | None:
+        """The file of authorities that are believed to vouch for clients' receivers, beside the machine's."""
+        return self.folder / self.webhooks.ca_file if self.webhooks.ca_file else None
+
+    @property
+    def logo_file(self) -> Path | None:
+        """The picture that pages show in place of the name."""
+        return self.folder / self.dashboard.logo_file if self.dashboard.logo_file else None
 
     @property
     def backup_folder(self) -> Path | None:

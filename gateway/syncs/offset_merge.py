@@ -24,10 +24,14 @@ ReadPage = Callable[[JobList, int], Awaitable[Page[EndedJob]]]
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """Jobs in the order asked for; `next` is where the page after starts, None at the end."""
+    """Jobs in the order asked for; `next` is where the page after starts, None at the end.
+
+    `is_whole`: Airbyte told of all connections.
+    """
 
     jobs: list[EndedJob]
     next: Place | None
+    is_whole: bool = True
 
 
 class _List:
@@ -95,15 +99,20 @@ async def merge(
         while not any(each.is_due for each in lists):
             following = _first([each for each in lists if each.ahead])
             if following is None:
-                return Merged(rows, None)
+                return Merged(rows, None, _is_whole(lists))
             if to_skip:
                 following.take()
                 to_skip -= 1
             elif len(rows) < limit:
                 rows.append(following.take())
             else:
-                return Merged(rows, _place_of(lists, start, rows, to_skip))
-    return Merged(rows, _place_of(lists, start, rows, to_skip))
+                return Merged(rows, _place_of(lists, start, rows, to_skip), _is_whole(lists))
+    return Merged(rows, _place_of(lists, start, rows, to_skip), _is_whole(lists))
+
+
+def _is_whole(lists: Sequence[_List]) -> bool:
+    """Return whether nothing is missing: jobs of a status that Airbyte does not know are not."""
+    return not any(each.refusal and each.jobs.status != QUEUED for each in lists)
 
 
 def _place_of(lists: Sequence[_List], start: Place, rows: Sequence[EndedJob], to_skip: int) -> Place:

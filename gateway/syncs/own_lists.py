@@ -3,7 +3,7 @@
 A workspace's list may hold other clients' jobs too: whose a job is, its connection tells.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -36,11 +36,14 @@ class OwnConnections(msgspec.Struct, frozen=True):
             yield msgspec.structs.replace(jobs, airbyte_id=airbyte_id)
 
 
-def own_connections(connections: Iterable[Connection]) -> OwnConnections:
-    """Sort a client's connections by whether their workspace is known; those that are not mapped have no jobs."""
+def own_connections(connections: Iterable[Connection], covers: Callable[[str | None], bool] = bool) -> OwnConnections:
+    """Sort a client's connections by whether their workspace is known; those that are not mapped have no jobs.
+
+    `covers` tells which workspaces count as known: one that Airbyte refuses tells nothing.
+    """
     mapped = [(each.airbyte_id, each.workspace_id) for each in connections if each.airbyte_id]
     return OwnConnections(
-        placed=frozenset(airbyte_id for airbyte_id, workspace_id in mapped if workspace_id),
-        unplaced=sorted(airbyte_id for airbyte_id, workspace_id in mapped if not workspace_id),
-        workspaces=sorted({workspace_id for _, workspace_id in mapped if workspace_id}),
+        placed=frozenset(airbyte_id for airbyte_id, workspace_id in mapped if covers(workspace_id)),
+        unplaced=sorted(airbyte_id for airbyte_id, workspace_id in mapped if not covers(workspace_id)),
+        workspaces=sorted({workspace_id for _, workspace_id in mapped if workspace_id and covers(workspace_id)}),
     )

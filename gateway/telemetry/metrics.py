@@ -12,6 +12,8 @@ ODD_ROWS = "upstream_odd_rows"
 FORWARDED_UNTRUSTED = "forwarded_untrusted"
 CALL_OUTCOMES = ("ok", "unreachable", "invalid", "refused", "busy", "timeout")
 """How a call to Airbyte may end. Each is there from the start: what is counted from nothing shows no increase."""
+WEBHOOK_OUTCOMES = ("delivered", "failed", "given_up")
+"""How an attempt to send an event may end: taken, to be sent again later, or the last one in vain."""
 SHED_REASONS = ("known", "unauthenticated", "connections")
 
 
@@ -59,6 +61,9 @@ class Metrics:
             "outcome",
             CALL_OUTCOMES,
         )
+        self._webhook_attempts = self._new_counter(
+            "webhook_attempts", "Attempts to send events to webhooks, by how they ended.", "outcome", WEBHOOK_OUTCOMES
+        )
         self._shed = self._new_counter(
             "shed_requests",
             "Refused because of too many: requests of callers with a known key, of others, and socket connections.",
@@ -97,6 +102,10 @@ class Metrics:
     def count_config_call(self, outcome: str) -> None:
         """Count a call to Airbyte's Config API that ended so."""
         self._config_calls.labels(outcome).inc()
+
+    def count_webhook_attempt(self, outcome: str) -> None:
+        """Count an attempt to send an event that ended so."""
+        self._webhook_attempts.labels(outcome).inc()
 
     def count_shed(self, reason: str) -> None:
         """Count a request that was answered 503 at once; `reason` is one word."""

@@ -2,11 +2,12 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadRequest
-from gateway.syncs.cursor import CURSOR_PATTERN, Cursor, decode_cursor
+from gateway.errors import BadRequest, PageNotFound
+from gateway.syncs.cursor import CURSOR_PATTERN, Cursor, decode_cursor, decode_position
 
 
 def test_a_cursor_is_short_and_needs_no_escaping_in_a_url() -> None:
@@ -61,3 +62,9 @@ def test_every_text_of_the_pattern_is_a_cursor(text: str) -> None:
 
     assert cursor.offset >= 0
     assert cursor.last_job_id >= 0
+
+
+def test_a_cursor_of_another_kind_of_list_leads_to_no_page() -> None:
+    for decode, other in ((decode_cursor, "1775012400-4711"), (decode_position, "20.4711")):
+        with pytest.raises(PageNotFound):
+            decode(other)

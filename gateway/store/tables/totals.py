@@ -8,6 +8,18 @@ import msgspec
 from gateway.models import ClientTotals, Totals
 from gateway.store.database import Database
 
+CONNECTIONS_COUNT = "(SELECT count(*) FROM connections WHERE client_id = clients.id)"
+KEYS_COUNT = """
+    (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL AND expires_at IS NULL)
+    + (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL AND expires_at > :now)
+"""
+USERS_COUNT = "(SELECT count(*) FROM users WHERE client_id = clients.id)"
+CALLS_COUNT = """
+    (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
+        WHERE client_id = clients.id AND hour >= :calls_since)
+"""
+"""What a client has, counted for a row of the table `clients`."""
+
 
 class FailingClient(msgspec.Struct, frozen=True):
     """A client with active connections whose last sync failed: how many, and the label of the oldest."""
@@ -32,15 +44,8 @@ class TotalsReader:
         listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             f"""
-            SELECT id,
-                (SELECT count(*) FROM connections WHERE client_id = clients.id) AS connections,
-                (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND expires_at IS NULL)
-                + (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND expires_at > :now) AS keys,
-                (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
-                (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
-                    WHERE client_id = clients.id AND hour >= :calls_since) AS calls
+            SELECT id, {CONNECTIONS_COUNT} AS connections, {KEYS_COUNT} AS keys,
+                {USERS_COUNT} AS users, {CALLS_COUNT} AS calls
             FROM clients WHERE id IN ({listed})
             """,  # noqa: S608 - ours
             {"ids": json.dumps(list(client_ids)), "now": now, "calls_since": calls_since},

@@ -13,7 +13,7 @@ from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.answering import AnsweringProtocol
 from gateway.web.server.incoming import BETWEEN, BODY
 from gateway.web.server.limits import PIECE_BYTES
-from gateway.web.server.request_head import check_head, check_no_body, parser_refusal
+from gateway.web.server.request_head import check_head, check_no_body, parser_refusal, refused_target
 from gateway.web.server.scope import scope_of
 from gateway.web.server.timer import Timer
 
@@ -75,7 +75,7 @@ class GatewayProtocol(AnsweringProtocol):
         except ApiError as error:
             self._respond_early(error)
         except httptools.HttpParserError as error:
-            self._respond_early(parser_refusal(error, data))
+            self._respond_early(parser_refusal(error, data), target=self.url or refused_target(data))
         else:
             if self._message.phase is not BETWEEN and not self._receive_deadline.is_set:
                 self._start_deadline()
@@ -144,8 +144,11 @@ class GatewayProtocol(AnsweringProtocol):
         self._receive_deadline.stop()
         super()._stop_reading()
 
-    def _respond_early(self, error: ApiError) -> None:
-        """Answer without the application and close, after the answers still due: they come in the order of requests."""
+    def _respond_early(self, error: ApiError, *, target: bytes = b"") -> None:
+        """Answer without the application and close, after the answers still due: they come in the order of requests.
+
+        `target` is the request's, if it is known otherwise than as its URL.
+        """
         phase = self._message.phase
         # The parser's own word, never a caller's.
         method = self.parser.get_method().decode("ascii") if phase is not BETWEEN and self.url else "-"
@@ -155,7 +158,7 @@ class GatewayProtocol(AnsweringProtocol):
                 error,
                 method,
                 self.server_state.default_headers,
-                target=self.url,
+                target=target or self.url,
                 address=self.client[0] if self.client else "",
             )
         self._stop_reading()
