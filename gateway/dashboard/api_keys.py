@@ -6,6 +6,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.auth.keys import is_safe_to_retire
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
@@ -103,6 +104,7 @@ async def _keys_page(
         any=keys.total > 0 or bool(keys.query),
         ended=ended,
         ended_count=ended_count,
+        safe_to_retire={key.id for key in keys.rows if is_safe_to_retire(key, now)},
         states={key.id: state_of(key, now) for key in shown},
         starts=await pages.starts(owner.client.id, [key.successor_id for key in shown if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),

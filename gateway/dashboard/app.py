@@ -25,15 +25,17 @@ from gateway.dashboard import (
     sign_in,
     static,
     usage,
+    volume_page,
     webhook,
     webhooks,
 )
+from gateway.dashboard.counterparts import for_members
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.session_cookie import SessionCookies, new_database_id
 from gateway.dashboard.timings import PageTimings
-from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_members, for_users
+from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_users
 from gateway.dashboard.webhooks import WEBHOOKS
 from gateway.services import Services
 
@@ -87,6 +89,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
     return [
         _get("/dashboard", for_members(partial(overview.show_overview, timings=timings))),
         _get("/dashboard/connections", for_members(partial(connections.show_connections, timings=timings))),
+        _get("/dashboard/connections/volume", for_members(volume_page.show_volume)),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
         _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
@@ -145,6 +148,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{clients}/{{slug}}/enable", for_admins(admin.client.enable_client)),
         _post(f"{clients}/{{slug}}/remove", for_admins(admin.client.remove_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/volume", for_admins(volume_page.show_volume)),
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),

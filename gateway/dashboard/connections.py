@@ -47,6 +47,7 @@ async def show_connections(request: Request, timings: PageTimings) -> Response:
         rows=[_row(connection, history, services.clock.now()) for connection in listed.rows],
         query=functools.partial(query_with, request),
         volume=await volume_of(services, client, connections),
+        known_at=await services.store.last_syncs.read_upto(),
         is_stale=history.is_stale or not is_fresh,
         is_reading=history.is_reading,
         live_seconds=_live_seconds(

@@ -40,6 +40,7 @@ class Choice(msgspec.Struct, frozen=True):
     status: str | None = None
     updated_since: datetime | None = None
     after: Position | None = None
+    created_since: datetime | None = None
 
     @property
     def until(self) -> datetime | None:
@@ -145,7 +146,7 @@ class ChosenJobs:
 
     async def _page_of(self, client: Client, airbyte_id: str, choice: Choice) -> MergedPage:
         lists = tuple(
-            JobList(airbyte_id=airbyte_id, job_type=job_type, status=choice.status)
+            JobList(airbyte_id=airbyte_id, job_type=job_type, status=choice.status, created_since=choice.created_since)
             for job_type in _asked_types(choice.types)
         )
         try:

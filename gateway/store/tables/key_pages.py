@@ -26,7 +26,7 @@ class KeyPages:
             WHERE number IN ({WORKING})
             AND lower(name || ' ' || start || ' ' || id) LIKE lower(:pattern) ESCAPE '\\'
             """
-        values = {"client_id": client_id, "now": now, "pattern": _containing(query)}
+        values = {"client_id": client_id, "now": now, "pattern": containing(query)}
         row = await self._database.fetch_one(f"SELECT count(*) AS keys FROM api_keys {condition}", values)  # noqa: S608 - ours
         page = f"{condition} ORDER BY number DESC LIMIT :limit OFFSET :offset"
         keys = await select_keys(self._database, page, {**values, "limit": limit, "offset": offset})
@@ -76,7 +76,7 @@ class KeyPages:
         return {row["id"]: row["start"] for row in rows}
 
 
-def _containing(query: str) -> str:
+def containing(query: str) -> str:
     """Return the pattern of LIKE for text that contains the query."""
     escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"

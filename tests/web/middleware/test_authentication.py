@@ -27,6 +27,7 @@ class Directory:
         self.principals = {keys.digest(KEY): principal or Principal(client=CLIENT, key_id="key_1", scope="full")}
         self.asked: list[bytes] = []
         self.uses: list[tuple[str, float, str | None, str | None]] = []
+        self.noted: list[tuple[str, tuple[str, bytes], str | None]] = []
 
     def remembered(self, digest: bytes) -> Principal | None:
         return None
@@ -40,6 +41,12 @@ class Directory:
 
     def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
         self.uses.append((key_id, moment, address, agent))
+
+    def is_noted(self, key_id: str, origin: tuple[str, bytes], moment: float) -> bool:
+        return (key_id, origin) in [noted[:2] for noted in self.noted]
+
+    def note(self, key_id: str, origin: tuple[str, bytes], moment: float, *, agent: str | None) -> None:
+        self.noted.append((key_id, origin, agent))
 
 
 async def nothing_to_receive() -> Message:
@@ -60,7 +67,12 @@ async def pass_through(
         reached.append(scope)
 
     middleware = AuthenticationMiddleware(
-        app, directory=directory, calls=directory, clock=clock or HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+        app,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=clock or HandClock(),
+        throttle=AuthThrottle(longest_wait=0.8),
     )
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
@@ -230,7 +242,12 @@ async def test_what_is_no_request_passes_untouched() -> None:
 
     directory = Directory()
     middleware = AuthenticationMiddleware(
-        app, directory=directory, calls=directory, clock=HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+        app,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=HandClock(),
+        throttle=AuthThrottle(longest_wait=0.8),
     )
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
