@@ -9,7 +9,12 @@ from gateway.auth import keys
 from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Client, Principal
-from gateway.web.middleware.authentication import PRINCIPAL_KEY, AuthenticationMiddleware, user_agent
+from gateway.web.middleware.authentication import (
+    LONGEST_AGENT,
+    PRINCIPAL_KEY,
+    AuthenticationMiddleware,
+    user_agent,
+)
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import START, HandClock
 
@@ -252,3 +257,14 @@ async def test_what_is_no_request_passes_untouched() -> None:
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
     assert seen == [{"type": "lifespan"}]
+
+
+async def test_who_calls_is_noted_by_address_and_program_until_it_is_known() -> None:
+    directory = Directory()
+    headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"user-agent", b"loader/2.1" + b"x" * 500)]
+
+    for _ in range(2):
+        await pass_through(headers, directory)
+
+    agent = f"loader/2.1{'x' * 500}"[:LONGEST_AGENT]
+    assert directory.noted == [("key_1", ("", agent.encode()), agent)]
