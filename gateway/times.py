@@ -18,6 +18,8 @@ SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Clock(Protocol):
+    """Where the time comes from."""
+
     def now(self) -> datetime:
         """Return the wall time, in UTC."""
         ...
@@ -31,6 +33,7 @@ class SystemClock:
     """The machine's clocks."""
 
     def now(self) -> datetime:
+        """Return the wall time, in UTC."""
         return datetime.now(UTC)
 
     # Asked half a dozen times for a request: a method around it would take three times as long as what it calls.

@@ -32,7 +32,8 @@ def latest_answer(request: Request) -> float:
 async def start_sync(request: Request, airbyte_id: str, *, until: float) -> Job:
     """Start a sync of a connection, or join the one under way. Raises what `start_or_join` raises.
 
-    Raises ReadOnlyKey; TriggerPending if no job is known `until` then: it goes on, and a repeated call joins it.
+    Raises ReadOnlyKey, ConnectionNotActive; TriggerPending if no job is known `until` then: it goes on, and a repeated
+    call joins it.
     """
     services = services_of(request)
     principal = principal_of(request)

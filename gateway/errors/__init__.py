@@ -11,6 +11,7 @@ GatewayError
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
 │   │   ├── JobNotFound
+│   │   ├── PageNotFound
 │   │   ├── WorkspaceNotFound
 │   │   ├── SourceNotFound
 │   │   └── DestinationNotFound
@@ -44,8 +45,12 @@ GatewayError
     ├── Duplicate
     ├── UnknownRecord             no such client, connection, key or user
     ├── InvalidInput
+    │   └── PasswordRefused
     ├── LinkEnded
     └── SignInRefused
+        ├── ClientDisabled
+        ├── CodeRefused
+        └── SignInEnded
 
 Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
 
@@ -81,6 +86,7 @@ from gateway.errors.api import (
     NotFound,
     OtherJobRunning,
     Overloaded,
+    PageNotFound,
     RateLimitExceeded,
     ReadOnlyKey,
     RequestTimeout,
@@ -94,12 +100,16 @@ from gateway.errors.api import (
     WorkspaceNotFound,
 )
 from gateway.errors.operator import (
+    ClientDisabled,
+    CodeRefused,
     DatabaseRefused,
     Duplicate,
     InvalidInput,
     LinkEnded,
     OperatorError,
+    PasswordRefused,
     SettingsError,
+    SignInEnded,
     SignInRefused,
     UnknownRecord,
 )
@@ -120,6 +130,8 @@ __all__ = [
     "CallNotServed",
     "CallerLeft",
     "CancelPending",
+    "ClientDisabled",
+    "CodeRefused",
     "ConnectionNotActive",
     "ConnectionNotFound",
     "ContentTooLarge",
@@ -140,11 +152,14 @@ __all__ = [
     "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
+    "PageNotFound",
+    "PasswordRefused",
     "RateLimitExceeded",
     "ReadOnlyKey",
     "RequestTimeout",
     "RetryableError",
     "SettingsError",
+    "SignInEnded",
     "SignInRefused",
     "SourceNotFound",
     "StorageUnavailable",

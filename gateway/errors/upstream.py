@@ -16,6 +16,8 @@ class UpstreamError(ApiError):
 
 
 class UpstreamUnreachable(UpstreamError):
+    """Airbyte could not be reached, or did not accept our credential."""
+
     status = 502
     message = "Upstream service unreachable"
     outcome = "unreachable"
@@ -26,6 +28,8 @@ class UpstreamForbidden(UpstreamUnreachable):
 
 
 class UpstreamInvalid(UpstreamError):
+    """Airbyte's answer is none that its API describes, or is about something else."""
+
     status = 502
     message = "Upstream service returned an invalid response"
     outcome = "invalid"
@@ -52,6 +56,8 @@ class UpstreamBusy(UpstreamError, RetryableError):
 
 
 class UpstreamTimeout(UpstreamError):
+    """Airbyte did not answer in time."""
+
     status = 504
     message = "Upstream service timed out"
     outcome = "timeout"

@@ -17,13 +17,12 @@ from gateway.errors import UpstreamForbidden, UpstreamRefused
 from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.chosen_jobs import MOST_BY_THEMSELVES
 from gateway.syncs.cursor_seal import CursorSeal
 from gateway.syncs.job_place import Place, decode_place, first_place
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.offset_merge import Merged, merge
+from gateway.syncs.own_lists import own_connections
 from gateway.syncs.refusals import Refusals
-from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
 
 __all__ = ["JobList", "JobOrder", "JobPages", "JobRows", "JobsAsked"]
 
@@ -115,16 +114,16 @@ class JobPages:
         return await self._of_client(client, asked, cursor)
 
     async def _of_client(self, client: Client, asked: JobsAsked, cursor: str | None) -> JobRows:
-        mapped = [row for row in (await self._connections.of_client(client.id)).rows if row.airbyte_id]
-        unplaced = sorted(row.airbyte_id or "" for row in mapped if not self._refresh.covers(row.workspace_id))
-        placed = [row for row in mapped if self._refresh.covers(row.workspace_id)]
-        whole = [*_of_workspaces(placed, asked.jobs), *_by_themselves(unplaced[:MOST_BY_THEMSELVES], asked.jobs)]
-        lists = [(each, own) for jobs, own in whole for each in _variants(jobs, asked)]
+        own = own_connections((await self._connections.of_client(client.id)).rows, self._refresh.covers)
+        lists: OwnLists = [
+            (each, own.placed if each.airbyte_id is None else {each.airbyte_id})
+            for jobs in own.lists(asked.jobs)
+            for each in _variants(jobs, asked)
+        ]
         if not lists:
             return JobRows([], None)
         rows = await self._merged(client, lists, asked, cursor)
-        is_whole = rows.is_whole and len(unplaced) <= MOST_BY_THEMSELVES
-        return msgspec.structs.replace(rows, is_whole=is_whole)
+        return msgspec.structs.replace(rows, is_whole=rows.is_whole and own.is_whole)
 
     async def _merged(self, client: Client, lists: OwnLists, asked: JobsAsked, cursor: str | None) -> JobRows:
         seal, jobs = await self._cursor_seal(), [jobs for jobs, _ in lists]
@@ -169,18 +168,3 @@ def _variants(jobs: JobList, asked: JobsAsked) -> Iterator[JobList]:
     for job_type in asked.types or [None]:
         for status in asked.statuses or [None]:
             yield msgspec.structs.replace(jobs, job_type=job_type, status=status)
-
-
-def _of_workspaces(connections: Sequence[Connection], jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:
-    """Yield what to ask Airbyte for: as many of the connections' workspaces in a call as it takes."""
-    own = frozenset(row.airbyte_id for row in connections if row.airbyte_id)
-    workspaces = sorted({row.workspace_id for row in connections if row.workspace_id})
-    for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
-        some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
-        yield msgspec.structs.replace(jobs, workspace_ids=some), own
-
-
-def _by_themselves(airbyte_ids: Sequence[str], jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:
-    """Yield what to ask Airbyte for: one connection in a call."""
-    for airbyte_id in airbyte_ids:
-        yield msgspec.structs.replace(jobs, airbyte_id=airbyte_id), {airbyte_id}

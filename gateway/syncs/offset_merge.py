@@ -1,6 +1,5 @@
 """Merge several of Airbyte's job lists into one that is paged by offset, in whatever order each of them has."""
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
@@ -12,6 +11,7 @@ from gateway.airbyte.rows import Page
 from gateway.errors import UpstreamRefused
 from gateway.models import EndedJob
 from gateway.syncs.job_place import Offset, Place
+from gateway.syncs.together import together
 
 MOST_READINGS = 10
 """Pages of each of Airbyte's lists that one of ours reads: beyond them it is short, and says where to go on."""
@@ -92,7 +92,7 @@ async def merge(
     rows: list[EndedJob] = []
     to_skip = start.to_skip
     for _ in range(MOST_READINGS):
-        await _together([each.read(read_page) for each in lists if each.is_due])
+        await together(each.read(read_page) for each in lists if each.is_due)
         refusals = [each.refusal for each in lists if each.refusal]
         if len(refusals) == len(lists):
             raise refusals[0]
@@ -131,10 +131,3 @@ def _first(lists: Sequence[_List]) -> _List | None:
 def _order(job: EndedJob, order: JobOrder) -> tuple[str, int]:
     time = job.start_time or "" if order.startswith("created") else job.end_time or NOT_ENDED
     return time, job.job_id
-
-
-async def _together(reads: Sequence[Awaitable[None]]) -> None:
-    """Await all reads. Each ends by itself before the first failure is told: none is left behind."""
-    for end in await asyncio.gather(*reads, return_exceptions=True):
-        if end is not None:
-            raise end

@@ -54,18 +54,21 @@ class PolledJobs:
         timings: PollTimings,
         *,
         absent_seconds: float,
+        alone_seconds: float,
     ) -> None:
-        """`absent_seconds`: how long it is remembered that the client has no such job."""
+        """`absent_seconds`: how long it is remembered that the client has no such job.
+
+        `alone_seconds`: between two looks at a job of which the changes do not tell.
+        """
         self.timings = timings
+        self._alone_seconds = alone_seconds
         self._connections = store.connections
         self._airbyte = airbyte
         self._refresh = refresh
         self._clock = clock
         self._known: ClientCache[int, _Known] = ClientCache(clock, seconds=timings.kept, most=MOST_JOBS_OF_CLIENT)
         self._unknown: ClientCache[int, bool] = ClientCache(clock, seconds=absent_seconds, most=MOST_JOBS_OF_CLIENT)
-        self._unread: ClientCache[int, bool] = ClientCache(
-            clock, seconds=timings.alone_interval, most=MOST_JOBS_OF_CLIENT
-        )
+        self._unread: ClientCache[int, bool] = ClientCache(clock, seconds=alone_seconds, most=MOST_JOBS_OF_CLIENT)
         """Known jobs whose last read failed."""
         self._reads: SingleFlight[tuple[int, int], _Known | None] = SingleFlight(
             tell=lambda error: log.warning("polled_job_not_read", error=str(error))
@@ -112,7 +115,7 @@ class PolledJobs:
             return Polled(connection, known.job)
         told = self._told_status(connection, known)
         if told is None:
-            is_due = self._clock.monotonic() - known.read_at >= self.timings.alone_interval
+            is_due = self._clock.monotonic() - known.read_at >= self._alone_seconds
             return await self._read_again(client, connection, known.job) if is_due else Polled(connection, known.job)
         job = msgspec.structs.replace(known.job, status=told)
         if job.is_terminal:
@@ -161,7 +164,7 @@ class PolledJobs:
             raise UpstreamTimeout(detail=f"job {job_id} was not read in {seconds:g} s; the read goes on") from None
 
     async def _ask(self, client_id: int, job_id: int) -> _Known | None:
-        job = await self._airbyte.any_job(job_id, caller=client_id)
+        job = await self._airbyte.jobs.by_id(job_id, caller=client_id)
         if job is None:
             self._unknown.put(client_id, job_id, True)
             return None

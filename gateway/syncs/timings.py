@@ -68,7 +68,7 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     recheck_age: float = 60.0
     """Each refresh asks for one connection by itself, but for none that was asked for so lately."""
     unread_check: float = 60.0
-    """Between two of those while nobody reads: with each refresh, a webhook would cost a call and a write more."""
+    """Between two of those for webhooks, while nobody reads: each costs a call and a write more."""
     status_age: float = 3600.0
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
     status_retry: float = 600.0
@@ -105,7 +105,7 @@ class WaitingTimings(msgspec.Struct, frozen=True):
 
 
 class WatchTimings(msgspec.Struct, frozen=True):
-    """Seconds of waiting for the end of jobs."""
+    """Seconds of waiting for the end of jobs, and of asking for it again and again."""
 
     interval: float = 1.0
     """Between two looks at what changed, one call for all who wait: an end is told within two seconds."""
@@ -153,8 +153,6 @@ class PollTimings(msgspec.Struct, frozen=True):
     """Between two looks of who waits to have a job read whether it is his client's turn."""
     look_age: float = 1.0
     """How old the status of a polled job may be: one call tells of all."""
-    alone_interval: float = 2.0
-    """Between two looks at a job of which the changes do not tell."""
     attempts_age: float = 5.0
     """How old the attempts of a job may be that has not ended: they take a call for each job."""
     kept: float = 3600.0

@@ -69,6 +69,7 @@ class Ids:
         self.told = 0
 
     def take(self) -> str:
+        """Return the next id for a request that is answered before it has one."""
         self.given += 1
         return self._text(self.given)
 

@@ -31,7 +31,8 @@ class GatewayProtocol(AnsweringProtocol):
         self._early_responses = early_responses
         self._receive_deadline = Timer(self.loop)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for a request; close at once what is one too many. Called by asyncio."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             # Fewer than there are descriptors: at none left, the server could not even answer.
@@ -42,6 +43,7 @@ class GatewayProtocol(AnsweringProtocol):
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for no request any more. Called by asyncio."""
         self._receive_deadline.stop()
         super().connection_lost(exc)
 
@@ -58,6 +60,7 @@ class GatewayProtocol(AnsweringProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came, piece by piece, and answer early what is no request. Called by asyncio."""
         if self._ignores_input:
             return
         try:
@@ -85,6 +88,7 @@ class GatewayProtocol(AnsweringProtocol):
             message.check_unfinished(self.url)
 
     def on_message_begin(self) -> None:
+        """Begin a request. Called by httptools."""
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -109,6 +113,7 @@ class GatewayProtocol(AnsweringProtocol):
         self.headers = []
 
     def on_message_complete(self) -> None:
+        """Tell the request that its body is whole. Called by httptools."""
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
