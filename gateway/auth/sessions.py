@@ -102,6 +102,7 @@ class Sessions:
         await self._sessions.remove(user.id, session_id)
 
     async def end_all(self, user: User) -> None:
+        """End every session of the user's."""
         await self._sessions.remove_all(user.id)
 
     def _with_what_it_lacks(self, visitor: Visitor) -> Visitor:

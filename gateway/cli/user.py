@@ -19,7 +19,7 @@ from gateway.cli.output import Row, print_json, print_record, print_rows, requir
 from gateway.errors import OperatorError
 from gateway.models import COMMAND_LINE, User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -30,6 +30,7 @@ def user() -> None:
 
 
 def user_row(record: User, slugs: dict[int, str]) -> Row:
+    """Return what listings show of a user, and `--json` prints; `slugs` are the clients' by their ids."""
     return {
         "email": record.email,
         "id": record.id,
@@ -50,7 +51,7 @@ async def _mail(services: Services, email: str, link: str) -> str:
     if services.notices.mailer is None:
         return ""
     try:
-        await mail_link(services.notices.mailer, email, link)
+        await mail_link(services.notices.mailer, email, link, services.brand.current)
     except MailNotSent as error:
         return str(error)
     return ""

@@ -52,7 +52,7 @@ from gateway.services import Services
 
 
 def create_pages(services: Services, timings: PageTimings, wait_to_render: RenderWait) -> ASGIApp:
-    """Build the application that answers at `/`, below `/docs` and below `/dashboard`.
+    """Build the application that answers at `/`, at `/llms.txt`, below `/docs` and below `/dashboard`.
 
     `wait_to_render` returns when a page of the user may be rendered.
     """
@@ -89,6 +89,7 @@ def _for_everybody() -> list[Route]:
     return [
         Route("/", docs.show_root),
         Route("/docs", docs.show_root),
+        Route("/llms.txt", docs.show_contents),
         Route("/docs/{page}", docs.show_page),
         Route("/dashboard/static/{name}", static.show_static),
         Route("/dashboard/sign-in", sign_in.show_sign_in),
@@ -178,16 +179,20 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
-        _post(f"{clients}/{{slug}}", for_admins(admin.client.update_client)),
-        _post(f"{clients}/{{slug}}/disable", for_admins(admin.client.disable_client)),
-        _post(f"{clients}/{{slug}}/enable", for_admins(admin.client.enable_client)),
-        _post(f"{clients}/{{slug}}/remove", for_admins(admin.client.remove_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/users", for_admins(admin.client_users.show_users)),
+        _get(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.show_settings)),
+        _post(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.update_client)),
+        _post(f"{clients}/{{slug}}/disable", for_admins(admin.client_settings.disable_client)),
+        _post(f"{clients}/{{slug}}/enable", for_admins(admin.client_settings.enable_client)),
+        _post(f"{clients}/{{slug}}/remove", for_admins(admin.client_settings.remove_client)),
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
         _get(connections, for_admins(admin.connections.show_connections)),
-        _post(connections, for_admins(admin.connections.give_connections)),
+        _post(connections, for_admins(admin.connections.assign_ticked)),
+        _get(f"{connections}/assign", for_admins(admin.assignment.show_assignment)),
+        _post(f"{connections}/assign", for_admins(admin.assignment.assign_all)),
         _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),
         _get(f"{connections}/{{id}}", for_admins(partial(admin.connection.show_connection, timings=timings))),
         _get(f"{connections}/{{id}}/jobs.csv", for_admins(download_any_jobs)),

@@ -97,7 +97,7 @@ async def _job_order(timings: DoctorTimings, services: Services, workspace_id: s
     """Ask for jobs in an order: servers before 1.0 fail on any `orderBy`, and nothing tells them apart sooner."""
     try:
         async with asyncio.timeout(timings.answer):
-            await services.airbyte.jobs_updated_since([workspace_id], services.airbyte.now(), offset=0)
+            await services.airbyte.jobs.updated_since([workspace_id], services.airbyte.now(), offset=0)
     except TimeoutError:
         return failure("airbyte version", f"no list of jobs within {timings.answer:g} s", SLOW)
     except UpstreamError as error:

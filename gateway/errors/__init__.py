@@ -11,6 +11,7 @@ GatewayError
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
 │   │   ├── JobNotFound
+│   │   ├── PageNotFound
 │   │   ├── WorkspaceNotFound
 │   │   ├── SourceNotFound
 │   │   └── DestinationNotFound
@@ -32,6 +33,7 @@ GatewayError
 │   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
+│       │   └── UpstreamForbidden   Airbyte does not tell the gateway's credential of a connection
 │       ├── UpstreamInvalid      502
 │       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
 │       ├── UpstreamBusy         503   also RetryableError
@@ -84,6 +86,7 @@ from gateway.errors.api import (
     NotFound,
     OtherJobRunning,
     Overloaded,
+    PageNotFound,
     RateLimitExceeded,
     ReadOnlyKey,
     RequestTimeout,
@@ -114,6 +117,7 @@ from gateway.errors.upstream import (
     OutcomeUnknown,
     UpstreamBusy,
     UpstreamError,
+    UpstreamForbidden,
     UpstreamInvalid,
     UpstreamRefused,
     UpstreamTimeout,
@@ -148,6 +152,7 @@ __all__ = [
     "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
+    "PageNotFound",
     "PasswordRefused",
     "RateLimitExceeded",
     "ReadOnlyKey",
@@ -164,6 +169,7 @@ __all__ = [
     "UnknownRecord",
     "UpstreamBusy",
     "UpstreamError",
+    "UpstreamForbidden",
     "UpstreamInvalid",
     "UpstreamRefused",
     "UpstreamTimeout",

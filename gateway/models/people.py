@@ -18,6 +18,7 @@ class User(msgspec.Struct, frozen=True):
 
     @property
     def is_admin(self) -> bool:
+        """Whether the user is the operator's, and no client's."""
         return self.client_id is None
 
 

@@ -75,6 +75,11 @@ class Users:
         """Tell whether there is an admin."""
         return bool(await self._select("WHERE client_id IS NULL LIMIT 1", {}))
 
+    async def only_able_admin(self) -> User | None:
+        """Return the admin who can sign in if there is one alone, else None."""
+        able = await self._select("WHERE client_id IS NULL AND password_hash IS NOT NULL LIMIT 2", {})
+        return able[0] if len(able) == 1 else None
+
     async def credentials(self, email: str) -> Credentials | None:
         """Return what a sign-in is checked against; None when nobody has this address."""
         row = await self._database.fetch_one(f"{WITH_CLIENT} WHERE lower(email) = :email", {"email": _lower(email)})
