@@ -27,9 +27,11 @@ from gateway.dashboard import (
     sign_in_code,
     static,
     usage,
+    volume_page,
     webhook,
     webhooks,
 )
+from gateway.dashboard.counterparts import for_members
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
@@ -43,7 +45,6 @@ from gateway.dashboard.visitor import (
     VisitorMiddleware,
     for_admins,
     for_admins_at_home,
-    for_members,
     for_users,
     for_users_setting_up,
 )
@@ -126,6 +127,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
     return [
         _get("/dashboard", for_members(partial(overview.show_overview, timings=timings))),
         _get("/dashboard/connections", for_members(partial(connections.show_connections, timings=timings))),
+        _get("/dashboard/connections/volume", for_members(volume_page.show_volume)),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
         _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
@@ -180,6 +182,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/volume", for_admins(volume_page.show_volume)),
         _get(f"{clients}/{{slug}}/users", for_admins(admin.client_users.show_users)),
         _get(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.show_settings)),
         _post(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.update_client)),

@@ -114,6 +114,26 @@ class MonthCounts(msgspec.Struct, frozen=True):
         return MonthCounts(self.syncs + other.syncs, self.rows + other.rows, self.bytes + other.bytes)
 
 
+class MonthVolume(msgspec.Struct, frozen=True):
+    """What syncs that began in a month, such as `2026-11`, moved; `failed` of them failed."""
+
+    month: str
+    syncs: int
+    failed: int
+    rows: int
+    bytes: int
+
+
+class ConnectionVolume(msgspec.Struct, frozen=True):
+    """What a connection's syncs moved in each of two spans of days."""
+
+    id: str
+    label: str
+    connector_type: str
+    first: MonthCounts
+    second: MonthCounts
+
+
 class TwoMonths(msgspec.Struct, frozen=True):
     """A month, as far as it is known, beside the one before it."""
 
