@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]  # it has no types
+from pyotp import TOTP
 
 from gateway.dashboard.app import routes
 from gateway.dashboard.timings import PageTimings
-from tests.browser.conftest import Site, Visit, Watched, admin, member
+from tests.browser.conftest import PASSWORD, Site, Visit, Watched, admin, member
 
 TALLEST = 6_000
 """Pixels. Some seven screens of a phone."""
@@ -44,6 +45,8 @@ PUBLIC = {
     "/dashboard/sign-in": ["/dashboard/sign-in"],
 }
 INVITED = "/dashboard/link/{secret}"
+CODE = "/dashboard/sign-in/code"
+SECOND_FACTOR = "/dashboard/settings/account/second-factor"
 CONNECTION = "/dashboard/connections/{id}"
 KEYS = "/dashboard/settings/api-keys"
 WEBHOOKS = "/dashboard/settings/webhooks"
@@ -57,6 +60,7 @@ MEMBER = {
     WEBHOOKS: [WEBHOOKS],
     f"{WEBHOOKS}/{{webhook}}": [f"{WEBHOOKS}/{{webhook}}"],
     "/dashboard/settings/account": ["/dashboard/settings/account"],
+    SECOND_FACTOR: [SECOND_FACTOR],
     "/dashboard/usage": ["/dashboard/usage?period=30d"],
     "/dashboard/activity": ["/dashboard/activity", "/dashboard/activity?person=nobody"],
 }
@@ -81,7 +85,7 @@ ADMIN = {
     "/dashboard/admin/activity": ["/dashboard/admin/activity"],
     "/dashboard/admin/system": ["/dashboard/admin/system?check=1"],
 }
-NOT_PAGES = {"/", "/docs", "/dashboard/static/{name}"}
+NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/"}
 """Routes that redirect, or answer with a file; and those of CSV files."""
 READ_THROUGH = "/docs/"
 """Documentation is one text; it has headings and a browser's search, and is as long as it must be."""
@@ -96,7 +100,7 @@ def test_every_route_of_a_page_is_looked_at() -> None:
     paths = {route.path for route in routes(PageTimings()) if "GET" in (route.methods or set())}
     pages = {path for path in paths - NOT_PAGES if not path.endswith(".csv")}
 
-    assert pages == {*PUBLIC, INVITED, *MEMBER, *ADMIN}
+    assert pages == {*PUBLIC, INVITED, CODE, *MEMBER, *ADMIN}
 
 
 def addresses(pages: dict[str, list[str]], site: Site) -> list[str]:
@@ -163,3 +167,26 @@ def test_what_is_shown_once_can_be_read(visit: Visit, site: Site) -> None:
     visitor.create_key("shown")
 
     assert troubles(visitor, "a new key") == []
+
+
+def test_the_steps_of_a_second_factor(visit: Visit, site: Site) -> None:
+    visitor = member(visit, bypass_csp=True)
+    page = visitor.page
+    visitor.goto(SECOND_FACTOR)
+    email = page.locator(".who a").inner_text()
+    page.get_by_role("button", name="Set up a second factor").click()
+    found = troubles(visitor, "set it up")
+    secret = page.locator("#totp-secret").inner_text()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("Code of your app").fill(TOTP(secret).now())
+    page.get_by_role("button", name="Switch it on").click()
+    found += troubles(visitor, "recovery codes")
+    visitor.goto(SECOND_FACTOR)
+    found += troubles(visitor, "it is on")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Use a recovery code").click()
+
+    assert [*found, *troubles(visitor, "the code")] == []
