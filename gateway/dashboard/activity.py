@@ -46,9 +46,23 @@ ACTION_WORDS = {
     "user.remove": "removed the user",
     "user.password": "set a new password",
     "user.sign-in": "signed in",
+    "user.second-factor-on": "switched a second factor on",
+    "user.second-factor-off": "switched the second factor off",
+    "user.second-factor-reset": "reset the second factor of",
+    "user.recovery-code": "used a recovery code",
+    "user.recovery-codes": "made new recovery codes",
 }
 """The words for an action, between who did it and what it was done to."""
-WITHOUT_SUBJECT = frozenset({"user.password", "user.sign-in"})
+WITHOUT_SUBJECT = frozenset(
+    {
+        "user.password",
+        "user.sign-in",
+        "user.second-factor-on",
+        "user.second-factor-off",
+        "user.recovery-code",
+        "user.recovery-codes",
+    }
+)
 """Actions whose subject is the actor: it is not repeated."""
 
 

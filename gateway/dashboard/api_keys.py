@@ -6,6 +6,9 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import validation
+from gateway.auth.keys import is_safe_to_retire
+from gateway.dashboard.field_problems import NAME_CHECK, NO_PROBLEMS, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
@@ -55,7 +58,9 @@ async def create_key(request: Request) -> Response:
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_key_created(request, owner, key_id):
             return lead_to_key(request, owner, key_id)
-        return await _keys_page(request, owner, status=400, problem=str(error), form=form)
+        problems = field_problems(form, {"name": NAME_CHECK}, {"rate": validation.rate})
+        problem = in_short(problems, error)
+        return await _keys_page(request, owner, status=400, problem=problem, problems=problems, form=form)
     return show_new_key(request, owner, new)
 
 
@@ -67,13 +72,13 @@ def _scope(form: Form) -> Scope:
 
 
 def _expiry(form: Form) -> str | None:
-    """Return when the key ends, as `create_key` takes it. Raises InvalidInput."""
+    """Return when the key expires, as `create_key` takes it. Raises InvalidInput."""
     if form["expires"] == ON_DATE:
         if not form["date"]:
-            raise InvalidInput("choose the date on which the key ends")
+            raise InvalidInput("choose the date on which the key expires")
         return form["date"]
     if form["expires"] not in LIFETIMES:
-        raise InvalidInput("choose when the key ends")
+        raise InvalidInput("choose when the key expires")
     return LIFETIMES[form["expires"]]
 
 
@@ -83,7 +88,13 @@ def _rate(request: Request, form: Form) -> str | None:
 
 
 async def _keys_page(
-    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", form: Form = NEW_KEY
+    request: Request,
+    owner: KeyOwner,
+    *,
+    status: int = 200,
+    problem: str = "",
+    problems: Problems = NO_PROBLEMS,
+    form: Form = NEW_KEY,
 ) -> Response:
     services = services_of(request)
     pages, now = services.store.key_pages, services.clock.now()
@@ -96,6 +107,7 @@ async def _keys_page(
         "api-keys.html",
         status=status,
         problem=problem,
+        problems=problems,
         form=form,
         client=owner.client,
         path=owner.path,
@@ -103,6 +115,7 @@ async def _keys_page(
         keys=keys,
         shows_ended=shows_ended,
         ended_count=await pages.count_ended(owner.client.id, now=moment),
+        safe_to_retire={key.id for key in keys.rows if is_safe_to_retire(key, now)},
         states={key.id: state_of(key, now) for key in keys.rows},
         starts=await pages.starts(owner.client.id, [key.successor_id for key in keys.rows if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),

@@ -15,12 +15,13 @@ from gateway.dashboard.webhooks import WebhookOwner, show_secret, webhook_owner_
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.models import Webhook
 from gateway.services import services_of
+from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.times import format_time
 
 DELIVERY_ROWS = 20
 NOTICES = {
     "tested": "A test event is on its way. Reload the page to see the answer.",
-    "enabled": "The webhook is told of events again.",
+    "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
@@ -111,10 +112,8 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
     store = services_of(request).store
     webhook = await _webhook(request, owner)
     before = before_of(request)
-    deliveries = await store.delivery_pages.of_webhook(
-        owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1
-    )
-    shown = deliveries[:DELIVERY_ROWS]
+    found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
+    shown = found[:DELIVERY_ROWS]
     connections = await store.connections.of_client(owner.client.id)
     done = request.query_params.get("done", "")
     return page(
@@ -127,8 +126,10 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
         path=owner.path,
         webhook=webhook,
         deliveries=shown,
+        older=shown[-1].number if len(found) > len(shown) else None,
         is_newest=before is None,
-        older=shown[-1].number if len(deliveries) > len(shown) else None,
+        kept_days=services_of(request).timings.retention.events.days,
+        most_waiting=MOST_EVENTS_WAITING,
         labels={each.id: each.label for each in connections.rows},
         was_shown=done == SHOWN_ONCE,
     )

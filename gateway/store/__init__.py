@@ -12,9 +12,11 @@ from gateway.store.tables.delivery_attempts import DeliveryAttempt
 from gateway.store.tables.events import NewEvent
 from gateway.store.tables.excerpts import Excerpt
 from gateway.store.tables.key_events import key_event
-from gateway.store.tables.last_syncs import LastSync, ToldStatus
+from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync, end_of
+from gateway.store.tables.second_factors import Proof, RecoveryCode, TimeCode
+from gateway.store.tables.statuses import ToldStatus
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
 
@@ -35,8 +37,11 @@ __all__ = [
     "NewEvent",
     "OpenWish",
     "Outcome",
+    "Proof",
     "Purpose",
+    "RecoveryCode",
     "Store",
+    "TimeCode",
     "ToldStatus",
     "TriggerUnderWay",
     "Unresolved",

@@ -152,9 +152,9 @@ async def test_a_key_ends_when_the_form_says(
     [
         ({"expires": "date", "date": "2026-03-31"}, "2026-03-31 is in the past"),
         ({"expires": "date", "date": "2026-04-01"}, "2026-04-01 is in the past"),
-        ({"expires": "date", "date": ""}, "Choose the date on which the key ends"),
+        ({"expires": "date", "date": ""}, "Choose the date on which the key expires"),
         ({"expires": "date", "date": "soon"}, "is neither a duration"),
-        ({"expires": "2h"}, "Choose when the key ends"),
+        ({"expires": "2h"}, "Choose when the key expires"),
         ({"scope": "admin"}, "The scope must be full or read"),
         ({"name": ""}, "The name must be"),
         ({"name": "a" * 201}, "The name must be"),
@@ -238,7 +238,7 @@ async def test_another_overlap_is_refused(world: World, ann: httpx2.AsyncClient,
     answer = await ann.post(f"{KEYS}/{key.id}/rotate", data={"overlap": overlap})
 
     assert answer.status_code == 400
-    assert "Choose when the old key ends" in answer.text
+    assert "Choose when the old key expires" in answer.text
     assert await keys(world) == [key]
 
 

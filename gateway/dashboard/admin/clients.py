@@ -5,6 +5,15 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.field_problems import (
+    NAME_CHECK,
+    NO_PROBLEMS,
+    PLAN_CHECK,
+    SLUG_CHECK,
+    Problems,
+    field_problems,
+    in_short,
+)
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
@@ -35,7 +44,10 @@ async def create_client(request: Request) -> Response:
     except (InvalidInput, Duplicate) as error:
         if await _is_known(request, form):
             return redirect(request, f"{CLIENTS}/{form['slug']}?done=known")
-        return await _clients_page(request, status=400, problem=str(error), form=form)
+        problems = field_problems(form, {"name": NAME_CHECK, "slug": SLUG_CHECK, "plan": PLAN_CHECK})
+        if isinstance(error, Duplicate):
+            problems = {"slug": str(error)}
+        return await _clients_page(request, status=400, problem=in_short(problems, error), problems=problems, form=form)
     return redirect(request, f"{CLIENTS}/{client.slug}?done=created")
 
 
@@ -48,7 +60,9 @@ async def _is_known(request: Request, form: Form) -> bool:
     return (client.name, client.plan) == (form["name"], form["plan"])
 
 
-async def _clients_page(request: Request, *, status: int = 200, problem: str = "", form: Form = NEW_CLIENT) -> Response:
+async def _clients_page(
+    request: Request, *, status: int = 200, problem: str = "", problems: Problems = NO_PROBLEMS, form: Form = NEW_CLIENT
+) -> Response:
     services = services_of(request)
     now = services.clock.now()
     moment, since = format_time(now), format_time(LAST_DAY.begin(now))
@@ -59,6 +73,7 @@ async def _clients_page(request: Request, *, status: int = 200, problem: str = "
         "admin/clients.html",
         status=status,
         problem=problem,
+        problems=problems,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
         any=found.total > 0 or bool(found.query),

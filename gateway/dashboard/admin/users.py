@@ -15,7 +15,7 @@ from gateway.dashboard.visitor import accounts_of, actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
@@ -82,7 +82,7 @@ async def remove_user(request: Request) -> Response:
 def _slug(form: Form) -> str | None:
     """Return the slug of the client whose member the person becomes; None for an admin. Raises InvalidInput."""
     if not form["client"]:
-        raise InvalidInput("Choose whose member the person is to be")
+        raise InvalidInput("Choose the client whose member the person becomes, or an admin")
     return None if form["client"] == ADMIN else form["client"]
 
 
@@ -109,7 +109,7 @@ async def _mail(request: Request, user: User, link: str) -> str:
     if mailer is None:
         return "It was not sent by e-mail: notify.smtp_url is not set."
     try:
-        await mail_link(mailer, user.email, link)
+        await mail_link(mailer, user.email, link, services_of(request).brand.current)
     except MailNotSent as error:
         return f"It was not sent by e-mail: {error}."
     return "It was sent by e-mail too."

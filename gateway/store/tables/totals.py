@@ -41,12 +41,12 @@ class TotalsReader:
 
         `calls_since` is when an hour began.
         """
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             f"""
             SELECT id, {CONNECTIONS_COUNT} AS connections, {KEYS_COUNT} AS keys,
                 {USERS_COUNT} AS users, {CALLS_COUNT} AS calls
-            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM {listed})
+            FROM clients WHERE id IN ({listed})
             """,  # noqa: S608 - ours
             {"ids": json.dumps(list(client_ids)), "now": now, "calls_since": calls_since},
         )
@@ -72,7 +72,7 @@ class TotalsReader:
 
     async def failing_clients(self) -> list[FailingClient]:
         """Return the clients of whose active connections the last sync failed, by slug."""
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             """
             SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
@@ -82,7 +82,7 @@ class TotalsReader:
             """
         )
         oldest = await self._database.fetch_all(
-            f"SELECT number, label FROM connections WHERE number IN (SELECT CAST(value AS BIGINT) FROM {listed})",  # noqa: S608 - ours
+            f"SELECT number, label FROM connections WHERE number IN ({listed})",  # noqa: S608 - ours
             {"ids": json.dumps([row["oldest"] for row in rows])},
         )
         labels = {row["number"]: row["label"] for row in oldest}

@@ -1,5 +1,7 @@
 """The operator's pages about clients, through HTTP as a browser asks."""
 
+import re
+
 import pytest
 
 from gateway.models import AWAITING_MAPPING, COMMAND_LINE
@@ -61,7 +63,9 @@ async def test_bad_input_keeps_what_was_typed(world: World, field: str, value: s
     answer = await admin.post(CLIENTS, data=typed)
 
     assert answer.status_code == 400
-    assert problem in answer.text
+    assert f'<span class="wrong" id="{field}-problem">{problem}' in answer.text
+    assert re.findall(r'<input name="(\w+)"[^>]* aria-invalid="true" autofocus', answer.text) == [field]
+    assert " pattern=" not in answer.text
     assert all(f'value="{text}"' in answer.text for text in typed.values())
     assert [client.slug for client in await world.services.store.clients.all()] == ["acme"]
 

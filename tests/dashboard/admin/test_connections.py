@@ -191,7 +191,7 @@ async def test_airbyte_down_is_a_sentence(world: World) -> None:
     answer = await admin.get(CONNECTIONS)
 
     assert answer.status_code == 200
-    assert "Airbyte’s list cannot be read: upstream service unreachable." in words(answer)
+    assert "Airbyte’s list cannot be read: http://airbyte/api/public/v1 answers 502: a proxy in front" in words(answer)
 
 
 async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
