@@ -40,6 +40,7 @@ class _Writer(HTMLParser):
         self._link = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin what the element becomes."""
         if tag == "main":
             self._is_in_main = True
         elif tag in LEFT_OUT:
@@ -57,6 +58,7 @@ class _Writer(HTMLParser):
             self._mark(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        """End what the element becomes."""
         if tag == "main":
             self._is_in_main = False
         elif tag in LEFT_OUT:
@@ -79,6 +81,7 @@ class _Writer(HTMLParser):
             self._mark(tag)
 
     def handle_data(self, data: str) -> None:
+        """Take text, with its references resolved."""
         self._write(data)
 
     def _write(self, text: str) -> None:

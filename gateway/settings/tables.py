@@ -134,6 +134,8 @@ class KeysSettings(Table, frozen=True):
 
 
 class DashboardSettings(Table, frozen=True):
+    """How pages and mails show the gateway, and what admins need to sign in."""
+
     name: str
     logo_file: str
     color: str
