@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -219,7 +219,9 @@ CREATE TABLE key_usage (
 CREATE INDEX key_usage_of_client ON key_usage (client_id, hour);
 CREATE INDEX key_usage_by_age ON key_usage (hour);
 
--- People who sign in to the dashboard. A user of no client is the operator's: an admin.
+-- People who sign in to the dashboard. A user of no client is the operator's: an admin. `totp_secret` makes the codes of
+-- a second factor (RFC 6238); no `totp_since`: it is being set up, and no code is asked for. `totp_last_step` is the time
+-- step of the last code that was taken: neither that one nor an earlier one is taken again.
 CREATE TABLE users (
     number          INTEGER PRIMARY KEY,
     id              TEXT NOT NULL UNIQUE,
@@ -227,7 +229,10 @@ CREATE TABLE users (
     email           TEXT NOT NULL COLLATE NOCASE CONSTRAINT user_email UNIQUE,
     password_hash   TEXT,
     created_at      TEXT NOT NULL,
-    last_sign_in_at TEXT
+    last_sign_in_at TEXT,
+    totp_secret     TEXT,
+    totp_last_step  INTEGER,
+    totp_since      TEXT
 ) STRICT;
 
 CREATE INDEX users_of_client ON users (client_id, number);
@@ -241,6 +246,25 @@ CREATE TABLE links (
     expires_at TEXT NOT NULL,
     CHECK ((user_id IS NULL) = (purpose = 'first-admin'))
 ) STRICT;
+
+-- Codes that stand in for those of a second factor, each once: ten of a user, of which only digests are kept.
+CREATE TABLE recovery_codes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    digest  BLOB NOT NULL,
+    PRIMARY KEY (user_id, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Sign-ins whose password was right and which wait for a code: they open no page. The browser has the secret whose
+-- `digest` this is.
+CREATE TABLE pending_sign_ins (
+    digest     BLOB NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    expires_at TEXT NOT NULL,
+    tries      INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX pending_sign_ins_of_user ON pending_sign_ins (user_id);
+CREATE INDEX pending_sign_ins_by_age ON pending_sign_ins (expires_at);
 
 CREATE TABLE sessions (
     number       INTEGER PRIMARY KEY,

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, Leave, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
@@ -47,6 +49,7 @@ class CallExecutor:
 
     @property
     def in_flight(self) -> int:
+        """How many calls are under way."""
         return self._bulkhead.in_flight
 
     @property
@@ -134,7 +137,7 @@ class CallExecutor:
             try:
                 return await self._attempt(call, header, deadline)
             except UpstreamRefused as refusal:
-                if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
+                if refusal.upstream_status != HTTPStatus.UNAUTHORIZED:
                     raise
                 if not authorization.reject(header, renewed=renewed):
                     self._is_credential_refused = True
@@ -152,7 +155,7 @@ class CallExecutor:
         self._breakers.admit(self._clock.monotonic(), call.caller)
         try:
             async with self._permit(call, deadline):
-                answer = await self.client.exchange(call, header)
+                answer = await self.client.exchange(call, header, self._occupying(call))
             self._require_service(answer, call.caller)
         except Fault as fault:
             self._note_failure()
@@ -170,6 +173,15 @@ class CallExecutor:
         self._failing_since = None
         self._is_credential_refused = False
         return value
+
+    def _occupying(self, call: Call[Value]) -> Leave | None:
+        """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
+
+        A trigger has longer than Airbyte itself, and one of the gateway's own calls must not keep its others waiting.
+        """
+        if call.is_of_many_threads or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
+            return None
+        return partial(self._bulkhead.occupy, call.kind, call.caller)
 
     def _note_failure(self) -> None:
         if self._failing_since is None:
@@ -197,13 +209,14 @@ class CallExecutor:
 
     def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
-        if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
-        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             unreachable = UpstreamUnreachable(detail=f"{answer.status} from Airbyte")
-            raise Fault(unreachable, transient=True, is_doubtful=answer.status == 500)  # noqa: PLR2004 - as above
+            is_doubtful = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            raise Fault(unreachable, transient=True, is_doubtful=is_doubtful)
 
 
 def _no_answer(call: Call[Value]) -> UpstreamTimeout:

@@ -73,7 +73,7 @@ async def revoke_key(request: Request) -> Response:
 
 def _overlap(form: Form) -> str:
     if form["overlap"] not in OVERLAPS:
-        raise InvalidInput("choose when the old key ends")
+        raise InvalidInput("choose when the old key expires")
     return form["overlap"]
 
 

@@ -21,6 +21,7 @@ from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
 from gateway.dashboard.visitor import root_of, visitor_or_none, wait_to_render
 from gateway.models import User, Visitor
 from gateway.services import services_of
+from gateway.settings.brand import Brand
 from gateway.validation import RATE
 from gateway.web.program import program_name
 
@@ -85,14 +86,15 @@ def page(
 
     For a visitor who is signed in it is rendered when it is sent, and that waits until it may be.
     """
-    visitor = visitor_or_none(request)
+    services, visitor = services_of(request), visitor_or_none(request)
     rendered = partial(
         render,
         template,
         root=root_of(request),
         here=request.scope["path"].lstrip("/"),
         visitor=visitor,
-        now=services_of(request).clock.now(),
+        brand=services.brand.current,
+        now=services.clock.now(),
         **content,
     )
     all_headers = {**PAGE_HEADERS, **(headers or {})}
@@ -116,10 +118,10 @@ class WaitingPage(HTMLResponse):
         await super().__call__(scope, receive, send)
 
 
-def render(template: str, *, root: str, here: str, visitor: Visitor | None, **content: object) -> str:
+def render(template: str, *, root: str, here: str, visitor: Visitor | None, brand: Brand, **content: object) -> str:
     """Return the template as HTML.
 
     `root` is the way from the page to the gateway's own root; `here` the page's path from there; `visitor` is None when
-    nobody is signed in.
+    nobody is signed in; `brand` how the gateway shows itself.
     """
-    return _ENVIRONMENT.get_template(template).render(root=root, here=here, visitor=visitor, **content)
+    return _ENVIRONMENT.get_template(template).render(root=root, here=here, visitor=visitor, brand=brand, **content)

@@ -95,14 +95,17 @@ class UsageChart(msgspec.Struct, frozen=True):
 
     @property
     def calls(self) -> int:
+        """All calls of the chart's days."""
         return sum(bar.calls for bar in self.bars)
 
     @property
     def limited(self) -> int:
+        """Of those, the ones that were answered 429."""
         return sum(bar.limited for bar in self.bars)
 
     @property
     def errors(self) -> int:
+        """Of those, the ones that were answered with an error."""
         return sum(bar.errors for bar in self.bars)
 
 

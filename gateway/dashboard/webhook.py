@@ -18,11 +18,10 @@ from gateway.services import services_of
 from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.times import format_time
 
-DELIVERIES_SHOWN = 50
-"""On one page."""
+DELIVERY_ROWS = 20
 NOTICES = {
     "tested": "A test event is on its way. Reload the page to see the answer.",
-    "enabled": "The webhook is told of events again.",
+    "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
@@ -114,10 +113,8 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
     store, kept = services.store, services.timings.retention.events
     webhook = await _webhook(request, owner)
     before = before_of(request)
-    found = await store.delivery_pages.of_webhook(
-        owner.client.id, webhook.id, before=before, limit=DELIVERIES_SHOWN + 1
-    )
-    shown = found[:DELIVERIES_SHOWN]
+    found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
+    shown = found[:DELIVERY_ROWS]
     connections = await store.connections.of_client(owner.client.id)
     done = request.query_params.get("done", "")
     return page(

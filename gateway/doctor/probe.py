@@ -44,6 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def is_html(self) -> bool:
+        """Whether it is a page, which no API of Airbyte's answers with."""
         return "html" in self.content_type or self.body.lstrip()[:1] == b"<"
 
 
@@ -56,6 +57,7 @@ class Address(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str) -> Self:
+        """Return where a URL leads; its port is the scheme's, if it names none."""
         parts = urlsplit(url)
         return cls(parts.hostname or "", parts.port or PORTS[parts.scheme], parts.scheme == "https")
 

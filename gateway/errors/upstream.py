@@ -16,12 +16,20 @@ class UpstreamError(ApiError):
 
 
 class UpstreamUnreachable(UpstreamError):
+    """Airbyte could not be reached, or did not accept our credential."""
+
     status = 502
     message = "Upstream service unreachable"
     outcome = "unreachable"
 
 
+class UpstreamForbidden(UpstreamUnreachable):
+    """Airbyte does not tell the gateway's credential of a connection, of whatever it tells otherwise."""
+
+
 class UpstreamInvalid(UpstreamError):
+    """Airbyte's answer is none that its API describes, or is about something else."""
+
     status = 502
     message = "Upstream service returned an invalid response"
     outcome = "invalid"
@@ -48,6 +56,8 @@ class UpstreamBusy(UpstreamError, RetryableError):
 
 
 class UpstreamTimeout(UpstreamError):
+    """Airbyte did not answer in time."""
+
     status = 504
     message = "Upstream service timed out"
     outcome = "timeout"

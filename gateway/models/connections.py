@@ -110,6 +110,7 @@ class MonthCounts(msgspec.Struct, frozen=True):
     bytes: int = 0
 
     def plus(self, other: "MonthCounts") -> "MonthCounts":
+        """Return both together."""
         return MonthCounts(self.syncs + other.syncs, self.rows + other.rows, self.bytes + other.bytes)
 
 
@@ -120,6 +121,7 @@ class TwoMonths(msgspec.Struct, frozen=True):
     last: MonthCounts = MonthCounts()
 
     def plus(self, other: "TwoMonths") -> "TwoMonths":
+        """Return both together, month by month."""
         return TwoMonths(self.this.plus(other.this), self.last.plus(other.last))
 
 

@@ -21,7 +21,7 @@ WEBHOOK_ENDED, QUEUE_FULL = "webhook_disabled", "webhook_queue_full"
 DISK_NEARLY_FULL, BACKUP_OLD = "disk_nearly_full", "backup_old"
 WHY: dict[DisabledReason, str] = {
     "gone": "it answered 410, which says that it is gone",
-    "failing": "for five days it took no event",
+    "failing": "it accepted no event for five days",
 }
 SECONDS_PER_HOUR = 3600
 PART = ".part"

@@ -17,6 +17,7 @@ from gateway.errors import StorageUnavailable
 from gateway.limiter import CallLimiter, Limiter
 from gateway.notices.building import Notices
 from gateway.notices.watch import NOTICES
+from gateway.provisioning.assignment import Assignment
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -24,6 +25,7 @@ from gateway.provisioning.keys import KeyService
 from gateway.resources import is_installed
 from gateway.services.timings import Timings
 from gateway.settings import Settings
+from gateway.settings.brand import CurrentBrand
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
@@ -61,6 +63,7 @@ class Services:
     """What handlers and pages work with."""
 
     settings: Settings
+    brand: CurrentBrand
     clock: Clock
     store: Store
     airbyte: Airbyte
@@ -70,10 +73,13 @@ class Services:
     clients: ClientService
     connections: ConnectionService
     keys: KeyService
+    assignment: Assignment
     discovery: Discovery
     limiter: CallLimiter | SharedLimiter
     polls: Limiter
     """How fast clients ask for jobs, which takes no token: who is too fast waits a moment, and nobody is refused."""
+    job_reads: Limiter
+    """How often a client's polls may have Airbyte asked: who looks for many jobs that nobody knows waits for a turn."""
     cluster: Cluster
     metrics: Metrics
     notices: Notices

@@ -17,7 +17,10 @@ from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
+from gateway.store.tables.client_pages import ClientPages
 from gateway.store.tables.clients import Clients
+from gateway.store.tables.connection_events import ConnectionEvents
+from gateway.store.tables.connection_pages import ConnectionPages
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
@@ -30,11 +33,16 @@ from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
 from gateway.store.tables.only_values import OnlyValue
+from gateway.store.tables.pending_sign_ins import PendingSignIns
+from gateway.store.tables.second_factors import SecondFactors
 from gateway.store.tables.sessions import Sessions
+from gateway.store.tables.statuses import Statuses
 from gateway.store.tables.sync_days import SyncDays
+from gateway.store.tables.told_connections import ToldConnections
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
+from gateway.store.tables.user_pages import UserPages
 from gateway.store.tables.users import Users
 from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
@@ -73,10 +81,18 @@ class Store:
         clock = clock or SystemClock()
         self.waiting_deliveries = WaitingDeliveries(self.database)
         writer = EventWriter(self.database.dialect, clock, self.waiting_deliveries)
-        self.last_syncs = LastSyncs(self.database, self.connections, writer)
+        told = ToldConnections(self.database, self.connections, ConnectionEvents(writer, self.database.dialect))
+        self.last_syncs, self.statuses = LastSyncs(self.database, told), Statuses(self.database, told)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
+        self._add_tables(writer, timings)
+
+    def _add_tables(self, writer: EventWriter, timings: StoreTimings) -> None:
+        """Add the statements of all tables that nothing is cached of."""
+        self.client_pages = ClientPages(self.database)
+        self.connection_pages = ConnectionPages(self.database)
         self.key_pages = KeyPages(self.database)
+        self.user_pages = UserPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
@@ -91,6 +107,8 @@ class Store:
         self.users = Users(self.database)
         self.links = Links(self.database)
         self.sessions = Sessions(self.database)
+        self.second_factors = SecondFactors(self.database)
+        self.pending_sign_ins = PendingSignIns(self.database)
         self.totals = TotalsReader(self.database)
         self.webhooks = Webhooks(self.database, self.connections.forget)
         self.events = Events(self.database, writer)

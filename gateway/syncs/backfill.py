@@ -121,7 +121,7 @@ class Backfill:
         try:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
-            jobs = await self._airbyte.recent_jobs(airbyte_id, limit=NEWEST)
+            jobs = await self._airbyte.jobs.recent_syncs(airbyte_id, limit=NEWEST)
             if known is not None and _is_missing(known, newest_syncs(jobs).get(airbyte_id)):
                 if known.at >= format_time(self._airbyte.now() - APPEARS_WITHIN):
                     await self._pass_over(connection)

@@ -72,7 +72,7 @@ class ChangeReader:
         changed: dict[int, Job] = {}
         is_complete = False
         for number in range(MAX_CHANGE_PAGES):
-            page = await self._airbyte.jobs_updated_since(workspaces, since, offset=number * MAX_JOBS)
+            page = await self._airbyte.jobs.updated_since(workspaces, since, offset=number * MAX_JOBS)
             await self._last_syncs.require_backfill(airbyte_ids=page.odd_connections)
             known = len(changed)
             changed.update((job.job_id, job) for job in page.rows)

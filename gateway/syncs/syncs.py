@@ -105,6 +105,7 @@ def build_syncs(
     reconciler, outcomes = Reconciler(airbyte, refusals, of_trigger), TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     chosen_jobs = ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes)
+    absent, alone = options.freshness_seconds, timings.watch.alone_interval
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
     watcher = Watcher(store, states(), clock, timings.watch)
     return Syncs(
@@ -122,8 +123,8 @@ def build_syncs(
         waiting=waiting,
         watcher=watcher,
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
-        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, chosen_jobs.cursor_seal),
+        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=absent, alone_seconds=alone),
+        job_pages=JobPages(store, airbyte, refusals, last_sync, chosen_jobs.cursor_seal),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )

@@ -81,6 +81,17 @@ class Watcher:
         """Return whether another caller of the client may wait."""
         return not self._is_stopping and self._callers[client.id] < self._most
 
+    @contextmanager
+    def counted(self, client_id: int) -> Iterator[None]:
+        """Count a caller of the client among those that wait."""
+        self._callers[client_id] += 1
+        try:
+            yield
+        finally:
+            self._callers[client_id] -= 1
+            if not self._callers[client_id]:
+                del self._callers[client_id]
+
     async def wait_for_end(
         self,
         client: Client,
@@ -127,14 +138,11 @@ class Watcher:
     def _waiting_for(self, job: WatchedJob) -> Iterator[asyncio.Future[None]]:
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job, set()).add(end)
-        self._callers[job.client_id] += 1
         self._has_caller.set()
         try:
-            yield end
+            with self.counted(job.client_id):
+                yield end
         finally:
-            self._callers[job.client_id] -= 1
-            if not self._callers[job.client_id]:
-                del self._callers[job.client_id]
             self._waiting[job].discard(end)
             if not self._waiting[job]:
                 del self._waiting[job]

@@ -79,16 +79,20 @@ class Metrics:
         return counter
 
     def count_mismatch(self, rows: int) -> None:
+        """Count rows of Airbyte's that were about another connection than the one asked for."""
         self._mismatches.inc(rows)
 
     def count_odd_rows(self, rows: int) -> None:
+        """Count rows of Airbyte's that were dropped because they could not be read."""
         self._odd_rows.inc(rows)
 
     @property
     def odd_rows(self) -> int:
+        """How many were dropped so far."""
         return int(self._registry.get_sample_value(f"gateway_{ODD_ROWS}_total") or 0)
 
     def count_stale(self) -> None:
+        """Count an answer that says `Warning`."""
         self._stale_answers.inc()
 
     def count_call(self, outcome: str) -> None:
@@ -104,13 +108,16 @@ class Metrics:
         self._webhook_attempts.labels(outcome).inc()
 
     def count_shed(self, reason: str) -> None:
+        """Count a request that was answered 503 at once; `reason` is one word."""
         self._shed.labels(reason).inc()
 
     def count_forwarded_untrusted(self) -> None:
+        """Count a request with forwarding headers from an address that is not trusted."""
         self._forwarded_untrusted.inc()
 
     @property
     def forwarded_untrusted(self) -> int:
+        """How many there were so far."""
         return int(self._registry.get_sample_value(f"gateway_{FORWARDED_UNTRUSTED}_total") or 0)
 
     def show_background_tasks(self, tasks: Sequence[tuple[str, int, bool]]) -> None:

@@ -32,6 +32,7 @@ class RequestClass:
 
     @property
     def wait_seconds(self) -> float:
+        """How long a request would wait that joined now."""
         return (self._queue.length + self._all_expected) * self.seconds_each
 
     @property
@@ -57,6 +58,7 @@ class RequestClass:
         self._all_expected += 1
 
     def expect_none(self) -> None:
+        """Begin a round: what was on its way has joined."""
         self._expected.clear()
         self._all_expected = 0
 

@@ -19,10 +19,12 @@ class UnderWay:
 
     @property
     def has_room(self) -> bool:
+        """Whether one more may be sent at all."""
         return self._clients.total() < self._limits.total
 
     @property
     def is_empty(self) -> bool:
+        """Whether nothing is being sent."""
         return not self._clients
 
     @property
@@ -41,11 +43,13 @@ class UnderWay:
         return self._failing >= self._limits.of_failing
 
     def add(self, delivery: DueDelivery) -> None:
+        """Count a delivery that begins."""
         self._failing += delivery.is_failing
         self._clients[delivery.client_id] += 1
         self._webhooks[delivery.webhook_number] += 1
 
     def remove(self, delivery: DueDelivery) -> None:
+        """Count a delivery no more: it has ended."""
         self._failing -= delivery.is_failing
         for counter, owner in ((self._clients, delivery.client_id), (self._webhooks, delivery.webhook_number)):
             counter[owner] -= 1

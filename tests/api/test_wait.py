@@ -398,6 +398,9 @@ class Waiting:
     def reads_of(self, job_id: int) -> int:
         return sum(request.path.endswith(f"/jobs/{job_id}") for request in self.world.sandbox.requests)
 
+    async def until_read(self, job_id: int, *, times: int) -> None:
+        await until(lambda: self.reads_of(job_id) >= times)
+
 
 @pytest.fixture
 async def scene(world: World) -> Waiting:
@@ -419,10 +422,11 @@ async def test_with_a_newer_job_of_its_connection_a_job_is_read_once_for_all(wor
 async def test_a_job_of_another_type_is_read_every_other_second_for_all(world: World, scene: Waiting) -> None:
     job = world.sandbox.world.add_job(scene.theirs, status="running", job_type="reset")
     tasks = await scene.start(job.job_id, "reset", callers=5)
-    await until(lambda: scene.reads_of(job.job_id) == 1)
-    for _ in range(4):
+    await scene.until_read(job.job_id, times=1)
+    for reads in (2, 3):
         await one_second(world)
-        await asyncio.sleep(0.01)
+        await one_second(world)
+        await scene.until_read(job.job_id, times=reads)
     assert scene.reads_of(job.job_id) == 3
     found = world.sandbox.world.history.find(job.job_id)
     assert found is not None

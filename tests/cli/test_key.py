@@ -155,14 +155,13 @@ def test_a_moment_that_is_over_is_refused(acme: Cli, expires: str) -> None:
     assert listed(acme) == []
 
 
-@pytest.mark.parametrize(
-    "expires",
-    ["", "soon", "90", "d", "0d", "-1d", "1.5h", "90 d", "9999999d", "2130-02-30", "2130-01-31T12:00:00", "90d\n"],
-)
-def test_what_is_neither_duration_nor_date_is_refused(acme: Cli, expires: str) -> None:
-    line = acme.refusal(*creating(f"--expires={expires}"))
+NO_ENDS = ["", "soon", "90", "d", "0d", "-1d", "1.5h", "90 d", "9999999d", "2130-02-30", "2130-01-31T12:00:00", "90d\n"]
 
-    assert "is neither a duration such as 90d nor a date such as 2030-01-31" in line
+
+def test_what_is_neither_duration_nor_date_is_refused(acme: Cli) -> None:
+    advice = "is neither a duration such as 90d nor a date such as 2030-01-31"
+
+    assert [each for each in NO_ENDS if advice not in acme.refusal(*creating(f"--expires={each}"))] == []
     assert listed(acme) == []
 
 

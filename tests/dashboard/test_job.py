@@ -242,7 +242,7 @@ async def test_streams_are_listed_and_can_be_searched(world: World, member: http
 
     page, found = await member.get(path), await member.get(f"{path}?q=table_07")
 
-    assert "1 to 50 of 60" in words(page)
+    assert "1 to 20 of 60" in words(page)
     assert rows_of(found.text.partition('id="streams"')[2]) == [["public.table_07", "7", "1.0 kB"]]
 
 

@@ -45,7 +45,7 @@ async def synced(world: World, theirs: str, status: Status = "succeeded", hours_
 async def told(world: World, theirs: str, status: str = "active", schedule: Schedule | None = None) -> None:
     """Note what Airbyte says of the connection."""
     now = format_time(world.clock.now())
-    await world.services.store.last_syncs.record_statuses([ToldStatus(theirs, status, schedule)], checked_at=now)
+    await world.services.store.statuses.record([ToldStatus(theirs, status, schedule)], checked_at=now)
 
 
 async def unmapped(world: World, *labels: str, slug: str = "acme") -> None:

@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 
+from gateway.dashboard.paging import PAGE_ROWS
 from gateway.models import ApiKey
 from gateway.provisioning.keys import NewKey
 from tests.dashboard.support import csv_of, rows_of, signed_in
@@ -117,7 +118,7 @@ async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) 
 @pytest.mark.parametrize(
     ("has_key", "sentences"),
     [
-        (False, ["No calls in the last 24 hours", "No key works at the moment"]),
+        (False, ["No calls in the last 24 hours", "No active keys"]),
         (True, ["No calls in the last 24 hours"]),
     ],
 )
@@ -129,22 +130,22 @@ async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool,
     page = await usage_page(world, await signed_in(world, "acme"))
 
     assert [sentence in page.text for sentence in sentences] == [True] * len(sentences)
-    assert ("No key works" in page.text) is not has_key
+    assert ("No active keys" in page.text) is not has_key
     assert totals(page) == ["0", "0", "0"]
     assert 'role="img"' not in page.text
 
 
 async def test_many_keys_are_paged_within_the_period(world: World) -> None:
     await world.client_with_key()
-    await world.allow_keys(51)
-    for _ in range(50):
+    await world.allow_keys(PAGE_ROWS + 1)
+    for _ in range(PAGE_ROWS):
         await world.key()
     ann = await signed_in(world, "acme")
 
     first = await usage_page(world, ann, "?period=30d")
     second = await usage_page(world, ann, "?period=30d&page=2")
 
-    assert [len(by_key(page)) for page in (first, second)] == [50, 1]
+    assert [len(by_key(page)) for page in (first, second)] == [PAGE_ROWS, 1]
     assert 'href="?period=30d&amp;page=2"' in first.text
     assert '<input type="hidden" name="period" value="30d">' in first.text
 

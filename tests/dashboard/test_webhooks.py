@@ -8,9 +8,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.dashboard.webhook import DELIVERY_ROWS
+from gateway.errors import InvalidInput
 from gateway.models import Webhook
 from gateway.webhooks.timings import DeliveryTimings, WebhookTimings
-from tests.dashboard.support import followed, plain, signed_in, words
+from tests.dashboard.support import followed, plain, rows_of, signed_in, words
 from tests.other_program import other_program
 from tests.support import BOUND_SECONDS, World, running_gateway
 from tests.webhooks.support import ALLOWED, Receiver, receiving
@@ -131,7 +133,7 @@ async def test_a_disabled_webhook_says_so_and_is_enabled(world: World, receiver:
     assert (await ann.post(f"{path}/test", data={})).status_code == 400
     page = await followed(ann, await ann.post(f"{path}/enable", data={}))
 
-    assert "told of events again" in page.text
+    assert "gets events again" in page.text
     assert "it answered 410" not in page.text
 
 
@@ -180,3 +182,25 @@ async def test_an_admin_has_the_same_pages_below_the_client(world: World) -> Non
     assert "hooks.example" in (await admin.get(f"{OF_ACME}/{webhook.id}")).text
     assert "clients/acme/webhooks" in (await admin.get("/dashboard/admin/clients/acme")).text
     assert (await admin.get(f"/dashboard/admin/clients/globex/webhooks/{webhook.id}")).status_code == 404
+
+
+async def test_deliveries_are_paged_from_the_newest_on(world: World, receiver: Receiver) -> None:
+    member = await signed_in(world, "acme")
+    await member.post(WEBHOOKS, data={"url": receiver.url})
+    webhook = await only_webhook(world)
+    made = 0
+    async with asyncio.timeout(BOUND_SECONDS):
+        while made <= DELIVERY_ROWS:
+            try:
+                made += await world.services.webhooks.endpoints.test(webhook.id, client_id=1) > 0
+            except InvalidInput:  # ten are on their way
+                await asyncio.sleep(0.01)
+
+    first = await member.get(f"{WEBHOOKS}/{webhook.id}")
+    (older,) = re.findall(r'<a rel="next" href="(\?before=\d+)">', first.text)
+    second = await member.get(f"{WEBHOOKS}/{webhook.id}{older}")
+    third = await member.get(f"{WEBHOOKS}/{webhook.id}?before=1")
+
+    assert [len(rows_of(page.text)) for page in (first, second, third)] == [DELIVERY_ROWS, 1, 0]
+    assert "← Newest" in second.text
+    assert "There are no older deliveries." in third.text

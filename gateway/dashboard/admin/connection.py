@@ -96,7 +96,7 @@ async def _connection_page(
 ) -> Response:
     store, client = services_of(request).store, await owner_of(request, connection)
     history = await HistoryReader(request, client, connection, timings, is_operator=True).shown()
-    upstream = await read_upstream(request, usual=connection.workspace_id)
+    upstream = await read_upstream(request, lambda _: connection.workspace_id)
     taken = await store.connections.mapped_airbyte_ids()
     rows = upstream.connections.rows if upstream.connections else ()
     return page(

@@ -67,3 +67,53 @@ async function refresh() {
   keepLive();
 }
 keepLive();
+
+// <form data-trial="PATH" data-method="METHOD" hidden>: makes this call with the key that the reader typed. The key
+// stands in its field alone, is sent to this gateway alone, and is gone when the page is left. What does not look like a
+// key is not sent: a browser may have filled in a password.
+const trialKey = document.getElementById("trial-key");
+const TOLD_HEADERS = ["RateLimit-Policy", "RateLimit", "Retry-After", "Link", "Warning", "Preference-Applied", "X-Request-Id"];
+function trialCall(form) {
+  const query = new URLSearchParams();
+  const headers = { Accept: "application/json", Authorization: `Bearer ${trialKey.value.trim()}` };
+  let path = form.dataset.trial;
+  for (const { name, value, dataset } of form.querySelectorAll("[data-in]")) {
+    const given = value.trim();
+    if (dataset.in === "path") path = path.replace(`{${name}}`, encodeURIComponent(given));
+    else if (given && dataset.in === "query") query.set(name, given);
+    else if (given) headers[name] = given;
+  }
+  const options = { method: form.dataset.method, headers, credentials: "omit", cache: "no-store", redirect: "error" };
+  return fetch(query.size ? `${path}?${query}` : path, options);
+}
+function inLines(text) {
+  try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+}
+async function tryOut(form) {
+  const status = form.querySelector("[role=status]"), told = form.querySelector("pre");
+  if (!trialKey.value.trim().startsWith("smrt_")) {
+    status.textContent = "Type your API key first. It begins with smrt_.";
+    return trialKey.focus();
+  }
+  told.hidden = true;
+  status.textContent = "Sent. Waiting for the answer…";
+  try {
+    const answer = await trialCall(form);
+    const lines = TOLD_HEADERS.filter((name) => answer.headers.has(name)).map((name) => `${name}: ${answer.headers.get(name)}`);
+    told.textContent = [...lines, "", inLines(await answer.text())].join("\n");
+    told.hidden = false;
+    status.textContent = `Status ${answer.status} ${answer.statusText}`;
+  } catch {
+    status.textContent = "The call could not be made. Is the key typed right, and the gateway within reach?";
+  }
+}
+if (trialKey) {
+  for (const part of document.querySelectorAll("[data-trial], [data-trial-link]")) part.hidden = false;
+  addEventListener("pagehide", () => { trialKey.value = ""; });
+  addEventListener("submit", (event) => {
+    const path = event.target.dataset.trial;
+    if (path === undefined) return;
+    event.preventDefault();
+    if (path) tryOut(event.target);
+  });
+}

@@ -85,8 +85,8 @@ class Deliveries:
                     row_number() OVER (PARTITION BY webhook_number ORDER BY next_at, deliveries.number) AS place
                 FROM deliveries JOIN webhooks ON webhooks.number = webhook_number
                 WHERE next_at <= :now AND coalesce(leased_until, 0) <= {self._database.dialect.now}
-                    AND webhook_number NOT IN ({self._numbers("webhooks")})
-                    AND deliveries.client_id NOT IN ({self._numbers("clients")})
+                    AND webhook_number NOT IN ({self._database.dialect.numbers("webhooks")})
+                    AND deliveries.client_id NOT IN ({self._database.dialect.numbers("clients")})
                     AND (failing_since IS NULL OR :failing_too = 1)
                     AND deliveries.client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL)
             ) AS waiting WHERE place <= :of_webhook
@@ -110,7 +110,7 @@ class Deliveries:
             rows = await transaction.execute_fetchall(
                 f"""
                 UPDATE deliveries SET leased_by = :holder, leased_until = {clock} + :duration
-                WHERE number IN ({self._numbers("numbers")}) AND next_at <= :now
+                WHERE number IN ({self._database.dialect.numbers("numbers")}) AND next_at <= :now
                     AND coalesce(leased_until, 0) <= {clock} RETURNING number
                 """,  # noqa: S608 - ours
                 {
@@ -121,7 +121,9 @@ class Deliveries:
                 },
             )
             claimed = json.dumps([row["number"] for row in rows])
-            found = await transaction.execute_fetchall(_CLAIMED.format(self._numbers("claimed")), {"claimed": claimed})
+            found = await transaction.execute_fetchall(
+                _CLAIMED.format(self._database.dialect.numbers("claimed")), {"claimed": claimed}
+            )
             return [_claimed_from(row) for row in found]
 
         return await self._database.write(write, housekeeping=True)
@@ -170,10 +172,6 @@ class Deliveries:
             )
 
         await self._database.write(write, housekeeping=True)
-
-    def _numbers(self, name: str) -> str:
-        """Return a subquery for the numbers of the JSON list that the parameter `name` holds."""
-        return f"SELECT CAST(value AS BIGINT) FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
 
 
 async def insert(

@@ -46,6 +46,7 @@ class _Listener(msgspec.Struct, frozen=True):
     webhook: Webhook
 
     def is_told(self, event: NewEvent) -> bool:
+        """Return whether the webhook is to be told of the event."""
         return event.at >= self.since and self.webhook.wants(event.type, event.connection_id)
 
 
@@ -86,11 +87,10 @@ class EventWriter:
 
     async def _listeners(self, transaction: Transaction, client_ids: Iterable[int]) -> dict[int, list[_Listener]]:
         """Return the webhooks that are told of anything, by client."""
-        numbers = self._dialect.json_rows.format(":client_ids")
         rows = await transaction.execute_fetchall(
             f"""
             SELECT * FROM webhooks WHERE {LISTENING}
-                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY number
+                AND client_id IN ({self._dialect.numbers("client_ids")}) ORDER BY number
             """,  # noqa: S608 - ours
             {"client_ids": json.dumps(list(client_ids))},
         )

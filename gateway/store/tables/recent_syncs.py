@@ -67,7 +67,7 @@ async def of(database: Database, airbyte_ids: Collection[str]) -> dict[str, list
         f"""
         SELECT airbyte_id, job_id, at, ended_at, recent_syncs.status AS status, rows, bytes
         FROM connections LEFT JOIN recent_syncs ON connection_number = number
-        WHERE airbyte_id IN (SELECT value FROM {database.dialect.json_rows.format(":airbyte_ids")})
+        WHERE airbyte_id IN ({database.dialect.texts("airbyte_ids")})
         ORDER BY at DESC, job_id DESC
         """,  # noqa: S608 - ours
         {"airbyte_ids": json.dumps(list(airbyte_ids))},

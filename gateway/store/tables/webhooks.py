@@ -78,7 +78,7 @@ class Webhooks:
         rows = await transaction.execute_fetchall(
             f"""
             SELECT id FROM connections WHERE client_id = :client_id
-                AND id IN (SELECT value FROM {self._database.dialect.json_rows.format(":ids")})
+                AND id IN ({self._database.dialect.texts("ids")})
             """,  # noqa: S608 - ours
             {"client_id": webhook.client_id, "ids": json.dumps(webhook.connections)},
         )
