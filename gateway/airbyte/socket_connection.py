@@ -97,6 +97,8 @@ class SocketConnection(asyncio.Protocol):
         self._poll.register(descriptor, select.POLLIN)
         self._keepalive_seconds = keepalive_seconds
         self._idle_since = loop.time()
+        # One for all answers: it begins anew after each whole one, and any other ends the connection.
+        self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
@@ -111,7 +113,6 @@ class SocketConnection(asyncio.Protocol):
             gone = UpstreamUnreachable(detail="the connection ended before a request")
             raise Fault(gone, transient=True, reached=False)
         self._forget_answer()
-        self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = max_bytes
         self._answered = self._loop.create_future()
         self._transport.write(request)
