@@ -23,6 +23,7 @@ from gateway.syncs.client_cache import ClientCache
 from gateway.syncs.connections import require_still_mapped
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.timings import PollTimings
+from gateway.syncs.together import together
 from gateway.times import Clock
 
 READS_AT_ONCE = 3
@@ -137,9 +138,7 @@ async def _told(reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Val
         except (UpstreamForbidden, UpstreamInvalid) as error:
             passed_over.append(error)
 
-    for end in await asyncio.gather(*map(read, reads), return_exceptions=True):
-        if end is not None:
-            raise end
+    await together(map(read, reads))
     if passed_over and not found:
         raise passed_over[0]
     return Told(found, is_whole=not passed_over)
