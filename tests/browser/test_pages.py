@@ -50,6 +50,7 @@ WEBHOOKS = "/dashboard/settings/webhooks"
 MEMBER = {
     "/dashboard": ["/dashboard"],
     "/dashboard/connections": ["/dashboard/connections"],
+    "/dashboard/connections/volume": ["/dashboard/connections/volume"],
     CONNECTION: ["/dashboard/connections/{connection}"],
     f"{CONNECTION}/jobs/{{job}}": ["/dashboard/connections/{connection}/jobs/{job}"],
     KEYS: [KEYS, f"{KEYS}?show=ended"],
@@ -66,6 +67,7 @@ ADMIN = {
     "/dashboard/admin": ["/dashboard/admin"],
     "/dashboard/admin/clients": ["/dashboard/admin/clients"],
     CLIENT: [CLIENT],
+    f"{CLIENT}/volume": [f"{CLIENT}/volume"],
     f"{CLIENT}/users": [f"{CLIENT}/users"],
     f"{CLIENT}/settings": [f"{CLIENT}/settings"],
     f"{CLIENT}/api-keys": [f"{CLIENT}/api-keys"],
