@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gateway.dashboard.date_range import ONE_DAY, DateRange
 from gateway.dashboard.humanize import day
 from gateway.dashboard.key_owner import key_owner_of
-from gateway.dashboard.paging import query_with, read_page
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import visitor_of
 from gateway.dashboard.volume import volume_of
@@ -20,6 +20,7 @@ from gateway.services import services_of
 
 MONTHS_SHOWN = 12
 CARRIED_PERIOD = ("month", "with", "from", "to")
+SORTED_BY = ("label", "-first_rows", "-second_rows", "-first_bytes", "-second_bytes")
 WRONG_MONTH = "month and with must be months, such as 2026-11"
 _MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 
@@ -42,7 +43,7 @@ async def show_volume(request: Request) -> Response:
     services, client = services_of(request), (await key_owner_of(request)).client
     today, store = services.clock.now().date(), services.store
     months, (first, second) = recent_months(today), _periods(request, today)
-    compared = await read_page(request, functools.partial(store.volumes.compared, client.id, first.span, second.span))
+    read = functools.partial(store.volumes.compared, client.id, first=first.span, second=second.span)
     connections = (await store.connections.of_client(client.id)).rows
     return page(
         request,
@@ -54,9 +55,8 @@ async def show_volume(request: Request) -> Response:
         second=second,
         dates=DateRange.of(request),
         totals=await store.volumes.total(client.id, first.span, second.span),
-        compared=compared,
+        compared=await read_page(request, read, orders=SORTED_BY),
         carried={name: request.query_params[name] for name in CARRIED_PERIOD if name in request.query_params},
-        query=functools.partial(query_with, request),
         volume=await volume_of(services, client, connections),
     )
 

@@ -13,17 +13,27 @@ TWO_SUMS = ", ".join(
     for span in ("first", "second")
     for name, what in (("syncs", "succeeded + failed + other"), ("rows", "rows"), ("bytes", "bytes"))
 )
+
+
 COMPARED = LongList(
     columns="*",
-    rows=f"""
-        (SELECT id, label, connector_type, {TWO_SUMS} FROM connections LEFT JOIN sync_days USING (airbyte_id)
-        WHERE client_id = :client_id AND airbyte_id IS NOT NULL GROUP BY id, label, connector_type) AS summed
-        """,  # noqa: S608 - ours
+    rows=f"""(
+        SELECT number, id, label, connector_type, {TWO_SUMS}
+        FROM connections LEFT JOIN sync_days USING (airbyte_id)
+        WHERE client_id = :client_id AND airbyte_id IS NOT NULL GROUP BY number, id, label, connector_type
+    ) AS compared""",  # noqa: S608 - ours
     text="label || ' ' || connector_type || ' ' || id",
-    usual="first_rows DESC, second_rows DESC, label, id",
-    number="id",
-    orders={},
+    usual="first_rows DESC, second_rows DESC, label, number",
+    number="number",
+    orders={
+        "label": "lower(label)",
+        "first_rows": "first_rows",
+        "second_rows": "second_rows",
+        "first_bytes": "first_bytes",
+        "second_bytes": "second_bytes",
+    },
 )
+"""Connections of the client with what they moved in two spans."""
 
 
 class Volumes:
@@ -48,14 +58,15 @@ class Volumes:
         return [MonthVolume(**dict(row)) for row in rows]
 
     async def compared(
-        self, client_id: int, first: Span, second: Span, excerpt: Excerpt
+        self, client_id: int, excerpt: Excerpt, *, first: Span, second: Span
     ) -> tuple[list[ConnectionVolume], int]:
-        """Return the connections with the query in label, type or id: a page, and how many there are.
+        """Return a page of the connections with the query in label, type or id, and how many there are.
 
-        Those that moved most rows in the first span come first. A page beyond the end is the last one.
+        Those that moved most rows in the first span come first. The orders are `label`, `first_rows`, `second_rows`,
+        `first_bytes` and `second_bytes`.
         """
-        values = {"client_id": client_id, **_ends(first, second)}
-        rows, total = await COMPARED.read(self._database, excerpt, parameters=values)
+        parameters = {"client_id": client_id, **_ends(first, second)}
+        rows, total = await COMPARED.read(self._database, excerpt, parameters=parameters)
         return [_volume(row) for row in rows], total
 
     async def total(self, client_id: int, first: Span, second: Span) -> tuple[MonthCounts, MonthCounts]:

@@ -171,7 +171,8 @@ async def test_the_operator_pages_through_the_jobs_and_filters_them_without_the_
     assert seen == ids
     assert listed((await admin.get(f"{CONNECTIONS}/{connection}?status=failed")).text) == []
     assert (await admin.get(f"{CONNECTIONS}/{connection}?status=broken")).status_code == 400
-    assert (await admin.get(f"{CONNECTIONS}/{connection}?cursor=20.5")).status_code == 400
+    assert (await admin.get(f"{CONNECTIONS}/{connection}?cursor=20.5")).status_code == 404
+    assert (await admin.get(f"{CONNECTIONS}/{connection}?cursor=here")).status_code == 400
 
 
 async def test_the_operator_starts_a_sync_once_and_the_activity_tells_who_did(world: World) -> None:

@@ -41,7 +41,7 @@ async def test_two_spans_stand_beside_each_other(store: Store, acme: Client, oth
     await moved(store, acme, "idle")
     await moved(store, other, "theirs", ("2026-04-01", 100))
 
-    rows, total = await store.volumes.compared(acme.id, APRIL, MARCH, Excerpt(limit=10, offset=0, query=""))
+    rows, total = await store.volumes.compared(acme.id, Excerpt(10), first=APRIL, second=MARCH)
 
     assert [(row.id, row.first.rows, row.second.rows) for row in rows] == [
         ("conn_large", 5, 3),
@@ -57,11 +57,12 @@ async def test_they_are_searched_and_come_in_pages(store: Store, acme: Client) -
         await moved(store, acme, f"shop{number}", ("2026-04-01", 10 - number))
     await moved(store, acme, "mail", ("2026-04-01", 99))
 
-    async def page(offset: int) -> tuple[list[str], int]:
-        rows, total = await store.volumes.compared(acme.id, APRIL, MARCH, Excerpt(limit=2, offset=offset, query="SHOP"))
-        # The type of all is shopify: the text must be in label, type or id.
+    async def page(excerpt: Excerpt) -> tuple[list[str], int]:
+        rows, total = await store.volumes.compared(acme.id, excerpt, first=APRIL, second=MARCH)
         return [row.label for row in rows], total
 
-    assert await page(0) == (["mail", "shop0"], 4)
-    assert await page(2) == (["shop1", "shop2"], 4)
-    assert (await store.volumes.compared(acme.id, APRIL, MARCH, Excerpt(limit=2, offset=0, query="_mail")))[1] == 1
+    # The type of all is shopify: the text may be in label, type or id.
+    assert await page(Excerpt(2, query="SHOP")) == (["mail", "shop0"], 4)
+    assert await page(Excerpt(2, 2, "shop")) == (["shop1", "shop2"], 4)
+    assert await page(Excerpt(2, query="_mail")) == (["mail"], 1)
+    assert await page(Excerpt(2, sort="first_rows")) == (["shop2", "shop1"], 4)
