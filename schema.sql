@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 12;
+PRAGMA user_version = 13;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -219,6 +219,21 @@ CREATE TABLE key_usage (
 CREATE INDEX key_usage_of_client ON key_usage (client_id, hour);
 CREATE INDEX key_usage_by_age ON key_usage (hour);
 
+-- From where and by what each key was called in the last 30 days: an address with a program, empty where none was told.
+-- Fifty of a key at most. `last_at` is an hour late at most.
+CREATE TABLE key_callers (
+    key_id    TEXT NOT NULL,
+    client_id INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    address   TEXT NOT NULL,
+    agent     TEXT NOT NULL,
+    first_at  TEXT NOT NULL,
+    last_at   TEXT NOT NULL,
+    PRIMARY KEY (key_id, address, agent)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX key_callers_of_client ON key_callers (client_id, key_id);
+CREATE INDEX key_callers_by_age ON key_callers (last_at);
+
 -- People who sign in to the dashboard. A user of no client is the operator's: an admin. `totp_secret` makes the codes of
 -- a second factor (RFC 6238); no `totp_since`: it is being set up, and no code is asked for. `totp_last_step` is the time
 -- step of the last code that was taken: neither that one nor an earlier one is taken again.
@@ -335,6 +350,14 @@ CREATE TABLE notices (
     told_at TEXT,
     PRIMARY KEY (channel, matter)
 ) STRICT, WITHOUT ROWID;
+
+-- Since when Airbyte has given no answer, and why; no row while it answers. `cause` is for operators: it has addresses.
+CREATE TABLE outage (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    since    TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    cause    TEXT NOT NULL
+) STRICT;
 
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
 CREATE TABLE database_id (

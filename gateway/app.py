@@ -204,6 +204,7 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
                 AuthenticationMiddleware,
                 directory=services.store.api_keys,
                 calls=services.store.usage,
+                callers=services.store.key_callers,
                 clock=services.clock,
                 throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
                 known_keys=known_keys,

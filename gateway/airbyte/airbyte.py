@@ -48,6 +48,7 @@ class Airbyte:
         self.job_lists = JobLists(reader)
         self.catalog = Catalog(reader)
         self.config = config
+        self.troubles = reader.executor.troubles
         self._reader = reader
         self._credential = credential
         self._clock = clock

@@ -87,7 +87,9 @@ def decode(answer: Answer, call: Call[Value]) -> Value:
             detail=f"{answer.status} from Airbyte",
         )
     if answer.status != HTTPStatus.OK:
-        raise UpstreamInvalid(detail=f"{answer.status} from Airbyte")
+        invalid = UpstreamInvalid(detail=f"{answer.status} from Airbyte")
+        invalid.upstream_status = answer.status
+        raise invalid
     if not is_json:
         kind = "an HTML page" if "html" in answer.content_type else "something else"
         raise UpstreamInvalid(detail=f"{kind} instead of JSON: is airbyte.base_url right?")

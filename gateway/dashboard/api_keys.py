@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import validation
+from gateway.auth.keys import is_safe_to_retire
 from gateway.dashboard.field_problems import NAME_CHECK, NO_PROBLEMS, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
@@ -114,6 +115,7 @@ async def _keys_page(
         keys=keys,
         shows_ended=shows_ended,
         ended_count=await pages.count_ended(owner.client.id, now=moment),
+        safe_to_retire={key.id for key in keys.rows if is_safe_to_retire(key, now)},
         states={key.id: state_of(key, now) for key in keys.rows},
         starts=await pages.starts(owner.client.id, [key.successor_id for key in keys.rows if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),

@@ -27,9 +27,11 @@ from gateway.dashboard import (
     sign_in_code,
     static,
     usage,
+    volume_page,
     webhook,
     webhooks,
 )
+from gateway.dashboard.counterparts import for_members
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
@@ -43,7 +45,6 @@ from gateway.dashboard.visitor import (
     VisitorMiddleware,
     for_admins,
     for_admins_at_home,
-    for_members,
     for_users,
     for_users_setting_up,
 )
@@ -126,6 +127,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
     return [
         _get("/dashboard", for_members(partial(overview.show_overview, timings=timings))),
         _get("/dashboard/connections", for_members(partial(connections.show_connections, timings=timings))),
+        _get("/dashboard/connections/volume", for_members(volume_page.show_volume)),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
         _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
@@ -170,16 +172,29 @@ def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler]) 
 
 
 def _for_admins(timings: PageTimings) -> list[Route]:
-    clients = "/dashboard/admin/clients"
-    connections = "/dashboard/admin/connections"
     users = "/dashboard/admin/users"
-    download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
     return [
         _get("/dashboard/admin", for_admins_at_home(admin.overview.show_overview)),
+        *_clients_for_admins(),
+        *_connections_for_admins(timings),
+        _get(users, for_admins(admin.users.show_users)),
+        _post(users, for_admins(admin.users.invite)),
+        _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
+        _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
+        _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
+        _get("/dashboard/admin/activity.csv", for_admins(admin.activity.download_activity)),
+        _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
+    ]
+
+
+def _clients_for_admins() -> list[Route]:
+    clients = "/dashboard/admin/clients"
+    return [
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/volume", for_admins(volume_page.show_volume)),
         _get(f"{clients}/{{slug}}/users", for_admins(admin.client_users.show_users)),
         _get(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.show_settings)),
         _post(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.update_client)),
@@ -189,6 +204,13 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
+    ]
+
+
+def _connections_for_admins(timings: PageTimings) -> list[Route]:
+    connections = "/dashboard/admin/connections"
+    download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
+    return [
         _get(connections, for_admins(admin.connections.show_connections)),
         _post(connections, for_admins(admin.connections.assign_ticked)),
         _get(f"{connections}/assign", for_admins(admin.assignment.show_assignment)),
@@ -201,13 +223,6 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{connections}/{{id}}/map", for_admins(partial(admin.connection.map_connection, timings=timings))),
         _post(f"{connections}/{{id}}/sync", for_admins(partial(admin.connection.trigger_sync, timings=timings))),
         _post(f"{connections}/{{id}}/remove", for_admins(admin.connection.remove_connection)),
-        _get(users, for_admins(admin.users.show_users)),
-        _post(users, for_admins(admin.users.invite)),
-        _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
-        _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
-        _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
-        _get("/dashboard/admin/activity.csv", for_admins(admin.activity.download_activity)),
-        _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
     ]
 
 

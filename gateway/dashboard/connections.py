@@ -48,6 +48,7 @@ async def show_connections(request: Request, timings: PageTimings) -> Response:
         page=listed,
         rows=[_row(connection, history, services.clock.now()) for connection in listed.rows],
         volume=await volume_of(services, client, connections),
+        known_at=await services.store.last_syncs.read_upto(),
         is_stale=history.is_stale or not is_fresh,
         is_reading=history.is_reading,
         live_seconds=_live_seconds(

@@ -130,17 +130,6 @@ def browser_of(request: Request) -> Browser:
     return Browser(client_address(request.scope), user_agent(request.scope) or "", context.request_id)
 
 
-def for_members(handler: Handler) -> Handler:
-    """Let members in. Admins are redirected to their own pages, everybody else to the sign-in."""
-
-    async def show(request: Request) -> ASGIApp:
-        if visitor_of(request).client is None:
-            return redirect(request, "dashboard/admin")
-        return await handler(request)
-
-    return show
-
-
 def for_admins(handler: Handler) -> Handler:
     """Let admins in. The handler raises NotFound for members, who must not learn of the page."""
 

@@ -6,10 +6,11 @@ The public API's health route tells, for it answers anybody. Other addresses of 
 import asyncio
 from http import HTTPStatus
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.airbyte.route import Route
+from gateway.airbyte.trouble import NOT_ITS_OWN
 from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
@@ -21,12 +22,6 @@ CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
 WRONG_ENDS = (PUBLIC_API_PATH, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
 """What people write at the end of Airbyte's address, longest first."""
 ADDRESSES = f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API_PATH}, Cloud is {CLOUD}."
-NOT_ITS_OWN = {
-    429: "too many calls, for Airbyte or for a proxy in front of it",
-    500: "Airbyte or a proxy in front of it fails",
-    **dict.fromkeys((502, 503, 504), "a proxy in front of Airbyte does not reach it"),
-}
-"""What these statuses tell. None of them says that the address is wrong."""
 AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 

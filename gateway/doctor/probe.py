@@ -17,14 +17,14 @@ import msgspec
 
 from gateway import __version__
 from gateway.airbyte.dial import dial
+from gateway.airbyte.no_answer import NoAnswer, no_answer
 from gateway.airbyte.route import DIRECT, Route
 from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
-from gateway.doctor.no_answer import NoAnswer, no_answer
+from gateway.airbyte.trouble import PORTS
 from gateway.models import SocketAddress
 
 BODY_READ_BYTES = 256 * 1024
-PORTS = {"http": 80, "https": 443}
 SOCKETS = SocketTimings()
 PROBE_HEADERS = (
     ("User-Agent", f"airbyte-client-gateway/{__version__}"),

@@ -5,10 +5,10 @@ import ipaddress
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.doctor.advice import advice_on_airbyte
 from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, certificate_end, resolve
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamError

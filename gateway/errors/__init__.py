@@ -55,9 +55,9 @@ GatewayError
 Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
 
 Fault                 airbyte     a call to Airbyte failed, and whether another try may succeed
+NoAnswer              airbyte     an address that is examined does not answer
 BackendUnavailable    cluster     Valkey does not answer: decide without it
 OddAnswer             cluster     Valkey answered what no script of ours returns
-NoAnswer              doctor      an address that is examined does not answer
 SignInNeeded          dashboard   lead the visitor to the sign-in
 NotTold               notices     a channel did not take a notice to the operator
 MailNotSent           notices     a mail server did not take a message

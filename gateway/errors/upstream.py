@@ -8,11 +8,13 @@ from gateway.errors.api import ApiError, RetryableError
 class UpstreamError(ApiError):
     """Airbyte failed us. The texts are a closed list: nothing of Airbyte's body, host or ids.
 
-    `reached` is False only when it is certain that Airbyte did no work for the request.
+    `reached` is False only when it is certain that Airbyte did no work for the request. `upstream_status` is that of
+    its answer, 0 where there was none or it does not matter.
     """
 
     outcome: ClassVar[str]
     reached: bool = True
+    upstream_status: int = 0
 
 
 class UpstreamUnreachable(UpstreamError):

@@ -55,7 +55,7 @@ class UpstreamConnection(msgspec.Struct, frozen=True):
 class Listing(Generic[Row]):
     """What Airbyte has, by name, as it was at `read_at`. Before the first reading has ended that is None.
 
-    `problem` is why the last reading failed, or empty.
+    `problem` is why the last reading failed, for operators, or empty.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Discovery:
             listing.fresh_until = self._clock.monotonic() + self._timings.fresh
             listing.problem = ""
         except UpstreamError as error:
-            listing.problem = error.message
+            listing.problem = self._airbyte.troubles.explain(error).cause
         except Exception:
             listing.problem = InternalError.message
             raise

@@ -150,6 +150,7 @@ class Services:
     async def _flush_usage(self) -> None:
         try:
             await self.store.usage.flush()
+            await self.store.key_callers.flush()
         except StorageUnavailable as error:
             log.warning("usage_not_written", detail=error.detail)
 

@@ -26,6 +26,7 @@ from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
 from gateway.store.tables.events import Events, EventWriter
 from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.key_callers import KeyCallers
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
@@ -33,7 +34,9 @@ from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
 from gateway.store.tables.only_values import OnlyValue
+from gateway.store.tables.outages import Outages
 from gateway.store.tables.pending_sign_ins import PendingSignIns
+from gateway.store.tables.recent_syncs import RecentSyncs
 from gateway.store.tables.second_factors import SecondFactors
 from gateway.store.tables.sessions import Sessions
 from gateway.store.tables.statuses import Statuses
@@ -44,6 +47,7 @@ from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
 from gateway.store.tables.user_pages import UserPages
 from gateway.store.tables.users import Users
+from gateway.store.tables.volumes import Volumes
 from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
@@ -96,14 +100,15 @@ class Store:
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
-        self.notices = Notices(self.database)
+        self.notices, self.outages = Notices(self.database), Outages(self.database)
         self.database_id = OnlyValue(self.database, "database_id", "id")
         self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
         self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
-        self.usage = Usage(self.database)
+        self.usage, self.key_callers = Usage(self.database), KeyCallers(self.database)
         self.activity = ActivityLog(self.database)
         self.sync_days = SyncDays(self.database)
+        self.volumes, self.recent_syncs = Volumes(self.database), RecentSyncs(self.database)
         self.users = Users(self.database)
         self.links = Links(self.database)
         self.sessions = Sessions(self.database)
@@ -140,6 +145,7 @@ class Store:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.key_callers.close()
         await self.usage.close()
         await self.database.close()
 

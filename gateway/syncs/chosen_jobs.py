@@ -38,6 +38,7 @@ class Choice(msgspec.Struct, frozen=True):
     status: str | None = None
     updated_since: datetime | None = None
     after: Position | None = None
+    created_since: datetime | None = None
 
     @property
     def until(self) -> datetime | None:
@@ -169,7 +170,12 @@ def _lists(choice: Choice) -> Iterator[JobList]:
     """Yield a list for each type, of no connection yet: Airbyte takes one type in a call, or none for all four."""
     words = _types(choice.types)
     for job_type in [None] if len(words) == len(KNOWN_JOB_TYPES) else words:
-        yield JobList(job_type=job_type, status=choice.status, updated_since=choice.updated_since)
+        yield JobList(
+            job_type=job_type,
+            status=choice.status,
+            updated_since=choice.updated_since,
+            created_since=choice.created_since,
+        )
 
 
 def _types(types: Types) -> list[str]:

@@ -6,6 +6,7 @@ the last job shown, for lists of other types; `cursor_seal.py` seals it for the 
 
 import re
 from datetime import UTC, datetime
+from typing import Self
 
 import msgspec
 
@@ -44,6 +45,11 @@ class Position(msgspec.Struct, frozen=True):
 
     second: int
     job_id: int
+
+    @classmethod
+    def before(cls, moment: datetime) -> Self:
+        """Return the position from which all that was created before a whole second is older."""
+        return cls(int(moment.timestamp()) - 1, LARGEST_ID)
 
     @property
     def until(self) -> datetime:

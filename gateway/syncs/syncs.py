@@ -27,6 +27,7 @@ from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.left_over import LeftOverTriggers
+from gateway.syncs.outage_watch import OutageWatch
 from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
@@ -149,6 +150,7 @@ def _build_refresh(
         backfill,
         StatusCheck(store, airbyte, clock, of_refresh),
         RefreshLeader(cluster.leadership, timings=of_refresh),
+        outage=OutageWatch(store, airbyte, clock),
         clock=clock,
         freshness_seconds=options.freshness_seconds,
         wait_seconds=of_refresh.wait,

@@ -31,6 +31,7 @@ ROW = [
     "last_used_address",
     "last_used_agent",
 ]
+LISTED = [*ROW, "safe_to_retire"]
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_list_tells_every_client_or_one(acme: Cli) -> None:
 
     assert everyone == [("acme", "first"), ("acme", "second"), ("globex", "theirs")]
     assert [row["name"] for row in one] == ["first", "second"]
-    assert all(list(row) == ROW for row in one)
+    assert all(list(row) == LISTED for row in one)
 
 
 def test_list_is_a_table_for_people(acme: Cli) -> None:
@@ -222,8 +223,17 @@ def test_list_is_a_table_for_people(acme: Cli) -> None:
 
     head, row = acme.ok("key", "list").stdout.splitlines()
 
-    assert head.split() == ROW
+    assert head.split() == LISTED
     assert row[head.index("name") :].startswith("the nightly report")
+
+
+def test_list_tells_which_keys_nobody_called_for_a_fortnight(acme: Cli) -> None:
+    old, new = acme.json(*creating(name="old")), acme.json(*creating(name="new"))
+    with closing(sqlite3.connect(acme.settings.parent / "gateway.db")) as connection, connection:
+        connection.execute("UPDATE api_keys SET created_at = ? WHERE id = ?", ("2026-01-01T00:00:00.000Z", old["id"]))
+
+    assert [row["id"] for row in listed(acme) if row["safe_to_retire"]] == [old["id"]]
+    assert len(listed(acme)) == len({old["id"], new["id"]})
 
 
 def test_list_of_an_unknown_client_is_refused(cli: Cli) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
+from gateway.dashboard.admin.offers import OFFER_ROWS
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.expectation import expectation
 from gateway.dashboard.forms import Form, read_form
@@ -46,7 +47,12 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
         done = await sync_now(request, await owner_of(request, connection), connection)
     except REFUSALS as error:
         return await _connection_page(
-            request, connection, timings, status=error.status, problem=sync_problem(error), headers=error.headers
+            request,
+            connection,
+            timings,
+            status=error.status,
+            problem=sync_problem(error, request),
+            headers=error.headers,
         )
     return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?{done}")
 
@@ -105,7 +111,7 @@ async def _connection_page(
         status=status,
         headers=headers,
         problem=problem,
-        notice=NOTICES.get(request.query_params.get("done", ""), "") or sync_notice(request),
+        notice=NOTICES.get(request.query_params.get("done", ""), "") or sync_notice(request, history["history"].ended),
         label=form["label"] if form and "label" in form else connection.label,
         airbyte_id=form["airbyte_id"] if form else "",
         connection=connection,
@@ -114,7 +120,7 @@ async def _connection_page(
         upstream=upstream,
         airbyte_url=_airbyte_url(request, connection),
         query=functools.partial(query_with, request),
-        page=paged(request, [row for row in rows if row.id not in taken], _text_of),
+        page=paged(request, [row for row in rows if row.id not in taken], _text_of, size=OFFER_ROWS),
         **history,
     )
 

@@ -38,14 +38,39 @@ addEventListener("pageshow", (event) => {
   for (const form of document.forms) delete form.dataset.submitted;
 });
 
+// <time datetime="…" data-moment>: shown in the reader's own time zone, with UTC beside it. The tooltip of any other
+// time says the same.
+const DAY = { day: "numeric", month: "short", year: "numeric" };
+const MINUTE = { ...DAY, hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+function localTime(moment) {
+  const utc = moment.toLocaleString("en-GB", { ...MINUTE, timeZone: "UTC" });
+  const isSameDay = moment.toLocaleString("en-GB", DAY) === moment.toLocaleString("en-GB", { ...DAY, timeZone: "UTC" });
+  return `${moment.toLocaleString("en-GB", MINUTE)} (${isSameDay ? utc.split(", ")[1] : utc})`;
+}
+function showLocalTimes(root) {
+  for (const time of root.querySelectorAll('time[datetime$="Z"]:not([data-local])')) {
+    const moment = new Date(time.dateTime);
+    if (!moment.getTimezoneOffset()) continue;
+    time.dataset.local = "";
+    if ("moment" in time.dataset) time.textContent = localTime(moment);
+    else time.title = localTime(moment);
+  }
+}
+showLocalTimes(document);
+
 // <section id="ID" data-live="SECONDS">: replaced by its newest form while the page is visible, until it has no
-// data-live. One request serves all sections of the page.
+// data-live. One request serves all sections of the page. After an hour the reader is asked: a window that was forgotten
+// must not go on for ever. The link with the id "refresh" does the same by hand.
+const LIVE_MILLISECONDS = 3_600_000;
+let liveUntil = Date.now() + LIVE_MILLISECONDS;
 function liveSections() {
   return [...document.querySelectorAll("[data-live]")];
 }
 function keepLive() {
   const sections = liveSections();
-  if (!sections.length) return;
+  const byHand = document.getElementById("refresh");
+  if (byHand) byHand.hidden = !sections.length || Date.now() < liveUntil;
+  if (!sections.length || Date.now() >= liveUntil) return;
   setTimeout(refresh, Math.min(...sections.map((section) => Number(section.dataset.live))) * 1000);
 }
 async function refresh() {
@@ -56,10 +81,12 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!answer.ok) return;
     if (isBusy()) return keepLive();
+    showLocalTimes(page);
     for (const section of liveSections()) {
       const newer = page.getElementById(section.id);
       if (!newer) return;
-      section.replaceWith(newer);
+      // What has not changed stays: screen readers would read it again.
+      if (!section.isEqualNode(newer)) section.replaceWith(newer);
     }
   } catch {
     // The network is unavailable: the next try may succeed.

@@ -218,6 +218,21 @@ CREATE TABLE key_usage (
 CREATE INDEX key_usage_of_client ON key_usage (client_id, hour);
 CREATE INDEX key_usage_by_age ON key_usage (hour);
 
+-- From where and by what each key was called in the last 30 days: an address with a program, empty where none was told.
+-- Fifty of a key at most. `last_at` is an hour late at most.
+CREATE TABLE key_callers (
+    key_id    TEXT COLLATE "C" NOT NULL,
+    client_id BIGINT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    address   TEXT COLLATE "C" NOT NULL,
+    agent     TEXT COLLATE "C" NOT NULL,
+    first_at  TEXT COLLATE "C" NOT NULL,
+    last_at   TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (key_id, address, agent)
+);
+
+CREATE INDEX key_callers_of_client ON key_callers (client_id, key_id);
+CREATE INDEX key_callers_by_age ON key_callers (last_at);
+
 -- People who sign in to the dashboard. A user of no client is the operator's: an admin. `totp_secret` makes the codes of
 -- a second factor (RFC 6238); no `totp_since`: it is being set up, and no code is asked for. `totp_last_step` is the time
 -- step of the last code that was taken: neither that one nor an earlier one is taken again.
@@ -354,6 +369,14 @@ CREATE TABLE notices (
     since   TEXT COLLATE "C" NOT NULL,
     told_at TEXT COLLATE "C",
     PRIMARY KEY (channel, matter)
+);
+
+-- Since when Airbyte has given no answer, and why; no row while it answers. `cause` is for operators: it has addresses.
+CREATE TABLE outage (
+    only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
+    since    TEXT COLLATE "C" NOT NULL,
+    kind     TEXT COLLATE "C" NOT NULL,
+    cause    TEXT COLLATE "C" NOT NULL
 );
 
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
