@@ -14,7 +14,8 @@ import structlog
 from gateway.background import Progress
 from gateway.errors import StorageUnavailable
 from gateway.single_flight import SingleFlight
-from gateway.store import ClaimedDelivery, DueDelivery, Store
+from gateway.store import ClaimedDelivery, DeliveryAttempt, DueDelivery, Store
+from gateway.store.tables.delivery_attempts import Conclusion
 from gateway.times import Clock, format_time
 from gateway.webhooks.attempts import attempt_of
 from gateway.webhooks.choice import UnderWay
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 WEBHOOK_DELIVERY = "webhook delivery"
 """The task that sends events, as logs, /readyz and /metrics name it."""
 NOT_SENT = "The gateway could not send it"
+MOST_TRIES = 10
+"""To store what came of an attempt. With the wait of each for the database they fit into a lease."""
 
 log = structlog.get_logger()
 
@@ -130,7 +133,9 @@ class WebhookDelivery:
             clients_passed_over=self._under_way.full_clients,
             passes_over_failing=self._under_way.is_full_of_failing,
         )
-        chosen = {each.number: each for each in self._under_way.choose(due)}
+        # What is being sent is due again where the process stood still until its lease had ended.
+        free = [each for each in due if each.number not in self._sends]
+        chosen = {each.number: each for each in self._under_way.choose(free)}
         started: set[int] = set()
         try:
             claimed = (
@@ -139,11 +144,9 @@ class WebhookDelivery:
                 else ()
             )
             for each in claimed:
-                if each.number in self._sends:
-                    # The process stood still until the lease had ended. What is being sent has a new one now.
-                    continue
-                self._sends.start(each.number, partial(self._send, chosen[each.number], each))
-                started.add(each.number)
+                if each.number not in self._sends:
+                    self._sends.start(each.number, partial(self._send, chosen[each.number], each))
+                    started.add(each.number)
         finally:
             for number in chosen.keys() - started:
                 self._under_way.remove(chosen[number])
@@ -164,9 +167,21 @@ class WebhookDelivery:
         receipt = await self._receipt(delivery)
         attempt = attempt_of(delivery, receipt, now=self._clock.now(), timings=self._timings, part=self._part)
         self._count_attempt("delivered" if attempt.is_success else "failed" if attempt.outcome is None else "given_up")
-        conclusion = await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
+        conclusion = await self._conclude(delivery, attempt)
         if conclusion == "disabled":
             log.warning("webhook_disabled", webhook=delivery.webhook_id, reason=attempt.disabled_reason)
+
+    async def _conclude(self, delivery: ClaimedDelivery, attempt: DeliveryAttempt) -> Conclusion:
+        """Store what came of an attempt. Raises StorageUnavailable when all tries have failed.
+
+        Else the receiver would get the event again, and those behind it would wait until the lease ends.
+        """
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
+            except StorageUnavailable:
+                await asyncio.sleep(self._timings.store_again)
+        return await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
 
     async def _receipt(self, delivery: ClaimedDelivery) -> Receipt:
         """Send the event once and return what came of it. Raises StorageUnavailable."""

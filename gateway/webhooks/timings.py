@@ -28,6 +28,8 @@ class DeliveryTimings(msgspec.Struct, frozen=True):
     """While there is no webhook, or no database."""
     explain: float = 10.0
     """The longest wait for Airbyte's reason why a sync failed. Then the event goes without."""
+    store_again: float = 1.0
+    """Between two tries to store what came of an attempt."""
     lease: float = 60.0
     """How long a gateway may be sending one event: with the reason it takes 25. Then it died, and another sends it."""
     failing: timedelta = timedelta(days=5)

@@ -15,6 +15,7 @@ from gateway.errors import InvalidInput, OperatorError
 from gateway.models import Delivery
 from gateway.sandbox.timeline import Status
 from gateway.store import DatabaseLocation, Store
+from gateway.store.timings import StoreTimings
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.webhooks.delivery import NOT_SENT
 from gateway.webhooks.endpoints import NewWebhook
@@ -22,6 +23,7 @@ from gateway.webhooks.sender import NOT_TRUSTED
 from gateway.webhooks.timings import DeliveryLimits, DeliveryTimings, WebhookTimings
 from gateway.webhooks.webhooks import Outside, build_webhooks
 from tests.faults.test_upstream_connect import RIGHT_NAME, certificate_of_an_authority
+from tests.other_program import other_program
 from tests.postgres import PostgresServer
 from tests.support import BOUND_SECONDS, START, World, running_gateway, store_at
 from tests.webhooks.support import ALLOWED, Receiver, receiving
@@ -251,6 +253,37 @@ async def test_a_lease_that_ends_while_an_event_is_being_sent_takes_no_room_for_
         for _ in range(DeliveryLimits().of_webhook):
             await world.services.webhooks.endpoints.test(new.record.id)
         await receiver.until(1 + DeliveryLimits().of_webhook)
+
+
+async def test_what_could_not_be_stored_at_once_is_stored_later_and_not_sent_again(tmp_path: Path) -> None:
+    soon = WebhookTimings(delivery=DeliveryTimings(poll=0.01, idle_poll=0.01, store_again=0.01))
+    impatient = StoreTimings(write_lock=0.5)
+    async with (
+        receiving() as receiver,
+        running_gateway(
+            tmp_path, sync_timings=RARELY, webhook_timings=soon, store_timings=impatient, **ALLOWED
+        ) as world,
+    ):
+        receiver.answer = lambda _: None
+        await world.client_with_key("acme")
+        new = await add(world, receiver)
+        await world.services.webhooks.endpoints.test(new.record.id)
+        await receiver.until(1)
+        with other_program(world.services.settings.database_location) as other:
+            other.keep_others_from_writing()
+            before = failed_writes(world)
+            receiver.release.set()
+            async with asyncio.timeout(BOUND_SECONDS):
+                while failed_writes(world) == before:
+                    await asyncio.sleep(0.01)
+        (row,) = await until_ended(world, new)
+
+    assert (row.outcome, row.attempts, len(receiver.messages)) == ("delivered", 1, 1)
+
+
+def failed_writes(world: World) -> float:
+    failures = world.services.store.health.failures
+    return sum(count for (operation, _), count in failures.items() if operation == "write")
 
 
 async def test_a_webhook_that_is_gone_is_told_of_nothing_more(world: World, receiver: Receiver) -> None:
