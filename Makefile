@@ -11,7 +11,7 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test coverage missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
-	bench-profile fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi \
+	bench-profile bench-webhooks fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi \
 	test-clients lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
@@ -63,6 +63,9 @@ bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/f
 
 bench-quick: .venv/dev             ## its first three rows in under a minute; needs wrk and nginx
 	$(BIN)/python -m bench.quick
+
+bench-webhooks: .venv/dev          ## how late events reach webhooks while a tenth of them hang, in three minutes
+	$(BIN)/python -m bench.webhooks
 
 fairness: .venv/dev                ## one client's worst beside another client, in a quarter of an hour: docs/fairness.md
 	$(BIN)/python -m bench.fairness

@@ -1,7 +1,7 @@
 -- The gateway's database. Times are text, YYYY-MM-DDTHH:MM:SS.mmmZ, which sorts like the time it names.
 -- "smrt" in ASCII: tells our files from any other SQLite file.
 PRAGMA application_id = 0x736d7274;
-PRAGMA user_version = 11;
+PRAGMA user_version = 13;
 
 -- AUTOINCREMENT: the number of a removed client is never given again, so a request of his that is still under way
 -- cannot be answered with another client's rows. `rate_…` is each key's, `rate_total_…` that of all its keys together.
@@ -136,27 +136,29 @@ CREATE UNIQUE INDEX cancellations_open ON cancellations (airbyte_id, job_id) WHE
 CREATE INDEX cancellations_open_of_client ON cancellations (client_id, number) WHERE outcome IS NULL;
 
 -- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
--- everything. `previous_secret` is a JSON list of the secrets that sign too, each with its end; `previous_until` is the
--- last end. `failing_since`: the first failure after the last success. What was disabled is told of nothing;
--- `disabled_reason` says why. What happened before `told_since` is not told.
+-- everything. `previous_secrets` is a JSON list of the secrets that sign too, each with its end; `previous_until` is
+-- the last end. `failing_since`: the first failure after the last success. `overflowed_at`: when the oldest events were
+-- given up last, because too many waited. What was disabled is told of nothing; `disabled_reason` says why. What happened
+-- before `told_since` is not told.
 CREATE TABLE webhooks (
-    number          INTEGER PRIMARY KEY AUTOINCREMENT,
-    id              TEXT NOT NULL UNIQUE,
-    client_id       INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-    url             TEXT NOT NULL,
-    events          TEXT NOT NULL,
-    connections     TEXT NOT NULL,
-    secret          TEXT NOT NULL,
-    previous_secret TEXT,
-    previous_until  TEXT,
-    created_at      TEXT NOT NULL,
-    told_since      TEXT NOT NULL,
-    last_success_at TEXT,
-    failing_since   TEXT,
-    disabled_at     TEXT,
-    disabled_reason TEXT CHECK (disabled_reason IN ('gone', 'failing')),
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    client_id        INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    url              TEXT NOT NULL,
+    events           TEXT NOT NULL,
+    connections      TEXT NOT NULL,
+    secret           TEXT NOT NULL,
+    previous_secrets TEXT,
+    previous_until   TEXT,
+    created_at       TEXT NOT NULL,
+    told_since       TEXT NOT NULL,
+    last_success_at  TEXT,
+    overflowed_at    TEXT,
+    failing_since    TEXT,
+    disabled_at      TEXT,
+    disabled_reason  TEXT CHECK (disabled_reason IN ('gone', 'failing')),
     CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL)),
-    CHECK ((previous_secret IS NULL) = (previous_until IS NULL))
+    CHECK ((previous_secrets IS NULL) = (previous_until IS NULL))
 ) STRICT;
 
 CREATE INDEX webhooks_of_client ON webhooks (client_id, number);
@@ -217,7 +219,24 @@ CREATE TABLE key_usage (
 CREATE INDEX key_usage_of_client ON key_usage (client_id, hour);
 CREATE INDEX key_usage_by_age ON key_usage (hour);
 
--- People who sign in to the dashboard. A user of no client is the operator's: an admin.
+-- From where and by what each key was called in the last 30 days: an address with a program, empty where none was told.
+-- Fifty of a key at most. `last_at` is an hour late at most.
+CREATE TABLE key_callers (
+    key_id    TEXT NOT NULL,
+    client_id INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    address   TEXT NOT NULL,
+    agent     TEXT NOT NULL,
+    first_at  TEXT NOT NULL,
+    last_at   TEXT NOT NULL,
+    PRIMARY KEY (key_id, address, agent)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX key_callers_of_client ON key_callers (client_id, key_id);
+CREATE INDEX key_callers_by_age ON key_callers (last_at);
+
+-- People who sign in to the dashboard. A user of no client is the operator's: an admin. `totp_secret` makes the codes of
+-- a second factor (RFC 6238); no `totp_since`: it is being set up, and no code is asked for. `totp_last_step` is the time
+-- step of the last code that was taken: neither that one nor an earlier one is taken again.
 CREATE TABLE users (
     number          INTEGER PRIMARY KEY,
     id              TEXT NOT NULL UNIQUE,
@@ -225,7 +244,10 @@ CREATE TABLE users (
     email           TEXT NOT NULL COLLATE NOCASE CONSTRAINT user_email UNIQUE,
     password_hash   TEXT,
     created_at      TEXT NOT NULL,
-    last_sign_in_at TEXT
+    last_sign_in_at TEXT,
+    totp_secret     TEXT,
+    totp_last_step  INTEGER,
+    totp_since      TEXT
 ) STRICT;
 
 CREATE INDEX users_of_client ON users (client_id, number);
@@ -239,6 +261,25 @@ CREATE TABLE links (
     expires_at TEXT NOT NULL,
     CHECK ((user_id IS NULL) = (purpose = 'first-admin'))
 ) STRICT;
+
+-- Codes that stand in for those of a second factor, each once: ten of a user, of which only digests are kept.
+CREATE TABLE recovery_codes (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    digest  BLOB NOT NULL,
+    PRIMARY KEY (user_id, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Sign-ins whose password was right and which wait for a code: they open no page. The browser has the secret whose
+-- `digest` this is.
+CREATE TABLE pending_sign_ins (
+    digest     BLOB NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    expires_at TEXT NOT NULL,
+    tries      INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX pending_sign_ins_of_user ON pending_sign_ins (user_id);
+CREATE INDEX pending_sign_ins_by_age ON pending_sign_ins (expires_at);
 
 CREATE TABLE sessions (
     number       INTEGER PRIMARY KEY,
@@ -309,6 +350,14 @@ CREATE TABLE notices (
     told_at TEXT,
     PRIMARY KEY (channel, matter)
 ) STRICT, WITHOUT ROWID;
+
+-- Since when Airbyte has given no answer, and why; no row while it answers. `cause` is for operators: it has addresses.
+CREATE TABLE outage (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    since    TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    cause    TEXT NOT NULL
+) STRICT;
 
 -- What tells this database from others: in the name of the dashboard's cookie. One row, written when it is first needed.
 CREATE TABLE database_id (

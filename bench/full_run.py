@@ -1,7 +1,8 @@
 """All long checks, one after the other, and what came of them on a page: `python -m bench.full_run [STEP …]`.
 
 Takes about two hours. A step that fails stops no other. The page is written anew after each step, so a run that is
-cut short says so. Output goes to build/full-run/, a file a step.
+cut short says so. A run of chosen steps leaves the rows of the others: each row has a time and commit of its own.
+Output goes to build/full-run/, a file a step.
 """
 
 import argparse
@@ -34,9 +35,15 @@ class Step:
 STEPS = (
     Step("pages", "README and docs/ as pasted, and the service, under a booted systemd", f"{PYTEST} tests/machine"),
     Step("coverage", "all tests with branch coverage, which has its floor", "make coverage"),
+    Step(
+        "windows",
+        "every page wide, narrow, light, dark and in forced colours, with a lot in it",
+        f"EVERY_WINDOW=1 {PYTEST} tests/browser/test_pages.py",
+    ),
     Step("binary", "the one file and the folder variant through their tests", "make binary test-binary"),
     Step("kills", "50 kills lose nothing that was acknowledged", "make chaos"),
     Step("fairness", "one client's worst costs another nothing but its share", "make fairness"),
+    Step("webhooks", "events reach webhooks in time while a tenth of them hang", "make bench-webhooks"),
     Step("unauthenticated", "guessed keys, slow connections and crowds without a key", "make unauthenticated"),
     Step("overload", "what is answered at ten times the capacity", "make overload"),
     Step("openapi", "what reads openapi.json finds nothing wrong with it", "make check-openapi"),
@@ -47,49 +54,65 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Result:
-    """How a step ended, and its last line of output."""
+    """How a step ended, when it began and on which commit, and its last line of output."""
 
     step: Step
     status: int
+    began: datetime
+    commit: str
     seconds: float
     last_line: str
+
+    @property
+    def row(self) -> str:
+        cells = (
+            self.step.name,
+            self.step.shows,
+            "passed" if self.status == 0 else "**failed**",
+            f"{self.began:%Y-%m-%d %H:%M}",
+            self.commit,
+            f"{self.seconds / 60:.1f} min",
+            self.last_line.replace("|", "/").strip("= ")[:120],
+        )
+        return f"| {' | '.join(cells)} |"
 
 
 def run(step: Step) -> Result:
     """Run a step, its output in a file of its own."""
     output = OUTPUT / f"{step.name}.txt"
-    began = monotonic()
+    now, began = datetime.now(UTC), monotonic()
     with output.open("wb") as stream:
         done = subprocess.run(["sh", "-c", step.command], cwd=ROOT, stdout=stream, stderr=stream, check=False)  # noqa: S607 - any sh
     lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Result(step, done.returncode, monotonic() - began, lines[-1] if lines else "")
+    return Result(step, done.returncode, now, _commit(), monotonic() - began, lines[-1] if lines else "")
 
 
-def page(results: Sequence[Result], steps: Sequence[Step], began: datetime) -> str:
-    """Return the page: where and when it ran, and a row a step."""
-    rows = [
-        f"| {result.step.name} | {result.step.shows} | {'passed' if result.status == 0 else '**failed**'} "
-        f"| {result.seconds / 60:.1f} min | {result.last_line.replace('|', '/')[:120]} |"
-        for result in results
-    ]
-    rows += [f"| {step.name} | {step.shows} | not run | | |" for step in steps[len(results) :]]
-    commit = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    named = {
-        "Linux": platform.release(),
-        **versions(),
-        "Commit": subprocess.check_output(commit, cwd=ROOT, text=True).strip(),
-    }
+def _commit() -> str:
+    """Name the commit; "-dirty" tells of changes. The page itself does not count: each step rewrites it."""
+    describe = ["git", "describe", "--always", "--abbrev=10", "--exclude=*"]
+    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(ROOT)}"]
+    name = subprocess.check_output(describe, cwd=ROOT, text=True).strip()
+    return f"{name}-dirty" if subprocess.check_output(changed, cwd=ROOT) else name
+
+
+def page(results: Sequence[Result], earlier: str) -> str:
+    """Return the page: what ran where, and a row a step; one that did not run now keeps its row of the page before."""
+    rows = dict.fromkeys((step.name for step in STEPS), "")
+    rows |= {line.split("|")[1].strip(): line for line in earlier.splitlines() if line.startswith("| ")}
+    rows |= {result.step.name: result.row for result in results}
+    named = {"Linux": platform.release(), **versions()}
+    del named["Commit"]
     return "\n".join(
         [
             "# The last full run",
             "",
-            "What takes too long for every commit: `make full` runs it and writes this page.",
+            "What takes too long for every commit: `make full` runs it and writes this page. Times are UTC.",
             "",
-            f"{began:%d %B %Y %H:%M} UTC. {', '.join(f'{part} {version}' for part, version in named.items())}.",
+            f"The last of them ran on {', '.join(f'{part} {version}' for part, version in named.items())}.",
             "",
-            "| Step | What it shows | Result | Time | Last line |",
-            "|---|---|---|---|---|",
-            *rows,
+            "| Step | What it shows | Result | Began | Commit | Time | Last line |",
+            "|---|---|---|---|---|---|---|",
+            *(rows[step.name] or f"| {step.name} | {step.shows} | not run | | | | |" for step in STEPS),
             "",
         ]
     )
@@ -104,12 +127,13 @@ def main() -> int:
     chosen = parser.parse_args().steps
     steps = [step for step in STEPS if not chosen or step.name in chosen]
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    began, results = datetime.now(UTC), list[Result]()
+    earlier = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    results = list[Result]()
     for step in steps:
         print(f"{step.name}: {step.command}", flush=True)
         results.append(run(step))
         print(f"  {'passed' if results[-1].status == 0 else 'FAILED'}, {results[-1].seconds:.0f} s", flush=True)
-        PAGE.write_text(page(results, steps, began), encoding="utf-8")
+        PAGE.write_text(page(results, earlier), encoding="utf-8")
     return int(any(result.status for result in results))
 
 

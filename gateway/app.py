@@ -109,6 +109,7 @@ class Application(Starlette):
     services: Services
 
     def build_middleware_stack(self) -> ASGIApp:
+        """Return the routes behind our middleware alone. Called by Starlette, which would add its own."""
         return _wrapped(self.router, self.user_middleware)
 
 
@@ -175,7 +176,7 @@ def _routes(services: Services, gate: Gate, page_timings: "PageTimings | None") 
         Route("/healthz", show_health, methods=["GET", "OPTIONS"]),
         Route("/readyz", show_readiness, methods=["GET", "OPTIONS"]),
         Route("/metrics", show_metrics),
-        LazyMount(("/docs", "/dashboard"), lambda: _pages(services, gate, page_timings)),
+        LazyMount(("/docs", "/dashboard", "/llms.txt"), lambda: _pages(services, gate, page_timings)),
     ]
 
 
@@ -203,6 +204,7 @@ def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
                 AuthenticationMiddleware,
                 directory=services.store.api_keys,
                 calls=services.store.usage,
+                callers=services.store.key_callers,
                 clock=services.clock,
                 throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
                 known_keys=known_keys,

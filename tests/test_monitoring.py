@@ -23,6 +23,7 @@ from gateway.errors import UpstreamError
 from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.settings.secret import Secret, SecretUrl
+from gateway.webhooks.delivery import WEBHOOK_DELIVERY
 from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.faults.installation import install, sandbox_airbyte
@@ -169,6 +170,23 @@ async def a_proxy_is_not_trusted(world: World) -> None:
     await world.http.get("/api/v1/status", headers={"X-Forwarded-For": "192.0.2.7"})
 
 
+async def nobody_sends_events(world: World) -> None:
+    """For ten minutes."""
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    (delivery,) = [task for task in world.services.background.tasks if task.name == WEBHOOK_DELIVERY]
+    await delivery.stop()
+    new = await world.services.webhooks.endpoints.add("acme", url="https://hooks.example/")
+    await world.services.webhooks.endpoints.test(new.record.id)
+    world.clock.advance(600)
+
+
+async def a_webhook_is_disabled(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    await world.services.webhooks.endpoints.add("acme", url="https://hooks.example/")
+    with other_program(world.services.settings.database_location) as other:
+        other.rows("UPDATE webhooks SET disabled_at = '2026', disabled_reason = 'gone'")
+
+
 FAULTS: dict[str, Fault] = {
     "GatewayFails": a_request_meets_an_error_of_ours,
     "AirbyteFails": airbyte_fails,
@@ -184,6 +202,8 @@ FAULTS: dict[str, Fault] = {
     "RequestsShed": more_comes_than_can_be_answered,
     "EventLoopBlocked": the_event_loop_stands_still,
     "BackgroundTaskFails": a_background_task_fails,
+    "WebhookEventsWait": nobody_sends_events,
+    "WebhookDisabled": a_webhook_is_disabled,
     "ProxyIsNotTrusted": a_proxy_is_not_trusted,
 }
 WITH_VALKEY = {"RateLimitIsLocal"}

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("gateway", "tests", "bench", "deploy", "docs", ".ci")
 KINDS = {
@@ -160,14 +158,12 @@ def hits() -> Iterator[str]:
                 yield from (f"{path}:{number}: {instead}: {line.strip()}" for instead in retired_in(path, line))
 
 
-@pytest.mark.parametrize(("path", "line"), RETIRED_USES)
-def test_a_retired_word_is_found(path: str, line: str) -> None:
-    assert retired_in(path, line)
+def test_a_retired_word_is_found() -> None:
+    assert [use for use in RETIRED_USES if not retired_in(*use)] == []
 
 
-@pytest.mark.parametrize(("path", "line"), ORDINARY_USES)
-def test_an_ordinary_meaning_is_not(path: str, line: str) -> None:
-    assert retired_in(path, line) == []
+def test_an_ordinary_meaning_is_not() -> None:
+    assert [use for use in ORDINARY_USES if retired_in(*use)] == []
 
 
 def test_no_retired_word_is_used() -> None:

@@ -25,6 +25,9 @@ class OwnCalls(Enum):
 Caller = int | OwnCalls
 """Whose share a call takes: a client, by its id, or the gateway."""
 
+Leave = Callable[[], Callable[[], None]]
+"""Hears that a call was given up; what it returns is called when Airbyte is done with it."""
+
 MOST_WAITING_CALLS = 128
 """Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
 RECENT_CALLS = 8
@@ -126,6 +129,7 @@ class Bulkhead:
 
     @property
     def in_flight(self) -> int:
+        """How many permits are held."""
         return self._in_flight
 
     @property
@@ -135,6 +139,7 @@ class Bulkhead:
 
     @property
     def waiting(self) -> int:
+        """How many calls wait for a permit."""
         return len(self._waiting) + len(self._own_waiting)
 
     def may_wait(self, kind: Kind, caller: Caller) -> bool:
@@ -164,6 +169,14 @@ class Bulkhead:
         """Give back a permit that was had since then; whoever is next has it."""
         self._learn(kind, self._monotonic() - had_since)
         self._take_back(kind, caller)
+
+    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None]:
+        """Take a permit for what Airbyte is still busy with though nobody waits for it, and return what gives it back.
+
+        It is taken over from who gave up, so it is not waited for.
+        """
+        self._grant(kind, caller)
+        return lambda: self._take_back(kind, caller)
 
     def _expected_wait(self, kind: Kind, caller: Caller) -> float:
         """Return the seconds to a permit, by the caller's own queue and recent calls.

@@ -1,5 +1,6 @@
 """Calls to Airbyte as plain data: what is asked, what is answered, what the answer means. No network."""
 
+from http import HTTPStatus
 from typing import Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -36,6 +37,8 @@ class Call(msgspec.Struct, Generic[Value], frozen=True):
     kind: Kind = "read"
     has_permit: bool = False
     """Whether the caller holds a permit already, for this call and others."""
+    is_of_many_threads: bool = False
+    """Whether Airbyte answers it from other threads than the few of its public API."""
     deadline_seconds: float = 15.0
     max_bytes: int = MAX_PAGE_BYTES
 
@@ -77,14 +80,16 @@ class Fault(Exception):
 def decode(answer: Answer, call: Call[Value]) -> Value:
     """Return the typed answer. Raises UpstreamRefused for a 4xx, UpstreamInvalid or Fault for what is no answer."""
     is_json = answer.content_type.partition(";")[0].strip().lower() == "application/json"
-    if 400 <= answer.status < 500:  # noqa: PLR2004 - HTTP's own numbers
+    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         raise UpstreamRefused(
             answer.status,
             _problem_title(answer.body) if is_json else "",
             detail=f"{answer.status} from Airbyte",
         )
-    if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
-        raise UpstreamInvalid(detail=f"{answer.status} from Airbyte")
+    if answer.status != HTTPStatus.OK:
+        invalid = UpstreamInvalid(detail=f"{answer.status} from Airbyte")
+        invalid.upstream_status = answer.status
+        raise invalid
     if not is_json:
         kind = "an HTML page" if "html" in answer.content_type else "something else"
         raise UpstreamInvalid(detail=f"{kind} instead of JSON: is airbyte.base_url right?")

@@ -5,10 +5,12 @@ another's.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway import __version__
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Answer, Call, Fault
 from gateway.airbyte.route import Proxy, Route
 from gateway.airbyte.socket_connection import Origin, Received, connect
@@ -27,7 +29,7 @@ class Carrier(Protocol):
     @property
     def is_usable(self) -> bool: ...
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received: ...
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received: ...
 
     def close(self) -> None: ...
 
@@ -77,6 +79,8 @@ class AirbyteClient:
         self._connect = connect
         self._idle: list[Carrier] = []
         """The one that was used last is taken first: it is the warmest. The bulkhead bounds how many there are."""
+        self._left: set[Carrier] = set()
+        """Those whose answer nobody waits for any more."""
         self._clock = clock
         self.last_date = ""
         """The `Date` header of Airbyte's newest answer: its clock, not ours."""
@@ -85,13 +89,18 @@ class AirbyteClient:
 
     async def close(self) -> None:
         """Close the connections that are kept open."""
-        while self._idle:
-            self._idle.pop().close()
+        for connection in (*self._idle, *self._left):
+            connection.close()
+        self._idle.clear()
 
-    async def exchange(self, call: Call[Value], header: str | None) -> Answer:
-        """Send one request and return its answer. Raises Fault."""
+    async def exchange(self, call: Call[Value], header: str | None, occupy: Leave | None = None) -> Answer:
+        """Send one request and return its answer. Raises Fault.
+
+        If it is given up, `occupy` is called, and what it returned when Airbyte is done with it.
+        """
         connection = self._take() or await self._connect()
-        received = await connection.exchange(self._request(call, header), max_bytes=call.max_bytes)
+        leave = None if occupy is None else partial(self._leave, connection, occupy)
+        received = await connection.exchange(self._request(call, header), max_bytes=call.max_bytes, leave=leave)
         self._idle.append(connection)
         if self._forwarder and received.status == PROXY_AUTHENTICATION_REQUIRED:
             refused = UpstreamUnreachable(detail=f"the proxy {self._forwarder} answers {received.status}")
@@ -105,6 +114,16 @@ class AirbyteClient:
             body=received.body,
             delimited=received.is_delimited,
         )
+
+    def _leave(self, connection: Carrier, occupy: Leave) -> Callable[[], None]:
+        give_back = occupy()
+        self._left.add(connection)
+
+        def end() -> None:
+            self._left.discard(connection)
+            give_back()
+
+        return end
 
     def _take(self) -> Carrier | None:
         while self._idle:

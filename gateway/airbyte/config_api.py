@@ -45,9 +45,11 @@ class BorrowedAuthorization:
         self._authorization = authorization
 
     async def header(self) -> str | None:
+        """Return the header that the public API is called with. Raises UpstreamError."""
         return await self._authorization.header()
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:  # noqa: ARG002 - part of the protocol
+        """Return False: whose the credential is judges it by its own calls."""
         return False
 
     def forget(self) -> None:
@@ -175,6 +177,7 @@ class ConfigApi:
             caller,
             method=b"POST",
             body=msgspec.json.encode(body),
+            is_of_many_threads=True,
             deadline_seconds=self._deadlines.config_call,
         )
         try:

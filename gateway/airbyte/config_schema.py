@@ -57,6 +57,7 @@ class AttemptRecord(AirbyteRecord, frozen=True):
 
     @property
     def failures(self) -> tuple[FailureRecord, ...]:
+        """What went wrong, in Airbyte's order; empty where nothing is told."""
         return self.failure_summary.failures if self.failure_summary else ()
 
 

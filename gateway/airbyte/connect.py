@@ -1,6 +1,7 @@
 """Put together what calls to Airbyte need: connections, bulkhead, breaker, authorization."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 from gateway.airbyte.airbyte import Airbyte
@@ -13,6 +14,7 @@ from gateway.airbyte.resilience import Breakers
 from gateway.airbyte.route import Route
 from gateway.airbyte.timings import AirbyteTimings
 from gateway.airbyte.token import Authorization, ClientCredentials, Credential, FixedAuthorization, token_call
+from gateway.airbyte.trouble import TroubleLog
 from gateway.settings.secret import Secret
 from gateway.times import Clock
 
@@ -56,11 +58,9 @@ def connect_airbyte(
         reach = connect or _network(url, route, timings, observer)
         forwarder = None if connect or url.startswith("https:") else route.proxy
         client = AirbyteClient(base_url=url, connect=reach, clock=clock, traceparent=traceparent, forwarder=forwarder)
-        return CallExecutor(
-            client, bulkhead=permits, breakers=breakers, clock=clock, jitter=jitter, count_outcome=count, pauses=pauses
-        )
+        return build(client, bulkhead=permits, breakers=breakers, count_outcome=count, troubles=TroubleLog(url, route))
 
-    pauses = timings.pause
+    build = partial(CallExecutor, clock=clock, jitter=jitter, pauses=timings.pause)
     executor = executor_at(base_url, bulkhead, Breakers(timings.breaker), observer.count_call)
     credential = Credential(identity, secret)
     authorization = _authorization(auth, credential, executor, clock, timings)

@@ -90,3 +90,4 @@ def _watch_peer(opened: socket.socket, timings: SocketTimings) -> None:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timings.peer_gone * 1000))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(timings.peer_gone)))

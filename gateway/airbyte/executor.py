@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
 
-from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind
+from gateway.airbyte.bulkhead import Bulkhead, Caller, Kind, Leave, OwnCalls
 from gateway.airbyte.call import Answer, Call, Fault, decode, pause_seconds
 from gateway.airbyte.client import AirbyteClient
 from gateway.airbyte.figures import CallFigures
 from gateway.airbyte.resilience import Breakers, RetryBudget
 from gateway.airbyte.timings import PauseTimings
 from gateway.airbyte.token import Authorization
+from gateway.airbyte.trouble import TroubleLog
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from gateway.times import Clock
 
@@ -31,8 +34,10 @@ class CallExecutor:
         jitter: Callable[[], float],
         count_outcome: Callable[[str], None],
         pauses: PauseTimings,
+        troubles: TroubleLog,
     ) -> None:
         """`jitter` gives the seconds to wait before a retry; `count_outcome` hears how each call ended."""
+        self.troubles = troubles
         self.client = client
         self._bulkhead = bulkhead
         self._breakers = breakers
@@ -47,6 +52,7 @@ class CallExecutor:
 
     @property
     def in_flight(self) -> int:
+        """How many calls are under way."""
         return self._bulkhead.in_flight
 
     @property
@@ -104,9 +110,10 @@ class CallExecutor:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
         except TimeoutError:
-            self._note_failure()
+            late = _no_answer(call)
+            self._note_failure(late, None)
             self._breakers.late(self._clock.monotonic(), call.caller)
-            raise _no_answer(call) from None
+            raise late from None
         except Fault as fault:
             raise fault.error from fault.__cause__
 
@@ -130,15 +137,17 @@ class CallExecutor:
                 header = await authorization.header()
             except UpstreamError as error:
                 self._is_credential_refused |= isinstance(error.__cause__, UpstreamRefused)
+                if error.__cause__ is not None:  # else no token was asked for: the last try's failure stands
+                    self.troubles.note(error, error.__cause__)
                 raise _untouched(error) from error.__cause__
             try:
                 return await self._attempt(call, header, deadline)
             except UpstreamRefused as refusal:
-                if refusal.upstream_status != 401:  # noqa: PLR2004 - HTTP's own number
+                if refusal.upstream_status != HTTPStatus.UNAUTHORIZED:
                     raise
                 if not authorization.reject(header, renewed=renewed):
                     self._is_credential_refused = True
-                    raise _untouched(UpstreamUnreachable(detail="401: Airbyte refuses our credentials")) from None
+                    raise self._refused_credential(refusal) from None
                 renewed = True
             except Fault as fault:
                 may_repeat = fault.transient and (call.kind == "read" or not fault.error.reached)
@@ -152,10 +161,10 @@ class CallExecutor:
         self._breakers.admit(self._clock.monotonic(), call.caller)
         try:
             async with self._permit(call, deadline):
-                answer = await self.client.exchange(call, header)
+                answer = await self.client.exchange(call, header, self._occupying(call))
             self._require_service(answer, call.caller)
         except Fault as fault:
-            self._note_failure()
+            self._note_failure(fault.error, fault.__cause__)
             if fault.is_doubtful:
                 self._breakers.doubt(self._clock.monotonic(), call.caller)
             else:
@@ -169,11 +178,28 @@ class CallExecutor:
         self._answered_at = self._clock.monotonic()
         self._failing_since = None
         self._is_credential_refused = False
+        self.troubles.clear()
         return value
 
-    def _note_failure(self) -> None:
+    def _occupying(self, call: Call[Value]) -> Leave | None:
+        """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
+
+        A trigger has longer than Airbyte itself, and one of the gateway's own calls must not keep its others waiting.
+        """
+        if call.is_of_many_threads or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
+            return None
+        return partial(self._bulkhead.occupy, call.kind, call.caller)
+
+    def _note_failure(self, error: UpstreamError, cause: BaseException | None) -> None:
+        self.troubles.note(error, cause)
         if self._failing_since is None:
             self._failing_since = self._clock.monotonic()
+
+    def _refused_credential(self, refusal: UpstreamRefused) -> UpstreamError:
+        error = UpstreamUnreachable(detail="401: Airbyte refuses our credentials")
+        error.upstream_status = refusal.upstream_status
+        self.troubles.note(error)
+        return _untouched(error)
 
     def _permit(self, call: Call[Value], deadline: asyncio.Timeout) -> AbstractAsyncContextManager[None]:
         """Return what holds a permit for the call while it is entered, if its caller holds none for it."""
@@ -197,13 +223,15 @@ class CallExecutor:
 
     def _require_service(self, answer: Answer, caller: Caller) -> None:
         """Pause after a 429, for it holds for the whole credential. Raises UpstreamBusy for it, and Fault for a 5xx."""
-        if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
             raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
-        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             unreachable = UpstreamUnreachable(detail=f"{answer.status} from Airbyte")
-            raise Fault(unreachable, transient=True, is_doubtful=answer.status == 500)  # noqa: PLR2004 - as above
+            unreachable.upstream_status = answer.status
+            is_doubtful = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            raise Fault(unreachable, transient=True, is_doubtful=is_doubtful)
 
 
 def _no_answer(call: Call[Value]) -> UpstreamTimeout:

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx2
 
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Fault
 from gateway.airbyte.client import Connect
 from gateway.airbyte.socket_connection import Received
@@ -18,7 +19,7 @@ class InProcessCarrier:
     def __init__(self, app: Any) -> None:
         self._transport = httpx2.ASGITransport(app=app)
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received:
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:  # noqa: ARG002 - a cancelled application is done
         """Return the application's answer, its body not larger than `max_bytes`. Raises Fault."""
         head, _, body = request.partition(b"\r\n\r\n")
         line, *fields = head.split(b"\r\n")

@@ -31,6 +31,7 @@ class Breaker:
 
     @property
     def state(self) -> Literal["closed", "open"]:
+        """`open` once there were too many faults in a row, until a call succeeds."""
         return "open" if self._faults >= FAULTS_TO_OPEN else "closed"
 
     def admit(self, now: float) -> None:
@@ -98,6 +99,7 @@ class Breakers:
 
     @property
     def state(self) -> Literal["closed", "open"]:
+        """The state of the breaker that counts all calls."""
         return self._whole.state
 
     def admit(self, now: float, caller: Caller) -> None:

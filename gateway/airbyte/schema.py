@@ -56,6 +56,8 @@ class ConnectionRecord(AirbyteRecord, frozen=True):
 
 
 class ScheduleRecord(AirbyteRecord, frozen=True):
+    """When a connection syncs by itself: as a cron expression, or in words such as `Every 24 HOURS`."""
+
     schedule_type: str
     cron_expression: str | None = None
     basic_timing: str | None = None
@@ -72,6 +74,8 @@ class CatalogStreamRecord(AirbyteRecord, frozen=True):
 
 
 class CatalogRecord(AirbyteRecord, frozen=True):
+    """The streams of a connection, as they are configured."""
+
     streams: tuple[CatalogStreamRecord, ...] = ()
 
 
@@ -98,6 +102,8 @@ class SourceRecord(AirbyteRecord, frozen=True):
 
 
 class WorkspaceRecord(AirbyteRecord, frozen=True):
+    """A workspace, which holds connections."""
+
     workspace_id: str
     name: str
 

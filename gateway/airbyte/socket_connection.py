@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import httptools
 
+from gateway.airbyte.bulkhead import Leave
 from gateway.airbyte.call import Fault
 from gateway.airbyte.dial import dial
 from gateway.airbyte.route import Proxy
@@ -60,9 +61,7 @@ async def connect(
             opened = await dial(host, port, proxy, is_tls=tls is not None, seconds=seconds, timings=timings)
             try:
                 _, connection = await loop.create_connection(
-                    lambda: SocketConnection(
-                        loop, opened.fileno(), count_leftovers, keepalive_seconds=timings.keepalive
-                    ),
+                    lambda: SocketConnection(opened.fileno(), count_leftovers, timings),
                     sock=opened,
                     ssl=tls,
                     server_hostname=host if tls else None,
@@ -82,31 +81,26 @@ async def connect(
 class SocketConnection(asyncio.Protocol):
     """An open one, until `is_usable` says no."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        descriptor: int,
-        count_leftovers: Callable[[int], None],
-        *,
-        keepalive_seconds: float,
-    ) -> None:
+    def __init__(self, descriptor: int, count_leftovers: Callable[[int], None], timings: SocketTimings) -> None:
         """`count_leftovers` hears of bytes nobody asked for."""
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._count_leftovers = count_leftovers
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._keepalive_seconds = keepalive_seconds
-        self._idle_since = loop.time()
+        self._timings = timings
+        self._idle_since = self._loop.time()
         # One for all answers: it begins anew after each whole one, and any other ends the connection.
         self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
+        self._on_end: Callable[[], None] | None = None
+        """Of one that was given up, and that Airbyte may still be busy with."""
 
-    async def exchange(self, request: bytes, *, max_bytes: int) -> Received:
+    async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:
         """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
 
-        A caller that gives up ends the connection: the answer could still come.
+        A caller that gives up ends the connection: the answer could still come. With `leave` it ends when it has come.
         """
         if self._transport.is_closing():
             # It ended between the connect and this call: nobody would ever tell of an answer.
@@ -119,7 +113,11 @@ class SocketConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
-            self.close()
+            if leave is None or self._has_begun or self._transport.is_closing():
+                self.close()
+            else:
+                self._on_end = leave()
+                self._loop.call_later(self._timings.left, self.close)
             raise
         finally:
             self._answered = None
@@ -127,7 +125,7 @@ class SocketConnection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether another request may be sent: neither the end nor bytes nobody asked for came, and not long ago."""
-        is_warm = self._loop.time() < self._idle_since + self._keepalive_seconds
+        is_warm = self._loop.time() < self._idle_since + self._timings.keepalive
         return is_warm and not self._transport.is_closing() and not self._poll.poll(0)
 
     def close(self) -> None:
@@ -143,9 +141,11 @@ class SocketConnection(asyncio.Protocol):
         self._has_begun = self._has_head = self._is_complete = self._stays = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport. Called by asyncio."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is none by type
 
     def data_received(self, data: bytes) -> None:
+        """Parse a part of the answer, and end the exchange when it is whole or wrong. Called by asyncio."""
         answered = self._answered
         if answered is None or answered.done():
             self._end_with_leftovers()
@@ -167,6 +167,9 @@ class SocketConnection(asyncio.Protocol):
                 self._fail(_invalid("the head of an answer is too large"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the exchange under way: an answer without a length is whole now. Called by asyncio."""
+        if self._on_end is not None:
+            self._on_end()
         if self._answered is None or self._answered.done():
             return
         if self._has_head and not exc and not is_delimited(self._fields):
@@ -177,12 +180,14 @@ class SocketConnection(asyncio.Protocol):
             self._fail(Fault(UpstreamUnreachable(detail="the connection ended before an answer"), transient=True))
 
     def on_message_begin(self) -> None:
+        """Begin an answer, which an interim one may precede. Raises Fault for a second one."""
         if self._is_complete:
             # A second answer: an error of the parser's from here on.
             raise _invalid("two answers to one request")
         self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field of the answer; several of one name become one (RFC 9110 §5.3)."""
         if self._has_head:
             # A trailer comes through the same callback and must not become a header (RFC 9110 §6.5.1).
             return
@@ -190,6 +195,7 @@ class SocketConnection(asyncio.Protocol):
         self._fields[key] = f"{self._fields[key]}, {text}" if key in self._fields else text
 
     def on_headers_complete(self) -> None:
+        """Note the status. Raises Fault for a compressed answer."""
         self._status = self._parser.get_status_code()
         self._has_head = self._status not in INTERIM
         self._head_bytes = 0
@@ -198,12 +204,14 @@ class SocketConnection(asyncio.Protocol):
             raise _invalid("a compressed answer, though we asked for none")
 
     def on_body(self, body: bytes) -> None:
+        """Keep a part of the body. Raises Fault if the answer is longer than was asked for."""
         self._size += len(body)
         if self._size > self._max_bytes:
             raise _invalid(f"an answer of more than {self._max_bytes} bytes")
         self._chunks.append(body)
 
     def on_message_complete(self) -> None:
+        """Note that the answer is whole, unless it is an interim one."""
         if self._has_head:
             self._is_complete = True
             # Asked later, the parser has forgotten it.
@@ -224,7 +232,8 @@ class SocketConnection(asyncio.Protocol):
         cast("asyncio.Future[Received]", self._answered).set_exception(fault)
 
     def _end_with_leftovers(self) -> None:
-        self._count_leftovers(1)
+        if self._on_end is None:
+            self._count_leftovers(1)
         self.close()
 
 

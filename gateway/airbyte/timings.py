@@ -31,7 +31,10 @@ class SocketTimings(msgspec.Struct, frozen=True):
     """How long one without a call is used again: below the idle time of every proxy on the way, so that we close
     first."""
     peer_gone: float = 10.0
-    """TCP_USER_TIMEOUT: a peer that is gone without a word is noticed after so long."""
+    """TCP_USER_TIMEOUT and TCP_KEEPIDLE: a peer that is gone without a word is noticed after so long, or twice that
+    when nothing was sent meanwhile."""
+    left: float = 45.0
+    """How long one is kept whose answer nobody waits for any more: until it comes, Airbyte's thread is not free."""
 
 
 class BreakerTimings(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Verify TLS to Airbyte by the machine's authorities, or by Mozilla's where it has none, and by the operator's own."""
+"""Verify TLS by the machine's authorities, or by Mozilla's where it has none, and by the operator's own."""
 
 import re
 import ssl
@@ -12,10 +12,10 @@ HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
 """The names of certificates in a folder where OpenSSL looks one up when it is needed."""
 
 
-def verifying_tls(ca_file: Path | None = None) -> ssl.SSLContext:
+def verifying_tls(ca_file: Path | None = None, *, setting: str = "airbyte.ca_file") -> ssl.SSLContext:
     """Return a context that trusts whom this machine trusts, whatever the environment says, and those in `ca_file`.
 
-    Raises OperatorError if a file of authorities cannot be used.
+    Raises OperatorError if a file of authorities cannot be used; it names the `setting` that `ca_file` comes from.
     """
     # Not above: it takes a tenth of what a command needs to start, and few of them call Airbyte.
     import httpx2  # noqa: PLC0415 - see the line before
@@ -31,19 +31,19 @@ def verifying_tls(ca_file: Path | None = None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = with_authorities(context)
     if ca_file is not None:
-        _add_authorities(context, ca_file)
+        _add_authorities(context, ca_file, setting)
     return context
 
 
-def _add_authorities(context: ssl.SSLContext, ca_file: Path) -> None:
+def _add_authorities(context: ssl.SSLContext, ca_file: Path, setting: str) -> None:
     try:
         ca_file.open("rb").close()  # OpenSSL's own errors do not say why a file cannot be read.
         context.load_verify_locations(ca_file)
     except ssl.SSLError as error:
         what = "there is no certificate in it" if error.reason == NO_AUTHORITY else "a certificate in it is broken"
-        raise OperatorError(f"airbyte.ca_file: {ca_file}: {what}; expected PEM, -----BEGIN CERTIFICATE-----") from None
+        raise OperatorError(f"{setting}: {ca_file}: {what}; expected PEM, -----BEGIN CERTIFICATE-----") from None
     except OSError as error:
-        raise OperatorError(f"airbyte.ca_file: {ca_file}: cannot be read: {error.strerror}") from None
+        raise OperatorError(f"{setting}: {ca_file}: cannot be read: {error.strerror}") from None
 
 
 def with_authorities(context: ssl.SSLContext) -> ssl.SSLContext:

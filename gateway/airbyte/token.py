@@ -65,12 +65,14 @@ class FixedAuthorization:
         self._credential = credential
 
     async def header(self) -> str | None:
+        """Return the header of HTTP Basic (RFC 7617), or None without a credential."""
         if self._credential is None:
             return None
         pair = f"{self._credential.identity}:{self._credential.secret.reveal()}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:  # noqa: ARG002 - part of the protocol
+        """Return False: the next try would send the same."""
         return False
 
     def forget(self) -> None:
@@ -112,6 +114,7 @@ class ClientCredentials:
         return await self.header()
 
     def reject(self, header: str | None, *, renewed: bool) -> bool:
+        """Give the token up, unless it is a former credential's, and return whether another try may help."""
         if header in self._retired:
             return not renewed
         now = self._clock.monotonic()
@@ -129,6 +132,7 @@ class ClientCredentials:
         return True
 
     def forget(self) -> None:
+        """Retire the token: the next call fetches one for the new credential."""
         if self._header is not None:
             self._retired.append(self._header)
         self._generation += 1
@@ -136,6 +140,7 @@ class ClientCredentials:
         self._paused_until = self._trusted_from = 0.0
 
     async def close(self) -> None:
+        """Cancel the fetch under way."""
         await self._renewals.close(cancel=True)
 
     def _start_renewal(self) -> asyncio.Task[str]:

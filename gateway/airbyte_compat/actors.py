@@ -3,20 +3,21 @@
 Names are the gateway's own: one in Airbyte may speak of another customer that shares the source or the destination.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 from starlette.requests import Request
 
+from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.own_connections import own_connections
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
+from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import epoch
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.errors import DestinationNotFound, SourceNotFound
+from gateway.errors import DestinationNotFound, SourceNotFound, UpstreamForbidden
 from gateway.models import Connection, ConnectionDetail
 from gateway.services import services_of
-from gateway.web.request_context import upstream_timing
+from gateway.syncs.connection_catalog import Told
 from gateway.web.responses import JSONAnswer
 
 Role = Literal["source", "destination"]
@@ -47,12 +48,23 @@ async def show_destination(request: Request) -> JSONAnswer:
 
 async def _list(request: Request, role: Role) -> JSONAnswer:
     ids = await virtual_ids_of(request)
-    is_asked_for = asks_for_workspace(request.query_params, ids.workspace)
-    with upstream_timing(request.scope):
-        users = await _first_users(request, role) if is_asked_for else {}
-        page, page_links = cut(request, f"{role}s", list(users.items()))
-        rows = [await _content(request, ids, role, airbyte_id, connection) for airbyte_id, connection in page]
-    return list_answer(rows, page_links)
+    if not asks_for_workspace(request.query_params, ids.workspace):
+        return list_answer(*cut(request, f"{role}s", []))
+    return await in_time(request, _told_list(request, ids, role))
+
+
+async def _told_list(request: Request, ids: VirtualIds, role: Role) -> JSONAnswer:
+    users = await _first_users(request, role)
+    page, page_links = cut(request, f"{role}s", list(users.found.items()))
+    catalog = services_of(request).syncs.catalog
+    kinds = await catalog.kinds(principal_of(request).client, role, [airbyte_id for airbyte_id, _ in page])
+    rows = [
+        _content(ids, role, airbyte_id, connection, kinds.found[airbyte_id])
+        for airbyte_id, connection in page
+        if airbyte_id in kinds.found
+    ]
+    headers = staleness_of(request, is_fresh=users.is_whole and kinds.is_whole)
+    return list_answer(rows, page_links, headers=headers)
 
 
 async def _show(request: Request, role: Role) -> JSONAnswer:
@@ -60,33 +72,39 @@ async def _show(request: Request, role: Role) -> JSONAnswer:
     wanted = request.path_params["id"].lower()
     if not ids.is_own(role, wanted):
         raise NONE_SUCH[role]
-    with upstream_timing(request.scope):
-        for airbyte_id, connection in (await _first_users(request, role)).items():
-            if ids.of(role, airbyte_id) == wanted:
-                return JSONAnswer(await _content(request, ids, role, airbyte_id, connection))
+    return await in_time(request, _told_one(request, ids, role, wanted))
+
+
+async def _told_one(request: Request, ids: VirtualIds, role: Role, wanted: str) -> JSONAnswer:
+    users = await _first_users(request, role)
+    for airbyte_id, connection in users.found.items():
+        if ids.of(role, airbyte_id) == wanted:
+            catalog = services_of(request).syncs.catalog
+            kinds = await catalog.kinds(principal_of(request).client, role, [airbyte_id])
+            return JSONAnswer(_content(ids, role, airbyte_id, connection, kinds.found[airbyte_id]))
+    if not users.is_whole:
+        raise UpstreamForbidden(detail=f"the {role} may be one of a connection of which Airbyte does not tell")
     raise NONE_SUCH[role]
 
 
-async def _first_users(request: Request, role: Role) -> Mapping[str, Connection]:
+async def _first_users(request: Request, role: Role) -> Told[Connection]:
     """Return Airbyte's ids of the client's sources or destinations, oldest first, each with its oldest connection."""
     connections = await own_connections(request)
-    details = await services_of(request).syncs.catalog.of_all(principal_of(request).client, connections)
+    told = await services_of(request).syncs.catalog.of_all(principal_of(request).client, connections)
     users: dict[str, Connection] = {}
     for row in connections:
-        detail = details.get(row.airbyte_id or "")
+        detail = told.found.get(row.airbyte_id or "")
         if detail is not None:
             users.setdefault(_id_in(detail, role), row)
-    return users
+    return Told(users, is_whole=told.is_whole)
 
 
 def _id_in(detail: ConnectionDetail, role: Role) -> str:
     return detail.source_id if role == "source" else detail.destination_id
 
 
-async def _content(
-    request: Request, ids: VirtualIds, role: Role, airbyte_id: str, connection: Connection
-) -> dict[str, object]:
-    kind = await services_of(request).syncs.catalog.kind(principal_of(request).client, role, airbyte_id) or CUSTOM
+def _content(ids: VirtualIds, role: Role, airbyte_id: str, connection: Connection, kind: str) -> dict[str, object]:
+    kind = kind or CUSTOM
     return {
         f"{role}Id": ids.of(role, airbyte_id),
         "name": connection.label if role == "source" else kind,

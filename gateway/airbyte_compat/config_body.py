@@ -23,18 +23,26 @@ class OneJob(msgspec.Struct, frozen=True):
 
 
 class OneConnection(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a call about one connection."""
+
     connection_id: str
 
 
 class SeveralConnections(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a call about the connections that are named."""
+
     connection_ids: list[str]
 
 
 class OneWorkspace(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a call about a workspace."""
+
     workspace_id: str
 
 
 class Pagination(msgspec.Struct, frozen=True, rename="camel"):
+    """Which page of a list is asked for, in Airbyte's defaults."""
+
     page_size: int = 20
     row_offset: int = 0
 

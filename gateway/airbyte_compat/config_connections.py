@@ -5,17 +5,17 @@ from starlette.requests import Request
 from gateway.airbyte_compat.config_body import OneConnection, OneWorkspace, SeveralConnections, read_body
 from gateway.airbyte_compat.config_jobs import detail_of
 from gateway.airbyte_compat.config_values import job_info
+from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.job_actions import latest_answer, start_sync
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.schedules import config_schedule
+from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import connection_status, epoch, job_status, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.api.staleness import staleness_headers
 from gateway.errors import BadRequest, WorkspaceNotFound
 from gateway.models import ACTIVE, TERMINAL_STATUSES, CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
-from gateway.web.request_context import upstream_timing
 from gateway.web.responses import JSONAnswer
 
 DESTINATION_MODES = {"deduped_history": "append_dedup", "overwrite_deduped": "overwrite_dedup"}
@@ -30,8 +30,7 @@ async def get_connection(request: Request) -> JSONAnswer:
     Raises BadRequest, ConnectionNotFound, UpstreamError.
     """
     connection = await own_connection(request, (await read_body(request, OneConnection)).connection_id)
-    with upstream_timing(request.scope):
-        detail = await services_of(request).syncs.catalog.of(principal_of(request).client, connection)
+    detail = await in_time(request, services_of(request).syncs.catalog.of(principal_of(request).client, connection))
     return JSONAnswer(_content(await virtual_ids_of(request), connection, detail))
 
 
@@ -41,10 +40,10 @@ async def list_connections_of_workspace(request: Request) -> JSONAnswer:
     if (await read_body(request, OneWorkspace)).workspace_id.lower() != ids.workspace:
         raise WorkspaceNotFound
     rows = await own_connections(request)
-    with upstream_timing(request.scope):
-        details = await services_of(request).syncs.catalog.of_all(principal_of(request).client, rows)
-    told = [(row, detail) for row in rows if (detail := details.get(row.airbyte_id or ""))]
-    return JSONAnswer({"connections": [_content(ids, row, detail) for row, detail in told]})
+    told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, rows))
+    found = [(row, detail) for row in rows if (detail := told.found.get(row.airbyte_id or ""))]
+    content = {"connections": [_content(ids, row, detail) for row, detail in found]}
+    return JSONAnswer(content, headers=staleness_of(request, is_fresh=told.is_whole))
 
 
 async def sync_connection(request: Request) -> JSONAnswer:
@@ -60,11 +59,10 @@ async def show_statuses(request: Request) -> JSONAnswer:
     asked = (await read_body(request, SeveralConnections)).connection_ids
     if len(asked) > MOST_ASKED:
         raise BadRequest(TOO_MANY)
-    services = services_of(request)
-    with upstream_timing(request.scope):
-        is_fresh = await services.syncs.last_sync.ensure_fresh(principal_of(request).client.id)
-    headers = staleness_headers(is_fresh=is_fresh, count_stale=services.metrics.count_stale)
-    return JSONAnswer([_status(await own_connection(request, each)) for each in asked], headers=headers)
+    last_sync = services_of(request).syncs.last_sync
+    is_fresh = await in_time(request, last_sync.ensure_fresh(principal_of(request).client.id))
+    statuses = [_status(await own_connection(request, each)) for each in asked]
+    return JSONAnswer(statuses, headers=staleness_of(request, is_fresh=is_fresh))
 
 
 def _status(connection: Connection) -> dict[str, object]:

@@ -2,15 +2,16 @@
 
 from starlette.requests import Request
 
+from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
 from gateway.airbyte_compat.schedules import public_schedule
+from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import connection_status, epoch, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
 from gateway.models import CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
-from gateway.web.request_context import upstream_timing
 from gateway.web.responses import JSONAnswer
 
 SYNC_MODES = frozenset(
@@ -29,17 +30,16 @@ async def list_connections(request: Request) -> JSONAnswer:
     is_asked_for = asks_for_workspace(request.query_params, ids.workspace)
     rows = await own_connections(request, include_deleted=include_deleted) if is_asked_for else []
     page, page_links = cut(request, "connections", rows)
-    with upstream_timing(request.scope):
-        details = await services_of(request).syncs.catalog.of_all(principal_of(request).client, page)
-    told = [(row, detail) for row in page if (detail := details.get(row.airbyte_id or ""))]
-    return list_answer([connection_content(ids, row, detail) for row, detail in told], page_links)
+    told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, page))
+    found = [(row, detail) for row in page if (detail := told.found.get(row.airbyte_id or ""))]
+    content = [connection_content(ids, row, detail) for row, detail in found]
+    return list_answer(content, page_links, headers=staleness_of(request, is_fresh=told.is_whole))
 
 
 async def show_connection(request: Request) -> JSONAnswer:
     """Answer with one connection. Raises ConnectionNotFound, UpstreamError."""
     connection = await own_connection(request, request.path_params["id"])
-    with upstream_timing(request.scope):
-        detail = await services_of(request).syncs.catalog.of(principal_of(request).client, connection)
+    detail = await in_time(request, services_of(request).syncs.catalog.of(principal_of(request).client, connection))
     return JSONAnswer(connection_content(await virtual_ids_of(request), connection, detail))
 
 

@@ -1,44 +1,26 @@
-"""What both APIs do with a job: look at it, start one, cancel one. Each is answered before its caller gives up."""
+"""What both APIs do with jobs: start one, cancel one. Each is answered before its caller gives up."""
 
 import asyncio
 from functools import partial
 
-import msgspec
 from starlette.requests import Request
 
 from gateway.airbyte_compat.own_connections import own_connection
 from gateway.airbyte_compat.values import connection_status
 from gateway.api.principal import principal_of
-from gateway.errors import ConnectionNotActive, ReadOnlyKey, TriggerPending
+from gateway.errors import (
+    BadRequest,
+    ConnectionNotActive,
+    ConnectionNotFound,
+    JobNotFound,
+    ReadOnlyKey,
+    TriggerPending,
+)
 from gateway.models import Job
 from gateway.services import services_of
 from gateway.syncs.cancel import CancelRequest
-from gateway.syncs.polled_jobs import Polled
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
-
-
-async def poll_job(request: Request, job_id: int) -> Polled:
-    """Return the job as it stands. Raises JobNotFound, UpstreamError, CallerLeft.
-
-    It takes no token, for some programs cancel a sync that they may not look at. Who asks more often than his client
-    may call waits for the job's end instead, for 3 s at most, while not too many of the client's wait.
-    """
-    services = services_of(request)
-    came_at = services.clock.monotonic()
-    principal = principal_of(request)
-    client, syncs = principal.client, services.syncs
-    left = partial(caller_left, request.receive)
-    with upstream_timing(request.scope):
-        polled = await syncs.waiting.wait(client, syncs.polled.look(client, job_id), left=left)
-    turn = services.polls.take(client.id, services.limiter.rate_of_client(principal.limit), came_at)
-    if polled.job.is_terminal or turn.allowed or not syncs.watcher.has_room(client):
-        return polled
-    until = came_at + syncs.polled.timings.wait
-    now = await syncs.watcher.wait_for_end(client, polled.connection.id, polled.job, until=until, left=left)
-    if now.status == polled.job.status:
-        return msgspec.structs.replace(polled, is_fresh=now.is_fresh)
-    return await syncs.polled.look(client, job_id)
 
 
 def latest_answer(request: Request) -> float:
@@ -50,7 +32,8 @@ def latest_answer(request: Request) -> float:
 async def start_sync(request: Request, airbyte_id: str, *, until: float) -> Job:
     """Start a sync of a connection, or join the one under way. Raises what `start_or_join` raises.
 
-    Raises ReadOnlyKey; TriggerPending if no job is known `until` then: it goes on, and a repeated call joins it.
+    Raises ReadOnlyKey, ConnectionNotActive; TriggerPending if no job is known `until` then: it goes on, and a repeated
+    call joins it.
     """
     services = services_of(request)
     principal = principal_of(request)
@@ -83,8 +66,9 @@ async def cancel_job(request: Request, job_id: int, *, until: float) -> Job:
     services = services_of(request)
     syncs, principal = services.syncs, principal_of(request)
     _require_full(request)
+    left = partial(caller_left, request.receive)
     with upstream_timing(request.scope):
-        found = await syncs.polled.find(principal.client, job_id)
+        found = await syncs.waiting.wait(principal.client, syncs.polled.find(principal.client, job_id), left=left)
         if found.job.is_terminal:
             return found.job
         context: RequestContext = request.scope[SCOPE_KEY]
@@ -97,11 +81,12 @@ async def cancel_job(request: Request, job_id: int, *, until: float) -> Job:
         )
         try:
             async with asyncio.timeout(max(0.0, until - services.clock.monotonic())):
-                cancelled = await syncs.waiting.wait(
-                    principal.client, syncs.cancel.cancel(wanted), left=partial(caller_left, request.receive)
-                )
+                cancelled = await syncs.waiting.wait(principal.client, syncs.cancel.cancel(wanted), left=left)
         except TimeoutError:
             return found.job
+        except (ConnectionNotFound, BadRequest) as error:
+            # It was given away, or lost its mapping, meanwhile: no such job, as on each call from now on.
+            raise JobNotFound(detail=error.message) from error
     syncs.polled.note(principal.client.id, cancelled.job)
     return cancelled.job
 

@@ -3,19 +3,20 @@
 import msgspec
 from starlette.requests import Request
 
-from gateway.airbyte_compat.job_actions import cancel_job, latest_answer, poll_job, start_sync
+from gateway.airbyte_compat.in_time import in_time
+from gateway.airbyte_compat.job_actions import cancel_job, latest_answer, start_sync
 from gateway.airbyte_compat.job_query import jobs_asked
 from gateway.airbyte_compat.own_connections import own_connection
 from gateway.airbyte_compat.paging import asks_for_workspace, links, list_answer
+from gateway.airbyte_compat.polls import poll_job
+from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import job_content
 from gateway.airbyte_compat.virtual_ids import virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.api.staleness import staleness_headers
 from gateway.errors import BadRequest
 from gateway.services import services_of
 from gateway.syncs.job_details import job_number
 from gateway.syncs.job_pages import JobRows
-from gateway.web.request_context import upstream_timing
 from gateway.web.responses import JSONAnswer
 
 NO_JOB = "The body must be JSON with connectionId and jobType"
@@ -40,23 +41,20 @@ async def list_jobs(request: Request) -> JSONAnswer:
     airbyte_id, cursor = request.query_params.get("connectionId"), request.query_params.get("cursor")
     if airbyte_id:
         connection = await own_connection(request, airbyte_id)
-        with upstream_timing(request.scope):
-            rows = await pages.of_connection(client, connection, asked, cursor)
+        rows = await in_time(request, pages.of_connection(client, connection, asked, cursor))
     elif asks_for_workspace(request.query_params, (await virtual_ids_of(request)).workspace):
-        with upstream_timing(request.scope):
-            rows = await pages.of_client(client, asked, cursor)
+        rows = await in_time(request, pages.of_client(client, asked, cursor))
     else:
         rows = JobRows([], None)
     page_links = links(request, "jobs", (asked.limit, asked.offset), rows.next, cursor=rows.cursor)
-    return list_answer([job_content(job) for job in rows.jobs], page_links)
+    content = [job_content(job) for job in rows.jobs]
+    return list_answer(content, page_links, headers=staleness_of(request, is_fresh=rows.is_whole))
 
 
 async def show_job(request: Request) -> JSONAnswer:
     """Answer with one job. Raises what `poll_job` raises."""
     polled = await poll_job(request, job_number(request.path_params["id"]))
-    count_stale = services_of(request).metrics.count_stale
-    headers = staleness_headers(is_fresh=polled.is_fresh, count_stale=count_stale)
-    return JSONAnswer(job_content(polled.job), headers=headers)
+    return JSONAnswer(job_content(polled.job), headers=staleness_of(request, is_fresh=polled.is_fresh))
 
 
 async def create_job(request: Request) -> JSONAnswer:

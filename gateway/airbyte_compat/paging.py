@@ -1,6 +1,6 @@
 """Read what a list is asked for, and write the addresses of the pages beside, as Airbyte does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -72,6 +72,8 @@ def links(
     }
 
 
-def list_answer(rows: Sequence[object], page_links: dict[str, str]) -> JSONAnswer:
+def list_answer(
+    rows: Sequence[object], page_links: dict[str, str], *, headers: Mapping[str, str] | None = None
+) -> JSONAnswer:
     """Answer with a page."""
-    return JSONAnswer({**page_links, "data": rows})
+    return JSONAnswer({**page_links, "data": rows}, headers=headers)

@@ -19,10 +19,12 @@ INACTIVE = "inactive"
 
 
 def job_status(status: str) -> str:
+    """Return the word that Airbyte's clients know: for one that they would not, that the job goes on."""
     return STATUSES.get(status, NOT_FINISHED)
 
 
 def connection_status(status: str) -> str:
+    """Return the word that Airbyte's clients know: for one that they would not, `inactive`."""
     return CONNECTION_STATUSES.get(status, INACTIVE)
 
 

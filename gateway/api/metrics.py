@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,11 @@ from gateway.errors import NotFound, StorageUnavailable
 from gateway.services import Services, services_of
 
 FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+WEBHOOK_FIGURES = {
+    "webhook_events_waiting": "Events on their way to webhooks, with those that wait for their next attempt.",
+    "webhook_oldest_due_seconds": "How long the oldest of them has been due that nobody sends.",
+    "webhooks_disabled": "Webhooks that are told of nothing.",
+}
 
 
 async def show_metrics(request: Request) -> Response:
@@ -22,8 +28,7 @@ async def show_metrics(request: Request) -> Response:
     _gather_process(services)
     _gather_upstream(services)
     _gather_database(services)
-    age = "Age of the oldest check of a connection's last sync by itself: how long a round of all takes."
-    metrics.gauge("last_sync_round_seconds", age, await _round_seconds(services))
+    await _gather_stored(services)
     for name, text, value in services.cluster.gauges():
         metrics.gauge(name, text, value)
     return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -66,12 +71,17 @@ def _gather_database(services: Services) -> None:
     metrics.counter("database_writes", "Transactions that got the write lock.", {(): health.writes})
 
 
-async def _round_seconds(services: Services) -> float | None:
-    """Return how long a round takes; None without a database: the figures about that are what is needed then."""
-    try:
-        return await services.syncs.backfill.round_seconds()
-    except StorageUnavailable:
-        return None
+async def _gather_stored(services: Services) -> None:
+    """Show what the database knows; nothing of it without one: the figures about that are what is needed then."""
+    round_seconds, waiting = None, None
+    with suppress(StorageUnavailable):
+        round_seconds = await services.syncs.backfill.round_seconds()
+        waiting = await services.store.waiting_deliveries.figures(now=services.clock.now())
+    metrics = services.metrics
+    age = "Age of the oldest check of a connection's last sync by itself: how long a round of all takes."
+    metrics.gauge("last_sync_round_seconds", age, round_seconds)
+    for name, text in WEBHOOK_FIGURES.items():
+        metrics.gauge(name, text, None if waiting is None else getattr(waiting, name))
 
 
 def _may_read_metrics(request: Request, networks: tuple[str, ...]) -> bool:

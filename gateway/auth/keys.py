@@ -7,9 +7,10 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from gateway.models import Principal
+from gateway.models import ApiKey, Principal
+from gateway.times import format_time
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PREFIX = "smrt_"
@@ -20,6 +21,8 @@ START_LENGTH = len(PREFIX) + 4
 PATTERN = rf"{PREFIX}[0-9A-Za-z]{{{SECRET_LENGTH + CHECKSUM_LENGTH}}}"
 TEXT_PATTERN = rf"(?<![0-9A-Za-z]){PATTERN}(?![0-9A-Za-z])"
 """A key within a text, but not the beginning or the end of a longer word. Not `\\b`: for it `_` belongs to the word."""
+QUIET = timedelta(days=14)
+"""A key that was called no more for so long can be retired: nothing that runs daily or weekly uses it."""
 ID_LENGTH = 16
 COOKIE_LENGTH = 43
 
@@ -77,6 +80,16 @@ def display_start(key: str) -> str:
 def without_keys(text: str) -> str:
     """Return the text with only the start of each key that is in it."""
     return re.sub(PATTERN, lambda found: display_start(found[0]), text)
+
+
+def works(key: ApiKey, now: datetime) -> bool:
+    """Return whether the key is neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > format_time(now))
+
+
+def is_safe_to_retire(key: ApiKey, now: datetime) -> bool:
+    """Return whether the key works, but was neither made nor called in the last fourteen days."""
+    return works(key, now) and max(key.created_at, key.last_used_at or "") <= format_time(now - QUIET)
 
 
 def is_expired(principal: Principal, now: datetime) -> bool:

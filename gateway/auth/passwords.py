@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gateway.errors import InvalidInput
+from gateway.errors import PasswordRefused
 
 SHORTEST = 12
 LONGEST = 200
@@ -38,10 +38,10 @@ class Passwords:
     async def hash(self, password: str, *, personal: Iterable[str]) -> str:
         """Return an argon2id hash.
 
-        Raises InvalidInput for a password that is too short, too common or made of `personal` words.
+        Raises PasswordRefused for one that is too short, too common or made of `personal` words.
         """
         if not SHORTEST <= len(password) <= LONGEST:
-            raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters")
+            raise PasswordRefused(f"a password has {SHORTEST} to {LONGEST} characters")
         words = [word[:JUDGED] for text in personal for word in (text, *text.split("@"), *ADDRESS_PART.findall(text))]
         return await self._run(lambda: self._hash_judged(password, words))
 
@@ -62,7 +62,7 @@ class Passwords:
 
         verdict = zxcvbn(password[:JUDGED], user_inputs=words)
         if verdict["score"] < LEAST_SCORE:
-            raise InvalidInput("this password is too easy to guess: take a few words that do not belong together")
+            raise PasswordRefused("this password is too easy to guess: take a few words that do not belong together")
         return str(self._hasher.hash(password))
 
     def _matches(self, password: str, password_hash: str | None) -> bool:

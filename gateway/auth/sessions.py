@@ -28,14 +28,25 @@ class Browser(msgspec.Struct, frozen=True):
 class Sessions:
     """Browsers that are signed in. `choice` picks a random character."""
 
-    def __init__(self, store: Store, clock: Clock, choice: Callable[[str], str], timings: SessionTimings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        choice: Callable[[str], str],
+        timings: SessionTimings,
+        *,
+        admins_need_second_factor: bool,
+    ) -> None:
         self._timings = timings
+        self._admins_need_second_factor = admins_need_second_factor
         self._sessions = store.sessions
         self._clock = clock
         self._choice = choice
 
-    async def start(self, user: User, browser: Browser, *, password_hash: str | None = None) -> str:
-        """Start a session and return its secret.
+    async def start(
+        self, user: User, browser: Browser, *, password_hash: str | None = None, has_proof: bool = False
+    ) -> str:
+        """Start a session and return its secret. `has_proof`: of the second factor, which a user who has one needs.
 
         Raises SignInRefused if the user was removed or, where a hash is given, has another password meanwhile.
         """
@@ -53,6 +64,7 @@ class Sessions:
             session,
             digest=keys.digest(secret),
             password_hash=password_hash,
+            has_proof=has_proof,
             ended_before=format_time(now - self._timings.idle_life),
             entry=activity_entry(browser.actor(user), "user.sign-in", user, at=format_time(now)),
         )
@@ -73,7 +85,7 @@ class Sessions:
         if idle > self._timings.last_seen_lag:
             with suppress(StorageUnavailable):  # A full disk must not hide the page that says so.
                 await self._sessions.touch(session.user_id, session.id, format_time(now))
-        return visitor
+        return self._with_what_it_lacks(visitor)
 
     async def of_user(self, user: User) -> list[Session]:
         """Return the user's sessions that have not ended, last seen first."""
@@ -90,4 +102,11 @@ class Sessions:
         await self._sessions.remove(user.id, session_id)
 
     async def end_all(self, user: User) -> None:
+        """End every session of the user's."""
         await self._sessions.remove_all(user.id)
+
+    def _with_what_it_lacks(self, visitor: Visitor) -> Visitor:
+        user = visitor.user
+        if self._admins_need_second_factor and user.is_admin and not user.has_second_factor:
+            return msgspec.structs.replace(visitor, lacks_second_factor=True)
+        return visitor

@@ -1,4 +1,4 @@
-"""Throttle the tries of passwords: five on an account from an address, and a fair share of the work of hashing.
+"""Throttle tries of passwords and codes: five on an account from an address, and a fair share of the work of hashing.
 
 Only wrong passwords count, each on the account it was for: tries on one account lock nobody out of another. An unknown
 account is an account too, for a limit on all unknown ones would tell which are known. Each count cost a hash, which
@@ -65,9 +65,9 @@ class SignInThrottle:
         """
         return self._people.slot(person)
 
-    async def count(self, name: str) -> Forgive:
-        """Count a try and return what forgives those of this name, for a right password. Raises RateLimitExceeded."""
-        reservation = await self._tries.reserve(name, TRIES)
+    async def count(self, name: str, policy: RatePolicy = TRIES) -> Forgive:
+        """Count a try and return what forgives those of this name, if it was right. Raises RateLimitExceeded."""
+        reservation = await self._tries.reserve(name, policy)
         if not reservation.decision.allowed:
             raise _too_many_tries(reservation.decision.next_token_seconds)
         return reservation.forgive
@@ -81,6 +81,16 @@ def tries_at(address: str, email: str) -> str:
 def tries_in(session: Session) -> str:
     """Return the name by which tries on the current password of a session's user are counted."""
     return keys.digest(f"{session.user_id} {session.id}").hex()
+
+
+def codes_at(address: str, user_id: str) -> str:
+    """Return the name by which tries of codes of a user from an address are counted."""
+    return keys.digest(f"code {block_of(address)} {user_id}").hex()
+
+
+def codes_of(user_id: str) -> str:
+    """Return the name by which tries of codes of a user from all addresses are counted."""
+    return keys.digest(f"code {user_id}").hex()
 
 
 def _too_many_tries(seconds: int) -> RateLimitExceeded:

@@ -22,6 +22,8 @@ class AuthTimings(msgspec.Struct, frozen=True):
     session: SessionTimings = SessionTimings()
     link_life: timedelta = timedelta(hours=24)
     """Of a link to set a password with, or to visit: long enough for a mail, short enough for a forwarded one."""
+    code_wait: timedelta = timedelta(minutes=5)
+    """How long a sign-in waits for the code of a second factor: long enough to find the phone."""
     busy_retry: int = 2
     """Seconds until one comes back after a busy moment: one is enough to hash a password of each address that waits."""
     lookup_wait: float = 0.8

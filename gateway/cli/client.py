@@ -23,6 +23,7 @@ def client() -> None:
 
 
 def client_row(record: Client) -> Row:
+    """Return what listings show of a client, and `--json` prints."""
     return {
         "slug": record.slug,
         "name": record.name,

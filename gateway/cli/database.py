@@ -19,6 +19,7 @@ class PostgresAddress(click.ParamType[SecretUrl]):
     name = "url"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> SecretUrl:
+        """Return the address. Ends the command if it is none, or has a password. Called by click."""
         parts = urlsplit(value)
         if parts.scheme != "postgresql" or len(parts.path) < 2:  # noqa: PLR2004 - the slash alone names nothing
             self.fail("expected postgresql://[USER@]HOST[:PORT]/NAME", param, ctx)

@@ -10,11 +10,14 @@ import msgspec
 
 from gateway.airbyte.in_process import in_process
 from gateway.app import build_gate, create_app
+from gateway.cli.demo_receiver import LOOPBACK, receiving
 from gateway.cli.options import PORT, accounts_of
 from gateway.models import ACTIVE, COMMAND_LINE
 from gateway.sandbox import PUBLIC_API, Sandbox
+from gateway.sandbox.records import Stream
+from gateway.sandbox.world import World
 from gateway.services import Services, build_services
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings, WebhookSettings, load_settings
 from gateway.settings.secret import Secret
 from gateway.store import create_database
 from gateway.telemetry.log import configure_log
@@ -24,14 +27,18 @@ from gateway.web.server.server import serve_app
 CLIENT_NAME = "Acme Inc"
 CLIENT_SLUG = "acme"
 MEMBER = "ann@acme.example"
+OPERATOR_EMAIL = "olga@gateway.example"
+DAY = 86400
+RUNS_OF_LATE, STOPPED_DAYS = 20, 2
 
 
 class Demonstrated(msgspec.Struct, frozen=True):
-    """What the demo shows: a key, one of the connections, and the secret of a link into the dashboard."""
+    """What the demo shows: a key, one of the connections, and the secrets of links into the dashboard."""
 
     key: str
     connection_id: str
-    link: str
+    member_link: str
+    admin_link: str
 
 
 @click.command()
@@ -45,14 +52,15 @@ def demo(host: str, port: int) -> None:
     configure_log(level="info", style="console")
     secret = secrets.token_urlsafe()
     airbyte = Sandbox(client_id="demo", client_secret=secret)
-    with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
+    workspace = next(iter(airbyte.world.workspaces))
+    _add_late_connection(airbyte.world, workspace)
+    with tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder, receiving() as receiver:
         settings = _settings(Path(folder), host, port, secret)
 
         def services() -> Services:
             return build_services(settings, SystemClock(), connect=in_process(airbyte.app))
 
-        workspace = next(iter(airbyte.world.workspaces))
-        demonstrated = asyncio.run(_provision(services(), workspace))
+        demonstrated = asyncio.run(_provision(services(), workspace, receiver))
         served = services()
         gate = build_gate(served)
         serve_app(
@@ -74,20 +82,45 @@ def _settings(folder: Path, host: str, port: int, secret: str) -> Settings:
             base_url=f"http://sandbox{PUBLIC_API}",
             client_id="demo",
             client_secret=Secret(secret),
+            late_grace_seconds=0,
         ),
+        webhooks=WebhookSettings(allowed_networks=(LOOPBACK,), allow_http=True, ca_file=""),
     )
 
 
-async def _provision(services: Services, workspace: str) -> Demonstrated:
+def _add_late_connection(world: World, workspace: str) -> None:
+    """Add a connection whose daily sync has not begun for two days: nothing starts it."""
+    schedule = {"scheduleType": "basic", "basicTiming": "Every 24 HOURS"}
+    now = SystemClock().now().timestamp()
+    begun = [now - (STOPPED_DAYS + number) * DAY for number in reversed(range(RUNS_OF_LATE))]
+    late = world.add_connection(
+        workspace,
+        "zendesk-support",
+        name="Zendesk -> BigQuery",
+        schedule=schedule,
+        created_at=begun[0] - DAY,
+        streams=(Stream("tickets"),),
+    )
+    for at in begun:
+        world.add_job(late.connection_id, created_at=at)
+
+
+async def _provision(services: Services, workspace: str, receiver: str) -> Demonstrated:
     await create_database(services.settings.database_path)
     async with services.opened():
         await services.clients.add(slug=CLIENT_SLUG, name=CLIENT_NAME, plan="free")
         imported = [each async for each in services.connections.import_workspace(CLIENT_SLUG, workspace)]
         key = await services.keys.create(CLIENT_SLUG, name="demo", scope="full", expires=None, rate=None)
-        user, _ = await accounts_of(services).users.invite(MEMBER, CLIENT_SLUG, by=COMMAND_LINE)
-        link = await accounts_of(services).links.to_visit(user)
+        webhook = await services.webhooks.endpoints.add(CLIENT_SLUG, url=receiver)
+        await services.webhooks.endpoints.test(webhook.record.id)
+        accounts = accounts_of(services)
+        people = [
+            await accounts.users.invite(*who, by=COMMAND_LINE)
+            for who in ((MEMBER, CLIENT_SLUG), (OPERATOR_EMAIL, None))
+        ]
+        links = [await accounts.links.to_visit(user) for user, _ in people]
     active = (each.connection for each in imported if each.connection and each.connection.status == ACTIVE)
-    return Demonstrated(key.text, next(active).id, link)
+    return Demonstrated(key.text, next(active).id, *links)
 
 
 def _announce(address: str, demonstrated: Demonstrated) -> None:
@@ -102,7 +135,9 @@ def _announce(address: str, demonstrated: Demonstrated) -> None:
         f"  {curl} -X POST {connections}/{demonstrated.connection_id}/sync",
         f'  {curl} "{connections}/{demonstrated.connection_id}/jobs?limit=3"',
         "Open in a browser, signed in as the client's member:",
-        f"  {address}/dashboard/link/{demonstrated.link}",
+        f"  {address}/dashboard/link/{demonstrated.member_link}",
+        "Or as the operator, in a private window if you want both:",
+        f"  {address}/dashboard/link/{demonstrated.admin_link}",
         f"Documentation: {address}/docs/getting-started",
         "Everything is gone when you stop it with Ctrl-C.",
     ]

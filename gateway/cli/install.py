@@ -1,7 +1,6 @@
 """`gateway install`: make systemd run the gateway."""
 
 import difflib
-import ipaddress
 import os
 import shlex
 import subprocess
@@ -13,12 +12,12 @@ import click
 from gateway.cli.main import Start
 from gateway.cli.options import confirm, environment_of_programs, json_option, yes_option
 from gateway.cli.output import print_json
-from gateway.deployment.preparation import NEW_DATABASE, Step, find_machine, init_step, missing_steps
+from gateway.deployment.planning import PlannedInstallation, below, planned_installation
+from gateway.deployment.preparation import Step, find_machine, init_step, missing_steps
 from gateway.deployment.systemd import (
     SERVICE,
     SOCKET,
     STATE_FOLDER,
-    Credential,
     Installation,
     instance_name,
     out_of_reach,
@@ -27,20 +26,12 @@ from gateway.deployment.systemd import (
 from gateway.deployment.systemd_backup import BACKUP_TIMER, backup_unit_files
 from gateway.errors import OperatorError
 from gateway.models import SocketAddress
-from gateway.settings import ReadSettings, ServerSettings, Settings, load_settings, read_settings
-from gateway.settings.addresses import LARGEST_PORT, host_of, listened_host, reachable_host
+from gateway.settings.addresses import host_of, reachable_host
 
 DEFAULTS = Installation()
-DEFAULT_PORT = 8080
 DATABASE_HERE = "gateway.db"
-SHARED_NEEDED = (
-    "several gateways need a database and a limit that they share: "
-    "set database.url to postgresql://… and rate_limit.backend to redis://…"
-)
 MOST_INSTANCES = 64
 SOCKET_IN_THE_WAY = f"Where {SOCKET} was in use, it holds the first port: systemctl disable --now {SOCKET} {SERVICE}"
-LEAST_PORT = 1024
-"""Below it an instance may not listen: it has no capabilities, and no socket of systemd's."""
 
 
 @click.command()
@@ -90,12 +81,12 @@ def install(
     start: Start = click.get_current_context().find_root().obj
     path = (Path.cwd() / (settings or start.settings or DEFAULTS.settings)).absolute()
     command = (str(program),) if program else _this_program()
-    installation, database = _installation(path, root, command, user, instances)
-    steps = missing_steps(installation, database, find_machine(root, user))
-    units = unit_files(installation) | backup_unit_files(installation)
-    files = {_below(root, path): text for path, text in units.items()}
+    planned = planned_installation(path, root=root, program=command, user=user, instances=instances)
+    installation = planned.installation
+    steps = missing_steps(installation, planned.database, find_machine(root, user))
+    files = _files(installation, root)
     before = {path: _text_of(path) for path in files}
-    _warn(installation, None if program else os.path.realpath(sys.executable))
+    _warn(planned, None if program else os.path.realpath(sys.executable))
     _show(files, before, is_dry=dry_run, as_json=as_json)
     if not dry_run:
         _confirm_changes(files, before, steps if is_this_machine else (), yes=yes)
@@ -103,7 +94,13 @@ def install(
             _run(steps)
         for path, text in files.items():
             _write(path, text, is_same=text == before[path])
-    _say_what_is_next(installation, () if is_this_machine and not dry_run else steps, has_file=database is not None)
+    _say_what_is_next(planned, () if is_this_machine and not dry_run else steps)
+
+
+def _files(installation: Installation, root: Path) -> dict[Path, str]:
+    """Return what each file is to hold."""
+    units = unit_files(installation) | backup_unit_files(installation)
+    return {below(root, path): text for path, text in units.items()}
 
 
 def _require_root(*, is_needed: bool) -> None:
@@ -120,8 +117,15 @@ def _show(files: dict[Path, str], before: dict[Path, str | None], *, is_dry: boo
             click.echo(f"# {path}\n{text}")
 
 
-def _warn(installation: Installation, python: str | None) -> None:
-    """Tell what the service may be unable to use. A virtual environment is a link to the `python` that runs it."""
+def _warn(planned: PlannedInstallation, python: str | None) -> None:
+    """Tell what is assumed, and what the service may be unable to use.
+
+    A virtual environment is a link to the `python` that runs it.
+    """
+    installation = planned.installation
+    if not planned.has_settings:
+        assumed = f"the defaults are assumed, and a database in {STATE_FOLDER}"
+        click.echo(f"{installation.settings} is not there yet: {assumed}.", err=True)
     for warning in out_of_reach(installation, *([python] if python else [])):
         click.echo(f"Warning: {warning}", err=True)
     if not Path(installation.settings).exists() and Path(DATABASE_HERE).exists():
@@ -130,77 +134,11 @@ def _warn(installation: Installation, python: str | None) -> None:
         )
 
 
-def _installation(
-    path: Path, root: Path, program: tuple[str, ...], user: str, instances: int | None
-) -> tuple[Installation, str | None]:
-    """Return what the settings lead to, and the path of the database if it is a file."""
-    on_disk = _below(root, str(path))
-    if not on_disk.exists():
-        click.echo(f"{path} is not there yet: the defaults are assumed, and a database in {STATE_FOLDER}.", err=True)
-        _require_shared(load_settings(None, {}, working_directory=root), instances)
-        new = Installation(program=program, settings=str(path), user=user, ports=_ports(DEFAULT_PORT, instances))
-        return new, NEW_DATABASE
-    read = read_settings(on_disk, {})
-    server = read.settings.server
-    _require_shared(read.settings, instances)
-    database = _seen_from(root, read.settings.database_path) if read.settings.database.is_file else None
-    installation = Installation(
-        program=program,
-        settings=str(path),
-        user=user,
-        listen=_listen(server),
-        database_folder=str(database.parent) if database else STATE_FOLDER,
-        credential=_credential(read),
-        ports=_ports(server.port, instances),
-    )
-    return installation, str(database) if database else None
-
-
-def _seen_from(root: Path, path: Path) -> Path:
-    return Path("/") / path.relative_to(root) if path.is_relative_to(root) else path
-
-
-def _require_shared(settings: Settings, instances: int | None) -> None:
-    """Raise OperatorError where several gateways would not count, or not store, together."""
-    if instances is not None and instances > 1 and (settings.database.is_file or not settings.rate_limit.is_shared):
-        raise OperatorError(SHARED_NEEDED)
-
-
-def _ports(first: int, instances: int | None) -> tuple[int, ...]:
-    """Return the port of each instance. Raises OperatorError where one may not listen."""
-    ports = tuple(range(first, first + (instances or 0)))
-    if ports and (first < LEAST_PORT or ports[-1] > LARGEST_PORT):
-        raise OperatorError(f"server.port: the instances' ports must be from {LEAST_PORT} to {LARGEST_PORT}")
-    return ports
-
-
-def _listen(server: ServerSettings) -> str:
-    """Return the address that a socket unit listens at. Raises OperatorError for a name: systemd looks none up."""
-    host = listened_host(server.host)
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        raise OperatorError(f"server.host: a socket unit needs an address, not {host!r}") from None
-    return str(SocketAddress(str(address), server.port))
-
-
-def _credential(read: ReadSettings) -> Credential:
-    """Return which secret the settings file needs and does not hold itself."""
-    keys: dict[str, Credential] = {"client_credentials": "client_secret", "basic": "password", "none": ""}
-    key = keys[read.settings.airbyte.auth]
-    is_in_file = bool(key) and read.origins[f"airbyte.{key}"].kind == "file"
-    return "" if is_in_file and getattr(read.settings.airbyte, key) else key
-
-
 def _this_program() -> tuple[str, ...]:
     if getattr(sys, "frozen", False):
         return (sys.executable,)
     started = Path(sys.argv[0]).absolute()
     return (sys.executable, "-m", "gateway") if started.suffix == ".py" else (str(started.resolve()),)
-
-
-def _below(root: Path, path: str) -> Path:
-    return root / path.lstrip("/")
 
 
 def _text_of(path: Path) -> str | None:
@@ -263,13 +201,14 @@ def _write(path: Path, text: str, *, is_same: bool) -> None:
     click.echo(f"Wrote {path}.", err=True)
 
 
-def _say_what_is_next(installation: Installation, steps: tuple[Step, ...], *, has_file: bool) -> None:
+def _say_what_is_next(planned: PlannedInstallation, steps: tuple[Step, ...]) -> None:
     """Print the commands that are left to type: `steps`, and those that need what only the operator knows."""
+    installation = planned.installation
     command = " ".join(installation.program)
     once = [*map(str, steps), f"vi {installation.settings}   # base_url and client_id of [airbyte]"]
     if installation.credential:
         once.append(f"cat > {installation.secret_file}   # then type the secret, Enter and Ctrl-D")
-    if not has_file:
+    if planned.database is None:
         once.append(str(init_step(installation)))
     units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
     each = [f"{command} doctor", "systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]

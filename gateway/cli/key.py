@@ -25,6 +25,7 @@ from gateway.models import SCOPES, ApiKey, Scope
 from gateway.provisioning.keys import NewKey
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.times import SystemClock
 
 
 @click.group()
@@ -114,14 +115,17 @@ def create(
 def list_keys(*, settings: Settings, slug: str | None, as_json: bool) -> None:
     """List keys: their first characters, never the keys themselves, and who used each last.
 
+    A key that works, but was neither made nor called in the last 14 days, is safe to retire.
+
     Example: gateway key list --client acme
     """
+    now = SystemClock().now()
     rows = listed(
         settings,
         slug,
         of_client=lambda store, client_id: store.api_keys.of_client(client_id),
         of_all=lambda store: store.api_keys.all(),
-        row=key_row,
+        row=lambda record, owner: {**key_row(record, owner), "safe_to_retire": keys.is_safe_to_retire(record, now)},
     )
     print_rows(rows, as_json=as_json, empty="No keys yet; see: gateway key create --help")
 

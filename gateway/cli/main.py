@@ -61,9 +61,11 @@ class Commands(click.Group):
     """Finds `gateway NAME` in the module `gateway.cli.NAME`; a dash in NAME is an underscore there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names. Called by click."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a command, imported now; None if there is none of that name. Called by click."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
@@ -74,6 +76,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the names and what they do, without importing them. Called by click."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 

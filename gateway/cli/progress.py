@@ -34,6 +34,7 @@ class _Bars:
         self._bar.update(done - self._bar.pos)
 
     def close(self) -> None:
+        """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.render_finish()
             self._bar = None

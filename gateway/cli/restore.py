@@ -47,8 +47,8 @@ def restore(*, settings: Settings, path: Path, revive_keys: bool, yes: bool, as_
 
     The old database file is kept beside the new one; what a PostgreSQL database had is kept in a dump beside PATH.
 
-    Everybody has to sign in again, with the password of today. Keys that were revoked, expired or removed since the
-    backup, or whose client was disabled, are listed and stay ended.
+    Everybody has to sign in again, with today's password and second factor. Keys that were revoked, expired or removed
+    since the backup, or whose client was disabled, are listed and stay ended.
 
     Example: gateway restore /var/backups/gateway/gateway-20261125T063600.123Z.db
     """

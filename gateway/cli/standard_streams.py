@@ -15,6 +15,7 @@ class _BestEffort(io.FileIO):
     """Loses what it cannot write. A result was printed before a message about it: a full disk must not undo it."""
 
     def write(self, data: Any, /) -> int:
+        """Write, and return how much is done with: all, if it is lost."""
         try:
             return super().write(data)
         except OSError:

@@ -6,12 +6,13 @@ from typing import Any
 
 GAP = 2
 NOTHING = "-"
+UNPRINTABLE = "\ufffd"
 WHOLE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 SPARED_FIRST = ("request_id", "last_used_agent", "last_used_address", "address", "created_at", "airbyte_id")
 """Columns that are left out before others, in this order."""
 LEAST_WIDTH = 12
 """Free text is not shortened below this."""
-FREE_TEXT = frozenset({"name", "label", "subject", "actor", "last_used_agent", "value", "from"})
+FREE_TEXT = frozenset({"name", "label", "subject", "actor", "last_used_agent", "value", "from", "answer"})
 """Columns that may be shortened: they are read, not copied into another command."""
 
 
@@ -72,6 +73,8 @@ def _fitted(text: str, width: int) -> str:
 
 
 def _cell(value: Any) -> str:
+    """Return the text of a cell. What others wrote into it moves no cursor and ends no line."""
     if value is None or value == []:
         return NOTHING
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    text = ", ".join(value) if isinstance(value, list) else str(value)
+    return text if text.isprintable() else "".join(each if each.isprintable() else UNPRINTABLE for each in text)

@@ -1,4 +1,4 @@
-"""`gateway user …`: invite, list and remove the people who sign in, and make new links for them."""
+"""`gateway user …`: invite, list and remove the people who sign in, make new links, reset lost second factors."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from gateway.cli.output import Row, print_json, print_record, print_rows, requir
 from gateway.errors import OperatorError
 from gateway.models import COMMAND_LINE, User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -30,6 +30,7 @@ def user() -> None:
 
 
 def user_row(record: User, slugs: dict[int, str]) -> Row:
+    """Return what listings show of a user, and `--json` prints; `slugs` are the clients' by their ids."""
     return {
         "email": record.email,
         "id": record.id,
@@ -38,6 +39,7 @@ def user_row(record: User, slugs: dict[int, str]) -> Row:
         "has_password": record.has_password,
         "created_at": record.created_at,
         "last_sign_in_at": record.last_sign_in_at,
+        "has_second_factor": record.has_second_factor,
     }
 
 
@@ -49,7 +51,7 @@ async def _mail(services: Services, email: str, link: str) -> str:
     if services.notices.mailer is None:
         return ""
     try:
-        await mail_link(services.notices.mailer, email, link)
+        await mail_link(services.notices.mailer, email, link, services.brand.current)
     except MailNotSent as error:
         return str(error)
     return ""
@@ -182,3 +184,29 @@ def remove(*, settings: Settings, email: str, yes: bool, as_json: bool) -> None:
 
     row = with_services(settings, work)
     print_record(row, as_json=as_json, sentence=f"Removed {row['email']}.")
+
+
+@user.group("second-factor")
+def second_factor() -> None:
+    """Help people who have lost their second factor."""
+
+
+@second_factor.command("reset")
+@existing_email
+@yes_option
+@json_option
+@settings_option
+def reset_second_factor(*, settings: Settings, email: str, yes: bool, as_json: bool) -> None:
+    """Switch a lost second factor off: the password alone signs in then.
+
+    Example: gateway user second-factor reset ann@acme.example
+    """
+
+    async def work(services: Services) -> Row:
+        record = await services.store.users.by_email(email)
+        confirm(f"Switch off the second factor of {record.email}? Be sure who asks for it.", yes=yes)
+        await accounts_of(services).second_factors.reset(record, by=COMMAND_LINE)
+        return user_row(await services.store.users.by_email(email), await slugs_of(services))
+
+    row = with_services(settings, work)
+    print_record(row, as_json=as_json, sentence=f"Switched off the second factor of {row['email']}.")

@@ -1,4 +1,4 @@
-"""`gateway webhook …`: add, list, test, rotate, enable and remove webhooks of clients."""
+"""`gateway webhook …`: add, list, test, rotate, enable and remove webhooks of clients; their deliveries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from gateway.cli.options import (
     yes_option,
 )
 from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
+from gateway.cli.webhook_deliveries import deliveries, send_again
 from gateway.errors import OperatorError
 from gateway.models import EVENT_TYPES, Delivery, Webhook
 from gateway.services import Services
@@ -30,6 +31,10 @@ def webhook() -> None:
     """Manage webhooks: addresses of clients that are told of events."""
 
 
+webhook.add_command(deliveries)
+webhook.add_command(send_again)
+
+
 def _row(record: Webhook, slug: str) -> Row:
     return {
         "id": record.id,
@@ -40,6 +45,7 @@ def _row(record: Webhook, slug: str) -> Row:
         "created_at": record.created_at,
         "last_success_at": record.last_success_at,
         "failing_since": record.failing_since,
+        "overflowed_at": record.overflowed_at,
         "disabled_at": record.disabled_at,
         "disabled_reason": record.disabled_reason,
     }

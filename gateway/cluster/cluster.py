@@ -59,6 +59,7 @@ class Cluster:
         self._bulkhead: SharedBulkhead | None = None
 
     def limiter(self, *, most_active: int) -> CallLimiter | SharedLimiter:
+        """Return the rate limiter: shared with the other gateways if there is a backend."""
         rate = RatePolicy(self._rate_limit.requests, self._rate_limit.per_seconds)
         if self._valkey is None:
             return CallLimiter(rate, most_active=most_active, monotonic=self._monotonic)
@@ -77,6 +78,7 @@ class Cluster:
         return SharedTries(self._valkey, peers=lambda: self.membership.count, monotonic=self._monotonic)
 
     def bulkhead(self, size: int, *, wait_seconds: float) -> Bulkhead:
+        """Return the bulkhead of `size` permits: shared with the other gateways if there is a backend."""
         if self._valkey is None:
             return self.own_bulkhead(size, wait_seconds=wait_seconds)
         member = self.membership
@@ -138,6 +140,7 @@ class Cluster:
         return found
 
     def gauges(self) -> Iterator[Gauge]:
+        """Yield the figures of a cluster; none for a single gateway."""
         if self._has_members:
             yield "cluster_gateways", "Gateways that serve this database, this one among them.", self.membership.count
         if self._valkey is not None:

@@ -81,8 +81,7 @@ class SharedBulkhead(Bulkhead):
     async def permit(self, kind: Kind, caller: Caller) -> AsyncIterator[None]:
         """Hold one permit. Raises UpstreamBusy when none is free in time."""
         async with super().permit(kind, caller):
-            # The caller is part of the name: over all gateways nobody takes more than half of the permits.
-            permit = Permit(f"{secrets.token_hex(PERMIT_BYTES)} {caller}", kind, caller)
+            permit = self._permit(kind, caller)
             await self._acquire(permit)
             try:
                 if kind == "trigger" and not self._may_trigger():
@@ -90,6 +89,23 @@ class SharedBulkhead(Bulkhead):
                 yield
             finally:
                 self._release(permit)
+
+    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None]:
+        """Take a permit as the local one is taken; its next renewal makes it the cluster's."""
+        give_back = super().occupy(kind, caller)
+        permit = self._permit(kind, caller)
+        permit.is_acquired = True
+        self._permits[permit.name] = permit
+
+        def end() -> None:
+            self._release(permit)
+            give_back()
+
+        return end
+
+    def _permit(self, kind: Kind, caller: Caller) -> Permit:
+        # The caller is part of the name: over all gateways nobody takes more than half of the permits.
+        return Permit(f"{secrets.token_hex(PERMIT_BYTES)} {caller}", kind, caller)
 
     async def _acquire(self, permit: Permit) -> None:
         """Hold a shared permit. Until its release it may be held in Valkey: a cancelled caller may have got it."""

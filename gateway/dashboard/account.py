@@ -1,4 +1,4 @@
-"""/dashboard/settings/account: the visitor's password and sessions."""
+"""/dashboard/settings/account: the visitor's password, whether he has a second factor, and his sessions."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,8 +36,10 @@ async def change_password(request: Request) -> Response:
         secret = await accounts_of(request).sign_in.change_password(
             visitor, form["current"], new_password(form), browser_of(request)
         )
-    except (InvalidInput, SignInRefused) as error:
-        return await _account_page(request, status=400, problem=str(error))
+    except InvalidInput as error:
+        return await _account_page(request, status=400, problem=str(error), wrong="password")
+    except SignInRefused as error:
+        return await _account_page(request, status=400, problem=str(error), wrong="current")
     except RetryableError as error:
         return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)
     answer = redirect(request, f"{ACCOUNT}?done=password")
@@ -62,8 +64,14 @@ async def sign_out_everywhere(request: Request) -> Response:
 
 
 async def _account_page(
-    request: Request, *, status: int = 200, headers: dict[str, str] | None = None, problem: str = ""
+    request: Request,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    problem: str = "",
+    wrong: str = "",
 ) -> Response:
+    """Return the page; after a refusal the field `wrong` has the focus."""
     visitor = visitor_of(request)
     return page(
         request,
@@ -71,6 +79,7 @@ async def _account_page(
         status=status,
         headers=headers,
         problem=problem,
+        wrong=wrong,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         sessions=await accounts_of(request).sessions.of_user(visitor.user),
         shortest=SHORTEST,

@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.activity_filter import asked_of
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Batches, Row, csv_answer
+from gateway.dashboard.paging import query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
 from gateway.services import services_of
 
-ACTIVITY_ROWS = 50
+ACTIVITY_ROWS = 20
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
 ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"
@@ -43,9 +46,23 @@ ACTION_WORDS = {
     "user.remove": "removed the user",
     "user.password": "set a new password",
     "user.sign-in": "signed in",
+    "user.second-factor-on": "switched a second factor on",
+    "user.second-factor-off": "switched the second factor off",
+    "user.second-factor-reset": "reset the second factor of",
+    "user.recovery-code": "used a recovery code",
+    "user.recovery-codes": "made new recovery codes",
 }
 """The words for an action, between who did it and what it was done to."""
-WITHOUT_SUBJECT = frozenset({"user.password", "user.sign-in"})
+WITHOUT_SUBJECT = frozenset(
+    {
+        "user.password",
+        "user.sign-in",
+        "user.second-factor-on",
+        "user.second-factor-off",
+        "user.recovery-code",
+        "user.recovery-codes",
+    }
+)
 """Actions whose subject is the actor: it is not repeated."""
 
 
@@ -58,14 +75,18 @@ class Entries(msgspec.Struct, frozen=True):
 
 
 async def show_activity(request: Request) -> Response:
-    """Show a page of the client's activity, newest first."""
+    """Show a page of the client's activity, newest first, as the address asks for it. Raises BadRequest."""
     services, client = services_of(request), client_of(request)
-    before = before_of(request)
-    rows = await services.store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1)
+    before, asked = before_of(request), asked_of(request.query_params)
+    rows = await services.store.activity.of_client(
+        client.id, before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter(OPERATOR)
+    )
     return page(
         request,
         "activity.html",
         entries=cut([as_members_see(entry) for entry in rows], before),
+        asked=asked,
+        query=partial(query_with, request),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
         kept_days=services.timings.retention.activity.days,
@@ -73,11 +94,12 @@ async def show_activity(request: Request) -> Response:
 
 
 async def download_activity(request: Request) -> Response:
-    """Send all that is kept of the client's activity, newest first."""
-    client = client_of(request)
+    """Send what is kept of the client's activity and the address asks for, newest first. Raises BadRequest."""
+    client, wanted = client_of(request), asked_of(request.query_params).filter(OPERATOR)
 
     async def read(before: int | None) -> list[ActivityEntry]:
-        return await services_of(request).store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS)
+        activity = services_of(request).store.activity
+        return await activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
 
     batches = csv_batches(read, lambda entry: csv_row(as_members_see(entry)))
     return await csv_answer(request, f"{client.slug}-activity", ACTIVITY_COLUMNS, batches)

@@ -5,16 +5,19 @@ from datetime import timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.auth.keys import QUIET, is_safe_to_retire, works
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
-from gateway.dashboard.key_states import state_of, works
+from gateway.dashboard.key_states import state_of
 from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
 from gateway.dashboard.templating import page
+from gateway.dashboard.usage_chart import DRAWING, LAST_MONTH, usage_chart
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import InvalidInput, NotFound, RateLimitExceeded, UnknownRecord
 from gateway.limiter import in_words
 from gateway.services import services_of
+from gateway.store.tables.key_callers import MOST_KEY_CALLERS
 from gateway.times import format_time
 
 NOTICES = {
@@ -25,6 +28,7 @@ OVERLAPS = {AT_ONCE: "now", "1h": "in 1 hour", "24h": "in 24 hours", "7d": "in 7
 """When the old key ends: as `rotate_key` takes it, and in words."""
 DEFAULT_OVERLAP = "24h"
 CALLS_SHOWN = timedelta(hours=24)
+CALLERS_SHOWN = timedelta(days=30)
 
 
 async def show_key(request: Request) -> Response:
@@ -73,7 +77,7 @@ async def revoke_key(request: Request) -> Response:
 
 def _overlap(form: Form) -> str:
     if form["overlap"] not in OVERLAPS:
-        raise InvalidInput("choose when the old key ends")
+        raise InvalidInput("choose when the old key expires")
     return form["overlap"]
 
 
@@ -88,6 +92,7 @@ async def _key_page(
         raise NotFound from None
     successor, predecessor = await services.store.key_pages.successor_and_predecessor(key)
     usage = await services.store.usage.of_client(client.id, format_time(now - CALLS_SHOWN))
+    month = format_time(LAST_MONTH.begin(now))
     return page(
         request,
         "api-key.html",
@@ -106,5 +111,11 @@ async def _key_page(
         predecessor_works=predecessor is not None and works(predecessor, now),
         calls={each.key_id: each.calls for each in usage},
         rate=in_words(key.rate or client.rate or services.limiter.default),
+        safe_to_retire=is_safe_to_retire(key, now),
+        quiet_days=QUIET.days,
+        drawing=DRAWING,
+        chart=usage_chart(LAST_MONTH, await services.store.usage.hours(client.id, month, key_id=key.id), now),
+        callers=await services.store.key_callers.of_key(client.id, key.id, since=format_time(now - CALLERS_SHOWN)),
+        most_callers=MOST_KEY_CALLERS,
         was_shown=request.query_params.get("done") == SHOWN_ONCE,
     )

@@ -6,24 +6,27 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import validation
+from gateway.auth.keys import is_safe_to_retire
+from gateway.dashboard.field_problems import NAME_CHECK, NO_PROBLEMS, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.key_owner import KeyOwner, key_owner_of
 from gateway.dashboard.key_states import state_of
 from gateway.dashboard.new_key import counted_as_new_key, is_key_created, lead_to_key, show_new_key
-from gateway.dashboard.paging import PAGE_ROWS, Page, Wanted, page_of, pages_of, wanted_of
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, visitor_of
 from gateway.errors import Duplicate, InvalidInput, RateLimitExceeded, UnknownRecord
 from gateway.limiter import in_words
-from gateway.models import SCOPES, ApiKey, Client, Scope
+from gateway.models import SCOPES, Scope
 from gateway.services import services_of
 from gateway.times import format_time
 
-MOST_ENDED_SHOWN = 50
 ON_DATE = "date"
 LIFETIMES = {"never": None, "30d": "30d", "90d": "90d", "1y": "365d"}
 """What the form offers besides ON_DATE: as the form sends it, and as `create_key` takes it."""
+SORTED_BY = ("name", "scope", "-last_used", "-created", "ends")
 NEW_KEY = Form(scope="full", expires="never")
 
 
@@ -55,7 +58,9 @@ async def create_key(request: Request) -> Response:
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if await is_key_created(request, owner, key_id):
             return lead_to_key(request, owner, key_id)
-        return await _keys_page(request, owner, status=400, problem=str(error), form=form)
+        problems = field_problems(form, {"name": NAME_CHECK}, {"rate": validation.rate})
+        problem = in_short(problems, error)
+        return await _keys_page(request, owner, status=400, problem=problem, problems=problems, form=form)
     return show_new_key(request, owner, new)
 
 
@@ -67,13 +72,13 @@ def _scope(form: Form) -> Scope:
 
 
 def _expiry(form: Form) -> str | None:
-    """Return when the key ends, as `create_key` takes it. Raises InvalidInput."""
+    """Return when the key expires, as `create_key` takes it. Raises InvalidInput."""
     if form["expires"] == ON_DATE:
         if not form["date"]:
-            raise InvalidInput("choose the date on which the key ends")
+            raise InvalidInput("choose the date on which the key expires")
         return form["date"]
     if form["expires"] not in LIFETIMES:
-        raise InvalidInput("choose when the key ends")
+        raise InvalidInput("choose when the key expires")
     return LIFETIMES[form["expires"]]
 
 
@@ -83,44 +88,35 @@ def _rate(request: Request, form: Form) -> str | None:
 
 
 async def _keys_page(
-    request: Request, owner: KeyOwner, *, status: int = 200, problem: str = "", form: Form = NEW_KEY
+    request: Request,
+    owner: KeyOwner,
+    *,
+    status: int = 200,
+    problem: str = "",
+    problems: Problems = NO_PROBLEMS,
+    form: Form = NEW_KEY,
 ) -> Response:
     services = services_of(request)
     pages, now = services.store.key_pages, services.clock.now()
-    keys = await working_keys(request, owner.client)
-    ended, ended_count = await pages.ended(owner.client.id, now=format_time(now), limit=MOST_ENDED_SHOWN)
-    shown = [*keys.rows, *ended]
+    moment = format_time(now)
+    shows_ended = request.query_params.get("show") == "ended"
+    read = pages.ended if shows_ended else pages.working
+    keys = await read_page(request, partial(read, owner.client.id, now=moment), orders=SORTED_BY)
     return page(
         request,
         "api-keys.html",
         status=status,
         problem=problem,
+        problems=problems,
         form=form,
         client=owner.client,
         path=owner.path,
         default_rate=in_words(owner.client.rate or services.limiter.default),
         keys=keys,
-        any=keys.total > 0 or bool(keys.query),
-        ended=ended,
-        ended_count=ended_count,
-        states={key.id: state_of(key, now) for key in shown},
-        starts=await pages.starts(owner.client.id, [key.successor_id for key in shown if key.successor_id]),
+        shows_ended=shows_ended,
+        ended_count=await pages.count_ended(owner.client.id, now=moment),
+        safe_to_retire={key.id for key in keys.rows if is_safe_to_retire(key, now)},
+        states={key.id: state_of(key, now) for key in keys.rows},
+        starts=await pages.starts(owner.client.id, [key.successor_id for key in keys.rows if key.successor_id]),
         earliest=(now + timedelta(days=1)).date(),
     )
-
-
-async def working_keys(request: Request, client: Client) -> Page[ApiKey]:
-    """Return the page in the address of the client's working keys; one beyond the last is the last."""
-    services, wanted = services_of(request), wanted_of(request)
-    read = partial(
-        services.store.key_pages.working,
-        client.id,
-        now=format_time(services.clock.now()),
-        query=wanted.query,
-        limit=PAGE_ROWS,
-    )
-    rows, total = await read(offset=wanted.offset())
-    if not rows and total:
-        wanted = Wanted(wanted.query, pages_of(total))
-        rows, total = await read(offset=wanted.offset())
-    return page_of(request, wanted, rows, total)

@@ -22,51 +22,81 @@ from gateway.dashboard import (
     job,
     job_csv,
     overview,
+    second_factor,
     sign_in,
+    sign_in_code,
     static,
     usage,
+    volume_page,
     webhook,
     webhooks,
 )
+from gateway.dashboard.counterparts import for_members
 from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
-from gateway.dashboard.session_cookie import SessionCookies, new_database_id
+from gateway.dashboard.session_cookie import PENDING_NAME, SessionCookies, new_database_id
+from gateway.dashboard.shortcuts import lead_up, without_slashes
 from gateway.dashboard.timings import PageTimings
-from gateway.dashboard.visitor import Handler, RenderWait, VisitorMiddleware, for_admins, for_members, for_users
+from gateway.dashboard.visitor import (
+    SECOND_FACTOR,
+    Handler,
+    RenderWait,
+    VisitorMiddleware,
+    for_admins,
+    for_admins_at_home,
+    for_users,
+    for_users_setting_up,
+)
 from gateway.dashboard.webhooks import WEBHOOKS
 from gateway.services import Services
 
 
 def create_pages(services: Services, timings: PageTimings, wait_to_render: RenderWait) -> ASGIApp:
-    """Build the application that answers at `/`, below `/docs` and below `/dashboard`.
+    """Build the application that answers at `/`, at `/llms.txt`, below `/docs` and below `/dashboard`.
 
     `wait_to_render` returns when a page of the user may be rendered.
     """
-    tries = services.cluster.tries()
+    auth = services.timings.auth
     accounts = build_accounts(
-        services.store, Passwords(), services.clock, secrets.choice, services.timings.auth, tries=tries
+        services.store,
+        Passwords(),
+        services.clock,
+        secrets.choice,
+        auth,
+        tries=services.cluster.tries(),
+        admins_need_second_factor=services.settings.dashboard.admin_second_factor == "required",
     )
+    cookies = partial(SessionCookies, services.store.database_id, new_database_id)
     app: ASGIApp = Router(_one_for_each_path(routes(timings)), redirect_slashes=False)
-    cookies = SessionCookies(services.store.database_id, new_database_id, life=services.timings.auth.session.life)
-    app = VisitorMiddleware(app, accounts=accounts, cookies=cookies, wait_to_render=wait_to_render)
+    app = VisitorMiddleware(
+        app,
+        accounts=accounts,
+        cookies=cookies(life=auth.session.life),
+        pending_cookies=cookies(life=auth.code_wait, name=PENDING_NAME),
+        wait_to_render=wait_to_render,
+    )
     app = CrossOriginMiddleware(app)
     return PageErrorMiddleware(app)
 
 
 def routes(timings: PageTimings) -> list[Route]:
     """Return the routes of all pages."""
-    return [*_for_everybody(), *_for_users(), *_for_members(timings), *_for_admins(timings)]
+    pages = [*_for_everybody(), *_for_users(), *_for_members(timings), *_for_admins(timings)]
+    return [*pages, Route("/{path:path}/", without_slashes)]
 
 
 def _for_everybody() -> list[Route]:
     return [
         Route("/", docs.show_root),
         Route("/docs", docs.show_root),
+        Route("/llms.txt", docs.show_contents),
         Route("/docs/{page}", docs.show_page),
         Route("/dashboard/static/{name}", static.show_static),
         Route("/dashboard/sign-in", sign_in.show_sign_in),
         Route("/dashboard/sign-in", sign_in.sign_in, methods=["POST"]),
+        Route("/dashboard/sign-in/code", sign_in_code.show_code_form),
+        Route("/dashboard/sign-in/code", sign_in_code.sign_in_with_code, methods=["POST"]),
         Route("/dashboard/sign-out", sign_in.sign_out, methods=["POST"]),
         Route("/dashboard/link/{secret}", sign_in.show_link),
         Route("/dashboard/link/{secret}", sign_in.accept_link, methods=["POST"]),
@@ -80,6 +110,16 @@ def _for_users() -> list[Route]:
         _post(f"{settings}/account/password", for_users(account.change_password)),
         _post(f"{settings}/account/session", for_users(account.end_session)),
         _post(f"{settings}/account/sign-out-everywhere", for_users(account.sign_out_everywhere)),
+        _get(f"/{SECOND_FACTOR}", for_users_setting_up(second_factor.show_second_factor)),
+        *(
+            _post(f"/{SECOND_FACTOR}/{name}", for_users_setting_up(handler))
+            for name, handler in (
+                ("set-up", second_factor.set_up),
+                ("on", second_factor.switch_on),
+                ("off", second_factor.switch_off),
+                ("recovery-codes", second_factor.renew_recovery_codes),
+            )
+        ),
     ]
 
 
@@ -87,6 +127,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
     return [
         _get("/dashboard", for_members(partial(overview.show_overview, timings=timings))),
         _get("/dashboard/connections", for_members(partial(connections.show_connections, timings=timings))),
+        _get("/dashboard/connections/volume", for_members(volume_page.show_volume)),
         _get("/dashboard/connections/{id}", for_members(partial(connection.show_connection, timings=timings))),
         _get("/dashboard/connections/{id}/jobs.csv", for_members(partial(job_csv.download_jobs, timings=timings))),
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
@@ -136,20 +177,25 @@ def _for_admins(timings: PageTimings) -> list[Route]:
     users = "/dashboard/admin/users"
     download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
     return [
-        _get("/dashboard/admin", for_admins(admin.overview.show_overview)),
+        _get("/dashboard/admin", for_admins_at_home(admin.overview.show_overview)),
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
-        _post(f"{clients}/{{slug}}", for_admins(admin.client.update_client)),
-        _post(f"{clients}/{{slug}}/disable", for_admins(admin.client.disable_client)),
-        _post(f"{clients}/{{slug}}/enable", for_admins(admin.client.enable_client)),
-        _post(f"{clients}/{{slug}}/remove", for_admins(admin.client.remove_client)),
         _post(f"{clients}/{{slug}}/connections", for_admins(admin.client.add_connection)),
+        _get(f"{clients}/{{slug}}/volume", for_admins(volume_page.show_volume)),
+        _get(f"{clients}/{{slug}}/users", for_admins(admin.client_users.show_users)),
+        _get(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.show_settings)),
+        _post(f"{clients}/{{slug}}/settings", for_admins(admin.client_settings.update_client)),
+        _post(f"{clients}/{{slug}}/disable", for_admins(admin.client_settings.disable_client)),
+        _post(f"{clients}/{{slug}}/enable", for_admins(admin.client_settings.enable_client)),
+        _post(f"{clients}/{{slug}}/remove", for_admins(admin.client_settings.remove_client)),
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
         _get(connections, for_admins(admin.connections.show_connections)),
-        _post(connections, for_admins(admin.connections.give_connections)),
+        _post(connections, for_admins(admin.connections.assign_ticked)),
+        _get(f"{connections}/assign", for_admins(admin.assignment.show_assignment)),
+        _post(f"{connections}/assign", for_admins(admin.assignment.assign_all)),
         _get(f"{connections}/of-clients", for_admins(admin.connections_of_clients.show_connections_of_clients)),
         _get(f"{connections}/{{id}}", for_admins(partial(admin.connection.show_connection, timings=timings))),
         _get(f"{connections}/{{id}}/jobs.csv", for_admins(download_any_jobs)),
@@ -169,10 +215,16 @@ def _for_admins(timings: PageTimings) -> list[Route]:
 
 
 def _one_for_each_path(routes: list[Route]) -> list[Route]:
-    """Join the routes of a path, so that the `Allow` of a 405 names all its methods."""
+    """Join the routes of a path, so that the `Allow` of a 405 names all its methods.
+
+    A path that only takes forms leads to the page above it: whoever reloads a refused form's answer gets there.
+    """
     methods_of: dict[str, dict[str, Handler]] = {}
     for route in routes:
         methods_of.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
+    pages = {path for path, handlers in methods_of.items() if "GET" in handlers}
+    for path in methods_of.keys() - pages:
+        methods_of[path] |= dict.fromkeys(("GET", "HEAD"), lead_up(path, pages))
     return [_route(path, handlers) for path, handlers in methods_of.items()]
 
 

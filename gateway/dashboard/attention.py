@@ -8,7 +8,7 @@ from gateway.models import Connection
 from gateway.services import Services
 from gateway.syncs.attention import Attention, Reason, needing_attention
 
-ATTENTION_ROWS = 25
+ATTENTION_ROWS = 20
 REASON_WORDS: dict[Reason, str] = {
     "failed": "The last sync failed",
     "late": "A sync is late",

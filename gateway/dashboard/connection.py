@@ -56,8 +56,8 @@ async def _connection_page(
         status=failure.status if failure else 200,
         headers=failure.headers if failure else None,
         connection=connection,
-        problem=sync_problem(failure) if failure else "",
-        notice=sync_notice(request),
+        problem=sync_problem(failure, request) if failure else "",
+        notice=sync_notice(request, history["history"].ended),
         expected=await expectation(request, connection),
         **history,
     )

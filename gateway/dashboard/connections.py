@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard import day_strip
-from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import client_of
@@ -19,7 +19,7 @@ from gateway.services import services_of
 from gateway.syncs.history import History
 from gateway.times import parse_time
 
-CONNECTION_ROWS = 25
+SORTED_BY = ("label", "state", "-last_sync")
 
 Freshness = Literal["today", "week", "older", "never"]
 
@@ -37,7 +37,9 @@ async def show_connections(request: Request, timings: PageTimings) -> Response:
     services, client = services_of(request), client_of(request)
     all_connections, is_fresh = await services.syncs.last_sync.connections_of(client.id)
     connections = all_connections.rows
-    listed = paged(request, sorted(connections, key=_by_label), _text_of, size=CONNECTION_ROWS)
+    listed = await read_page(
+        request, functools.partial(services.store.connection_pages.of_client, client.id), orders=SORTED_BY
+    )
     history = await services.syncs.history.of(client, listed.rows)
     return page(
         request,
@@ -45,8 +47,8 @@ async def show_connections(request: Request, timings: PageTimings) -> Response:
         total=len(connections),
         page=listed,
         rows=[_row(connection, history, services.clock.now()) for connection in listed.rows],
-        query=functools.partial(query_with, request),
         volume=await volume_of(services, client, connections),
+        known_at=await services.store.last_syncs.read_upto(),
         is_stale=history.is_stale or not is_fresh,
         is_reading=history.is_reading,
         live_seconds=_live_seconds(
@@ -91,11 +93,3 @@ def _live_seconds(history: History, timings: PageTimings, *, retry: float, is_ch
     if history.is_stale:
         return int(retry)
     return timings.reload_running if is_changing else None
-
-
-def _by_label(connection: Connection) -> tuple[str, str]:
-    return connection.label.casefold(), connection.id
-
-
-def _text_of(connection: Connection) -> str:
-    return f"{connection.label} {connection.connector_type} {connection.id}"

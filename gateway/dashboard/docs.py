@@ -1,4 +1,4 @@
-"""/ and the pages below /docs: made from the OpenAPI document, so that they agree with it."""
+"""/, the pages below /docs and their text in Markdown: made from the OpenAPI document, so that they agree with it."""
 
 import functools
 import json
@@ -15,19 +15,22 @@ from starlette.types import ASGIApp
 from gateway.api.base_url import ANY_URL, base_url
 from gateway.api.openapi import CONNECTION_ID, Json, build_openapi, burst_in_words
 from gateway.auth.keys import TEXT_PATTERN
+from gateway.dashboard.markdown import markdown_of
 from gateway.dashboard.templating import SECURITY_HEADERS, page, render
 from gateway.dashboard.visitor import redirect, visitor_or_none
 from gateway.errors import NotFound
 from gateway.limiter import in_words
 from gateway.models import ACTIVE, Connection, RatePolicy
 from gateway.services import services_of
+from gateway.settings.brand import Brand
 from gateway.web.conditional import ConditionalAnswer
 
-PAGES = frozenset({"api", "getting-started", "webhooks", "your-tools"})
+PAGES = ("getting-started", "api", "webhooks", "your-tools")
+MARKDOWN = ".md"
 SUCCESS = "200"
 MOST_OWN_SHOWN = 5
 KEPT_PAGES = 16
-"""Pages of 30 KB: a gateway has few names."""
+"""Pages of 60 KB: a gateway has few addresses, and a reload may change its limit or how it shows itself."""
 KEPT_HEADERS = {**SECURITY_HEADERS, "Vary": "Cookie"}
 
 
@@ -61,30 +64,64 @@ async def show_root(request: Request) -> Response:
 
 
 async def show_page(request: Request) -> ASGIApp:
-    """Show a page of the documentation. Raises NotFound.
+    """Show a page of the documentation, or its text in Markdown, which ends in `.md`. Raises NotFound.
 
     Whoever is not signed in gets a page that is kept. A signed-in visitor's has examples of his own.
     """
-    name = request.path_params["page"]
+    name = request.path_params["page"].removesuffix(MARKDOWN)
     if name not in PAGES:
         raise NotFound
-    rate = services_of(request).limiter.default
+    services = services_of(request)
+    rate, brand = services.limiter.default, services.brand.current
+    if request.path_params["page"] != name:
+        return _kept_markdown(name, base_url(request), rate, brand)
     if visitor_or_none(request) is None:
-        return _kept_page(name, base_url(request), rate)
+        return _kept_page(name, base_url(request), rate, brand)
     own = await _own_connections(request)
     return page(request, f"docs/{name}.html", **_content(base_url(request), rate, own))
 
 
+async def show_contents(request: Request) -> ASGIApp:
+    """Tell language models what there is to read (llmstxt.org)."""
+    services = services_of(request)
+    return _kept_contents(base_url(request), services.limiter.default, services.brand.current)
+
+
 @lru_cache(KEPT_PAGES)
-def _kept_page(name: str, url: str, rate: RatePolicy) -> ConditionalAnswer:
+def _kept_page(name: str, url: str, rate: RatePolicy, brand: Brand) -> ConditionalAnswer:
     """Return the page for everybody who is not signed in. Hosts differ in its addresses only, so a new one is cheap."""
-    text = _kept_text(name, rate).replace(ANY_URL, escape(url))
+    text = _kept_text(name, rate, brand).replace(ANY_URL, escape(url))
     return ConditionalAnswer(text.encode(), content_type="text/html; charset=utf-8", headers=KEPT_HEADERS)
 
 
 @lru_cache(KEPT_PAGES)
-def _kept_text(name: str, rate: RatePolicy) -> str:
-    return render(f"docs/{name}.html", root="../", here=f"docs/{name}", visitor=None, **_content(ANY_URL, rate, []))
+def _kept_markdown(name: str, url: str, rate: RatePolicy, brand: Brand) -> ConditionalAnswer:
+    text = _markdown(name, rate, brand).replace(ANY_URL, url)
+    return ConditionalAnswer(text.encode(), content_type="text/markdown; charset=utf-8", headers=SECURITY_HEADERS)
+
+
+@lru_cache(KEPT_PAGES)
+def _kept_contents(url: str, rate: RatePolicy, brand: Brand) -> ConditionalAnswer:
+    """Return the list of pages, each with the title and the first paragraph that it has itself."""
+    summary = build_openapi(server_url=ANY_URL, rate=rate)["info"]["description"].partition("\n\n")[0]
+    lines = [f"# {brand.name}", "", f"> {summary}", "", "## Docs", ""]
+    for name in PAGES:
+        title, lead, *_ = _markdown(name, rate, brand).split("\n\n")
+        lines.append(f"- [{title.removeprefix('# ')}]({ANY_URL}/docs/{name}{MARKDOWN}): {lead}")
+    lines.append(f"- [OpenAPI]({ANY_URL}/openapi.json): The API reference as an OpenAPI 3.1 document.")
+    text = "\n".join(lines).replace(ANY_URL, url) + "\n"
+    return ConditionalAnswer(text.encode(), content_type="text/plain; charset=utf-8", headers=SECURITY_HEADERS)
+
+
+@lru_cache(KEPT_PAGES)
+def _markdown(name: str, rate: RatePolicy, brand: Brand) -> str:
+    return markdown_of(_kept_text(name, rate, brand), address=f"{ANY_URL}/docs/{name}")
+
+
+@lru_cache(KEPT_PAGES)
+def _kept_text(name: str, rate: RatePolicy, brand: Brand) -> str:
+    content = _content(ANY_URL, rate, [])
+    return render(f"docs/{name}.html", root="../", here=f"docs/{name}", visitor=None, brand=brand, **content)
 
 
 def _content(url: str, rate: RatePolicy, own: list[Connection]) -> Json:
@@ -92,6 +129,7 @@ def _content(url: str, rate: RatePolicy, own: list[Connection]) -> Json:
     example = own[0].id if own else CONNECTION_ID
     document = build_openapi(server_url=url, rate=rate, connection_id=example)
     return {
+        "example_id": example,
         "own_connections": own[:MOST_OWN_SHOWN],
         "more_connections": max(0, len(own) - MOST_OWN_SHOWN),
         "document": document,

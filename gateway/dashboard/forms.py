@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from gateway.errors import BadRequest, ContentTooLarge, InvalidInput
+from gateway.errors import BadRequest, ContentTooLarge, PasswordRefused
 
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 1000
@@ -44,7 +44,7 @@ async def read_form(request: Request) -> Form:
 
 
 def new_password(form: Form) -> str:
-    """Return the new password, which was typed twice. Raises InvalidInput if the two differ."""
+    """Return the new password, which was typed twice. Raises PasswordRefused if the two differ."""
     if form["password"] != form["again"]:
-        raise InvalidInput("the two passwords differ")
+        raise PasswordRefused("the two passwords differ")
     return form["password"]

@@ -27,6 +27,11 @@ def day(text: str) -> str:
     return f"{date.day} {date:%b %Y}"
 
 
+def month(text: str) -> str:
+    """Return `2026-11` as `November 2026`."""
+    return f"{datetime.fromisoformat(f'{text}-01'):%B %Y}"
+
+
 def ago(text: str | None, now: datetime) -> str:
     """Return `5 minutes ago`, `in 3 days`, or `never` for None.
 

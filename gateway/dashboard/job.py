@@ -15,10 +15,11 @@ from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.upstream_problems import TIMED_OUT, words_of
 from gateway.dashboard.visitor import browser_of, client_of
 from gateway.errors import RateLimitExceeded, UpstreamError
-from gateway.models import Client, Connection, FailureOrigin, FailureType, JobDetail, StreamCounts
+from gateway.models import Client, Connection, FailureOrigin, FailureType, Job, JobDetail, StreamCounts
 from gateway.services import services_of
 from gateway.syncs.connections import connection_of
 from gateway.syncs.job_details import job_number
+from gateway.syncs.stored_jobs import stored_jobs
 from gateway.times import format_time
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
@@ -45,6 +46,10 @@ class JobView(msgspec.Struct, frozen=True):
     """What the page shows of a job; `problem` says why there is none. `told` is Airbyte's message, for operators."""
 
     job: JobDetail | None = None
+    stored: Job | None = None
+    """What is stored of it, where there is a problem."""
+    known_at: str | None = None
+    """When Airbyte last told of changes."""
     is_to_be_cancelled: bool = False
     """Whether somebody has asked for that, and it has not been done yet."""
     told: str = ""
@@ -59,7 +64,7 @@ async def show_job(request: Request, timings: PageTimings) -> Response:
     try:
         await take_client_token(request, client)
     except RateLimitExceeded as error:
-        view = JobView(problem=words_of(error))
+        view = await _stored(request, client, connection, words_of(error, request))
     else:
         view = await read_view(request, client, connection, timings)
     return job_page(request, connection, view, timings)
@@ -71,11 +76,19 @@ async def read_view(request: Request, client: Client, connection: Connection, ti
         async with asyncio.timeout(timings.job_list):
             job = await read_job(request, client, connection, request.path_params["job"])
     except UpstreamError as error:
-        return JobView(problem=words_of(error))
+        return await _stored(request, client, connection, words_of(error, request))
     except TimeoutError:
-        return JobView(problem=TIMED_OUT)
+        return await _stored(request, client, connection, TIMED_OUT)
     awaited = await services_of(request).syncs.cancel.awaited(client, connection)
     return JobView(job, is_to_be_cancelled=job.job_id in awaited and not job.is_terminal)
+
+
+async def _stored(request: Request, client: Client, connection: Connection, problem: str) -> JobView:
+    """Return what is stored of the job in the address, where it cannot be read."""
+    store, number = services_of(request).store, request.path_params["job"]
+    jobs = await stored_jobs(store, client, connection)
+    stored = next((job for job in jobs if str(job.job_id) == number), None)
+    return JobView(problem=problem, stored=stored, known_at=await store.last_syncs.read_upto())
 
 
 async def read_job(request: Request, client: Client, connection: Connection, number: str) -> JobDetail:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.client_token import take_client_token
 from gateway.dashboard.csv_answer import Batches, Row, csv_answer
+from gateway.dashboard.date_range import DateRange
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import client_of
 from gateway.errors import BadRequest, RateLimitExceeded
@@ -59,26 +60,28 @@ async def _job_file(
     if status and status not in JOB_STATUSES:
         raise BadRequest("There is no such status")
     patience = timings.csv_token if takes_tokens else None
-    batches = _batches(request, client, connection_id, status or None, patience=patience)
+    days = DateRange.of(request)
+    after = None if days.before is None else Position.before(days.before)
+    choice = Choice(SYNCS, CSV_PAGE_JOBS, status or None, after=after, created_since=days.since)
+    batches = _batches(request, client, connection_id, choice, patience=patience)
     return await csv_answer(request, f"{connection_id}-jobs", JOB_COLUMNS, batches)
 
 
 async def _batches(
-    request: Request, client: Client, connection_id: str, status: str | None, *, patience: float | None
+    request: Request, client: Client, connection_id: str, choice: Choice, *, patience: float | None
 ) -> Batches:
     """Yield a page of jobs at a time, newest first; `patience` is for the client's rate, None to take none of it.
 
     Raises RateLimitExceeded, ConnectionNotFound, BadRequest, UpstreamError: each page is looked up as if it were alone.
     """
-    after: Position | None = None
     for number in range(MOST_CSV_PAGES):
         if patience is not None:
             await _take_token(request, client, patience=patience if number else 0.0)
-        page = await _read(request, client, connection_id, Choice(SYNCS, CSV_PAGE_JOBS, status, after=after))
+        page = await _read(request, client, connection_id, choice)
         yield [_row(job) for job in page.jobs]
-        after = page.next
-        if after is None:
+        if page.next is None:
             return
+        choice = msgspec.structs.replace(choice, after=page.next)
 
 
 async def _take_token(request: Request, client: Client, *, patience: float) -> None:

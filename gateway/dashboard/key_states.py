@@ -2,15 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from gateway.auth.keys import works
 from gateway.models import ApiKey
 from gateway.times import format_time
 
 SOON = timedelta(days=7)
-
-
-def works(key: ApiKey, now: datetime) -> bool:
-    """Return whether the key is neither revoked nor expired."""
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > format_time(now))
 
 
 def state_of(key: ApiKey, now: datetime) -> str:

@@ -40,6 +40,7 @@ async def show_overview(request: Request, timings: PageTimings) -> Response:
         page=paged(request, found, _text_of, size=ATTENTION_ROWS),
         words=REASON_WORDS,
         explained_by_job=EXPLAINED_BY_JOB,
+        known_at=await services.store.last_syncs.read_upto(),
         is_stale=not is_fresh,
         live_seconds=timings.reload_running if summary.running or not is_fresh else None,
     )

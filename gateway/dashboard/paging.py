@@ -1,14 +1,17 @@
-"""Long lists: searched and cut into pages by what the address says (`q`, `page`)."""
+"""Long lists: searched, sorted and cut into pages by what the address says (`q`, `sort`, `page`)."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
 
-PAGE_ROWS = 50
+from gateway.store import Excerpt
+
+PAGE_ROWS = 20
+"""On a phone, where a row is a card, so many make some seven screens."""
 LONGEST_QUERY = 200
 PAGE_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 PASSING = frozenset({"done", "again"})
@@ -18,7 +21,11 @@ Row = TypeVar("Row")
 
 
 class Page(msgspec.Struct, Generic[Row], frozen=True):
-    """A page of the rows that were found. `total` counts all of them; `first` and `last` count from 1."""
+    """A page of the rows that were found. `total` counts all of them; `first` and `last` count from 1.
+
+    `everything` leads to the list without the search. `sort` is the order, `orders` has the address of each that there
+    is: the opposite one of what is shown.
+    """
 
     rows: list[Row]
     query: str
@@ -27,22 +34,41 @@ class Page(msgspec.Struct, Generic[Row], frozen=True):
     last: int
     previous: str
     next: str
+    everything: str
+    sort: str
+    orders: dict[str, str]
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether a search helps: there are more rows than are shown, or one was made."""
+        return bool(self.query or self.next or self.previous)
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What the address asks for: the text that is searched for, and the number of the page."""
+class _Wanted(msgspec.Struct, frozen=True):
+    """What the address asks for: the text that is searched for, the order, and the number of the page."""
 
     query: str
+    sort: str
     number: int
 
-    def offset(self, size: int = PAGE_ROWS) -> int:
-        return (self.number - 1) * size
 
+async def read_page(
+    request: Request,
+    read: Callable[[Excerpt], Awaitable[tuple[list[Row], int]]],
+    *,
+    orders: Collection[str] = (),
+    size: int = PAGE_ROWS,
+) -> Page[Row]:
+    """Return the page in the address of a list that the store searches and sorts. One beyond the last is the last.
 
-def wanted_of(request: Request) -> Wanted:
-    """Return what the address asks for."""
-    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    return Wanted(query, _number(request.query_params.get("page", "")))
+    `orders` are the names that the address may sort by; one with a `-` begins with the largest. Raises what `read`
+    raises.
+    """
+    wanted = _wanted_of(request, orders)
+    offset = (wanted.number - 1) * size
+    rows, total = await read(Excerpt(limit=size, offset=offset, query=wanted.query, sort=wanted.sort))
+    wanted = msgspec.structs.replace(wanted, number=min(wanted.number, _pages_of(total, size)))
+    return _page(request, wanted, rows, total, orders=orders, size=size)
 
 
 def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], *, size: int = PAGE_ROWS) -> Page[Row]:
@@ -50,22 +76,19 @@ def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], 
 
     A page beyond the last is the last one.
     """
-    wanted = wanted_of(request)
+    wanted = _wanted_of(request)
     query = wanted.query.casefold()
     found = [row for row in rows if query in text_of(row).casefold()]
-    wanted = Wanted(wanted.query, min(wanted.number, pages_of(len(found), size)))
-    start = wanted.offset(size)
-    return page_of(request, wanted, found[start : start + size], len(found), size=size)
+    wanted = msgspec.structs.replace(wanted, number=min(wanted.number, _pages_of(len(found), size)))
+    start = (wanted.number - 1) * size
+    return _page(request, wanted, found[start : start + size], len(found), size=size)
 
 
-def pages_of(total: int, size: int = PAGE_ROWS) -> int:
-    """Return how many pages there are; the first is there without rows too."""
-    return max(1, -(-total // size))
-
-
-def page_of(request: Request, wanted: Wanted, rows: list[Row], total: int, *, size: int = PAGE_ROWS) -> Page[Row]:
-    """Return the page that has these of the `total` rows."""
-    start = wanted.offset(size)
+def _page(
+    request: Request, wanted: _Wanted, rows: list[Row], total: int, *, orders: Collection[str] = (), size: int
+) -> Page[Row]:
+    start = (wanted.number - 1) * size
+    is_last = wanted.number >= _pages_of(total, size)
     return Page(
         rows=rows,
         query=wanted.query,
@@ -73,8 +96,35 @@ def page_of(request: Request, wanted: Wanted, rows: list[Row], total: int, *, si
         first=start + 1 if rows else 0,
         last=start + len(rows),
         previous=f"?{query_with(request, page=wanted.number - 1)}" if wanted.number > 1 else "",
-        next=f"?{query_with(request, page=wanted.number + 1)}" if wanted.number < pages_of(total, size) else "",
+        next="" if is_last else f"?{query_with(request, page=wanted.number + 1)}",
+        everything=f"?{query_with(request, q=None, page=None)}",
+        sort=wanted.sort,
+        orders={
+            name.removeprefix("-"): f"?{query_with(request, sort=_next_order(name, wanted.sort), page=None)}"
+            for name in orders
+        },
     )
+
+
+def _wanted_of(request: Request, orders: Collection[str] = ()) -> _Wanted:
+    parameters = request.query_params
+    query, sort = parameters.get("q", "").strip()[:LONGEST_QUERY], parameters.get("sort", "")
+    is_known = sort.removeprefix("-") in {name.removeprefix("-") for name in orders}
+    return _Wanted(query, sort if is_known else "", _number(parameters.get("page", "")))
+
+
+def _next_order(name: str, sort: str) -> str:
+    """Return the order that the head of a column leads to: the opposite of the present one, else its usual one."""
+    return _opposite(sort) if sort.removeprefix("-") == name.removeprefix("-") else name
+
+
+def _opposite(sort: str) -> str:
+    return sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
+
+
+def _pages_of(total: int, size: int) -> int:
+    """Return how many pages there are; the first is there without rows too."""
+    return max(1, -(-total // size))
 
 
 def _number(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The cookie that holds a session's secret: what it is called, and how it is read, set and deleted.
+"""The cookies with secrets of sessions and of pending sign-ins: their names, and how they are read, set and deleted.
 
 Cookies know no ports (RFC 6265 §8.5), so the name ends with the database's own id: two gateways under one host name do
 not sign each other's people out, and gateways of one database have the same sessions.
@@ -16,9 +16,10 @@ from gateway.settings.addresses import is_this_machine
 from gateway.store.tables.only_values import OnlyValue
 
 PLAIN_NAME = "session-"
-SECURE_NAME = f"__Host-{PLAIN_NAME}"
-"""The prefix makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
-
+PENDING_NAME = "sign-in-"
+SECURE_PREFIX = "__Host-"
+"""It makes browsers insist on Secure and Path=/ and on this very host (RFC 6265bis §4.1.3.2)."""
+SECURE_NAME = f"{SECURE_PREFIX}{PLAIN_NAME}"
 
 ID_BYTES = 8
 
@@ -43,11 +44,15 @@ class SessionCookie(msgspec.Struct, frozen=True):
 class SessionCookies:
     """Knows the cookie's name. `new_id` makes the id of a database that has none yet."""
 
-    def __init__(self, database_id: OnlyValue, new_id: Callable[[], str], *, life: timedelta) -> None:
-        """`life`: how long a browser keeps it."""
+    def __init__(
+        self, database_id: OnlyValue, new_id: Callable[[], str], *, life: timedelta, name: str = PLAIN_NAME
+    ) -> None:
+        """`life`: how long a browser keeps it; `name`: how its name begins."""
         self._life = life
         self._database_id = database_id
         self._new_id = new_id
+        self._plain_name = name
+        self._secure_name = f"{SECURE_PREFIX}{name}"
 
     async def cookie_for(self, connection: HTTPConnection) -> SessionCookie:
         """Return the cookie of a request. Raises StorageUnavailable.
@@ -55,12 +60,12 @@ class SessionCookies:
         Over plain HTTP on its own machine the browser gets one without Secure: Safari keeps no other there.
         """
         is_secure = not (is_unencrypted(connection) and is_own_machine(connection))
-        name = SECURE_NAME if is_secure else PLAIN_NAME
+        name = self._secure_name if is_secure else self._plain_name
         return SessionCookie(name + await self._database_id.get(self._new_id()), is_secure, self._life)
 
     async def secret_in(self, connection: HTTPConnection) -> str | None:
         """Return the secret that a request brings, if any. Raises StorageUnavailable; asks nobody without a cookie."""
-        if not any(name.startswith((PLAIN_NAME, SECURE_NAME)) for name in connection.cookies):
+        if not any(name.startswith((self._plain_name, self._secure_name)) for name in connection.cookies):
             return None
         return connection.cookies.get((await self.cookie_for(connection)).name)
 

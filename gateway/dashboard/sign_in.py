@@ -1,13 +1,14 @@
 """/dashboard/sign-in, /dashboard/sign-out and /dashboard/link/SECRET, the address of an invitation."""
 
-import re
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.auth.passwords import LONGEST, SHORTEST
+from gateway.auth.sign_in import SignedIn
+from gateway.dashboard.entry import HOME, end_present_session, let_in
 from gateway.dashboard.forms import new_password, read_form
 from gateway.dashboard.session_cookie import is_own_machine, is_unencrypted
+from gateway.dashboard.sign_in_code import TOO_LATE, ask_for_code
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
     SIGN_IN,
@@ -17,10 +18,7 @@ from gateway.dashboard.visitor import (
     session_cookie_of,
     visitor_or_none,
 )
-from gateway.errors import Duplicate, InvalidInput, RetryableError, SignInRefused
-
-HOME = "dashboard"
-OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
+from gateway.errors import Duplicate, InvalidInput, PasswordRefused, RetryableError, SignInEnded, SignInRefused
 
 
 async def show_sign_in(request: Request) -> Response:
@@ -31,10 +29,10 @@ async def show_sign_in(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """Check the password and start a session."""
+    """Check the password and start a session, or ask for the code of a second factor."""
     form = await read_form(request)
     try:
-        session = await accounts_of(request).sign_in.by_password(form["email"], form["password"], browser_of(request))
+        signed_in = await accounts_of(request).sign_in.by_password(form["email"], form["password"], browser_of(request))
     except SignInRefused as error:
         return _sign_in_page(request, status=400, problem=str(error), email=form["email"], following=form["next"])
     except RetryableError as error:
@@ -46,12 +44,12 @@ async def sign_in(request: Request) -> Response:
             email=form["email"],
             following=form["next"],
         )
-    return await _signed_in(request, session, _own_path(form["next"]))
+    return await _next_step(request, signed_in, form["next"])
 
 
 async def sign_out(request: Request) -> Response:
     """End the present session."""
-    await _end_present_session(request)
+    await end_present_session(request)
     answer = redirect(request, f"{SIGN_IN}?signed-out=1")
     (await session_cookie_of(request)).forget(answer)
     return answer
@@ -64,44 +62,33 @@ async def show_link(request: Request) -> Response:
     if link.purpose != "visit":
         return _link_page(request, email=user.email if user else "", is_new=user is None)
     session = await accounts.sign_in.by_link(secret, browser_of(request))
-    return await _signed_in(request, session)
+    return await let_in(request, session)
 
 
 async def accept_link(request: Request) -> Response:
-    """Set the password and start a session. Raises LinkEnded."""
+    """Set the password and start a session, or ask for the code of a second factor. Raises LinkEnded."""
     accounts, secret = accounts_of(request), request.path_params["secret"]
     form = await read_form(request)
     _, user = await accounts.links.find(secret)
     email = user.email if user else form["email"]
     try:
-        session = await accounts.sign_in.set_password(secret, new_password(form), browser_of(request), email=email)
+        signed_in = await accounts.sign_in.set_password(secret, new_password(form), browser_of(request), email=email)
     except (InvalidInput, Duplicate) as error:
-        return _link_page(request, status=400, problem=str(error), email=email, is_new=user is None)
+        is_email = not isinstance(error, PasswordRefused)
+        return _link_page(
+            request, status=400, problem=str(error), email=email, is_new=user is None, is_email_wrong=is_email
+        )
     except RetryableError as error:
         headers = dict(error.headers)
         return _link_page(
             request, status=error.status, headers=headers, problem=error.message, email=email, is_new=user is None
         )
-    return await _signed_in(request, session)
+    return await _next_step(request, signed_in, HOME)
 
 
-async def _signed_in(request: Request, session: str, following: str = HOME) -> Response:
-    await _end_present_session(request)
-    answer = redirect(request, following)
-    (await session_cookie_of(request)).keep(answer, session)
-    return answer
-
-
-async def _end_present_session(request: Request) -> None:
-    """End the session that the browser has already, if any."""
-    visitor = visitor_or_none(request)
-    if visitor is not None:
-        await accounts_of(request).sessions.end(visitor.user, visitor.session.id)
-
-
-def _own_path(following: str) -> str:
-    """Return `following` if it is a page of the dashboard, else the dashboard: nobody is led to another site."""
-    return following if OWN_PATH.fullmatch(following) else HOME
+async def _next_step(request: Request, signed_in: SignedIn, following: str) -> Response:
+    step = ask_for_code if signed_in.needs_code else let_in
+    return await step(request, signed_in.secret, following)
 
 
 def _sign_in_page(
@@ -118,7 +105,7 @@ def _sign_in_page(
         "sign-in.html",
         status=status,
         headers=headers,
-        problem=problem,
+        problem=problem or (str(SignInEnded()) if TOO_LATE in request.query_params else ""),
         email=email,
         following=following,
         is_signed_out="signed-out" in request.query_params,
@@ -134,6 +121,7 @@ def _link_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
     problem: str = "",
+    is_email_wrong: bool = False,
 ) -> Response:
     return page(
         request,
@@ -143,6 +131,7 @@ def _link_page(
         problem=problem,
         email=email,
         is_new=is_new,
+        is_email_wrong=is_email_wrong,
         shortest=SHORTEST,
         longest=LONGEST,
         is_insecure=_is_insecure(request),

@@ -1,6 +1,7 @@
 """Start a sync from a page, for a member or for an operator, and say what came of it."""
 
 import re
+from collections.abc import Collection
 from functools import partial
 
 import structlog
@@ -75,16 +76,16 @@ async def _record(request: Request, connection: Connection) -> None:
         log.warning("trigger_not_recorded", connection=connection.id, detail=error.detail)
 
 
-def sync_notice(request: Request) -> str:
-    """Return what the page says after a sync was started; empty if none was."""
+def sync_notice(request: Request, ended: Collection[int]) -> str:
+    """Return what the page says after a sync was started; empty if none was, or it is one of those that `ended`."""
     job = request.query_params.get("job", "")
     text = NOTICES.get(request.query_params.get("done", ""), "")
-    return text.format(job=job) if _JOB_ID.fullmatch(job) else ""
+    return text.format(job=job) if _JOB_ID.fullmatch(job) and int(job) not in ended else ""
 
 
-def sync_problem(error: ApiError) -> str:
+def sync_problem(error: ApiError, request: Request) -> str:
     """Return what the page says of a sync that was not started, as far as anybody knows."""
     if isinstance(error, OutcomeUnknown):
         return "Airbyte did not say whether a sync has started. Look at the job history before you try again."
-    reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else words_of(error)
+    reason = error.message if isinstance(error, BadRequest | StorageUnavailable) else words_of(error, request)
     return f"{reason}. No sync was started."

@@ -18,9 +18,11 @@ from gateway import __version__
 from gateway.dashboard import humanize
 from gateway.dashboard.browser_name import browser_name
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD, new_token
+from gateway.dashboard.outage import cause_for, current_outage
 from gateway.dashboard.visitor import root_of, visitor_or_none, wait_to_render
 from gateway.models import User, Visitor
 from gateway.services import services_of
+from gateway.settings.brand import Brand
 from gateway.validation import RATE
 from gateway.web.program import program_name
 
@@ -51,6 +53,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "version": __version__,
         "new_token": new_token,
+        "outage": None,
         "token_field": TOKEN_FIELD,
         "rate_pattern": RATE.pattern,
         "scripts": _SCRIPTS,
@@ -60,12 +63,14 @@ def _environment() -> Environment:
         "browser": browser_name,
         "program": program_name,
         "bytes": humanize.size,
+        "cause": cause_for,
         "code_spans": code_spans,
         "count": humanize.count,
         "day": humanize.day,
         "duration": humanize.duration,
         "interval": humanize.interval,
         "moment": humanize.moment,
+        "month": humanize.month,
     }
     return environment
 
@@ -85,14 +90,15 @@ def page(
 
     For a visitor who is signed in it is rendered when it is sent, and that waits until it may be.
     """
-    visitor = visitor_or_none(request)
+    services, visitor = services_of(request), visitor_or_none(request)
     rendered = partial(
         render,
         template,
         root=root_of(request),
         here=request.scope["path"].lstrip("/"),
         visitor=visitor,
-        now=services_of(request).clock.now(),
+        brand=services.brand.current,
+        now=services.clock.now(),
         **content,
     )
     all_headers = {**PAGE_HEADERS, **(headers or {})}
@@ -104,22 +110,23 @@ def page(
 class WaitingPage(HTMLResponse):
     """A page of one who is signed in. Many reads end in one round of the event loop; one page is rendered in it."""
 
-    def __init__(self, rendered: Callable[[], str], user: User, *, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, rendered: Callable[..., str], user: User, *, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status_code=status, headers=headers)
         self._rendered = rendered
         self._user = user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outage = await current_outage(services_of(Request(scope)))
         await wait_to_render(scope, self._user)
-        self.body = self.render(self._rendered())
+        self.body = self.render(self._rendered(outage=outage))
         self.headers["Content-Length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 
 
-def render(template: str, *, root: str, here: str, visitor: Visitor | None, **content: object) -> str:
+def render(template: str, *, root: str, here: str, visitor: Visitor | None, brand: Brand, **content: object) -> str:
     """Return the template as HTML.
 
     `root` is the way from the page to the gateway's own root; `here` the page's path from there; `visitor` is None when
-    nobody is signed in.
+    nobody is signed in; `brand` how the gateway shows itself.
     """
-    return _ENVIRONMENT.get_template(template).render(root=root, here=here, visitor=visitor, **content)
+    return _ENVIRONMENT.get_template(template).render(root=root, here=here, visitor=visitor, brand=brand, **content)

@@ -22,6 +22,9 @@ ROOM = 4
 LEAST = 2.0
 """The least height of a part, so that it can be seen."""
 
+DRAWING = {"step": STEP, "bar": BAR, "height": HEIGHT, "room": ROOM}
+"""For the template."""
+
 Kind = Literal["answered", "limited", "errors"]
 
 
@@ -48,6 +51,13 @@ class Period(msgspec.Struct, frozen=True):
     def label(self, begin: datetime) -> str:
         """Return `03:00` for an hour, `23 Nov` for a day."""
         return f"{begin:%H:%M}" if self.step < timedelta(days=1) else f"{begin.day} {begin:%b}"
+
+
+def period_of_days(words: str, number: int) -> Period:
+    """Return so many days; a single one by the hour."""
+    if number == 1:
+        return Period("day", words, timedelta(hours=1), 24)
+    return Period("days", words, timedelta(days=1), number)
 
 
 LAST_DAY = Period("24h", "Last 24 hours", timedelta(hours=1), 24)
@@ -95,14 +105,17 @@ class UsageChart(msgspec.Struct, frozen=True):
 
     @property
     def calls(self) -> int:
+        """All calls of the chart's days."""
         return sum(bar.calls for bar in self.bars)
 
     @property
     def limited(self) -> int:
+        """Of those, the ones that were answered 429."""
         return sum(bar.limited for bar in self.bars)
 
     @property
     def errors(self) -> int:
+        """Of those, the ones that were answered with an error."""
         return sum(bar.errors for bar in self.bars)
 
 
@@ -161,4 +174,4 @@ def _summary(period: Period, bars: Sequence[Bar]) -> str:
     unit = "hour" if period.step < timedelta(days=1) else "day"
     most = max(bars, key=lambda bar: bar.calls)
     highest = f", most in the {unit} of {most.begin} with {count(most.calls)}" if most.calls else ": none"
-    return f"Calls by {unit}, {period.words.lower()}{highest}."
+    return f"Calls by {unit}, {period.words[:1].lower()}{period.words[1:]}{highest}."

@@ -16,10 +16,12 @@ from gateway.web.middleware.authentication import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SIGN_IN = "dashboard/sign-in"
+SECOND_FACTOR = "dashboard/settings/account/second-factor"
 VISITOR_KEY = "gateway.visitor"
 ACCOUNTS_KEY = "gateway.accounts"
 RENDER_WAIT_KEY = "gateway.render_wait"
 COOKIES_KEY = "gateway.session_cookies"
+PENDING_COOKIES_KEY = "gateway.pending_cookies"
 LONGEST_NEXT = 500
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
@@ -28,7 +30,7 @@ RenderWait = Callable[[str], Awaitable[None]]
 
 
 class SignInNeeded(Exception):
-    """The visitor must sign in first, at `path`, relative to the root."""
+    """The visitor must sign in first, or set up a second factor, at `path`, relative to the root."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -36,14 +38,21 @@ class SignInNeeded(Exception):
 
 
 class VisitorMiddleware:
-    """Finds the visitor by the cookie and puts him, `accounts`, `cookies` and what pages wait for into the scope."""
+    """Finds the visitor by the cookie and puts him, `accounts`, cookies and what pages wait for into the scope."""
 
     def __init__(
-        self, app: ASGIApp, *, accounts: Accounts, cookies: SessionCookies, wait_to_render: RenderWait
+        self,
+        app: ASGIApp,
+        *,
+        accounts: Accounts,
+        cookies: SessionCookies,
+        pending_cookies: SessionCookies,
+        wait_to_render: RenderWait,
     ) -> None:
         self._app = app
         self._accounts = accounts
         self._cookies = cookies
+        self._pending_cookies = pending_cookies
         self._wait_to_render = wait_to_render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +60,7 @@ class VisitorMiddleware:
         scope[ACCOUNTS_KEY] = self._accounts
         scope[RENDER_WAIT_KEY] = self._wait_to_render
         scope[COOKIES_KEY] = self._cookies
+        scope[PENDING_COOKIES_KEY] = self._pending_cookies
         scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
         await self._app(scope, receive, send)
 
@@ -73,17 +83,31 @@ async def session_cookie_of(request: Request) -> SessionCookie:
     return await cookies.cookie_for(request)
 
 
+def pending_cookies_of(request: Request) -> SessionCookies:
+    """Return the cookies of sign-ins that wait for a code."""
+    cookies: SessionCookies = request.scope[PENDING_COOKIES_KEY]
+    return cookies
+
+
 def visitor_or_none(request: Request) -> Visitor | None:
     """Return who is signed in; None for nobody, on pages that are for everybody."""
     visitor: Visitor | None = request.scope.get(VISITOR_KEY)
     return visitor
 
 
-def visitor_of(request: Request) -> Visitor:
-    """Return who is signed in. Raises SignInNeeded."""
+def visitor_setting_up(request: Request) -> Visitor:
+    """Return who is signed in, also if he must set up a second factor first. Raises SignInNeeded."""
     visitor = visitor_or_none(request)
     if visitor is None:
         raise SignInNeeded(_sign_in_path(request))
+    return visitor
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return who is signed in. Raises SignInNeeded; who must set up a second factor is led there."""
+    visitor = visitor_setting_up(request)
+    if visitor.lacks_second_factor:
+        raise SignInNeeded(SECOND_FACTOR)
     return visitor
 
 
@@ -106,17 +130,6 @@ def browser_of(request: Request) -> Browser:
     return Browser(client_address(request.scope), user_agent(request.scope) or "", context.request_id)
 
 
-def for_members(handler: Handler) -> Handler:
-    """Let members in. Admins are redirected to their own pages, everybody else to the sign-in."""
-
-    async def show(request: Request) -> ASGIApp:
-        if visitor_of(request).client is None:
-            return redirect(request, "dashboard/admin")
-        return await handler(request)
-
-    return show
-
-
 def for_admins(handler: Handler) -> Handler:
     """Let admins in. The handler raises NotFound for members, who must not learn of the page."""
 
@@ -128,11 +141,32 @@ def for_admins(handler: Handler) -> Handler:
     return show
 
 
+def for_admins_at_home(handler: Handler) -> Handler:
+    """Let admins in. Members are redirected to their own pages, as `for_members` does the other way."""
+
+    async def show(request: Request) -> ASGIApp:
+        if visitor_of(request).client is not None:
+            return redirect(request, "dashboard")
+        return await handler(request)
+
+    return show
+
+
 def for_users(handler: Handler) -> Handler:
     """Let everybody in who is signed in. Others are redirected to the sign-in."""
 
     async def show(request: Request) -> ASGIApp:
         visitor_of(request)
+        return await handler(request)
+
+    return show
+
+
+def for_users_setting_up(handler: Handler) -> Handler:
+    """Let everybody in who is signed in, also those who must set up a second factor first."""
+
+    async def show(request: Request) -> ASGIApp:
+        visitor_setting_up(request)
         return await handler(request)
 
     return show

@@ -6,6 +6,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.activity import before_of
 from gateway.dashboard.forms import read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE
 from gateway.dashboard.templating import page
@@ -14,12 +15,13 @@ from gateway.dashboard.webhooks import WebhookOwner, show_secret, webhook_owner_
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.models import Webhook
 from gateway.services import services_of
+from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.times import format_time
 
-DELIVERIES_SHOWN = 50
+DELIVERY_ROWS = 20
 NOTICES = {
     "tested": "A test event is on its way. Reload the page to see the answer.",
-    "enabled": "The webhook is told of events again.",
+    "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
@@ -109,7 +111,9 @@ def _back(request: Request, owner: WebhookOwner, done: str) -> Response:
 async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "") -> Response:
     store = services_of(request).store
     webhook = await _webhook(request, owner)
-    deliveries = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, limit=DELIVERIES_SHOWN)
+    before = before_of(request)
+    found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
+    shown = found[:DELIVERY_ROWS]
     connections = await store.connections.of_client(owner.client.id)
     done = request.query_params.get("done", "")
     return page(
@@ -121,8 +125,11 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
         client=owner.client,
         path=owner.path,
         webhook=webhook,
-        deliveries=deliveries,
-        most_shown=DELIVERIES_SHOWN,
+        deliveries=shown,
+        older=shown[-1].number if len(found) > len(shown) else None,
+        is_newest=before is None,
+        kept_days=services_of(request).timings.retention.events.days,
+        most_waiting=MOST_EVENTS_WAITING,
         labels={each.id: each.label for each in connections.rows},
         was_shown=done == SHOWN_ONCE,
     )

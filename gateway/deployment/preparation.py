@@ -54,9 +54,11 @@ class Machine(msgspec.Struct, frozen=True):
     group: int | None
 
     def exists(self, path: str) -> bool:
+        """Return whether there is something at an absolute path."""
         return self._at(path).exists()
 
     def is_owned(self, path: str) -> bool:
+        """Return whether it belongs to the user that prepares the machine. Raises OSError."""
         return self._at(path).stat().st_uid == self.user
 
     def is_usable(self, path: str) -> bool:

@@ -185,10 +185,12 @@ def instance_name(port: int) -> str:
 
 
 def socket_unit(installation: Installation) -> str:
+    """Return the unit by which systemd listens for the gateway."""
     return SOCKET_TEXT.format(listen=installation.listen)
 
 
 def service_unit(installation: Installation) -> str:
+    """Return the unit of the gateway: a template with an instance for each port, if there are several."""
     named = ("--settings", installation.settings)
     return SERVICE_TEXT.format(
         **(INSTANCE if installation.ports else ALONE),
@@ -248,6 +250,7 @@ def _is_in_a_home(path: str) -> bool:
 
 
 def command_line(*words: str) -> str:
+    """Return the words as systemd reads a command (systemd.service(5))."""
     return " ".join(map(_quoted, words))
 
 

@@ -1,7 +1,7 @@
 """What to do when nobody answers at an address that a setting names."""
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.airbyte.route import Route
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address
 
 BASE_URL_SETTING = "airbyte.base_url"

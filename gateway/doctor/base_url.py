@@ -4,11 +4,13 @@ The public API's health route tells, for it answers anybody. Other addresses of 
 """
 
 import asyncio
+from http import HTTPStatus
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.airbyte.route import Route
+from gateway.airbyte.trouble import NOT_ITS_OWN
 from gateway.doctor.advice import BASE_URL_SETTING, advice_on_airbyte
 from gateway.doctor.finding import Finding, failure
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, certificate_end, get
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamBusy, UpstreamError, UpstreamInvalid, UpstreamRefused
@@ -20,12 +22,6 @@ CLOUD_HOSTS = frozenset({"api.airbyte.com", "cloud.airbyte.com"})
 WRONG_ENDS = (PUBLIC_API_PATH, "/api/public", "/public/v1", "/api/v1", "/api", "/v1", "")
 """What people write at the end of Airbyte's address, longest first."""
 ADDRESSES = f"Set {BASE_URL_SETTING} to the API's address: self-managed ends in {PUBLIC_API_PATH}, Cloud is {CLOUD}."
-NOT_ITS_OWN = {
-    429: "too many calls, for Airbyte or for a proxy in front of it",
-    500: "Airbyte or a proxy in front of it fails",
-    **dict.fromkeys((502, 503, 504), "a proxy in front of Airbyte does not reach it"),
-}
-"""What these statuses tell. None of them says that the address is wrong."""
 AIRBYTE_HEALTHY = b"Successful operation"
 OLD_API_HEALTHY = b'"available"'
 
@@ -103,7 +99,7 @@ async def _tls_after_all(base_url: str, route: Route, *, seconds: float) -> str:
 
 
 def _is_healthy(reply: Reply) -> bool:
-    return reply.status == 200 and AIRBYTE_HEALTHY in reply.body  # noqa: PLR2004 - HTTP's own number
+    return reply.status == HTTPStatus.OK and AIRBYTE_HEALTHY in reply.body
 
 
 def _move_to(url: str, what: str) -> str:
@@ -112,7 +108,7 @@ def _move_to(url: str, what: str) -> str:
 
 def looks_like(reply: Reply) -> str:
     """Return what an answer shows that is not the one that was looked for."""
-    if 300 <= reply.status < 400:  # noqa: PLR2004 - HTTP's own numbers
+    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         return f"it redirects to {reply.location}"
     if reply.is_html:
         return f"it shows a web page ({reply.status})"
@@ -129,7 +125,7 @@ def _advice(error: UpstreamError, services: Services) -> str:
     airbyte = services.settings.airbyte
     if isinstance(first, UpstreamBusy):
         return "Wait a little and try again."
-    if isinstance(first, UpstreamRefused) and first.upstream_status == 404:  # noqa: PLR2004 - HTTP's own number
+    if isinstance(first, UpstreamRefused) and first.upstream_status == HTTPStatus.NOT_FOUND:
         return "This Airbyte runs without sign-in: set airbyte.auth to none."
     if airbyte.auth != "client_credentials" and "401" in error.detail:
         return "Airbyte wants other credentials: set airbyte.auth to client_credentials and fill in id and secret."

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 from gateway.airbyte import OwnCalls
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.airbyte.route import Route
 from gateway.doctor.advice import advice_for
 from gateway.doctor.base_url import OLD_API_HEALTHY, looks_like
 from gateway.doctor.finding import Finding, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamError, UpstreamRefused

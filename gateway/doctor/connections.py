@@ -101,8 +101,8 @@ def _unclaimed(workspace: WorkspaceRecord, number: int) -> Finding:
     """Tell of Airbyte's connections that no client has, which is often as it should be."""
     return passed(
         "connections",
-        f"{number} of Airbyte's in workspace {workspace.name} belong to no client",
-        f"To give them to a client: gateway connection import --client SLUG --workspace {workspace.workspace_id}",
+        f"{number} without a client in Airbyte's workspace {workspace.name}",
+        f"To assign them to a client: gateway connection import --client SLUG --workspace {workspace.workspace_id}",
     )
 
 

@@ -20,12 +20,15 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def passed(check: str, text: str, advice: str = "") -> Finding:
+    """Return the finding that all is well."""
     return Finding(check, "ok", text, advice)
 
 
 def warning(check: str, text: str, advice: str) -> Finding:
+    """Return the finding of what may do harm, and what to do about it."""
     return Finding(check, "warn", text, advice)
 
 
 def failure(check: str, text: str, advice: str) -> Finding:
+    """Return the finding of what does not work, and what to do about it."""
     return Finding(check, "fail", text, advice)

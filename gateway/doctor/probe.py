@@ -17,14 +17,14 @@ import msgspec
 
 from gateway import __version__
 from gateway.airbyte.dial import dial
+from gateway.airbyte.no_answer import NoAnswer, no_answer
 from gateway.airbyte.route import DIRECT, Route
 from gateway.airbyte.timings import SocketTimings
 from gateway.airbyte.tls import verifying_tls
-from gateway.doctor.no_answer import NoAnswer, no_answer
+from gateway.airbyte.trouble import PORTS
 from gateway.models import SocketAddress
 
 BODY_READ_BYTES = 256 * 1024
-PORTS = {"http": 80, "https": 443}
 SOCKETS = SocketTimings()
 PROBE_HEADERS = (
     ("User-Agent", f"airbyte-client-gateway/{__version__}"),
@@ -44,6 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def is_html(self) -> bool:
+        """Whether it is a page, which no API of Airbyte's answers with."""
         return "html" in self.content_type or self.body.lstrip()[:1] == b"<"
 
 
@@ -56,6 +57,7 @@ class Address(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str) -> Self:
+        """Return where a URL leads; its port is the scheme's, if it names none."""
         parts = urlsplit(url)
         return cls(parts.hostname or "", parts.port or PORTS[parts.scheme], parts.scheme == "https")
 

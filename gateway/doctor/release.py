@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.airbyte.route import Route
 from gateway.doctor.base_url import CLOUD_HOSTS
 from gateway.doctor.finding import Finding, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, get
 from gateway.doctor.timings import DoctorTimings
 from gateway.services import Services

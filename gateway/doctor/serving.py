@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.doctor.advice import advice_for
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, Reply, get
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import Unauthorized

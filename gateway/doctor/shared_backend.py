@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.cluster.scripts import BackendReadOnly, BackendUnavailable
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import get
 from gateway.doctor.serving import local_url
 from gateway.doctor.timings import DoctorTimings

@@ -5,10 +5,10 @@ import ipaddress
 from collections.abc import AsyncGenerator
 from urllib.parse import urlsplit
 
+from gateway.airbyte.no_answer import NoAnswer
 from gateway.doctor.advice import advice_on_airbyte
 from gateway.doctor.base_url import diagnose
 from gateway.doctor.finding import Finding, failure, passed, warning
-from gateway.doctor.no_answer import NoAnswer
 from gateway.doctor.probe import Address, certificate_end, resolve
 from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamError
@@ -46,7 +46,7 @@ async def check_certificate(timings: DoctorTimings, services: Services) -> Async
     except NoAnswer as nobody:
         yield failure("tls", str(nobody), advice_on_airbyte(nobody, address, services.airbyte.route))
         return
-    days = (end - services.clock.now()).days
+    days = (end.date() - services.clock.now().date()).days
     text = f"the certificate of {address.host} verifies and ends on {end:%Y-%m-%d}, in {days} days"
     if days < CERTIFICATE_DAYS:
         yield warning("tls", text, "Renew it.")
@@ -97,7 +97,7 @@ async def _job_order(timings: DoctorTimings, services: Services, workspace_id: s
     """Ask for jobs in an order: servers before 1.0 fail on any `orderBy`, and nothing tells them apart sooner."""
     try:
         async with asyncio.timeout(timings.answer):
-            await services.airbyte.jobs_updated_since([workspace_id], services.airbyte.now(), offset=0)
+            await services.airbyte.jobs.updated_since([workspace_id], services.airbyte.now(), offset=0)
     except TimeoutError:
         return failure("airbyte version", f"no list of jobs within {timings.answer:g} s", SLOW)
     except UpstreamError as error:

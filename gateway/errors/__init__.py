@@ -11,6 +11,7 @@ GatewayError
 │   ├── NotFound             404
 │   │   ├── ConnectionNotFound
 │   │   ├── JobNotFound
+│   │   ├── PageNotFound
 │   │   ├── WorkspaceNotFound
 │   │   ├── SourceNotFound
 │   │   └── DestinationNotFound
@@ -32,6 +33,7 @@ GatewayError
 │   ├── TriggerPending       504
 │   └── UpstreamError
 │       ├── UpstreamUnreachable  502
+│       │   └── UpstreamForbidden   Airbyte does not tell the gateway's credential of a connection
 │       ├── UpstreamInvalid      502
 │       │   └── UpstreamRefused     Airbyte's own status and title, for the rules in `syncs`
 │       ├── UpstreamBusy         503   also RetryableError
@@ -43,15 +45,19 @@ GatewayError
     ├── Duplicate
     ├── UnknownRecord             no such client, connection, key or user
     ├── InvalidInput
+    │   └── PasswordRefused
     ├── LinkEnded
     └── SignInRefused
+        ├── ClientDisabled
+        ├── CodeRefused
+        └── SignInEnded
 
 Not in the tree, because each is caught and handled before anybody outside the gateway learns of it:
 
 Fault                 airbyte     a call to Airbyte failed, and whether another try may succeed
+NoAnswer              airbyte     an address that is examined does not answer
 BackendUnavailable    cluster     Valkey does not answer: decide without it
 OddAnswer             cluster     Valkey answered what no script of ours returns
-NoAnswer              doctor      an address that is examined does not answer
 SignInNeeded          dashboard   lead the visitor to the sign-in
 NotTold               notices     a channel did not take a notice to the operator
 MailNotSent           notices     a mail server did not take a message
@@ -80,6 +86,7 @@ from gateway.errors.api import (
     NotFound,
     OtherJobRunning,
     Overloaded,
+    PageNotFound,
     RateLimitExceeded,
     ReadOnlyKey,
     RequestTimeout,
@@ -93,12 +100,16 @@ from gateway.errors.api import (
     WorkspaceNotFound,
 )
 from gateway.errors.operator import (
+    ClientDisabled,
+    CodeRefused,
     DatabaseRefused,
     Duplicate,
     InvalidInput,
     LinkEnded,
     OperatorError,
+    PasswordRefused,
     SettingsError,
+    SignInEnded,
     SignInRefused,
     UnknownRecord,
 )
@@ -106,6 +117,7 @@ from gateway.errors.upstream import (
     OutcomeUnknown,
     UpstreamBusy,
     UpstreamError,
+    UpstreamForbidden,
     UpstreamInvalid,
     UpstreamRefused,
     UpstreamTimeout,
@@ -118,6 +130,8 @@ __all__ = [
     "CallNotServed",
     "CallerLeft",
     "CancelPending",
+    "ClientDisabled",
+    "CodeRefused",
     "ConnectionNotActive",
     "ConnectionNotFound",
     "ContentTooLarge",
@@ -138,11 +152,14 @@ __all__ = [
     "OtherJobRunning",
     "OutcomeUnknown",
     "Overloaded",
+    "PageNotFound",
+    "PasswordRefused",
     "RateLimitExceeded",
     "ReadOnlyKey",
     "RequestTimeout",
     "RetryableError",
     "SettingsError",
+    "SignInEnded",
     "SignInRefused",
     "SourceNotFound",
     "StorageUnavailable",
@@ -152,6 +169,7 @@ __all__ = [
     "UnknownRecord",
     "UpstreamBusy",
     "UpstreamError",
+    "UpstreamForbidden",
     "UpstreamInvalid",
     "UpstreamRefused",
     "UpstreamTimeout",

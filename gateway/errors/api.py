@@ -27,14 +27,18 @@ class ApiError(GatewayError):
 
     @property
     def sentence(self) -> str:
+        """The message and the detail."""
         return ": ".join(filter(None, (self.message, self.detail)))
 
     @property
     def headers(self) -> Mapping[str, str]:
+        """Fields that the answer has besides."""
         return {}
 
 
 class BadRequest(ApiError):
+    """The request has a query, a body or a header that is wrong. `message` says what."""
+
     status = 400
     message = "Bad request"
 
@@ -59,6 +63,7 @@ class Unauthorized(ApiError):
 
     @property
     def headers(self) -> Mapping[str, str]:
+        """How to authenticate (RFC 6750 §3)."""
         # RFC 6750 §3.1: no error code when the request carried no authentication at all.
         suffix = ', error="invalid_token"' if self.credentials_sent else ""
         return {"WWW-Authenticate": f'Bearer realm="gateway"{suffix}'}
@@ -72,6 +77,8 @@ class CrossOrigin(ApiError):
 
 
 class ReadOnlyKey(ApiError):
+    """The key's scope is `read`, and the call would change something."""
+
     status = 403
     message = "This API key is read-only"
 
@@ -84,15 +91,27 @@ class CallNotServed(ApiError):
 
 
 class NotFound(ApiError):
+    """There is nothing at this path, or for this client."""
+
     status = 404
     message = "Not found"
 
 
 class ConnectionNotFound(NotFound):
+    """The client has no such connection. Another client's is told in the same words."""
+
     message = "Connection not found"
 
 
+class PageNotFound(NotFound):
+    """A cursor has the right form, and leads to no page: the same request with another query was given it."""
+
+    message = "No such page: pass the cursor from the Link header unchanged"
+
+
 class JobNotFound(NotFound):
+    """The connection has no such job, or none that the client may see."""
+
     message = "Job not found"
 
 
@@ -118,18 +137,26 @@ class TriggerPending(ApiError):
 
 
 class WorkspaceNotFound(NotFound):
+    """The client sees no such workspace."""
+
     message = "Workspace not found"
 
 
 class SourceNotFound(NotFound):
+    """The client sees no such source."""
+
     message = "Source not found"
 
 
 class DestinationNotFound(NotFound):
+    """The client sees no such destination."""
+
     message = "Destination not found"
 
 
 class MethodNotAllowed(ApiError):
+    """There is something at this path, for other methods."""
+
     status = 405
     message = "Method not allowed"
 
@@ -139,15 +166,20 @@ class MethodNotAllowed(ApiError):
 
     @property
     def headers(self) -> Mapping[str, str]:
+        """Which methods it takes (RFC 9110 §15.5.6)."""
         return {"Allow": ", ".join(sorted(self.allowed))}
 
 
 class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
     status = 408
     message = "Request was not received in time"
 
 
 class ContentTooLarge(ApiError):
+    """The body is longer than any that makes sense here."""
+
     status = 413
     message = "Request body is too large"
 
@@ -160,11 +192,15 @@ class CallerLeft(ApiError):
 
 
 class UriTooLong(ApiError):
+    """The request's target is longer than any that makes sense here."""
+
     status = 414
     message = "Request URL is too long"
 
 
 class HeadersTooLarge(ApiError):
+    """The fields of the request are more, or longer, than any that make sense here."""
+
     status = 431
     message = "Request headers are too large"
 
@@ -178,15 +214,20 @@ class RetryableError(ApiError):
 
     @property
     def headers(self) -> Mapping[str, str]:
+        """In how many seconds to come back (RFC 9110 §10.2.3)."""
         return {"Retry-After": str(self.retry_after)}
 
 
 class RateLimitExceeded(RetryableError):
+    """The key, or all keys of its client, have used up their calls."""
+
     status = 429
     message = "Rate limit exceeded"
 
 
 class InternalError(ApiError):
+    """A bug of ours. What it is stands in the log alone."""
+
     status = 500
     message = "Internal server error"
 
@@ -199,6 +240,8 @@ class MethodNotImplemented(ApiError):
 
 
 class Overloaded(RetryableError):
+    """More is asked of the gateway than it can answer in time."""
+
     status = 503
     message = "Service is busy"
 
@@ -210,6 +253,8 @@ class TooManyCancels(Overloaded):
 
 
 class StorageUnavailable(RetryableError):
+    """The database is locked, full, broken or gone."""
+
     status = 503
     message = "Storage is unavailable"
     reason: str = "unavailable"

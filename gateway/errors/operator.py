@@ -27,6 +27,10 @@ class InvalidInput(OperatorError):
     """A value given on the command line or in a form cannot be used."""
 
 
+class PasswordRefused(InvalidInput):
+    """A new password is too short, too common, or was not typed the same twice."""
+
+
 class LinkEnded(OperatorError):
     """A link from an invitation is unknown, used or expired: one text for all."""
 
@@ -39,3 +43,24 @@ class SignInRefused(OperatorError):
 
     def __init__(self, message: str = "The e-mail address or the password is wrong") -> None:
         super().__init__(message)
+
+
+class ClientDisabled(SignInRefused):
+    """The password is right, and the member's client is disabled."""
+
+    def __init__(self, client_name: str) -> None:
+        super().__init__(f"Access for {client_name} is disabled. Ask the operator of this gateway.")
+
+
+class CodeRefused(SignInRefused):
+    """A code of a second factor is wrong, or was used."""
+
+    def __init__(self) -> None:
+        super().__init__("The code is wrong or was used already")
+
+
+class SignInEnded(SignInRefused):
+    """A sign-in that waited for a code is over: it was completed, took too long or had too many wrong codes."""
+
+    def __init__(self) -> None:
+        super().__init__("This sign-in took too long or had too many wrong codes. Sign in again.")

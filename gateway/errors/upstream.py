@@ -8,20 +8,30 @@ from gateway.errors.api import ApiError, RetryableError
 class UpstreamError(ApiError):
     """Airbyte failed us. The texts are a closed list: nothing of Airbyte's body, host or ids.
 
-    `reached` is False only when it is certain that Airbyte did no work for the request.
+    `reached` is False only when it is certain that Airbyte did no work for the request. `upstream_status` is that of
+    its answer, 0 where there was none or it does not matter.
     """
 
     outcome: ClassVar[str]
     reached: bool = True
+    upstream_status: int = 0
 
 
 class UpstreamUnreachable(UpstreamError):
+    """Airbyte could not be reached, or did not accept our credential."""
+
     status = 502
     message = "Upstream service unreachable"
     outcome = "unreachable"
 
 
+class UpstreamForbidden(UpstreamUnreachable):
+    """Airbyte does not tell the gateway's credential of a connection, of whatever it tells otherwise."""
+
+
 class UpstreamInvalid(UpstreamError):
+    """Airbyte's answer is none that its API describes, or is about something else."""
+
     status = 502
     message = "Upstream service returned an invalid response"
     outcome = "invalid"
@@ -48,6 +58,8 @@ class UpstreamBusy(UpstreamError, RetryableError):
 
 
 class UpstreamTimeout(UpstreamError):
+    """Airbyte did not answer in time."""
+
     status = 504
     message = "Upstream service timed out"
     outcome = "timeout"

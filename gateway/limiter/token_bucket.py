@@ -53,6 +53,7 @@ class TokenBucket:
         return Decision(allowed, policy, remaining, seconds if allowed or seconds > 1 else 1)
 
     def is_full(self, now: float) -> bool:
+        """Return whether it holds at `now` all that it can: forgotten, it would be the same."""
         return self.tokens + max(0.0, now - self.updated) * self.policy.tokens_per_second >= self.policy.requests
 
 

@@ -15,7 +15,9 @@ from gateway.models.connections import (
     Connection,
     ConnectionRow,
     ConnectionsOfClient,
+    ConnectionVolume,
     MonthCounts,
+    MonthVolume,
     SyncDay,
     TwoMonths,
 )
@@ -36,9 +38,10 @@ from gateway.models.jobs import (
     TriggeredJob,
 )
 from gateway.models.notices import Notice
+from gateway.models.outages import NoAnswerKind, Outage, Trouble, TroubleKind
 from gateway.models.people import Session, User, Visitor
 from gateway.models.schedules import BasicSchedule, CronSchedule, ManualSchedule, Schedule
-from gateway.models.usage import ClientTotals, HourUsage, KeyHour, KeyUsage, Totals
+from gateway.models.usage import ClientTotals, HourUsage, KeyCaller, KeyHour, KeyUsage, Totals
 from gateway.models.webhooks import (
     EVENT_TYPES,
     TEST_EVENT,
@@ -76,6 +79,7 @@ __all__ = [
     "Connection",
     "ConnectionDetail",
     "ConnectionRow",
+    "ConnectionVolume",
     "ConnectionsOfClient",
     "CronSchedule",
     "Delivery",
@@ -90,13 +94,17 @@ __all__ = [
     "HourUsage",
     "Job",
     "JobDetail",
+    "KeyCaller",
     "KeyHour",
     "KeyRow",
     "KeyUsage",
     "LateConnectionRow",
     "ManualSchedule",
     "MonthCounts",
+    "MonthVolume",
+    "NoAnswerKind",
     "Notice",
+    "Outage",
     "PlacedJob",
     "Principal",
     "RatePolicy",
@@ -109,6 +117,8 @@ __all__ = [
     "TestRow",
     "Totals",
     "TriggeredJob",
+    "Trouble",
+    "TroubleKind",
     "TwoMonths",
     "User",
     "Visitor",

@@ -20,6 +20,7 @@ class RatePolicy(msgspec.Struct, frozen=True, cache_hash=True):
 
     @property
     def tokens_per_second(self) -> float:
+        """How fast a bucket fills."""
         return self.requests / self.per_seconds
 
 

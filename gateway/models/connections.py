@@ -111,7 +111,28 @@ class MonthCounts(msgspec.Struct, frozen=True):
     bytes: int = 0
 
     def plus(self, other: "MonthCounts") -> "MonthCounts":
+        """Return both together."""
         return MonthCounts(self.syncs + other.syncs, self.rows + other.rows, self.bytes + other.bytes)
+
+
+class MonthVolume(msgspec.Struct, frozen=True):
+    """What syncs that began in a month, such as `2026-11`, moved; `failed` of them failed."""
+
+    month: str
+    syncs: int
+    failed: int
+    rows: int
+    bytes: int
+
+
+class ConnectionVolume(msgspec.Struct, frozen=True):
+    """What a connection's syncs moved in each of two spans of days."""
+
+    id: str
+    label: str
+    connector_type: str
+    first: MonthCounts
+    second: MonthCounts
 
 
 class TwoMonths(msgspec.Struct, frozen=True):
@@ -121,6 +142,7 @@ class TwoMonths(msgspec.Struct, frozen=True):
     last: MonthCounts = MonthCounts()
 
     def plus(self, other: "TwoMonths") -> "TwoMonths":
+        """Return both together, month by month."""
         return TwoMonths(self.this.plus(other.this), self.last.plus(other.last))
 
 

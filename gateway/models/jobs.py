@@ -29,6 +29,7 @@ class Job(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
     @property
     def is_terminal(self) -> bool:
+        """Whether it has ended, one way or another."""
         return self.status in TERMINAL_STATUSES
 
 

@@ -14,9 +14,11 @@ class User(msgspec.Struct, frozen=True):
     created_at: str
     has_password: bool = False
     last_sign_in_at: str | None = None
+    has_second_factor: bool = False
 
     @property
     def is_admin(self) -> bool:
+        """Whether the user is the operator's, and no client's."""
         return self.client_id is None
 
 
@@ -32,8 +34,12 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """Who looks at a page: a user through one of his sessions. `client` is a member's, None for an admin."""
+    """Who looks at a page: a user through one of his sessions. `client` is a member's, None for an admin.
+
+    One who `lacks_second_factor` must have one and sets it up first: no other page opens.
+    """
 
     user: User
     client: Client | None
     session: Session
+    lacks_second_factor: bool = False

@@ -33,6 +33,18 @@ class KeyHour(msgspec.Struct, frozen=True):
     errors: int
 
 
+class KeyCaller(msgspec.Struct, frozen=True):
+    """An address from which a key was called, and the program, empty where it did not say.
+
+    `last_at` may be an hour old.
+    """
+
+    address: str
+    agent: str
+    first_at: str
+    last_at: str
+
+
 class ClientTotals(msgspec.Struct, frozen=True):
     """How much a client has and does. `keys` are those that work."""
 

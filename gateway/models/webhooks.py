@@ -44,6 +44,8 @@ class Webhook(msgspec.Struct, frozen=True):
     last_success_at: str | None = None
     failing_since: str | None = None
     """The first failure after the last success."""
+    overflowed_at: str | None = None
+    """When the oldest events were given up last, because too many waited."""
     disabled_at: str | None = None
     disabled_reason: DisabledReason | None = None
 

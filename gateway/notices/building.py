@@ -14,6 +14,7 @@ from gateway.notices.matters import BackupLimit, Matters
 from gateway.notices.timings import NoticeTimings
 from gateway.notices.watch import NoticeWatch
 from gateway.settings import Settings
+from gateway.settings.brand import CurrentBrand
 from gateway.store import Store
 from gateway.store.leadership import Leadership
 from gateway.syncs.last_sync import LastSyncRefresh
@@ -39,6 +40,7 @@ def build_notices(
     airbyte: Airbyte,
     last_sync: LastSyncRefresh,
     *,
+    brand: CurrentBrand,
     clock: Clock,
     leadership: Leadership,
     timings: NoticeTimings,
@@ -53,15 +55,15 @@ def build_notices(
         if notify.smtp_url
         else None
     )
-    channels = _channels(settings, mailer, clock)
+    channels = _channels(settings, mailer, brand, clock)
     return Notices(NoticeWatch(store, matters, channels, clock, leadership=leadership, timings=timings), mailer)
 
 
-def _channels(settings: Settings, mailer: Mailer | None, clock: Clock) -> list[Channel]:
+def _channels(settings: Settings, mailer: Mailer | None, brand: CurrentBrand, clock: Clock) -> list[Channel]:
     notify = settings.notify
     channels: list[Channel] = []
     if mailer is not None and notify.mail_to:
-        channels.append(MailChannel(mailer, notify.mail_to, settings.server.address))
+        channels.append(MailChannel(mailer, notify.mail_to, settings.server.address, brand))
     if notify.webhook_url:
         # Not above: its library takes a tenth of what a command needs to start, and few of them send.
         from gateway.webhooks.sender import HttpSender  # noqa: PLC0415 - see the line before

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from gateway.models import Notice
-from gateway.notices.mail import Mailer, MailNotSent
+from gateway.notices.mail import Mailer
+from gateway.notices.mail_not_sent import MailNotSent
+from gateway.settings.brand import CurrentBrand
 from gateway.settings.secret import Secret
 from gateway.times import Clock, format_time
-from gateway.webhooks.signature import signed_headers
+from gateway.webhooks.signature import message_body, signed_headers
 
 if TYPE_CHECKING:
     from gateway.webhooks.sender import Sender
@@ -39,17 +39,19 @@ class MailChannel:
 
     name = "mail"
 
-    def __init__(self, mailer: Mailer, recipients: Sequence[str], address: str) -> None:
+    def __init__(self, mailer: Mailer, recipients: Sequence[str], address: str, brand: CurrentBrand) -> None:
         """`address` is where people find the gateway: it tells which of several gateways speaks."""
         self._mailer = mailer
         self._recipients = recipients
         self._address = address
+        self._brand = brand
 
     async def tell(self, notice: Notice) -> None:
+        """Mail the notice to all recipients. Raises NotTold."""
         sentence = f"Over: {notice.text}" if notice.is_over else notice.text
         text = f"{sentence}\n\nSince: {notice.since}\nGateway: {self._address}/dashboard/admin/\n"
         try:
-            await self._mailer.send(self._recipients, f"[gateway] {sentence}"[:SUBJECT_LENGTH], text)
+            await self._mailer.send(self._recipients, f"[{self._brand.current.name}] {sentence}"[:SUBJECT_LENGTH], text)
         except MailNotSent as error:
             raise NotTold(str(error)) from None
 
@@ -68,12 +70,16 @@ class WebhookChannel:
         self._new_id = new_id
 
     async def tell(self, notice: Notice) -> None:
+        """Send the notice, signed if there is a secret, as a client's webhooks are. Raises NotTold."""
         now = self._clock.now()
         data = {"matter": notice.matter, "text": notice.text, "since": notice.since}
         kind = "notice.ended" if notice.is_over else "notice.began"
-        body = msgspec.json.encode({"type": kind, "timestamp": format_time(now), "data": data})
+        body = message_body(kind, format_time(now), data)
         secrets = [self._secret.reveal()] if self._secret else []
         headers = signed_headers(secrets, self._new_id(), now, body)
-        receipt = await self._sender.send(self._url.reveal(), headers, body)
+        try:
+            receipt = await self._sender.send(self._url.reveal(), headers, body)
+        except Exception as error:  # noqa: BLE001 - its text may quote the address; nothing may keep other notices waiting
+            raise NotTold(f"it could not be sent: {type(error).__name__}") from None
         if not receipt.is_success:
             raise NotTold(receipt.error or f"the receiver answered {receipt.status}")

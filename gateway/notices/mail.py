@@ -9,10 +9,6 @@ from gateway.settings.secret import SecretUrl
 from gateway.times import Clock
 
 
-class MailNotSent(Exception):
-    """The server did not take a message. The text is ours: what a server says may repeat what it was sent."""
-
-
 class Mailer:
     """Sends messages from one address."""
 

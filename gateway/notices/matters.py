@@ -1,6 +1,7 @@
 """What needs the operator now, each matter in one sentence."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -9,19 +10,24 @@ from gateway.airbyte import Airbyte
 from gateway.models import DisabledReason, webhook_subject
 from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
-from gateway.store.disk import disk_room
+from gateway.store.disk import DiskRoom, disk_room
+from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.syncs.last_sync import LastSyncRefresh
-from gateway.times import Clock
+from gateway.times import Clock, format_time
 
 AIRBYTE_DOWN, CREDENTIAL_REFUSED = "airbyte_down", "credential_refused"
 WORKSPACE_REFUSED, SYNCS_FAILING = "workspace_refused", "syncs_failing"
-WEBHOOK_ENDED = "webhook_disabled"
+WEBHOOK_ENDED, QUEUE_FULL = "webhook_disabled", "webhook_queue_full"
 DISK_NEARLY_FULL, BACKUP_OLD = "disk_nearly_full", "backup_old"
 WHY: dict[DisabledReason, str] = {
     "gone": "it answered 410, which says that it is gone",
-    "failing": "for five days it took no event",
+    "failing": "it accepted no event for five days",
 }
 SECONDS_PER_HOUR = 3600
+PART = ".part"
+"""The end of a backup's name until it is whole."""
+OVERFLOW_LASTS = timedelta(days=1)
+"""After the last event that was given up: then the queue of a webhook is no matter any more."""
 
 
 class BackupLimit(msgspec.Struct, frozen=True):
@@ -70,13 +76,23 @@ class Matters:
             f"connection{'s' if client.connections > 1 else ''} did, {client.label} among them."
             for client in await self._store.totals.failing_clients()
         }
-        texts |= {
-            f"{WEBHOOK_ENDED}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} "
-            f"was disabled: {WHY[webhook.disabled_reason or 'failing']}."
-            for webhook, client in await self._store.webhooks.disabled()
-        }
+        texts |= await self._of_webhooks()
         of_the_machine = await asyncio.to_thread(self._of_the_machine)
         return Found(texts | of_the_machine.texts, frozenset(unknown) | of_the_machine.unknown)
+
+    async def _of_webhooks(self) -> dict[str, str]:
+        webhooks = self._store.webhooks
+        disabled = {
+            f"{WEBHOOK_ENDED}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} "
+            f"was disabled: {WHY[webhook.disabled_reason or 'failing']}."
+            for webhook, client in await webhooks.disabled()
+        }
+        since = format_time(self._clock.now() - OVERFLOW_LASTS)
+        return disabled | {
+            f"{QUEUE_FULL}:{webhook.id}": f"The webhook {webhook_subject(webhook.id, webhook.url)} of {client} takes "
+            f"events too slowly: more than {MOST_EVENTS_WAITING:,} waited, and the oldest were given up."
+            for webhook, client in await webhooks.overflowed(since=since)
+        }
 
     def _airbyte_s(self) -> tuple[dict[str, str], set[str]]:
         figures = self._airbyte.figures()
@@ -99,8 +115,10 @@ class Matters:
         texts: dict[str, str] = {}
         unknown: set[str] = set()
         if self._database_path is not None:
-            room = disk_room(self._database_path)
-            if room.is_scarce:
+            room = _room(self._database_path)
+            if room is None:
+                unknown.add(DISK_NEARLY_FULL)
+            elif room.is_scarce:
                 texts[DISK_NEARLY_FULL] = f"The database's disk has {room.free // 1_000_000} MB left."
             elif not room.is_ample:
                 unknown.add(DISK_NEARLY_FULL)
@@ -115,7 +133,23 @@ class Matters:
 
     def _backup_age_hours(self, folder: Path) -> float | None:
         try:
-            newest = max((path.stat().st_mtime for path in folder.iterdir() if path.is_file()), default=None)
+            written = [time for path in folder.iterdir() if (time := _written_at(path)) is not None]
         except OSError:
             return None
-        return None if newest is None else (self._clock.now().timestamp() - newest) / SECONDS_PER_HOUR
+        return (self._clock.now().timestamp() - max(written)) / SECONDS_PER_HOUR if written else None
+
+
+def _room(path: Path) -> DiskRoom | None:
+    """Return the room on the database's disk; None if it cannot be told now."""
+    try:
+        return disk_room(path)
+    except OSError:
+        return None
+
+
+def _written_at(path: Path) -> float | None:
+    """Return when a backup was written; None for what is none: a folder, one that was not finished or just removed."""
+    try:
+        return path.stat().st_mtime if path.is_file() and path.suffix != PART else None
+    except FileNotFoundError:
+        return None

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.settings.addresses import is_this_machine
 from gateway.settings.secret import SecretUrl
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -63,7 +64,16 @@ class NoticeWatch:
         if not await self._leadership.acquire(NOTICES, seconds=self._timings.lease):
             return
         found = await self._matters.look()
-        await asyncio.gather(*(self._tell(channel, found) for channel in self.channels))
+        # Each ends by itself: one that is still telling must not meet the next look.
+        ends = await asyncio.gather(*(self._tell(channel, found) for channel in self.channels), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def close(self) -> None:
+        """Let another gateway tell at once."""
+        with suppress(StorageUnavailable):
+            await self._leadership.complete(NOTICES)
 
     async def _tell(self, channel: Channel, found: Found) -> None:
         now = format_time(self._clock.now())

@@ -11,8 +11,9 @@ import msgspec
 import structlog
 from cachetools import LRUCache
 
-from gateway.airbyte import Airbyte, ConnectionRecord
+from gateway.airbyte import Airbyte, ConnectionRecord, schedule_of
 from gateway.errors import InternalError, UpstreamError, UpstreamRefused
+from gateway.models import Schedule
 from gateway.provisioning.mapping import connector_type_from
 from gateway.provisioning.timings import DiscoveryTimings
 from gateway.single_flight import SingleFlight
@@ -40,18 +41,21 @@ class UpstreamWorkspace(msgspec.Struct, frozen=True):
 
 
 class UpstreamConnection(msgspec.Struct, frozen=True):
-    """A connection of Airbyte's. `connector_type` is empty while it is unknown."""
+    """A connection of Airbyte's, as it was told at `read_at`. `connector_type` is empty while it is unknown."""
 
     id: str
     name: str
     status: str
     connector_type: str
+    workspace_id: str
+    read_at: str
+    schedule: Schedule | None
 
 
 class Listing(Generic[Row]):
     """What Airbyte has, by name, as it was at `read_at`. Before the first reading has ended that is None.
 
-    `problem` is why the last reading failed, or empty.
+    `problem` is why the last reading failed, for operators, or empty.
     """
 
     def __init__(self) -> None:
@@ -116,7 +120,7 @@ class Discovery:
             listing.fresh_until = self._clock.monotonic() + self._timings.fresh
             listing.problem = ""
         except UpstreamError as error:
-            listing.problem = error.message
+            listing.problem = self._airbyte.troubles.explain(error).cause
         except Exception:
             listing.problem = InternalError.message
             raise
@@ -144,7 +148,15 @@ class Discovery:
         types = await self._connector_types(workspace_id)
         records.sort(key=lambda record: (record.name.casefold(), record.connection_id))
         return [
-            UpstreamConnection(record.connection_id, record.name, record.status, types.get(record.source_id, ""))
+            UpstreamConnection(
+                record.connection_id,
+                record.name,
+                record.status,
+                types.get(record.source_id, ""),
+                workspace_id=record.workspace_id,
+                read_at=asked_at,
+                schedule=schedule_of(record),
+            )
             for record in records
         ]
 

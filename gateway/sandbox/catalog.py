@@ -29,6 +29,7 @@ class Catalog:
         self._passes = count(1)
 
     def routes(self) -> list[Route]:
+        """Return the routes of connections, sources, destinations and workspaces."""
         return [
             Route("/connections", self.list_connections),
             Route("/connections/{id}", self.connection),
@@ -41,29 +42,37 @@ class Catalog:
         ]
 
     async def list_connections(self, request: Request) -> Response:
+        """Answer with a page of connections; deleted ones only if they are asked for."""
         deleted = read_flag(request.query_params, "includeDeleted")
         rows = [row for row in self.world.connections.values() if deleted or row.status != "deprecated"]
         return self._page(request, rows, connection_body)
 
     async def list_sources(self, request: Request) -> Response:
+        """Answer with a page of sources."""
         return self._page(request, self.world.sources.values(), source_body)
 
     async def list_destinations(self, request: Request) -> Response:
+        """Answer with a page of destinations."""
         return self._page(request, self.world.destinations.values(), destination_body)
 
     async def list_workspaces(self, request: Request) -> Response:
+        """Answer with a page of workspaces."""
         return self._page(request, self.world.workspaces.values(), workspace_body)
 
     async def connection(self, request: Request) -> Response:
+        """Answer with one connection. Raises Refusal."""
         return json_answer(connection_body(self._known(request, "connection", self.world.connections)))
 
     async def source(self, request: Request) -> Response:
+        """Answer with one source. Raises Refusal."""
         return json_answer(source_body(self._known(request, "source", self.world.sources)))
 
     async def destination(self, request: Request) -> Response:
+        """Answer with one destination. Raises Refusal."""
         return json_answer(destination_body(self._known(request, "destination", self.world.destinations)))
 
     async def workspace(self, request: Request) -> Response:
+        """Answer with one workspace. Raises Refusal."""
         return json_answer(workspace_body(self._known(request, "workspace", self.world.workspaces)))
 
     def _page(self, request: Request, rows: Iterable[Record], body: Callable[[Record], dict[str, object]]) -> Response:
@@ -129,14 +138,17 @@ def _stream_body(stream: Stream) -> dict[str, object]:
 
 
 def source_body(source: Actor) -> dict[str, object]:
+    """Return the JSON of a source."""
     return _actor_body(source, "source")
 
 
 def destination_body(destination: Actor) -> dict[str, object]:
+    """Return the JSON of a destination."""
     return _actor_body(destination, "destination")
 
 
 def workspace_body(workspace: Workspace) -> dict[str, object]:
+    """Return the JSON of a workspace."""
     return {
         "workspaceId": workspace.workspace_id,
         "name": workspace.name,

@@ -87,10 +87,12 @@ DESTINATIONS: Final[Mapping[str, Mapping[str, object]]] = {
 
 
 def source_configuration(kind: str) -> dict[str, object]:
+    """Return the configuration that a source of this kind shows."""
     return _configuration(SOURCES, kind)
 
 
 def destination_configuration(kind: str) -> dict[str, object]:
+    """Return the configuration that a destination of this kind shows."""
     return _configuration(DESTINATIONS, kind)
 
 

@@ -32,6 +32,7 @@ class Answer:
         return cls(status, (("content-type", "text/html"),), page.encode())
 
     def response(self) -> Response:
+        """Return it as Starlette sends it."""
         return Response(self.body, status_code=self.status, headers=dict(self.headers))
 
 

@@ -29,6 +29,7 @@ class JobQuery:
     offset: int = 0
 
     def admits(self, job: Job, state: JobState) -> bool:
+        """Return whether the job, as it stands, is one of those asked for."""
         return (
             (not self.workspace_ids or job.workspace_id in self.workspace_ids)
             and (not self.statuses or state.status in self.statuses)
@@ -63,6 +64,7 @@ class History:
         self._open.setdefault(job.connection_id, set()).add(job.job_id)
 
     def forget(self, connection_id: str) -> None:
+        """Forget all jobs of a connection."""
         rows = self._created_by_connection.pop(connection_id, TimeIndex()).walk(ALWAYS, descending=False)
         job_ids = {job_id for _, job_id in rows}
         for job_id in job_ids:
@@ -73,6 +75,7 @@ class History:
         self._open.pop(connection_id, None)
 
     def find(self, job_id: int) -> tuple[Job, JobState] | None:
+        """Return the job as it stands now; None if there is none."""
         return next(self._existing([job_id], self._clock()), None)
 
     def active(self, connection_id: str) -> tuple[Job, JobState] | None:
@@ -91,6 +94,7 @@ class History:
         return any(self._jobs[job_id].created_at > now for job_id in self._open.get(connection_id, ()))
 
     def select(self, query: JobQuery) -> list[tuple[Job, JobState]]:
+        """Return the page of jobs that is asked for, each as it stands now."""
         return list(islice(self._admitted(query), query.offset, query.offset + query.limit))
 
     def count(self, query: JobQuery) -> int:

@@ -17,6 +17,7 @@ class Span:
 
     @property
     def is_bounded(self) -> bool:
+        """Whether it leaves any time out."""
         return self.start != -inf or self.end != inf
 
     def __contains__(self, at: float) -> bool:
@@ -31,11 +32,13 @@ class TimeIndex:
         self._is_sorted = True
 
     def add(self, at: float, job_id: int) -> None:
+        """Add a job, at a moment in epoch seconds."""
         row = (at, job_id)
         self._is_sorted = self._is_sorted and (not self._rows or self._rows[-1] < row)
         self._rows.append(row)
 
     def discard(self, job_ids: Collection[int]) -> None:
+        """Forget the jobs."""
         self._rows = [row for row in self._rows if row[1] not in job_ids]
 
     def walk(self, span: Span, *, descending: bool) -> Iterator[Row]:

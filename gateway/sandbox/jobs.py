@@ -36,6 +36,7 @@ class Jobs:
         self.workflow = Workflow(world=world, faults=faults)
 
     def routes(self) -> list[Route]:
+        """Return the routes of jobs."""
         return [
             Route("/jobs", self.list_jobs),
             Route("/jobs", self.trigger, methods=["POST"]),
@@ -44,6 +45,7 @@ class Jobs:
         ]
 
     async def list_jobs(self, request: Request) -> Response:
+        """Answer with a page of jobs. Raises Refusal."""
         params = request.query_params
         if self.faults.legacy and "orderBy" in params:
             return json_answer({"type": "about:blank", "status": 500}, status=500)
@@ -60,9 +62,11 @@ class Jobs:
         return json_answer({**links, "data": [job_body(*row, hydrated=True) for row in rows]})
 
     async def job(self, request: Request) -> Response:
+        """Answer with one job. Raises Refusal."""
         return json_answer(job_body(*self._known(request), hydrated=True))
 
     async def cancel(self, request: Request) -> Response:
+        """Cancel what the job's connection does. Raises Refusal."""
         job, _ = self._known(request)
         try:
             named = self.workflow.cancel(job)
@@ -71,6 +75,7 @@ class Jobs:
         return json_answer(job_body(*named, hydrated=False))
 
     async def trigger(self, request: Request) -> Response:
+        """Start a job. Raises Refusal."""
         connection_id, job_type = _read_trigger(await request.body())
         if job_type == "refresh":
             raise unprocessable("Refreshes are not supported in the public API")

@@ -27,6 +27,7 @@ class Organization:
         self.faults = faults
 
     def routes(self) -> list[Route]:
+        """Return the routes of what belongs to the whole of an Airbyte."""
         return [
             Route("/organizations", self.organizations),
             Route("/users", self.users),
@@ -37,10 +38,12 @@ class Organization:
         ]
 
     async def organizations(self, _: Request) -> Response:
+        """Answer with the one organization of a Community edition."""
         row = {"organizationId": COMMUNITY_ID, "organizationName": "Default Organization", "email": ADMIN_EMAIL}
         return json_answer({"data": [row]})
 
     async def users(self, request: Request) -> Response:
+        """Answer with the one user of a Community edition. Raises Refusal."""
         if _required_id(request, "organizationId") != COMMUNITY_ID:
             raise forbidden("ORGANIZATION_MEMBER")
         ids = read_ids(request.query_params, "ids")
@@ -67,6 +70,7 @@ class Organization:
         return json_answer({"data": [row]})
 
     async def tags(self, request: Request) -> Response:
+        """Answer with the tags of the workspaces. Raises Refusal."""
         workspace_ids = read_ids(request.query_params, "workspaceIds")
         if self.faults.user_mode and not self.world.workspaces.keys() >= set(workspace_ids):
             raise forbidden()
@@ -74,6 +78,7 @@ class Organization:
         return json_answer({"data": [tag_body(tag) for tag in rows]})
 
     async def tag(self, request: Request) -> Response:
+        """Answer with one tag. Raises Refusal."""
         tag_id = parse_uuid(request.path_params["id"])
         if tag_id is None:
             raise Hal(400, f"Failed to convert argument [tagId] for value [{request.path_params['id']}]")
@@ -93,10 +98,12 @@ class Organization:
 
 
 def tag_body(tag: Tag) -> dict[str, object]:
+    """Return the JSON of a tag."""
     return {"tagId": tag.tag_id, "name": tag.name, "color": tag.color, "workspaceId": tag.workspace_id}
 
 
 def stream_body(stream: Stream, *, has_modes: bool) -> dict[str, object]:
+    """Return the JSON of a stream, with its sync modes if those are known."""
     modes = ["full_refresh_append", "full_refresh_overwrite"]
     if stream.cursor:
         modes += ["incremental_append", "incremental_deduped_history"]

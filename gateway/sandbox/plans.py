@@ -34,6 +34,7 @@ class Plan:
 
     @property
     def is_daily(self) -> bool:
+        """Whether it syncs once a day."""
         return self.every_hours == 24  # noqa: PLR2004 - once a day
 
     @property
@@ -48,12 +49,14 @@ class Plan:
 
     @property
     def schedule(self) -> dict[str, str]:
+        """When it syncs, as the JSON has it."""
         if self.is_daily:
             return {"scheduleType": "cron", "cronExpression": f"0 0 {DAILY_HOUR} * * ? UTC"}
         return {"scheduleType": "basic", "basicTiming": f"Every {self.every_hours} HOURS"}
 
     @property
     def destination_type(self) -> str:
+        """Where it syncs to."""
         return "bigquery" if self.workspace == "Acme Inc" else "snowflake"
 
 

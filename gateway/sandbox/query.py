@@ -48,6 +48,7 @@ def read_job_query(params: QueryParams, connection_id: str | None) -> JobQuery:
 
 
 def read_page(params: QueryParams) -> tuple[int, int]:
+    """Return limit and offset. Raises Refusal."""
     limit = _integer(params, "limit", DEFAULT_LIMIT)
     offset = _integer(params, "offset", 0)
     if not 1 <= limit <= MAX_LIMIT or offset < 0:
@@ -62,6 +63,7 @@ def read_ids(params: QueryParams, name: str) -> list[str]:
 
 
 def read_flag(params: QueryParams, name: str) -> bool:
+    """Return whether a parameter says true."""
     return params.get(name, "").lower() == "true"
 
 

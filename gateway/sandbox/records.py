@@ -21,6 +21,7 @@ class Workspace:
 
     @property
     def record_id(self) -> str:
+        """The id, whatever kind of record it is."""
         return self.workspace_id
 
 
@@ -48,6 +49,7 @@ class Actor:
 
     @property
     def record_id(self) -> str:
+        """The id, whatever kind of record it is."""
         return self.actor_id
 
 
@@ -89,6 +91,7 @@ class Connection:
 
     @property
     def record_id(self) -> str:
+        """The id, whatever kind of record it is."""
         return self.connection_id
 
 
@@ -103,10 +106,12 @@ class JobState:
 
     @property
     def is_terminal(self) -> bool:
+        """Whether the job has ended."""
         return self.status in TERMINAL
 
     @property
     def is_waiting(self) -> bool:
+        """Whether the job has not begun."""
         return self.status in WAITING
 
 
@@ -126,6 +131,7 @@ class Job:
 
     @property
     def created_at(self) -> float:
+        """When it was created, in epoch seconds."""
         return self.steps[0].at
 
     @property

@@ -27,6 +27,7 @@ class Schedules:
         self._due: list[Due] = []
 
     def add(self, connection_id: str, *, first_at: float, period: float) -> None:
+        """Have the connection sync first at a moment, in epoch seconds, then every `period` seconds."""
         heappush(self._due, Due(first_at, connection_id, period))
 
     def run_due(self) -> None:

@@ -18,10 +18,12 @@ async def public_health(_: Request) -> Response:
 
 
 async def internal_health(_: Request) -> Response:
+    """Answer that the server is well."""
     return json_answer({"available": True})
 
 
 def instance_configuration(auth_mode: str) -> Response:
+    """Answer with what tells an Airbyte of its own from a Cloud: its edition and how people sign in."""
     return json_answer(
         {
             "edition": "community",

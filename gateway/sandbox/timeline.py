@@ -32,6 +32,7 @@ class Attempt:
 
     @property
     def status(self) -> Literal["running", "failed", "succeeded"]:
+        """How it stands, in the words for attempts: a cancelled one has failed."""
         if self.ended_as is None:
             return "running"
         return "succeeded" if self.ended_as == "succeeded" else "failed"

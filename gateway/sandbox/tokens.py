@@ -20,6 +20,7 @@ class Tokens:
         self._serial = 0
 
     def issue(self, lifetime_seconds: float) -> str:
+        """Return a new token, a JWT (RFC 7519)."""
         now = int(self._clock())
         self._serial += 1
         header = {"alg": "HS256", "typ": "JWT"}
@@ -35,6 +36,7 @@ class Tokens:
         return f"{claim}.{self._signature(claim)}"
 
     def accepts(self, token: str) -> bool:
+        """Return whether it is one of ours that has not expired."""
         parts = token.split(".")
         if len(parts) != JWT_PARTS:
             return False

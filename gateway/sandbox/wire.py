@@ -48,6 +48,7 @@ def parse_uuid(text: str) -> str | None:
 
 
 def json_answer(body: object, *, status: int = 200) -> Response:
+    """Return an answer with a body of JSON."""
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
 

@@ -62,11 +62,13 @@ class World:
         self._places = count(1)
 
     def add_workspace(self, name: str) -> Workspace:
+        """Add a workspace, and return it."""
         workspace = Workspace(self._new_id(), name)
         self.workspaces[workspace.workspace_id] = workspace
         return workspace
 
     def add_tag(self, workspace_id: str, name: str, color: str = "FBECB1") -> Tag:
+        """Add a tag to a workspace, and return it."""
         tag = Tag(self._new_id(), workspace_id, name, color)
         self.tags[tag.tag_id] = tag
         return tag
@@ -110,6 +112,7 @@ class World:
         return connection
 
     def set_connection_status(self, connection_id: str, status: ConnectionStatus) -> None:
+        """Have the connection show another status."""
         self.connections[connection_id] = replace(self.connections[connection_id], status=status)
 
     def remove_connection(self, connection_id: str) -> None:

@@ -18,14 +18,17 @@ from gateway.errors import SettingsError
 from gateway.limiter import Limiter
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import RatePolicy
-from gateway.notices.building import build_notices
+from gateway.notices.building import Notices, build_notices
+from gateway.provisioning.assignment import Assignment
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
 from gateway.provisioning.keys import KeyService
 from gateway.services.services import Services
 from gateway.services.timings import Timings
-from gateway.settings import Settings, TracingSettings
+from gateway.settings import RateLimitSettings, Settings, TracingSettings
+from gateway.settings.brand import CurrentBrand, read_brand
+from gateway.settings.tables import WEBHOOK_CA_FILE
 from gateway.store import Store
 from gateway.store.retention import Retention
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
@@ -37,12 +40,12 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.timings import TracingTimings
 from gateway.telemetry.trace_context import current_traceparent
 from gateway.times import Clock
-from gateway.webhooks.webhooks import Outside, build_webhooks
+from gateway.webhooks.timings import WebhookTimings
+from gateway.webhooks.webhooks import Outside, Webhooks, build_webhooks
 
 if TYPE_CHECKING:
     from gateway.telemetry.tracing import Tracing
 
-OUTSIDE = Outside(verifying_tls, partial(keys.mint_id, choice=secrets.choice), secrets.token_bytes, random.random)
 TRACING_EXTRA_MISSING = "tracing.endpoint: traces need more libraries: pip install -r requirements-otel.lock"
 
 
@@ -59,32 +62,50 @@ def build_services(
     store = Store(settings.database_location, background, clock=clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
-    leadership = cluster.leadership
-    syncs = _syncs(settings, store, airbyte, cluster, clock=clock, background=background, timings=timings.syncs)
+    policy, brand = _policy(settings.rate_limit), CurrentBrand(read_brand(settings))
+    syncs = _syncs(settings, store, airbyte, cluster, clock=clock, timings=timings.syncs)
     return Services(
         settings=settings,
+        brand=brand,
         clock=clock,
         store=store,
         airbyte=airbyte,
-        retention=Retention(store, clock, leadership=leadership, timings=timings.retention),
+        retention=Retention(store, clock, leadership=cluster.leadership, timings=timings.retention),
         syncs=syncs,
-        webhooks=build_webhooks(store, syncs, clock, settings=settings, outside=OUTSIDE, timings=timings.webhooks),
+        webhooks=_webhooks(settings, store, syncs, clock, metrics=metrics, timings=timings.webhooks),
         clients=ClientService(store, clock),
         connections=ConnectionService(store, airbyte, syncs.backfill, clock, secrets.choice),
         keys=KeyService(store, clock, secrets.choice, most_active=settings.keys.most_active),
+        assignment=Assignment(store, clock, secrets.choice),
         discovery=Discovery(store, airbyte, clock, timings=timings.discovery),
         limiter=cluster.limiter(most_active=settings.keys.most_active),
-        polls=Limiter(RatePolicy(settings.rate_limit.requests, settings.rate_limit.per_seconds)),
+        polls=Limiter(policy),
+        job_reads=Limiter(policy),
         cluster=cluster,
         metrics=metrics,
-        notices=build_notices(
-            settings, store, airbyte, syncs.last_sync, clock=clock, leadership=leadership, timings=timings.notices
-        ),
+        notices=_notices(settings, brand, store, airbyte, syncs=syncs, cluster=cluster, clock=clock, timings=timings),
         background=background,
         loop_lag=LoopLag(clock.monotonic, interval_seconds=timings.telemetry.loop_lag_interval),
         timings=timings,
         tracing=_tracing(settings.tracing, timings.telemetry.tracing),
     )
+
+
+def _policy(rate: RateLimitSettings) -> RatePolicy:
+    return RatePolicy(rate.requests, rate.per_seconds)
+
+
+def _webhooks(
+    settings: Settings, store: Store, syncs: Syncs, clock: Clock, *, metrics: Metrics, timings: WebhookTimings
+) -> Webhooks:
+    outside = Outside(
+        tls=partial(verifying_tls, setting=WEBHOOK_CA_FILE),
+        new_id=partial(keys.mint_id, choice=secrets.choice),
+        random_bytes=secrets.token_bytes,
+        part=random.random,
+        count_attempt=metrics.count_webhook_attempt,
+    )
+    return build_webhooks(store, syncs, clock, settings=settings, outside=outside, timings=timings)
 
 
 def _syncs(
@@ -94,12 +115,34 @@ def _syncs(
     cluster: Cluster,
     *,
     clock: Clock,
-    background: Background,
     timings: SyncTimings,
 ) -> Syncs:
     options = SyncOptions(settings.airbyte.freshness_seconds, settings.airbyte.failure_messages)
     waiting = WaitingCallers(FairQueue(most=MOST_CALLERS), timings.waiting)
-    return build_syncs(store, airbyte, cluster, clock, background, waiting=waiting, options=options, timings=timings)
+    return build_syncs(store, airbyte, cluster, clock, waiting=waiting, options=options, timings=timings)
+
+
+def _notices(
+    settings: Settings,
+    brand: CurrentBrand,
+    store: Store,
+    airbyte: Airbyte,
+    *,
+    syncs: Syncs,
+    cluster: Cluster,
+    clock: Clock,
+    timings: Timings,
+) -> Notices:
+    return build_notices(
+        settings,
+        store,
+        airbyte,
+        syncs.last_sync,
+        brand=brand,
+        clock=clock,
+        leadership=cluster.leadership,
+        timings=timings.notices,
+    )
 
 
 def _tracing(options: TracingSettings, timings: TracingTimings) -> "Tracing | None":

@@ -17,6 +17,7 @@ from gateway.errors import StorageUnavailable
 from gateway.limiter import CallLimiter, Limiter
 from gateway.notices.building import Notices
 from gateway.notices.watch import NOTICES
+from gateway.provisioning.assignment import Assignment
 from gateway.provisioning.clients import ClientService
 from gateway.provisioning.connections import ConnectionService
 from gateway.provisioning.discovery import Discovery
@@ -24,6 +25,7 @@ from gateway.provisioning.keys import KeyService
 from gateway.resources import is_installed
 from gateway.services.timings import Timings
 from gateway.settings import Settings
+from gateway.settings.brand import CurrentBrand
 from gateway.store import Store
 from gateway.store.retention import RETENTION, Retention
 from gateway.syncs.cancel_wishes import CANCEL_WISHES
@@ -35,6 +37,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.program_files import watch_program_files
 from gateway.times import Clock
 from gateway.webhooks.delivery import WEBHOOK_DELIVERY
+from gateway.webhooks.due_events import DUE_EVENTS
 from gateway.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Services:
     """What handlers and pages work with."""
 
     settings: Settings
+    brand: CurrentBrand
     clock: Clock
     store: Store
     airbyte: Airbyte
@@ -69,10 +73,13 @@ class Services:
     clients: ClientService
     connections: ConnectionService
     keys: KeyService
+    assignment: Assignment
     discovery: Discovery
     limiter: CallLimiter | SharedLimiter
     polls: Limiter
     """How fast clients ask for jobs, which takes no token: who is too fast waits a moment, and nobody is refused."""
+    job_reads: Limiter
+    """How often a client's polls may have Airbyte asked: who looks for many jobs that nobody knows waits for a turn."""
     cluster: Cluster
     metrics: Metrics
     notices: Notices
@@ -112,6 +119,7 @@ class Services:
                 (CANCEL_WISHES, self.syncs.cancel.wishes.run),
                 (OUTCOME_RETRIES, self.syncs.outcomes.run_retries),
                 (LAST_SYNC_WATCH, self._watch),
+                (DUE_EVENTS, self.webhooks.due_events.run),
                 (WEBHOOK_DELIVERY, self.webhooks.delivery.run),
                 (RETENTION, self.retention.run),
                 (LOOP_LAG, self.loop_lag.run),
@@ -119,6 +127,7 @@ class Services:
             ):
                 stack.push_async_callback(self.background.start(name, work).stop)
             if self.notices.watch.channels:
+                stack.push_async_callback(self.notices.watch.close)
                 stack.push_async_callback(self.background.start(NOTICES, self.notices.watch.run).stop)
             yield
 
@@ -126,7 +135,7 @@ class Services:
         await watch_program_files(progress, check=is_installed, seconds=self.timings.file_check)
 
     async def _watch(self, progress: Progress) -> None:
-        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.look)
+        await self.syncs.last_sync_watch.run(progress, refreshed=self.webhooks.due_events.wake)
 
     async def installation_id(self) -> str:
         """Return what tells this installation's database from all others. Raises StorageUnavailable."""
@@ -141,6 +150,7 @@ class Services:
     async def _flush_usage(self) -> None:
         try:
             await self.store.usage.flush()
+            await self.store.key_callers.flush()
         except StorageUnavailable as error:
             log.warning("usage_not_written", detail=error.detail)
 

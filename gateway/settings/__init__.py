@@ -3,6 +3,7 @@
 from gateway.settings.reader import SETTINGS_FILE, Origin, ReadSettings, has_settings, load_settings, read_settings
 from gateway.settings.tables import (
     AirbyteSettings,
+    DashboardSettings,
     DatabaseSettings,
     LogSettings,
     RateLimitSettings,
@@ -17,6 +18,7 @@ from gateway.settings.tables import (
 __all__ = [
     "SETTINGS_FILE",
     "AirbyteSettings",
+    "DashboardSettings",
     "DatabaseSettings",
     "LogSettings",
     "Origin",

@@ -8,7 +8,8 @@ import msgspec
 from gateway.settings.tables import Settings, tables
 
 CREDENTIALS = frozenset({"airbyte.client_id", "airbyte.client_secret", "airbyte.username", "airbyte.password"})
-CHANGEABLE = CREDENTIALS | {"rate_limit.requests", "rate_limit.per_seconds", "log.level"}
+BRAND = frozenset({"dashboard.name", "dashboard.logo_file", "dashboard.color", "dashboard.support"})
+CHANGEABLE = CREDENTIALS | BRAND | {"rate_limit.requests", "rate_limit.per_seconds", "log.level"}
 CREDENTIALS_ARE_FOR = frozenset({"airbyte.base_url", "airbyte.config_url", "airbyte.auth"})
 """While one of these waits for a restart, new credentials wait too: they are not for the Airbyte asked until then."""
 

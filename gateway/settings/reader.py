@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.errors import SettingsError
 from gateway.resources import resource_text
+from gateway.settings.check_dashboard import check_dashboard
 from gateway.settings.check_notify import check_notify
 from gateway.settings.checks import check_backend, check_database, check_host, check_networks, check_proxy, check_url
 from gateway.settings.removed import REMOVED, check_removed
@@ -241,6 +242,7 @@ def _check(settings: Settings, origins: Origins) -> None:
         check_proxy(origins["airbyte.proxy"], settings.airbyte.proxy.reveal())
     if server.public_url:
         check_url(origins["server.public_url"], server.public_url)
+    check_dashboard(origins, settings.dashboard)
     check_notify(origins, settings.notify)
     if settings.tracing.endpoint:
         check_url(origins["tracing.endpoint"], settings.tracing.endpoint)

@@ -15,10 +15,12 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
+        """Return the text, for whoever it is meant for: never for a log or an error."""
         return self._value
 
     @property
     def has_secret(self) -> bool:
+        """Whether there is one at all."""
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
@@ -39,6 +41,7 @@ class SecretUrl(Secret):
 
     @property
     def has_secret(self) -> bool:
+        """Whether there is a password in it."""
         return bool(self._parts()[1])
 
     def __repr__(self) -> str:

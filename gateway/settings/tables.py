@@ -14,6 +14,8 @@ from gateway.settings.secret import Secret, SecretUrl
 SQLITE_PREFIX = "sqlite:///"
 MEMORY = "memory"
 OFF = "off"
+WEBHOOK_CA_FILE = "webhooks.ca_file"
+"""As errors name it whose file cannot be used."""
 PUBLIC_API_PATH, CONFIG_API_PATH = "/api/public/v1", "/api/v1"
 CLOUD_API_URL, CLOUD_PAGES_URL = "https://api.airbyte.com/v1", "https://cloud.airbyte.com"
 """Where a self-managed Airbyte has its two APIs."""
@@ -27,6 +29,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class ServerSettings(Table, frozen=True):
+    """Where the gateway listens, and which proxies it believes."""
+
     host: str
     port: Port
     trusted_proxies: tuple[str, ...]
@@ -40,14 +44,19 @@ class ServerSettings(Table, frozen=True):
 
 
 class DatabaseSettings(Table, frozen=True):
+    """Where the records are."""
+
     url: SecretUrl
 
     @property
     def is_file(self) -> bool:
+        """Whether they are in a file of SQLite's."""
         return self.url.reveal().startswith(SQLITE_PREFIX)
 
 
 class AirbyteSettings(Table, frozen=True):
+    """Where Airbyte is, who we are to it, and how much is asked of it."""
+
     base_url: str
     config_url: str
     failure_messages: Literal["masked", "plain"]
@@ -93,6 +102,8 @@ class AirbyteSettings(Table, frozen=True):
 
 
 class RateLimitSettings(Table, frozen=True):
+    """How many calls a key may make, and where they are counted."""
+
     requests: Positive
     per_seconds: Positive
     backend: SecretUrl
@@ -104,24 +115,43 @@ class RateLimitSettings(Table, frozen=True):
 
 
 class LogSettings(Table, frozen=True):
+    """What is logged, and in which form."""
+
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["json", "console"]
 
 
 class TracingSettings(Table, frozen=True):
+    """Where spans are sent; nowhere, if it is empty."""
+
     endpoint: str
 
 
 class KeysSettings(Table, frozen=True):
+    """How many keys a client may have."""
+
     most_active: Annotated[int, msgspec.Meta(ge=1, le=999_999)]
 
 
+class DashboardSettings(Table, frozen=True):
+    name: str
+    logo_file: str
+    color: str
+    support: str
+    admin_second_factor: Literal["optional", "required"]
+
+
 class WebhookSettings(Table, frozen=True):
+    """Where webhooks may lead besides the public Internet."""
+
     allowed_networks: tuple[str, ...]
     allow_http: bool
+    ca_file: str
 
 
 class NotifySettings(Table, frozen=True):
+    """How the operator is told what needs him."""
+
     smtp_url: SecretUrl
     mail_from: str
     mail_to: tuple[str, ...]
@@ -140,6 +170,7 @@ class Settings(Table, frozen=True):
     rate_limit: RateLimitSettings
     log: LogSettings
     keys: KeysSettings
+    dashboard: DashboardSettings
     webhooks: WebhookSettings
     notify: NotifySettings
     tracing: TracingSettings
@@ -159,6 +190,16 @@ class Settings(Table, frozen=True):
         return self.folder / self.airbyte.ca_file if self.airbyte.ca_file else None
 
     @property
+    def webhook_ca_file(self) -> Path | None:
+        """The file of authorities that are believed to vouch for clients' receivers, beside the machine's."""
+        return self.folder / self.webhooks.ca_file if self.webhooks.ca_file else None
+
+    @property
+    def logo_file(self) -> Path | None:
+        """The picture that pages show in place of the name."""
+        return self.folder / self.dashboard.logo_file if self.dashboard.logo_file else None
+
+    @property
     def backup_folder(self) -> Path | None:
         """The folder whose newest file tells how old the last backup is; None: nobody looks."""
         return self.folder / self.notify.backup_folder if self.notify.backup_folder else None
@@ -170,8 +211,10 @@ class Settings(Table, frozen=True):
 
 
 def tables() -> dict[str, type[Table]]:
+    """Return the tables of the file by their names."""
     return {name: kind for name, kind in types_of(Settings).items() if name not in {"folder", "secret_files"}}
 
 
 def types_of(structure: type[Table]) -> dict[str, Any]:
+    """Return the type of each key, as it is declared."""
     return {field.name: field.type for field in msgspec.structs.fields(structure)}

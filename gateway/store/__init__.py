@@ -5,19 +5,24 @@ What operators do with a whole database is imported from its own module: `backup
 """
 
 from gateway.store.store import DatabaseLocation, Store, create_database
+from gateway.store.tables.activity import ActivityFilter
 from gateway.store.tables.cancellations import CancelWish, OpenWish
 from gateway.store.tables.deliveries import ClaimedDelivery, DueDelivery
 from gateway.store.tables.delivery_attempts import DeliveryAttempt
 from gateway.store.tables.events import NewEvent
+from gateway.store.tables.excerpts import Excerpt
 from gateway.store.tables.key_events import key_event
-from gateway.store.tables.last_syncs import LastSync, ToldStatus
+from gateway.store.tables.last_syncs import LastSync
 from gateway.store.tables.links import Link, Purpose
 from gateway.store.tables.recent_syncs import KEPT_RECENT, EndedSync, end_of
+from gateway.store.tables.second_factors import Proof, RecoveryCode, TimeCode
+from gateway.store.tables.statuses import ToldStatus
 from gateway.store.tables.triggers import Intent, Outcome, TriggerUnderWay, Unresolved
 from gateway.store.tables.users import Credentials
 
 __all__ = [
     "KEPT_RECENT",
+    "ActivityFilter",
     "CancelWish",
     "ClaimedDelivery",
     "Credentials",
@@ -25,14 +30,18 @@ __all__ = [
     "DeliveryAttempt",
     "DueDelivery",
     "EndedSync",
+    "Excerpt",
     "Intent",
     "LastSync",
     "Link",
     "NewEvent",
     "OpenWish",
     "Outcome",
+    "Proof",
     "Purpose",
+    "RecoveryCode",
     "Store",
+    "TimeCode",
     "ToldStatus",
     "TriggerUnderWay",
     "Unresolved",

@@ -50,6 +50,14 @@ class Dialect(msgspec.Struct, frozen=True):
     server: str
     """What runs it, in words."""
 
+    def texts(self, name: str) -> str:
+        """Return a subquery for the texts of the JSON list that the parameter `name` holds."""
+        return f"SELECT value FROM {self.json_rows.format(':' + name)}"  # noqa: S608 - ours
+
+    def numbers(self, name: str) -> str:
+        """Return a subquery for the numbers of the JSON list that the parameter `name` holds."""
+        return f"SELECT CAST(value AS BIGINT) FROM {self.json_rows.format(':' + name)}"  # noqa: S608 - ours
+
 
 class ConstraintViolated(Exception):
     """What was to be written is against a rule of the tables. `constraint` is `table.column` of one that is unique."""

@@ -19,6 +19,7 @@ class DiskRoom(msgspec.Struct, frozen=True):
 
     @property
     def is_scarce(self) -> bool:
+        """Whether less is free than the database needs."""
         return self.free < self._needed
 
     @property

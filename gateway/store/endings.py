@@ -71,6 +71,23 @@ UPDATE users SET password_hash = NULL WHERE email IN (SELECT email FROM removed_
 """
 """A password that was changed since is not the old one again, and a removed user has none."""
 
+SNAPSHOT_OF_SECOND_FACTORS = """
+CREATE TEMP TABLE second_factors_before AS SELECT id, totp_secret, totp_last_step, totp_since FROM {replaced}users;
+CREATE TEMP TABLE recovery_codes_before AS SELECT user_id, digest FROM {replaced}recovery_codes;
+"""
+
+KEEP_SECOND_FACTORS = """
+UPDATE users SET totp_secret = known.totp_secret, totp_last_step = known.totp_last_step, totp_since = known.totp_since
+FROM second_factors_before AS known WHERE known.id = users.id;
+DELETE FROM recovery_codes WHERE user_id IN (SELECT id FROM second_factors_before);
+INSERT INTO recovery_codes (user_id, digest) SELECT user_id, digest FROM recovery_codes_before
+WHERE user_id IN (SELECT id FROM users);
+DELETE FROM pending_sign_ins;
+"""
+"""One that was switched on or reset since stays so, and a recovery code that was used does not work again.
+
+Both databases must have such tables: those of older gateways have none."""
+
 SIGN_OUT = """
 DELETE FROM sessions;
 DELETE FROM links;

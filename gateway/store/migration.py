@@ -37,6 +37,7 @@ class Step(msgspec.Struct, frozen=True):
 
     @property
     def is_additive(self) -> bool:
+        """Whether the release before works with the schema that the step makes."""
         return self.postgres.startswith(ADDITIVE)
 
 

@@ -49,6 +49,7 @@ class Retention:
                 self._store.triggers.prune(format_time(now - kept.triggers)),
                 self._store.cancellations.prune(format_time(now - kept.triggers)),
                 self._store.usage.prune(format_time(now - kept.usage)),
+                self._store.key_callers.prune(format_time(now - kept.key_callers)),
                 self._store.api_keys.prune(format_time(now - kept.ended_keys)),
                 self._store.activity.prune(format_time(now - kept.activity)),
                 self._store.sync_days.prune(format_time(now - kept.sync_days)),

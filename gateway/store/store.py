@@ -17,12 +17,16 @@ from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
 from gateway.store.tables.cancellations import Cancellations
+from gateway.store.tables.client_pages import ClientPages
 from gateway.store.tables.clients import Clients
+from gateway.store.tables.connection_events import ConnectionEvents
+from gateway.store.tables.connection_pages import ConnectionPages
 from gateway.store.tables.connections import Connections
 from gateway.store.tables.deliveries import Deliveries
 from gateway.store.tables.delivery_pages import DeliveryPages
 from gateway.store.tables.events import Events, EventWriter
 from gateway.store.tables.gateways import Gateways
+from gateway.store.tables.key_callers import KeyCallers
 from gateway.store.tables.key_pages import KeyPages
 from gateway.store.tables.key_search import KeySearch
 from gateway.store.tables.last_syncs import LastSyncs
@@ -30,12 +34,21 @@ from gateway.store.tables.leases import Leases
 from gateway.store.tables.links import Links
 from gateway.store.tables.notices import Notices
 from gateway.store.tables.only_values import OnlyValue
+from gateway.store.tables.outages import Outages
+from gateway.store.tables.pending_sign_ins import PendingSignIns
+from gateway.store.tables.recent_syncs import RecentSyncs
+from gateway.store.tables.second_factors import SecondFactors
 from gateway.store.tables.sessions import Sessions
+from gateway.store.tables.statuses import Statuses
 from gateway.store.tables.sync_days import SyncDays
+from gateway.store.tables.told_connections import ToldConnections
 from gateway.store.tables.totals import TotalsReader
 from gateway.store.tables.triggers import Triggers
 from gateway.store.tables.usage import Usage
+from gateway.store.tables.user_pages import UserPages
 from gateway.store.tables.users import Users
+from gateway.store.tables.volumes import Volumes
+from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import Webhooks
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.times import Clock, SystemClock
@@ -70,30 +83,42 @@ class Store:
         self.database: Database = _database_at(location, background, timings, self._forget_of)
         self.connections = Connections(self.database)
         clock = clock or SystemClock()
-        writer = EventWriter(self.database.dialect, clock)
-        self.last_syncs = LastSyncs(self.database, self.connections, writer)
+        self.waiting_deliveries = WaitingDeliveries(self.database)
+        writer = EventWriter(self.database.dialect, clock, self.waiting_deliveries)
+        told = ToldConnections(self.database, self.connections, ConnectionEvents(writer, self.database.dialect))
+        self.last_syncs, self.statuses = LastSyncs(self.database, told), Statuses(self.database, told)
         self.api_keys = ApiKeys(self.database, clock, writer)
         self.clients = Clients(self.database, forget=self._forget)
+        self._add_tables(writer, timings)
+
+    def _add_tables(self, writer: EventWriter, timings: StoreTimings) -> None:
+        """Add the statements of all tables that nothing is cached of."""
+        self.client_pages = ClientPages(self.database)
+        self.connection_pages = ConnectionPages(self.database)
         self.key_pages = KeyPages(self.database)
+        self.user_pages = UserPages(self.database)
         self.key_search = KeySearch(self.database)
         self.triggers = Triggers(self.database, live_seconds=timings.live)
         self.cancellations = Cancellations(self.database, retry_seconds=timings.wish_retry)
-        self.notices = Notices(self.database)
+        self.notices, self.outages = Notices(self.database), Outages(self.database)
         self.database_id = OnlyValue(self.database, "database_id", "id")
         self.cursor_key = OnlyValue(self.database, "cursor_key", "key")
         self.gateways = Gateways(self.database, timings)
         self.leases = Leases(self.database)
-        self.usage = Usage(self.database)
+        self.usage, self.key_callers = Usage(self.database), KeyCallers(self.database)
         self.activity = ActivityLog(self.database)
         self.sync_days = SyncDays(self.database)
+        self.volumes, self.recent_syncs = Volumes(self.database), RecentSyncs(self.database)
         self.users = Users(self.database)
         self.links = Links(self.database)
         self.sessions = Sessions(self.database)
+        self.second_factors = SecondFactors(self.database)
+        self.pending_sign_ins = PendingSignIns(self.database)
         self.totals = TotalsReader(self.database)
         self.webhooks = Webhooks(self.database, self.connections.forget)
         self.events = Events(self.database, writer)
         self.deliveries = Deliveries(self.database)
-        self.delivery_pages = DeliveryPages(self.database)
+        self.delivery_pages = DeliveryPages(self.database, self.waiting_deliveries)
         self.bulk = Bulk(self.database, writer)
 
     def _forget(self, client_id: int) -> None:
@@ -120,6 +145,7 @@ class Store:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.key_callers.close()
         await self.usage.close()
         await self.database.close()
 

@@ -64,6 +64,7 @@ class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):
 
     triggers: timedelta = timedelta(days=90)
     usage: timedelta = timedelta(days=40)
+    key_callers: timedelta = timedelta(days=30)
     ended_keys: timedelta = timedelta(days=90)
     """After their end, with what is left of their usage."""
     activity: timedelta = timedelta(days=400)

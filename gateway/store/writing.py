@@ -62,7 +62,7 @@ class Write(Generic[T]):
         self._failure: Exception | None = None
 
     async def run(self, transaction: SharedTransaction, *, is_first: bool) -> None:
-        """Run the unit and keep what came of it. Raises what ends the whole transaction."""
+        """Run the unit and keep what came of it. Raises what ends the transaction, StorageUnavailable if it is lost."""
         try:
             self._result = await transaction.run(self.unit, housekeeping=self.housekeeping, is_first=is_first)
         except Exception as error:

@@ -1,7 +1,8 @@
 """Tell the attempts of jobs to programs that ask again and again: what is known is kept while nothing should change."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -33,20 +34,27 @@ class Attempts:
         self._timings = timings
         self._told: ClientCache[int, _Told] = ClientCache(clock, seconds=timings.kept)
         self._reads: SingleFlight[tuple[int, int, str], JobDetail] = SingleFlight()
+        self._page_reads: SingleFlight[tuple[int, str, JobsAsked], Mapping[int, JobReport]] = SingleFlight()
 
     async def close(self) -> None:
         """Cancel the reads under way."""
+        await self._page_reads.close(cancel=True)
         await self._reads.close(cancel=True)
 
-    async def of(self, client: Client, job: Job, *, until: float) -> JobDetail:
+    async def of(self, client: Client, job: Job, *, until: float, may_read: Callable[[], bool]) -> JobDetail:
         """Return a job of the client's with its attempts; without any if those are not told soon.
 
-        `until`, monotonic, it is waited at most.
+        `until`, monotonic, it is waited at most. `may_read` says whether Airbyte may be asked, if need be: what was
+        told before will do otherwise.
         """
         whole = with_end(job)
         told = self._told.get(client.id, job.job_id)
         if told is not None and self._is_good(told, whole):
             return told.detail
+        if (client.id, job.job_id, job.status) not in self._reads and not may_read():
+            if told is not None and told.detail.status == whole.status:
+                return told.detail
+            return await self._detail(whole, None)
         seconds = min(self._timings.look_age, max(0.0, until - self._clock.monotonic()))
         try:
             async with asyncio.timeout(seconds):
@@ -67,19 +75,33 @@ class Attempts:
         self._told.put(client_id, job.job_id, _Told(detail, self._clock.monotonic()))
         return detail
 
-    async def of_page(self, client: Client, jobs: Sequence[EndedJob], asked: JobsAsked) -> list[JobDetail]:
-        """Return a page of jobs of one connection with their attempts; without any where those are not told."""
+    async def of_page(
+        self, client: Client, jobs: Sequence[EndedJob], asked: JobsAsked, *, until: float
+    ) -> list[JobDetail]:
+        """Return a page of jobs of one connection with their attempts; without any where those are not told.
+
+        `until`, monotonic, it is waited at most.
+        """
         if not jobs:
             return []
-        reports = await self._airbyte.config.jobs(
-            jobs[0].connection_id,
+        airbyte_id = jobs[0].connection_id
+        reports: Mapping[int, JobReport] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
+                reports = await self._page_reads.run(
+                    (client.id, airbyte_id, asked), lambda: self._read_page(client.id, airbyte_id, asked)
+                )
+        return [await self._detail(job, reports.get(job.job_id)) for job in jobs]
+
+    async def _read_page(self, client_id: int, airbyte_id: str, asked: JobsAsked) -> Mapping[int, JobReport]:
+        return await self._airbyte.config.jobs(
+            airbyte_id,
             asked.types or KNOWN_JOB_TYPES,
-            caller=client.id,
+            caller=client_id,
             limit=asked.limit,
             offset=asked.offset,
             statuses=asked.statuses,
         )
-        return [await self._detail(job, reports.get(job.job_id)) for job in jobs]
 
     async def _detail(self, job: EndedJob, report: JobReport | None) -> JobDetail:
         if report is None:

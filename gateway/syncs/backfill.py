@@ -55,14 +55,15 @@ class Backfill:
         """Back-fill connections that wait for it, the clients in turn, and check one other. Raises StorageUnavailable.
 
         The check goes round all connections, for changes that were read may have been told wrong or not at all. While
-        nobody reads (not `is_read`), there is one a minute.
+        nobody reads (not `is_read`), there is one a minute for whoever has a webhook, and none for nobody.
         One that fails keeps waiting and is passed over for a while, and so is one whose workspace Airbyte refuses.
         """
         waiting = await self._last_syncs.waiting_for_backfill()
         recheck = timedelta(seconds=self._timings.recheck_age)
+        checks = await self._begins_check(is_read=is_read)
         others = await self._last_syncs.asked_longest_ago(BATCH, before=format_time(self._clock.now() - recheck))
         self._failed.keep_only(connection.id for connection in [*waiting, *others])
-        again = islice(filter(self._is_due, others), int(self._begins_check(is_read=is_read)))
+        again = islice(filter(self._is_due, others), int(checks))
         for connection in chain(islice(filter(self._is_due, waiting), BATCH), again):
             try:
                 await self.run_one(connection)
@@ -80,10 +81,11 @@ class Backfill:
                 log.exception("backfill_failed", connection=connection.id)
                 await self._pass_over(connection)
 
-    def _begins_check(self, *, is_read: bool) -> bool:
-        """Return whether to check one connection now, and count that as done."""
+    async def _begins_check(self, *, is_read: bool) -> bool:
+        """Return whether to check one connection now, and count that as done. Raises StorageUnavailable."""
         now = self._clock.monotonic()
-        begins = is_read or now - self._checked_at >= self._timings.unread_check
+        is_due = is_read or now - self._checked_at >= self._timings.unread_check
+        begins = is_due and (is_read or await self._store.webhooks.is_any_listening())
         if begins:
             self._checked_at = now
         return begins
@@ -119,7 +121,7 @@ class Backfill:
         try:
             if connection.workspace_id is None:
                 await self._read_connection(airbyte_id)
-            jobs = await self._airbyte.recent_jobs(airbyte_id, limit=NEWEST)
+            jobs = await self._airbyte.jobs.recent_syncs(airbyte_id, limit=NEWEST)
             if known is not None and _is_missing(known, newest_syncs(jobs).get(airbyte_id)):
                 if known.at >= format_time(self._airbyte.now() - APPEARS_WITHIN):
                     await self._pass_over(connection)

@@ -124,7 +124,7 @@ class Cancel:
         """Return the job, which has ended by now; as it was, with its new `status`, if Airbyte cannot be asked."""
         try:
             async with asyncio.timeout(self._timings.read):
-                found = await self._airbyte.job(job.connection_id, job.job_id, caller=request.client.id)
+                found = await self._airbyte.jobs.of_connection(job.connection_id, job.job_id, caller=request.client.id)
         except (TimeoutError, UpstreamError):
             found = None
         return found or msgspec.structs.replace(job, status=status)

@@ -57,12 +57,14 @@ class CancelSender:
         With `has_permit` the calls are made under a trigger's permit. Raises JobNotFound; OtherJobRunning if it has not
         ended and the connection does another one; UpstreamError.
         """
-        job: Job | None = await self._airbyte.job(airbyte_id, job_id, caller=client_id, has_permit=has_permit)
+        job: Job | None = await self._airbyte.jobs.of_connection(
+            airbyte_id, job_id, caller=client_id, has_permit=has_permit
+        )
         if job is None:
             raise JobNotFound
         if job.is_terminal:
             return job
-        recent = await self._airbyte.newest_jobs(airbyte_id, caller=client_id, limit=RECENT, has_permit=has_permit)
+        recent = await self._airbyte.jobs.newest(airbyte_id, caller=client_id, limit=RECENT, has_permit=has_permit)
         if is_another_running(job_id, recent):
             raise OtherJobRunning
         # It may have ended before the list was made.
@@ -107,7 +109,7 @@ class CancelSender:
     async def _send(self, wish: CancelWish | OpenWish, number: int) -> Job | None:
         """Cancel the job, which was just seen to run. Raises as `send`."""
         try:
-            told = await self._airbyte.cancel_job(wish.airbyte_id, wish.job_id, caller=wish.client_id)
+            told = await self._airbyte.jobs.cancel(wish.airbyte_id, wish.job_id, caller=wish.client_id)
             job = await self._job_after(wish, told)
         except UpstreamRefused:
             await self.resolve(wish, number, "refused")
@@ -139,7 +141,9 @@ class CancelSender:
     async def _job_after(self, wish: CancelWish | OpenWish, told: Job | None) -> Job | None:
         """Return the job as a read gives it: the answer to a cancel has no counts."""
         try:
-            return await self._airbyte.job(wish.airbyte_id, wish.job_id, caller=wish.client_id, has_permit=True)
+            return await self._airbyte.jobs.of_connection(
+                wish.airbyte_id, wish.job_id, caller=wish.client_id, has_permit=True
+            )
         except UpstreamError:
             if told is None:
                 raise

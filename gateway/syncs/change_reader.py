@@ -40,8 +40,10 @@ class ChangeReader:
         """The workspaces that Airbyte does not tell of: reading passes them over."""
         return self._lists.refused
 
-    async def read(self) -> None:
-        """Record every change since the last reading. Raises UpstreamError, StorageUnavailable.
+    async def read(self) -> bool:
+        """Record every change since the last reading; return whether there was anything to ask Airbyte for.
+
+        Raises UpstreamError, StorageUnavailable.
 
         The connections of a workspace that Airbyte does not tell of wait for a back-fill from then on.
         """
@@ -54,6 +56,7 @@ class ChangeReader:
             raise reading.failure
         if workspaces and (read_upto is None or abs(started - parse_time(read_upto)) > self._checkpoint):
             await self._last_syncs.record([], read_upto=format_time(started))
+        return bool(workspaces)
 
     async def retry_unread(self) -> None:
         """Ask for workspaces that were passed over, each by itself. Raises StorageUnavailable.
@@ -72,7 +75,7 @@ class ChangeReader:
         changed: dict[int, Job] = {}
         is_complete = False
         for number in range(MAX_CHANGE_PAGES):
-            page = await self._airbyte.jobs_updated_since(workspaces, since, offset=number * MAX_JOBS)
+            page = await self._airbyte.jobs.updated_since(workspaces, since, offset=number * MAX_JOBS)
             await self._last_syncs.require_backfill(airbyte_ids=page.odd_connections)
             known = len(changed)
             changed.update((job.job_id, job) for job in page.rows)

@@ -1,7 +1,7 @@
 """Read jobs of chosen types: of one connection, with their failures if asked for, or of all of a client's."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -18,11 +18,9 @@ from gateway.syncs.cursor_seal import KEY_BYTES, CursorSeal
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.job_reports import explained, row_of
 from gateway.syncs.merged_jobs import MergedPage, merged_page
+from gateway.syncs.own_lists import own_connections
 from gateway.syncs.refusals import Refusals
-from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
 
-MOST_BY_THEMSELVES = 10
-"""Connections whose workspace is not known yet, each asked for by itself."""
 SAME_SECOND = 10
 """More rows than the page are asked of the Config API: a position is known to the second."""
 SYNCS = frozenset({"sync"})
@@ -40,6 +38,7 @@ class Choice(msgspec.Struct, frozen=True):
     status: str | None = None
     updated_since: datetime | None = None
     after: Position | None = None
+    created_since: datetime | None = None
 
     @property
     def until(self) -> datetime | None:
@@ -112,19 +111,19 @@ class ChosenJobs:
         Workspaces may hold other clients' connections too: only jobs of connections that are mapped to the client's,
         before and after Airbyte was asked, are returned. A client without any asks nothing.
         """
-        connections = (await self._store.connections.of_client(client.id)).rows
-        own = frozenset(each.airbyte_id for each in connections if each.airbyte_id)
-        workspaces = sorted({each.workspace_id for each in connections if each.airbyte_id and each.workspace_id})
-        unplaced = sorted(each.airbyte_id for each in connections if each.airbyte_id and not each.workspace_id)
-        lists = tuple(_lists(workspaces, unplaced[:MOST_BY_THEMSELVES], choice))
+        own = own_connections((await self._store.connections.of_client(client.id)).rows)
+        lists = tuple(each for jobs in _lists(choice) for each in own.lists(jobs))
         if not lists:
             return ChosenPage([], None, is_whole=True)
-        page = await self._reads.run((client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted=own))
+        wanted = own.placed.union(own.unplaced)
+        page = await self._reads.run(
+            (client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted=wanted)
+        )
         still = {each.airbyte_id for each in (await self._store.connections.of_client(client.id)).rows}
         return ChosenPage(
             [row_of(job) for job in page.jobs if job.connection_id in still],
             page.next,
-            is_whole=page.is_whole and len(unplaced) <= MOST_BY_THEMSELVES,
+            is_whole=page.is_whole and own.is_whole,
         )
 
     async def _explain(self, client: Client, airbyte_id: str, choice: Choice) -> ChosenPage:
@@ -144,10 +143,7 @@ class ChosenJobs:
         return ChosenPage(jobs, page.next, page.is_whole)
 
     async def _page_of(self, client: Client, airbyte_id: str, choice: Choice) -> MergedPage:
-        lists = tuple(
-            JobList(airbyte_id=airbyte_id, job_type=job_type, status=choice.status)
-            for job_type in _asked_types(choice.types)
-        )
+        lists = tuple(msgspec.structs.replace(jobs, airbyte_id=airbyte_id) for jobs in _lists(choice))
         try:
             return await self._reads.run(
                 (client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted={airbyte_id})
@@ -170,23 +166,18 @@ def _plain(page: MergedPage) -> ChosenPage:
     return ChosenPage([row_of(job) for job in page.jobs], page.next, page.is_whole)
 
 
-def _lists(workspaces: list[str], unplaced: Iterable[str], choice: Choice) -> Iterator[JobList]:
-    """Yield what to ask Airbyte for: as many workspaces in a call as it takes, and connections without one."""
-    for job_type in _asked_types(choice.types):
-        whole = JobList(job_type=job_type, status=choice.status, updated_since=choice.updated_since)
-        for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
-            some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
-            yield msgspec.structs.replace(whole, workspace_ids=some)
-        for airbyte_id in unplaced:
-            yield msgspec.structs.replace(whole, airbyte_id=airbyte_id)
+def _lists(choice: Choice) -> Iterator[JobList]:
+    """Yield a list for each type, of no connection yet: Airbyte takes one type in a call, or none for all four."""
+    words = _types(choice.types)
+    for job_type in [None] if len(words) == len(KNOWN_JOB_TYPES) else words:
+        yield JobList(
+            job_type=job_type,
+            status=choice.status,
+            updated_since=choice.updated_since,
+            created_since=choice.created_since,
+        )
 
 
 def _types(types: Types) -> list[str]:
     """Return Airbyte's words for the types that are asked for."""
     return [each for each in KNOWN_JOB_TYPES if each in types or (each in DELETIONS and types & DELETIONS)]
-
-
-def _asked_types(types: Types) -> list[str | None]:
-    """Return the type of each call: Airbyte takes one, or none for all four."""
-    words = _types(types)
-    return [None] if len(words) == len(KNOWN_JOB_TYPES) else [*words]

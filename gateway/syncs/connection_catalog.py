@@ -1,11 +1,21 @@
 """Tell what connections are made of: streams, source, destination. It changes little, so Airbyte is asked rarely."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from typing import Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+import msgspec
 
 from gateway.airbyte import Airbyte
-from gateway.errors import ConnectionNotFound, UpstreamRefused, UpstreamTimeout
+from gateway.errors import (
+    ApiError,
+    ConnectionNotFound,
+    UpstreamError,
+    UpstreamForbidden,
+    UpstreamInvalid,
+    UpstreamRefused,
+)
 from gateway.models import Client, Connection, ConnectionDetail
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
@@ -20,6 +30,17 @@ READS_AT_ONCE = 3
 KEPT_CONNECTIONS = 500
 
 Role = Literal["source", "destination"]
+Value = TypeVar("Value")
+
+
+class Told(msgspec.Struct, Generic[Value], frozen=True):
+    """What Airbyte tells, by its ids; not of what it has deleted. `is_whole`: it told of all else.
+
+    What it refuses, or tells oddly, costs the others nothing.
+    """
+
+    found: Mapping[str, Value]
+    is_whole: bool
 
 
 class ConnectionCatalog:
@@ -29,9 +50,11 @@ class ConnectionCatalog:
         self._store = store
         self._airbyte = airbyte
         self._refusals = refusals
-        self._wait_seconds = timings.wait
         self._records: ClientCache[str, ConnectionDetail] = ClientCache(
             clock, seconds=timings.catalog, most=KEPT_CONNECTIONS
+        )
+        self._refused: ClientCache[str, type[ApiError]] = ClientCache(
+            clock, seconds=timings.refused_interval, most=KEPT_CONNECTIONS
         )
         self._kinds: ClientCache[tuple[Role, str], str] = ClientCache(clock, seconds=timings.kept)
         self._reads: SingleFlight[tuple[int, str], ConnectionDetail] = SingleFlight()
@@ -45,66 +68,48 @@ class ConnectionCatalog:
     async def of(self, client: Client, connection: Connection) -> ConnectionDetail:
         """Return what Airbyte tells of one of the client's connections, which is mapped.
 
-        Raises ConnectionNotFound, UpstreamError; UpstreamTimeout soon, and the read goes on for whoever asks next.
+        Raises ConnectionNotFound, UpstreamError. A caller that waits no longer does not end the read.
         """
-        (found,) = (await self.of_all(client, [connection], is_strict=True)).values()
-        return found
-
-    async def of_all(
-        self, client: Client, connections: Iterable[Connection], *, is_strict: bool = False
-    ) -> Mapping[str, ConnectionDetail]:
-        """Return what Airbyte tells of mapped connections, by its ids, without those that it has deleted.
-
-        Raises as `of`; ConnectionNotFound only if it `is_strict`.
-        """
-        permits = asyncio.Semaphore(READS_AT_ONCE)
-        found: dict[str, ConnectionDetail] = {}
-
-        async def read(connection: Connection, airbyte_id: str) -> None:
-            try:
-                async with permits:
-                    found[airbyte_id] = await self._record(client, airbyte_id)
-                    await require_still_mapped(self._store, client, connection.id, airbyte_id)
-            except ConnectionNotFound:
-                found.pop(airbyte_id, None)
-                if is_strict:
-                    raise
-
-        reads = [read(each, each.airbyte_id) for each in connections if each.airbyte_id]
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await _together(*reads)
-        except TimeoutError:
-            raise UpstreamTimeout(detail=f"{len(reads)} connections were not read in time; the reads go on") from None
-        return found
-
-    async def _record(self, client: Client, airbyte_id: str) -> ConnectionDetail:
+        airbyte_id = connection.airbyte_id or ""
         known = self._records.get(client.id, airbyte_id)
-        return known or await self._reads.run((client.id, airbyte_id), lambda: self._read(client.id, airbyte_id))
+        if known is None:
+            self._require_not_refused(client.id, airbyte_id)
+            known = await self._reads.run((client.id, airbyte_id), lambda: self._read(client.id, airbyte_id))
+            await require_still_mapped(self._store, client, connection.id, airbyte_id)
+        return known
+
+    async def of_all(self, client: Client, connections: Sequence[Connection]) -> Told[ConnectionDetail]:
+        """Return what Airbyte tells of mapped connections, by its ids. Raises UpstreamError."""
+        return await _told({row.airbyte_id: partial(self.of, client, row) for row in connections if row.airbyte_id})
+
+    async def kinds(self, client: Client, role: Role, airbyte_ids: Iterable[str]) -> Told[str]:
+        """Return the kinds of connectors of sources or destinations of the client's. Raises UpstreamError."""
+        return await _told({each: partial(self._kind, client.id, role, each) for each in airbyte_ids})
 
     async def _read(self, client_id: int, airbyte_id: str) -> ConnectionDetail:
         try:
             record = await self._airbyte.catalog.connection(airbyte_id, caller=client_id)
         except UpstreamRefused as refusal:
-            raise await self._refusals.error_for(refusal, airbyte_id) from refusal
+            error = await self._refusals.error_for(refusal, airbyte_id)
+            if isinstance(error, ConnectionNotFound | UpstreamForbidden):
+                self._refused.put(client_id, airbyte_id, type(error))
+            raise error from refusal
         self._records.put(client_id, airbyte_id, record)
         return record
 
-    async def kind(self, client: Client, role: Role, airbyte_id: str) -> str:
-        """Return the kind of connector of a source or destination of the client's; empty if it has no name.
+    def _require_not_refused(self, client_id: int, airbyte_id: str) -> None:
+        """Refuse again what Airbyte refused a moment ago: each list would ask for it anew."""
+        refusal = self._refused.get(client_id, airbyte_id)
+        if refusal is not None:
+            raise refusal
 
-        Raises UpstreamError; UpstreamTimeout soon, and the read goes on for whoever asks next.
-        """
-        known = self._kinds.get(client.id, (role, airbyte_id))
-        if known is not None:
-            return known
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                return await self._kind_reads.run(
-                    (client.id, role, airbyte_id), lambda: self._read_kind(client.id, role, airbyte_id)
-                )
-        except TimeoutError:
-            raise UpstreamTimeout(detail=f"a {role} was not read in time; the read goes on") from None
+    async def _kind(self, client_id: int, role: Role, airbyte_id: str) -> str:
+        """Return a kind; empty if the connector has no name."""
+        key = (role, airbyte_id)
+        known = self._kinds.get(client_id, key)
+        if known is None:
+            known = await self._kind_reads.run((client_id, *key), lambda: self._read_kind(client_id, role, airbyte_id))
+        return known
 
     async def _read_kind(self, client_id: int, role: Role, airbyte_id: str) -> str:
         catalog = self._airbyte.catalog
@@ -114,9 +119,27 @@ class ConnectionCatalog:
         return kind
 
 
-async def _together(*reads: Awaitable[None]) -> None:
-    """Let all end before the first failure is raised: none is left behind."""
-    ends = await asyncio.gather(*reads, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
+async def _told(reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Value]:
+    """Read all, a few at once. Raises UpstreamError if Airbyte fails as a whole, or tells of none of them.
+
+    Each ends by itself before the first failure is raised: none is left behind.
+    """
+    permits = asyncio.Semaphore(READS_AT_ONCE)
+    found: dict[str, Value] = {}
+    passed_over: list[UpstreamError] = []
+
+    async def read(airbyte_id: str) -> None:
+        try:
+            async with permits:
+                found[airbyte_id] = await reads[airbyte_id]()
+        except ConnectionNotFound:
+            return
+        except (UpstreamForbidden, UpstreamInvalid) as error:
+            passed_over.append(error)
+
+    for end in await asyncio.gather(*map(read, reads), return_exceptions=True):
+        if end is not None:
             raise end
+    if passed_over and not found:
+        raise passed_over[0]
+    return Told(found, is_whole=not passed_over)

@@ -6,10 +6,11 @@ the last job shown, for lists of other types; `cursor_seal.py` seals it for the 
 
 import re
 from datetime import UTC, datetime
+from typing import Self
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, PageNotFound
 
 INVALID_CURSOR = "Invalid cursor: pass the one from the Link header unchanged"
 CURSOR_PATTERN = "[0-9]{1,9}[.][0-9]{1,19}"
@@ -32,9 +33,9 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 def decode_cursor(text: str) -> Cursor:
-    """Return the cursor that was encoded as `text`. Raises BadRequest if none was."""
+    """Return the cursor that was encoded as `text`. Raises BadRequest; PageNotFound for a position."""
     if _CURSOR.fullmatch(text) is None:
-        raise BadRequest(INVALID_CURSOR)
+        raise PageNotFound if _POSITION.fullmatch(text) else BadRequest(INVALID_CURSOR)
     offset, _, last_job_id = text.partition(".")
     return Cursor(int(offset), int(last_job_id))
 
@@ -45,6 +46,11 @@ class Position(msgspec.Struct, frozen=True):
     second: int
     job_id: int
 
+    @classmethod
+    def before(cls, moment: datetime) -> Self:
+        """Return the position from which all that was created before a whole second is older."""
+        return cls(int(moment.timestamp()) - 1, LARGEST_ID)
+
     @property
     def until(self) -> datetime:
         """The end of the second: Airbyte compares microseconds and shows seconds."""
@@ -52,6 +58,7 @@ class Position(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> tuple[int, int]:
+        """What to compare positions by: jobs are shown from the largest down."""
         return self.second, self.job_id
 
     def encode(self) -> str:
@@ -60,8 +67,8 @@ class Position(msgspec.Struct, frozen=True):
 
 
 def decode_position(text: str) -> Position:
-    """Return the position that was encoded as `text`. Raises BadRequest if none was."""
+    """Return the position that was encoded as `text`. Raises BadRequest; PageNotFound for another list's cursor."""
     if _POSITION.fullmatch(text) is None:
-        raise BadRequest(INVALID_CURSOR)
+        raise PageNotFound if _CURSOR.fullmatch(text) else BadRequest(INVALID_CURSOR)
     second, _, job_id = text.partition("-")
     return Position(int(second), int(job_id))

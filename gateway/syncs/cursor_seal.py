@@ -6,12 +6,13 @@ of somebody else's job.
 
 import base64
 import hmac
+import re
 from collections.abc import Callable
 from hashlib import blake2b
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, PageNotFound
 from gateway.syncs.cursor import INVALID_CURSOR, Position
 
 KEY_BYTES = 32
@@ -21,6 +22,7 @@ _NUMBER_BYTES = 8
 _POSITION_BYTES = 2 * _NUMBER_BYTES
 _BLOCK_BYTES = 16
 SEALED_PATTERN = "[A-Za-z0-9_-]{59}"
+_SEALED = re.compile(SEALED_PATTERN)
 
 
 class SealedCursor(msgspec.Struct, frozen=True):
@@ -29,6 +31,7 @@ class SealedCursor(msgspec.Struct, frozen=True):
     text: str
 
     def encode(self) -> str:
+        """Return the text for a link, which needs no escaping."""
         return self.text
 
 
@@ -46,10 +49,16 @@ class CursorSeal:
         return SealedCursor(self.seal_bytes(client_id, plain))
 
     def open(self, client_id: int, text: str) -> Position:
-        """Return the position that was sealed as `text` for the client. Raises BadRequest if none was."""
-        plain = self.open_bytes(client_id, text)
-        if len(plain) != _POSITION_BYTES:
+        """Return the position that was sealed as `text` for the client.
+
+        Raises BadRequest for what has not the form of one, PageNotFound for one that was not sealed for the client.
+        """
+        if _SEALED.fullmatch(text) is None:
             raise BadRequest(INVALID_CURSOR)
+        try:
+            plain = self.open_bytes(client_id, text)
+        except BadRequest:
+            raise PageNotFound from None
         return Position(int.from_bytes(plain[:_NUMBER_BYTES]), int.from_bytes(plain[_NUMBER_BYTES:]))
 
     def seal_bytes(self, client_id: int, plain: bytes) -> str:

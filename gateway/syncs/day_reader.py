@@ -36,7 +36,7 @@ class DayReader:
         first = await self._first_day(airbyte_id, started)
         jobs: dict[int, Job] = {}
         for number in range(MAX_DAY_PAGES):
-            page = await self._airbyte.jobs_created_since(
+            page = await self._airbyte.jobs.created_since(
                 airbyte_id, first, caller=OwnCalls.HISTORY, offset=number * MAX_JOBS
             )
             jobs |= {job.job_id: job for job in page.rows}

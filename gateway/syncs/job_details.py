@@ -48,7 +48,7 @@ class JobDetails:
         connection = (await self._store.connections.of_client(client_id)).by_id.get(connection_id)
         if connection is None or connection.airbyte_id != airbyte_id:
             return None
-        job = await self._airbyte.job(airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        job = await self._airbyte.jobs.of_connection(airbyte_id, job_id, caller=OwnCalls.ROUTINE)
         if job is None:
             return None
         report = await self._airbyte.config.job(airbyte_id, job, caller=OwnCalls.ROUTINE)
@@ -61,7 +61,7 @@ class JobDetails:
         """
         if connection.airbyte_id is None:
             return None
-        job = await self._airbyte.job(connection.airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        job = await self._airbyte.jobs.of_connection(connection.airbyte_id, job_id, caller=OwnCalls.ROUTINE)
         if job is None or job.status == "succeeded":
             return None
         last = last_attempt(await self._airbyte.config.job(connection.airbyte_id, job, caller=OwnCalls.ROUTINE))
@@ -74,7 +74,7 @@ class JobDetails:
         return await asyncio.to_thread(detail_of, job, report, self._messages)
 
     async def _job(self, client: Client, airbyte_id: str, job_id: int) -> EndedJob:
-        job = await self._airbyte.job(airbyte_id, job_id, caller=client.id)
+        job = await self._airbyte.jobs.of_connection(airbyte_id, job_id, caller=client.id)
         if job is None:
             raise JobNotFound
         return job

@@ -6,22 +6,23 @@ ended in Airbyte's lists stands sealed in a cursor, so that the pages before nee
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from http import HTTPStatus
 
 import msgspec
 
 from gateway.airbyte import MAX_JOBS, Airbyte, JobList
 from gateway.airbyte.paths import JobOrder
 from gateway.airbyte.rows import Page
-from gateway.errors import UpstreamRefused
-from gateway.models import KNOWN_JOB_TYPES, Client, Connection, ConnectionsOfClient, EndedJob
+from gateway.errors import UpstreamForbidden, UpstreamRefused
+from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.chosen_jobs import MOST_BY_THEMSELVES
 from gateway.syncs.cursor_seal import CursorSeal
 from gateway.syncs.job_place import Place, decode_place, first_place
+from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.offset_merge import Merged, merge
+from gateway.syncs.own_lists import own_connections
 from gateway.syncs.refusals import Refusals
-from gateway.syncs.workspace_lists import WORKSPACES_PER_CALL
 
 __all__ = ["JobList", "JobOrder", "JobPages", "JobRows", "JobsAsked"]
 
@@ -46,21 +47,29 @@ class JobsAsked(msgspec.Struct, frozen=True):
 class JobRows(msgspec.Struct, frozen=True):
     """Jobs in the order asked for; `next` is the offset of the page after, None at the end.
 
-    `cursor` leads there sooner, where there is one: an offset alone is searched for from the start.
+    `cursor` leads there sooner, where there is one: an offset alone is searched for from the start. `is_whole`: Airbyte
+    told of all connections.
     """
 
     jobs: list[EndedJob]
     next: int | None
     cursor: str | None = None
+    is_whole: bool = True
 
 
 class JobPages:
     """Reads pages of jobs; simultaneous readers of the same page share its calls to Airbyte."""
 
     def __init__(
-        self, store: Store, airbyte: Airbyte, refusals: Refusals, cursor_seal: Callable[[], Awaitable[CursorSeal]]
+        self,
+        store: Store,
+        airbyte: Airbyte,
+        refusals: Refusals,
+        refresh: LastSyncRefresh,
+        cursor_seal: Callable[[], Awaitable[CursorSeal]],
     ) -> None:
         self._connections = store.connections
+        self._refresh = refresh
         self._refusals = refusals
         self._airbyte = airbyte
         self._cursor_seal = cursor_seal
@@ -90,11 +99,31 @@ class JobPages:
     async def of_client(self, client: Client, asked: JobsAsked, cursor: str | None = None) -> JobRows:
         """Return a page of the jobs of all of the client's connections. Raises BadRequest, UpstreamError.
 
-        `cursor` is the one that the page before told, if any.
+        `cursor` is the one that the page before told, if any. One workspace that Airbyte refuses does not hide the
+        others: the refresh singles it out, and its connections are asked for by themselves.
         """
-        whole = _lists(await self._connections.of_client(client.id), asked.jobs)
-        lists = [(each, own) for jobs, own in whole for each in _variants(jobs, asked)]
-        return await self._merged(client, lists, asked, cursor) if lists else JobRows([], None)
+        unread = self._refresh.unread
+        try:
+            return await self._of_client(client, asked, cursor)
+        except UpstreamRefused as refusal:
+            if refusal.upstream_status != HTTPStatus.FORBIDDEN:
+                raise
+            await self._refresh.refresh_if_older(self._refresh.freshness_seconds)
+            if self._refresh.unread == unread:
+                raise UpstreamForbidden(detail="403: the credential may not read these workspaces") from refusal
+        return await self._of_client(client, asked, cursor)
+
+    async def _of_client(self, client: Client, asked: JobsAsked, cursor: str | None) -> JobRows:
+        own = own_connections((await self._connections.of_client(client.id)).rows, self._refresh.covers)
+        lists: OwnLists = [
+            (each, own.placed if each.airbyte_id is None else {each.airbyte_id})
+            for jobs in own.lists(asked.jobs)
+            for each in _variants(jobs, asked)
+        ]
+        if not lists:
+            return JobRows([], None)
+        rows = await self._merged(client, lists, asked, cursor)
+        return msgspec.structs.replace(rows, is_whole=rows.is_whole and own.is_whole)
 
     async def _merged(self, client: Client, lists: OwnLists, asked: JobsAsked, cursor: str | None) -> JobRows:
         seal, jobs = await self._cursor_seal(), [jobs for jobs, _ in lists]
@@ -104,15 +133,15 @@ class JobPages:
         key = (client.id, asked, start.encode(jobs))
         merged = await self._merges.run(key, lambda: self._merge(client.id, lists, asked, start))
         if merged.next is None:
-            return await self._still_own(client, JobRows(merged.jobs, None))
+            return await self._still_own(client, JobRows(merged.jobs, None, is_whole=merged.is_whole))
         sealed = seal.seal_bytes(client.id, merged.next.encode(jobs))
-        return await self._still_own(client, JobRows(merged.jobs, merged.next.shown, sealed))
+        return await self._still_own(client, JobRows(merged.jobs, merged.next.shown, sealed, merged.is_whole))
 
     async def _still_own(self, client: Client, rows: JobRows) -> JobRows:
         """Leave out jobs of connections that were given to another client meanwhile, and of types that nobody knows."""
         own = {row.airbyte_id for row in (await self._connections.of_client(client.id)).rows}
         jobs = [job for job in rows.jobs if job.connection_id in own and job.job_type in KNOWN_JOB_TYPES]
-        return JobRows(jobs, rows.next, rows.cursor)
+        return msgspec.structs.replace(rows, jobs=jobs)
 
     async def _read_of_connection(self, client_id: int, asked: JobsAsked) -> JobRows:
         page = await self._page(client_id, asked, size=min(asked.limit + 1, MAX_JOBS), offset=asked.offset)
@@ -139,16 +168,3 @@ def _variants(jobs: JobList, asked: JobsAsked) -> Iterator[JobList]:
     for job_type in asked.types or [None]:
         for status in asked.statuses or [None]:
             yield msgspec.structs.replace(jobs, job_type=job_type, status=status)
-
-
-def _lists(connections: ConnectionsOfClient, jobs: JobList) -> Iterator[tuple[JobList, Collection[str]]]:
-    """Yield what to ask Airbyte for: as many workspaces in a call as it takes, and connections without one."""
-    mapped = [(row.airbyte_id, row.workspace_id) for row in connections.rows if row.airbyte_id]
-    placed = frozenset(airbyte_id for airbyte_id, workspace_id in mapped if workspace_id)
-    unplaced = sorted(airbyte_id for airbyte_id, workspace_id in mapped if not workspace_id)
-    workspaces = sorted({workspace_id for _, workspace_id in mapped if workspace_id})
-    for first in range(0, len(workspaces), WORKSPACES_PER_CALL):
-        some = tuple(workspaces[first : first + WORKSPACES_PER_CALL])
-        yield msgspec.structs.replace(jobs, workspace_ids=some), placed
-    for airbyte_id in unplaced[:MOST_BY_THEMSELVES]:
-        yield msgspec.structs.replace(jobs, airbyte_id=airbyte_id), {airbyte_id}

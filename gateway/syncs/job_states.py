@@ -98,7 +98,7 @@ class JobStates:
 
     async def _read(self, job: WatchedJob) -> None:
         try:
-            found = await self._airbyte.job(job.airbyte_id, job.job_id, caller=job.client_id)
+            found = await self._airbyte.jobs.of_connection(job.airbyte_id, job.job_id, caller=job.client_id)
         except UpstreamError:
             self._failed.add(job)
             return

@@ -58,7 +58,9 @@ class JobReader:
 
     async def _read(self, client: Client, airbyte_id: str, *, limit: int, offset: int, status: str | None) -> list[Job]:
         try:
-            rows = await self._airbyte.jobs(airbyte_id, caller=client.id, limit=limit, offset=offset, status=status)
+            rows = await self._airbyte.jobs.syncs(
+                airbyte_id, caller=client.id, limit=limit, offset=offset, status=status
+            )
         except UpstreamRefused as refusal:
             raise await self._refusals.error_for(refusal, airbyte_id) from refusal
         # Airbyte breaks ties of its order by chance and may repeat a row over a page's edge.

@@ -11,12 +11,13 @@ from collections.abc import Collection
 
 import structlog
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.models import ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
+from gateway.syncs.outage_watch import OutageWatch
 from gateway.syncs.refresh_leader import LAST_SYNCS, RefreshLeader
 from gateway.syncs.status_check import StatusCheck
 from gateway.times import Clock
@@ -37,6 +38,7 @@ class LastSyncRefresh:
         statuses: StatusCheck,
         leader: RefreshLeader,
         *,
+        outage: OutageWatch,
         clock: Clock,
         freshness_seconds: float,
         wait_seconds: float,
@@ -47,6 +49,7 @@ class LastSyncRefresh:
         self._backfill = backfill
         self._statuses = statuses
         self._leader = leader
+        self._outage = outage
         self._clock = clock
         self.freshness_seconds = freshness_seconds
         """Readers refresh what is older."""
@@ -138,11 +141,16 @@ class LastSyncRefresh:
 
     async def refresh_if_older(self, seconds: float) -> None:
         """Refresh unless a refresh ended less than `seconds` ago; wait for it as long as readers do."""
+        if (flight := self.start_if_older(seconds)) is not None:
+            await self._wait(flight)
+
+    def start_if_older(self, seconds: float) -> asyncio.Task[None] | None:
+        """Return the refresh that is under way or begins now; None if one ended less than `seconds` ago."""
         if not self._is_older(seconds):
-            return
+            return None
         if LAST_SYNCS not in self._flight:
             self._begun_at = self._clock.monotonic()
-        await self._wait(self._flight.start(LAST_SYNCS, lambda: self._refresh(seconds)))
+        return self._flight.start(LAST_SYNCS, lambda: self._refresh(seconds))
 
     def _is_older(self, seconds: float) -> bool:
         """Return whether the last refresh ended at least `seconds` ago."""
@@ -174,9 +182,12 @@ class LastSyncRefresh:
         began = self._clock.monotonic()
         read_at = float("-inf")
         try:
-            await self._changes.read()
+            if await self._changes.read():
+                await self._outage.answered()
             read_at = began
         except GatewayError as error:
+            if isinstance(error, UpstreamError):
+                await self._outage.failed(error)
             log.warning("last_sync_refresh_failed", error=str(error), detail=getattr(error, "detail", ""))
         except Exception:
             log.exception("last_sync_refresh_failed")

@@ -131,7 +131,9 @@ class LeftOverTriggers:
         if trigger.newest_before is None:
             return Outcome(CANNOT_BE_TOLD, None)
         try:
-            jobs = await self._airbyte.jobs(trigger.airbyte_id, caller=OwnCalls.ROUTINE, limit=MAX_JOBS, drop_odd=False)
+            jobs = await self._airbyte.jobs.syncs(
+                trigger.airbyte_id, caller=OwnCalls.ROUTINE, limit=MAX_JOBS, drop_odd=False
+            )
         except UpstreamRefused:
             return Outcome(CANNOT_BE_TOLD, None)
         return outcome_among(jobs, trigger, is_whole=len(jobs) < MAX_JOBS)

@@ -5,10 +5,10 @@ goes on from the last job shown: its second and its id. Jobs are shown once all 
 second, as Airbyte orders the jobs of one second by chance.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from math import inf
 
 import msgspec
@@ -18,6 +18,7 @@ from gateway.airbyte.rows import Page
 from gateway.errors import UpstreamInvalid, UpstreamRefused, UpstreamUnreachable
 from gateway.models import EndedJob
 from gateway.syncs.cursor import LARGEST_ID, Position
+from gateway.syncs.together import together
 from gateway.times import parse_time
 
 MOST_ROUNDS = 5
@@ -62,7 +63,7 @@ class _List:
         except UpstreamRefused as refusal:
             if refusal.upstream_status != HTTPStatus.FORBIDDEN or not self.jobs.workspace_ids:
                 raise
-            return await _together(half.read(read_page) for half in self._halves()) or self._refused()
+            return await _read(self._halves(), read_page) or self._refused()
         self.rows += [job for job in page.rows if job.start_time]
         self.is_unreadable = not self.rows and (self.is_unreadable or page.sent > 0)
         if self.is_unreadable and self.jobs.airbyte_id is not None:
@@ -121,7 +122,7 @@ async def merged_page(
     for _ in range(MOST_ROUNDS):
         due = [each for each in lists if each.floor == floor]
         rest = [each for each in lists if each.floor != floor]
-        lists = rest + await _together(each.read(read_page) for each in due)
+        lists = rest + await _read(due, read_page)
         floor = _floor(lists)
         found = _found(lists, is_wanted, after, floor)
         if len(found) > limit or floor == BEFORE_ALL:
@@ -141,13 +142,9 @@ async def merged_page(
     return MergedPage(found[:limit], _next(found, limit, floor), is_whole)
 
 
-async def _together(reads: Iterable[Awaitable[list[_List]]]) -> list[_List]:
-    """Return what all reads return. Each ends by itself before the first failure is told: none is left behind."""
-    ends = await asyncio.gather(*reads, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
-    return [each for end in ends if not isinstance(end, BaseException) for each in end]
+async def _read(lists: Iterable[_List], read_page: ReadPage) -> list[_List]:
+    """Read a page of each list, at the same time, and return what to go on with."""
+    return [*chain.from_iterable(await together(each.read(read_page) for each in lists))]
 
 
 def _found(

@@ -1,6 +1,5 @@
 """Merge several of Airbyte's job lists into one that is paged by offset, in whatever order each of them has."""
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
@@ -12,6 +11,7 @@ from gateway.airbyte.rows import Page
 from gateway.errors import UpstreamRefused
 from gateway.models import EndedJob
 from gateway.syncs.job_place import Offset, Place
+from gateway.syncs.together import together
 
 MOST_READINGS = 10
 """Pages of each of Airbyte's lists that one of ours reads: beyond them it is short, and says where to go on."""
@@ -24,10 +24,14 @@ ReadPage = Callable[[JobList, int], Awaitable[Page[EndedJob]]]
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """Jobs in the order asked for; `next` is where the page after starts, None at the end."""
+    """Jobs in the order asked for; `next` is where the page after starts, None at the end.
+
+    `is_whole`: Airbyte told of all connections.
+    """
 
     jobs: list[EndedJob]
     next: Place | None
+    is_whole: bool = True
 
 
 class _List:
@@ -88,22 +92,27 @@ async def merge(
     rows: list[EndedJob] = []
     to_skip = start.to_skip
     for _ in range(MOST_READINGS):
-        await _together([each.read(read_page) for each in lists if each.is_due])
+        await together(each.read(read_page) for each in lists if each.is_due)
         refusals = [each.refusal for each in lists if each.refusal]
         if len(refusals) == len(lists):
             raise refusals[0]
         while not any(each.is_due for each in lists):
             following = _first([each for each in lists if each.ahead])
             if following is None:
-                return Merged(rows, None)
+                return Merged(rows, None, _is_whole(lists))
             if to_skip:
                 following.take()
                 to_skip -= 1
             elif len(rows) < limit:
                 rows.append(following.take())
             else:
-                return Merged(rows, _place_of(lists, start, rows, to_skip))
-    return Merged(rows, _place_of(lists, start, rows, to_skip))
+                return Merged(rows, _place_of(lists, start, rows, to_skip), _is_whole(lists))
+    return Merged(rows, _place_of(lists, start, rows, to_skip), _is_whole(lists))
+
+
+def _is_whole(lists: Sequence[_List]) -> bool:
+    """Return whether nothing is missing: jobs of a status that Airbyte does not know are not."""
+    return not any(each.refusal and each.jobs.status != QUEUED for each in lists)
 
 
 def _place_of(lists: Sequence[_List], start: Place, rows: Sequence[EndedJob], to_skip: int) -> Place:
@@ -122,10 +131,3 @@ def _first(lists: Sequence[_List]) -> _List | None:
 def _order(job: EndedJob, order: JobOrder) -> tuple[str, int]:
     time = job.start_time or "" if order.startswith("created") else job.end_time or NOT_ENDED
     return time, job.job_id
-
-
-async def _together(reads: Sequence[Awaitable[None]]) -> None:
-    """Await all reads. Each ends by itself before the first failure is told: none is left behind."""
-    for end in await asyncio.gather(*reads, return_exceptions=True):
-        if end is not None:
-            raise end

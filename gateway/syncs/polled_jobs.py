@@ -5,6 +5,7 @@ its end is read again. Job ids are one sequence for all of Airbyte: whose a job 
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -53,15 +54,22 @@ class PolledJobs:
         timings: PollTimings,
         *,
         absent_seconds: float,
+        alone_seconds: float,
     ) -> None:
-        """`absent_seconds`: how long it is remembered that the client has no such job."""
+        """`absent_seconds`: how long it is remembered that the client has no such job.
+
+        `alone_seconds`: between two looks at a job of which the changes do not tell.
+        """
         self.timings = timings
+        self._alone_seconds = alone_seconds
         self._connections = store.connections
         self._airbyte = airbyte
         self._refresh = refresh
         self._clock = clock
         self._known: ClientCache[int, _Known] = ClientCache(clock, seconds=timings.kept, most=MOST_JOBS_OF_CLIENT)
         self._unknown: ClientCache[int, bool] = ClientCache(clock, seconds=absent_seconds, most=MOST_JOBS_OF_CLIENT)
+        self._unread: ClientCache[int, bool] = ClientCache(clock, seconds=alone_seconds, most=MOST_JOBS_OF_CLIENT)
+        """Known jobs whose last read failed."""
         self._reads: SingleFlight[tuple[int, int], _Known | None] = SingleFlight(
             tell=lambda error: log.warning("polled_job_not_read", error=str(error))
         )
@@ -77,6 +85,17 @@ class PolledJobs:
             return
         self._known.put(client_id, job.job_id, _Known(with_end(job), self._clock.monotonic()))
         self._unknown.forget(client_id, job.job_id)
+
+    def needs_read(self, client: Client, job_id: int) -> bool:
+        """Return whether asking for the job would begin a read: nothing is known of it, not even that it is absent."""
+        is_known = self._known.get(client.id, job_id) is not None or self._unknown.get(client.id, job_id) is not None
+        return not is_known and (client.id, job_id) not in self._reads
+
+    async def find_known(self, client: Client, job_id: int) -> Polled:
+        """Return the job as it was last known, and ask nobody. Raises JobNotFound; UpstreamTimeout if it is unknown."""
+        if self._known.get(client.id, job_id) is None:
+            raise UpstreamTimeout(detail=f"job {job_id} was not read in time")
+        return msgspec.structs.replace(await self.find(client, job_id), is_fresh=False)
 
     async def find(self, client: Client, job_id: int) -> Polled:
         """Return the job as it was last known, read if it never was. Raises JobNotFound, UpstreamError.
@@ -96,7 +115,7 @@ class PolledJobs:
             return Polled(connection, known.job)
         told = self._told_status(connection, known)
         if told is None:
-            is_due = self._clock.monotonic() - known.read_at >= self.timings.alone_interval
+            is_due = self._clock.monotonic() - known.read_at >= self._alone_seconds
             return await self._read_again(client, connection, known.job) if is_due else Polled(connection, known.job)
         job = msgspec.structs.replace(known.job, status=told)
         if job.is_terminal:
@@ -126,12 +145,13 @@ class PolledJobs:
         return connection.last_sync_status if known.read_at <= self._refresh.refreshed_at else known.job.status
 
     async def _read_again(self, client: Client, connection: Connection, job: EndedJob) -> Polled:
-        """Return the job as it is read now; as it is, if that fails or takes too long."""
-        try:
-            read = await self._read(client.id, job.job_id, seconds=self.timings.look_age)
-        except UpstreamError:
-            read = None
+        """Return the job as it is read now; as it is, if that fails, takes too long, or failed a moment ago."""
+        read = None
+        if not self._unread.get(client.id, job.job_id):
+            with suppress(UpstreamError):
+                read = await self._read(client.id, job.job_id, seconds=self.timings.look_age)
         if read is None or read.job.connection_id != connection.airbyte_id:
+            self._unread.put(client.id, job.job_id, True)
             return Polled(connection, job, is_fresh=False)
         return Polled(connection, read.job)
 
@@ -144,7 +164,7 @@ class PolledJobs:
             raise UpstreamTimeout(detail=f"job {job_id} was not read in {seconds:g} s; the read goes on") from None
 
     async def _ask(self, client_id: int, job_id: int) -> _Known | None:
-        job = await self._airbyte.any_job(job_id, caller=client_id)
+        job = await self._airbyte.jobs.by_id(job_id, caller=client_id)
         if job is None:
             self._unknown.put(client_id, job_id, True)
             return None

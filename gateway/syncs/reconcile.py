@@ -105,7 +105,7 @@ class Reconciler:
                 raise OutcomeUnknown(detail="so it was for the trigger of another gateway")
             return None
         try:
-            jobs = await self._airbyte.jobs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)
+            jobs = await self._airbyte.jobs.syncs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)
         except UpstreamError as error:
             raise OutcomeUnknown(
                 detail=f"another gateway started job {outcome.job_id}; then: {error.detail}"
@@ -169,4 +169,4 @@ class Reconciler:
         return job
 
     async def _recent(self, request: TriggerRequest) -> list[Job]:
-        return await self._airbyte.newest_syncs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)
+        return await self._airbyte.jobs.newest_syncs(request.airbyte_id, caller=request.client.id, limit=RECENT_JOBS)

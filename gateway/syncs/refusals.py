@@ -5,7 +5,7 @@ from http import HTTPStatus
 import structlog
 
 from gateway.airbyte import Airbyte, Caller
-from gateway.errors import ApiError, ConnectionNotActive, ConnectionNotFound, UpstreamRefused, UpstreamUnreachable
+from gateway.errors import ApiError, ConnectionNotActive, ConnectionNotFound, UpstreamForbidden, UpstreamRefused
 from gateway.models import ACTIVE
 from gateway.store import Store
 from gateway.syncs.best_effort import best_effort
@@ -34,7 +34,7 @@ class Refusals:
             return ConnectionNotFound(detail=f"Airbyte has no connection {airbyte_id}")
         if refusal.upstream_status == HTTPStatus.FORBIDDEN:
             log.error("airbyte_forbidden", airbyte_id=airbyte_id)
-            return UpstreamUnreachable(detail="403: the credential may not read this connection")
+            return UpstreamForbidden(detail="403: the credential may not read this connection")
         return refusal
 
     async def require_active(self, airbyte_id: str, *, caller: Caller) -> None:

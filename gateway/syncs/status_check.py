@@ -44,7 +44,7 @@ class StatusCheck:
         """Start a check behind the caller's back if a status has become too old. Raises StorageUnavailable."""
         if self._clock.monotonic() < self._not_before:
             return
-        oldest = await self._last_syncs.oldest_status_check()
+        oldest = await self._store.statuses.oldest_check()
         age = timedelta(seconds=self._timings.status_age)
         if oldest is not None and oldest < format_time(self._clock.now() - age):
             self._flight.start(STATUS_CHECK, self._run)
@@ -86,12 +86,12 @@ class StatusCheck:
         read = reading.read | retried.read
         # One in a refused workspace may have moved out of it.
         await self._ask_unlisted(now, read | self._lists.refused)
-        await self._last_syncs.mark_statuses_checked(now, read)
+        await self._store.statuses.mark_checked(now, read)
         return reading.failure
 
     async def _ask_unlisted(self, now: str, workspaces: Collection[str]) -> None:
         """Ask for connections in no list: they may have moved to another workspace. Raises StorageUnavailable."""
-        unlisted = await self._last_syncs.statuses_older_than(now, workspaces)
+        unlisted = await self._store.statuses.older_than(now, workspaces)
         # Each check goes on where the last one stopped: what never answers keeps no other from being asked for.
         first = self._unlisted_asked % max(1, len(unlisted))
         chosen = [*unlisted[first:], *unlisted[:first]][:MOST_UNLISTED]

@@ -12,9 +12,9 @@ async def record_statuses(store: Store, records: Iterable[ConnectionRecord], *, 
     told = [
         ToldStatus(record.connection_id, record.status, schedule_of(record), record.workspace_id) for record in records
     ]
-    await store.last_syncs.record_statuses(told, checked_at=checked_at)
+    await store.statuses.record(told, checked_at=checked_at)
 
 
 async def record_vanished(store: Store, airbyte_id: str, *, checked_at: str) -> None:
     """Store that Airbyte has no such connection: it has deleted it. Raises StorageUnavailable."""
-    await store.last_syncs.record_statuses([ToldStatus(airbyte_id, DEPRECATED)], checked_at=checked_at)
+    await store.statuses.record([ToldStatus(airbyte_id, DEPRECATED)], checked_at=checked_at)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 from gateway.airbyte import Airbyte
-from gateway.background import Background
 from gateway.cluster.cluster import Cluster
 from gateway.store import Store
 from gateway.store.leadership import Leadership
@@ -28,6 +27,7 @@ from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.syncs.last_sync_recorder import LastSyncRecorder
 from gateway.syncs.last_sync_watch import LastSyncWatch
 from gateway.syncs.left_over import LeftOverTriggers
+from gateway.syncs.outage_watch import OutageWatch
 from gateway.syncs.polled_jobs import PolledJobs
 from gateway.syncs.reconcile import Reconciler
 from gateway.syncs.refresh_leader import RefreshLeader
@@ -94,7 +94,6 @@ def build_syncs(
     airbyte: Airbyte,
     cluster: Cluster,
     clock: Clock,
-    background: Background,
     *,
     waiting: WaitingCallers,
     options: SyncOptions,
@@ -107,7 +106,9 @@ def build_syncs(
     reconciler, outcomes = Reconciler(airbyte, refusals, of_trigger), TriggerOutcomes(store, clock, of_trigger)
     audit = TriggerAudit(store, airbyte, reconciler, outcomes, clock, member=cluster.membership, timings=of_trigger)
     chosen_jobs = ChosenJobs(store, airbyte, refusals, options.failure_messages, new_bytes=secrets.token_bytes)
+    absent, alone = options.freshness_seconds, timings.watch.alone_interval
     states = partial(JobStates, store, airbyte, last_sync, clock, timings.watch)
+    watcher = Watcher(store, states(), clock, timings.watch)
     return Syncs(
         jobs=JobReader(store, airbyte, refusals),
         chosen_jobs=chosen_jobs,
@@ -117,14 +118,14 @@ def build_syncs(
         outcomes=outcomes,
         left_over=LeftOverTriggers(store, airbyte, outcomes, clock, leadership=leadership, timings=of_trigger),
         last_sync=last_sync,
-        last_sync_watch=LastSyncWatch(store, last_sync, leadership, timings=timings.last_sync),
+        last_sync_watch=LastSyncWatch(store, last_sync, leadership, watcher, timings=timings.last_sync),
         backfill=backfill,
         history=SyncHistory(store, airbyte, clock, timings.history),
         waiting=waiting,
-        watcher=Watcher(store, states(), clock, timings.watch, background=background),
+        watcher=watcher,
         cancel=_build_cancel(store, airbyte, states(), clock, leadership=leadership, timings=timings.cancel),
-        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=options.freshness_seconds),
-        job_pages=JobPages(store, airbyte, refusals, chosen_jobs.cursor_seal),
+        polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=absent, alone_seconds=alone),
+        job_pages=JobPages(store, airbyte, refusals, last_sync, chosen_jobs.cursor_seal),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
         attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
     )
@@ -149,6 +150,7 @@ def _build_refresh(
         backfill,
         StatusCheck(store, airbyte, clock, of_refresh),
         RefreshLeader(cluster.leadership, timings=of_refresh),
+        outage=OutageWatch(store, airbyte, clock),
         clock=clock,
         freshness_seconds=options.freshness_seconds,
         wait_seconds=of_refresh.wait,

@@ -68,7 +68,7 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     recheck_age: float = 60.0
     """Each refresh asks for one connection by itself, but for none that was asked for so lately."""
     unread_check: float = 60.0
-    """Between two of those while nobody reads: with each refresh, a webhook would cost a call and a write more."""
+    """Between two of those for webhooks, while nobody reads: each costs a call and a write more."""
     status_age: float = 3600.0
     """How old a connection's status may become when it is read: listing connections costs Airbyte much."""
     status_retry: float = 600.0
@@ -105,7 +105,7 @@ class WaitingTimings(msgspec.Struct, frozen=True):
 
 
 class WatchTimings(msgspec.Struct, frozen=True):
-    """Seconds of waiting for the end of jobs."""
+    """Seconds of waiting for the end of jobs, and of asking for it again and again."""
 
     interval: float = 1.0
     """Between two looks at what changed, one call for all who wait: an end is told within two seconds."""
@@ -149,14 +149,16 @@ class PollTimings(msgspec.Struct, frozen=True):
     """No answer is later than 4 s after its call: Airbyte's own client for Python gives up after 5 s."""
     wait: float = 3.0
     """Who polls faster than his client may call waits for the job's end, but no longer."""
+    turn_interval: float = 0.1
+    """Between two looks of who waits to have a job read whether it is his client's turn."""
     look_age: float = 1.0
     """How old the status of a polled job may be: one call tells of all."""
-    alone_interval: float = 2.0
-    """Between two looks at a job of which the changes do not tell."""
     attempts_age: float = 5.0
     """How old the attempts of a job may be that has not ended: they take a call for each job."""
     kept: float = 3600.0
     """How long a job is known after it was last read. One that has ended does not change any more."""
+    refused_interval: float = 60.0
+    """How long a connection is not asked for again that Airbyte refused to tell of."""
     catalog: float = 300.0
     """How old the streams of a connection may be that are told: nothing tells that they changed."""
 

@@ -114,7 +114,7 @@ class Trigger:
         """Send the one POST; after an unclear answer, look for its job."""
         within_seconds = ends_at - self._timings.reconcile - get_running_loop().time()
         try:
-            job = await self._airbyte.create_job(
+            job = await self._airbyte.jobs.create(
                 request.airbyte_id, caller=request.client.id, within_seconds=within_seconds
             )
         except UpstreamRefused as refusal:

@@ -1,4 +1,4 @@
-"""Let callers wait for the end of jobs: one task watches the jobs of all of them, while anybody waits.
+"""Let callers wait for the end of jobs: the one watch (`last_sync_watch.py`) looks at the jobs of all of them.
 
 Each second one incremental call, of one gateway for all, tells which syncs changed (`last_sync.py`), so two hundred
 callers cost no more than one. Who waits holds no permit of the bulkhead and is no longer counted in admission.
@@ -12,7 +12,6 @@ from contextlib import contextmanager
 import msgspec
 import structlog
 
-from gateway.background import Background, BackgroundTask, Progress
 from gateway.errors import StorageUnavailable
 from gateway.models import TERMINAL_STATUSES, Client, Connection, Job, TriggeredJob
 from gateway.store import Store
@@ -24,8 +23,6 @@ from gateway.times import Clock
 
 MOST_OF_CLIENT = 50
 """Callers of one client that wait at once: each holds memory and a socket."""
-JOB_WATCHER = "job watcher"
-"""The task that watches, as logs, /readyz and /metrics name it."""
 
 log = structlog.get_logger()
 
@@ -38,7 +35,7 @@ class JobNow(msgspec.Struct, frozen=True):
 
 
 class Watcher:
-    """Callers that wait for jobs, of all clients; the task runs while there are any."""
+    """Callers that wait for jobs, of all clients. Nothing is looked at while there are none."""
 
     def __init__(
         self,
@@ -47,7 +44,6 @@ class Watcher:
         clock: Clock,
         timings: WatchTimings,
         *,
-        background: Background,
         most: int = MOST_OF_CLIENT,
     ) -> None:
         """Let `most` callers of one client wait at once."""
@@ -57,24 +53,21 @@ class Watcher:
         self._states = states
         self._clock = clock
         self._timings = timings
-        self._background = background
         self._most = most
         self._callers: Counter[int] = Counter()
         self._waiting: dict[WatchedJob, set[asyncio.Future[None]]] = {}
         self._statuses: dict[WatchedJob, str] = {}
         self._looked_at = float("-inf")
         """When the last look began, monotonic, of those that came to their end."""
-        self._task: BackgroundTask | None = None
-        self._is_watching = self._is_stopping = False
+        self._has_caller = asyncio.Event()
+        self._is_stopping = False
 
     def __len__(self) -> int:
         return self._callers.total()
 
     async def close(self) -> None:
-        """Have all who wait answered, and end what watches for them."""
+        """Have all who wait answered, and cancel the calls for them."""
         self.stop()
-        if self._task is not None:
-            await self._task.stop()
         await self._states.close()
 
     def stop(self) -> None:
@@ -87,6 +80,17 @@ class Watcher:
     def has_room(self, client: Client) -> bool:
         """Return whether another caller of the client may wait."""
         return not self._is_stopping and self._callers[client.id] < self._most
+
+    @contextmanager
+    def counted(self, client_id: int) -> Iterator[None]:
+        """Count a caller of the client among those that wait."""
+        self._callers[client_id] += 1
+        try:
+            yield
+        finally:
+            self._callers[client_id] -= 1
+            if not self._callers[client_id]:
+                del self._callers[client_id]
 
     async def wait_for_end(
         self,
@@ -134,32 +138,38 @@ class Watcher:
     def _waiting_for(self, job: WatchedJob) -> Iterator[asyncio.Future[None]]:
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job, set()).add(end)
-        self._callers[job.client_id] += 1
-        if not self._is_watching:
-            self._is_watching = True
-            self._task = self._background.start(JOB_WATCHER, self._watch)
+        self._has_caller.set()
         try:
-            yield end
+            with self.counted(job.client_id):
+                yield end
         finally:
-            self._callers[job.client_id] -= 1
-            if not self._callers[job.client_id]:
-                del self._callers[job.client_id]
             self._waiting[job].discard(end)
             if not self._waiting[job]:
                 del self._waiting[job]
                 self._statuses.pop(job, None)
+                if not self._waiting:
+                    self._has_caller.clear()
 
-    async def _watch(self, progress: Progress) -> None:
-        """Look at the jobs until nobody waits."""
-        while self._waiting:
-            try:
-                await self._look()
-                progress()
-            except StorageUnavailable as error:
-                log.warning("jobs_not_watched", detail=error.detail)
-                await asyncio.sleep(self._timings.interval)
-            await asyncio.sleep(self._timings.poll_interval)
-        self._is_watching = False
+    async def rest(self, seconds: float) -> None:
+        """Sleep until the next look at the jobs is due, or somebody begins to wait; for so long at most."""
+        if self._waiting:
+            await asyncio.sleep(min(seconds, self._timings.poll_interval))
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._has_caller.wait()
+        except TimeoutError:
+            return
+
+    async def look(self) -> None:
+        """Look at the jobs of all who wait, by a refresh that is a second old at most, and answer whose has ended."""
+        if not self._waiting:
+            return
+        try:
+            await self._look()
+        except StorageUnavailable as error:
+            log.warning("jobs_not_watched", detail=error.detail)
+            await asyncio.sleep(self._timings.interval)
 
     async def _look(self) -> None:
         began = self._clock.monotonic()

@@ -5,7 +5,6 @@ read may fail or delay the whole too (5xx, no answer). It is halved until that w
 out and asked for by itself with growing pauses.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import structlog
 from gateway.errors import UpstreamBusy, UpstreamError
 from gateway.syncs.backoff import Backoff
 from gateway.syncs.timings import WorkspaceTimings
+from gateway.syncs.together import together
 from gateway.times import Clock
 
 WORKSPACES_PER_CALL = 100
@@ -82,14 +82,7 @@ class WorkspaceLists:
             lists=deque(_batches([each for each in workspaces if each not in self._refused])),
             halves_until=self._clock.monotonic() + self._search_seconds,
         )
-        # Each ends by itself before the first failure is told: none is left behind.
-        ends = await asyncio.gather(
-            *(self._read_lists(progress, ask) for _ in range(min(self._at_once, len(progress.lists)))),
-            return_exceptions=True,
-        )
-        for end in ends:
-            if end is not None:
-                raise end
+        await together(self._read_lists(progress, ask) for _ in range(min(self._at_once, len(progress.lists))))
         return self._learn(frozenset(progress.read), progress.refusals, progress.failure)
 
     async def _read_lists(self, progress: "_Progress", ask: Ask) -> None:

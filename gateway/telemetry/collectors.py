@@ -44,6 +44,7 @@ class Requests(Collector):
         self._times: dict[str, Times] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer, and the seconds it took."""
         tally = self._tallies.get((method, route, status)) or self._new_tally(method, route, status)
         tally.count += 1
         times = tally.times
@@ -56,6 +57,7 @@ class Requests(Collector):
         return self._tallies.setdefault(key, Tally(self._times.setdefault(route, Times())))
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the figures. Called by prometheus_client."""
         answered = CounterMetricFamily("gateway_requests", "Requests answered.", labels=("method", "route", "status"))
         for (method, route, status), tally in self._tallies.items():
             answered.add_metric((method, route, str(status)), tally.count)
@@ -77,6 +79,7 @@ class Clients(Collector):
         self._statuses: dict[str, dict[int, int]] = {}
 
     def observe(self, client: str, status: int) -> None:
+        """Count an answer to one of the client's keys; `client` is the slug."""
         statuses = self._statuses.get(client) or self._new_statuses(client)
         statuses[status] = statuses.get(status, 0) + 1
 
@@ -85,6 +88,7 @@ class Clients(Collector):
         return self._statuses.setdefault(name, {})
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the figures. Called by prometheus_client."""
         answered = CounterMetricFamily(
             "gateway_client_requests", "Requests answered to a client's keys.", labels=("client", "status")
         )
@@ -101,6 +105,7 @@ class Readings(Collector):
         self.families: dict[str, Metric] = {}
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the figures as they were read last. Called by prometheus_client."""
         yield from self.families.values()
 
 
@@ -112,6 +117,7 @@ class BackgroundTasks(Collector):
         """Name, failures, and whether it is failing."""
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the figures. Called by prometheus_client."""
         failures = CounterMetricFamily(
             "gateway_background_task_failures", "Times a background task ended by an exception.", labels=("task",)
         )

@@ -114,6 +114,7 @@ class Lines:
         return self
 
     def msg(self, line: str) -> None:
+        """Write a line, with those that could not be written before. Called by structlog."""
         self._pending.append(line)
         self._flush()
 
@@ -159,6 +160,7 @@ class _ToStructlog(logging.Handler):
     """What libraries log, in our format."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Log a record. Called by logging."""
         try:
             level = max(number for number in (0, *LEVELS.values()) if number <= record.levelno)
             structlog.get_logger().log(

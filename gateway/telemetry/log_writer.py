@@ -40,6 +40,7 @@ class LogWriter:
         threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
 
     def isatty(self) -> bool:
+        """Return whether people look on: what they see has colours."""
         return os.isatty(self._descriptor)
 
     def write(self, text: str) -> int:

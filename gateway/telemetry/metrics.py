@@ -12,6 +12,8 @@ ODD_ROWS = "upstream_odd_rows"
 FORWARDED_UNTRUSTED = "forwarded_untrusted"
 CALL_OUTCOMES = ("ok", "unreachable", "invalid", "refused", "busy", "timeout")
 """How a call to Airbyte may end. Each is there from the start: what is counted from nothing shows no increase."""
+WEBHOOK_OUTCOMES = ("delivered", "failed", "given_up")
+"""How an attempt to send an event may end: taken, to be sent again later, or the last one in vain."""
 SHED_REASONS = ("known", "unauthenticated", "connections")
 
 
@@ -59,6 +61,9 @@ class Metrics:
             "outcome",
             CALL_OUTCOMES,
         )
+        self._webhook_attempts = self._new_counters(
+            "webhook_attempts", "Attempts to send events to webhooks, by how they ended.", "outcome", WEBHOOK_OUTCOMES
+        )
         self._shed = self._new_counters(
             "shed_requests",
             "Refused because of too many: requests of callers with a known key, of others, and socket connections.",
@@ -75,16 +80,20 @@ class Metrics:
         return {value: counter.labels(value) for value in values}
 
     def count_mismatch(self, rows: int) -> None:
+        """Count rows of Airbyte's that were about another connection than the one asked for."""
         self._mismatches.inc(rows)
 
     def count_odd_rows(self, rows: int) -> None:
+        """Count rows of Airbyte's that were dropped because they could not be read."""
         self._odd_rows.inc(rows)
 
     @property
     def odd_rows(self) -> int:
+        """How many were dropped so far."""
         return int(self._registry.get_sample_value(f"gateway_{ODD_ROWS}_total") or 0)
 
     def count_stale(self) -> None:
+        """Count an answer that says `Warning`."""
         self._stale_answers.inc()
 
     def count_call(self, outcome: str) -> None:
@@ -95,14 +104,21 @@ class Metrics:
         """Count a call to Airbyte's Config API that ended so."""
         self._config_calls[outcome].inc()
 
+    def count_webhook_attempt(self, outcome: str) -> None:
+        """Count an attempt to send an event that ended so."""
+        self._webhook_attempts[outcome].inc()
+
     def count_shed(self, reason: str) -> None:
+        """Count a request that was answered 503 at once; `reason` is one word."""
         self._shed[reason].inc()
 
     def count_forwarded_untrusted(self) -> None:
+        """Count a request with forwarding headers from an address that is not trusted."""
         self._forwarded_untrusted.inc()
 
     @property
     def forwarded_untrusted(self) -> int:
+        """How many there were so far."""
         return int(self._registry.get_sample_value(f"gateway_{FORWARDED_UNTRUSTED}_total") or 0)
 
     def show_background_tasks(self, tasks: Sequence[tuple[str, int, bool]]) -> None:

@@ -117,6 +117,7 @@ class _Told(SpanExporter):
         self._is_failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send the spans; log the first failure and the first success after it. Called by OpenTelemetry."""
         result = self._exporter.export(spans)
         is_failing = result is not SpanExportResult.SUCCESS
         if is_failing and not self._is_failing:
@@ -127,4 +128,5 @@ class _Told(SpanExporter):
         return result
 
     def shutdown(self) -> None:
+        """Close the exporter. Called by OpenTelemetry."""
         self._exporter.shutdown()

@@ -31,6 +31,7 @@ class RequestClass:
 
     @property
     def wait_seconds(self) -> float:
+        """How long a request would wait that joined now."""
         return (self._queue.length + self._all_expected) * self.seconds_each
 
     @property
@@ -56,6 +57,7 @@ class RequestClass:
         self._all_expected += 1
 
     def expect_none(self) -> None:
+        """Begin a round: what was on its way has joined."""
         self._expected.clear()
         self._all_expected = 0
 

@@ -31,6 +31,7 @@ class KnownKeys:
         return self._clients.get(digest)
 
     def note_good(self, digest: bytes, client_id: int) -> None:
+        """Note that the key was good just now. Beyond the most there may be, the oldest is forgotten."""
         if digest in self._clients:
             return
         self._clients[digest] = client_id
@@ -38,6 +39,7 @@ class KnownKeys:
             del self._clients[next(iter(self._clients))]
 
     def forget(self, digest: bytes) -> None:
+        """Note that the key is good no more."""
         self._clients.pop(digest, None)
 
 

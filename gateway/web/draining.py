@@ -24,4 +24,5 @@ def begin_draining(state: MutableMapping[str, Any]) -> None:
 
 
 def is_draining(state: Mapping[str, Any]) -> bool:
+    """Return whether the server is about to stop."""
     return _DRAINING in state

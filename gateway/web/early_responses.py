@@ -27,6 +27,7 @@ from gateway.web.responses import (
     raw_answer,
     raw_error_answer,
 )
+from gateway.web.server.request_head import told_path
 
 HEALTH_PATH = "/healthz"
 HEALTHY = {"status": "ok"}
@@ -68,6 +69,7 @@ class Ids:
         self.told = 0
 
     def take(self) -> str:
+        """Return the next id for a request that is answered before it has one."""
         self.given += 1
         return self._text(self.given)
 
@@ -113,7 +115,7 @@ class EarlyResponses:
             fields = {"request_id": request_id, "method": method, "route": ROUTE, "status": error.status}
             write_line("request", {**fields, "address": address, "error": error.message})
             self._refused.told = self._refused.given
-        form = form_of(method, target.partition(b"?")[0].decode("latin-1"))
+        form = form_of(method, told_path(target))
         return raw_error_answer(error, [*default_headers, (REQUEST_ID, request_id.encode("ascii"))], form=form)
 
     def note_closed(self) -> None:

@@ -19,6 +19,7 @@ class LazyMount(Mount):
         self._built: ASGIApp | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether a request is for what is mounted. Called by Starlette."""
         path = scope.get("path", "")
         if scope["type"] == "http" and (path in self._paths or path.startswith(self._starts)):
             return Match.FULL, {"endpoint": self.app}

@@ -9,19 +9,22 @@ from gateway.webhooks.timings import DeliveryLimits
 
 
 class UnderWay:
-    """Deliveries that are being sent, counted by client and by webhook."""
+    """Deliveries that are being sent, counted by client and by webhook, and those of failing webhooks together."""
 
     def __init__(self, limits: DeliveryLimits) -> None:
         self._limits = limits
         self._clients: Counter[int] = Counter()
         self._webhooks: Counter[int] = Counter()
+        self._failing = 0
 
     @property
     def has_room(self) -> bool:
+        """Whether one more may be sent at all."""
         return self._clients.total() < self._limits.total
 
     @property
     def is_empty(self) -> bool:
+        """Whether nothing is being sent."""
         return not self._clients
 
     @property
@@ -34,11 +37,20 @@ class UnderWay:
         """Webhooks that have as many under way as one may."""
         return [webhook for webhook, count in self._webhooks.items() if count >= self._limits.of_webhook]
 
+    @property
+    def is_full_of_failing(self) -> bool:
+        """Whether no more of webhooks may be sent whose last attempt failed."""
+        return self._failing >= self._limits.of_failing
+
     def add(self, delivery: DueDelivery) -> None:
+        """Count a delivery that begins."""
+        self._failing += delivery.is_failing
         self._clients[delivery.client_id] += 1
         self._webhooks[delivery.webhook_number] += 1
 
     def remove(self, delivery: DueDelivery) -> None:
+        """Count a delivery no more: it has ended."""
+        self._failing -= delivery.is_failing
         for counter, owner in ((self._clients, delivery.client_id), (self._webhooks, delivery.webhook_number)):
             counter[owner] -= 1
             if not counter[owner]:
@@ -71,6 +83,7 @@ class UnderWay:
             is_full = (
                 self._clients[delivery.client_id] >= self._limits.of_client
                 or self._webhooks[delivery.webhook_number] >= self._limits.of_webhook
+                or (delivery.is_failing and self.is_full_of_failing)
             )
             if not is_full:
                 return delivery

@@ -45,10 +45,14 @@ class WebhookDelivery:
         *,
         holder: str,
         part: Callable[[], float],
+        count_attempt: Callable[[str], None],
         timings: DeliveryTimings,
         limits: DeliveryLimits,
     ) -> None:
-        """`sender` is asked for once something is due; `holder` names this gateway; `part` returns 0 to 1 at random."""
+        """`sender` is asked for once something is due; `holder` names this gateway; `part` returns 0 to 1 at random.
+
+        `count_attempt` is called with how each attempt ended: delivered, failed or given_up.
+        """
         self._store = store
         self._messages = messages
         self._make_sender = sender
@@ -56,6 +60,7 @@ class WebhookDelivery:
         self._clock = clock
         self._holder = holder
         self._part = part
+        self._count_attempt = count_attempt
         self._timings = timings
         self._limits = limits
         self._under_way = UnderWay(limits)
@@ -123,6 +128,7 @@ class WebhookDelivery:
             of_webhook=self._limits.of_webhook,
             passed_over=self._under_way.full_webhooks,
             clients_passed_over=self._under_way.full_clients,
+            passes_over_failing=self._under_way.is_full_of_failing,
         )
         chosen = {each.number: each for each in self._under_way.choose(due)}
         started: set[int] = set()
@@ -133,6 +139,9 @@ class WebhookDelivery:
                 else ()
             )
             for each in claimed:
+                if each.number in self._sends:
+                    # The process stood still until the lease had ended. What is being sent has a new one now.
+                    continue
                 self._sends.start(each.number, partial(self._send, chosen[each.number], each))
                 started.add(each.number)
         finally:
@@ -154,6 +163,7 @@ class WebhookDelivery:
         """Send the event once and store what came of it. Raises StorageUnavailable."""
         receipt = await self._receipt(delivery)
         attempt = attempt_of(delivery, receipt, now=self._clock.now(), timings=self._timings, part=self._part)
+        self._count_attempt("delivered" if attempt.is_success else "failed" if attempt.outcome is None else "given_up")
         conclusion = await self._store.deliveries.conclude(delivery, attempt, holder=self._holder)
         if conclusion == "disabled":
             log.warning("webhook_disabled", webhook=delivery.webhook_id, reason=attempt.disabled_reason)

@@ -1,10 +1,14 @@
 """Events that time brings by itself: a sync is late, a key ends soon. Looked for while figures are current."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
 
+from gateway.background import Progress
+from gateway.errors import StorageUnavailable
 from gateway.models import ApiKey, Connection, ConnectionRow, LateConnectionRow
 from gateway.store import NewEvent, Store, key_event
 from gateway.syncs.schedule import ExpectedSync, expected_syncs
@@ -14,12 +18,20 @@ from gateway.webhooks.timings import DueTimings
 EXPIRY_NOTICES = (timedelta(days=14), timedelta(days=3))
 """How long before a key's end it is told."""
 
+DUE_EVENTS = "due events"
+"""The task that looks for them, as logs, /readyz and /metrics name it."""
+
 IsCurrent = Callable[[Sequence[str]], bool]
 """Whether what is stored of these workspaces' connections is current: otherwise a sync may have begun."""
 
+log = structlog.get_logger()
+
 
 class DueEvents:
-    """Writes such events, once each. A gateway alone calls it, or the one that leads."""
+    """Writes such events, once each. Of several gateways the one that watches Airbyte wakes it.
+
+    It has a task of its own: callers that wait for a job do not wait for it too, whatever it meets.
+    """
 
     def __init__(
         self, store: Store, clock: Clock, is_current: IsCurrent, *, grace: timedelta, timings: DueTimings
@@ -30,9 +42,25 @@ class DueEvents:
         self._is_current = is_current
         self._grace = grace
         self._timings = timings
+        self._woken = asyncio.Event()
         self._looked_at = float("-inf")
         self._written: frozenset[tuple[int, str, str]] = frozenset()
         """What was found last: it is written already, and the database need not say so each time."""
+
+    async def wake(self) -> None:
+        """Have it look: figures are current."""
+        self._woken.set()
+
+    async def run(self, progress: Progress) -> None:
+        """Look whenever it is woken, until cancelled."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self.look()
+            except StorageUnavailable as error:
+                log.warning("due_events_not_written", detail=error.detail)
+            progress()
 
     async def look(self) -> None:
         """Write what has become due, unless it was looked for just now. Raises StorageUnavailable."""

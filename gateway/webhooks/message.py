@@ -10,6 +10,7 @@ from gateway.errors import StorageUnavailable, UpstreamError
 from gateway.models import Failure
 from gateway.single_flight import SingleFlight
 from gateway.store import ClaimedDelivery, Store
+from gateway.webhooks.signature import message_body
 
 FAILED = "sync.failed"
 FAILURE = "failure"
@@ -44,8 +45,7 @@ class Messages:
         data = delivery.data
         if delivery.event_type == FAILED:
             data = await self._reads.run(delivery.event_number, lambda: self._explained(delivery))
-        message = {"type": delivery.event_type, "timestamp": delivery.event_at, "data": msgspec.Raw(data.encode())}
-        return msgspec.json.encode(message)
+        return message_body(delivery.event_type, delivery.event_at, msgspec.Raw(data.encode()))
 
     async def _explained(self, delivery: ClaimedDelivery) -> str:
         """Return the event's data with the failure, asked for now unless it is in it."""

@@ -35,9 +35,20 @@ class NameLookup:
             if answer is not None:
                 self._free.release()
         if answer is None:
-            answer = self._under_way[name] = asyncio.get_running_loop().create_future()
-            threading.Thread(target=self._look_up, args=(name, answer), name="name lookup", daemon=True).start()
+            answer = self._begin(name)
         return await asyncio.shield(answer)
+
+    def _begin(self, name: tuple[str, int]) -> asyncio.Future[list[str]]:
+        """Start the thread that looks the name up. Raises OSError if the machine has none left."""
+        answer: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        thread = threading.Thread(target=self._look_up, args=(name, answer), name="name lookup", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._free.release()
+            raise OSError(str(error)) from None
+        self._under_way[name] = answer
+        return answer
 
     def _look_up(self, name: tuple[str, int], answer: asyncio.Future[list[str]]) -> None:
         """Find the addresses, on a thread, and tell the event loop."""

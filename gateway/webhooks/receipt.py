@@ -1,5 +1,7 @@
 """What came of sending a message once. Light, so that whoever only judges it does not load what sends."""
 
+from http import HTTPStatus
+
 import msgspec
 
 
@@ -13,4 +15,4 @@ class Receipt(msgspec.Struct, frozen=True):
     @property
     def is_success(self) -> bool:
         """Whether the receiver took the message. A redirect is none: it is not followed."""
-        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+        return self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES

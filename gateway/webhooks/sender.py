@@ -45,6 +45,7 @@ class HttpSender:
         self._seconds = seconds
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """POST the body, and return what came of it. Raises nothing: what failed is part of that."""
         try:
             async with asyncio.timeout(self._seconds) as deadline:
                 return await self._send(url, headers, body, deadline)

@@ -1,10 +1,12 @@
-"""Sign a message as Standard Webhooks 1.0 says: HMAC-SHA256 over its id, the time of sending and its body."""
+"""Make and sign a message as Standard Webhooks 1.0 says: HMAC-SHA256 over its id, the time of sending and its body."""
 
 import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
+
+import msgspec
 
 from gateway.settings.check_notify import SECRET_PREFIX
 
@@ -15,6 +17,11 @@ NEW_SECRET_BYTES = 32
 def new_secret(random_bytes: Callable[[int], bytes]) -> str:
     """Return a secret as the receiver types it: `whsec_` and standard base64. `random_bytes` gives so many of them."""
     return SECRET_PREFIX + base64.b64encode(random_bytes(NEW_SECRET_BYTES)).decode()
+
+
+def message_body(kind: str, at: str, data: object) -> bytes:
+    """Return the JSON of a message of this kind about what happened `at` a time; `data` is whatever JSON can hold."""
+    return msgspec.json.encode({"type": kind, "timestamp": at, "data": data})
 
 
 def signed_headers(secrets: Sequence[str], event_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:

@@ -40,6 +40,8 @@ class DeliveryLimits(msgspec.Struct, frozen=True):
     """How many events one gateway sends at once."""
 
     total: int = 256
+    of_failing: int = 128
+    """Of all webhooks together whose last attempt failed. However many hang, those that answer find room."""
     of_client: int = 8
     of_webhook: int = 2
     """One that hangs takes no more, whatever waits for it."""

@@ -3,6 +3,8 @@
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.settings import Settings, WebhookSettings
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What comes from outside: whom to trust, identifiers by their prefix, bytes of secrets, a number from 0 to 1."""
+    """What comes from outside: whom to trust, identifiers by their prefix, bytes of secrets, a number from 0 to 1.
 
-    tls: Callable[[], ssl.SSLContext]
+    `tls` takes a file of authorities that are trusted too, if there is one. `count_attempt` is called with how each
+    attempt to send an event ended.
+    """
+
+    tls: Callable[[Path | None], ssl.SSLContext]
     new_id: Callable[[str], str]
     random_bytes: Callable[[int], bytes]
     part: Callable[[], float]
+    count_attempt: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,8 @@ def build_webhooks(
     outside: Outside,
     timings: WebhookTimings,
 ) -> Webhooks:
-    """Build everything, start nothing."""
-    destinations = _destinations(settings.webhooks)
+    """Build everything, start nothing. Raises OperatorError if the file of authorities cannot be used."""
+    destinations, tls = _destinations(settings.webhooks), _tls(outside, settings.webhook_ca_file)
     return Webhooks(
         endpoints=WebhookService(
             store,
@@ -63,10 +70,11 @@ def build_webhooks(
         delivery=WebhookDelivery(
             store,
             Messages(store, syncs.job_details, explain_seconds=timings.delivery.explain),
-            lambda: _sender(destinations, outside.tls, seconds=timings.delivery.message),
+            lambda: _sender(destinations, tls, seconds=timings.delivery.message),
             clock,
             holder=outside.new_id("sender"),
             part=outside.part,
+            count_attempt=outside.count_attempt,
             timings=timings.delivery,
             limits=timings.limits,
         ),
@@ -78,6 +86,14 @@ def build_webhooks(
             timings=timings.due,
         ),
     )
+
+
+def _tls(outside: Outside, ca_file: Path | None) -> Callable[[], ssl.SSLContext]:
+    """Return what makes a context. Raises OperatorError now, not with each message, for a file that cannot be used."""
+    tls = partial(outside.tls, ca_file)
+    if ca_file is not None:
+        tls()
+    return tls
 
 
 def _destinations(options: WebhookSettings) -> Destinations:

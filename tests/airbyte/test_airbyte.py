@@ -10,8 +10,8 @@ async def test_a_job_is_read_and_cancelled_by_its_id(tmp_path: Path) -> None:
         client, airbyte_id, job_id = await running_job(world)
         airbyte = world.services.airbyte
 
-        read = await airbyte.job(airbyte_id, job_id, caller=client)
-        cancelled = await airbyte.cancel_job(airbyte_id, job_id, caller=client)
+        read = await airbyte.jobs.of_connection(airbyte_id, job_id, caller=client)
+        cancelled = await airbyte.jobs.cancel(airbyte_id, job_id, caller=client)
 
         assert read is not None
         assert cancelled is not None
@@ -25,8 +25,8 @@ async def test_an_unknown_job_and_a_job_of_another_connection_are_the_same(tmp_p
         _, another = await world.mapped_connection()
         airbyte = world.services.airbyte
 
-        assert await airbyte.job(another, job_id, caller=client) is None
-        assert await airbyte.job(another, job_id + 1, caller=client) is None
+        assert await airbyte.jobs.of_connection(another, job_id, caller=client) is None
+        assert await airbyte.jobs.of_connection(another, job_id + 1, caller=client) is None
 
 
 async def running_job(world: World) -> tuple[int, str, int]:

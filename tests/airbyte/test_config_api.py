@@ -26,7 +26,7 @@ async def job_of(world: World, slug: str = "acme") -> tuple[int, str, EndedJob]:
     client = (await world.client_with_key(slug)).record.client_id
     _, airbyte_id = await world.mapped_connection(slug)
     made = world.sandbox.world.add_job(airbyte_id, status="failed")
-    job = await world.services.airbyte.job(airbyte_id, made.job_id, caller=client)
+    job = await world.services.airbyte.jobs.of_connection(airbyte_id, made.job_id, caller=client)
     assert job is not None
     return client, airbyte_id, job
 
@@ -129,7 +129,7 @@ async def test_its_faults_stop_no_call_to_the_public_api_and_no_other_client_s(t
             await world.services.airbyte.config.job(airbyte_id, job, caller=client)
         world.sandbox.faults.config_api_hang = None
 
-        assert await world.services.airbyte.job(airbyte_id, job.job_id, caller=client) == job
+        assert await world.services.airbyte.jobs.of_connection(airbyte_id, job.job_id, caller=client) == job
         assert await world.services.airbyte.config.job(elsewhere, failed, caller=other) is not None
         figures = world.services.airbyte.figures()
         assert (figures.is_open, figures.open_clients, figures.stopped) == (False, 0, 0)
@@ -141,7 +141,7 @@ async def test_its_401_has_no_token_renewed(world: World) -> None:
     answer_with(world, 401, {})
 
     assert await world.services.airbyte.config.job(airbyte_id, job, caller=client) is None
-    await world.services.airbyte.job(airbyte_id, job.job_id, caller=client)
+    await world.services.airbyte.jobs.of_connection(airbyte_id, job.job_id, caller=client)
 
     assert not [request for request in world.sandbox.requests if request.path.endswith("/token")]
     assert world.services.airbyte.state()["breaker"] == "closed"

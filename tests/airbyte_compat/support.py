@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -66,3 +67,29 @@ def assert_problem(answer: httpx2.Response, status: int, detail: str) -> None:
     problem = answer.json()
     assert list(problem) == PROBLEM_KEYS
     assert (problem["status"], problem["detail"]) == (status, detail)
+
+
+def sent(world: World, method: str) -> list[str]:
+    """Paths that Airbyte was asked for by this method."""
+    return [each.path for each in world.sandbox.requests if each.method == method and "token" not in each.path]
+
+
+async def limit_calls(world: World, rate: str, slug: str = "acme") -> None:
+    """Let all keys of a client make so many calls."""
+    await world.services.clients.update(
+        slug, name=slug.title(), plan="free", rate=None, rate_total=rate, most_keys=None
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def waiting_poll(acme: Tenant, job_id: int) -> asyncio.Task[httpx2.Response]:
+    """A poll that waits for the end of the job."""
+    before = len(acme.world.services.syncs.watcher)
+    task = asyncio.create_task(acme.get(f"/jobs/{job_id}"))
+    await until(lambda: len(acme.world.services.syncs.watcher) == before + 1)
+    return task

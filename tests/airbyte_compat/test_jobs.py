@@ -1,10 +1,9 @@
 """Starting, looking at, listing and cancelling jobs, by the rules that programs written for Airbyte need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from gateway.airbyte_compat.job_query import NO_ORDER, NO_STATUS, NO_TYPE
@@ -17,7 +16,7 @@ from gateway.syncs.offset_merge import MOST_READINGS
 from gateway.syncs.timings import CancelTimings, LastSyncTimings, PollTimings, SyncTimings, WatchTimings
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.compatible_paths import PUBLIC_API
-from tests.airbyte_compat.support import Tenant, assert_problem, tenant
+from tests.airbyte_compat.support import Tenant, assert_problem, limit_calls, sent, tenant, until, waiting_poll
 from tests.support import BOUND_SECONDS, World, running_gateway
 
 LOOKING_OFTEN = SyncTimings(
@@ -45,32 +44,10 @@ async def hasty(tmp_path: Path) -> AsyncIterator[Tenant]:
         yield await tenant(running)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-def sent(world: World, method: str) -> list[str]:
-    """Paths that Airbyte was asked for by this method."""
-    return [each.path for each in world.sandbox.requests if each.method == method and "token" not in each.path]
-
-
 async def poll(acme: Tenant, job_id: int) -> str:
     answer = await acme.get(f"/jobs/{job_id}")
     assert answer.status_code == 200, answer.text
     return str(answer.json()["status"])
-
-
-async def limit_to_one_call(world: World) -> None:
-    await world.services.clients.update("acme", name="Acme", plan="free", rate=None, rate_total="1/60", most_keys=None)
-
-
-async def waiting_poll(acme: Tenant, job_id: int) -> asyncio.Task[httpx2.Response]:
-    before = len(acme.world.services.syncs.watcher)
-    task = asyncio.create_task(acme.get(f"/jobs/{job_id}"))
-    await until(lambda: len(acme.world.services.syncs.watcher) == before + 1)
-    return task
 
 
 async def test_a_trigger_answers_with_its_job_and_a_second_one_with_the_same(world: World, acme: Tenant) -> None:
@@ -164,7 +141,7 @@ async def test_polls_take_no_token(world: World, acme: Tenant) -> None:
 
 async def test_who_polls_too_fast_waits_for_the_end(world: World, acme: Tenant) -> None:
     job_id = await acme.new_job()
-    await limit_to_one_call(world)
+    await limit_calls(world, "1/60")
     assert await poll(acme, job_id) == "pending"
     waiting = await waiting_poll(acme, job_id)
     world.clock.advance(ENDS_AFTER)
@@ -176,14 +153,14 @@ async def test_who_polls_too_fast_waits_for_the_end(world: World, acme: Tenant) 
 
 async def test_who_polls_too_fast_is_answered_after_a_moment_with_the_last_state(hasty: Tenant) -> None:
     job_id = await hasty.new_job()
-    await limit_to_one_call(hasty.world)
+    await limit_calls(hasty.world, "1/60")
 
     assert [await poll(hasty, job_id) for _ in range(3)] == ["pending"] * 3
 
 
 async def test_fifty_wait_and_the_next_is_answered_at_once(world: World, acme: Tenant, globex: Tenant) -> None:
     job_id, foreign = await acme.new_job(), await globex.new_job()
-    await limit_to_one_call(world)
+    await limit_calls(world, "1/60")
     await poll(acme, job_id)
     waiting = [await waiting_poll(acme, job_id) for _ in range(MOST_OF_CLIENT)]
 

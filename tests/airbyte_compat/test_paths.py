@@ -52,16 +52,16 @@ ANSWERED = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), [*OWN, *ELSEWHERE])
-def test_what_it_leaves_alone(method: str, path: str) -> None:
-    assert not is_compatible(method, path)
-    assert COMPATIBLE.find(method, path) == (None, {})
+def test_what_it_leaves_alone() -> None:
+    alone = [*OWN, *ELSEWHERE]
+
+    assert [each for each in alone if is_compatible(*each)] == []
+    assert [each for each in alone if COMPATIBLE.find(*each) != (None, {})] == []
 
 
-@pytest.mark.parametrize(("method", "path"), ANSWERED)
-def test_what_it_answers(method: str, path: str) -> None:
-    assert is_compatible(method, path)
-    assert ROUTES.covers(path)
+def test_what_it_answers() -> None:
+    assert [(method, path) for method, path in ANSWERED if not is_compatible(method, path)] == []
+    assert [path for _, path in ANSWERED if not ROUTES.covers(path)] == []
 
 
 def test_each_of_its_routes_is_compatible_and_found_by_its_methods() -> None:

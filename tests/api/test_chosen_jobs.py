@@ -71,16 +71,16 @@ async def test_shows_the_types_that_are_asked_for_newest_first(world: World, ask
     assert len(page[0]) == 8
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("apart", [60.0, 0.3, 0.0])
-async def test_following_the_link_gives_every_job_of_several_types_once(world: World, limit: int, apart: float) -> None:
+async def test_following_the_link_gives_every_job_of_several_types_once(world: World, apart: float) -> None:
     key, url, _ = await many_jobs(world, 21, apart=apart)
-
-    pages = await walked(world, key, f"{url}?jobType=sync,refresh&limit={limit}")
-
     expected = [number for number in range(21, 0, -1) if TYPES[(number - 1) % 4] in {"sync", "refresh"}]
-    assert ids(pages) == expected
-    assert all(len(page) <= limit for page in pages)
+
+    for limit in (1, 2, 3, 7, 100):
+        pages = await walked(world, key, f"{url}?jobType=sync,refresh&limit={limit}")
+
+        assert ids(pages) == expected, limit
+        assert all(len(page) <= limit for page in pages), limit
 
 
 async def test_jobs_that_start_while_paging_neither_repeat_nor_hide_one(world: World) -> None:
@@ -131,7 +131,7 @@ async def test_the_link_keeps_what_was_asked_for(world: World) -> None:
         ("updatedSince=2026-04-01T03:00:00Z", NO_TIME),
         ("include=failure&updatedSince=2026-04-01T03:00:00Z", NO_TIME),
         ("include=failure&limit=0", "limit must be a whole number from 1 to 100"),
-        ("include=failure&cursor=20.5", "Invalid cursor: pass the one from the Link header unchanged"),
+        ("include=failure&cursor=20", "Invalid cursor: pass the one from the Link header unchanged"),
         ("jobType=reset&cursor=x", "Invalid cursor: pass the one from the Link header unchanged"),
     ],
 )

@@ -60,19 +60,18 @@ async def test_shows_a_job_of_any_type(world: World) -> None:
     assert answer.json()["job"]["jobType"] == "reset"
 
 
-@pytest.mark.parametrize("job_id", ["99999", "abc", "-1", "1.0", "0x1", "٣", "1%0a", "9" * 40, "1/2", "%00", "01", ""])
-async def test_unknown_and_malformed_jobs_are_answered_as_one_of_another_client(world: World, job_id: str) -> None:
+async def test_unknown_and_malformed_jobs_are_answered_as_one_of_another_client(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     await world.client_with_key("other")
     _, elsewhere = await world.mapped_connection("other")
     foreign = world.sandbox.world.add_job(elsewhere)
-    of_another_client = await world.http.get(f"/api/v1/connections/{ours}/jobs/{foreign.job_id}", headers=bearer(key))
+    malformed = ("abc", "-1", "1.0", "0x1", "٣", "1%0a", "9" * 40, "1/2", "%00", "01", "")
 
-    answer = await world.http.get(f"/api/v1/connections/{ours}/jobs/{job_id}", headers=bearer(key))
+    for job_id in (foreign.job_id, "99999", *malformed):
+        answer = await world.http.get(f"/api/v1/connections/{ours}/jobs/{job_id}", headers=bearer(key))
 
-    assert (answer.status_code, answer.content) == (404, b'{"error":"Job not found"}')
-    assert of_another_client.content == answer.content
+        assert (answer.status_code, answer.content) == (404, b'{"error":"Job not found"}'), job_id
 
 
 async def test_a_job_of_another_connection_of_the_client_is_not_this_one_s(world: World) -> None:

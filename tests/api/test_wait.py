@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from gateway.errors import CallerLeft
@@ -13,8 +14,9 @@ from gateway.provisioning.keys import NewKey
 from gateway.sandbox import Answer
 from gateway.store import DatabaseLocation
 from gateway.syncs.timings import LastSyncTimings, SyncTimings, WatchTimings
-from gateway.syncs.watcher import JOB_WATCHER, JobNow
-from tests.support import BOUND_SECONDS, World, bearer, running_gateway
+from gateway.syncs.watcher import JobNow
+from tests.support import BOUND_SECONDS, World, bearer, quiet, running_gateway
+from tests.webhooks.support import ALLOWED
 
 LOOKING_OFTEN = SyncTimings(watch=WatchTimings(poll_interval=0.002), last_sync=LastSyncTimings(wait=10 * BOUND_SECONDS))
 ENDS_AFTER = 10.0
@@ -193,25 +195,38 @@ async def test_a_stop_answers_each_as_it_stands_and_nobody_waits_after_it(world:
     assert "Preference-Applied" not in answers[-1].headers
 
 
-async def test_the_task_that_watches_ends_when_nobody_waits(world: World) -> None:
+async def test_airbyte_is_asked_no_more_when_nobody_waits(world: World) -> None:
     key = await world.client_with_key()
     ours, _ = await world.mapped_connection()
     (asking,) = await waiting(world, key, ours)
     asking.cancel()
-
-    def is_watched() -> bool:
-        return any(task.get_name() == JOB_WATCHER for task in asyncio.all_tasks())
-
-    assert is_watched()
-    await until(lambda: not is_watched())
+    await until(lambda: not world.services.syncs.watcher)
+    await quiet()
     world.clock.advance(ENDS_AFTER)
     world.sandbox.requests.clear()
-    await asyncio.sleep(0.01)
+
+    await world.services.syncs.watcher.look()
     assert len(world.sandbox.requests) == 0
+
     (asking,) = await waiting(world, key, ours)
-    assert is_watched()
+    assert len(world.sandbox.requests) > 0
     world.services.syncs.watcher.stop()
     await asking
+
+
+async def test_callers_that_wait_and_webhooks_have_airbyte_asked_once(tmp_path: Path) -> None:
+    timings = msgspec.structs.replace(
+        LOOKING_OFTEN, last_sync=msgspec.structs.replace(LOOKING_OFTEN.last_sync, shortest_watch=0.002)
+    )
+    async with running_gateway(tmp_path, sync_timings=timings, airbyte={"freshness_seconds": 1.0}, **ALLOWED) as world:
+        key = await world.client_with_key()
+        ours, _ = await world.mapped_connection()
+        await world.services.webhooks.endpoints.add("acme", url="http://127.0.0.1:1/")
+        world.sandbox.world.pace = type(world.sandbox.world.pace)(running_seconds=3600.0)
+
+        calls = await calls_of_three_seconds(world, {"acme": ours}, {"acme": key}, 2)
+
+    assert calls == 3
 
 
 async def test_when_airbyte_is_down_the_job_is_told_as_it_was_known_and_called_stale(world: World) -> None:
@@ -383,6 +398,9 @@ class Waiting:
     def reads_of(self, job_id: int) -> int:
         return sum(request.path.endswith(f"/jobs/{job_id}") for request in self.world.sandbox.requests)
 
+    async def until_read(self, job_id: int, *, times: int) -> None:
+        await until(lambda: self.reads_of(job_id) >= times)
+
 
 @pytest.fixture
 async def scene(world: World) -> Waiting:
@@ -404,10 +422,11 @@ async def test_with_a_newer_job_of_its_connection_a_job_is_read_once_for_all(wor
 async def test_a_job_of_another_type_is_read_every_other_second_for_all(world: World, scene: Waiting) -> None:
     job = world.sandbox.world.add_job(scene.theirs, status="running", job_type="reset")
     tasks = await scene.start(job.job_id, "reset", callers=5)
-    await until(lambda: scene.reads_of(job.job_id) == 1)
-    for _ in range(4):
+    await scene.until_read(job.job_id, times=1)
+    for reads in (2, 3):
         await one_second(world)
-        await asyncio.sleep(0.01)
+        await one_second(world)
+        await scene.until_read(job.job_id, times=reads)
     assert scene.reads_of(job.job_id) == 3
     found = world.sandbox.world.history.find(job.job_id)
     assert found is not None

@@ -1,6 +1,9 @@
 """People who sign in: their addresses and passwords, and the short ways to have one of them."""
 
+import asyncio
 import secrets
+from collections.abc import Coroutine
+from typing import Any
 
 from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
@@ -8,6 +11,8 @@ from gateway.auth.sessions import Browser
 from gateway.auth.sign_in_throttle import TryCounter
 from gateway.errors import RateLimitExceeded, SignInRefused
 from gateway.models import COMMAND_LINE, User
+from gateway.store.postgres.database import PostgresDatabase
+from gateway.store.sqlite.database import SqliteDatabase
 from tests.support import World
 
 HOUR, DAY = 3600, 86_400
@@ -30,7 +35,7 @@ async def invited(accounts: Accounts, email: str = ANN, slug: str | None = "acme
 async def accepted(accounts: Accounts, email: str = ANN, slug: str | None = "acme") -> tuple[User, str]:
     """Somebody whose password is PASSWORD, and the secret of his session."""
     user, link = await invited(accounts, email, slug)
-    return user, await accounts.sign_in.set_password(link, PASSWORD, HERE)
+    return user, (await accounts.sign_in.set_password(link, PASSWORD, HERE)).secret
 
 
 async def is_signed_in(accounts: Accounts, secret: str) -> bool:
@@ -55,7 +60,7 @@ async def tries_left(accounts: Accounts, email: str, browser: Browser, *, at_mos
     return at_most
 
 
-def accounts_of(world: World, tries: TryCounter | None = None) -> Accounts:
+def accounts_of(world: World, tries: TryCounter | None = None, *, admins_need_second_factor: bool = False) -> Accounts:
     return build_accounts(
         world.services.store,
         Passwords(memory_kib=LITTLE_MEMORY_KIB),
@@ -63,4 +68,32 @@ def accounts_of(world: World, tries: TryCounter | None = None) -> Accounts:
         secrets.choice,
         world.services.timings.auth,
         tries=tries,
+        admins_need_second_factor=admins_need_second_factor,
     )
+
+
+Work = Coroutine[Any, Any, Any]
+
+
+async def written_in_order(world: World, *works: Work) -> list[Any]:
+    """What each leads to when all have read and hashed before any writes, and then write one after the other."""
+    begun, release = asyncio.Event(), asyncio.Event()
+    database = world.services.store.database
+
+    async def wait(_connection: object) -> None:
+        begun.set()
+        await release.wait()
+
+    assert isinstance(database, SqliteDatabase | PostgresDatabase)
+    waiting = database._writing._waiting  # noqa: SLF001 - nothing else tells who waits to write
+    tasks = [asyncio.create_task(database.write(wait))]
+    await begun.wait()
+    try:
+        for number, work in enumerate(works, 1):
+            tasks.append(asyncio.create_task(work))
+            while len(waiting) < number:
+                assert not tasks[-1].done()
+                await asyncio.sleep(0)
+    finally:
+        release.set()
+    return (await asyncio.gather(*tasks, return_exceptions=True))[1:]

@@ -37,30 +37,30 @@ async def test_a_hash_is_argon2id_of_the_recommended_cost_and_never_the_same(pas
     assert GOOD not in first
 
 
-@pytest.mark.parametrize(
-    "password",
-    [
-        "",
-        "x" * (SHORTEST - 1),
-        "x" * (LONGEST + 1),
-        "x" * 60_000,
-        "passwordpassword",
-        "password1234",
-        "P@ssw0rd1234",
-        "123456789012",
-        "qwertyuiopas",
-        "iloveyou2026",
-        "aaaaaaaaaaaa",
-        "abcabcabcabc",
-        "ann.summer@acme.example",
-        "Ann.Summer1!",
-        "Summer.Summer.Summer",
-        "correctpassword"[:12],
-    ],
-)
-async def test_short_long_common_and_personal_passwords_are_refused(passwords: Passwords, password: str) -> None:
-    with pytest.raises(InvalidInput):
-        await passwords.hash(password, personal=PERSONAL)
+WEAK = [
+    "",
+    "x" * (SHORTEST - 1),
+    "x" * (LONGEST + 1),
+    "x" * 60_000,
+    "passwordpassword",
+    "password1234",
+    "P@ssw0rd1234",
+    "123456789012",
+    "qwertyuiopas",
+    "iloveyou2026",
+    "aaaaaaaaaaaa",
+    "abcabcabcabc",
+    "ann.summer@acme.example",
+    "Ann.Summer1!",
+    "Summer.Summer.Summer",
+    "correctpassword"[:12],
+]
+
+
+async def test_short_long_common_and_personal_passwords_are_refused(passwords: Passwords) -> None:
+    for password in WEAK:
+        with pytest.raises(InvalidInput):
+            await passwords.hash(password, personal=PERSONAL)
 
 
 @pytest.mark.parametrize(

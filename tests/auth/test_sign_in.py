@@ -1,17 +1,15 @@
 """Signing in by a password or a link, and setting and changing a password."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.auth.accounts import Accounts
-from gateway.errors import Duplicate, InvalidInput, LinkEnded, SignInRefused
+from gateway.auth.sign_in import SignedIn
+from gateway.auth.sign_in_throttle import TRIES
+from gateway.errors import ClientDisabled, Duplicate, InvalidInput, LinkEnded, SignInRefused
 from gateway.models import COMMAND_LINE
-from gateway.store.postgres.database import PostgresDatabase
-from gateway.store.sqlite.database import SqliteDatabase
 from gateway.telemetry.log import configure_log
 from tests.auth.support import (
     ANN,
@@ -26,6 +24,7 @@ from tests.auth.support import (
     actions,
     invited,
     is_signed_in,
+    written_in_order,
 )
 from tests.support import World
 
@@ -39,7 +38,7 @@ async def test_of_two_who_use_a_link_at_once_one_succeeds(accounts: Accounts) ->
         return_exceptions=True,
     )
 
-    assert [type(result) for result in results if not isinstance(result, str)] == [LinkEnded]
+    assert [type(result) for result in results if not isinstance(result, SignedIn)] == [LinkEnded]
 
 
 async def test_a_refused_password_leaves_the_link(accounts: Accounts) -> None:
@@ -49,7 +48,7 @@ async def test_a_refused_password_leaves_the_link(accounts: Accounts) -> None:
         with pytest.raises(InvalidInput):
             await accounts.sign_in.set_password(link, password, HERE)
 
-    assert await accounts.sign_in.set_password(link, PASSWORD, HERE)
+    assert (await accounts.sign_in.set_password(link, PASSWORD, HERE)).secret
 
 
 async def test_a_visit_link_signs_in_and_sets_no_password(accounts: Accounts) -> None:
@@ -73,7 +72,7 @@ async def test_the_first_admin_names_himself(world: World, accounts: Accounts) -
     link = await accounts.links.to_become_first_admin()
     assert link
 
-    secret = await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA)
+    secret = (await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA)).secret
 
     visitor = await accounts.sessions.visitor(secret)
     assert visitor
@@ -95,7 +94,7 @@ async def test_of_two_who_want_to_be_the_first_admin_one_is(world: World, accoun
         return_exceptions=True,
     )
 
-    assert [type(result) for result in results if not isinstance(result, str)] == [LinkEnded]
+    assert [type(result) for result in results if not isinstance(result, SignedIn)] == [LinkEnded]
     assert len(await world.services.store.users.all()) == 1
 
 
@@ -110,13 +109,14 @@ async def test_a_bad_address_leaves_the_first_admins_link(
     with pytest.raises(error):
         await accounts.sign_in.set_password(link, PASSWORD, HERE, email=email)
 
-    assert await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA)
+    assert (await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA)).secret
 
 
 async def test_a_members_link_makes_no_admin_of_him(accounts: Accounts) -> None:
     _, link = await invited(accounts)
 
-    visitor = await accounts.sessions.visitor(await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA))
+    secret = (await accounts.sign_in.set_password(link, PASSWORD, HERE, email=OLGA)).secret
+    visitor = await accounts.sessions.visitor(secret)
 
     assert visitor
     assert (visitor.user.email, visitor.user.is_admin) == (ANN, False)
@@ -126,7 +126,7 @@ async def test_a_members_link_makes_no_admin_of_him(accounts: Accounts) -> None:
 async def test_an_address_is_known_in_whatever_case(accounts: Accounts, email: str) -> None:
     await accepted(accounts)
 
-    assert await accounts.sign_in.by_password(email, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(email, PASSWORD, HERE)).secret
 
 
 async def test_every_wrong_sign_in_says_the_same(world: World, accounts: Accounts) -> None:
@@ -140,7 +140,7 @@ async def test_every_wrong_sign_in_says_the_same(world: World, accounts: Account
         (ANN, ""),
         (BOB, PASSWORD),
         (BOB, ""),
-        ("carl@gone.example", PASSWORD),
+        ("carl@gone.example", WRONG),
         ("nobody@acme.example", PASSWORD),
         ("", ""),
         ("x" * 60_000, "y" * 60_000),
@@ -153,6 +153,17 @@ async def test_every_wrong_sign_in_says_the_same(world: World, accounts: Account
         texts.add(str(refusal.value))
 
     assert texts == {"The e-mail address or the password is wrong"}
+
+
+async def test_who_knows_the_password_is_told_that_the_client_is_disabled(world: World, accounts: Accounts) -> None:
+    await accepted(accounts)
+    await world.services.clients.disable("acme")
+
+    for _ in range(TRIES.requests + 1):  # A right password never counts.
+        with pytest.raises(ClientDisabled, match=r"^Access for Acme is disabled\. Ask the operator of this gateway\.$"):
+            await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    await world.services.clients.enable("acme")
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
 
 async def test_a_refused_password_is_logged_without_what_was_typed(accounts: Accounts) -> None:
@@ -169,7 +180,7 @@ async def test_a_refused_password_is_logged_without_what_was_typed(accounts: Acc
 
 async def test_a_changed_password_ends_every_session_and_begins_one(accounts: Accounts) -> None:
     user, first = await accepted(accounts)
-    second = await accounts.sign_in.by_password(ANN, PASSWORD, ELSEWHERE)
+    second = (await accounts.sign_in.by_password(ANN, PASSWORD, ELSEWHERE)).secret
     link = await accounts.users.reset(user, by=COMMAND_LINE)
     visitor = await accounts.sessions.visitor(first)
     assert visitor
@@ -181,7 +192,7 @@ async def test_a_changed_password_ends_every_session_and_begins_one(accounts: Ac
         await accounts.links.find(link)
     with pytest.raises(SignInRefused):
         await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
-    assert await accounts.sign_in.by_password(ANN, OTHER_PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, OTHER_PASSWORD, HERE)).secret
 
 
 @pytest.mark.parametrize(
@@ -198,34 +209,7 @@ async def test_a_refused_change_changes_nothing(
         await accounts.sign_in.change_password(visitor, current, new, HERE)
 
     assert await is_signed_in(accounts, secret)
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
-
-
-Work = Coroutine[Any, Any, Any]
-
-
-async def written_in_order(world: World, *works: Work) -> list[Any]:
-    """What each leads to when all have read and hashed before any writes, and then write one after the other."""
-    begun, release = asyncio.Event(), asyncio.Event()
-    database = world.services.store.database
-
-    async def wait(_connection: object) -> None:
-        begun.set()
-        await release.wait()
-
-    assert isinstance(database, SqliteDatabase | PostgresDatabase)
-    waiting = database._writing._waiting  # noqa: SLF001 - nothing else tells who waits to write
-    tasks = [asyncio.create_task(database.write(wait))]
-    await begun.wait()
-    try:
-        for number, work in enumerate(works, 1):
-            tasks.append(asyncio.create_task(work))
-            while len(waiting) < number:
-                assert not tasks[-1].done()
-                await asyncio.sleep(0)
-    finally:
-        release.set()
-    return (await asyncio.gather(*tasks, return_exceptions=True))[1:]
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
 
 async def test_a_reset_is_not_undone_by_a_change_that_was_under_way(world: World, accounts: Accounts) -> None:
@@ -242,9 +226,9 @@ async def test_a_reset_is_not_undone_by_a_change_that_was_under_way(world: World
 
     assert isinstance(stolen, SignInRefused)
     assert str(stolen) == "The current password is wrong"
-    assert await is_signed_in(accounts, own)
+    assert await is_signed_in(accounts, own.secret)
     assert len(await accounts.sessions.of_user(user)) == 1
-    assert await accounts.sign_in.by_password(ANN, OTHER_PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, OTHER_PASSWORD, HERE)).secret
 
 
 async def test_a_sign_in_that_was_under_way_does_not_outlive_a_changed_password(

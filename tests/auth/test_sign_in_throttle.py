@@ -78,7 +78,7 @@ async def test_an_address_has_five_tries_on_an_account_in_a_quarter_of_an_hour(
         await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
 
     world.clock.advance(59)
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
 
 async def test_many_made_up_tries_at_an_address_never_refuse_a_right_password_there(
@@ -91,7 +91,7 @@ async def test_many_made_up_tries_at_an_address_never_refuse_a_right_password_th
     for number in range(60):
         world.clock.advance(0.5)
         assert await guess(accounts, f"{MADE_UP + number}@made-up.example") is SignInRefused
-        assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+        assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
 
 async def test_right_passwords_never_count(accounts: Accounts) -> None:
@@ -115,7 +115,7 @@ async def test_people_who_are_signed_in_can_change_their_password_whatever_is_tr
 
 async def test_guessing_the_current_password_is_throttled_in_its_session_only(accounts: Accounts) -> None:
     _, first = await accepted(accounts)
-    second = await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    second = (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
     guessing, own = await visitor_of(accounts, first), await visitor_of(accounts, second)
     for _ in range(TRIES.requests):
         with pytest.raises(SignInRefused, match="The current password is wrong"):
@@ -123,7 +123,7 @@ async def test_guessing_the_current_password_is_throttled_in_its_session_only(ac
 
     with pytest.raises(RateLimitExceeded):
         await accounts.sign_in.change_password(guessing, PASSWORD, OTHER_PASSWORD, HERE)
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
     assert await accounts.sign_in.change_password(own, PASSWORD, OTHER_PASSWORD, HERE)
 
 
@@ -150,8 +150,8 @@ async def test_guessing_locks_out_neither_the_owner_elsewhere_nor_others_here(ac
         with pytest.raises(RateLimitExceeded):
             await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
 
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, ELSEWHERE)
-    assert await accounts.sign_in.by_password(BOB, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, ELSEWHERE)).secret
+    assert (await accounts.sign_in.by_password(BOB, PASSWORD, HERE)).secret
 
 
 async def test_an_ipv6_network_of_one_person_counts_as_one_address(accounts: Accounts) -> None:

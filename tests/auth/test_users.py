@@ -14,13 +14,13 @@ async def test_an_invitation_leads_to_a_password_and_a_session(world: World, acc
     found, whom = await accounts.links.find(link)
     assert (found.purpose, whom) == ("password", user)
 
-    secret = await accounts.sign_in.set_password(link, PASSWORD, HERE)
+    secret = (await accounts.sign_in.set_password(link, PASSWORD, HERE)).secret
 
     visitor = await accounts.sessions.visitor(secret)
     assert visitor
     assert visitor.client
     assert (visitor.user.email, visitor.client.slug) == (ANN, "acme")
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
     assert await actions(world) == [
         ("command line", "user.invite", None),
         (ANN, "user.password", HERE.address),
@@ -53,7 +53,7 @@ async def test_who_cannot_be_invited(accounts: Accounts, email: str, slug: str |
 async def test_until_a_reset_is_used_the_old_password_holds(accounts: Accounts) -> None:
     user, session = await accepted(accounts)
     link = await accounts.users.reset(user, by=COMMAND_LINE)
-    assert await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
     await accounts.sign_in.set_password(link, OTHER_PASSWORD, HERE)
 
@@ -73,8 +73,8 @@ async def test_a_removed_user_is_out_at_once(accounts: Accounts) -> None:
 
 async def test_no_secret_is_in_the_database(world: World, accounts: Accounts) -> None:
     user, link = await invited(accounts)
-    first = await accounts.sign_in.set_password(link, PASSWORD, HERE)
-    second = await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
+    first = (await accounts.sign_in.set_password(link, PASSWORD, HERE)).secret
+    second = (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
     pending = await accounts.users.reset(user, by=COMMAND_LINE)
     assert len({link, first, second, pending}) == 4
 

@@ -86,7 +86,7 @@ def test_a_stop_leaves_nothing_behind(binary: Binary, number: signal.Signals, is
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(BOUND_SECONDS) == 0
 
     assert list(binary.temporary.iterdir()) == []
     assert processes_of(process.pid) == []

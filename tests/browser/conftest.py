@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.browser.crowd import Crowd, fill
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS
@@ -32,6 +33,7 @@ class Site:
 
     installation: Installation
     served: Served
+    crowd: Crowd | None = None
 
     @property
     def address(self) -> str:
@@ -93,6 +95,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         installation = install(tmp_path_factory.mktemp("site"), airbyte)
         with installation.serve() as served:
             yield Site(installation, served)
+
+
+@pytest.fixture(scope="module")
+def crowded_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Serve a site with a lot in it, its `crowd`."""
+    with sandbox_airbyte() as airbyte:
+        installation = install(tmp_path_factory.mktemp("site"), airbyte)
+        crowd = fill(installation)
+        with installation.serve() as served:
+            yield Site(installation, served, crowd)
 
 
 @pytest.fixture(scope="module")

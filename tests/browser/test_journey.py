@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 from playwright.sync_api import expect
+from pyotp import TOTP
 
 from tests import plain_http
 from tests.browser.conftest import PASSWORD, Site, Visit, member
@@ -75,3 +76,35 @@ def test_the_keyboard_alone_is_enough_to_create_a_key(visit: Visit) -> None:
     page.keyboard.press("Enter")
 
     expect(page.locator("#secret")).to_contain_text("smrt_")
+
+
+def test_a_second_factor_is_set_up_and_asked_for(visit: Visit, site: Site) -> None:
+    visitor = member(visit)
+    page = visitor.page
+    visitor.goto("/dashboard/settings/account")
+    email = page.locator(".who a").inner_text()
+    page.get_by_role("button", name="Set up a second factor").click()
+    picture = page.locator("svg.qr-code").bounding_box()
+    assert picture
+    assert picture["width"] == picture["height"] > 150
+    secret = page.locator("#totp-secret").inner_text()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("Code of your app").fill(TOTP(secret).now())
+    page.get_by_role("button", name="Switch it on").click()
+    recovery_code = page.locator("#recovery-codes").inner_text().splitlines()[0]
+    page.reload()
+    expect(page.get_by_role("status")).to_contain_text("shown once")
+    page.get_by_role("button", name="Sign out").click()
+
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    visitor.goto("/dashboard/usage")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    visitor.goto("/dashboard/sign-in/code?next=dashboard/usage")
+    page.get_by_text("Use a recovery code").click()
+    page.get_by_label("Recovery code").fill(recovery_code)
+    page.get_by_role("button", name="Sign in with a recovery code").click()
+
+    expect(page).to_have_url(f"{site.address}/dashboard/usage")

@@ -110,32 +110,34 @@ def test_a_slug_that_is_taken_is_refused(cli: Cli) -> None:
     assert [row["name"] for row in cli.json("client", "list")] == ["Acme Inc"]
 
 
-@pytest.mark.parametrize(
-    "slug",
-    ["", "Acme", "acme inc", "-acme", "acme-", "acme_inc", "äcme", "a/b", "acme\n", "x" * 64, "acme'; --"],
-)
-def test_a_bad_slug_is_refused(cli: Cli, slug: str) -> None:
-    assert cli.refusal("client", "add", "--name", "Acme", f"--slug={slug}").startswith("the slug must be ")
+def test_a_bad_slug_is_refused(cli: Cli) -> None:
+    for slug in ("", "Acme", "acme inc", "-acme", "acme-", "acme_inc", "äcme", "a/b", "acme\n", "x" * 64, "acme'; --"):
+        assert cli.refusal("client", "add", "--name", "Acme", f"--slug={slug}").startswith("the slug must be "), slug
     assert cli.json("client", "list") == []
 
 
-@pytest.mark.parametrize("slug", ["a", "7", "acme-inc", "a--b", "x" * 63])
-def test_a_good_slug_is_taken(cli: Cli, slug: str) -> None:
-    assert cli.json("client", "add", "--name", "Acme", "--slug", slug)["slug"] == slug
+def test_a_good_slug_is_taken(cli: Cli) -> None:
+    good = ["a", "7", "acme-inc", "a--b", "x" * 63]
+
+    assert [cli.json("client", "add", "--name", "Acme", "--slug", slug)["slug"] for slug in good] == good
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", " ", " Acme", "Acme ", "Ac\nme", "Ac\x1b[31mme", "Ac\tme", "Ac\u202eme", "Ac\u2028me", "Ac\x7fme", "x" * 201],
-    ids=ascii,
+FORGING = (
+    *("", " ", " Acme", "Acme ", "Ac\nme", "Ac\x1b[31mme", "Ac\tme", "Ac\u202eme", "Ac\u2028me"),
+    *("Ac\x7fme", "x" * 201),
 )
+
+
 @pytest.mark.parametrize("option", ["--name", "--plan"])
-def test_text_that_could_forge_or_hide_a_line_is_refused(cli: Cli, option: str, text: str) -> None:
-    options = {"--name": "Acme", "--slug": "acme", "--plan": "free", option: text}
+def test_text_that_could_forge_or_hide_a_line_is_refused(cli: Cli, option: str) -> None:
+    for text in FORGING:
+        options = {"--name": "Acme", "--slug": "acme", "--plan": "free", option: text}
 
-    line = cli.refusal("client", "add", *[f"{key}={value}" for key, value in options.items()])
+        line = cli.refusal("client", "add", *[f"{key}={value}" for key, value in options.items()])
 
-    assert line == f"the {option[2:]} must be 1 to 200 printable characters, without space at either end"
+        assert line == f"the {option[2:]} must be 1 to 200 printable characters, without space at either end", ascii(
+            text
+        )
     assert cli.json("client", "list") == []
 
 

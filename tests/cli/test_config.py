@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Cli, invoke, refusal_of
 
 
@@ -84,10 +86,11 @@ def test_a_check_says_in_one_line_whether_the_settings_can_be_used(cli: Cli) -> 
     assert cli.refusal("config", "--check").startswith(f"{cli.settings}: unknown key 'prot' in [server]")
 
 
-def test_the_check_refuses_a_file_of_authorities_that_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["airbyte", "webhooks"])
+def test_the_check_refuses_a_file_of_authorities_that_is_not_there(tmp_path: Path, table: str) -> None:
     settings = tmp_path / "settings.toml"
-    settings.write_text('[airbyte]\nca_file = "own.pem"\n')
+    settings.write_text(f'[{table}]\nca_file = "own.pem"\n')
 
     assert refusal_of(invoke("--settings", str(settings), "config", "--check")) == (
-        f"airbyte.ca_file: {tmp_path / 'own.pem'}: cannot be read: No such file or directory"
+        f"{table}.ca_file: {tmp_path / 'own.pem'}: cannot be read: No such file or directory"
     )

@@ -162,11 +162,14 @@ def test_what_was_ended_since_a_backup_stays_ended(server: Cli, url: SecretUrl) 
         INSERT INTO users (id, client_id, email, password_hash, created_at) VALUES ('ann', 1, 'a@b', 'old', '2026');
         INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, address, agent)
             VALUES ('s', '\\x00', 'ann', '2026', '2026', '', '');
+        UPDATE users SET totp_secret = 'former', totp_since = '2026', totp_last_step = 1;
+        INSERT INTO recovery_codes (user_id, digest) VALUES ('ann', '\\x01'), ('ann', '\\x02');
         """,
     )
     server.ok("backup", path)
     server.ok("key", "revoke", key["id"], "--yes")
-    rows_of(url, "UPDATE users SET password_hash = 'new'")
+    rows_of(url, "UPDATE users SET password_hash = 'new', totp_secret = 'newer', totp_last_step = 2")
+    rows_of(url, "DELETE FROM recovery_codes WHERE digest = '\\x01'")
 
     asked = server("restore", path, answer="n\n")
     assert key["id"] in asked.stderr
@@ -176,7 +179,9 @@ def test_what_was_ended_since_a_backup_stays_ended(server: Cli, url: SecretUrl) 
 
     assert [(each["id"], each["ended"]) for each in restored["ended_keys"]] == [(key["id"], "revoked")]
     assert [row["revoked_at"] is None for row in server.json("key", "list")] == [False]
-    assert rows_of(url, "SELECT password_hash FROM users") == [("new",)]
+    users = "SELECT password_hash, totp_secret, totp_last_step, totp_since FROM users"
+    assert rows_of(url, users) == [("new", "newer", 2, "2026")]
+    assert rows_of(url, "SELECT digest FROM recovery_codes") == [(b"\x02",)]
     assert rows_of(url, "SELECT 1 FROM sessions") == []
 
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from tests import plain_http
 from tests.cli.conftest import Program, environment, finished, running
+from tests.support import BOUND_SECONDS
 
 LAST_LINE = r"^Everything is gone when you stop it"
 CURL = """\
@@ -90,7 +93,7 @@ def test_the_printed_lines_work_when_pasted(empty: Path, temporary: Path, path_w
         status, connections, triggered, jobs = map(json.loads, pasted(program, path_with_curl))
 
     assert status["client"]["name"] == "Acme Inc"
-    assert status["connections"] == len(connections["data"]) == 6
+    assert status["connections"] == len(connections["data"]) == 7
     assert status["last_sync_at"] is not None
     assert all(row["last_sync_at"] is not None for row in connections["data"])
     assert triggered["job"]["jobType"] == "sync"
@@ -108,6 +111,34 @@ def test_the_printed_documentation_is_there(empty: Path, temporary: Path) -> Non
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_the_operator_sees_a_failure_a_late_connection_and_a_delivered_event(empty: Path, temporary: Path) -> None:
+    with demo(empty, temporary) as program:
+        *_, link = (line.strip() for line in program.out if "/dashboard/link/" in line)
+        address = link.partition("/dashboard/")[0]
+        cookies = {"Cookie": plain_http.get(link).headers["set-cookie"].partition(";")[0]}
+        overview = plain_http.get(f"{address}/dashboard/admin", headers=cookies).text
+        webhooks = f"{address}/dashboard/admin/clients/acme/webhooks"
+        webhook = re.search(r"whk_\w+", plain_http.get(webhooks, headers=cookies).text)
+        assert webhook
+        page = until_delivered(f"{webhooks}/{webhook[0]}", cookies)
+
+    assert "The last sync failed" in overview
+    assert "Zendesk" in overview
+    assert "A sync is late" in overview
+    assert "webhook.test" in page
+
+
+def until_delivered(address: str, cookies: dict[str, str]) -> str:
+    """The page of a webhook once its first event is delivered."""
+    end = time.monotonic() + BOUND_SECONDS
+    while time.monotonic() < end:
+        page = plain_http.get(address, headers=cookies).text
+        if 'class="badge succeeded"' in page:
+            return page
+        time.sleep(0.1)
+    raise AssertionError("nothing was delivered")
 
 
 def test_the_key_is_printed_on_stdout_only(empty: Path, temporary: Path, path_with_curl: str) -> None:

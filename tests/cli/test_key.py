@@ -31,6 +31,7 @@ ROW = [
     "last_used_address",
     "last_used_agent",
 ]
+LISTED = [*ROW, "safe_to_retire"]
 
 
 @pytest.fixture
@@ -155,14 +156,13 @@ def test_a_moment_that_is_over_is_refused(acme: Cli, expires: str) -> None:
     assert listed(acme) == []
 
 
-@pytest.mark.parametrize(
-    "expires",
-    ["", "soon", "90", "d", "0d", "-1d", "1.5h", "90 d", "9999999d", "2130-02-30", "2130-01-31T12:00:00", "90d\n"],
-)
-def test_what_is_neither_duration_nor_date_is_refused(acme: Cli, expires: str) -> None:
-    line = acme.refusal(*creating(f"--expires={expires}"))
+NO_ENDS = ["", "soon", "90", "d", "0d", "-1d", "1.5h", "90 d", "9999999d", "2130-02-30", "2130-01-31T12:00:00", "90d\n"]
 
-    assert "is neither a duration such as 90d nor a date such as 2030-01-31" in line
+
+def test_what_is_neither_duration_nor_date_is_refused(acme: Cli) -> None:
+    advice = "is neither a duration such as 90d nor a date such as 2030-01-31"
+
+    assert [each for each in NO_ENDS if advice not in acme.refusal(*creating(f"--expires={each}"))] == []
     assert listed(acme) == []
 
 
@@ -215,7 +215,7 @@ def test_list_tells_every_client_or_one(acme: Cli) -> None:
 
     assert everyone == [("acme", "first"), ("acme", "second"), ("globex", "theirs")]
     assert [row["name"] for row in one] == ["first", "second"]
-    assert all(list(row) == ROW for row in one)
+    assert all(list(row) == LISTED for row in one)
 
 
 def test_list_is_a_table_for_people(acme: Cli) -> None:
@@ -223,8 +223,17 @@ def test_list_is_a_table_for_people(acme: Cli) -> None:
 
     head, row = acme.ok("key", "list").stdout.splitlines()
 
-    assert head.split() == ROW
+    assert head.split() == LISTED
     assert row[head.index("name") :].startswith("the nightly report")
+
+
+def test_list_tells_which_keys_nobody_called_for_a_fortnight(acme: Cli) -> None:
+    old, new = acme.json(*creating(name="old")), acme.json(*creating(name="new"))
+    with closing(sqlite3.connect(acme.settings.parent / "gateway.db")) as connection, connection:
+        connection.execute("UPDATE api_keys SET created_at = ? WHERE id = ?", ("2026-01-01T00:00:00.000Z", old["id"]))
+
+    assert [row["id"] for row in listed(acme) if row["safe_to_retire"]] == [old["id"]]
+    assert len(listed(acme)) == len({old["id"], new["id"]})
 
 
 def test_list_of_an_unknown_client_is_refused(cli: Cli) -> None:

@@ -261,8 +261,8 @@ def test_the_last_use_of_a_key_is_written_at_a_stop(cli: Cli, key: str) -> None:
     head, row = cli.ok("key", "list").stdout.splitlines()
     assert listed["last_used_at"] is not None
     assert (listed["last_used_address"], listed["last_used_agent"]) == ("127.0.0.1", "loader/2.1 (nightly)")
-    assert head.endswith("last_used_at              last_used_address  last_used_agent")
-    assert row.endswith(f"{listed['last_used_at']}  127.0.0.1          loader/2.1 (nightly)")
+    assert "last_used_at              last_used_address  last_used_agent" in head
+    assert f"{listed['last_used_at']}  127.0.0.1          loader/2.1 (nightly)" in row
 
 
 def test_the_log_is_one_json_line_for_each_request(cli: Cli, key: str) -> None:

@@ -1,5 +1,6 @@
 """gateway user …"""
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ from tests.cli.conftest import Cli, environment
 from tests.notices.mail_server import Inbox, mail_server_on_a_thread
 from tests.support import BOUND_SECONDS, PROGRAM
 
-ROW = ["email", "id", "client", "role", "has_password", "created_at", "last_sign_in_at"]
+ROW = ["email", "id", "client", "role", "has_password", "created_at", "last_sign_in_at", "has_second_factor"]
 ANN = "ann@acme.example"
 LINK = re.compile(r"http://127\.0\.0\.1:8080/dashboard/link/[0-9A-Za-z]{43}")
 
@@ -227,3 +228,43 @@ def test_an_e_mail_address_may_be_given_as_it_is_to_invite(cli: Cli, words: list
     assert cli(*words).exit_code == 2
     assert cli(*words, ANN, "--email", ANN).exit_code == 2
     cli.ok(*words, "--email", ANN)
+
+
+def give_second_factor(cli: Cli) -> None:
+    with closing(sqlite3.connect(cli.database)) as connection, connection:
+        connection.execute("UPDATE users SET totp_secret = 'secret', totp_since = created_at")
+
+
+def test_a_lost_second_factor_is_reset_and_the_list_tells_who_has_one(cli: Cli) -> None:
+    invite(cli)
+    give_second_factor(cli)
+    (before,) = json.loads(cli.ok("user", "list", "--json").stdout)
+    assert before["has_second_factor"] is True
+
+    result = cli.ok("user", "second-factor", "reset", ANN, "--yes")
+
+    assert result.stdout == f"Switched off the second factor of {ANN}.\n"
+    (after,) = json.loads(cli.ok("user", "list", "--json").stdout)
+    assert after == {**before, "has_second_factor": False}
+    (row,) = rows(cli, "users")
+    assert (row["totp_secret"], row["totp_since"]) == (None, None)
+    assert [entry["action"] for entry in rows(cli, "activity")][-1] == "user.second-factor-reset"
+
+
+def test_resetting_a_second_factor_asks_first(cli: Cli) -> None:
+    invite(cli)
+    give_second_factor(cli)
+
+    refused = cli("user", "second-factor", "reset", ANN, answer="n\n")
+
+    assert refused.exit_code == 1
+    assert f"Switch off the second factor of {ANN}? Be sure who asks for it." in refused.stderr
+    assert rows(cli, "users")[0]["totp_secret"] == "secret"
+
+
+def test_who_has_no_second_factor_has_none_to_reset(cli: Cli) -> None:
+    invite(cli)
+
+    result = cli("user", "second-factor", "reset", ANN, "--yes")
+
+    assert (result.exit_code, result.stderr) == (1, f"Error: {ANN} has no second factor\n")

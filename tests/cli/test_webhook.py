@@ -23,6 +23,7 @@ ROW = [
     "created_at",
     "last_success_at",
     "failing_since",
+    "overflowed_at",
     "disabled_at",
     "disabled_reason",
 ]
@@ -101,6 +102,31 @@ def test_a_test_without_a_gateway_is_queued(acme: Cli, monkeypatch: pytest.Monke
     new = acme.json(*adding())
 
     assert "gateway serve" in acme.refusal("webhook", "test", new["id"])
+
+
+def test_deliveries_are_listed_newest_first_and_each_can_be_sent_again(acme: Cli) -> None:
+    new = acme.json(*adding())
+    with closing(sqlite3.connect(acme.database)) as database, database:
+        database.execute(ANSWERED.format(status=200, outcome="'delivered'"))
+    for name in ("first", "second", "third"):
+        acme.ok("key", "create", "--client", "acme", "--name", name)
+    with closing(sqlite3.connect(acme.database)) as database, database:
+        database.execute("UPDATE deliveries SET excerpt = 'ok' || char(27) || '[2J'")
+
+    third, second, first = acme.json("webhook", "deliveries", new["id"])
+    assert (third["event"], third["outcome"], third["status"], third["answer"]) == (
+        "key.created",
+        "delivered",
+        200,
+        "ok\x1b[2J",
+    )
+    assert acme.json("webhook", "deliveries", new["id"], "--before", str(third["number"]), "--limit", "1") == [second]
+    assert "\x1b" not in acme.ok("webhook", "deliveries", new["id"]).stdout
+
+    acme.ok("webhook", "send-again", new["id"], str(first["number"]))
+    assert acme.json("webhook", "deliveries", new["id"])[0]["event_id"] == first["event_id"]
+    assert "cannot be sent again" in acme.refusal("webhook", "send-again", new["id"], "999")
+    assert "whk_none" in acme.refusal("webhook", "deliveries", "whk_none")
 
 
 @pytest.mark.parametrize(

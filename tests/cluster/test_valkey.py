@@ -13,9 +13,10 @@ from redis import Redis
 
 from gateway.background import Background
 from gateway.cluster.answers import Argument
+from gateway.cluster.script_server import SOCKET_CONNECTIONS
 from gateway.cluster.scripts import BackendReadOnly, BackendUnavailable, Script
 from gateway.cluster.timings import ValkeyTimings
-from gateway.cluster.valkey import SOCKET_CONNECTIONS, Valkey
+from gateway.cluster.valkey import Valkey
 from gateway.settings.secret import SecretUrl
 from gateway.telemetry.log import configure_log, log_task_failure
 from tests.cluster.conftest import PATIENCE_SECONDS, PATIENT, reached

@@ -1,5 +1,7 @@
 """The account page: the visitor's own password and sessions, and nobody else's."""
 
+import re
+
 import httpx2
 import pytest
 
@@ -91,6 +93,8 @@ async def test_a_refused_change_says_why_and_changes_nothing(
 
     assert answer.status_code == 400
     assert why in words(answer)
+    field = "current" if current == "wrong" else "password"
+    assert re.findall(r'<input[^>]* name="(\w+)"[^>]* autofocus>', answer.text) == [field]
     assert session_of(member) == secret
     assert await is_signed_in(member)
     assert await is_signed_in(await elsewhere(world))

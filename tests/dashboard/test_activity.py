@@ -1,6 +1,7 @@
 """Both activity pages through HTTP as a browser asks: who is told what."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -43,9 +44,9 @@ async def test_an_entry_says_who_did_what_when_and_from_where(world: World, memb
     page = await member.get(ACTIVITY)
 
     assert rows(page)[0] == [
-        "1 Apr 2026, 03:00 UTC",
-        "ann@acme.example",
         "created the API key smrt_abcd… (nightly)",
+        "ann@acme.example",
+        "1 Apr 2026, 03:00 UTC",
         "192.0.2.1",
         "00000000000000a1",
     ]
@@ -56,7 +57,7 @@ async def test_what_was_done_on_the_pages_is_told_newest_first(world: World, mem
     form = {"name": "nightly", "scope": "full", "expires": "never", "date": ""}
     await member.post("/dashboard/settings/api-keys", data=form)
 
-    told = [row[1:3] for row in rows(await member.get(ACTIVITY))]
+    told = [row[1::-1] for row in rows(await member.get(ACTIVITY))]
     (key,) = await world.services.store.api_keys.of_client(ACME)
 
     assert told == [
@@ -76,7 +77,7 @@ async def test_members_are_not_told_who_the_operator_s_people_are(
 
     page = await member.get(ACTIVITY)
 
-    (_, who, what, where, _), *_ = rows(page)
+    (what, who, _, where, _), *_ = rows(page)
     assert (who, what, where) == (OPERATOR, "mapped the connection Shop (conn_1)", "—")
     assert by.name not in page.text
     assert str(by.address) not in page.text
@@ -85,18 +86,15 @@ async def test_members_are_not_told_who_the_operator_s_people_are(
 async def test_an_admin_s_deed_on_a_page_is_the_operator_s_to_members(world: World, member: httpx2.AsyncClient) -> None:
     admin = await signed_in(world, None, ROOT.name)
     form = {"name": "Acme", "plan": "pro", "rate": ""}
-    assert (await admin.post("/dashboard/admin/clients/acme", data=form)).status_code == 303
+    assert (await admin.post("/dashboard/admin/clients/acme/settings", data=form)).status_code == 303
 
     seen, known = await member.get(ACTIVITY), await admin.get(ADMIN_ACTIVITY)
 
-    assert rows(seen)[0][1:4] == [OPERATOR, "changed the settings of the client Acme (acme)", "—"]
+    assert rows(seen)[0][:2] == ["changed the settings of the client Acme (acme)", OPERATOR]
+    assert rows(seen)[0][3] == "—"
     assert ROOT.name not in seen.text
-    assert rows(known)[0][1:5] == [
-        "acme",
-        ROOT.name,
-        "changed the settings of the client Acme (acme)",
-        "127.0.0.1",
-    ]
+    assert rows(known)[0][:3] == ["changed the settings of the client Acme (acme)", ROOT.name, "acme"]
+    assert rows(known)[0][4] == "127.0.0.1"
 
 
 async def test_a_member_who_was_removed_is_still_named(world: World, member: httpx2.AsyncClient) -> None:
@@ -106,7 +104,7 @@ async def test_a_member_who_was_removed_is_still_named(world: World, member: htt
     )
     bob = await signed_in(world, "acme", "bob@acme.example")
 
-    told = [row[1:3] for row in rows(await bob.get(ACTIVITY))]
+    told = [row[1::-1] for row in rows(await bob.get(ACTIVITY))]
 
     assert [OPERATOR, f"removed the user {ANN.name}"] in told
     assert [ANN.name, "signed in"] in told
@@ -134,10 +132,10 @@ async def test_the_operator_sees_every_client_or_one(world: World, member: httpx
     one = await admin.get(f"{ADMIN_ACTIVITY}?client=other")
     unknown = await admin.get(f"{ADMIN_ACTIVITY}?client=nobody")
 
-    assert {row[1] for row in rows(everything)} == {"acme", "other", "removed", "none"}
-    assert [row[1:5] for row in rows(one)] == [
-        ["other", "eve@other.example", "created the API key smrt_eeee… (theirs)", "192.0.2.2"],
-        ["other", "command line", "created the client Other (other)", "—"],
+    assert {row[2] for row in rows(everything)} == {"acme", "other", "removed", "none"}
+    assert [[*row[:3], row[4]] for row in rows(one)] == [
+        ["created the API key smrt_eeee… (theirs)", "eve@other.example", "other", "192.0.2.2"],
+        ["created the client Other (other)", "command line", "other", "—"],
     ]
     assert unknown.status_code == 404
     assert "There is no client" in unknown.text
@@ -199,7 +197,7 @@ async def test_nothing_older_says_so(member: httpx2.AsyncClient) -> None:
 async def test_an_action_without_words_is_shown_as_it_is(world: World, member: httpx2.AsyncClient) -> None:
     await record(world, ANN, "key.polish", "smrt_abcd…")
 
-    assert rows(await member.get(ACTIVITY))[0][2] == "key.polish smrt_abcd…"
+    assert rows(await member.get(ACTIVITY))[0][0] == "key.polish smrt_abcd…"
 
 
 async def test_what_people_wrote_is_escaped(world: World, member: httpx2.AsyncClient) -> None:
@@ -275,3 +273,71 @@ async def test_a_client_s_file_tells_nothing_of_others(world: World, member: htt
 
     for secret in ("eve@other.example", "theirs", "nobody"):
         assert secret not in file.text
+
+
+async def test_entries_are_found_by_person_action_and_day(world: World, member: httpx2.AsyncClient) -> None:
+    await record(world, Actor("Bob@acme.example"), "key.revoke", "by Bob")
+    await record(world, ROOT, "connection.map", "by an admin")
+    tomorrow = format_time(START + timedelta(days=1))
+    late = Actor("bob@acme.example").did("key.create", "a day later", client_id=ACME, at=tomorrow)
+    await world.services.store.activity.record(late)
+    admin = await signed_in(world, None, ROOT.name)
+
+    async def found(visitor: httpx2.AsyncClient, page: str, **asked: str) -> list[str]:
+        pages = await visitor.get(page, params=asked)
+        file = csv_of(await visitor.get(f"{page}.csv", params=asked))
+        subjects = [row[file[0].index("subject")] for row in file[1:]]
+        assert len(rows(pages)) == len(subjects)
+        return subjects
+
+    assert await found(member, ACTIVITY, person="BOB") == ["a day later", "by Bob"]
+    assert await found(member, ACTIVITY, person="bob", action="key.revoke") == ["by Bob"]
+    assert await found(member, ACTIVITY, person="bob", **{"from": "2026-04-02"}) == ["a day later"]
+    assert await found(member, ACTIVITY, person="bob", to="2026-04-01") == ["by Bob"]
+    assert await found(admin, ADMIN_ACTIVITY, person="ROOT@agency", action="connection.map") == ["by an admin"]
+    assert await found(admin, ADMIN_ACTIVITY, client="acme", person="root@", action="connection.map") == ["by an admin"]
+
+
+async def test_members_find_operators_only_by_that_word(world: World, member: httpx2.AsyncClient) -> None:
+    await record(world, ROOT, "connection.map", "by an admin")
+
+    by_word = await member.get(ACTIVITY, params={"person": "operat", "action": "connection.map"})
+    by_name = await member.get(ACTIVITY, params={"person": "root"})
+    file = await member.get(f"{ACTIVITY}.csv", params={"person": "root"})
+
+    assert [row[0] for row in rows(by_word)] == ["mapped the connection by an admin"]
+    assert rows(by_name) == []
+    assert "No entry is like this." in by_name.text
+    assert len(csv_of(file)) == 1
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-02-30", "20260401", "2026-W01-1"])
+async def test_a_day_that_is_none_is_refused(member: httpx2.AsyncClient, day: str) -> None:
+    for path in (ACTIVITY, f"{ACTIVITY}.csv"):
+        answer = await member.get(path, params={"from": day})
+
+        assert answer.status_code == 400
+        assert "A day is written like 2026-11-30" in answer.text
+
+
+async def test_what_was_asked_for_stays_in_the_form_and_in_the_links(world: World, member: httpx2.AsyncClient) -> None:
+    for number in range(ACTIVITY_ROWS + 1):
+        await record(world, ANN, "key.create", f"entry {number:02}")
+
+    page = await member.get(f"{ACTIVITY}?person=ann&action=key.create&from=2026-04-01&to=9999-12-31")
+
+    assert 'value="ann"' in page.text
+    assert '<option value="key.create" selected>' in page.text
+    assert 'value="2026-04-01"' in page.text
+    assert "?person=ann&amp;action=key.create&amp;from=2026-04-01&amp;to=9999-12-31&amp;before=" in page.text
+    assert 'href="activity.csv?person=ann&amp;action=key.create' in page.text
+
+
+async def test_a_long_request_id_is_short_and_whole_behind_it(world: World, member: httpx2.AsyncClient) -> None:
+    request_id = "0123456789abcdef" * 2
+    await record(world, Actor(ANN.name, "2001:db8:85a3:8d3:1319:8a2e:370:7348", request_id), "key.create", "x")
+
+    page = await member.get(ACTIVITY)
+
+    assert f"<summary><code>{request_id[:8]}…</code></summary>" in page.text
+    assert re.search(rf'<code id="(request-\d+)">{request_id}</code></details> <button [^>]*data-copy="\1"', page.text)

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.auth.keys import PATTERN
 from gateway.dashboard.api_key import OVERLAPS
-from gateway.dashboard.api_keys import MOST_ENDED_SHOWN
+from gateway.dashboard.paging import PAGE_ROWS
 from gateway.models import ApiKey
 from gateway.telemetry.log import configure_log
-from tests.dashboard.support import HOST, followed, plain, signed_in
+from tests.dashboard.support import HOST, followed, plain, rows_of, signed_in
 from tests.support import World, running_gateway
 
 KEYS = "/dashboard/settings/api-keys"
@@ -152,9 +152,9 @@ async def test_a_key_ends_when_the_form_says(
     [
         ({"expires": "date", "date": "2026-03-31"}, "2026-03-31 is in the past"),
         ({"expires": "date", "date": "2026-04-01"}, "2026-04-01 is in the past"),
-        ({"expires": "date", "date": ""}, "Choose the date on which the key ends"),
+        ({"expires": "date", "date": ""}, "Choose the date on which the key expires"),
         ({"expires": "date", "date": "soon"}, "is neither a duration"),
-        ({"expires": "2h"}, "Choose when the key ends"),
+        ({"expires": "2h"}, "Choose when the key expires"),
         ({"scope": "admin"}, "The scope must be full or read"),
         ({"name": ""}, "The name must be"),
         ({"name": "a" * 201}, "The name must be"),
@@ -238,7 +238,7 @@ async def test_another_overlap_is_refused(world: World, ann: httpx2.AsyncClient,
     answer = await ann.post(f"{KEYS}/{key.id}/rotate", data={"overlap": overlap})
 
     assert answer.status_code == 400
-    assert "Choose when the old key ends" in answer.text
+    assert "Choose when the old key expires" in answer.text
     assert await keys(world) == [key]
 
 
@@ -304,19 +304,19 @@ async def test_the_list_says_what_each_key_is_for_and_in_which_state(world: Worl
     world.clock.advance(86400)
     bob = await signed_in(world, "acme", "bob@acme.example")
 
-    page = await bob.get(KEYS)
-    present, _, ended = page.text.partition("2 revoked or expired")
+    page, ended = await bob.get(KEYS), await bob.get(f"{KEYS}?show=ended")
 
-    assert "No key works at the moment" in empty.text
+    assert "No active keys." in empty.text
+    assert f'href="../../{KEYS[1:]}?show=ended">2 revoked or expired</a>' in page.text
     assert row_of(page, by_name["plain"]) == f"plain {by_name['plain'].start} full never 1 day ago never active"
     assert row_of(page, by_name["reader"]).endswith("read-only never 1 day ago in 89 days active")
     assert row_of(page, by_name["ending"]).endswith("in 6 days expires soon")
     assert row_of(page, by_name["rotated"]).endswith(f"in 6 days being replaced by {successor.start}")
-    assert row_of(page, by_name["revoked"]).endswith("revoked 1 day ago")
-    assert row_of(page, by_name["expired"]).endswith("expired 3 hours ago")
+    assert row_of(ended, by_name["revoked"]).endswith("1 day ago revoked")
+    assert row_of(ended, by_name["expired"]).endswith("3 hours ago expired")
     for name, key in by_name.items():
-        assert (key.id in ended) == (name in ("revoked", "expired"))
-        assert (key.id in present) != (key.id in ended)
+        assert (key.id in ended.text) == (name in ("revoked", "expired"))
+        assert (key.id in page.text) != (key.id in ended.text)
 
 
 async def test_a_hundred_forms_at_once_make_as_many_keys_as_may_work(world: World, ann: httpx2.AsyncClient) -> None:
@@ -361,26 +361,34 @@ async def test_members_make_sixty_keys_an_hour_however_often_they_rotate(world: 
 
 
 async def test_many_keys_are_paged_and_searched(world: World, ann: httpx2.AsyncClient) -> None:
-    await world.allow_keys(55)
-    for number in range(55):
-        await create(ann, name=f"loader {number}")
+    await world.allow_keys(PAGE_ROWS + 5)
+    for number in range(PAGE_ROWS + 5):
+        await create(ann, name=f"loader {number:02}")
 
-    first, second, found = [await ann.get(f"{KEYS}{query}") for query in ("", "?page=2", "?q=LOADER+54")]
+    first, second, found, by_name = [
+        await ann.get(f"{KEYS}{query}") for query in ("", "?page=2", "?q=LOADER+09", "?sort=name")
+    ]
 
-    assert [page.text.count("<tr>") - 1 for page in (first, second, found)] == [50, 5, 1]
-    assert "loader 54" in found.text
+    assert [page.text.count("<tr>") - 1 for page in (first, second, found)] == [PAGE_ROWS, 5, 1]
+    assert "loader 09" in found.text
+    assert "loader 00" not in first.text
+    assert [row[0][:9] for row in rows_of(by_name.text)] == [f"loader {number:02}" for number in range(PAGE_ROWS)]
+    assert '<th scope="col" aria-sort="ascending"><a href="?sort=-name">Key</a></th>' in by_name.text
 
 
-async def test_only_the_newest_of_many_ended_keys_are_shown(world: World, ann: httpx2.AsyncClient) -> None:
+async def test_many_ended_keys_are_paged_and_searched(world: World, ann: httpx2.AsyncClient) -> None:
     await world.key()
-    for _ in range(MOST_ENDED_SHOWN + 1):
+    for _ in range(PAGE_ROWS + 1):
         await world.services.keys.revoke((await world.key()).record.id)
 
-    page = await ann.get(KEYS)
+    ended = await ann.get(f"{KEYS}?show=ended")
+    second = await ann.get(f"{KEYS}?show=ended&page=2")
+    nothing = await ann.get(f"{KEYS}?show=ended&q=nothing")
 
-    assert f"{MOST_ENDED_SHOWN + 1} revoked or expired" in page.text
-    assert f"The newest {MOST_ENDED_SHOWN} are shown" in page.text
-    assert page.text.count('data-label="Ended"') == MOST_ENDED_SHOWN
+    assert f"{PAGE_ROWS + 1} revoked or expired" in ended.text
+    assert [len(rows_of(page.text)) for page in (ended, second)] == [PAGE_ROWS, 1]
+    assert "0 found for" in nothing.text
+    assert '<input type="hidden" name="show" value="ended">' in nothing.text
 
 
 @pytest.mark.parametrize("action", ["", "/rotate", "/revoke"])

@@ -10,11 +10,12 @@ from sqlite3 import connect
 import httpx2
 import pytest
 
+from gateway.dashboard.job_history import JOB_ROWS
 from gateway.dashboard.timings import PageTimings
 from gateway.sandbox import Answer
 from gateway.sandbox.timeline import Status, Step
 from tests.dashboard.support import browser, signed_in
-from tests.support import NEVER_OURS, World, running_gateway
+from tests.support import NEVER_OURS, World, quiet, running_gateway
 
 NASTY = "<script>alert(1)</script> \u202eevil\u200b " + "long" * 30
 
@@ -377,20 +378,98 @@ async def test_without_mapping_there_is_nothing_to_start(world: World, member: h
     assert problem(refused.text) == "Connection has no Airbyte mapping. No sync was started."
 
 
-async def test_without_airbyte_the_page_says_why_it_has_no_history(world: World, member: httpx2.AsyncClient) -> None:
+async def test_without_airbyte_the_page_shows_what_is_stored(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
-    add_job(world, theirs)
+    numbers = [add_job(world, theirs, "failed", 50, rows=500), add_job(world, theirs, "succeeded", 1, rows=500)]
     await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
     world.clock.advance(6)
-    await seen(member, path_of(ours))
+    live = await seen(member, path_of(ours))
+    await member.get("/dashboard/connections")
+    await quiet()
     world.sandbox.faults.answer_with(Answer.html(503), times=100)
 
     page = await seen(member, path_of(ours))
 
-    assert "Airbyte cannot be reached, so the job history cannot be shown now." in page
-    assert '<span class="badge succeeded">succeeded</span>' in page
+    assert "Airbyte cannot be reached: it, or a proxy in front of it, fails. These are the last syncs that are" in page
+    assert "stored, as of <time" in page
+    assert jobs(page) == jobs(live) == numbers[::-1]
+    assert page.count('<figure class="chart">') == live.count('<figure class="chart">') == 2
+    assert "Last 30 days: 2 syncs, 1 failed." in page
     assert "Sync now" in page
+    assert "jobs.csv" not in page
     assert 'data-live="30"' in page
+    assert jobs(await seen(member, f"{path_of(ours)}?status=failed")) == numbers[:1]
+    assert jobs(await seen(member, f"{path_of(ours)}?from=2026-04-01")) == numbers[1:]
+
+
+async def test_where_nothing_is_stored_the_page_says_why_it_has_no_history(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    ours, _ = await world.mapped_connection()
+    world.sandbox.faults.answer_with(Answer.html(503), times=100)
+
+    page = await seen(member, path_of(ours))
+
+    assert "Airbyte cannot be reached: it, or a proxy in front of it, fails, so the job history cannot be shown" in page
+
+
+async def test_what_is_stored_of_another_client_s_connection_stays_his(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    await world.services.clients.add(slug="other", name="Other", plan="free")
+    ours, theirs = await world.mapped_connection("other")
+    number = add_job(world, theirs)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.clock.advance(6)
+    await world.services.syncs.last_sync.ensure_fresh(2)
+    await quiet()
+    world.sandbox.faults.answer_with(Answer.html(503), times=100)
+
+    assert (await member.get(path_of(ours))).status_code == 404
+    assert (await member.get(f"{path_of(ours)}/jobs/{number}")).status_code == 404
+
+
+async def test_the_history_is_of_the_days_in_the_address(world: World, member: httpx2.AsyncClient) -> None:
+    ours, theirs = await world.mapped_connection()
+    days = {number: add_job(world, theirs, hours_ago=24 * number + 1) for number in range(5)}
+
+    async def shown(query: str) -> list[int]:
+        return jobs(await seen(member, f"{path_of(ours)}?{query}"))
+
+    # It is 03:00 on the first of April.
+    assert await shown("from=2026-03-30&to=2026-03-31") == [days[1], days[2]]
+    assert await shown("to=2026-03-29") == [days[3], days[4]]
+    assert await shown("from=2026-04-01&status=failed") == []
+    assert (await member.get(f"{path_of(ours)}?from=never")).status_code == 400
+    table = await member.get(f"{path_of(ours)}/jobs.csv?from=2026-03-30&to=2026-03-31")
+    assert [row.split(",")[0] for row in table.text.splitlines()[1:]] == [str(days[1]), str(days[2])]
+
+
+async def test_many_jobs_of_chosen_days_come_in_pages(world: World, member: httpx2.AsyncClient) -> None:
+    ours, theirs = await world.mapped_connection()
+    numbers = [add_job(world, theirs, hours_ago=30 + number / 10) for number in range(JOB_ROWS + 1)]
+    add_job(world, theirs)
+
+    first = await seen(member, f"{path_of(ours)}?to=2026-03-31")
+    (older,) = re.findall(r'rel="next" href="[^"?]*([^"]*)"', first)
+    second = await seen(member, path_of(ours) + unescape(older))
+
+    assert jobs(first) == numbers[:JOB_ROWS]
+    assert jobs(second) == numbers[JOB_ROWS:]
+
+
+async def test_that_a_sync_has_started_is_told_until_it_ends(world: World, member: httpx2.AsyncClient) -> None:
+    ours, _ = await world.mapped_connection()
+    answer = await trigger(member, ours)
+    path = str(answer.request.url.join(answer.headers["location"]))
+
+    began = await seen(member, path)
+    world.clock.advance(7200)
+    ended = await seen(member, path)
+
+    assert "has started" in notice(began)
+    assert '<div id="told" data-live="5">' in began
+    assert notice(ended) == ""
 
 
 async def test_a_page_waits_for_airbyte_no_longer_than_it_may(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """/openapi.json, /docs and /: public, escaped, and repeating nothing a caller wrote."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -117,34 +118,34 @@ async def test_an_unknown_page_is_a_json_404(http: httpx2.AsyncClient, path: str
     assert answer.json() == {"error": "Not found"}
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(
-    "host",
-    [
-        "<script>alert(1)</script>",
-        'a"onmouseover=alert(1)',
-        "user:password@evil.example",
-        "evil.example/path",
-        "evil.example?x",
-        "evil.example#x",
-        "evil.example\\x",
-        "evil.example:80:80",
-        "evil.example$(id)",
-        "evil.example`id`",
-        "evil.example:999999",
-        "-evil.example",
-        "evil.example\n",
-        "évil.example",
-        "",
-    ],
-)
-async def test_a_host_that_is_no_plain_host_is_not_repeated(http: httpx2.AsyncClient, path: str, host: str) -> None:
-    answer = await http.get(path, headers=[(b"host", host.encode("latin-1"))])
+NO_PLAIN_HOSTS = [
+    "<script>alert(1)</script>",
+    'a"onmouseover=alert(1)',
+    "user:password@evil.example",
+    "evil.example/path",
+    "evil.example?x",
+    "evil.example#x",
+    "evil.example\\x",
+    "evil.example:80:80",
+    "evil.example$(id)",
+    "evil.example`id`",
+    "evil.example:999999",
+    "-evil.example",
+    "evil.example\n",
+    "évil.example",
+    "",
+]
 
-    assert answer.status_code == 200
-    assert "evil" not in answer.text
-    assert "alert" not in answer.text
-    assert f"{FALLBACK_URL}/api/v1/status" in answer.text
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_host_that_is_no_plain_host_is_not_repeated(http: httpx2.AsyncClient, path: str) -> None:
+    for host in NO_PLAIN_HOSTS:
+        answer = await http.get(path, headers=[(b"host", host.encode("latin-1"))])
+
+        assert answer.status_code == 200
+        assert "evil" not in answer.text, host
+        assert "alert" not in answer.text, host
+        assert f"{FALLBACK_URL}/api/v1/status" in answer.text, host
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -189,7 +190,7 @@ async def test_pages_link_the_stylesheet_relatively_and_it_is_css(http: httpx2.A
     assert "prefers-color-scheme: dark" in answer.text
 
 
-PUBLIC = [*PAGES, "/openapi.json"]
+PUBLIC = [*PAGES, "/openapi.json", "/docs/api.md", "/llms.txt"]
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -239,6 +240,74 @@ async def test_a_signed_in_visitors_page_is_kept_by_nobody(world: World, path: s
     assert "etag" not in own.headers
     assert "acme@example.com" in own.text
     assert "acme@example.com" not in (await browser(world).get(path)).text
+
+
+@pytest.mark.parametrize("name", ["getting-started", "api", "webhooks", "your-tools"])
+async def test_each_page_is_there_in_markdown_too_with_the_same_text(http: httpx2.AsyncClient, name: str) -> None:
+    page = await http.get(f"/docs/{name}", headers={"host": "gateway.test"})
+    text = await http.get(f"/docs/{name}.md", headers={"host": "gateway.test"})
+
+    assert text.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert f'<link rel="alternate" type="text/markdown" href="{name}.md">' in page.text
+    titles = {html.unescape(title) for title in re.findall(r"<h2[^>]*>(.*?)</h2>", page.text)} - {"Try it here"}
+    assert [title for title in titles if f"\n## {title}\n" not in text.text] == []
+    for block in re.findall(r"<pre[^>]*><code[^>]*>(.*?)</code>", page.text, re.DOTALL):
+        assert html.unescape(block).strip() in text.text
+    assert "gateway.invalid" not in text.text
+    assert not re.search(r"</?(p|td|h2|code|a)\b", text.text)
+
+
+async def test_a_signed_in_visitor_s_markdown_is_everybody_s(world: World) -> None:
+    await world.client_with_key()
+    visitor = await signed_in(world, "acme")
+
+    assert (await visitor.get("/docs/api.md")).text == (await browser(world).get("/docs/api.md")).text
+
+
+async def test_language_models_find_each_page_by_its_own_title_and_lead(http: httpx2.AsyncClient) -> None:
+    contents = (await http.get("/llms.txt", headers={"host": "gateway.test"})).text
+
+    assert contents.startswith("# Gateway\n\n> See your data connections")
+    pages = re.findall(r"^- \[([^]]+)\]\(http://gateway\.test(/[^)]+)\): (.+)$", contents, re.MULTILINE)
+    for title, path, lead in pages[:-1]:
+        text = (await http.get(path, headers={"host": "gateway.test"})).text
+        assert text.startswith(f"# {title}\n\n{lead}\n")
+    assert [path for _, path, _ in pages] == [
+        *("/docs/getting-started.md", "/docs/api.md", "/docs/webhooks.md", "/docs/your-tools.md", "/openapi.json")
+    ]
+
+
+async def test_the_id_in_the_examples_of_who_is_not_signed_in_is_plainly_invented(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/api")).text
+
+    assert set(re.findall(r"conn_\w{16}", text)) == {"conn_YourConnectionId"}
+    assert "is invented" in text
+
+
+async def test_the_contents_lead_to_every_part_of_the_reference(http: httpx2.AsyncClient) -> None:
+    text = (await http.get("/docs/api")).text
+
+    contents = re.search(r'<nav class="contents".*?</nav>', text, re.DOTALL)
+    assert contents
+    assert re.findall(r'href="#([^"]+)"', contents[0]) == re.findall(r'<h2 id="([^"]+)"', text)
+
+
+async def test_each_call_but_the_end_of_the_key_can_be_tried_with_a_key_that_no_form_sends(
+    http: httpx2.AsyncClient,
+) -> None:
+    document = (await http.get("/openapi.json")).json()
+    text = (await http.get("/docs/api")).text
+
+    trials = dict(re.findall(r'<form data-trial="\.\.([^"]+)" data-method="(\w+)" class="fields" hidden>', text))
+    assert trials == {
+        path: method.upper()
+        for path, methods in document["paths"].items()
+        for method in methods
+        if "revoke" not in path
+    }
+    (key,) = re.findall(r'<input type="password"[^>]*>', text)
+    assert "name=" not in key
+    assert 'autocomplete="off"' in key
 
 
 async def test_the_pages_about_webhooks_tell_of_each_event(http: httpx2.AsyncClient) -> None:

@@ -139,7 +139,7 @@ async def test_what_cannot_be_added_is_kept_in_the_form(world: World) -> None:
     assert await world.services.store.connections.all() == []
 
 
-async def test_connections_of_airbyte_s_are_given_once(world: World) -> None:
+async def test_connections_of_airbyte_s_are_assigned_once(world: World) -> None:
     admin = await signed_in(world, None)
     workspace = world.sandbox.world.add_workspace("Work").workspace_id
     form = {"client": "acme"}
@@ -150,7 +150,7 @@ async def test_connections_of_airbyte_s_are_given_once(world: World) -> None:
 
     answers = [*await sent_twice(admin, CONNECTIONS, form), await admin.post(CONNECTIONS, data=form)]
 
-    assert [answer.headers["location"].rpartition("?")[2] for answer in answers] == ["done=given"] * 3
+    assert [answer.headers["location"].rpartition("?")[2] for answer in answers] == ["done=assigned"] * 3
     assert sorted(each.label for each in await world.services.store.connections.all()) == ["One", "Two"]
 
 

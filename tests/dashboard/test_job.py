@@ -112,9 +112,27 @@ async def test_without_airbyte_the_page_says_so_and_can_still_be_passed_on(
     page = await member.get(f"{AT}/{ours}/jobs/{number}")
 
     assert page.status_code == 200
-    assert "Airbyte cannot be reached, so the job cannot be shown now." in words(page)
+    cause = "it, or a proxy in front of it, fails"
+    assert f"Airbyte cannot be reached: {cause}, so the job cannot be shown now." in words(page)
     assert support(page).startswith(f"Job {number}\n")
     assert 'data-live="30"' in page.text
+
+
+async def test_without_airbyte_what_is_stored_of_the_job_is_shown(world: World, member: httpx2.AsyncClient) -> None:
+    ours, theirs = await world.mapped_connection()
+    number = add_job(world, theirs)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.clock.advance(6)
+    await member.get(f"{AT}/{ours}")
+    live = await member.get(f"{AT}/{ours}/jobs/{number}")
+    world.sandbox.faults.answer_with(Answer.html(503), times=100)
+
+    page = await member.get(f"{AT}/{ours}/jobs/{number}")
+
+    assert "This is what is stored of the job, as of 1 Apr 2026" in words(page)
+    for figure in ("Duration", "Rows", "Data", "Started", "Status"):
+        (told,) = re.findall(rf"<dt>{figure}</dt><dd>.*?</dd>", live.text, re.DOTALL)
+        assert told in page.text
 
 
 async def test_a_running_job_is_kept_live(world: World, member: httpx2.AsyncClient) -> None:
@@ -242,7 +260,7 @@ async def test_streams_are_listed_and_can_be_searched(world: World, member: http
 
     page, found = await member.get(path), await member.get(f"{path}?q=table_07")
 
-    assert "1 to 50 of 60" in words(page)
+    assert "1 to 20 of 60" in words(page)
     assert rows_of(found.text.partition('id="streams"')[2]) == [["public.table_07", "7", "1.0 kB"]]
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.dashboard.key_states import state_of, works
+from gateway.auth.keys import works
+from gateway.dashboard.key_states import state_of
 from gateway.models import ApiKey
 
 NOW = datetime(2026, 4, 1, 3, 0, tzinfo=UTC)

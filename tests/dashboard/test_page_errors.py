@@ -115,7 +115,9 @@ async def test_a_caller_who_left_gets_nothing(world: World) -> None:
             await http.get("/dashboard/x", headers=PAGE)
 
 
-@pytest.mark.parametrize("path", ["/dashboard/nothing", "/dashboard/", "/docs/nothing", "/dashboard/static/x.css"])
+@pytest.mark.parametrize(
+    "path", ["/dashboard/nothing", "/dashboard/no thing/", "/docs/nothing", "/dashboard/static/x.css"]
+)
 async def test_every_unknown_page_says_the_same(world: World, path: str) -> None:
     page = await browser(world).get(path)
 

@@ -353,6 +353,32 @@ async def test_a_refused_password_is_told_and_leaves_the_link(
     assert (await accept_invitation(visitor, link)).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("email", "password", "field"), [(ADMIN, "password1234", "password"), ("olga", PASSWORD, "email")]
+)
+async def test_after_a_refusal_the_field_that_is_wrong_has_the_focus(
+    world: World, email: str, password: str, field: str
+) -> None:
+    secret = await accounts_of(world).links.to_become_first_admin()
+    form = {"email": email, "password": password, "again": password}
+
+    answer = await browser(world).post(f"/dashboard/link/{secret}", data=form)
+
+    assert answer.status_code == 400
+    assert re.findall(r'<input[^>]* name="(\w+)"[^>]* autofocus>', answer.text) == [field]
+
+
+async def test_a_disabled_clients_person_is_told_so_after_the_right_password_only(world: World) -> None:
+    await a_member(world)
+    await world.services.clients.disable("acme")
+
+    right, wrong = await sign_in(browser(world)), await sign_in(browser(world), password="wrong")
+
+    assert "Access for Acme is disabled. Ask the operator of this gateway." in words(right)
+    assert WRONG in words(wrong)
+    assert "disabled" not in words(wrong)
+
+
 async def test_a_link_is_for_its_own_address_whatever_the_form_says(world: World) -> None:
     _, link = await invited(world, "acme", MEMBER)
     visitor = browser(world)
@@ -464,12 +490,11 @@ async def test_a_405_names_every_method_of_the_path(world: World) -> None:
     for path, allowed in [
         (SIGN_IN, {"GET", "HEAD", "POST"}),
         ("/dashboard/link/x", {"GET", "HEAD", "POST"}),
-        (SIGN_OUT, {"POST"}),
+        (SIGN_OUT, {"GET", "HEAD", "POST"}),
         (ACCOUNT, {"GET", "HEAD"}),
-        (f"{ACCOUNT}/password", {"POST"}),
+        (f"{ACCOUNT}/password", {"GET", "HEAD", "POST"}),
     ]:
-        method = "PUT" if "GET" in allowed else "GET"
-        answer = await visitor.request(method, path, headers={"Sec-Fetch-Site": "same-origin"})
+        answer = await visitor.request("PUT", path, headers={"Sec-Fetch-Site": "same-origin"})
 
         assert answer.status_code == 405, path
         assert set(answer.headers["allow"].split(", ")) == allowed

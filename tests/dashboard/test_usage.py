@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 
+from gateway.dashboard.paging import PAGE_ROWS
 from gateway.models import ApiKey
 from gateway.provisioning.keys import NewKey
 from tests.dashboard.support import csv_of, rows_of, signed_in
@@ -117,7 +118,7 @@ async def test_keys_that_ended_are_listed_while_they_have_figures(world: World) 
 @pytest.mark.parametrize(
     ("has_key", "sentences"),
     [
-        (False, ["No calls in the last 24 hours", "No key works at the moment"]),
+        (False, ["No calls in the last 24 hours", "No active keys"]),
         (True, ["No calls in the last 24 hours"]),
     ],
 )
@@ -129,22 +130,22 @@ async def test_nothing_there_yet_says_what_to_do(world: World, *, has_key: bool,
     page = await usage_page(world, await signed_in(world, "acme"))
 
     assert [sentence in page.text for sentence in sentences] == [True] * len(sentences)
-    assert ("No key works" in page.text) is not has_key
+    assert ("No active keys" in page.text) is not has_key
     assert totals(page) == ["0", "0", "0"]
     assert 'role="img"' not in page.text
 
 
 async def test_many_keys_are_paged_within_the_period(world: World) -> None:
     await world.client_with_key()
-    await world.allow_keys(51)
-    for _ in range(50):
+    await world.allow_keys(PAGE_ROWS + 1)
+    for _ in range(PAGE_ROWS):
         await world.key()
     ann = await signed_in(world, "acme")
 
     first = await usage_page(world, ann, "?period=30d")
     second = await usage_page(world, ann, "?period=30d&page=2")
 
-    assert [len(by_key(page)) for page in (first, second)] == [50, 1]
+    assert [len(by_key(page)) for page in (first, second)] == [PAGE_ROWS, 1]
     assert 'href="?period=30d&amp;page=2"' in first.text
     assert '<input type="hidden" name="period" value="30d">' in first.text
 
@@ -198,3 +199,45 @@ async def test_a_day_s_file_begins_a_day_ago(world: World) -> None:
     await world.services.store.usage.flush()
 
     assert [row[0] for row in csv_of(await ann.get(f"{USAGE}.csv"))[1:]] == ["2026-04-02T03:00:00.000Z"]
+
+
+async def test_chosen_days_are_shown_and_saved(world: World) -> None:
+    key = await world.client_with_key()
+    for times in (1, 2, 4):
+        await call(world, key, times=times)
+        world.clock.advance(86_400)
+    ann = await signed_in(world, "acme")
+
+    async def figures(query: str) -> tuple[list[str], int]:
+        page = await usage_page(world, ann, query)
+        assert [row[3] for row in by_key(page)] == totals(page)[:1]
+        return totals(page)[:1], len(rows_of(page.text.partition("<details>")[2].partition("</table>")[0]))
+
+    # It is the fourth of April; the first calls were made on the first.
+    assert await figures("?from=2026-04-01&to=2026-04-02") == (["3"], 2)
+    assert await figures("?from=2026-04-02") == (["6"], 3)
+    assert await figures("?to=2026-04-01") == (["1"], 38)
+    assert await figures("?from=2026-04-02&to=2026-04-02") == (["2"], 24)
+    saved = csv_of(await ann.get(f"{USAGE}.csv?from=2026-04-01&to=2026-04-02"))
+    assert [(row[0], row[4]) for row in saved[1:]] == [
+        ("2026-04-01T03:00:00.000Z", "1"),
+        ("2026-04-02T03:00:00.000Z", "2"),
+    ]
+
+
+@pytest.mark.parametrize("query", ["?from=2026-04-02&to=2026-04-01", "?from=soon", "?to=2026-13-01"])
+@pytest.mark.parametrize("end", ["", ".csv"])
+async def test_what_are_no_days_is_refused(world: World, query: str, end: str) -> None:
+    await world.client_with_key()
+    ann = await signed_in(world, "acme")
+
+    assert (await ann.get(f"{USAGE}{end}{query}")).status_code == 400
+
+
+async def test_days_outside_of_what_is_kept_are_empty(world: World) -> None:
+    key = await world.client_with_key()
+    await call(world, key)
+    ann = await signed_in(world, "acme")
+
+    for query in ("?to=2020-01-01", "?from=2030-01-01"):
+        assert (await usage_page(world, ann, query)).status_code == 200

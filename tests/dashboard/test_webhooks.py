@@ -8,15 +8,27 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from gateway.dashboard.webhook import DELIVERY_ROWS
+from gateway.errors import InvalidInput
 from gateway.models import Webhook
 from gateway.webhooks.timings import DeliveryTimings, WebhookTimings
-from tests.dashboard.support import followed, plain, signed_in, words
+from tests.dashboard.support import followed, plain, rows_of, signed_in, words
+from tests.other_program import other_program
 from tests.support import BOUND_SECONDS, World, running_gateway
 from tests.webhooks.support import ALLOWED, Receiver, receiving
 
 WEBHOOKS = "/dashboard/settings/webhooks"
 OF_ACME = "/dashboard/admin/clients/acme/webhooks"
 SECRET = re.compile(r"whsec_[0-9A-Za-z+/=]{44}")
+ONE_EVENT = """
+    INSERT INTO events (id, client_id, type, subject, at, data, created_at)
+    VALUES ('evt_1', 1, 'key.created', 'it', '2026-04-01T03:00:00.000Z', '{}', '2026-04-01T03:00:00.000Z')
+    """
+MANY_DELIVERIES = """
+    WITH RECURSIVE counted(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < 55)
+    INSERT INTO deliveries (webhook_number, event_number, client_id, stream, outcome, attempts, status)
+    SELECT 1, 1, 1, '', 'delivered', 1, 200 FROM counted
+    """
 SOON = WebhookTimings(delivery=DeliveryTimings(poll=0.01, idle_poll=0.01))
 
 
@@ -121,8 +133,29 @@ async def test_a_disabled_webhook_says_so_and_is_enabled(world: World, receiver:
     assert (await ann.post(f"{path}/test", data={})).status_code == 400
     page = await followed(ann, await ann.post(f"{path}/enable", data={}))
 
-    assert "told of events again" in page.text
+    assert "gets events again" in page.text
     assert "it answered 410" not in page.text
+
+
+async def test_all_deliveries_are_there_page_by_page(world: World) -> None:
+    ann = await signed_in(world, "acme")
+    await ann.post(WEBHOOKS, data={"url": "https://hooks.example/"})
+    webhook = await only_webhook(world)
+    with other_program(world.services.settings.database_location) as other:
+        other.rows(ONE_EVENT)
+        other.rows(MANY_DELIVERIES)
+        other.rows("UPDATE webhooks SET overflowed_at = '2026-04-01T02:00:00.000Z'")
+
+    newest = await ann.get(f"{WEBHOOKS}/{webhook.id}")
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', newest.text)
+    rest = await ann.get(f"{WEBHOOKS}/{webhook.id}{older}")
+
+    numbers = [re.findall(r'name="delivery" value="(\d+)"', page.text) for page in (newest, rest)]
+    assert [len(each) for each in numbers] == [50, 5]
+    assert sorted(map(int, numbers[0] + numbers[1])) == list(range(1, 56))
+    assert "The oldest were given up" in words(newest)
+    assert 'rel="next"' not in rest.text
+    assert "There are no older deliveries" in (await ann.get(f"{WEBHOOKS}/{webhook.id}?before=1")).text
 
 
 async def test_nobody_sees_or_changes_another_clients_webhook(world: World) -> None:
@@ -146,3 +179,25 @@ async def test_an_admin_has_the_same_pages_below_the_client(world: World) -> Non
     assert "hooks.example" in (await admin.get(f"{OF_ACME}/{webhook.id}")).text
     assert "clients/acme/webhooks" in (await admin.get("/dashboard/admin/clients/acme")).text
     assert (await admin.get(f"/dashboard/admin/clients/globex/webhooks/{webhook.id}")).status_code == 404
+
+
+async def test_deliveries_are_paged_from_the_newest_on(world: World, receiver: Receiver) -> None:
+    member = await signed_in(world, "acme")
+    await member.post(WEBHOOKS, data={"url": receiver.url})
+    webhook = await only_webhook(world)
+    made = 0
+    async with asyncio.timeout(BOUND_SECONDS):
+        while made <= DELIVERY_ROWS:
+            try:
+                made += await world.services.webhooks.endpoints.test(webhook.id, client_id=1) > 0
+            except InvalidInput:  # ten are on their way
+                await asyncio.sleep(0.01)
+
+    first = await member.get(f"{WEBHOOKS}/{webhook.id}")
+    (older,) = re.findall(r'<a rel="next" href="(\?before=\d+)">', first.text)
+    second = await member.get(f"{WEBHOOKS}/{webhook.id}{older}")
+    third = await member.get(f"{WEBHOOKS}/{webhook.id}?before=1")
+
+    assert [len(rows_of(page.text)) for page in (first, second, third)] == [DELIVERY_ROWS, 1, 0]
+    assert "← Newest" in second.text
+    assert "There are no older deliveries." in third.text

@@ -85,17 +85,15 @@ SCANNERS = [found_by_gitleaks, found_by_github, lambda text: re.findall(keys.TEX
 
 
 @pytest.mark.parametrize("scan", SCANNERS, ids=["gitleaks", "github", "regex"])
-@pytest.mark.parametrize("place", PLACES)
-def test_a_key_is_found_wherever_it_stands(scan: Any, place: str) -> None:
-    for key in KEYS:
-        assert set(scan(place.format(key))) == {key}
-        assert len(scan(place.format(key))) == place.count("{")
+def test_a_key_is_found_wherever_it_stands(scan: Any) -> None:
+    missed = [(place, key) for place in PLACES for key in KEYS if scan(place.format(key)) != [key] * place.count("{")]
+
+    assert missed == []
 
 
 @pytest.mark.parametrize("scan", SCANNERS, ids=["gitleaks", "github", "regex"])
-@pytest.mark.parametrize("text", NEAR_MISSES)
-def test_what_is_almost_a_key_is_not_found(scan: Any, text: str) -> None:
-    assert scan(f"key = {text} ") == []
+def test_what_is_almost_a_key_is_not_found(scan: Any) -> None:
+    assert [text for text in NEAR_MISSES if scan(f"key = {text} ")] == []
 
 
 def test_the_rule_file_has_what_gitleaks_asks_of_a_rule() -> None:

@@ -45,13 +45,13 @@ async def test_airbyte_s_connections_that_are_nobody_s_are_counted_for_each_work
     assert sorted((finding.level, finding.text, finding.advice) for finding in told) == [
         (
             "ok",
-            "1 of Airbyte's in workspace Work belong to no client",
-            f"To give them to a client: gateway connection import --client SLUG --workspace {first}",
+            "1 without a client in Airbyte's workspace Work",
+            f"To assign them to a client: gateway connection import --client SLUG --workspace {first}",
         ),
         (
             "ok",
-            "2 of Airbyte's in workspace Globex belong to no client",
-            f"To give them to a client: gateway connection import --client SLUG --workspace {second}",
+            "2 without a client in Airbyte's workspace Globex",
+            f"To assign them to a client: gateway connection import --client SLUG --workspace {second}",
         ),
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doctor.no_answer import NoAnswer, no_answer
+from gateway.airbyte.no_answer import NoAnswer, no_answer
 from gateway.doctor.probe import BODY_READ_BYTES, Address, certificate_end, get, resolve
 from tests.doctor.canned import DRIP, SILENCE, canned, page
 from tests.faults.fault import head_of

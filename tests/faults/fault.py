@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self.received = bytearray()
         self.requests: list[Received] = []
+        self.is_silent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's own is none by type
@@ -188,7 +189,8 @@ async def reset(exchange: Exchange) -> None:
 
 
 async def hang(exchange: Exchange) -> None:
-    """Silence until the other side goes."""
+    """Silence until the other side goes, or the server is whole again."""
+    exchange.connection.is_silent = True
     await asyncio.Event().wait()
 
 

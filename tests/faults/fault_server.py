@@ -81,6 +81,10 @@ class FaultServer:
         self._switches[route] = _Switch(fault, times, works, when)
 
     def heal(self) -> None:
+        """Behave well from now on. What hung has ended, as when Airbyte is started anew."""
+        for connection in self.open_connections:
+            if connection.is_silent:
+                connection.transport.close()
         self._switches.clear()
         self.cut_post_after = None
 

@@ -6,14 +6,12 @@ KILLS sets the number of kills; `make chaos` makes fifty.
 import asyncio
 import os
 import random
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
-from time import monotonic
 
 import httpx2
 
@@ -25,10 +23,9 @@ from gateway.syncs.timings import TriggerTimings
 from gateway.times import SystemClock
 from tests.cli.conftest import Airbyte, Program, environment, wait_until
 from tests.faults.installation import Installation, Served, install
+from tests.support import BOUND_SECONDS
 
 KILLS = int(os.environ.get("KILLS", "4"))
-START_SECONDS = 30.0
-"""A bound for a machine that is busy as well; bench/chaos.py tells how long it takes."""
 CONNECTIONS_PER_KILL = 5
 WRITER = """
 import asyncio, secrets, sys
@@ -72,11 +69,8 @@ def test_what_was_acknowledged_outlives_every_kill(tmp_path: Path, airbyte: Airb
     key = installation.key()
     pairs = installation.connections(KILLS * CONNECTIONS_PER_KILL)
     told = Acknowledged()
-    starts = []
     for number in range(KILLS + 1):
-        started = monotonic()
         with installation.serve() as served:
-            starts.append(monotonic() - started)
             assert_acknowledged_by_http(served, told)
             if number < KILLS:
                 mine = pairs[number * CONNECTIONS_PER_KILL :][:CONNECTIONS_PER_KILL]
@@ -90,7 +84,6 @@ def test_what_was_acknowledged_outlives_every_kill(tmp_path: Path, airbyte: Airb
     assert len(told.revoked) > KILLS
     assert told.jobs
     # The middle one: a busy machine may hold up single starts, a slow recovery would hold up most.
-    assert statistics.median(starts) < START_SECONDS
 
 
 def work_and_be_killed(
@@ -198,6 +191,6 @@ def test_a_kill_between_the_job_and_its_answer_is_found_out_by_the_next_start(tm
 
 async def start_until_resolved(installation: Installation) -> None:
     settings = load_settings(installation.settings, {})
-    async with build_services(settings, LaterClock()).serving(), asyncio.timeout(30):
+    async with build_services(settings, LaterClock()).serving(), asyncio.timeout(BOUND_SECONDS):
         while installation.rows("SELECT 1 FROM triggers WHERE outcome IS NULL"):
             await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.airbyte import Deadlines
 from gateway.errors import CallerLeft
 from gateway.syncs.waiting import MOST_CALLERS
 from tests.faults.callers import UNENDING, Callers, jobs_of, served, statuses, trigger_of, until_waiting
@@ -204,3 +205,21 @@ async def test_a_waiting_caller_who_expects_to_be_told_to_continue_is_told_and_a
 
         release.set()
         assert await caller.status() == 200
+
+
+async def test_a_read_that_was_given_up_holds_its_client_s_permit_until_airbyte_is_done_with_it(tmp_path: Path) -> None:
+    """Its thread at Airbyte is busy until then: a client could otherwise have one after the other, and so all."""
+    release = asyncio.Event()
+    async with front_of(tmp_path, deadlines=Deadlines(read=0.5, permit=0.5)) as front:
+        other = await front.add_tenant("globex", B)
+        front.airbyte.switch("jobs", held(release), when=is_of_a)
+        first = await asyncio.gather(*(front.jobs(limit=limit) for limit in (1, 2)))
+        front.clock.advance(60)  # the breakers let a read try again
+
+        later = await front.jobs(limit=3)
+
+        assert [answer.status_code for answer in (*first, later)] == [504, 504, 503]
+        assert (await front.jobs(other)).status_code == 200
+        assert front.services.airbyte.in_flight == 2
+        release.set()
+        await front.assert_recovered()

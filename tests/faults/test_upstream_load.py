@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.conftest import BUSY, HASTY, INVALID, UNREACHABLE, Front, front_of, said, theirs
 from tests.faults.fault import Exchange, answer, answer_right, forever, hang, head_of, held
+from tests.support import BOUND_SECONDS
 
 JSON = "Content-Type: application/json"
 GROWTH_MB = 64
@@ -120,7 +121,7 @@ async def test_twenty_huge_answers_at_once_cost_little_memory(front: Front, enco
     resident_megabytes()
     before = resident_megabytes()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(BOUND_SECONDS):
         answers = await asyncio.gather(*(front.jobs(tenant) for tenant in tenants))
 
     assert {answer.status_code for answer in answers} <= {INVALID[0], BUSY[0]}

@@ -1,6 +1,6 @@
 """Gateways that are killed between a sync's end and its delivery: each event arrives, in order, and none is invented.
 
-KILLS sets the number of kills; `make chaos` makes fifty.
+The receiver is slow, and now and then it fails. KILLS sets the number of kills; `make chaos` makes fifty.
 """
 
 import os
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 import orjson
@@ -22,6 +24,11 @@ from tests.faults.installation import Installation, Served, install
 
 KILLS = int(os.environ.get("KILLS", "3"))
 JOBS_PER_KILL = 2
+FAILURES = KILLS
+"""Messages that the receiver does not take, each the first attempt of an event: it comes again five seconds later."""
+FAILS_EACH = 4
+"""Of the events, one in so many, until it has failed often enough."""
+SLOW_SECONDS = 0.1
 SETTINGS = """
 freshness_seconds = 1
 
@@ -39,14 +46,23 @@ class Receiver:
     url: str = ""
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Each message's id and content, in the order in which they came."""
+    failed: set[str] = field(default_factory=set)
     held: Event = field(default_factory=Event)
     released: Event = field(default_factory=Event)
 
-    def take(self, headers: dict[str, str], body: bytes) -> None:
+    def take(self, headers: dict[str, str], body: bytes) -> int:
+        """Return the status to answer with, after a while."""
         Webhook(self.secret).verify(body, headers)
-        self.events.append((headers["webhook-id"], orjson.loads(body)))
+        event_id = headers["webhook-id"]
+        is_new = event_id not in dict(self.events)
+        self.events.append((event_id, orjson.loads(body)))
         if self.held.is_set():
             self.released.wait()
+        sleep(SLOW_SECONDS)
+        if is_new and len(self.failed) < FAILURES and len(dict(self.events)) % FAILS_EACH == 0:
+            self.failed.add(event_id)
+            return 500
+        return 200
 
 
 @contextmanager
@@ -55,11 +71,11 @@ def receiving() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            receiver.take(
+            status = receiver.take(
                 {name.lower(): value for name, value in self.headers.items()},
                 self.rfile.read(int(self.headers["content-length"])),
             )
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -93,8 +109,9 @@ def test_no_event_is_lost_or_invented_by_a_kill(tmp_path: Path, airbyte: Airbyte
                 end_syncs_and_be_killed(installation, served, receiver, pairs, jobs, random.Random(number))
         with installation.serve():
             end_syncs(airbyte, pairs, jobs)
-            wait_until(lambda: is_all_delivered(installation, jobs))
+            wait_until_all_are_delivered(installation, receiver, jobs)
 
+    assert len(receiver.failed) == FAILURES
     assert_each_event_arrived_in_order(receiver, pairs, jobs)
 
 
@@ -141,6 +158,16 @@ def count(installation: Installation, table: str) -> int:
 def is_all_delivered(installation: Installation, jobs: list[tuple[str, int]]) -> bool:
     is_stored = count(installation, "events") >= 2 * len(jobs)
     return is_stored and installation.rows("SELECT 1 FROM deliveries WHERE outcome IS NULL LIMIT 1") == []
+
+
+def wait_until_all_are_delivered(installation: Installation, receiver: Receiver, jobs: list[tuple[str, int]]) -> None:
+    """However long it takes, as long as messages come."""
+
+    def moves(before: int) -> bool:
+        return len(receiver.events) > before or is_all_delivered(installation, jobs)
+
+    while not is_all_delivered(installation, jobs):
+        wait_until(partial(moves, len(receiver.events)))
 
 
 def assert_each_event_arrived_in_order(

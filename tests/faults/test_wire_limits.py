@@ -1,6 +1,7 @@
 """Slow, large, silent and deaf clients: what each is told, and that its connection ends."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,6 +11,7 @@ from time import monotonic
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from gateway.errors import MethodNotImplemented
 from gateway.web.server.limits import MAX_MESSAGE_BYTES, ConnectionLimits
 from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from gateway.web.timings import ServerTimings
@@ -88,6 +90,21 @@ def test_a_program_written_for_airbyte_reads_a_problem_that_came_too_soon_for_th
     assert answer.body == (
         b'{"status":414,"type":"about:blank","title":"URI Too Long","detail":"Request URL is too long"}'
     )
+
+
+@pytest.mark.parametrize("target", ["/api/public/v1/jobs", "http://gateway/api/public/v1/jobs"])
+@pytest.mark.parametrize("method", ["BREW", "get", "DESCRIBE"])
+def test_it_reads_a_problem_where_its_method_is_none(hasty: Running, method: str, target: str) -> None:
+    (answer,) = talk(hasty.address, request(target, method=method))
+
+    problem = {"status": answer.status, "type": "about:blank", "title": "Not Implemented"}
+    assert json.loads(answer.body) == {**problem, "detail": MethodNotImplemented.message}
+
+
+def test_another_request_before_does_not_tell_the_form(hasty: Running) -> None:
+    answers = talk(hasty.address, request("/api/public/v1/jobs") + request("/", method="BREW"))
+
+    assert answers[-1].error == MethodNotImplemented.message
 
 
 def test_dripping_gains_no_time(hasty: Running) -> None:

@@ -21,7 +21,7 @@ from gateway.errors import (
 )
 from gateway.web.compatible_paths import form_of
 from gateway.web.responses import error_content
-from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from gateway.web.server.request_head import MAX_HEADER_BYTES, MAX_TARGET_BYTES, told_path
 from tests.faults.wire import Answer, Recorder, Running, request
 from tests.nginx.support import Nginx, connect, converse, only, running_nginx, trusting
 
@@ -152,12 +152,15 @@ def test_a_post_that_is_given_up_may_have_done_its_work(plain: Nginx) -> None:
         ("POST", "/api/v1/keys/revoke", False),
         ("GET", "/api/public/v1x", False),
         ("GET", "/docs/api", False),
+        ("GET", "http://gateway/api/public/v1/jobs", True),
+        ("POST", "HTTP://gateway:80/api/v1/jobs/get", True),
+        ("POST", "http://gateway/api/v1/keys/revoke", False),
     ],
 )
 def test_programs_written_for_airbyte_are_refused_in_its_shape(
     plain: Nginx, method: str, path: str, is_problem: bool
 ) -> None:
-    assert (form_of(method, path.partition("?")[0]) == "problem") is is_problem
+    assert (form_of(method, told_path(path.encode())) == "problem") is is_problem
     body = b"x" * (MAX_BODY_BYTES + 1)
 
     answer = only(converse(connect(plain), request(path, TOO_LONG, CLOSE, method=method, body=body)))

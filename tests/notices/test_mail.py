@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from gateway.airbyte.tls import verifying_tls
-from gateway.notices.mail import Mailer, MailNotSent
+from gateway.notices.mail import Mailer
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.settings.secret import SecretUrl
 from tests.doctor.canned import SILENCE, canned
 from tests.faults.test_upstream_connect import certificate

@@ -1,16 +1,23 @@
 """The operator is told once when something begins and once when it is over, on each channel by itself."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from gateway.models import Notice
-from gateway.notices.channels import NotTold
+from gateway.notices.channels import NotTold, WebhookChannel
 from gateway.notices.matters import BackupLimit, Matters
 from gateway.notices.timings import NoticeTimings
 from gateway.notices.watch import NoticeWatch
 from gateway.sandbox.faults import Answer
+from gateway.settings.secret import Secret
 from gateway.store.database import Transaction
+from gateway.store.disk import DiskRoom
 from gateway.store.leadership import Leadership, LeasedLeadership, SoleLeadership
+from gateway.times import format_time
+from gateway.webhooks.receipt import Receipt
 from tests.support import World
 
 MINUTE = 60.0
@@ -45,12 +52,13 @@ class Outage:
         world.sandbox.faults.answer_with(Answer.html(503), times=1000, when=lambda *_: not self.is_over)
 
 
-def write_backup(folder: Path, world: World, *, hours_ago: float) -> None:
-    """Write a file as old as that, by the world's clock."""
+def write_backup(folder: Path, world: World, *, hours_ago: float) -> Path:
+    """Write a file as old as that, by the world's clock; return its path."""
     path = folder / f"{hours_ago}.db"
     path.touch()
     written = world.clock.now().timestamp() - hours_ago * 3600
     os.utime(path, (written, written))
+    return path
 
 
 def watch_of(
@@ -153,6 +161,74 @@ async def test_a_workspace_is_not_over_before_a_reading_has_ended(world: World) 
     assert ears.told() == [("workspace_refused:w1", True)]
 
 
+async def test_a_credential_that_airbyte_refuses_is_told_until_it_is_taken(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+    ears = Ears()
+    watch = watch_of(world, ears)
+    await minutes(world, watch, 1)
+    world.services.airbyte.change_credential("sandbox-client", Secret("of yesterday"))
+    await minutes(world, watch, 3)
+    assert ears.told() == [("credential_refused", False)]
+
+    world.services.airbyte.change_credential("sandbox-client", Secret("sandbox-secret"))
+    await minutes(world, watch, 3)
+    assert ears.told() == [("credential_refused", True)]
+
+
+async def test_a_workspace_that_airbyte_refuses_is_told_until_it_is_told_of(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+    workspaces = world.sandbox.world.workspaces
+    refused = world.sandbox.world.add_workspace("Closed")
+    theirs = world.sandbox.world.add_connection(refused.workspace_id).connection_id
+    await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=theirs)
+    ears = Ears()
+    watch = watch_of(world, ears)
+    await minutes(world, watch, 1)
+    world.sandbox.faults.user_mode = True
+    del workspaces[refused.workspace_id]
+    await minutes(world, watch, 3)
+    assert ears.told() == [(f"workspace_refused:{refused.workspace_id}", False)]
+
+    workspaces[refused.workspace_id] = refused
+    await minutes(world, watch, 10)
+    assert ears.told() == [(f"workspace_refused:{refused.workspace_id}", True)]
+
+
+async def test_a_disk_that_is_nearly_full_is_told_until_there_is_ample_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = DiskRoom(free=99_000_000, size=1_000_000)
+    monkeypatch.setattr("gateway.notices.matters.disk_room", lambda _path: room)
+    ears = Ears()
+    watch = watch_of(world, ears)
+    await minutes(world, watch, 2)
+    assert [notice.text for notice in ears.heard] == ["The database's disk has 99 MB left."]
+    assert ears.told() == [("disk_nearly_full", False)]
+
+    room = DiskRoom(free=110_000_000, size=1_000_000)
+    await minutes(world, watch, 2)
+    assert ears.told() == []
+    room = DiskRoom(free=130_000_000, size=1_000_000)
+    await minutes(world, watch, 2)
+    assert ears.told() == [("disk_nearly_full", True)]
+
+
+async def test_a_disk_of_which_nothing_can_be_told_keeps_no_other_matter_from_being_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(_path: Path) -> DiskRoom:
+        raise OSError
+
+    monkeypatch.setattr("gateway.notices.matters.disk_room", broken)
+    ears = Ears()
+
+    await minutes(world, watch_of(world, ears, backups=BackupLimit(tmp_path / "none")), 2)
+
+    assert ears.told() == [("backup_old", False)]
+
+
 async def test_syncs_that_fail_are_told_once_for_a_client(world: World) -> None:
     await world.client_with_key()
     for _ in range(2):
@@ -179,6 +255,49 @@ async def test_a_channel_that_does_not_answer_is_tried_again_and_hinders_no_othe
     assert (mail.told(), hook.told()) == ([("backup_old", False)], [])
 
 
+async def test_an_address_that_cannot_be_sent_to_at_all_keeps_no_other_channel_waiting(
+    world: World, tmp_path: Path
+) -> None:
+    class Broken:
+        async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+            raise ValueError(f"{url} {len(headers)} {len(body)}")
+
+    mail = Ears("mail")
+    hook = WebhookChannel(Broken(), Secret("https://a..b/token"), Secret(""), world.clock, lambda: "msg_1")
+    watch = watch_of(world, mail, backups=BackupLimit(tmp_path / "none"))
+    watch.channels = [hook, mail]
+
+    await minutes(world, watch, 2)
+
+    assert mail.told() == [("backup_old", False)]
+    with pytest.raises(NotTold) as raised:
+        await hook.tell(Notice("backup_old", "Old.", ""))
+    assert str(raised.value) == "it could not be sent: ValueError"
+
+
+async def test_a_gateway_that_stops_lets_another_tell_at_once(world: World, tmp_path: Path) -> None:
+    ears = Ears()
+    first, second = (
+        watch_of(
+            world,
+            ears,
+            backups=BackupLimit(tmp_path / "none"),
+            leadership=LeasedLeadership(world.services.store, name),
+        )
+        for name in ("gateway-1", "gateway-2")
+    )
+    await first.look()
+    (tmp_path / "none").mkdir()
+    write_backup(tmp_path / "none", world, hours_ago=1)
+    await second.look()
+    assert ears.told() == [("backup_old", False)]
+
+    await first.close()
+    await second.look()
+
+    assert ears.told() == [("backup_old", True)]
+
+
 async def test_what_ends_before_it_was_told_is_not_told_at_all(world: World, tmp_path: Path) -> None:
     ears = Ears()
     ears.is_deaf = True
@@ -199,6 +318,9 @@ async def test_a_backup_is_told_to_be_old_until_there_is_a_newer_one(world: Worl
     await minutes(world, watch, 2)
     assert ears.told() == [("backup_old", False)]
 
+    write_backup(folder, world, hours_ago=1).rename(folder / "gateway-backup.part")
+    await minutes(world, watch, 1)
+    assert ears.told() == []
     write_backup(folder, world, hours_ago=1)
     await minutes(world, watch, 1)
     assert ears.told() == [("backup_old", True)]
@@ -224,3 +346,24 @@ async def test_a_disabled_webhook_is_told_until_it_is_enabled(world: World) -> N
     await endpoints.enable(new.record.id)
     await minutes(world, watch, 3)
     assert ears.told() == [(f"webhook_disabled:{new.record.id}", True)]
+
+
+async def test_a_webhook_whose_oldest_events_were_given_up_is_told_for_a_day(world: World) -> None:
+    await world.client_with_key()
+    new = await world.services.webhooks.endpoints.add("acme", url="https://hooks.example/secret")
+    ears = Ears()
+    watch = watch_of(world, ears)
+
+    async def overflow(transaction: Transaction) -> None:
+        now = {"now": format_time(world.clock.now())}
+        await transaction.execute_fetchall("UPDATE webhooks SET overflowed_at = :now", now)
+
+    await world.services.store.database.write(overflow)
+    await minutes(world, watch, 3)
+    (notice,) = ears.heard
+    assert f"hooks.example ({new.record.id}) of Acme takes events too slowly: more than 20,000 waited" in notice.text
+    assert ears.told() == [(f"webhook_queue_full:{new.record.id}", False)]
+
+    world.clock.advance(24 * 60 * MINUTE)
+    await minutes(world, watch, 1)
+    assert ears.told() == [(f"webhook_queue_full:{new.record.id}", True)]

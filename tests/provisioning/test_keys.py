@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.dashboard.key_states import works
+from gateway.auth.keys import works
 from gateway.errors import InvalidInput, UnknownRecord
 from gateway.provisioning.keys import NewKey
 from tests.provisioning.support import DAY, NOW, log, status_with

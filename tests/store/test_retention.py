@@ -26,6 +26,7 @@ DAY = timedelta(days=1)
 KEPT = {
     "triggers": timedelta(days=90),
     "key_usage": timedelta(days=40),
+    "key_callers": timedelta(days=30),
     "activity": timedelta(days=400),
     "events": timedelta(days=14),
 }
@@ -36,6 +37,7 @@ INSERT = {
         " VALUES (1, 'conn_1', 'airbyte-1', 'key_1', 'request-1', :at, '')"
     ),
     "key_usage": "INSERT INTO key_usage VALUES ('key_1', 1, :at, 1, 0, 0)",
+    "key_callers": "INSERT INTO key_callers VALUES ('key_1', 1, '192.0.2.1', :at, :at, :at)",
     "events": (
         "INSERT INTO events (id, client_id, type, subject, at, data, created_at)"
         " VALUES (:at, 1, 'key.created', :at, '', '{}', :at)"
@@ -45,6 +47,7 @@ INSERT = {
 SELECT = {
     "triggers": "SELECT created_at FROM triggers ORDER BY 1",
     "key_usage": "SELECT hour FROM key_usage ORDER BY 1",
+    "key_callers": "SELECT last_at FROM key_callers ORDER BY 1",
     "events": "SELECT created_at FROM events ORDER BY 1",
     "activity": "SELECT at FROM activity WHERE action = '' ORDER BY 1",
 }

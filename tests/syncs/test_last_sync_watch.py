@@ -43,8 +43,9 @@ async def watching(
     """
     happened: list[str] = []
     timings = LastSyncTimings(shortest_watch=ROUND_SECONDS, idle_watch=idle_rounds * ROUND_SECONDS)
+    syncs = world.services.syncs
     watch = LastSyncWatch(
-        world.services.store, world.services.syncs.last_sync, leadership or SoleLeadership(), timings=timings
+        world.services.store, syncs.last_sync, leadership or SoleLeadership(), syncs.watcher, timings=timings
     )
 
     async def refreshed() -> None:

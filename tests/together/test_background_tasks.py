@@ -19,6 +19,7 @@ from tests.valkey import ValkeyServer, running_valkey
 TASKS = {
     "cancel wishes",
     "database notifications",
+    "due events",
     "heartbeat",
     "last sync watch",
     "left-over triggers",
@@ -33,7 +34,7 @@ TASKS = {
 }
 VITAL = {"heartbeat", "permit renewal"}
 """Without a heartbeat others take this gateway's triggers for theirs; without renewal others use its permits."""
-RARELY_AWAKE = {"last sync watch", "program files", "trigger outcome retries", "usage flush"}
+RARELY_AWAKE = {"due events", "last sync watch", "program files", "trigger outcome retries", "usage flush"}
 """They wait for one thing only while nothing is to be done, or for long."""
 SOON = RestartTimings(first_pause=0.01, longest_pause=0.05, steady=0.2, silent=1.0)
 BUSY = ClusterTimings(membership=MembershipTimings(heartbeat=0.05), permits=PermitTimings(renew=0.05))

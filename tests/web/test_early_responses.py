@@ -89,6 +89,12 @@ async def test_a_refusal_is_a_whole_answer_with_an_id_and_a_line_that_has_it(log
         ("GET", b"/api/v1/jobs", False),
         ("-", b"", False),
         ("GET", b"/api/public/v1/\xff", True),
+        ("GET", b"http://gateway:80/api/public/v1/jobs?limit=1", True),
+        ("POST", b"HTTPS://gateway/api/v1/jobs/get", True),
+        ("GET", b"/%61pi/public/v1", True),
+        ("GET", b"http://gateway/api/v1/jobs", False),
+        ("GET", b"http://gateway", False),
+        ("-", b"*", False),
     ],
 )
 async def test_a_program_written_for_airbyte_gets_a_problem(method: str, target: bytes, *, is_problem: bool) -> None:

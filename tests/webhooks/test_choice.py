@@ -5,8 +5,8 @@ from gateway.webhooks.choice import UnderWay
 from gateway.webhooks.timings import DeliveryLimits
 
 
-def due(number: int, client: int, webhook: int | None = None) -> DueDelivery:
-    return DueDelivery(number, client if webhook is None else webhook, client)
+def due(number: int, client: int, webhook: int | None = None, *, is_failing: bool = False) -> DueDelivery:
+    return DueDelivery(number, client if webhook is None else webhook, client, is_failing)
 
 
 def numbers(under_way: UnderWay, *deliveries: DueDelivery) -> list[int]:
@@ -28,6 +28,15 @@ def test_a_webhook_that_hangs_takes_no_more_than_its_share() -> None:
 
     assert numbers(under_way, *(due(number, 1, webhook=0) for number in range(4)), due(4, 1, webhook=1)) == [0, 1, 4]
     assert under_way.full_webhooks == [0]
+
+
+def test_all_failing_webhooks_together_leave_room_for_those_that_answer() -> None:
+    under_way = UnderWay(DeliveryLimits(total=4, of_failing=2, of_client=9, of_webhook=9))
+
+    assert numbers(under_way, *(due(number, number, is_failing=True) for number in range(4)), due(9, 9)) == [0, 1, 9]
+    assert (under_way.is_full_of_failing, under_way.has_room) == (True, True)
+    under_way.remove(due(0, 0, is_failing=True))
+    assert numbers(under_way, due(5, 5, is_failing=True)) == [5]
 
 
 def test_the_client_with_the_fewest_under_way_comes_first() -> None:

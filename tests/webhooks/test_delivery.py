@@ -11,15 +11,17 @@ import pytest
 from standardwebhooks.webhooks import Webhook as PublishedWebhook
 
 from gateway.airbyte.tls import verifying_tls
-from gateway.errors import InvalidInput
+from gateway.errors import InvalidInput, OperatorError
 from gateway.models import Delivery
 from gateway.sandbox.timeline import Status
 from gateway.store import DatabaseLocation, Store
 from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from gateway.webhooks.delivery import NOT_SENT
 from gateway.webhooks.endpoints import NewWebhook
+from gateway.webhooks.sender import NOT_TRUSTED
 from gateway.webhooks.timings import DeliveryLimits, DeliveryTimings, WebhookTimings
 from gateway.webhooks.webhooks import Outside, build_webhooks
+from tests.faults.test_upstream_connect import RIGHT_NAME, certificate_of_an_authority
 from tests.postgres import PostgresServer
 from tests.support import BOUND_SECONDS, START, World, running_gateway, store_at
 from tests.webhooks.support import ALLOWED, Receiver, receiving
@@ -149,6 +151,9 @@ async def test_a_failing_receiver_gets_each_event_in_order_at_last(world: World,
     assert len({message.event_id for message in receiver.messages}) == 2
     last, first = await until_ended(world, new)
     assert (first.attempts, first.outcome, last.attempts, last.excerpt) == (4, "delivered", 1, "ok")
+    counted = world.services.metrics.render().decode()
+    for outcome, count in (("delivered", 2), ("failed", 3), ("given_up", 0)):
+        assert f'gateway_webhook_attempts_total{{outcome="{outcome}"}} {count}.0' in counted
 
 
 async def test_what_cannot_be_sent_at_all_is_an_attempt_that_failed(world: World, receiver: Receiver) -> None:
@@ -163,6 +168,31 @@ async def test_what_cannot_be_sent_at_all_is_an_attempt_that_failed(world: World
 
     (row,) = await deliveries(world, new)
     assert (row.outcome, row.error) == (None, NOT_SENT)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_a_receiver_inside_may_have_a_certificate_of_the_operators_own_authority(
+    tmp_path: Path, *, is_named: bool
+) -> None:
+    tls, authority = certificate_of_an_authority(tmp_path, *RIGHT_NAME)
+    inside = {**ALLOWED["webhooks"], "ca_file": authority.name if is_named else ""}
+    async with (
+        receiving(tls) as inner,
+        running_gateway(tmp_path, sync_timings=RARELY, webhook_timings=SOON, webhooks=inside) as world,
+    ):
+        await world.client_with_key()
+        new = await add(world, inner)
+        await world.services.webhooks.endpoints.test(new.record.id)
+        await until_attempted(world, new, 1)
+        (row,) = await deliveries(world, new)
+
+    assert (row.outcome, row.error) == (("delivered", "") if is_named else (None, NOT_TRUSTED))
+
+
+async def test_a_file_of_authorities_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"^webhooks\.ca_file: .*none\.pem: cannot be read"):
+        async with running_gateway(tmp_path, webhooks={"ca_file": "none.pem"}):
+            pass
 
 
 async def test_no_client_is_told_of_anothers_events(world: World, receiver: Receiver) -> None:
@@ -196,6 +226,31 @@ async def test_a_receiver_that_hangs_keeps_nobody_elses_events(world: World, rec
         await other.until(2)
 
         assert len(receiver.messages) <= DeliveryLimits().of_webhook
+
+
+async def test_a_lease_that_ends_while_an_event_is_being_sent_takes_no_room_for_good(tmp_path: Path) -> None:
+    """As when the machine slept: the event is due again, and is being sent still."""
+    patient = DeliveryTimings(message=10 * BOUND_SECONDS, poll=0.01, idle_poll=0.01, lease=0.0)
+    asleep = WebhookTimings(delivery=patient)
+    async with (
+        receiving() as receiver,
+        running_gateway(tmp_path, sync_timings=RARELY, webhook_timings=asleep, **ALLOWED) as world,
+    ):
+        receiver.answer = lambda _: None
+        await world.client_with_key("acme")
+        new = await add(world, receiver)
+        await world.services.webhooks.endpoints.test(new.record.id)
+        await receiver.until(1)
+        for _ in range(3):
+            await world.services.webhooks.delivery.send_due()
+        assert len(receiver.messages) == 1
+        receiver.release.set()
+        await until_ended(world, new)
+
+        receiver.release.clear()
+        for _ in range(DeliveryLimits().of_webhook):
+            await world.services.webhooks.endpoints.test(new.record.id)
+        await receiver.until(1 + DeliveryLimits().of_webhook)
 
 
 async def test_a_webhook_that_is_gone_is_told_of_nothing_more(world: World, receiver: Receiver) -> None:
@@ -300,7 +355,13 @@ async def sending(world: World, store: Store) -> AsyncIterator[None]:
         services.syncs,
         world.clock,
         settings=services.settings,
-        outside=Outside(verifying_tls, lambda prefix: f"another {prefix}", random.randbytes, random.random),
+        outside=Outside(
+            tls=verifying_tls,
+            new_id=lambda prefix: f"another {prefix}",
+            random_bytes=random.randbytes,
+            part=random.random,
+            count_attempt=lambda _outcome: None,
+        ),
         timings=SOON,
     )
     task = asyncio.create_task(webhooks.delivery.run(lambda: None))

@@ -45,7 +45,7 @@ async def hourly(world: World) -> str:
     """A connection that syncs each hour, from now on; returns our id."""
     ours, theirs = await world.mapped_connection()
     told = ToldStatus(theirs, "active", HOURLY)
-    await world.services.store.last_syncs.record_statuses([told], checked_at=format_time(world.clock.now()))
+    await world.services.store.statuses.record([told], checked_at=format_time(world.clock.now()))
     return ours
 
 

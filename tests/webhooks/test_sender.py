@@ -90,6 +90,23 @@ async def test_a_name_that_changes_between_check_and_connection_gets_none() -> N
     assert (receipt.status, asked) == (200, ["hooks.example"])
 
 
+async def test_a_name_that_is_public_at_first_and_private_then_gets_no_connection() -> None:
+    found = iter([["127.0.0.9"], ["127.0.0.1"]])
+
+    async def look_up(_host: str, _port: int) -> Sequence[str]:
+        return next(found)
+
+    heard: list[str] = []
+    destinations = Destinations(["127.0.0.9/32"], allow_http=True, look_up=look_up)
+    async with canned(page(200), heard=heard) as address:
+        url = f"http://hooks.example:{address.rpartition(':')[2]}/"
+        sends = HttpSender(destinations, verifying_tls, seconds=BOUND_SECONDS)
+        receipts = [await sends.send(url, {}, BODY) for _ in range(2)]
+
+    assert [receipt.error for receipt in receipts] == [UNREACHABLE, NOT_PUBLIC]
+    assert heard == []
+
+
 async def test_the_next_address_is_tried_where_nobody_listens() -> None:
     async with canned(page(200)) as address:
         port = address.rpartition(":")[2]
@@ -168,6 +185,23 @@ async def test_a_name_that_hangs_holds_one_thread_however_often_it_is_asked_for(
     assert not entered.acquire(blocking=False)
     free.set()
     assert await look_up("slow.example", 1) == ["127.0.0.1"]
+
+
+async def test_a_machine_without_a_thread_to_spare_looks_a_name_up_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_address_info(*_arguments: Any, **_options: Any) -> Sequence[tuple[Any, ...]]:
+        return [(2, 1, 6, "", ("127.0.0.1", 1))]
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    look_up = NameLookup(most=1, get_address_info=get_address_info)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="new thread"):
+                await look_up("hooks.example", 1)
+
+    assert await look_up("hooks.example", 1) == ["127.0.0.1"]
 
 
 async def test_an_address_needs_no_lookup() -> None:

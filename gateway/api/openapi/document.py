@@ -18,7 +18,8 @@ from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.syncs.watcher import MOST_OF_CLIENT
 from gateway.web.prefer import LONGEST_WAIT
 
-CONNECTION_ID = "conn_8fK2mQ9xT4bVnR7w"
+CONNECTION_ID = "conn_YourConnectionId"
+"""Nobody takes it for a real one, though it has the form of one."""
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 CONNECTIONS_TAG, KEYS_TAG = "Connections", "Keys"
 TAGS = {CONNECTIONS_TAG: "See connections, start syncs and follow them.", KEYS_TAG: "Check a key, and revoke it."}
@@ -35,18 +36,28 @@ LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 SOMETIMES = frozenset({*LIMIT_HEADERS, "Link", ALL_JOBS_LINK, "Warning", *WAIT_HEADERS})
 
 
-def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CONNECTION_ID) -> Json:
-    """Return the document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`."""
+def build_openapi(
+    *,
+    server_url: str,
+    rate: RatePolicy,
+    connection_id: str = CONNECTION_ID,
+    name: str = "Gateway",
+    support: str = "",
+) -> Json:
+    """Return the document for an API at `server_url` whose keys have the limit `rate`; examples use `connection_id`.
+
+    `name` is the gateway's own, `support` an e-mail address or a page's.
+    """
     failures = build_failures(rate)
     schemas = build_schemas(connection_id)
     answers = _answers(schemas, failures)
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Gateway API",
+            "title": f"{name} API",
             "version": __version__,
             "description": _description(rate),
-            "contact": {"name": "The operator of this gateway", "url": f"{server_url}/docs/getting-started"},
+            "contact": _contact(name, support, server_url),
             "license": LICENSE,
         },
         "servers": [{"url": server_url}],
@@ -61,6 +72,12 @@ def build_openapi(*, server_url: str, rate: RatePolicy, connection_id: str = CON
             "responses": {name: _failure(*failure) for name, failure in failures.items()},
         },
     }
+
+
+def _contact(name: str, support: str, server_url: str) -> Json:
+    if not support:
+        return {"name": "The operator of this gateway", "url": f"{server_url}/docs/getting-started"}
+    return {"name": f"Support of {name}", "url" if "://" in support else "email": support}
 
 
 def documented_statuses(document: Json) -> Mapping[str, frozenset[int]]:
@@ -187,7 +204,7 @@ def _parameters(connection_id: str) -> Json:
     rows: list[tuple[str, str, str, str, Json]] = [
         ("ConnectionId", "id", "path", "The connection's id.", {"type": "string", "examples": [connection_id]}),
         ("JobId", "jobId", "path", "The job's number.", {"type": "integer", "minimum": 0, "examples": [4211]}),
-        ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": [f"wait={LONGEST_WAIT}"]}),
+        ("Prefer", "Prefer", "header", PREFER, {"type": "string", "examples": ["wait=5"]}),
         ("IncludeSchedule", "include", "query", "More about each connection.", {"type": "string", "enum": [SCHEDULE]}),
         ("Limit", "limit", "query", "How many jobs at most.", limit),
         ("Status", "status", "query", "Only jobs with this status.", {"type": "string", "enum": list(JOB_STATUSES)}),

@@ -80,6 +80,11 @@ def _request_failures(rate: RatePolicy) -> Failures:
         "Unauthorized": ("Check the key; if it expired, get a new one.", [errors.Unauthorized(credentials_sent=True)]),
         "ReadOnlyKey": ("Use a key that may start syncs.", [errors.ReadOnlyKey()]),
         "ConnectionNotFound": ("Take the id from the list of connections.", [errors.ConnectionNotFound()]),
+        "PageNotFound": ("Begin at the first page.", [errors.PageNotFound()]),
+        "ConnectionPageNotFound": (
+            "Take the id from the list of connections; begin at the first page.",
+            [errors.ConnectionNotFound(), errors.PageNotFound()],
+        ),
         "JobNotFound": (
             "Take the ids from the lists of connections and of their jobs.",
             [errors.ConnectionNotFound(), errors.JobNotFound()],

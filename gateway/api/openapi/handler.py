@@ -12,20 +12,23 @@ from gateway.web.conditional import ConditionalAnswer
 from gateway.web.responses import encode
 
 KEPT_DOCUMENTS = 16
-"""A gateway has few names, and a reload may change the limit."""
+"""A gateway has few addresses, and a reload may change its limit or its name."""
 
 
 async def show_openapi(request: Request) -> ConditionalAnswer:
-    """Answer with the document, for this gateway's address and default limit."""
-    return _document(base_url(request), services_of(request).limiter.default)
+    """Answer with the document, for this gateway's address, name and default limit."""
+    services = services_of(request)
+    brand = services.brand.current
+    return _document(base_url(request), services.limiter.default, brand.name, brand.support)
 
 
 @lru_cache(KEPT_DOCUMENTS)
-def _document(url: str, rate: RatePolicy) -> ConditionalAnswer:
+def _document(url: str, rate: RatePolicy, name: str, support: str) -> ConditionalAnswer:
     """Return the document for an address. A new one is cheap: whoever sends many hosts has not each made anew."""
-    return ConditionalAnswer(_body(rate).replace(ANY_URL.encode(), encode(url)[1:-1]), content_type="application/json")
+    body = _body(rate, name, support).replace(ANY_URL.encode(), encode(url)[1:-1])
+    return ConditionalAnswer(body, content_type="application/json")
 
 
 @lru_cache(KEPT_DOCUMENTS)
-def _body(rate: RatePolicy) -> bytes:
-    return encode(build_openapi(server_url=ANY_URL, rate=rate))
+def _body(rate: RatePolicy, name: str, support: str) -> bytes:
+    return encode(build_openapi(server_url=ANY_URL, rate=rate, name=name, support=support))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.api.openapi.failures import JOB_RELAYS, READS, RELAYS, UPSTREAM_FAILURES
+from gateway.api.openapi.failures import ANY_RELAYS, JOB_RELAYS, READS, UPSTREAM_FAILURES
 from gateway.api.openapi.schemas import Json, reference
 from gateway.syncs.jobs import MOST_JOBS
 from gateway.syncs.merged_jobs import MOST_ROUNDS
@@ -31,7 +31,9 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "header holds the address of the next page. With include=failure each job also has endTime and failure, "
         "as one job has. The last syncs that other calls tell of are syncs only.",
         "parameters": [reference("parameters", name) for name in ("ConnectionId", *CHOICE, "Cursor", "Include")],
-        "responses": answers("JobList", (*RELAYS, "BadJobQuery", "UpstreamTimeout"), "Link"),
+        "responses": answers(
+            "JobList", (*ANY_RELAYS, "ConnectionPageNotFound", "BadJobQuery", "UpstreamTimeout"), "Link"
+        ),
     }
     jobs["responses"]["200"]["links"] = job_links("/data/0/jobId")
     all_jobs: Json = {
@@ -47,7 +49,9 @@ def _of_lists(answers: Answers, tag: str) -> Json:
         "parameters": [
             reference("parameters", name) for name in (*CHOICE, "AllJobsCursor", "UpdatedSince", "IncludeConnection")
         ],
-        "responses": answers("AllJobsList", (*READS, "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"),
+        "responses": answers(
+            "AllJobsList", (*READS, "PageNotFound", "BadAllJobsQuery", *UPSTREAM_FAILURES), "Link", "Warning"
+        ),
     }
     all_jobs["responses"]["200"]["headers"]["Link"] = reference("headers", ALL_JOBS_LINK)
     return {"/api/v1/jobs": {"get": all_jobs}, "/api/v1/connections/{id}/jobs": {"get": jobs}}

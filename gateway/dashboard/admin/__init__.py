@@ -2,7 +2,10 @@
 
 from gateway.dashboard.admin import (
     activity,
+    assignment,
     client,
+    client_settings,
+    client_users,
     clients,
     connection,
     connections,
@@ -15,7 +18,10 @@ from gateway.dashboard.admin import (
 
 __all__ = [
     "activity",
+    "assignment",
     "client",
+    "client_settings",
+    "client_users",
     "clients",
     "connection",
     "connections",

@@ -1,5 +1,7 @@
 """/dashboard/admin/activity, a page and a file: what was done, for every client or for one."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,7 +15,9 @@ from gateway.dashboard.activity import (
     csv_row,
     cut,
 )
+from gateway.dashboard.activity_filter import asked_of
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Row, csv_answer
+from gateway.dashboard.paging import query_with
 from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import ActivityEntry, Client
@@ -21,27 +25,30 @@ from gateway.services import services_of
 
 
 async def show_activity(request: Request) -> Response:
-    """Show a page of the activity log, newest first, of the client in the address or of all."""
+    """Show a page of the activity log, newest first, as the address asks for it. Raises BadRequest."""
     services = services_of(request)
     store = services.store
     slug = request.query_params.get("client", "").strip()
-    before = before_of(request)
+    before, asked = before_of(request), asked_of(request.query_params)
     client, problem = None, ""
     if slug:
         try:
             client = await store.clients.by_slug(slug)
         except UnknownRecord:
             problem = f"There is no client {slug!r}"
+    rows: list[ActivityEntry] = []
     if client is not None:
-        rows = await store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1)
-    else:
-        rows = [] if slug else await store.activity.all(before=before, limit=ACTIVITY_ROWS + 1)
+        rows = await store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter())
+    elif not slug:
+        rows = await store.activity.all(before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter())
     return page(
         request,
         "admin/activity.html",
         status=404 if problem else 200,
         problem=problem,
         slug=slug,
+        asked=asked,
+        query=partial(query_with, request),
         entries=cut(rows, before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
@@ -51,17 +58,18 @@ async def show_activity(request: Request) -> Response:
 
 
 async def download_activity(request: Request) -> Response:
-    """Send all that is kept of the activity, of the client in the address or of all. Raises UnknownRecord."""
+    """Send what is kept of the activity and the address asks for. Raises UnknownRecord, BadRequest."""
     services = services_of(request)
     store = services.store
     slug = request.query_params.get("client", "").strip()
+    wanted = asked_of(request.query_params).filter()
     client = await store.clients.by_slug(slug) if slug else None
     clients = _by_id(await store.clients.all())
 
     async def read(before: int | None) -> list[ActivityEntry]:
         if client is not None:
-            return await store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS)
-        return await store.activity.all(before=before, limit=CSV_BATCH_ROWS)
+            return await store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
+        return await store.activity.all(before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
 
     def row(entry: ActivityEntry) -> Row:
         owner = None if entry.client_id is None else clients.get(entry.client_id)

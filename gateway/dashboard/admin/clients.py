@@ -1,20 +1,31 @@
 """/dashboard/admin/clients: the list of clients, and creating one."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.field_problems import (
+    NAME_CHECK,
+    NO_PROBLEMS,
+    PLAN_CHECK,
+    SLUG_CHECK,
+    Problems,
+    field_problems,
+    in_short,
+)
 from gateway.dashboard.forms import Form, read_form
-from gateway.dashboard.paging import paged
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import Client
 from gateway.services import services_of
 from gateway.times import format_time
 
 CLIENTS = "dashboard/admin/clients"
 NOTICES = {"removed": "The client is removed. Airbyte keeps its connections and their syncs."}
+SORTED_BY = ("name", "plan", "-connections", "-keys", "-users", "-calls", "-state")
 NEW_CLIENT = Form(plan="free")
 
 
@@ -33,7 +44,10 @@ async def create_client(request: Request) -> Response:
     except (InvalidInput, Duplicate) as error:
         if await _is_known(request, form):
             return redirect(request, f"{CLIENTS}/{form['slug']}?done=known")
-        return await _clients_page(request, status=400, problem=str(error), form=form)
+        problems = field_problems(form, {"name": NAME_CHECK, "slug": SLUG_CHECK, "plan": PLAN_CHECK})
+        if isinstance(error, Duplicate):
+            problems = {"slug": str(error)}
+        return await _clients_page(request, status=400, problem=in_short(problems, error), problems=problems, form=form)
     return redirect(request, f"{CLIENTS}/{client.slug}?done=created")
 
 
@@ -46,27 +60,25 @@ async def _is_known(request: Request, form: Form) -> bool:
     return (client.name, client.plan) == (form["name"], form["plan"])
 
 
-async def _clients_page(request: Request, *, status: int = 200, problem: str = "", form: Form = NEW_CLIENT) -> Response:
+async def _clients_page(
+    request: Request, *, status: int = 200, problem: str = "", problems: Problems = NO_PROBLEMS, form: Form = NEW_CLIENT
+) -> Response:
     services = services_of(request)
     now = services.clock.now()
-    clients = sorted(await services.store.clients.all(), key=lambda client: (client.name.casefold(), client.id))
-    found = paged(request, clients, _text_of)
+    moment, since = format_time(now), format_time(LAST_DAY.begin(now))
+    clients = partial(services.store.client_pages.all, now=moment, calls_since=since)
+    found = await read_page(request, clients, orders=SORTED_BY)
     return page(
         request,
         "admin/clients.html",
         status=status,
         problem=problem,
+        problems=problems,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        any=bool(clients),
+        any=found.total > 0 or bool(found.query),
         page=found,
         totals=await services.store.totals.of_clients(
-            [client.id for client in found.rows],
-            now=format_time(now),
-            calls_since=format_time(LAST_DAY.begin(now)),
+            [client.id for client in found.rows], now=moment, calls_since=since
         ),
     )
-
-
-def _text_of(client: Client) -> str:
-    return f"{client.name} {client.slug} {client.plan}"

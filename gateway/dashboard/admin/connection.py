@@ -46,7 +46,12 @@ async def trigger_sync(request: Request, timings: PageTimings) -> Response:
         done = await sync_now(request, await owner_of(request, connection), connection)
     except REFUSALS as error:
         return await _connection_page(
-            request, connection, timings, status=error.status, problem=sync_problem(error), headers=error.headers
+            request,
+            connection,
+            timings,
+            status=error.status,
+            problem=sync_problem(error, request),
+            headers=error.headers,
         )
     return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?{done}")
 
@@ -96,7 +101,7 @@ async def _connection_page(
 ) -> Response:
     store, client = services_of(request).store, await owner_of(request, connection)
     history = await HistoryReader(request, client, connection, timings, is_operator=True).shown()
-    upstream = await read_upstream(request, usual=connection.workspace_id)
+    upstream = await read_upstream(request, lambda _: connection.workspace_id)
     taken = await store.connections.mapped_airbyte_ids()
     rows = upstream.connections.rows if upstream.connections else ()
     return page(
@@ -105,7 +110,7 @@ async def _connection_page(
         status=status,
         headers=headers,
         problem=problem,
-        notice=NOTICES.get(request.query_params.get("done", ""), "") or sync_notice(request),
+        notice=NOTICES.get(request.query_params.get("done", ""), "") or sync_notice(request, history["history"].ended),
         label=form["label"] if form and "label" in form else connection.label,
         airbyte_id=form["airbyte_id"] if form else "",
         connection=connection,

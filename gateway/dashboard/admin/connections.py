@@ -1,150 +1,134 @@
-"""/dashboard/admin/connections: Airbyte's connections with their clients, and giving them to clients."""
+"""/dashboard/admin/connections: Airbyte's connections with their clients, and assigning those that are ticked."""
 
-import functools
+from functools import partial
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import validation
-from gateway.dashboard.admin.connections_of_clients import Owned, owned_connections, unusable_counts
-from gateway.dashboard.admin.upstream import read_upstream
+from gateway.dashboard.admin.offers import Offer, Offers, read_offers, text_of
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
-from gateway.dashboard.paging import paged, query_with
+from gateway.dashboard.paging import LONGEST_QUERY, paged, query_with
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, OperatorError
-from gateway.models import Client, Connection
-from gateway.provisioning.discovery import UpstreamConnection
-from gateway.provisioning.mapping import label_from
+from gateway.provisioning.assignment import Choice
 from gateway.services import services_of
 
 CONNECTIONS_PAGE = "dashboard/admin/connections"
 NOTICES = {
-    "given": "The client sees the connections from now on.",
-    "unchecked": "The client sees the connections from now on. Airbyte did not answer for all of them. "
-    "Their state is read as soon as it answers.",
+    "assigned": "The client sees the connections from now on. Their last syncs appear as soon as Airbyte told them.",
 }
-TICK = "tick-"
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """One of Airbyte's connections that was ticked, and what the client is to see of it."""
-
-    airbyte_id: str
-    label: str
-    connector_type: str
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """A connection in Airbyte, the label it would get, and our connection and its client, None while it has none."""
-
-    upstream: UpstreamConnection
-    label: str
-    connection: Connection | None
-    client: Client | None
+TICK_FIELD, LABEL_FIELD, TYPE_FIELD = "tick-", "label-", "type-"
+"""Before an id of Airbyte's: the names of the box that is ticked, and of what the client is to see."""
+TURN = "turn"
+"""The name of the buttons that lead to another page of the list. They are sent with the ticks, which are kept."""
 
 
 async def show_connections(request: Request) -> Response:
     """Show the connections of an Airbyte workspace."""
-    return await _connections_page(request)
+    offers = await read_offers(request)
+    return await _connections_page(request, offers, Form(client=offers.client.slug if offers.client else ""))
 
 
-async def give_connections(request: Request) -> Response:
-    """Give the ticked connections to a client. Those given before a failure stay given."""
-    form = await read_form(request)
+async def assign_ticked(request: Request) -> Response:
+    """Assign what is ticked to a client, all or nothing; or show another page of the list, with the ticks."""
+    form, offers = await read_form(request), await read_offers(request)
+    if form[TURN]:
+        return await _connections_page(request, offers, form)
     try:
-        is_checked = await _give(request, form)
+        choices = _choices(request, form, offers)
+        await assign_once(request, form, choices, offers)
     except OperatorError as error:
-        return await _connections_page(request, status=400, problem=str(error), form=form)
-    done = "given" if is_checked else "unchecked"
-    return redirect(request, f"{CONNECTIONS_PAGE}?{query_with(request, done=done)}")
+        return await _connections_page(request, offers, form, status=400, problem=str(error))
+    return redirect(request, f"{CONNECTIONS_PAGE}?{query_with(request, done='assigned')}")
 
 
-async def _give(request: Request, form: Form) -> bool:
-    """Give each, unless the same form did so before; return whether Airbyte could be asked about all of them.
-
-    Raises InvalidInput, UnknownRecord, Duplicate.
-    """
-    services, choices = services_of(request), _choices(form)
-    ids = {choice.airbyte_id: derived_id(request, form, "conn", choice.airbyte_id) for choice in choices}
-    taken = await services.store.connections.mapped_airbyte_ids()
-    find = services.store.connections.any_by_id
-    for choice in choices:
-        if choice.airbyte_id in taken and not await is_created(find, ids[choice.airbyte_id]):
-            raise Duplicate(f"{choice.label} belongs to a client already; nothing was changed")
-    is_checked = True
-    for number, choice in enumerate(choices):
-        try:
-            mapped = await services.connections.add(
-                form["client"],
-                connector_type=choice.connector_type,
-                label=choice.label,
-                airbyte_id=choice.airbyte_id,
-                connection_id=ids[choice.airbyte_id],
-                by=actor_of(request),
-            )
-        except OperatorError as error:
-            if await is_created(find, ids[choice.airbyte_id]):
-                continue
-            raise InvalidInput(f"{choice.label}: {error}. Given before that: {number}") from error
-        is_checked = is_checked and mapped.warning is None
-    return is_checked
+async def assign_once(request: Request, form: Form, choices: list[Choice], offers: Offers) -> None:
+    """Assign them unless the same form did so before. Raises InvalidInput, UnknownRecord, Duplicate."""
+    services = services_of(request)
+    try:
+        _require_free(choices, offers)
+        await services.assignment.assign(form["client"], choices, by=actor_of(request))
+    except Duplicate:
+        if not await is_created(services.store.connections.any_by_id, choices[0].connection_id):
+            raise
 
 
-def _choices(form: Form) -> list[Choice]:
-    """Return all that is ticked. Raises InvalidInput unless each can be given as it is."""
-    ticked = [name.removeprefix(TICK) for name in form if name.startswith(TICK)]
+def _choices(request: Request, form: Form, offers: Offers) -> list[Choice]:
+    """Return all that is ticked, as the client is to see it. Raises InvalidInput."""
+    ticked = _ticked(form)
     if not ticked:
-        raise InvalidInput("Tick the connections to give")
+        raise InvalidInput("Tick the connections to assign")
     if not form["client"]:
-        raise InvalidInput("Choose the client to give them to")
-    choices = [Choice(each, form.text(f"label-{each}"), form.text(f"type-{each}")) for each in ticked]
+        raise InvalidInput("Choose the client to assign them to")
+    if not offers.is_read:
+        raise InvalidInput("Airbyte's list is not read yet; nothing was changed. Try again in a moment")
+    known = {offer.upstream.id: offer for offer in offers.rows}
+    if unknown := [each for each in ticked if each not in known]:
+        raise InvalidInput(f"the list has no connection {unknown[0]}; nothing was changed")
+    return [
+        Choice(
+            known[each].upstream,
+            label=form.get(f"{LABEL_FIELD}{each}", known[each].label),
+            connector_type=form.get(f"{TYPE_FIELD}{each}", known[each].connector_type),
+            connection_id=derived_id(request, form, "conn", each),
+        )
+        for each in ticked
+    ]
+
+
+def _require_free(choices: list[Choice], offers: Offers) -> None:
+    """Raise Duplicate, with the label, for a choice that is a client's already."""
+    free = {offer.upstream.id for offer in offers.free}
     for choice in choices:
-        validation.text("each label", choice.label)
-        validation.slug(f"the connector type of {choice.label}", choice.connector_type)
-    return choices
+        if choice.upstream.id not in free:
+            raise Duplicate(f"{choice.label} belongs to a client already; nothing was changed")
+
+
+def _ticked(form: Form) -> list[str]:
+    return [name.removeprefix(TICK_FIELD) for name in form if name.startswith(TICK_FIELD)]
 
 
 async def _connections_page(
-    request: Request, *, status: int = 200, problem: str = "", form: Form | None = None
+    request: Request, offers: Offers, form: Form, *, status: int = 200, problem: str = ""
 ) -> Response:
-    services = services_of(request)
-    upstream = await read_upstream(request)
-    owned = await owned_connections(services)
-    by_airbyte_id = {each.connection.airbyte_id: each for each in owned}
-    offers = [
-        _offer(row, by_airbyte_id.get(row.id)) for row in (upstream.connections.rows if upstream.connections else ())
-    ]
-    free = [offer for offer in offers if offer.connection is None]
     only_free = request.query_params.get("show") == "free"
+    listed = paged(request, offers.free if only_free else offers.rows, text_of)
     return page(
         request,
         "admin/connections.html",
         status=status,
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
-        form=form or Form(client=request.query_params.get("client", "")),
-        upstream=upstream,
-        query=functools.partial(query_with, request),
-        page=paged(request, free if only_free else offers, _text_of_offer),
+        form=form,
+        offers=offers,
+        upstream=offers.upstream,
+        query=partial(query_with, request),
+        page=listed,
         only_free=only_free,
-        counts=(len(offers), len(free)),
-        unusable_counts=unusable_counts(owned),
-        clients=await services.store.clients.all(),
+        found_free=len(found_free(request, offers)),
+        carried=_carried(form, offers, {offer.upstream.id for offer in listed.rows}),
+        turn=TURN,
+        counts=await services_of(request).store.connection_pages.counts(),
     )
 
 
-def _offer(upstream: UpstreamConnection, owned: Owned | None) -> Offer:
-    return Offer(
-        upstream,
-        label=label_from(upstream.name),
-        connection=owned.connection if owned else None,
-        client=owned.client if owned else None,
-    )
+def found_free(request: Request, offers: Offers) -> list[Offer]:
+    """Return what no client has and the search in the address finds."""
+    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY].casefold()
+    return [offer for offer in offers.free if query in text_of(offer).casefold()]
 
 
-def _text_of_offer(offer: Offer) -> str:
-    given = f"{offer.client.name} {offer.client.slug}" if offer.client else ""
-    return f"{offer.upstream.name} {offer.upstream.connector_type} {offer.upstream.id} {given}"
+def _carried(form: Form, offers: Offers, shown: set[str]) -> dict[str, str]:
+    """Return the fields that keep what is ticked on other pages, as few as can be: a form has its bounds."""
+    usual = {offer.upstream.id: (offer.label, offer.connector_type) for offer in offers.free}
+    carried: dict[str, str] = {}
+    for each in _ticked(form):
+        if each in shown or each not in usual:
+            continue
+        carried[f"{TICK_FIELD}{each}"] = "1"
+        for prefix, value in zip((LABEL_FIELD, TYPE_FIELD), usual[each], strict=True):
+            if form.get(f"{prefix}{each}", value) != value:
+                carried[f"{prefix}{each}"] = form[f"{prefix}{each}"]
+    return carried

@@ -15,6 +15,9 @@ from gateway.resources import versions
 from gateway.services import Services, services_of
 from gateway.times import format_time
 
+MOST_FINDINGS = 20
+"""Shown at once of those that want something done; the others are folded."""
+
 
 class Examination(msgspec.Struct, frozen=True):
     """The findings of the doctor within the time a page waits."""
@@ -40,6 +43,7 @@ async def show_system(request: Request, timings: PageTimings) -> Response:
         in_flight=services.airbyte.in_flight,
         examination=examination,
         check_seconds=timings.checks,
+        most_findings=MOST_FINDINGS,
     )
 
 

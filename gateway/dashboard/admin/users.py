@@ -9,13 +9,13 @@ from gateway.api.base_url import base_url
 from gateway.dashboard.addressed import addressed_user
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
-from gateway.dashboard.paging import paged
+from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import accounts_of, actor_of, redirect
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import Client, User
+from gateway.models import User
 from gateway.notices.link_mail import mail_link
-from gateway.notices.mail import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent
 from gateway.services import services_of
 
 USERS = "dashboard/admin/users"
@@ -26,6 +26,7 @@ INSTEAD_OF = "instead_of"
 MAIL = "mail"
 """The field that says to mail the link."""
 CHANGED = "changed"
+SORTED_BY = ("email", "client", "-signed_in", "-invited")
 NOTICES = {
     CHANGED: "No link was made, because the user's link was made, used or replaced after you opened the page. "
     "If you need a link, make a new one below.",
@@ -81,7 +82,7 @@ async def remove_user(request: Request) -> Response:
 def _slug(form: Form) -> str | None:
     """Return the slug of the client whose member the person becomes; None for an admin. Raises InvalidInput."""
     if not form["client"]:
-        raise InvalidInput("Choose whose member the person is to be")
+        raise InvalidInput("Choose the client whose member the person becomes, or an admin")
     return None if form["client"] == ADMIN else form["client"]
 
 
@@ -108,7 +109,7 @@ async def _mail(request: Request, user: User, link: str) -> str:
     if mailer is None:
         return "It was not sent by e-mail: notify.smtp_url is not set."
     try:
-        await mail_link(mailer, user.email, link)
+        await mail_link(mailer, user.email, link, services_of(request).brand.current)
     except MailNotSent as error:
         return f"It was not sent by e-mail: {error}."
     return "It was sent by e-mail too."
@@ -122,8 +123,6 @@ def _path_after_link(email: str, done: str = SHOWN_ONCE) -> str:
 async def _users_page(request: Request, *, status: int = 200, problem: str = "", form: Form) -> Response:
     store = services_of(request).store
     clients = {client.id: client for client in await store.clients.all()}
-    users = await store.users.all()
-    able_admins = [user for user in users if user.is_admin and user.has_password]
     return page(
         request,
         "admin/users.html",
@@ -131,18 +130,11 @@ async def _users_page(request: Request, *, status: int = 200, problem: str = "",
         problem=problem,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         form=form,
-        page=paged(request, users, lambda user: _text_of(user, clients)),
-        last_admin=able_admins[0] if len(able_admins) == 1 else None,
+        page=await read_page(request, store.user_pages.all, orders=SORTED_BY),
+        last_admin=await store.users.only_able_admin(),
         clients=clients,
         admin=ADMIN,
         links=await store.links.names(),
         instead_of=INSTEAD_OF,
         can_mail=services_of(request).notices.mailer is not None,
     )
-
-
-def _text_of(user: User, clients: dict[int, Client]) -> str:
-    if user.client_id is None:
-        return f"{user.email} admin"
-    client = clients.get(user.client_id)
-    return f"{user.email} {client.name} {client.slug}" if client else user.email

@@ -62,15 +62,19 @@ class Comparison:
         self._by = by
 
     def change(self, line: str, make: Make) -> None:
+        """Plan a change, with the line that tells of it."""
         self.plan.changes.append(Change(line, make))
 
     def prepare(self, make: Make) -> None:
+        """Plan what must be made before the changes, and is no change by itself."""
         self.plan.preparations.append(make)
 
     def note(self, line: str) -> None:
+        """Tell of something that is left as it is."""
         self.plan.notes.append(line)
 
     def slug_of(self, row: Connection | ApiKey | Webhook) -> str:
+        """Return the slug of the row's client."""
         return self._slugs[row.client_id]
 
     def slug_of_user(self, user: User) -> str | None:
@@ -83,18 +87,22 @@ class Comparison:
 
 
 def connection_name(connection: Connection, slug: str) -> str:
+    """Return how lines of a plan name a connection."""
     return f"connection {connection.id} ({connection.label}) of {slug}"
 
 
 def key_name(key_id: str, name: str, slug: str) -> str:
+    """Return how lines of a plan name a key."""
     return f"key {key_id} ({name}) of {slug}"
 
 
 def user_name(email: str, slug: str | None) -> str:
+    """Return how lines of a plan name a user; `slug` is None for an admin."""
     return f"user {email} ({'admin' if slug is None else slug})"
 
 
 def webhook_name(webhook_id: str, url: str, slug: str) -> str:
+    """Return how lines of a plan name a webhook."""
     return f"webhook {webhook_subject(webhook_id, url)} of {slug}"
 
 

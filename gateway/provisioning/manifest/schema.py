@@ -12,6 +12,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class ClientEntry(Entry, frozen=True):
+    """A client; its slug is the name of the entry."""
+
     name: str
     plan: str = "free"
     rate: str | None = None
@@ -21,6 +23,8 @@ class ClientEntry(Entry, frozen=True):
 
 
 class ConnectionEntry(Entry, frozen=True):
+    """A connection of the client whose slug is given."""
+
     client: str
     connector_type: str
     label: str
@@ -36,6 +40,8 @@ class UserEntry(Entry, frozen=True):
 
 
 class KeyEntry(Entry, frozen=True):
+    """A key of the client whose slug is given. The key itself is in no manifest."""
+
     client: str
     name: str
     scope: Scope = "full"
@@ -64,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def client_entry(client: Client) -> ClientEntry:
+    """Return a stored client as its entry."""
     return ClientEntry(
         name=client.name,
         plan=client.plan,
@@ -75,6 +82,7 @@ def client_entry(client: Client) -> ClientEntry:
 
 
 def connection_entry(connection: Connection, slug: str) -> ConnectionEntry:
+    """Return a stored connection as its entry."""
     return ConnectionEntry(
         client=slug,
         connector_type=connection.connector_type,
@@ -85,10 +93,12 @@ def connection_entry(connection: Connection, slug: str) -> ConnectionEntry:
 
 
 def user_entry(user: User, slug: str | None) -> UserEntry:
+    """Return a stored user as the entry."""
     return UserEntry(client=slug, admin=user.is_admin)
 
 
 def key_entry(key: ApiKey, slug: str) -> KeyEntry:
+    """Return a stored key as its entry."""
     return KeyEntry(
         client=slug,
         name=key.name,
@@ -100,6 +110,7 @@ def key_entry(key: ApiKey, slug: str) -> KeyEntry:
 
 
 def webhook_entry(webhook: Webhook, slug: str) -> WebhookEntry:
+    """Return a stored webhook as its entry."""
     return WebhookEntry(client=slug, url=webhook.url, events=webhook.events, connections=webhook.connections)
 
 

@@ -65,6 +65,7 @@ def read_choices(fields: Mapping[str, object], name: str, choices: Mapping[str, 
 
 
 def read_choice(fields: Mapping[str, object], name: str, choices: Collection[str]) -> str | None:
+    """Return a field that may have one of a few values; None if it is absent. Raises Refusal."""
     value = fields.get(name)
     if value is None:
         return None

@@ -33,6 +33,7 @@ class ConfigConnections:
         self._clock = clock
 
     def routes(self) -> list[Route]:
+        """Return the routes of connections."""
         return [
             Route("/connections/get", self.connection, methods=["POST"]),
             Route("/connections/list", self.list_connections, methods=["POST"]),
@@ -41,9 +42,11 @@ class ConfigConnections:
         ]
 
     async def connection(self, request: Request) -> Response:
+        """Answer with one connection. Raises Refusal."""
         return json_answer(connection_read(self._known(read_id(await read_body(request), "connectionId"))))
 
     async def list_connections(self, request: Request) -> Response:
+        """Answer with a workspace's connections. Raises Refusal."""
         workspace_id = read_id(await read_body(request), "workspaceId")
         if self.faults.user_mode and workspace_id not in self.world.workspaces:
             raise Hal(403)
@@ -64,6 +67,7 @@ class ConfigConnections:
         return json_answer(job_info(*job, self._clock()))
 
     async def statuses(self, request: Request) -> Response:
+        """Answer with how the last sync of each connection stands. Raises Refusal."""
         asked = read_list(await read_body(request), "connectionIds")
         return json_answer([self._status(self._known(value)) for value in asked])
 

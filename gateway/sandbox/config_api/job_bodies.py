@@ -81,6 +81,7 @@ def job_info_without_logs(job: Job, state: JobState, now: float) -> dict[str, ob
 
 
 def failure_read(failure: Failure, ended_at: float) -> dict[str, object]:
+    """Return the JSON of a failure that ended an attempt at a moment, in epoch seconds."""
     return without_nulls(
         {
             "failureOrigin": failure.origin,
@@ -95,6 +96,7 @@ def failure_read(failure: Failure, ended_at: float) -> dict[str, object]:
 
 
 def stream_descriptor(volume: StreamVolume) -> dict[str, object]:
+    """Return the JSON that names a stream."""
     return without_nulls({"name": volume.stream.name, "namespace": volume.stream.namespace})
 
 

@@ -36,6 +36,7 @@ class ConfigJobs:
         self._clock = clock
 
     def routes(self) -> list[Route]:
+        """Return the routes of jobs."""
         return [
             Route("/jobs/list", self.list_jobs, methods=["POST"]),
             Route("/jobs/get", self.job, methods=["POST"]),
@@ -45,6 +46,7 @@ class ConfigJobs:
         ]
 
     async def list_jobs(self, request: Request) -> Response:
+        """Answer with a page of jobs and their attempts. Raises Refusal."""
         fields = await read_body(request)
         query = self._read_query(fields)
         now = self._clock()
@@ -55,15 +57,19 @@ class ConfigJobs:
         return json_answer({"jobs": [listed_job(*row, now) for row in rows], "totalJobCount": total})
 
     async def job(self, request: Request) -> Response:
+        """Answer with one job, its attempts and their logs. Raises Refusal."""
         return json_answer(job_info(*await self._known(request), self._clock()))
 
     async def job_without_logs(self, request: Request) -> Response:
+        """Answer with one job and its attempts. Raises Refusal."""
         return json_answer(job_info_without_logs(*await self._known(request), self._clock()))
 
     async def job_light(self, request: Request) -> Response:
+        """Answer with one job alone. Raises Refusal."""
         return json_answer({"job": job_read(*await self._known(request), self._clock())})
 
     async def cancel(self, request: Request) -> Response:
+        """Cancel what the job's connection does. Raises Refusal."""
         job, _ = await self._known(request)
         try:
             named = self.workflow.cancel(job)

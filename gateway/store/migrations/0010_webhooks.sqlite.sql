@@ -4,27 +4,29 @@
 ALTER TABLE connections ADD COLUMN watched_since TEXT;
 
 -- Addresses of clients' that are told of events. `events` and `connections` are JSON lists of what is told, empty for
--- everything. `previous_secret` is a JSON list of the secrets that sign too, each with its end; `previous_until` is the
--- last end. `failing_since`: the first failure after the last success. What was disabled is told of nothing;
--- `disabled_reason` says why. What happened before `told_since` is not told.
+-- everything. `previous_secrets` is a JSON list of the secrets that sign too, each with its end; `previous_until` is
+-- the last end. `failing_since`: the first failure after the last success. `overflowed_at`: when the oldest events were
+-- given up last, because too many waited. What was disabled is told of nothing; `disabled_reason` says why. What happened
+-- before `told_since` is not told.
 CREATE TABLE webhooks (
-    number          INTEGER PRIMARY KEY AUTOINCREMENT,
-    id              TEXT NOT NULL UNIQUE,
-    client_id       INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-    url             TEXT NOT NULL,
-    events          TEXT NOT NULL,
-    connections     TEXT NOT NULL,
-    secret          TEXT NOT NULL,
-    previous_secret TEXT,
-    previous_until  TEXT,
-    created_at      TEXT NOT NULL,
-    told_since      TEXT NOT NULL,
-    last_success_at TEXT,
-    failing_since   TEXT,
-    disabled_at     TEXT,
-    disabled_reason TEXT CHECK (disabled_reason IN ('gone', 'failing')),
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    client_id        INTEGER NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    url              TEXT NOT NULL,
+    events           TEXT NOT NULL,
+    connections      TEXT NOT NULL,
+    secret           TEXT NOT NULL,
+    previous_secrets TEXT,
+    previous_until   TEXT,
+    created_at       TEXT NOT NULL,
+    told_since       TEXT NOT NULL,
+    last_success_at  TEXT,
+    overflowed_at    TEXT,
+    failing_since    TEXT,
+    disabled_at      TEXT,
+    disabled_reason  TEXT CHECK (disabled_reason IN ('gone', 'failing')),
     CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL)),
-    CHECK ((previous_secret IS NULL) = (previous_until IS NULL))
+    CHECK ((previous_secrets IS NULL) = (previous_until IS NULL))
 ) STRICT;
 
 CREATE INDEX webhooks_of_client ON webhooks (client_id, number);

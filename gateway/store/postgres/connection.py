@@ -65,6 +65,7 @@ class PostgresConnection:
 
     @property
     def is_open(self) -> bool:
+        """Whether there is a connection to the server, as far as is known."""
         return self._driver_connection is not None and not self._driver_connection.closed
 
     async def connect(self) -> None:

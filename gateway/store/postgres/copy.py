@@ -40,6 +40,7 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def order(self) -> str:
+        """The columns to order by, so that rows come in the same order from both databases."""
         return ", ".join(self.key)
 
 
@@ -95,9 +96,11 @@ class _Steps:
         self.begin("Copying")
 
     def begin(self, what: str) -> None:
+        """Count from nothing for another piece of work."""
         self._what, self._done = what, 0
 
     def add(self, rows: int) -> None:
+        """Count rows that are done."""
         self._done += rows
         self._progress(self._what, self._done, self._total)
 

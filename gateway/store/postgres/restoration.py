@@ -13,7 +13,15 @@ import psycopg
 from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import compact_time
-from gateway.store.endings import SIGN_OUT, SNAPSHOT, EndedKey, Endings, steps
+from gateway.store.endings import (
+    KEEP_SECOND_FACTORS,
+    SIGN_OUT,
+    SNAPSHOT,
+    SNAPSHOT_OF_SECOND_FACTORS,
+    EndedKey,
+    Endings,
+    steps,
+)
 from gateway.store.postgres.dump import (
     Environment,
     dump_database,
@@ -54,6 +62,21 @@ BEGIN
     UPDATE changes SET number = number + 1000000;
 END $$;
 """  # noqa: S608 - ours
+IF_THERE = """
+DO $$
+BEGIN
+    IF {there} THEN
+        {statements}
+    END IF;
+END $$;
+"""
+SNAPSHOT_OF_FACTORS_THERE = IF_THERE.format(
+    there="to_regclass('recovery_codes') IS NOT NULL", statements=SNAPSHOT_OF_SECOND_FACTORS.format(replaced="")
+)
+KEEP_FACTORS_THERE = IF_THERE.format(
+    there="to_regclass('recovery_codes') IS NOT NULL AND to_regclass('pg_temp.recovery_codes_before') IS NOT NULL",
+    statements=KEEP_SECOND_FACTORS,
+)
 COUNT = """
 CREATE TEMP TABLE counted (name TEXT, rows BIGINT);
 DO $$
@@ -116,7 +139,7 @@ class ServerRestoration:
 
     def _run(self, end: Literal["COMMIT", "ROLLBACK"], what: str, progress: Progress) -> Restored:
         """Run the whole transaction to this end; `progress` is told `what` that is. Raises DatabaseRefused."""
-        before = ["BEGIN", SNAPSHOT.format(replaced=""), EMPTY]
+        before = ["BEGIN", SNAPSHOT.format(replaced=""), SNAPSHOT_OF_FACTORS_THERE, EMPTY]
         after = [REQUIRE_OURS, self._after, COUNT, TELL, end]
         arguments = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]
         arguments += [*_commands(before), "--file=-", *_commands(after)]
@@ -160,7 +183,7 @@ def server_restoration(
         with refusals(url), psycopg.connect(url.reveal(), prepare_threshold=None) as connection:
             _require_nobody(connection, url, live_seconds=timings.live)
             _require_own_tables(connection, url)
-        after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys)
+        after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys) + KEEP_FACTORS_THERE
         yield ServerRestoration(url, backup, part.path, environment, after, progress=progress)
 
 

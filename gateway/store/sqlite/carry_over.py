@@ -3,7 +3,16 @@
 import sqlite3
 from pathlib import Path
 
-from gateway.store.endings import NOT_KNOWN, SIGN_OUT, SNAPSHOT, EndedKey, Endings, steps
+from gateway.store.endings import (
+    KEEP_SECOND_FACTORS,
+    NOT_KNOWN,
+    SIGN_OUT,
+    SNAPSHOT,
+    SNAPSHOT_OF_SECOND_FACTORS,
+    EndedKey,
+    Endings,
+    steps,
+)
 from gateway.store.sqlite.online_copy import opened
 
 
@@ -20,6 +29,8 @@ def carry_over(database: Path, copy: Path, now: str, *, revive_keys: bool) -> En
         if not _has_snapshot(connection, database):
             return NOT_KNOWN
         connection.executescript(steps(now, revive_keys=revive_keys))
+        if _has_table(connection, "main", "recovery_codes") and _has_table(connection, "temp", "recovery_codes_before"):
+            connection.executescript(KEEP_SECOND_FACTORS)
         keys = connection.execute("SELECT id, client, start, name, ended FROM ended_keys").fetchall()
         users = connection.execute("SELECT email FROM removed_users").fetchall()
         return Endings(tuple(EndedKey(*row) for row in keys), tuple(email for (email,) in users))
@@ -32,7 +43,14 @@ def _has_snapshot(connection: sqlite3.Connection, database: Path) -> bool:
     try:
         connection.execute("ATTACH ? AS replaced", (f"{database.as_uri()}?mode=ro",))
         connection.executescript(SNAPSHOT.format(replaced="replaced."))
+        if _has_table(connection, "replaced", "recovery_codes"):
+            connection.executescript(SNAPSHOT_OF_SECOND_FACTORS.format(replaced="replaced."))
         connection.execute("DETACH replaced")
     except sqlite3.DatabaseError:
         return False
     return True
+
+
+def _has_table(connection: sqlite3.Connection, schema: str, name: str) -> bool:
+    found = connection.execute(f"SELECT 1 FROM {schema}.sqlite_schema WHERE name = ?", (name,))  # noqa: S608 - ours
+    return found.fetchone() is not None

@@ -10,7 +10,7 @@ from gateway.errors import DatabaseRefused
 
 APPLICATION_ID = 0x736D7274
 OLDEST_VERSION = 1
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 13
 """Of `schema.sql`; the steps in `migrations/` lead there from the oldest."""
 FILE_MODE = 0o600
 

@@ -1,15 +1,56 @@
 """Every statement about the table `activity`: who did what, written in the transaction of what was done."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from gateway.models import ActivityEntry
 from gateway.store.database import Database, Parameters, Row, Transaction
 from gateway.store.pruning import prune
+from gateway.store.tables.text_search import contains, patterns
 
 COLUMNS = ", ".join(ActivityEntry.__struct_fields__)
 """By name: a newer gateway on the same database may have added one."""
+INSERT_ENTRY = """
+    INSERT INTO activity (at, client_id, actor, action, subject, address, request_id, by_operator)
+    VALUES (:at, :client_id, :actor, :action, :subject, :address, :request_id, :by_operator)
+"""
 LAST_NUMBER = (1 << 63) - 1
 """The largest there is: every entry comes before it."""
+
+
+class ActivityFilter(msgspec.Struct, frozen=True):
+    """Which entries are wanted; what is empty leaves none out.
+
+    `person` is a part of the actor's name. `operator` stands for the names of the operator's people: whoever is not
+    told them finds no entry by them. `since` is the first time, `until` the first that is too late.
+    """
+
+    person: str = ""
+    action: str = ""
+    since: str = ""
+    until: str = ""
+    operator: str = ""
+
+    @property
+    def condition(self) -> str:
+        """What the rows must fulfil, in SQL."""
+        actor = "CASE by_operator WHEN 1 THEN :operator ELSE actor END" if self.operator else "actor"
+        conditions = {
+            contains(actor): self.person,
+            "action = :action": self.action,
+            "at >= :since": self.since,
+            "at < :until": self.until,
+        }
+        return " AND ".join(["number < :before", *(text for text, value in conditions.items() if value)])
+
+    @property
+    def parameters(self) -> Parameters:
+        """What stands for each name of the condition but `before`."""
+        return {**msgspec.structs.asdict(self), **patterns(self.person)}
+
+
+EVERYTHING = ActivityFilter()
 
 
 class ActivityLog:
@@ -22,27 +63,31 @@ class ActivityLog:
         """Write an entry about something that changes nothing in the database. Raises StorageUnavailable."""
         await self._database.write(lambda transaction: insert(transaction, entry), housekeeping=True)
 
-    async def of_client(self, client_id: int, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
+    async def of_client(
+        self, client_id: int, *, before: int | None = None, limit: int, wanted: ActivityFilter = EVERYTHING
+    ) -> list[ActivityEntry]:
         """Return at most `limit` entries of the client's; with `before`, only those with a smaller number.
 
         Raises StorageUnavailable.
         """
         return await self._select(
             f"""
-            SELECT {COLUMNS} FROM activity WHERE client_id = :client_id AND number < :before
+            SELECT {COLUMNS} FROM activity WHERE client_id = :client_id AND {wanted.condition}
             ORDER BY number DESC LIMIT :limit
             """,  # noqa: S608 - ours
-            {"client_id": client_id, "before": LAST_NUMBER if before is None else before, "limit": limit},
+            {**wanted.parameters, "client_id": client_id, "before": _number(before), "limit": limit},
         )
 
-    async def all(self, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
+    async def all(
+        self, *, before: int | None = None, limit: int, wanted: ActivityFilter = EVERYTHING
+    ) -> list[ActivityEntry]:
         """Return entries as `of_client` does, of every client and of none, for the operator.
 
         Raises StorageUnavailable.
         """
         return await self._select(
-            f"SELECT {COLUMNS} FROM activity WHERE number < :before ORDER BY number DESC LIMIT :limit",  # noqa: S608 - ours
-            {"before": LAST_NUMBER if before is None else before, "limit": limit},
+            f"SELECT {COLUMNS} FROM activity WHERE {wanted.condition} ORDER BY number DESC LIMIT :limit",  # noqa: S608 - ours
+            {**wanted.parameters, "before": _number(before), "limit": limit},
         )
 
     async def prune(self, before: str) -> None:
@@ -61,15 +106,22 @@ class ActivityLog:
         return [ActivityEntry(**{**dict(row), "by_operator": bool(row["by_operator"])}) for row in rows]
 
 
+def _number(before: int | None) -> int:
+    return LAST_NUMBER if before is None else before
+
+
 async def insert(transaction: Transaction, entry: ActivityEntry) -> None:
     """Write the entry in the transaction that is under way."""
-    await transaction.execute_fetchall(
-        """
-        INSERT INTO activity (at, client_id, actor, action, subject, address, request_id, by_operator)
-        VALUES (:at, :client_id, :actor, :action, :subject, :address, :request_id, :by_operator)
-        """,
-        {**msgspec.structs.asdict(entry), "by_operator": int(entry.by_operator)},
-    )
+    await transaction.execute_fetchall(INSERT_ENTRY, _values(entry))
+
+
+async def insert_all(transaction: Transaction, entries: Iterable[ActivityEntry]) -> None:
+    """Write the entries in the transaction that is under way."""
+    await transaction.executemany(INSERT_ENTRY, map(_values, entries))
+
+
+def _values(entry: ActivityEntry) -> Parameters:
+    return {**msgspec.structs.asdict(entry), "by_operator": int(entry.by_operator)}
 
 
 async def change(transaction: Transaction, sql: str, parameters: Parameters, entry: ActivityEntry | None) -> list[Row]:

@@ -224,12 +224,11 @@ class ApiKeys:
 
     async def ending(self, client_ids: Collection[int], *, after: str, until: str) -> list[ApiKey]:
         """Return the keys of these clients that end in between and work still. None that a successor has replaced."""
-        numbers = self._database.dialect.json_rows.format(":client_ids")
         return await self._select(
             f"""
             WHERE revoked_at IS NULL AND successor_id IS NULL AND expires_at > :after AND expires_at <= :until
-                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY expires_at, number
-            """,  # noqa: S608 - ours
+                AND client_id IN ({self._database.dialect.numbers("client_ids")}) ORDER BY expires_at, number
+            """,
             {"client_ids": json.dumps(list(client_ids)), "after": after, "until": until},
         )
 

@@ -114,6 +114,7 @@ class Clients:
 
 
 def slug_taken(slug: str) -> Duplicate:
+    """Return the error for a slug that another client has."""
     return Duplicate(f"there already is a client with the slug {slug!r}")
 
 

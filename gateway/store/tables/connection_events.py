@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import msgspec
 
 from gateway.models import AWAITING_MAPPING, ConnectionRow, EventType, Job, PlacedJob
-from gateway.store.database import Row, Transaction
+from gateway.store.database import Dialect, Row, Transaction
 from gateway.store.tables.connections import connection_from
 from gateway.store.tables.events import EventWriter, NewEvent
 from gateway.store.tables.recent_syncs import KEPT_RECENT, end_of
@@ -38,10 +38,9 @@ class Before(msgspec.Struct, frozen=True):
 class ConnectionEvents:
     """Compares connections before and after a change, and writes what became of it. Costs others one query."""
 
-    def __init__(self, writer: EventWriter, listed: str) -> None:
-        """Take as `listed` a subquery for the texts of the JSON list in the parameter `airbyte_ids`."""
+    def __init__(self, writer: EventWriter, dialect: Dialect) -> None:
         self._writer = writer
-        self._listed = listed
+        self._listed = dialect.texts("airbyte_ids")
 
     async def before(self, transaction: Transaction, airbyte_ids: Collection[str]) -> Before:
         """Read what is about to be changed, of clients that have webhooks."""

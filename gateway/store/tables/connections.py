@@ -3,7 +3,7 @@
 What an operator changes takes the `entry` that tells of it and writes both or neither; no change, no entry.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -17,6 +17,14 @@ from gateway.times import parse_time
 
 CACHED_CLIENTS = 10_000
 KEPT_SCHEDULES = 1000
+
+
+INSERT_CONNECTION = """
+    INSERT INTO connections (id, client_id, connector_type, label, status, created_at,
+        airbyte_id, workspace_id, status_checked_at, schedule, schedule_since)
+    VALUES (:id, :client_id, :connector_type, :label, :status, :created_at,
+        :airbyte_id, :workspace_id, :status_checked_at, :schedule, :schedule_since)
+"""
 
 
 class Connections:
@@ -67,16 +75,23 @@ class Connections:
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
         """Add the connection. Raises Duplicate if the id or the Airbyte connection is taken, by whomever."""
-        await self._write_mapping(
-            connection,
-            """
-            INSERT INTO connections (id, client_id, connector_type, label, status, created_at,
-                airbyte_id, workspace_id, status_checked_at, schedule, schedule_since)
-            VALUES (:id, :client_id, :connector_type, :label, :status, :created_at,
-                :airbyte_id, :workspace_id, :status_checked_at, :schedule, :schedule_since) RETURNING 1
-            """,
-            entry,
-        )
+        await self._write_mapping(connection, f"{INSERT_CONNECTION} RETURNING 1", entry)
+
+    async def add_all(
+        self, client_id: int, connections: Sequence[Connection], *, entries: Sequence[ActivityEntry]
+    ) -> None:
+        """Add connections of one client, all or none. Raises Duplicate if one is taken, by whomever."""
+
+        async def unit(transaction: Transaction) -> None:
+            await transaction.executemany(INSERT_CONNECTION, [_values(connection) for connection in connections])
+            await activity.insert_all(transaction, entries)
+
+        try:
+            await self._database.write(unit, housekeeping=True, committed=lambda: self.forget(client_id))
+        except ConstraintViolated as error:
+            if error.constraint in {"connections.airbyte_id", "connections.id"}:
+                raise Duplicate("one of the connections belongs to a client already; nothing was changed") from None
+            raise
 
     async def map(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:
         """Point the connection at `airbyte_id`, forgetting all it knew of another one. Raises Duplicate as `add`."""
@@ -94,7 +109,7 @@ class Connections:
         )
 
     async def _write_mapping(self, connection: Connection, sql: str, entry: ActivityEntry | None) -> None:
-        parameters = msgspec.structs.asdict(connection) | {"schedule": schedule_text(connection.schedule)}
+        parameters = _values(connection)
 
         async def unit(transaction: Transaction) -> None:
             await recent_syncs.forget(transaction, connection.id)
@@ -192,6 +207,10 @@ class Connections:
         """Return the ids of the Airbyte connections that are taken."""
         rows = await self._database.fetch_all("SELECT airbyte_id FROM connections WHERE airbyte_id IS NOT NULL")
         return {row["airbyte_id"] for row in rows}
+
+
+def _values(connection: Connection) -> Parameters:
+    return msgspec.structs.asdict(connection) | {"schedule": schedule_text(connection.schedule)}
 
 
 def connection_from(row: Row) -> Connection:

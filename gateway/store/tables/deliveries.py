@@ -26,6 +26,8 @@ class DueDelivery(msgspec.Struct, frozen=True):
     number: int
     webhook_number: int
     client_id: int
+    is_failing: bool = False
+    """Whether the webhook's last attempt failed."""
 
 
 class ClaimedDelivery(msgspec.Struct, frozen=True):
@@ -62,32 +64,43 @@ class Deliveries:
         self._database = database
 
     async def due(
-        self, *, now: str, of_webhook: int, passed_over: Collection[int], clients_passed_over: Collection[int]
+        self,
+        *,
+        now: str,
+        of_webhook: int,
+        passed_over: Collection[int],
+        clients_passed_over: Collection[int],
+        passes_over_failing: bool = False,
     ) -> list[DueDelivery]:
         """Return deliveries that are due: the first of each webhook, then the next of each, at most `of_webhook`.
 
-        None of the webhooks and clients that are passed over, nor of a disabled client's.
+        Those of webhooks whose last attempt failed come after the others of the same place. None of the webhooks and
+        clients that are passed over, nor of a disabled client's.
         """
         rows = await self._database.fetch_all(
             f"""
-            SELECT number, webhook_number, client_id FROM (
-                SELECT number, webhook_number, client_id, next_at,
-                    row_number() OVER (PARTITION BY webhook_number ORDER BY next_at, number) AS place
-                FROM deliveries
+            SELECT number, webhook_number, client_id, is_failing FROM (
+                SELECT deliveries.number AS number, webhook_number, deliveries.client_id AS client_id, next_at,
+                    CASE WHEN failing_since IS NULL THEN 0 ELSE 1 END AS is_failing,
+                    row_number() OVER (PARTITION BY webhook_number ORDER BY next_at, deliveries.number) AS place
+                FROM deliveries JOIN webhooks ON webhooks.number = webhook_number
                 WHERE next_at <= :now AND coalesce(leased_until, 0) <= {self._database.dialect.now}
-                    AND webhook_number NOT IN ({self._numbers("webhooks")})
-                    AND client_id NOT IN ({self._numbers("clients")})
-                    AND client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL)
-            ) AS waiting WHERE place <= :of_webhook ORDER BY place, next_at, number LIMIT {MOST_CANDIDATES}
+                    AND webhook_number NOT IN ({self._database.dialect.numbers("webhooks")})
+                    AND deliveries.client_id NOT IN ({self._database.dialect.numbers("clients")})
+                    AND (failing_since IS NULL OR :failing_too = 1)
+                    AND deliveries.client_id IN (SELECT id FROM clients WHERE disabled_at IS NULL)
+            ) AS waiting WHERE place <= :of_webhook
+            ORDER BY place, is_failing, next_at, number LIMIT {MOST_CANDIDATES}
             """,  # noqa: S608 - ours
             {
                 "now": now,
                 "of_webhook": of_webhook,
                 "webhooks": json.dumps(list(passed_over)),
                 "clients": json.dumps(list(clients_passed_over)),
+                "failing_too": int(not passes_over_failing),
             },
         )
-        return [DueDelivery(**dict(row)) for row in rows]
+        return [DueDelivery(**{**dict(row), "is_failing": bool(row["is_failing"])}) for row in rows]
 
     async def claim(self, numbers: Collection[int], *, holder: str, seconds: float, now: str) -> list[ClaimedDelivery]:
         """Lease those of the deliveries to `holder` that are still due and nobody's; return them."""
@@ -97,7 +110,7 @@ class Deliveries:
             rows = await transaction.execute_fetchall(
                 f"""
                 UPDATE deliveries SET leased_by = :holder, leased_until = {clock} + :duration
-                WHERE number IN ({self._numbers("numbers")}) AND next_at <= :now
+                WHERE number IN ({self._database.dialect.numbers("numbers")}) AND next_at <= :now
                     AND coalesce(leased_until, 0) <= {clock} RETURNING number
                 """,  # noqa: S608 - ours
                 {
@@ -108,7 +121,9 @@ class Deliveries:
                 },
             )
             claimed = json.dumps([row["number"] for row in rows])
-            found = await transaction.execute_fetchall(_CLAIMED.format(self._numbers("claimed")), {"claimed": claimed})
+            found = await transaction.execute_fetchall(
+                _CLAIMED.format(self._database.dialect.numbers("claimed")), {"claimed": claimed}
+            )
             return [_claimed_from(row) for row in found]
 
         return await self._database.write(write, housekeeping=True)
@@ -158,10 +173,6 @@ class Deliveries:
 
         await self._database.write(write, housekeeping=True)
 
-    def _numbers(self, name: str) -> str:
-        """Return a subquery for the numbers of the JSON list that the parameter `name` holds."""
-        return f"SELECT CAST(value AS BIGINT) FROM {self._database.dialect.json_rows.format(':' + name)}"  # noqa: S608 - ours
-
 
 async def insert(
     transaction: Transaction,
@@ -193,7 +204,7 @@ async def insert(
 
 def _claimed_from(row: Row) -> ClaimedDelivery:
     values = dict(row)
-    previous = previous_secrets(values.pop("previous_secret"))
+    previous = previous_secrets(values.pop("previous_secrets"))
     values["secret"] = Secret(values["secret"])
     values["previous_secrets"] = tuple((Secret(each.secret), each.until) for each in previous)
     return ClaimedDelivery(**values)
@@ -201,7 +212,7 @@ def _claimed_from(row: Row) -> ClaimedDelivery:
 
 _CLAIMED = """
     SELECT deliveries.number AS number, webhook_number, webhooks.id AS webhook_id, deliveries.client_id AS client_id,
-        stream, events.connection_id AS connection_id, url, secret, previous_secret, failing_since,
+        stream, events.connection_id AS connection_id, url, secret, previous_secrets, failing_since,
         event_number, events.id AS event_id, events.type AS event_type, events.at AS event_at, data, attempts
     FROM deliveries JOIN webhooks ON webhooks.number = webhook_number JOIN events ON events.number = event_number
     WHERE deliveries.number IN ({}) ORDER BY deliveries.number

@@ -4,13 +4,16 @@ from gateway.models import Delivery
 from gateway.store.database import Database, Transaction
 from gateway.store.tables import deliveries
 from gateway.store.tables.activity import LAST_NUMBER
+from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 
 
 class DeliveryPages:
     """Deliveries of a client's webhook, the newest first. Every method raises StorageUnavailable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waiting: WaitingDeliveries) -> None:
+        """Have `waiting` bound how many events wait for a webhook."""
         self._database = database
+        self._waiting = waiting
 
     async def of_webhook(
         self, client_id: int, webhook_id: str, *, before: int | None = None, limit: int
@@ -55,6 +58,7 @@ class DeliveryPages:
             )
             for row in rows:
                 await deliveries.insert(transaction, **{**dict(row), "next_at": now})
+                await self._waiting.bound(transaction, row["webhook_number"], now=now)
             return bool(rows)
 
         return await self._database.write(write, housekeeping=True)

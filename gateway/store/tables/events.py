@@ -16,6 +16,7 @@ from gateway.models import EventType, Webhook
 from gateway.store.database import Database, Dialect, Transaction
 from gateway.store.pruning import prune
 from gateway.store.tables import deliveries
+from gateway.store.tables.waiting_deliveries import WaitingDeliveries
 from gateway.store.tables.webhooks import LISTENING, webhook_from
 from gateway.times import Clock, format_time
 
@@ -45,15 +46,18 @@ class _Listener(msgspec.Struct, frozen=True):
     webhook: Webhook
 
     def is_told(self, event: NewEvent) -> bool:
+        """Return whether the webhook is to be told of the event."""
         return event.at >= self.since and self.webhook.wants(event.type, event.connection_id)
 
 
 class EventWriter:
     """Writes events into transactions that are under way, at the clock's time."""
 
-    def __init__(self, dialect: Dialect, clock: Clock) -> None:
+    def __init__(self, dialect: Dialect, clock: Clock, waiting: WaitingDeliveries) -> None:
+        """Have `waiting` bound how many events wait for a webhook."""
         self._dialect = dialect
         self._clock = clock
+        self._waiting = waiting
 
     async def write(self, transaction: Transaction, events: Iterable[NewEvent]) -> None:
         """Write each event that a webhook is told of, in this order. One that was written before is passed over."""
@@ -62,6 +66,7 @@ class EventWriter:
             return
         listeners = await self._listeners(transaction, {event.client_id for event in events})
         now = format_time(self._clock.now())
+        queued: set[int] = set()
         for event in events:
             wanted = [each.number for each in listeners.get(event.client_id, ()) if each.is_told(event)]
             number = await _insert(transaction, event, now) if wanted else None
@@ -76,14 +81,16 @@ class EventWriter:
                     stream=event.connection_id or "",
                     next_at=now,
                 )
+                queued.add(webhook_number)
+        for webhook_number in sorted(queued):
+            await self._waiting.bound(transaction, webhook_number, now=now)
 
     async def _listeners(self, transaction: Transaction, client_ids: Iterable[int]) -> dict[int, list[_Listener]]:
         """Return the webhooks that are told of anything, by client."""
-        numbers = self._dialect.json_rows.format(":client_ids")
         rows = await transaction.execute_fetchall(
             f"""
             SELECT * FROM webhooks WHERE {LISTENING}
-                AND client_id IN (SELECT CAST(value AS BIGINT) FROM {numbers}) ORDER BY number
+                AND client_id IN ({self._dialect.numbers("client_ids")}) ORDER BY number
             """,  # noqa: S608 - ours
             {"client_ids": json.dumps(list(client_ids))},
         )

@@ -4,50 +4,61 @@ import json
 from collections.abc import Iterable
 
 from gateway.models import ApiKey
-from gateway.store.database import Database
+from gateway.store.database import Database, Parameters
 from gateway.store.tables.api_keys import WORKING
-from gateway.store.tables.key_rows import select_keys
+from gateway.store.tables.excerpts import Excerpt, LongList
+from gateway.store.tables.key_rows import KEY_COLUMNS, key_from, select_keys
+
+KEY_LIST = LongList(
+    columns=KEY_COLUMNS,
+    rows="api_keys",
+    text="name || ' ' || start || ' ' || id",
+    usual="number DESC",
+    number="number",
+    orders={
+        "name": "lower(name)",
+        "scope": "scope",
+        "last_used": "coalesce(last_used_at, '')",
+        "created": "created_at",
+        "ends": "coalesce(revoked_at, expires_at, 'z')",
+    },
+)
+"""In the order `ends`, keys that never end come last."""
 
 
 class KeyPages:
-    """Keys of one client, whose `client_id` comes first. Every method raises StorageUnavailable."""
+    """Keys of one client, whose `client_id` comes first. Every method raises StorageUnavailable.
+
+    The orders of long lists are `name`, `scope`, `last_used`, `created` and `ends`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def working(
-        self, client_id: int, *, now: str, query: str, limit: int, offset: int
-    ) -> tuple[list[ApiKey], int]:
-        """Return the keys that work and have `query` in name, start or id, newest first: a page, and how many.
+    async def working(self, client_id: int, excerpt: Excerpt, *, now: str) -> tuple[list[ApiKey], int]:
+        """Return a page of those that work and have the query in name, start or id, newest first, and how many."""
+        return await self._read(excerpt, f"number IN ({WORKING})", {"client_id": client_id, "now": now})
 
-        ASCII letters are alike in upper and lower case.
-        """
-        condition = f"""
-            WHERE number IN ({WORKING})
-            AND lower(name || ' ' || start || ' ' || id) LIKE lower(:pattern) ESCAPE '\\'
-            """
-        values = {"client_id": client_id, "now": now, "pattern": _containing(query)}
-        row = await self._database.fetch_one(f"SELECT count(*) AS keys FROM api_keys {condition}", values)  # noqa: S608 - ours
-        page = f"{condition} ORDER BY number DESC LIMIT :limit OFFSET :offset"
-        keys = await select_keys(self._database, page, {**values, "limit": limit, "offset": offset})
-        return keys, row["keys"] if row else 0
+    async def ended(self, client_id: int, excerpt: Excerpt, *, now: str) -> tuple[list[ApiKey], int]:
+        """Return a page of those that work no more, as `working` does."""
+        condition = f"client_id = :client_id AND number NOT IN ({WORKING})"
+        return await self._read(excerpt, condition, {"client_id": client_id, "now": now})
 
-    async def ended(self, client_id: int, *, now: str, limit: int) -> tuple[list[ApiKey], int]:
-        """Return the newest of the keys that work no more, at most `limit`, and how many there are."""
-        values = {"client_id": client_id, "now": now, "limit": limit}
-        rows = await self._database.fetch_all(
+    async def count_ended(self, client_id: int, *, now: str) -> int:
+        """Return how many keys work no more, without reading them."""
+        (row,) = await self._database.fetch_all(
             f"""
             SELECT (SELECT count(*) FROM api_keys WHERE client_id = :client_id)
                 - (SELECT count(*) FROM ({WORKING}) AS working) AS keys
             """,  # noqa: S608 - ours
-            values,
+            {"client_id": client_id, "now": now},
         )
-        keys = await select_keys(
-            self._database,
-            f"WHERE client_id = :client_id AND number NOT IN ({WORKING}) ORDER BY number DESC LIMIT :limit",
-            values,
-        )
-        return keys, rows[0]["keys"]
+        ended: int = row["keys"]
+        return ended
+
+    async def _read(self, excerpt: Excerpt, condition: str, parameters: Parameters) -> tuple[list[ApiKey], int]:
+        rows, total = await KEY_LIST.read(self._database, excerpt, condition=condition, parameters=parameters)
+        return [key_from(row) for row in rows], total
 
     async def working_or_used(self, client_id: int, *, now: str, since: str) -> list[ApiKey]:
         """Return the keys that work, or were called in the hours from `since` on, oldest first."""
@@ -68,15 +79,9 @@ class KeyPages:
 
     async def starts(self, client_id: int, key_ids: Iterable[str]) -> dict[str, str]:
         """Return the first characters of those of the keys that the client has, by id."""
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.texts("ids")
         rows = await self._database.fetch_all(
-            f"SELECT id, start FROM api_keys WHERE client_id = :client_id AND id IN (SELECT value FROM {listed})",  # noqa: S608 - ours
+            f"SELECT id, start FROM api_keys WHERE client_id = :client_id AND id IN ({listed})",  # noqa: S608 - ours
             {"client_id": client_id, "ids": json.dumps(list(key_ids))},
         )
         return {row["id"]: row["start"] for row in rows}
-
-
-def _containing(query: str) -> str:
-    """Return the pattern of LIKE for text that contains the query."""
-    escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"

@@ -1,4 +1,4 @@
-"""Every statement about the table `recent_syncs`, each in a transaction that is under way, and what it comes to."""
+"""Every statement about the table `recent_syncs`; writes stand in a transaction that is under way, with their sums."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -61,13 +61,36 @@ def end_of(job: Job) -> str:
     return format_time(later(parse_time(job.start_time or ""), timedelta(seconds=seconds)))
 
 
+class RecentSyncs:
+    """What is held of a client's connections."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_connection(self, client_id: int, connection_id: str) -> list[EndedSync]:
+        """Return the newest syncs of the client's connection that have ended, newest first. Raises StorageUnavailable.
+
+        Those of a connection that is not the client's are none.
+        """
+        rows = await self._database.fetch_all(
+            """
+            SELECT airbyte_id, job_id, at, ended_at, recent_syncs.status AS status, rows, bytes
+            FROM connections JOIN recent_syncs ON connection_number = number
+            WHERE client_id = :client_id AND id = :id AND airbyte_id IS NOT NULL
+            ORDER BY at DESC, job_id DESC
+            """,
+            {"client_id": client_id, "id": connection_id},
+        )
+        return [EndedSync(**dict(row)) for row in rows]
+
+
 async def of(database: Database, airbyte_ids: Collection[str]) -> dict[str, list[EndedSync]]:
     """Return what is held of each mapped connection among these, the newest first. Raises StorageUnavailable."""
     rows = await database.fetch_all(
         f"""
         SELECT airbyte_id, job_id, at, ended_at, recent_syncs.status AS status, rows, bytes
         FROM connections LEFT JOIN recent_syncs ON connection_number = number
-        WHERE airbyte_id IN (SELECT value FROM {database.dialect.json_rows.format(":airbyte_ids")})
+        WHERE airbyte_id IN ({database.dialect.texts("airbyte_ids")})
         ORDER BY at DESC, job_id DESC
         """,  # noqa: S608 - ours
         {"airbyte_ids": json.dumps(list(airbyte_ids))},

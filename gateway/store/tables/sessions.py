@@ -19,22 +19,36 @@ class Sessions:
         self._database = database
 
     async def add(
-        self, session: Session, *, digest: bytes, password_hash: str | None, ended_before: str, entry: ActivityEntry
+        self,
+        session: Session,
+        *,
+        digest: bytes,
+        password_hash: str | None,
+        has_proof: bool,
+        ended_before: str,
+        entry: ActivityEntry,
     ) -> bool:
         """Sign the user in; False if he was removed meanwhile, or has another password than `password_hash`, if given.
 
+        False also for one with a second factor, unless the sign-in `has_proof` of it.
         Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way.
         """
         sign_in = """
             UPDATE users SET last_sign_in_at = :at
-            WHERE id = :id AND (CAST(:password_hash AS TEXT) IS NULL OR password_hash = :password_hash) RETURNING 1
+            WHERE id = :id AND (CAST(:password_hash AS TEXT) IS NULL OR password_hash = :password_hash)
+            AND (totp_since IS NULL OR :has_proof = 1) RETURNING 1
             """
 
         async def insert(transaction: Transaction) -> bool:
             await transaction.execute_fetchall(
                 "DELETE FROM sessions WHERE last_seen_at < :before", {"before": ended_before}
             )
-            parameters = {"at": session.created_at, "id": session.user_id, "password_hash": password_hash}
+            parameters = {
+                "at": session.created_at,
+                "id": session.user_id,
+                "password_hash": password_hash,
+                "has_proof": int(has_proof),
+            }
             signed_in = await activity.change(transaction, sign_in, parameters, entry)
             if signed_in:
                 await _insert(transaction, session, digest)

@@ -8,6 +8,18 @@ import msgspec
 from gateway.models import ClientTotals, Totals
 from gateway.store.database import Database
 
+CONNECTIONS_COUNT = "(SELECT count(*) FROM connections WHERE client_id = clients.id)"
+KEYS_COUNT = """
+    (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL AND expires_at IS NULL)
+    + (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL AND expires_at > :now)
+"""
+USERS_COUNT = "(SELECT count(*) FROM users WHERE client_id = clients.id)"
+CALLS_COUNT = """
+    (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
+        WHERE client_id = clients.id AND hour >= :calls_since)
+"""
+"""What a client has, counted for a row of the table `clients`."""
+
 
 class FailingClient(msgspec.Struct, frozen=True):
     """A client with active connections whose last sync failed: how many, and the label of the oldest."""
@@ -29,19 +41,12 @@ class TotalsReader:
 
         `calls_since` is when an hour began.
         """
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             f"""
-            SELECT id,
-                (SELECT count(*) FROM connections WHERE client_id = clients.id) AS connections,
-                (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND expires_at IS NULL)
-                + (SELECT count(*) FROM api_keys WHERE client_id = clients.id AND revoked_at IS NULL
-                    AND expires_at > :now) AS keys,
-                (SELECT count(*) FROM users WHERE client_id = clients.id) AS users,
-                (SELECT CAST(coalesce(sum(calls), 0) AS BIGINT) FROM key_usage
-                    WHERE client_id = clients.id AND hour >= :calls_since) AS calls
-            FROM clients WHERE id IN (SELECT CAST(value AS BIGINT) FROM {listed})
+            SELECT id, {CONNECTIONS_COUNT} AS connections, {KEYS_COUNT} AS keys,
+                {USERS_COUNT} AS users, {CALLS_COUNT} AS calls
+            FROM clients WHERE id IN ({listed})
             """,  # noqa: S608 - ours
             {"ids": json.dumps(list(client_ids)), "now": now, "calls_since": calls_since},
         )
@@ -67,7 +72,7 @@ class TotalsReader:
 
     async def failing_clients(self) -> list[FailingClient]:
         """Return the clients of whose active connections the last sync failed, by slug."""
-        listed = self._database.dialect.json_rows.format(":ids")
+        listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
             """
             SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
@@ -77,7 +82,7 @@ class TotalsReader:
             """
         )
         oldest = await self._database.fetch_all(
-            f"SELECT number, label FROM connections WHERE number IN (SELECT CAST(value AS BIGINT) FROM {listed})",  # noqa: S608 - ours
+            f"SELECT number, label FROM connections WHERE number IN ({listed})",  # noqa: S608 - ours
             {"ids": json.dumps([row["oldest"] for row in rows])},
         )
         labels = {row["number"]: row["label"] for row in oldest}

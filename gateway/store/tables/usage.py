@@ -18,6 +18,8 @@ from gateway.times import format_time
 HOUR_SECONDS = 3600
 WRITTEN_AT_ONCE = 1_000
 """Keys and counts in one transaction: a tenth of a second at most."""
+ENDLESS = "9999"
+"""Later than every hour."""
 KEPT_HOURS = 2
 RATE_LIMITED = 429
 FLUSH = "flush"
@@ -147,29 +149,37 @@ class Usage:
             if not self._unwritten_counts[count]:
                 del self._unwritten_counts[count]
 
-    async def of_client(self, client_id: int, since: str) -> list[KeyUsage]:
+    async def of_client(self, client_id: int, since: str, *, before: str = ENDLESS) -> list[KeyUsage]:
         """Return the calls of each key in the hours from `since` on, by key id. Raises StorageUnavailable."""
         rows = await self._database.fetch_all(
             f"""
             SELECT key_id, {SUMS} FROM key_usage
-            WHERE client_id = :client_id AND hour >= :since GROUP BY key_id ORDER BY key_id
+            WHERE client_id = :client_id AND hour >= :since AND hour < :before GROUP BY key_id ORDER BY key_id
             """,  # noqa: S608 - ours
-            {"client_id": client_id, "since": since},
+            {"client_id": client_id, "since": since, "before": before},
         )
         return [KeyUsage(**dict(row)) for row in rows]
 
-    async def hours(self, client_id: int, since: str) -> list[HourUsage]:
-        """Return the hours from `since` on in which keys were called, oldest first. Raises StorageUnavailable."""
+    async def hours(
+        self, client_id: int, since: str, *, before: str = ENDLESS, key_id: str | None = None
+    ) -> list[HourUsage]:
+        """Return the hours from `since` on in which the client's keys, or one of them, were called, oldest first.
+
+        Raises StorageUnavailable.
+        """
+        of_key = "" if key_id is None else "AND key_id = :key_id"
         rows = await self._database.fetch_all(
             f"""
             SELECT hour, {SUMS} FROM key_usage
-            WHERE client_id = :client_id AND hour >= :since GROUP BY hour ORDER BY hour
+            WHERE client_id = :client_id AND hour >= :since AND hour < :before {of_key} GROUP BY hour ORDER BY hour
             """,  # noqa: S608 - ours
-            {"client_id": client_id, "since": since},
+            {"client_id": client_id, "since": since, "before": before, "key_id": key_id},
         )
         return [HourUsage(**dict(row)) for row in rows]
 
-    async def hours_of_keys(self, client_id: int, *, after: tuple[str, str], limit: int) -> list[KeyHour]:
+    async def hours_of_keys(
+        self, client_id: int, *, after: tuple[str, str], before: str = ENDLESS, limit: int
+    ) -> list[KeyHour]:
         """Return at most `limit` hours of single keys, oldest first, that come after an hour and a key id.
 
         Raises StorageUnavailable.
@@ -179,9 +189,10 @@ class Usage:
             SELECT hour, key_id, name, start, calls, limited, errors
             FROM key_usage JOIN api_keys ON api_keys.id = key_id
             WHERE key_usage.client_id = :client_id AND hour >= :hour AND (hour > :hour OR key_id > :key_id)
+                AND hour < :before
             ORDER BY hour, key_id LIMIT :limit
             """,
-            {"client_id": client_id, "hour": after[0], "key_id": after[1], "limit": limit},
+            {"client_id": client_id, "hour": after[0], "key_id": after[1], "before": before, "limit": limit},
         )
         return [KeyHour(**dict(row)) for row in rows]
 

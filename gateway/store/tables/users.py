@@ -12,13 +12,23 @@ from gateway.store.tables import activity
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A user with what his password is compared to; None before he has set one."""
+    """A user with what his password is compared to; None before he has set one.
+
+    `disabled_client` is the name of his client while that is disabled.
+    """
 
     user: User
     password_hash: str | None
+    disabled_client: str | None = None
 
     def __repr__(self) -> str:
         return f"Credentials({self.user.id})"
+
+
+WITH_CLIENT = """
+    SELECT users.*, CASE WHEN clients.disabled_at IS NOT NULL THEN clients.name END AS disabled_client
+    FROM users LEFT JOIN clients ON clients.id = users.client_id
+    """
 
 
 class Users:
@@ -65,16 +75,15 @@ class Users:
         """Tell whether there is an admin."""
         return bool(await self._select("WHERE client_id IS NULL LIMIT 1", {}))
 
+    async def only_able_admin(self) -> User | None:
+        """Return the admin who can sign in if there is one alone, else None."""
+        able = await self._select("WHERE client_id IS NULL AND password_hash IS NOT NULL LIMIT 2", {})
+        return able[0] if len(able) == 1 else None
+
     async def credentials(self, email: str) -> Credentials | None:
-        """Return what a sign-in is checked against; None when nobody has this address, or his client is disabled."""
-        row = await self._database.fetch_one(
-            """
-            SELECT users.* FROM users LEFT JOIN clients ON clients.id = users.client_id
-            WHERE lower(email) = :email AND clients.disabled_at IS NULL
-            """,
-            {"email": _lower(email)},
-        )
-        return None if row is None else Credentials(user_from(row), row["password_hash"])
+        """Return what a sign-in is checked against; None when nobody has this address."""
+        row = await self._database.fetch_one(f"{WITH_CLIENT} WHERE lower(email) = :email", {"email": _lower(email)})
+        return None if row is None else _credentials_of(row)
 
     async def change_password(self, user_id: str, *, password_hash: str, instead_of: str, entry: ActivityEntry) -> bool:
         """Set the password, and end the user's sessions and link; False if it is no longer `instead_of`."""
@@ -119,7 +128,18 @@ def user_from(row: Row) -> User:
         created_at=row["created_at"],
         has_password=row["password_hash"] is not None,
         last_sign_in_at=row["last_sign_in_at"],
+        has_second_factor=row["totp_since"] is not None,
     )
+
+
+def _credentials_of(row: Row) -> Credentials:
+    return Credentials(user_from(row), row["password_hash"], row["disabled_client"])
+
+
+async def credentials_from(transaction: Transaction, user_id: str) -> Credentials | None:
+    """Return the user's credentials as the transaction that is under way sees them; None if there is no such user."""
+    rows = await transaction.execute_fetchall(f"{WITH_CLIENT} WHERE users.id = :id", {"id": user_id})
+    return next(map(_credentials_of, rows), None)
 
 
 async def insert(transaction: Transaction, user: User, *, password_hash: str | None) -> None:
@@ -134,6 +154,12 @@ async def insert(transaction: Transaction, user: User, *, password_hash: str | N
 
 
 async def end_access(transaction: Transaction, user_id: str) -> None:
-    """End the user's sessions and link in the transaction that is under way."""
+    """End the user's sessions, also pending ones, and link in the transaction that is under way."""
     await transaction.execute_fetchall("DELETE FROM sessions WHERE user_id = :id", {"id": user_id})
     await transaction.execute_fetchall("DELETE FROM links WHERE user_id = :id", {"id": user_id})
+    await end_pending_sign_ins(transaction, user_id)
+
+
+async def end_pending_sign_ins(transaction: Transaction, user_id: str) -> None:
+    """End the user's sign-ins that wait for a code in the transaction that is under way."""
+    await transaction.execute_fetchall("DELETE FROM pending_sign_ins WHERE user_id = :id", {"id": user_id})

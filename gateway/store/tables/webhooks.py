@@ -78,7 +78,7 @@ class Webhooks:
         rows = await transaction.execute_fetchall(
             f"""
             SELECT id FROM connections WHERE client_id = :client_id
-                AND id IN (SELECT value FROM {self._database.dialect.json_rows.format(":ids")})
+                AND id IN ({self._database.dialect.texts("ids")})
             """,  # noqa: S608 - ours
             {"client_id": webhook.client_id, "ids": json.dumps(webhook.connections)},
         )
@@ -117,13 +117,13 @@ class Webhooks:
 
     async def disabled(self) -> list[tuple[Webhook, str]]:
         """Return the webhooks that are told of nothing, each with its client's name; none of a disabled client's."""
-        rows = await self._database.fetch_all(
-            """
-            SELECT webhooks.*, clients.name AS client_name FROM webhooks JOIN clients ON clients.id = client_id
-            WHERE webhooks.disabled_at IS NOT NULL AND clients.disabled_at IS NULL ORDER BY webhooks.number
-            """
+        return await self._with_clients("webhooks.disabled_at IS NOT NULL", {})
+
+    async def overflowed(self, *, since: str) -> list[tuple[Webhook, str]]:
+        """Return the enabled webhooks of which events were given up after `since`, each as `disabled` does."""
+        return await self._with_clients(
+            "webhooks.overflowed_at > :since AND webhooks.disabled_at IS NULL", {"since": since}
         )
-        return [(webhook_from(row), row["client_name"]) for row in rows]
 
     async def remove(self, client_id: int, webhook_id: str, *, entry: ActivityEntry) -> None:
         """Forget the webhook and its deliveries."""
@@ -138,7 +138,7 @@ class Webhooks:
         await self._change(
             """
             UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL,
-                told_since = :told_since
+                overflowed_at = NULL, told_since = :told_since
             WHERE client_id = :client_id AND id = :id AND disabled_at IS NOT NULL RETURNING 1
             """,
             {"client_id": client_id, "id": webhook_id, "told_since": _told_since(now)},
@@ -156,10 +156,10 @@ class Webhooks:
 
         async def write(transaction: Transaction) -> None:
             rows = await transaction.execute_fetchall(
-                "SELECT secret, previous_secret FROM webhooks WHERE client_id = :client_id AND id = :id", values
+                "SELECT secret, previous_secrets FROM webhooks WHERE client_id = :client_id AND id = :id", values
             )
             for row in rows:
-                still = [each for each in previous_secrets(row["previous_secret"]) if each.until > now]
+                still = [each for each in previous_secrets(row["previous_secrets"]) if each.until > now]
                 kept = [PreviousSecret(row["secret"], previous_until), *still][:MOST_PREVIOUS_SECRETS]
                 new = {
                     "secret": secret.reveal(),
@@ -175,6 +175,16 @@ class Webhooks:
             lambda transaction: activity.change(transaction, sql, parameters, entry), housekeeping=True
         )
 
+    async def _with_clients(self, condition: str, parameters: Parameters) -> list[tuple[Webhook, str]]:
+        rows = await self._database.fetch_all(
+            f"""
+            SELECT webhooks.*, clients.name AS client_name FROM webhooks JOIN clients ON clients.id = client_id
+            WHERE {condition} AND clients.disabled_at IS NULL ORDER BY webhooks.number
+            """,  # noqa: S608 - ours
+            parameters,
+        )
+        return [(webhook_from(row), row["client_name"]) for row in rows]
+
     async def _select(self, condition: str, parameters: Parameters) -> list[Webhook]:
         columns = ", ".join(Webhook.__struct_fields__)
         rows = await self._database.fetch_all(f"SELECT {columns} FROM webhooks {condition}", parameters)  # noqa: S608 - ours
@@ -182,7 +192,7 @@ class Webhooks:
 
 
 _ROTATE = """
-    UPDATE webhooks SET secret = :secret, previous_secret = :previous, previous_until = :previous_until
+    UPDATE webhooks SET secret = :secret, previous_secrets = :previous, previous_until = :previous_until
     WHERE client_id = :client_id AND id = :id RETURNING 1
     """
 _ADD = """
@@ -192,7 +202,7 @@ _ADD = """
 
 
 def previous_secrets(stored: str | None) -> list[PreviousSecret]:
-    """Return what the column `previous_secret` holds, the latest first."""
+    """Return what the column `previous_secrets` holds, the latest first."""
     return [] if stored is None else msgspec.json.decode(stored, type=list[PreviousSecret])
 
 

@@ -14,6 +14,9 @@ from gateway.times import Clock
 from gateway.web.credentials import CLAIMED_ID_KEY, KnownKeys, digest_of, presented_key
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
+Origin = tuple[str, bytes]
+"""An address, and the beginning of the User-Agent header that came from there."""
+
 PRINCIPAL_KEY = "gateway.principal"
 LONGEST_AGENT = 200
 
@@ -34,6 +37,14 @@ class CallCounter(Protocol):
     def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None: ...
 
 
+class CallerLog(Protocol):
+    """Notes from where and by what keys are called. Most calls come from who is noted."""
+
+    def is_noted(self, key_id: str, origin: Origin, moment: float) -> bool: ...
+
+    def note(self, key_id: str, origin: Origin, moment: float, *, agent: str | None) -> None: ...
+
+
 class AuthenticationMiddleware:
     """Puts the Principal into the scope. Raises Unauthorized."""
 
@@ -43,6 +54,7 @@ class AuthenticationMiddleware:
         *,
         directory: KeyDirectory,
         calls: CallCounter,
+        callers: CallerLog,
         clock: Clock,
         throttle: AuthThrottle,
         known_keys: KnownKeys | None = None,
@@ -52,6 +64,7 @@ class AuthenticationMiddleware:
         self._known_keys = known_keys or KnownKeys()
         self._directory = directory
         self._calls = calls
+        self._callers = callers
         self._clock = clock
         self._throttle = throttle
 
@@ -84,6 +97,9 @@ class AuthenticationMiddleware:
             self._calls.count_first(
                 principal.key_id, moment, address=client_address(scope) or None, agent=user_agent(scope)
             )
+        origin = _origin_of(scope)
+        if not self._callers.is_noted(principal.key_id, origin, moment):
+            self._callers.note(principal.key_id, origin, moment, agent=user_agent(scope))
 
     async def _look_up(self, scope: Scope, digest: bytes) -> Principal | None:
         if not keys.is_well_formed(presented_key(scope)):
@@ -107,6 +123,14 @@ def client_address(scope: Scope) -> str:
     """Return the caller's address, or that of the proxy in front if none is trusted."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def _origin_of(scope: Scope) -> Origin:
+    """Return the caller's address and the beginning of what it calls itself, as it came: enough to tell callers."""
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            return client_address(scope), value[:LONGEST_AGENT]
+    return client_address(scope), b""
 
 
 def user_agent(scope: Scope) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -83,9 +84,9 @@ def api_error(error: Exception, *, is_installed: Callable[[], bool] = lambda: Tr
 
 def _translated(error: HTTPException) -> ApiError:
     """Say in our words what Starlette's router says in HTTPExceptions."""
-    if error.status_code == 404:  # noqa: PLR2004 - HTTP's own number
+    if error.status_code == HTTPStatus.NOT_FOUND:
         return NotFound()
-    if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "")
         return MethodNotAllowed(frozenset(method.strip() for method in allowed.split(",")))
     return BadRequest()

@@ -84,6 +84,7 @@ class RequestLog:
         self._tracing = tracing
 
     def begin(self, scope: MutableMapping[str, Any]) -> tuple[RequestContext, RequestSpan | None]:
+        """Return the request's context, and its span if it is traced."""
         context = self._new_context(scope)
         span = None
         if self._tracing is not None:

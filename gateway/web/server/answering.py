@@ -60,12 +60,14 @@ class AnsweringProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         return self._unanswered > 0 or self._message.phase is not BETWEEN
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Watch what the client reads. Called by asyncio."""
         super().connection_made(WatchedTransport(transport))  # type: ignore[arg-type]  # delegates what it does not define
         self._idle_timeout.begin(self.transport)
         transport.set_write_buffer_limits(high=self._limits.unread_bytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request under way, and let go of all. Called by asyncio."""
         self._ignores_input = True
         self._idle_timeout.stop()
         self.connections.discard(self)
@@ -78,6 +80,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]  # it knows this object, which would live on
 
     def on_body(self, body: bytes) -> None:
+        """Hand a part of the body to the request, and stop reading while too much is unread."""
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -121,6 +124,7 @@ class AnsweringProtocol(HttpToolsProtocol):
         self.tasks.add(cycle.task)
 
     def on_response_complete(self) -> None:
+        """Begin the next request that waits, or wait for one. Called by the response cycle."""
         self.server_state.total_requests += 1
         self._unanswered -= 1
         transport = self.transport
@@ -136,10 +140,12 @@ class AnsweringProtocol(HttpToolsProtocol):
             self._idle_timeout.note_answer(transport.get_write_buffer_size())
 
     def pause_writing(self) -> None:
+        """Expect the client to read. Called by asyncio when too much is unread."""
         super().pause_writing()
         self._idle_timeout.expect_reading()
 
     def resume_writing(self) -> None:
+        """Go on with what waited for the client to read. Called by asyncio."""
         super().resume_writing()
         if self._unanswered == len(self._waiting):
             self._begin_next()

@@ -34,9 +34,11 @@ class IdleTimeout:
         self._unread_bytes = 0
 
     def begin(self, transport: asyncio.Transport) -> None:
+        """Watch a socket connection that was just made."""
         self._transport = transport
 
     def stop(self) -> None:
+        """Watch it no more."""
         self._idle.stop()
         self._ending.stop()
 
@@ -58,6 +60,7 @@ class IdleTimeout:
         self._ending.start(self._limits.unread_seconds, self._on_unread)
 
     def forgive(self) -> None:
+        """Leave it open: the client has read."""
         self._ending.stop()
 
     def _on_idle(self) -> None:

@@ -13,6 +13,7 @@ from gateway.errors import OperatorError, Overloaded
 from gateway.web.compatible_paths import form_of
 from gateway.web.responses import raw_error_answer
 from gateway.web.server.listener import BACKLOG
+from gateway.web.server.request_head import told_path
 from gateway.web.server.sd_notify import Supervision, inherited_listener
 from gateway.web.timings import NotStartedTimings
 
@@ -54,5 +55,5 @@ def _answer(head: bytes, *, retry_after: int) -> bytes:
     return raw_error_answer(
         Overloaded("Service is not running", retry_after=retry_after),
         [(b"x-request-id", request_id)],
-        form=form_of(method, target.partition("?")[0]),
+        form=form_of(method, told_path(target.encode("latin-1"))),
     )

@@ -13,7 +13,7 @@ from gateway.web.early_responses import EarlyResponses
 from gateway.web.server.answering import AnsweringProtocol
 from gateway.web.server.incoming import BETWEEN, BODY
 from gateway.web.server.limits import PIECE_BYTES
-from gateway.web.server.request_head import check_head, check_no_body, parser_refusal
+from gateway.web.server.request_head import check_head, check_no_body, parser_refusal, refused_target
 from gateway.web.server.scope import scope_of
 from gateway.web.server.timer import Timer
 
@@ -31,7 +31,8 @@ class GatewayProtocol(AnsweringProtocol):
         self._early_responses = early_responses
         self._receive_deadline = Timer(self.loop)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for a request; close at once what is one too many. Called by asyncio."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             # Fewer than there are descriptors: at none left, the server could not even answer.
@@ -42,6 +43,7 @@ class GatewayProtocol(AnsweringProtocol):
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for no request any more. Called by asyncio."""
         self._receive_deadline.stop()
         super().connection_lost(exc)
 
@@ -58,6 +60,7 @@ class GatewayProtocol(AnsweringProtocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came, piece by piece, and answer early what is no request. Called by asyncio."""
         if self._ignores_input:
             return
         try:
@@ -72,7 +75,7 @@ class GatewayProtocol(AnsweringProtocol):
         except ApiError as error:
             self._respond_early(error)
         except httptools.HttpParserError as error:
-            self._respond_early(parser_refusal(error, data))
+            self._respond_early(parser_refusal(error, data), target=self.url or refused_target(data))
         else:
             if self._message.phase is not BETWEEN and not self._receive_deadline.is_set:
                 self._start_deadline()
@@ -85,6 +88,7 @@ class GatewayProtocol(AnsweringProtocol):
             message.check_unfinished(self.url)
 
     def on_message_begin(self) -> None:
+        """Begin a request. Called by httptools."""
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -109,6 +113,7 @@ class GatewayProtocol(AnsweringProtocol):
         self.headers = []
 
     def on_message_complete(self) -> None:
+        """Tell the request that its body is whole. Called by httptools."""
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.more_body = False
@@ -139,8 +144,11 @@ class GatewayProtocol(AnsweringProtocol):
         self._receive_deadline.stop()
         super()._stop_reading()
 
-    def _respond_early(self, error: ApiError) -> None:
-        """Answer without the application and close, after the answers still due: they come in the order of requests."""
+    def _respond_early(self, error: ApiError, *, target: bytes = b"") -> None:
+        """Answer without the application and close, after the answers still due: they come in the order of requests.
+
+        `target` is the request's, if it is known otherwise than as its URL.
+        """
         phase = self._message.phase
         # The parser's own word, never a caller's.
         method = self.parser.get_method().decode("ascii") if phase is not BETWEEN and self.url else "-"
@@ -150,7 +158,7 @@ class GatewayProtocol(AnsweringProtocol):
                 error,
                 method,
                 self.server_state.default_headers,
-                target=self.url,
+                target=target or self.url,
                 address=self.client[0] if self.client else "",
             )
         self._stop_reading()

@@ -13,7 +13,9 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_HEADERS = 100
 HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """RFC 3986 §3.2.2 without the sub-delimiters, which no name in use has."""
-UNKNOWN_METHOD = re.compile(rb"(?:\A|\r\n\r\n)(?!(?:GET|HEAD|POST) )[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)")
+UNKNOWN_METHOD = re.compile(
+    rb"(?:\A|\r\n\r\n)(?!(?:GET|HEAD|POST) )[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: (?P<target>[^ \r\n]*)|\Z)"
+)
 """Begins a request or a piece of one. A method is a token (RFC 9110 §9.1)."""
 NOT_OF_HTTP = frozenset({"Invalid method for HTTP/x.x request", "Expected HTTP/2 Connection Preface"})
 """The parser's words for methods that it knows: those of RTSP, and PRI, which is HTTP/2's alone."""
@@ -63,6 +65,20 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes]:
     except UnicodeDecodeError:
         raise BadRequest("Request URL is malformed") from None
     return unquote(path) if "%" in path else path, raw_path, query
+
+
+def told_path(target: bytes) -> str:
+    """Return the path of a target that nobody has checked, and of which the end may be missing."""
+    if target[:1] != b"/":
+        # A whole URL (RFC 9112 §3.2.2).
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+    return unquote(target.partition(b"?")[0].decode("latin-1"))
+
+
+def refused_target(data: bytes) -> bytes:
+    """Return the target that stands after a method which is none; empty if none does."""
+    match = UNKNOWN_METHOD.search(data)
+    return (match and match["target"]) or b""
 
 
 def check_no_body(headers: Headers) -> None:

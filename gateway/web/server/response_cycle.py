@@ -165,6 +165,7 @@ class ResponseCycle:
         return self.response_started and not self._head
 
     async def send(self, message: Any) -> None:
+        """Write a part of the answer, once there is room for it. The application's `send`, as ASGI has it."""
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if self.disconnected:

@@ -84,6 +84,7 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
 
     def ready(self, status: str) -> None:
+        """Tell that the gateway serves; `status` is for people."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self, monotonic: float) -> None:
@@ -91,6 +92,7 @@ class Notifier:
         self._send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic * MICROSECONDS)}", "STATUS=Reading the settings")
 
     def stopping(self) -> None:
+        """Tell that the gateway is about to stop."""
         self._send("STOPPING=1", "STATUS=Finishing the requests under way")
 
     def starting(self, status: str, *, seconds: float) -> None:
@@ -98,9 +100,11 @@ class Notifier:
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * MICROSECONDS)}", f"STATUS={status}")
 
     def failing(self, why: str) -> None:
+        """Tell why the gateway cannot start."""
         self._send(f"STATUS=Cannot start: {why}")
 
     def alive(self) -> None:
+        """Tell that the event loop still turns, before the watchdog's time is up."""
         self._send("WATCHDOG=1")
 
     async def stay_alive(self, watchdog_seconds: float) -> None:

@@ -68,6 +68,7 @@ class Server(uvicorn.Server):
         self._is_terminated = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it, with the watchdog told meanwhile."""
         watchdog = (
             self._background.start(WATCHDOG, self._stay_alive)
             if self._background and self._supervision.watchdog_seconds
@@ -83,18 +84,21 @@ class Server(uvicorn.Server):
         await self._notifier.stay_alive(self._supervision.watchdog_seconds)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so to people and to systemd. Called by uvicorn."""
         await super().startup(sockets)
         if self.started:
             self._announce()
             self._notifier.ready("Serving")
 
     async def on_tick(self, counter: int) -> bool:
+        """Reload the settings if asked to; return whether to stop. Called by uvicorn."""
         if self._reload is not None and self._hang_ups.take():
             self._notifier.reloading(self._clock.monotonic())
             self._notifier.ready(self._reload())
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        """Stop, at a second signal without waiting for anything. Called for each signal."""
         now = self._clock.monotonic()
         if now - self._signalled_at < self._timings.echo:
             return
@@ -105,6 +109,7 @@ class Server(uvicorn.Server):
         self._is_terminated = sig == signal.SIGTERM
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests under way, then close everything. Called by uvicorn."""
         self._notifier.stopping()
         log.info("stopping", version=__version__)
         stop_waiting(self.lifespan.state)

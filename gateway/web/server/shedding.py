@@ -68,7 +68,8 @@ class SheddingProtocol(GatewayProtocol):
         self._sheds_later = False
         """Whether the application answers a request that was shed: one with content, for instance."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Close what is more than its address's share. Called by asyncio."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
         if self._peers.enter(address, open_connections=len(self.connections), most=self._limits.connections):
@@ -81,11 +82,13 @@ class SheddingProtocol(GatewayProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Give the address its place back. Called by asyncio."""
         if self._address is not None:
             self._peers.leave(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Begin to count anew how many answers go out together. Called by asyncio."""
         self._answered_together = 0
         super().data_received(data)
 

@@ -11,6 +11,7 @@ class HangUps:
         self._is_pending = False
 
     def note(self, _number: int, _frame: FrameType | None) -> None:
+        """Note a signal; its handler may do no more."""
         self._is_pending = True
 
     def take(self) -> bool:

@@ -24,6 +24,7 @@ class Timer:
         self._handle = self._loop.call_later(seconds, call)
 
     def stop(self) -> None:
+        """Call nothing, if nothing was called yet."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

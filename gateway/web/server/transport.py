@@ -23,10 +23,12 @@ class WatchedTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        """Write, unless the socket connection is being closed."""
         if data and not self.is_closing():
             self._write(data)
 
     def write_eof(self) -> None:
+        """End our side, unless the socket connection is being closed."""
         if not self.is_closing():
             self._transport.write_eof()
 

@@ -114,7 +114,7 @@ async def test_the_operator_raises_how_many_keys_of_a_client_work(world: World, 
     most = world.services.settings.keys.most_active
     for _ in range(most):
         await world.key()
-    client = "/dashboard/admin/clients/acme"
+    client = "/dashboard/admin/clients/acme/settings"
 
     refused = await create(admin)
     await admin.post(client, data={"name": "Acme", "plan": "free", "rate": "", "most_keys": f"{most + 1}"})

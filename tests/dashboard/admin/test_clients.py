@@ -1,9 +1,11 @@
 """The operator's pages about clients, through HTTP as a browser asks."""
 
+import re
+
 import pytest
 
-from gateway.models import AWAITING_MAPPING
-from tests.dashboard.support import signed_in
+from gateway.models import AWAITING_MAPPING, COMMAND_LINE
+from tests.dashboard.support import accounts_of, plain, rows_of, signed_in
 from tests.support import World, bearer
 
 CLIENTS = "/dashboard/admin/clients"
@@ -61,7 +63,9 @@ async def test_bad_input_keeps_what_was_typed(world: World, field: str, value: s
     answer = await admin.post(CLIENTS, data=typed)
 
     assert answer.status_code == 400
-    assert problem in answer.text
+    assert f'<span class="wrong" id="{field}-problem">{problem}' in answer.text
+    assert re.findall(r'<input name="(\w+)"[^>]* aria-invalid="true" autofocus', answer.text) == [field]
+    assert " pattern=" not in answer.text
     assert all(f'value="{text}"' in answer.text for text in typed.values())
     assert [client.slug for client in await world.services.store.clients.all()] == ["acme"]
 
@@ -98,12 +102,12 @@ async def test_many_clients_are_paged_and_searched(world: World) -> None:
         await world.services.clients.add(slug=f"c{number}", name=f"Müller {number:03}", plan="free")
     admin = await signed_in(world, None)
 
-    first, last = await admin.get(CLIENTS), await admin.get(f"{CLIENTS}?page=3")
+    first, last = await admin.get(CLIENTS), await admin.get(f"{CLIENTS}?page=6")
     beyond = await admin.get(f"{CLIENTS}?page=999999")
     found = await admin.get(f"{CLIENTS}?q=M%C3%9CLLER+07&page=2")
     nobody = await admin.get(f"{CLIENTS}?q=nobody")
 
-    assert "1 to 50 of 120" in first.text
+    assert "1 to 20 of 120" in first.text
     assert "101 to 120 of 120" in last.text
     assert "101 to 120 of 120" in beyond.text
     assert "10 found" in found.text
@@ -115,11 +119,12 @@ async def test_a_changed_rate_holds_from_the_next_request_on(world: World) -> No
     key = await world.client_with_key("acme")
     admin = await signed_in(world, None)
 
-    answer = await admin.post(f"{CLIENTS}/acme", data={"name": "Acme Two", "plan": "pro", "rate": "7/60"})
+    answer = await admin.post(f"{CLIENTS}/acme/settings", data={"name": "Acme Two", "plan": "pro", "rate": "7/60"})
     called = await world.http.get("/api/v1/status", headers=bearer(key))
-    page = await admin.get(f"{CLIENTS}/acme")
+    page = await admin.get(f"{CLIENTS}/acme/settings")
 
     assert answer.status_code == 303
+    assert answer.headers["location"].endswith("clients/acme/settings?done=updated")
     assert called.headers["RateLimit-Policy"] == '"default";q=7;w=60'
     assert called.json()["client"] | {"created_at": ""} == {
         "name": "Acme Two",
@@ -134,7 +139,7 @@ async def test_a_bad_rate_keeps_what_was_typed(world: World) -> None:
     await world.client_with_key("acme")
     admin = await signed_in(world, None)
 
-    answer = await admin.post(f"{CLIENTS}/acme", data={"name": "Other", "plan": "pro", "rate": "lots"})
+    answer = await admin.post(f"{CLIENTS}/acme/settings", data={"name": "Other", "plan": "pro", "rate": "lots"})
 
     assert answer.status_code == 400
     assert "A rate is REQUESTS/SECONDS" in answer.text
@@ -147,13 +152,13 @@ async def test_disabling_silences_keys_and_sessions_at_once(world: World) -> Non
     key = await world.client_with_key("acme")
     member, admin = await signed_in(world, "acme"), await signed_in(world, None)
     before = await world.http.get("/api/v1/status", headers=bearer(key))
-    asked = await admin.get(f"{CLIENTS}/acme")
+    asked = await admin.get(f"{CLIENTS}/acme/settings")
 
     await admin.post(f"{CLIENTS}/acme/disable", data={})
 
     refused = await world.http.get("/api/v1/status", headers=bearer(key))
     led_away = await member.get("/dashboard/settings/account")
-    page = await admin.get(f"{CLIENTS}/acme?done=disabled")
+    page = await admin.get(f"{CLIENTS}/acme/settings?done=disabled")
     assert "From the next request on, its key gets 401. Its users are" in " ".join(asked.text.split())
     assert (before.status_code, refused.status_code) == (200, 401)
     assert led_away.status_code == 303
@@ -186,27 +191,28 @@ async def test_removing_wants_the_slug(world: World) -> None:
     assert (await admin.get(f"{CLIENTS}/acme")).status_code == 404
 
 
-async def test_the_page_leads_to_each_key(world: World) -> None:
+async def test_the_tab_of_keys_leads_to_each(world: World) -> None:
     key = await world.client_with_key("acme")
     ended = await world.key("acme")
     await world.services.keys.revoke(ended.record.id)
     admin = await signed_in(world, None)
 
-    page = await admin.get(f"{CLIENTS}/acme")
+    active = await admin.get(f"{CLIENTS}/acme/api-keys")
 
-    assert "1 revoked or expired" in page.text
-    for new in (key, ended):
+    assert "1 revoked or expired" in active.text
+    for new, page in ((key, active), (ended, await admin.get(f"{CLIENTS}/acme/api-keys?show=ended"))):
         assert f'/dashboard/admin/clients/acme/api-keys/{new.record.id}"' in page.text
         assert new.record.start in page.text
         assert new.text not in page.text
 
 
-@pytest.mark.parametrize("path", ["", "/disable", "/enable", "/remove", "/connections", "/api-keys"])
+@pytest.mark.parametrize("path", ["/settings", "/disable", "/enable", "/remove", "/connections", "/api-keys"])
 async def test_an_unknown_client_is_not_found(world: World, path: str) -> None:
     admin = await signed_in(world, None)
 
     assert (await admin.post(f"{CLIENTS}/nobody{path}", data={})).status_code == 404
     assert (await admin.get(f"{CLIENTS}/nobody")).status_code == 404
+    assert (await admin.get(f"{CLIENTS}/nobody/users")).status_code == 404
 
 
 async def test_what_people_typed_is_never_markup(world: World) -> None:
@@ -215,9 +221,10 @@ async def test_what_people_typed_is_never_markup(world: World) -> None:
     await world.services.connections.add("evil", connector_type="shopify", label=XSS, airbyte_id=None)
     admin = await signed_in(world, None)
 
-    answers = [await admin.get(path) for path in (CLIENTS, f"{CLIENTS}/evil", f"{CLIENTS}?q=%3Cscript%3E")]
+    tabs = [f"{CLIENTS}/evil{tab}" for tab in ("", "/api-keys", "/users", "/webhooks", "/settings")]
+    answers = [await admin.get(path) for path in (CLIENTS, *tabs, f"{CLIENTS}?q=%3Cscript%3E")]
 
-    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert {answer.status_code for answer in answers} == {200}
     assert all("<script>alert" not in answer.text and "<img" not in answer.text for answer in answers)
     assert all(ESCAPED in answer.text for answer in answers)
 
@@ -244,8 +251,96 @@ async def test_500_connections_of_a_client_are_paged(world: World) -> None:
     admin = await signed_in(world, None)
 
     first, found = await admin.get(f"{CLIENTS}/acme"), await admin.get(f"{CLIENTS}/acme?q=shop+499")
+    backwards = await admin.get(f"{CLIENTS}/acme?sort=-label")
 
-    assert "1 to 50 of 500" in first.text
-    assert "Shop 050" not in first.text
+    assert "1 to 20 of 500" in first.text
+    assert "Shop 020" not in first.text
+    assert [row[0] for row in rows_of(backwards.text)] == [f"Shop {number}" for number in range(499, 479, -1)]
     assert "1 found" in found.text
     assert "Shop 499" in found.text
+
+
+async def test_each_tab_says_whose_it_is_and_which(world: World) -> None:
+    await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+    tabs = {
+        "": "Connections",
+        "/api-keys": "API keys",
+        "/users": "Users",
+        "/webhooks": "Webhooks",
+        "/settings": "Settings",
+    }
+
+    for path, words in tabs.items():
+        page = await admin.get(f"{CLIENTS}/acme{path}")
+        navigation = page.text.partition('aria-label="Client"')[2].partition("</nav>")[0]
+
+        assert "Acme acme active" in plain(page.text)
+        assert f'clients/acme{path}" aria-current="page">{words}</a>' in navigation
+        assert navigation.count("aria-current") == 1
+        assert f"<h1>{words}</h1>" in page.text
+
+
+async def test_the_people_of_a_client_are_paged_searched_and_sorted(world: World) -> None:
+    await world.client_with_key("acme")
+    await world.client_with_key("globex")
+    users = accounts_of(world).users
+    for number in range(21):
+        await users.invite(f"person{number:02}@acme.example", "acme", by=COMMAND_LINE)
+    await users.invite("eve@globex.example", "globex", by=COMMAND_LINE)
+    admin = await signed_in(world, None)
+
+    first, second = await admin.get(f"{CLIENTS}/acme/users"), await admin.get(f"{CLIENTS}/acme/users?page=2")
+    found = await admin.get(f"{CLIENTS}/acme/users?q=PERSON07")
+    backwards = await admin.get(f"{CLIENTS}/acme/users?sort=-email")
+    nobody = await admin.get(f"{CLIENTS}/acme/users?q=globex")
+
+    assert [row[0] for row in rows_of(first.text)] == [f"person{number:02}@acme.example" for number in range(20)]
+    assert rows_of(second.text) == [["person20@acme.example", "not yet", "never", "just now"]]
+    assert [row[0] for row in rows_of(found.text)] == ["person07@acme.example"]
+    assert rows_of(backwards.text)[0][0] == "person20@acme.example"
+    assert "0 found" in nobody.text
+
+
+@pytest.mark.parametrize(
+    ("sort", "slugs"),
+    [
+        ("", ["acme", "beta", "core"]),
+        ("-name", ["core", "beta", "acme"]),
+        ("plan", ["core", "acme", "beta"]),
+        ("-connections", ["beta", "core", "acme"]),
+        ("-keys", ["acme", "core", "beta"]),
+        ("-users", ["core", "beta", "acme"]),
+        ("-calls", ["beta", "core", "acme"]),
+        ("-state", ["core", "beta", "acme"]),
+        ("drop table", ["acme", "beta", "core"]),
+    ],
+)
+async def test_clients_are_sorted_by_what_the_heads_say(world: World, sort: str, slugs: list[str]) -> None:
+    for slug, plan in (("acme", "b"), ("beta", "C"), ("core", "a")):
+        await world.services.clients.add(slug=slug, name=slug.title(), plan=plan)
+    await world.key("acme")
+    await world.services.connections.add("beta", connector_type="shopify", label="Shop", airbyte_id=None)
+    called = await world.key("beta")
+    await world.http.get("/api/v1/status", headers=bearer(called))
+    await world.services.store.usage.flush()
+    await world.services.keys.revoke(called.record.id)
+    await accounts_of(world).users.invite("ann@core.example", "core", by=COMMAND_LINE)
+    await world.services.clients.disable("core")
+    admin = await signed_in(world, None)
+
+    page = await admin.get(CLIENTS, params={"sort": sort})
+
+    assert [row[0].split()[-1] for row in rows_of(page.text)] == slugs
+
+
+async def test_the_head_of_the_order_says_so_and_leads_to_its_opposite(world: World) -> None:
+    await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    admin = await signed_in(world, None)
+
+    page = await admin.get(f"{CLIENTS}?q=a&sort=-calls")
+
+    assert 'aria-sort="descending"><a href="?q=a&amp;sort=calls">Calls, 24 h</a>' in page.text
+    assert '<a href="?q=a&amp;sort=name">Client</a>' in page.text
+    assert page.text.count("aria-sort") == 1
+    assert '<input type="hidden" name="sort" value="-calls">' in page.text

@@ -1,15 +1,19 @@
-"""Airbyte's live list on the operator's page, and giving its connections to clients."""
+"""Airbyte's live list on the operator's page, and assigning its connections to clients."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from gateway.dashboard.idempotent_forms import TOKEN_FIELD
 from gateway.provisioning.timings import DiscoveryTimings
 from tests.dashboard.admin.support import CONNECTIONS, OF_CLIENTS, airbyte_down, theirs, workspace
 from tests.dashboard.support import signed_in, words
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
+LISTED = "listed"
+"""Stands for the id of a connection that Airbyte lists."""
 XSS = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
@@ -38,12 +42,12 @@ async def test_airbytes_list_shows_names_workspaces_types_and_whose_they_are(wor
     assert 'value="postgres"' in alpha.text
     assert "Ads → Warehouse active Acme Our ads ads" in words(alpha)
     assert "All (2)" in words(alpha)
-    assert "Not given yet (1)" in words(alpha)
+    assert "Not assigned yet (1)" in words(alpha)
     assert "Other → Warehouse" in words(beta)
     assert "Orders" not in words(beta)
 
 
-async def test_several_are_given_at_once(world: World) -> None:
+async def test_several_are_assigned_at_once(world: World) -> None:
     key = await world.client_with_key("acme")
     place = workspace(world)
     one, two, three = (theirs(world, place, f"Shop {number} -> Warehouse") for number in (1, 2, 3))
@@ -56,14 +60,14 @@ async def test_several_are_given_at_once(world: World) -> None:
 
     listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
     assert answer.status_code == 303
-    assert answer.headers["location"].endswith(f"?workspace={place}&done=given")
+    assert answer.headers["location"].endswith(f"?workspace={place}&done=assigned")
     assert [(row["label"], row["connector_type"], row["status"]) for row in listed] == [
         ("First", "shopify", "active"),
         ("Second", "stripe", "active"),
     ]
 
 
-async def test_one_that_is_given_already_is_refused_and_nothing_else_happens(world: World) -> None:
+async def test_one_that_is_assigned_already_is_refused_and_nothing_else_happens(world: World) -> None:
     await world.client_with_key("acme")
     await world.client_with_key("globex")
     _, taken = await world.mapped_connection("acme")
@@ -81,21 +85,23 @@ async def test_one_that_is_given_already_is_refused_and_nothing_else_happens(wor
 @pytest.mark.parametrize(
     ("form", "problem"),
     [
-        ({}, "Tick the connections to give"),
-        ({"client": ""} | ticked(NEVER_MAPPED), "Choose the client"),
-        ({"client": "nobody"} | ticked(NEVER_MAPPED), "There is no client"),
-        ({"client": "acme"} | ticked(NEVER_MAPPED, ""), "Each label must be"),
-        ({"client": "acme"} | ticked(NEVER_MAPPED, "Shop", "Bad Type"), "The connector type of Shop must be"),
-        ({"client": "acme"} | ticked(NEVER_MAPPED), "Airbyte has no connection"),
-        ({"client": "acme"} | ticked("not-an-id"), "The Airbyte id must be a UUID"),
+        ({}, "Tick the connections to assign"),
+        ({"client": ""} | ticked(LISTED), "Choose the client"),
+        ({"client": "nobody"} | ticked(LISTED), "There is no client"),
+        ({"client": "acme"} | ticked(LISTED, ""), "Each label must be"),
+        ({"client": "acme"} | ticked(LISTED, "Shop", "Bad Type"), "The connector type of Shop must be"),
+        ({"client": "acme"} | ticked(NEVER_MAPPED), "The list has no connection"),
+        ({"client": "acme"} | ticked("not-an-id"), "The list has no connection"),
+        ({"client": "acme"} | ticked(LISTED) | ticked(NEVER_MAPPED), "nothing was changed"),
     ],
 )
-async def test_what_cannot_be_given_says_why(world: World, form: dict[str, str], problem: str) -> None:
+async def test_what_cannot_be_assigned_says_why(world: World, form: dict[str, str], problem: str) -> None:
     await world.client_with_key("acme")
-    workspace(world)
+    listed = theirs(world, workspace(world), "Listed")
     admin = await signed_in(world, None)
 
-    answer = await admin.post(CONNECTIONS, data=form or {"client": "acme"})
+    data = {name.replace(LISTED, listed): value for name, value in (form or {"client": "acme"}).items()}
+    answer = await admin.post(CONNECTIONS, data=data)
 
     assert answer.status_code == 400
     assert problem.casefold() in words(answer).casefold()
@@ -119,17 +125,62 @@ async def test_what_was_typed_is_kept_when_it_is_refused(world: World) -> None:
     assert '<option value="acme" selected>' in answer.text
 
 
-async def test_what_goes_wrong_in_the_middle_says_what_was_done(world: World) -> None:
-    await world.client_with_key("acme")
+async def test_what_is_ticked_stays_so_on_other_pages(world: World) -> None:
+    key = await world.client_with_key("acme")
     place = workspace(world)
-    good = theirs(world, place, "Good")
+    ids = [theirs(world, place, f"Shop {number:02}") for number in range(30)]
     admin = await signed_in(world, None)
 
-    answer = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(good, "Good"), **ticked(NEVER_MAPPED)})
+    second = await admin.post(
+        f"{CONNECTIONS}?page=2",
+        data={"client": "acme", "turn": "next", **ticked(ids[0], "Shop 00"), **ticked(ids[1], "Changed", "stripe")},
+    )
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', second.text))
+    kept = {name: value for name, value in hidden.items() if name != TOKEN_FIELD and name not in {"workspace", "show"}}
+    assigned = await admin.post(CONNECTIONS, data={**kept, "client": "acme", **ticked(ids[29], "Last")})
 
-    assert answer.status_code == 400
-    assert "Given before that: 1" in words(answer)
-    assert [row.label for row in await world.services.store.connections.all()] == ["Good"]
+    listed = (await world.http.get("/api/v1/connections", headers=bearer(key))).json()["data"]
+    assert "21 to 30 of 30" in words(second)
+    assert '<option value="acme" selected>' in second.text
+    assert f"label-{ids[0]}" not in hidden
+    assert assigned.status_code == 303
+    assert {(row["label"], row["connector_type"]) for row in listed} == {
+        ("Shop 00", "shopify"),
+        ("Changed", "stripe"),
+        ("Last", "shopify"),
+    }
+
+
+async def test_what_was_ticked_is_ticked_when_its_page_is_shown_again(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    ids = [theirs(world, place, f"Shop {number:02}") for number in range(30)]
+    admin = await signed_in(world, None)
+
+    first = await admin.post(CONNECTIONS, data={"turn": "previous", f"tick-{ids[0]}": "1", f"tick-{ids[29]}": "1"})
+
+    assert re.search(rf'<input type="checkbox" name="tick-{ids[0]}"[^>]* checked>', first.text)
+    assert first.text.count(" checked") == 1
+    assert f'<input type="hidden" name="tick-{ids[29]}" value="1">' in first.text
+
+
+async def test_the_workspace_of_the_client_s_name_is_shown_first_and_the_client_chosen(world: World) -> None:
+    await world.services.clients.add(slug="globex-corp", name="Globex", plan="free")
+    await world.services.clients.add(slug="other", name="Other", plan="free")
+    theirs(world, workspace(world, "Alpha"), "Alpha's")
+    place = workspace(world, "GLOBEX corp.")
+    theirs(world, place, "Globex's")
+    admin = await signed_in(world, None)
+
+    for_client = await admin.get(f"{CONNECTIONS}?client=globex-corp")
+    for_workspace = await admin.get(f"{CONNECTIONS}?workspace={place}")
+    for_other = await admin.get(f"{CONNECTIONS}?client=other")
+
+    assert "Globex’s".replace("’", "'") in words(for_client)
+    assert '<option value="globex-corp" selected>' in for_client.text
+    assert '<option value="globex-corp" selected>' in for_workspace.text
+    assert "Alpha's" in words(for_other)
+    assert '<option value="other" selected>' in for_other.text
 
 
 async def test_airbyte_down_is_a_sentence(world: World) -> None:
@@ -140,7 +191,7 @@ async def test_airbyte_down_is_a_sentence(world: World) -> None:
     answer = await admin.get(CONNECTIONS)
 
     assert answer.status_code == 200
-    assert "Airbyte’s list cannot be read: upstream service unreachable." in words(answer)
+    assert "Airbyte’s list cannot be read: http://airbyte/api/public/v1 answers 502: a proxy in front" in words(answer)
 
 
 async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
@@ -153,12 +204,12 @@ async def test_airbyte_down_leaves_what_was_read_before(world: World) -> None:
     world.clock.advance(600)
 
     answer = await admin.get(CONNECTIONS)
-    given = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(kept)})
+    assigned = await admin.post(CONNECTIONS, data={"client": "acme", **ticked(kept)})
 
     assert "cannot be read" in words(answer)
     assert "The list shown was read 10 minutes ago." in words(answer)
     assert "Known → Warehouse" in words(answer)
-    assert given.headers["location"].endswith("?done=unchecked")
+    assert assigned.headers["location"].endswith("?done=assigned")
 
 
 async def test_airbyte_that_hangs_holds_no_page_up(tmp_path: Path) -> None:
@@ -196,10 +247,10 @@ async def test_500_connections_are_paged_and_searched_without_asking_again(world
         while "list is being read" in words(first):
             first = await admin.get(CONNECTIONS)
     read = lists_read(world)
-    last, found = await admin.get(f"{CONNECTIONS}?page=10"), await admin.get(f"{CONNECTIONS}?q=SHOP+499")
+    last, found = await admin.get(f"{CONNECTIONS}?page=25"), await admin.get(f"{CONNECTIONS}?q=SHOP+499")
 
-    assert "1 to 50 of 500" in words(first)
-    assert "451 to 500 of 500" in words(last)
+    assert "1 to 20 of 500" in words(first)
+    assert "481 to 500 of 500" in words(last)
     assert "Shop 499" in words(last)
     assert "1 found for “ SHOP 499 ”" in words(found)
     assert lists_read(world) == read >= 26

@@ -33,7 +33,7 @@ async def test_it_shows_versions_and_what_it_holds_without_asking_airbyte(world:
     assert ssl.OPENSSL_VERSION in text
     assert "Clients 2 , 1 of them disabled" in text
     assert "Connections 2 , 1 of them unmapped" in text
-    assert "Keys that work 2" in text
+    assert "Active keys 2" in text
     assert "Users 1" in text
     assert f"{tmp_path / 'gateway.db'} , {size:.1f} kB" in text
     assert "Last good answer just now" in text

@@ -71,7 +71,7 @@ async def test_the_link_is_shown_once_and_stands_nowhere_else(world: World) -> N
     [
         ("nonsense", "acme", "The e-mail address must look like"),
         ("ADMIN@example.com", "acme", "There already is a user with the address"),
-        ("ann@acme.example", "", "Choose whose member"),
+        ("ann@acme.example", "", "Choose the client whose member"),
         ("ann@acme.example", "nobody", "There is no client"),
         ('"><script>alert(1)</script>', "acme", "The e-mail address must look like"),
     ],
@@ -173,7 +173,7 @@ async def test_an_address_is_never_markup(world: World) -> None:
     answers = [
         await admin.get(USERS),
         await admin.get(f"{USERS}?q=script"),
-        await admin.get("/dashboard/admin/clients/acme"),
+        await admin.get("/dashboard/admin/clients/acme/users"),
     ]
 
     assert all("<script>alert" not in answer.text for answer in answers)

@@ -105,7 +105,7 @@ async def remove_connection(store: Store, acme: Tenant) -> None:
 
 
 async def record_status(store: Store, _acme: Tenant) -> None:
-    await store.last_syncs.record_statuses([ToldStatus("airbyte-acme", "inactive")], checked_at=NOW)
+    await store.statuses.record([ToldStatus("airbyte-acme", "inactive")], checked_at=NOW)
 
 
 async def use_key(store: Store, acme: Tenant) -> None:

@@ -426,6 +426,38 @@ def test_a_password_stays_the_newest_and_a_removed_user_has_none(copied: tuple[P
         assert connection.execute("SELECT password_hash FROM users ORDER BY id").fetchall() == [("new",), (None,)]
 
 
+def test_second_factors_stay_as_they_are_and_used_recovery_codes_stay_used(copied: tuple[Path, Path]) -> None:
+    database, _ = copied
+    factors = "SELECT id, totp_secret, totp_last_step, totp_since FROM users ORDER BY id"
+    codes = "SELECT user_id, digest FROM recovery_codes ORDER BY digest"
+    with written(database) as connection:
+        connection.executescript(
+            """
+            UPDATE users SET totp_secret = 'former', totp_since = '2026', totp_last_step = 1 WHERE id = 'ann';
+            INSERT INTO recovery_codes (user_id, digest) VALUES ('ann', x'01'), ('ann', x'02');
+            INSERT INTO pending_sign_ins (digest, user_id, expires_at, tries) VALUES (x'03', 'ann', '2030', 0);
+            """
+        )
+    backup = back_up(database, database.with_name("two.db"), now=START).path
+    with written(database) as connection:
+        connection.executescript(
+            """
+            DELETE FROM recovery_codes WHERE digest = x'01';
+            UPDATE users SET totp_last_step = 2 WHERE id = 'ann';
+            UPDATE users SET totp_secret = 'new', totp_since = '2026', totp_last_step = 3 WHERE id = 'bob';
+            INSERT INTO recovery_codes (user_id, digest) VALUES ('bob', x'04');
+            """
+        )
+        before = connection.execute(factors).fetchall(), connection.execute(codes).fetchall()
+
+    with restoration(database, backup, now=START) as prepared:
+        prepared.install(START)
+
+    with written(database) as connection:
+        assert (connection.execute(factors).fetchall(), connection.execute(codes).fetchall()) == before
+        assert connection.execute("SELECT * FROM pending_sign_ins").fetchall() == []
+
+
 def test_the_database_that_was_replaced_can_be_put_back(copied: tuple[Path, Path]) -> None:
     database, backup = copied
     with written(database) as connection:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import Duplicate, InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection
-from gateway.store import Store
+from gateway.store import ActivityFilter, Store
 from gateway.store.database import ConstraintViolated
 from gateway.store.pruning import PRUNE_STEP
 from tests.support import sqlite_of
@@ -67,6 +67,9 @@ CHANGES: dict[str, Change] = {
     "disable it": lambda store, client, entry: store.clients.disable(client.id, at=NOW, entry=entry),
     "remove it": lambda store, client, entry: store.clients.remove(client.id, entry=entry),
     "add a connection": lambda store, client, entry: store.connections.add(a_connection(client, "conn_2"), entry=entry),
+    "add two connections": lambda store, client, entry: store.connections.add_all(
+        client.id, [a_connection(client, "conn_2"), a_connection(client, "conn_3")], entries=[entry]
+    ),
     "map it": lambda store, client, entry: store.connections.map(
         a_connection(client, "conn_1", "airbyte-2"), entry=entry
     ),
@@ -128,6 +131,9 @@ REFUSED: dict[str, Change] = {
     ),
     "a mapping that is taken": lambda store, client, entry: store.connections.add(
         a_connection(client, "conn_2", "airbyte-1"), entry=entry
+    ),
+    "a mapping that is taken, among others": lambda store, client, entry: store.connections.add_all(
+        client.id, [a_connection(client, "conn_2"), a_connection(client, "conn_3", "airbyte-1")], entries=[entry]
     ),
     "a digest that is taken": lambda store, client, entry: store.api_keys.add(
         a_key(client, "key_2"), digest=b"1", entry=entry
@@ -283,3 +289,32 @@ async def test_pruning_forgets_the_old_and_goes_in_steps(store: Store, acme: Cli
     rows = await store.database.fetch_all("SELECT at, count(*) FROM activity GROUP BY at")
     assert [tuple(row) for row in rows] == [(LATER, PRUNE_STEP + 1)]
     assert (sqlite_of(store).watch.epoch(), sqlite_of(store).watch.count()) == (epoch, commits + 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (ActivityFilter(), ["root", "ann"]),
+        (ActivityFilter(person="ANN@"), ["ann"]),
+        (ActivityFilter(person="root"), ["root"]),
+        (ActivityFilter(person="root", operator="operator"), []),
+        (ActivityFilter(person="OPERA", operator="operator"), ["root"]),
+        (ActivityFilter(person="%"), []),
+        (ActivityFilter(action="connection.rename"), ["ann"]),
+        (ActivityFilter(since=LATER), ["root"]),
+        (ActivityFilter(until=LATER), ["ann"]),
+        (ActivityFilter(person="ann", since=LATER), []),
+    ],
+)
+async def test_entries_are_found_by_person_action_and_time(
+    store: Store, acme: Client, other: Client, wanted: ActivityFilter, found: list[str]
+) -> None:
+    await store.activity.record(an_entry(acme, "ann"))
+    await store.activity.record(ActivityEntry(LATER, acme.id, "root@x", "user.invite", "root", by_operator=True))
+    await store.activity.record(msgspec.structs.replace(an_entry(other, "other"), actor="zoe"))
+
+    of_client = await store.activity.of_client(acme.id, limit=9, wanted=wanted)
+    of_all = await store.activity.all(limit=9, wanted=wanted)
+
+    assert [entry.subject for entry in of_client] == found
+    assert [entry.subject for entry in of_all if entry.client_id == acme.id] == found

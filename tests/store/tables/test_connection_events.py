@@ -152,7 +152,7 @@ async def test_a_sync_that_moved_nothing_is_told_once(watched: Store) -> None:
 async def test_a_status_is_told_when_it_changes(watched: Store) -> None:
     async def told(status: str, at: str) -> list[str]:
         before = len(await written(watched))
-        await watched.last_syncs.record_statuses([ToldStatus(ONE, status)], checked_at=at)
+        await watched.statuses.record([ToldStatus(ONE, status)], checked_at=at)
         return [data["status"] for _, data in (await written(watched))[before:]]
 
     assert await told("active", "2026-04-01T04:00:00.000Z") == []
@@ -168,7 +168,7 @@ async def test_the_first_status_that_airbyte_tells_is_no_change(store: Store, ac
     connection = msgspec.structs.replace(a_connection(acme, "conn_1", ONE), status="pending", status_checked_at=None)
     await store.connections.add(connection)
 
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=NOW)
+    await store.statuses.record([ToldStatus(ONE, "active")], checked_at=NOW)
 
     assert await written(store) == []
 

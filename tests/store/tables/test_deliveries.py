@@ -113,6 +113,23 @@ async def test_each_webhook_has_its_first_delivery_before_any_has_its_second(
     assert await due(store) == []
 
 
+async def test_webhooks_that_fail_come_after_those_that_answer_and_can_be_passed_over(
+    store: Store, acme: Client, other: Client
+) -> None:
+    await add_webhook(store, acme)
+    await add_webhook(store, other, "whk_2")
+    await happen(store, acme, "a")
+    (first,) = await claim(store)
+    await store.deliveries.conclude(first, failure(next_at=NOW), holder="one")
+    await happen(store, other, "a")
+
+    assert await due(store) == [2, 1]
+    spared = await store.deliveries.due(
+        now=NOW, of_webhook=2, passed_over=(), clients_passed_over=(), passes_over_failing=True
+    )
+    assert [(each.number, each.is_failing) for each in spared] == [(2, False)]
+
+
 async def test_what_is_claimed_has_all_that_sending_takes_and_shows_no_secret(store: Store, acme: Client) -> None:
     await add_webhook(store, acme)
     await happen(store, acme, "a")

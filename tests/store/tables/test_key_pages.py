@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.models import ApiKey, Client
-from gateway.store import Store
+from gateway.store import Excerpt, Store
 from tests.store.tables.records import NOW, TOMORROW
 
 EARLIER = "2026-03-31T03:00:00.000Z"
@@ -24,7 +24,8 @@ async def add(
 
 
 async def working(store: Store, client: Client, query: str = "", *, limit: int = 50, offset: int = 0) -> list[str]:
-    keys, _ = await store.key_pages.working(client.id, now=NOW, query=query, limit=limit, offset=offset)
+    excerpt = Excerpt(limit=limit, offset=offset, query=query)
+    keys, _ = await store.key_pages.working(client.id, excerpt, now=NOW)
     return [key.id for key in keys]
 
 
@@ -37,10 +38,10 @@ async def test_working_keys_are_paged_the_newest_first(store: Store, acme: Clien
     await add(store, other, "key_of_another")
 
     pages = [
-        await store.key_pages.working(acme.id, now=NOW, query="", limit=3, offset=offset) for offset in (0, 3, 6, 9)
+        await store.key_pages.working(acme.id, Excerpt(limit=3, offset=offset), now=NOW) for offset in (0, 3, 6, 9)
     ]
 
-    assert [[key.id[-1] for key in keys] for keys, _ in pages] == [["6", "5", "4"], ["3", "2", "1"], ["0"], []]
+    assert [[key.id[-1] for key in keys] for keys, _ in pages] == [["6", "5", "4"], ["3", "2", "1"], ["0"], ["0"]]
     assert {total for _, total in pages} == {7}
 
 
@@ -56,12 +57,16 @@ async def test_working_keys_are_paged_the_newest_first(store: Store, acme: Clien
         ("nightly_report", []),
         ("a\\b", ["key_3"]),
         ("nothing", []),
+        ("MÜLLER", ["key_4"]),
+        ("müller", ["key_4"]),
+        ("\0", []),
     ],
 )
 async def test_keys_are_found_by_name_start_and_id(store: Store, acme: Client, query: str, found: list[str]) -> None:
     await add(store, acme, "key_1", name="Nightly report")
     await add(store, acme, "key_2", name="100% report", start="smrt_zz99…")
     await add(store, acme, "key_3", name="a\\b")
+    await add(store, acme, "key_4", name="Müller")
 
     assert await working(store, acme, query) == found
 
@@ -76,9 +81,10 @@ async def test_the_newest_ended_keys_are_read_and_all_of_them_counted(
     await store.api_keys.revoke(acme.id, "key_5", at=NOW)
     await add(store, other, "key_of_another", ends=NOW)
 
-    keys, count = await store.key_pages.ended(acme.id, now=NOW, limit=2)
+    keys, count = await store.key_pages.ended(acme.id, Excerpt(limit=2), now=NOW)
 
     assert ([key.id for key in keys], count) == (["key_5", "key_4"], 6)
+    assert await store.key_pages.count_ended(acme.id, now=NOW) == 6
 
 
 async def test_of_a_period_are_shown_the_keys_that_work_or_were_called(

@@ -1,4 +1,4 @@
-"""What Airbyte told of connections: their last syncs and statuses, and how far refreshing has come."""
+"""What Airbyte told of connections: their last syncs, and how far refreshing has come."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from gateway.models import BasicSchedule, Client
+from gateway.models import Client
 from gateway.store import LastSync, Store, ToldStatus
 from gateway.store.database import Transaction
 from tests.store.tables.records import NOW, a_connection
@@ -105,44 +105,6 @@ async def test_workspaces_in_use_are_named_once(store: Store, acme: Client) -> N
     assert await store.connections.mapped_airbyte_ids() == {ONE, TWO, THREE}
 
 
-async def test_a_status_told_is_kept_with_its_time_and_the_workspace_only_if_told(store: Store, acme: Client) -> None:
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
-
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive"), ToldStatus(TWO, "locked")], checked_at=LATER)
-    (row,) = await store.connections.all()
-    assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", LATER, "work")
-
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active", workspace_id="moved")], checked_at=LATER)
-    (row,) = await store.connections.all()
-    assert (row.status, row.workspace_id) == ("active", "moved")
-
-
-async def test_the_oldest_status_check_counts_unasked_connections_as_oldest(store: Store, acme: Client) -> None:
-    assert await store.last_syncs.oldest_status_check() is None
-    await store.connections.add(msgspec.structs.replace(a_connection(acme, "conn_1", ONE), schedule_since=NOW))
-    await store.connections.add(a_connection(acme, "conn_2"))
-    assert await store.last_syncs.oldest_status_check() == NOW
-
-    unasked = msgspec.structs.replace(a_connection(acme, "conn_3", TWO), status_checked_at=None)
-    await store.connections.add(unasked)
-    assert await store.last_syncs.oldest_status_check() == ""
-
-    await store.last_syncs.mark_statuses_checked(LATER, ["work"])
-    assert await store.last_syncs.oldest_status_check() == LATER
-    assert (await store.connections.any_by_id("conn_2")).status_checked_at is None
-
-
-async def test_what_an_older_gateway_has_checked_counts_as_unchecked_until_it_was_looked_for_again(
-    store: Store, acme: Client
-) -> None:
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
-    assert await store.last_syncs.oldest_status_check() == ""
-
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=LATER)
-
-    assert await store.last_syncs.oldest_status_check() == LATER
-
-
 async def test_what_housekeeping_wrote_is_seen_by_the_next_look(store: Store, acme: Client) -> None:
     await store.connections.add(a_connection(acme, "conn_1", ONE))
     for number in range(1, 20):
@@ -217,34 +179,13 @@ async def test_a_sync_is_withdrawn_only_while_it_is_the_known_one(store: Store, 
     assert (await store.connections.any_by_id("conn_1")).last_job_id is None
 
 
-async def test_a_status_of_an_older_answer_that_is_written_late_is_passed_over(store: Store, acme: Client) -> None:
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at="2026-04-01T03:20:00.000Z")
-
-    await store.last_syncs.record_statuses(
-        [ToldStatus(ONE, "active", workspace_id="old")], checked_at="2026-04-01T03:10:00.000Z"
-    )
-
-    (row,) = await store.connections.all()
-    assert (row.status, row.status_checked_at, row.workspace_id) == ("inactive", "2026-04-01T03:20:00.000Z", "work")
-
-
-async def test_a_clock_that_was_ahead_once_keeps_no_status_from_being_written(store: Store, acme: Client) -> None:
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at="2027-04-01T03:00:00.000Z")
-
-    await store.last_syncs.record_statuses([ToldStatus(ONE, "active")], checked_at=LATER)
-
-    assert [row.status for row in await store.connections.all()] == ["active"]
-
-
 @pytest.mark.parametrize(
     "write",
     [
         lambda store: store.last_syncs.require_backfill(workspaces=["work"]),
         lambda store: store.last_syncs.require_backfill(airbyte_ids=[ONE]),
-        lambda store: store.last_syncs.mark_statuses_checked(LATER, ["work"]),
-        lambda store: store.last_syncs.record_statuses([ToldStatus(ONE, "inactive")], checked_at=LATER),
+        lambda store: store.statuses.mark_checked(LATER, ["work"]),
+        lambda store: store.statuses.record([ToldStatus(ONE, "inactive")], checked_at=LATER),
         lambda store: store.last_syncs.record([LastSync(ONE, 8, LATER, "failed")]),
         lambda store: store.last_syncs.withdraw(LastSync(ONE, 7, NOW, "running")),
     ],
@@ -263,26 +204,3 @@ async def test_what_is_told_of_one_client_s_connections_leaves_the_others_in_mem
 
     assert await store.connections.of_client(other.id) is theirs
     assert await store.connections.of_client(acme.id) != mine
-
-
-async def test_since_when_a_schedule_applies_is_when_it_was_first_told_with_this_status(
-    store: Store, acme: Client
-) -> None:
-    await store.connections.add(a_connection(acme, "conn_1", ONE))
-    daily, hourly = BasicSchedule(86_400), BasicSchedule(3600)
-    told = [
-        ToldStatus(ONE, "active", daily),
-        ToldStatus(ONE, "active", daily),
-        ToldStatus(ONE, "active", hourly),
-        ToldStatus(ONE, "inactive", hourly),
-        ToldStatus(ONE, "inactive", hourly),
-        ToldStatus(ONE, "inactive"),
-    ]
-
-    since = []
-    for hour, status in enumerate(told, 4):
-        await store.last_syncs.record_statuses([status], checked_at=f"2026-04-01T{hour:02}:00:00.000Z")
-        row = await store.connections.any_by_id("conn_1")
-        since.append((row.schedule, int((row.schedule_since or "")[11:13])))
-
-    assert since == [(daily, 4), (daily, 4), (hourly, 6), (hourly, 7), (hourly, 7), (None, 9)]

@@ -19,12 +19,20 @@ def a_session(user: User, name: str = "one", *, at: str = NOW) -> Session:
     return Session(f"session_{name}", user.id, at, at, "192.0.2.1", "Firefox")
 
 
-async def add(store: Store, session: Session, *, digest: bytes | None = None, password_hash: str | None = None) -> bool:
+async def add(
+    store: Store,
+    session: Session,
+    *,
+    digest: bytes | None = None,
+    password_hash: str | None = None,
+    has_proof: bool = False,
+) -> bool:
     """By default its digest is its id."""
     return await store.sessions.add(
         session,
         digest=digest or session.id.encode(),
         password_hash=password_hash,
+        has_proof=has_proof,
         ended_before=LONG_AGO,
         entry=an_entry(),
     )

@@ -63,16 +63,20 @@ async def test_credentials_are_hidden_from_what_prints_them(store: Store, acme: 
     assert "argon2" not in repr(credentials)
 
 
-async def test_a_disabled_clients_members_have_neither_credentials_nor_links(store: Store, acme: Client) -> None:
+async def test_credentials_tell_of_a_disabled_client_and_its_members_have_no_links(store: Store, acme: Client) -> None:
     user = await a_member(store, acme, password_hash="hash")
     await store.links.put(Link(b"reset", "password", user.id, TOMORROW))
 
     await store.clients.disable(acme.id, at=NOW)
-    assert await store.users.credentials(ANN) is None
+    credentials = await store.users.credentials(ANN)
+    assert credentials
+    assert credentials.disabled_client == "Acme"
     assert await store.links.by_digest(b"reset") is None
 
     await store.clients.enable(acme.id)
-    assert await store.users.credentials(ANN)
+    credentials = await store.users.credentials(ANN)
+    assert credentials
+    assert credentials.disabled_client is None
     assert await store.links.by_digest(b"reset")
 
 

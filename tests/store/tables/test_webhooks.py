@@ -54,9 +54,9 @@ async def test_rotated_secrets_sign_beside_the_new_one_until_their_ends(store: S
         await store.webhooks.rotate(
             acme.id, "whk_1", secret=Secret(secret), now=now, previous_until=until, entry=an_entry("webhook.rotate")
         )
-        (row,) = await store.database.fetch_all("SELECT secret, previous_secret, previous_until FROM webhooks")
+        (row,) = await store.database.fetch_all("SELECT secret, previous_secrets, previous_until FROM webhooks")
         assert row["previous_until"] == until
-        return row["secret"], [(each.secret, each.until) for each in previous_secrets(row["previous_secret"])]
+        return row["secret"], [(each.secret, each.until) for each in previous_secrets(row["previous_secrets"])]
 
     assert await rotate("second", NOW, TOMORROW) == ("second", [("whsec_whk_1", TOMORROW)])
     assert (await store.webhooks.any_by_id("whk_1")).previous_until == TOMORROW

@@ -9,7 +9,12 @@ from gateway.auth import keys
 from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Client, Principal
-from gateway.web.middleware.authentication import PRINCIPAL_KEY, AuthenticationMiddleware, user_agent
+from gateway.web.middleware.authentication import (
+    LONGEST_AGENT,
+    PRINCIPAL_KEY,
+    AuthenticationMiddleware,
+    user_agent,
+)
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import START, HandClock
 
@@ -27,6 +32,7 @@ class Directory:
         self.principals = {keys.digest(KEY): principal or Principal(client=CLIENT, key_id="key_1", scope="full")}
         self.asked: list[bytes] = []
         self.uses: list[tuple[str, float, str | None, str | None]] = []
+        self.noted: list[tuple[str, tuple[str, bytes], str | None]] = []
 
     def remembered(self, digest: bytes) -> Principal | None:
         return None
@@ -40,6 +46,12 @@ class Directory:
 
     def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
         self.uses.append((key_id, moment, address, agent))
+
+    def is_noted(self, key_id: str, origin: tuple[str, bytes], moment: float) -> bool:
+        return (key_id, origin) in [noted[:2] for noted in self.noted]
+
+    def note(self, key_id: str, origin: tuple[str, bytes], moment: float, *, agent: str | None) -> None:
+        self.noted.append((key_id, origin, agent))
 
 
 async def nothing_to_receive() -> Message:
@@ -60,7 +72,12 @@ async def pass_through(
         reached.append(scope)
 
     middleware = AuthenticationMiddleware(
-        app, directory=directory, calls=directory, clock=clock or HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+        app,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=clock or HandClock(),
+        throttle=AuthThrottle(longest_wait=0.8),
     )
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
@@ -151,39 +168,39 @@ async def test_without_a_header_the_challenge_names_no_error() -> None:
     assert directory.asked == []
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        [b""],
-        [b"Bearer"],
-        [b"Bearer "],
-        [b"Basic YTpi"],
-        [KEY.encode()],
-        [b"Token " + KEY.encode()],
-        [b"Bearer\t" + KEY.encode()],
-        [b"Bearer " + KEY[:-1].encode()],
-        [b"Bearer " + KEY[:-1].encode() + b"O"],
-        [b"Bearer " + KEY.encode() + b" x"],
-        [b"Bearer " + KEY.encode() + b"," + KEY.encode()],
-        [b'Bearer "' + KEY.encode() + b'"'],
-        [b"Bearer \xff\xfe\x80"],
-        [b"Bearer smrt_" + b"\xe9" * 36],
-        [b"Bearer " + KEY.encode() + b"\x00"],
-        [b"B\xebarer " + KEY.encode()],
-        [b"Bearer smrt_" + b"0" * 10_000],
-        [b"Bearer " + KEY.encode(), b"Bearer " + KEY.encode()],
-        [b"Bearer " + KEY.encode(), b"Basic YTpi"],
-        [b"", b"Bearer " + KEY.encode()],
-    ],
-)
-async def test_what_is_no_key_is_refused_without_looking_it_up(values: list[bytes]) -> None:
-    directory = Directory()
+NO_KEYS = [
+    [b""],
+    [b"Bearer"],
+    [b"Bearer "],
+    [b"Basic YTpi"],
+    [KEY.encode()],
+    [b"Token " + KEY.encode()],
+    [b"Bearer\t" + KEY.encode()],
+    [b"Bearer " + KEY[:-1].encode()],
+    [b"Bearer " + KEY[:-1].encode() + b"O"],
+    [b"Bearer " + KEY.encode() + b" x"],
+    [b"Bearer " + KEY.encode() + b"," + KEY.encode()],
+    [b'Bearer "' + KEY.encode() + b'"'],
+    [b"Bearer \xff\xfe\x80"],
+    [b"Bearer smrt_" + b"\xe9" * 36],
+    [b"Bearer " + KEY.encode() + b"\x00"],
+    [b"B\xebarer " + KEY.encode()],
+    [b"Bearer smrt_" + b"0" * 10_000],
+    [b"Bearer " + KEY.encode(), b"Bearer " + KEY.encode()],
+    [b"Bearer " + KEY.encode(), b"Basic YTpi"],
+    [b"", b"Bearer " + KEY.encode()],
+]
 
-    refusal = await refusal_of([(b"authorization", value) for value in values], directory)
 
-    assert refusal.message == "Unauthorized — invalid or missing API key"
-    assert refusal.headers == {"WWW-Authenticate": 'Bearer realm="gateway", error="invalid_token"'}
-    assert directory.asked == []
+async def test_what_is_no_key_is_refused_without_looking_it_up() -> None:
+    for values in NO_KEYS:
+        directory = Directory()
+
+        refusal = await refusal_of([(b"authorization", value) for value in values], directory)
+
+        assert refusal.message == "Unauthorized — invalid or missing API key", values
+        assert refusal.headers == {"WWW-Authenticate": 'Bearer realm="gateway", error="invalid_token"'}, values
+        assert directory.asked == [], values
 
 
 async def test_an_unknown_key_is_refused_after_one_look() -> None:
@@ -230,8 +247,24 @@ async def test_what_is_no_request_passes_untouched() -> None:
 
     directory = Directory()
     middleware = AuthenticationMiddleware(
-        app, directory=directory, calls=directory, clock=HandClock(), throttle=AuthThrottle(longest_wait=0.8)
+        app,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=HandClock(),
+        throttle=AuthThrottle(longest_wait=0.8),
     )
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
     assert seen == [{"type": "lifespan"}]
+
+
+async def test_who_calls_is_noted_by_address_and_program_until_it_is_known() -> None:
+    directory = Directory()
+    headers = [(b"authorization", f"Bearer {KEY}".encode()), (b"user-agent", b"loader/2.1" + b"x" * 500)]
+
+    for _ in range(2):
+        await pass_through(headers, directory)
+
+    agent = f"loader/2.1{'x' * 500}"[:LONGEST_AGENT]
+    assert directory.noted == [("key_1", ("", agent.encode()), agent)]

@@ -68,11 +68,22 @@ class CountingDirectory:
     def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
         raise AssertionError("nobody is known")
 
+    def is_noted(self, key_id: str, origin: tuple[str, bytes], moment: float) -> bool:
+        raise AssertionError("nobody is known")
+
+    def note(self, key_id: str, origin: tuple[str, bytes], moment: float, *, agent: str | None) -> None:
+        raise AssertionError("nobody is known")
+
 
 async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     directory = CountingDirectory()
     middleware = AuthenticationMiddleware(
-        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+        _unreachable,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=clock,
+        throttle=AuthThrottle(longest_wait=0.8),
     )
 
     async def one(number: int) -> None:
@@ -102,7 +113,12 @@ class KeeperOfOneKey(CountingDirectory):
 async def test_an_id_that_is_not_the_keys_counts_as_a_guess(clock: HandClock) -> None:
     directory = KeeperOfOneKey()
     middleware = AuthenticationMiddleware(
-        _unreachable, directory=directory, calls=directory, clock=clock, throttle=AuthThrottle(longest_wait=0.8)
+        _unreachable,
+        directory=directory,
+        calls=directory,
+        callers=directory,
+        clock=clock,
+        throttle=AuthThrottle(longest_wait=0.8),
     )
 
     async def one(user: str, key: str) -> None:

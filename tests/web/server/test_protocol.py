@@ -5,7 +5,14 @@ import pytest
 
 from gateway.errors import ApiError, BadRequest, HeadersTooLarge, MethodNotImplemented, Overloaded, UriTooLong
 from gateway.web.responses import raw_error_answer
-from gateway.web.server.request_head import Headers, check_head, check_no_body, check_size, parser_refusal
+from gateway.web.server.request_head import (
+    Headers,
+    check_head,
+    check_no_body,
+    check_size,
+    parser_refusal,
+    refused_target,
+)
 
 HOST = (b"host", b"gateway")
 
@@ -74,6 +81,21 @@ def test_heads_that_are_refused(version: str, target: bytes, headers: Headers, m
 @pytest.mark.parametrize("target", [b"/", b"//", b"/a?b=c", b"HTTP://GATEWAY/a", b"https://gateway/?q"])
 def test_targets_that_are_taken(target: bytes) -> None:
     check_head("1.1", target, [HOST])
+
+
+@pytest.mark.parametrize(
+    ("data", "target"),
+    [
+        (b"BREW /a?b HTTP/1.1\r\n", b"/a?b"),
+        (b"get http://gateway/a HTTP/1.1\r\n", b"http://gateway/a"),
+        (b"x\r\n\r\nBREW /a", b"/a"),
+        (b"BREW", b""),
+        (b"G@T /a HTTP/1.1\r\n", b""),
+        (b"", b""),
+    ],
+)
+def test_a_method_that_is_none_still_has_a_target(data: bytes, target: bytes) -> None:
+    assert refused_target(data) == target
 
 
 def test_sizes_count_target_and_fields_apart() -> None:

@@ -4,11 +4,10 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Literal
 
 from gateway.airbyte.dial import ProxyRefused
+from gateway.models import NoAnswerKind
 
-Kind = Literal["name", "refused", "timeout", "certificate", "no TLS", "broken", "proxy"]
 CERTIFICATE_FAULTS = {
     9: "is not valid yet, or this machine's clock is wrong",
     10: "has expired",
@@ -27,7 +26,7 @@ REFUSED = f"[Errno {errno.ECONNREFUSED}]"
 class NoAnswer(Exception):
     """Nobody answered; `kind` is for deciding, the text a sentence for people."""
 
-    def __init__(self, kind: Kind, sentence: str) -> None:
+    def __init__(self, kind: NoAnswerKind, sentence: str) -> None:
         super().__init__(sentence)
         self.kind = kind
 
@@ -48,7 +47,7 @@ def no_answer(error: Exception, *, asked: str, host: str, seconds: float) -> NoA
 
 def _told_by(cause: BaseException, *, asked: str, host: str, seconds: float) -> NoAnswer | None:
     """Return what one of the causes tells by itself; nothing if that is no more than a broken connection."""
-    kind: Kind
+    kind: NoAnswerKind
     match cause:
         case ProxyRefused():
             kind, sentence = "proxy", f"the proxy does not lead to {asked}: {cause}"

@@ -1,0 +1,78 @@
+"""`gateway webhook deliveries` and `send-again`: what was sent to a webhook, what it answered, one of it once more."""
+
+import click
+import msgspec
+
+from gateway.cli.options import id_argument, json_option, settings_option, with_services
+from gateway.cli.output import Row, print_record, print_rows
+from gateway.errors import OperatorError
+from gateway.models import Delivery
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.times import format_time
+
+DELIVERIES = 50
+LARGEST_NUMBER = (1 << 63) - 1
+
+
+@click.command()
+@id_argument("webhook_id")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=DELIVERIES, show_default=True, help="Show so many.")
+@click.option(
+    "--before", type=click.IntRange(1, LARGEST_NUMBER), metavar="NUMBER", help="Show those before this number alone."
+)
+@json_option
+@settings_option
+def deliveries(*, settings: Settings, webhook_id: str, limit: int, before: int | None, as_json: bool) -> None:
+    """Show what was sent to a webhook and what it answered, newest first.
+
+    Example: gateway webhook deliveries whk_8sQd0fWq2LzR5tYx --limit 20
+    """
+
+    async def work(services: Services) -> list[Delivery]:
+        record = await services.webhooks.endpoints.find(webhook_id)
+        pages = services.store.delivery_pages
+        return await pages.of_webhook(record.client_id, record.id, before=before, limit=limit)
+
+    rows = [_row(each) for each in with_services(settings, work)]
+    print_rows(rows, as_json=as_json, empty="Nothing was sent yet." if before is None else "There are no older ones.")
+
+
+@click.command("send-again")
+@id_argument("webhook_id")
+@click.argument("number", type=click.IntRange(1, LARGEST_NUMBER))
+@json_option
+@settings_option
+def send_again(*, settings: Settings, webhook_id: str, number: int, as_json: bool) -> None:
+    """Send the event of a delivery that has ended once more, by its number. Raises OperatorError if it cannot be.
+
+    Example: gateway webhook send-again whk_8sQd0fWq2LzR5tYx 1204
+    """
+
+    async def work(services: Services) -> Row:
+        record = await services.webhooks.endpoints.find(webhook_id)
+        now = format_time(services.clock.now())
+        if not await services.store.delivery_pages.send_again(record.client_id, record.id, number, now=now):
+            raise OperatorError(
+                f"the delivery {number} cannot be sent again: there is none of that number, it is still on its way, "
+                "or the webhook is disabled"
+            )
+        return {"webhook": record.id, "number": number}
+
+    row = with_services(settings, work)
+    print_record(
+        row, as_json=as_json, sentence=f"The event of delivery {number} is sent again by the gateway that serves."
+    )
+
+
+def _row(delivery: Delivery) -> Row:
+    values = msgspec.structs.asdict(delivery)
+    return {
+        "number": delivery.number,
+        "event": delivery.event_type,
+        "event_id": delivery.event_id,
+        "connection": delivery.connection_id,
+        **{name: values[name] for name in ("event_at", "outcome", "attempts", "attempted_at", "next_at", "status")},
+        "answer": delivery.excerpt or None,
+        "error": delivery.error or None,
+    }

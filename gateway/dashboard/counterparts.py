@@ -1,0 +1,54 @@
+"""Let members in to their pages, and lead admins from a member's address to their own page of the same thing."""
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from gateway.dashboard.paging import PASSING
+from gateway.dashboard.visitor import Handler, redirect, visitor_of
+from gateway.services import services_of
+
+MEMBERS, ADMINS = "/dashboard", "dashboard/admin"
+ADMIN_PAGES = {
+    "/connections": "/connections/of-clients",
+    "/connections/volume": "/clients",
+    "/activity": "/activity",
+}
+"""Pages of a client's for which admins have one, below MEMBERS and ADMINS."""
+CONNECTION_PATH = "/connections/"
+KEY_PATH = "/settings/api-keys/"
+
+
+def for_members(handler: Handler) -> Handler:
+    """Let members in. Admins are redirected to their own page, everybody else to the sign-in."""
+
+    async def show(request: Request) -> ASGIApp:
+        if visitor_of(request).client is None:
+            return redirect(request, await counterpart(request))
+        return await handler(request)
+
+    return show
+
+
+async def counterpart(request: Request) -> str:
+    """Return the path from the root of the admin's page of what is in a member's address; the overview if none is.
+
+    Raises UnknownRecord for a key that nobody has.
+    """
+    path = request.scope["path"].removeprefix(MEMBERS)
+    if request.method not in {"GET", "HEAD"}:
+        return ADMINS
+    if path.startswith(KEY_PATH):
+        return await _key(request, path.removeprefix(KEY_PATH))
+    page = ADMIN_PAGES.get(path, path if path.startswith(CONNECTION_PATH) else "")
+    query = urlencode([pair for pair in request.query_params.multi_items() if pair[0] not in PASSING])
+    return f"{ADMINS}{page}?{query}" if page and query else ADMINS + page
+
+
+async def _key(request: Request, key_id: str) -> str:
+    store = services_of(request).store
+    key = await store.api_keys.any_by_id(key_id)
+    clients = await store.clients.all()
+    slug = next((client.slug for client in clients if client.id == key.client_id), "")
+    return f"{ADMINS}/clients/{slug}/api-keys/{key_id}"

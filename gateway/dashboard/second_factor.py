@@ -1,0 +1,103 @@
+"""/dashboard/settings/account/second-factor: set one up, switch it on and off, get new recovery codes."""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.base_url import base_url
+from gateway.auth.one_time_codes import totp_address
+from gateway.auth.sessions import Browser
+from gateway.dashboard.forms import read_form
+from gateway.dashboard.qr_code import qr_code
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import SECOND_FACTOR, accounts_of, browser_of, redirect, visitor_setting_up
+from gateway.errors import CodeRefused, InvalidInput, RetryableError, SignInRefused
+from gateway.models import Visitor
+
+NOTICES = {
+    "shown-once": "The recovery codes were shown once and cannot be shown again. "
+    "If you did not keep them, make new ones below.",
+    "off": "The second factor is off. Your password alone signs you in.",
+}
+
+Change = Callable[[Visitor, str, str, Browser], Awaitable[list[str] | None]]
+"""Takes the visitor, his password, a code and his browser; returns recovery codes if there are new ones."""
+
+
+async def show_second_factor(request: Request) -> Response:
+    """Show whether there is one, or the secret that is being set up."""
+    return await _page(request)
+
+
+async def set_up(request: Request) -> Response:
+    """Make a new secret and show it. One that is on stays as it is."""
+    try:
+        await accounts_of(request).second_factors.set_up(visitor_setting_up(request).user)
+    except InvalidInput as error:
+        return await _page(request, status=400, problem=str(error))
+    return redirect(request, SECOND_FACTOR)
+
+
+async def switch_on(request: Request) -> Response:
+    """Have each sign-in ask for a code, and show the recovery codes."""
+    return await _change(request, accounts_of(request).second_factors.switch_on)
+
+
+async def switch_off(request: Request) -> Response:
+    """Have no sign-in ask for a code."""
+    return await _change(request, accounts_of(request).second_factors.switch_off)
+
+
+async def renew_recovery_codes(request: Request) -> Response:
+    """Show new recovery codes; the old ones end."""
+    return await _change(request, accounts_of(request).second_factors.renew_recovery_codes)
+
+
+async def _change(request: Request, change: Change) -> Response:
+    """Do what the form asks for; if it is refused, show the page again with the field that is wrong."""
+    form = await read_form(request)
+    try:
+        recovery_codes = await change(visitor_setting_up(request), form["current"], form["code"], browser_of(request))
+    except CodeRefused as error:
+        return await _page(request, status=400, problem=str(error), wrong="code")
+    except SignInRefused as error:
+        return await _page(request, status=400, problem=str(error), wrong="current")
+    except RetryableError as error:
+        return await _page(request, status=error.status, headers=dict(error.headers), problem=error.message)
+    if recovery_codes is None:
+        return redirect(request, f"{SECOND_FACTOR}?done=off")
+    next_path = f"{SECOND_FACTOR}?done=shown-once"
+    return page(request, "recovery-codes.html", recovery_codes=recovery_codes, next_path=next_path)
+
+
+async def _page(
+    request: Request,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    problem: str = "",
+    wrong: str = "",
+) -> Response:
+    user, second_factors = visitor_setting_up(request).user, accounts_of(request).second_factors
+    secret = await second_factors.secret_being_set_up(user)
+    address = _address(request, secret, user.email) if secret else ""
+    return page(
+        request,
+        "second-factor.html",
+        status=status,
+        headers=headers,
+        problem=problem,
+        wrong=wrong,
+        notice=NOTICES.get(request.query_params.get("done", ""), ""),
+        secret=secret,
+        address=address,
+        picture=qr_code(address) if address else "",
+        codes_left=await second_factors.count_recovery_codes(user),
+    )
+
+
+def _address(request: Request, secret: str, email: str) -> str:
+    """Return what the app reads. It shows this gateway's host and the person's address."""
+    return totp_address(secret, email=email, issuer=urlsplit(base_url(request)).netloc)

@@ -1,0 +1,32 @@
+"""Lead from addresses that have no page of their own to the page that was meant."""
+
+import re
+from collections.abc import Collection
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.visitor import Handler, redirect
+from gateway.errors import NotFound
+
+PAGE_PATH = re.compile(r"(dashboard|docs)(/[A-Za-z0-9_-]+)*")
+
+
+def lead_up(path: str, pages: Collection[str]) -> Handler:
+    """Return what redirects from `path`, which takes only forms, to the nearest of `pages` above it."""
+    steps = 1
+    while path.rsplit("/", steps)[0] not in pages:
+        steps += 1
+
+    async def redirect_up(request: Request) -> Response:
+        return redirect(request, request.scope["path"].lstrip("/").rsplit("/", steps)[0])
+
+    return redirect_up
+
+
+async def without_slashes(request: Request) -> Response:
+    """Redirect to the same address without slashes at its end. Raises NotFound where that can be no page."""
+    path = request.scope["path"].strip("/")
+    if not PAGE_PATH.fullmatch(path):
+        raise NotFound
+    return redirect(request, path)

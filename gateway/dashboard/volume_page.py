@@ -1,0 +1,112 @@
+"""/dashboard/connections/volume, and below a client's page: what syncs moved by month, and in two spans of days."""
+
+import functools
+import re
+from datetime import date, timedelta
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.dashboard.date_range import ONE_DAY, DateRange
+from gateway.dashboard.humanize import day
+from gateway.dashboard.key_owner import key_owner_of
+from gateway.dashboard.paging import query_with, read_page
+from gateway.dashboard.templating import page
+from gateway.dashboard.visitor import visitor_of
+from gateway.dashboard.volume import volume_of
+from gateway.errors import BadRequest
+from gateway.services import services_of
+
+MONTHS_SHOWN = 12
+CARRIED_PERIOD = ("month", "with", "from", "to")
+WRONG_MONTH = "month and with must be months, such as 2026-11"
+_MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
+
+
+class Period(msgspec.Struct, frozen=True):
+    """Days from `first` to the one before `end`, in words."""
+
+    first: date
+    end: date
+    words: str
+
+    @property
+    def span(self) -> tuple[str, str]:
+        return self.first.isoformat(), self.end.isoformat()
+
+
+async def show_volume(request: Request) -> Response:
+    """Show the client's volume. Raises NotFound, BadRequest."""
+    services, client = services_of(request), (await key_owner_of(request)).client
+    today, store = services.clock.now().date(), services.store
+    months, (first, second) = recent_months(today), _periods(request, today)
+    compared = await read_page(request, functools.partial(store.volumes.compared, client.id, first.span, second.span))
+    connections = (await store.connections.of_client(client.id)).rows
+    return page(
+        request,
+        "volume-page.html",
+        client=client if visitor_of(request).client is None else None,
+        by_month=await store.volumes.by_month(client.id, since=months[-1].isoformat()),
+        months=[(month_name(each), month_words(each)) for each in months],
+        first=first,
+        second=second,
+        dates=DateRange.of(request),
+        totals=await store.volumes.total(client.id, first.span, second.span),
+        compared=compared,
+        carried={name: request.query_params[name] for name in CARRIED_PERIOD if name in request.query_params},
+        query=functools.partial(query_with, request),
+        volume=await volume_of(services, client, connections),
+    )
+
+
+def recent_months(today: date) -> list[date]:
+    """Return the first days of the last twelve months, the newest first."""
+    months = [today.replace(day=1)]
+    while len(months) < MONTHS_SHOWN:
+        months.append((months[-1] - ONE_DAY).replace(day=1))
+    return months
+
+
+def month_name(month: date) -> str:
+    """Return `2026-11`."""
+    return f"{month:%Y-%m}"
+
+
+def month_words(month: date) -> str:
+    """Return `November 2026`."""
+    return f"{month:%B %Y}"
+
+
+def _periods(request: Request, today: date) -> tuple[Period, Period]:
+    """Return the two that the address asks for: two months, or days beside as many before them. Raises BadRequest."""
+    days = DateRange.of(request)
+    if days:
+        last = days.last or today
+        first = days.first or last.replace(day=1)
+        if first > last:
+            raise BadRequest("from must not be later than today")
+        length = last + ONE_DAY - first
+        return _days(first, first + length), _days(first - length, first)
+    this = _month(request.query_params.get("month", ""), today.replace(day=1))
+    return _whole_month(this), _whole_month(
+        _month(request.query_params.get("with", ""), (this - ONE_DAY).replace(day=1))
+    )
+
+
+def _month(text: str, default: date) -> date:
+    if not text:
+        return default
+    if _MONTH.fullmatch(text) is None:
+        raise BadRequest(WRONG_MONTH)
+    return date.fromisoformat(f"{text}-01")
+
+
+def _whole_month(first: date) -> Period:
+    return Period(first, (first + timedelta(days=32)).replace(day=1), month_words(first))
+
+
+def _days(first: date, end: date) -> Period:
+    last = end - ONE_DAY
+    words = day(first.isoformat()) if first == last else f"{day(first.isoformat())} to {day(last.isoformat())}"
+    return Period(first, end, words)
