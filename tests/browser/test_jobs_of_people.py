@@ -37,8 +37,8 @@ def test_a_customer_with_200_connections_is_on_board_in_twelve_clicks(visit: Vis
 
     person.link("Clients")
     person.click(page.get_by_text("New client", exact=True))
-    page.get_by_label("Name").fill(NEWCOMER)
-    page.get_by_label("Slug").fill("northwind")
+    page.get_by_label("Name", exact=True).fill(NEWCOMER)
+    page.get_by_label("Slug", exact=True).fill("northwind")
     person.button("Create client")
     person.link("from Airbyte’s list")
     person.link(f"Assign all {OF_NEWCOMER} of this workspace …")
@@ -47,7 +47,7 @@ def test_a_customer_with_200_connections_is_on_board_in_twelve_clicks(visit: Vis
     expect(page.locator("main")).to_contain_text(f"1 to 20 of {OF_NEWCOMER}")
 
     person.click(page.get_by_label("Client").get_by_role("link", name="API keys"))
-    page.get_by_label("Name").fill("first program")
+    page.get_by_label("Name", exact=True).fill("first program")
     person.button("Create key")
     expect(page.locator("#secret")).to_contain_text("smrt_")
 

@@ -7,12 +7,13 @@ import os
 from itertools import product
 from typing import Literal, NamedTuple
 
+import pyotp
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]  # it has no types
 
 from gateway.dashboard.app import routes
 from gateway.dashboard.timings import PageTimings
-from tests.browser.conftest import Site, Visit, Watched, admin, member
+from tests.browser.conftest import PASSWORD, Site, Visit, Watched, admin, member
 
 TALLEST = 6_000
 """Pixels. Some seven screens of a phone."""
@@ -44,12 +45,15 @@ PUBLIC = {
     "/dashboard/sign-in": ["/dashboard/sign-in"],
 }
 INVITED = "/dashboard/link/{secret}"
+SECOND_FACTOR = "/dashboard/settings/account/second-factor"
+CODE = "/dashboard/sign-in/code"
 CONNECTION = "/dashboard/connections/{id}"
 KEYS = "/dashboard/settings/api-keys"
 WEBHOOKS = "/dashboard/settings/webhooks"
 MEMBER = {
     "/dashboard": ["/dashboard"],
     "/dashboard/connections": ["/dashboard/connections"],
+    "/dashboard/connections/volume": ["/dashboard/connections/volume"],
     CONNECTION: ["/dashboard/connections/{connection}"],
     f"{CONNECTION}/jobs/{{job}}": ["/dashboard/connections/{connection}/jobs/{job}"],
     KEYS: [KEYS, f"{KEYS}?show=ended"],
@@ -66,6 +70,7 @@ ADMIN = {
     "/dashboard/admin": ["/dashboard/admin"],
     "/dashboard/admin/clients": ["/dashboard/admin/clients"],
     CLIENT: [CLIENT],
+    f"{CLIENT}/volume": [f"{CLIENT}/volume"],
     f"{CLIENT}/users": [f"{CLIENT}/users"],
     f"{CLIENT}/settings": [f"{CLIENT}/settings"],
     f"{CLIENT}/api-keys": [f"{CLIENT}/api-keys"],
@@ -81,7 +86,7 @@ ADMIN = {
     "/dashboard/admin/activity": ["/dashboard/admin/activity"],
     "/dashboard/admin/system": ["/dashboard/admin/system?check=1"],
 }
-NOT_PAGES = {"/", "/docs", "/dashboard/static/{name}"}
+NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/"}
 """Routes that redirect, or answer with a file; and those of CSV files."""
 READ_THROUGH = "/docs/"
 """Documentation is one text; it has headings and a browser's search, and is as long as it must be."""
@@ -96,7 +101,7 @@ def test_every_route_of_a_page_is_looked_at() -> None:
     paths = {route.path for route in routes(PageTimings()) if "GET" in (route.methods or set())}
     pages = {path for path in paths - NOT_PAGES if not path.endswith(".csv")}
 
-    assert pages == {*PUBLIC, INVITED, *MEMBER, *ADMIN}
+    assert pages == {*PUBLIC, INVITED, SECOND_FACTOR, CODE, *MEMBER, *ADMIN}
 
 
 def addresses(pages: dict[str, list[str]], site: Site) -> list[str]:
@@ -153,6 +158,32 @@ def test_pages_of_admins(visit: Visit, site: Site) -> None:
     visitor = admin(visit, bypass_csp=True)
 
     examine(visitor, addresses(ADMIN, site))
+
+
+def test_pages_of_a_second_factor(visit: Visit) -> None:
+    visitor = member(visit, bypass_csp=True)
+    page = visitor.page
+    email = page.locator(".who a").inner_text()
+    visitor.goto(SECOND_FACTOR)
+    found = troubles(visitor, SECOND_FACTOR)
+
+    page.get_by_role("button", name="Set up a second factor").click()
+    found += troubles(visitor, "setting it up")
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("Code of your app").fill(pyotp.TOTP(page.locator("#totp-secret").inner_text()).now())
+    page.get_by_role("button", name="Switch it on").click()
+    found += troubles(visitor, "recovery codes")
+    visitor.goto(SECOND_FACTOR)
+    found += troubles(visitor, "switched on")
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**{CODE}*")
+    found += troubles(visitor, CODE)
+
+    assert not found, "\n".join(map(str, found))
 
 
 def test_what_is_shown_once_can_be_read(visit: Visit, site: Site) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from gateway.dashboard.addressed import addressed_connection, owner_of
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.admin.connections_of_clients import OF_CLIENTS
+from gateway.dashboard.admin.offers import OFFER_ROWS
 from gateway.dashboard.admin.upstream import read_upstream
 from gateway.dashboard.expectation import expectation
 from gateway.dashboard.forms import Form, read_form
@@ -119,7 +120,7 @@ async def _connection_page(
         upstream=upstream,
         airbyte_url=_airbyte_url(request, connection),
         query=functools.partial(query_with, request),
-        page=paged(request, [row for row in rows if row.id not in taken], _text_of),
+        page=paged(request, [row for row in rows if row.id not in taken], _text_of, size=OFFER_ROWS),
         **history,
     )
 

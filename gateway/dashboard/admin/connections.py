@@ -5,7 +5,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.admin.offers import Offer, Offers, read_offers, text_of
+from gateway.dashboard.admin.offers import OFFER_ROWS, Offer, Offers, read_offers, text_of
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import LONGEST_QUERY, paged, query_with
@@ -94,7 +94,7 @@ async def _connections_page(
     request: Request, offers: Offers, form: Form, *, status: int = 200, problem: str = ""
 ) -> Response:
     only_free = request.query_params.get("show") == "free"
-    listed = paged(request, offers.free if only_free else offers.rows, text_of)
+    listed = paged(request, offers.free if only_free else offers.rows, text_of, size=OFFER_ROWS)
     return page(
         request,
         "admin/connections.html",

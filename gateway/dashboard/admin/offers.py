@@ -12,6 +12,9 @@ from gateway.provisioning.discovery import UpstreamConnection, UpstreamWorkspace
 from gateway.provisioning.mapping import CUSTOM, label_from
 from gateway.services import services_of
 
+OFFER_ROWS = 15
+"""Of a page of Airbyte's connections: on a phone each has fields, and takes more room than other rows."""
+
 
 class Offer(msgspec.Struct, frozen=True):
     """A connection in Airbyte, what a client would see of it, and ours and its client, None while it has none."""
