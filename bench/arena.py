@@ -1,5 +1,6 @@
 """The servers to measure, each started when it is first asked for, and where to aim."""
 
+import json
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from bench.references import REFERENCES
 from bench.serving import Gateway, serving
 from bench.upstream import Upstream, write_upstream
 from bench.world import World, build_large_world, build_world
+from gateway.auth import keys
 
 GATEWAY = (sys.executable, "-m", "gateway")
 
@@ -95,8 +97,8 @@ class Arena:
         return self._reference(reference, "/status")
 
     def jobs_of(self, reference: str) -> Target:
-        paths = [f"/connections/{theirs}/jobs" for theirs in self.world.airbyte_ids]
-        return self._each_of(self._reference(reference, ""), paths)
+        ids = self.world.connection_ids if REFERENCES[reference].knows_clients else self.world.airbyte_ids
+        return self._each_of(self._reference(reference, ""), [f"/connections/{each}/jobs" for each in ids])
 
     def jobs_of_one_of(self, reference: str) -> Target:
         return self._reference(reference, f"/connections/{self.world.airbyte_ids[0]}/jobs")
@@ -107,13 +109,25 @@ class Arena:
             file.writelines(f"{path}\n" for path in paths)
         return Target(target.name, target.url, target.key, paths=Path(name))
 
+    @cached_property
+    def _clients_file(self) -> Path:
+        """Return a file of clients by the SHA-256 of their key, as far as references need to know them."""
+        connections = dict(zip(self.world.connection_ids, self.world.airbyte_ids, strict=True))
+        clients = {keys.digest(self.world.key).hex(): {"keyId": "key_1", "connections": connections}}
+        file = self._folder / "clients.json"
+        file.write_text(json.dumps(clients))
+        return file
+
     def _reference(self, name: str, path: str) -> Target:
         reference = REFERENCES[name]
         if name not in self._references:
             port = free_port()
             command = reference.command(port, self._folder / name, self.upstream.host)
             log = self._folder / f"{name}.log"
-            environment = {"AIRBYTE_URL": f"{self.upstream.address}/api/public/v1"}
+            environment = {
+                "AIRBYTE_URL": f"{self.upstream.address}/api/public/v1",
+                "CLIENTS_FILE": str(self._clients_file),
+            }
             self._stack.enter_context(running(command, port, log, environment, core=self._cores.server))
             self._references[name] = f"http://127.0.0.1:{port}"
         return Target(reference.title, self._references[name] + path, self.world.key)

@@ -36,9 +36,10 @@ class Population:
         self._connection.executemany(
             """
             INSERT INTO connections (id, client_id, connector_type, label, status, airbyte_id, workspace_id,
-                status_checked_at, last_job_id, last_sync_at, last_sync_status, backfilled_at, created_at)
+                status_checked_at, schedule_since, last_job_id, last_sync_at, last_sync_status, backfilled_at,
+                created_at)
             VALUES (:id, :client_id, :connector_type, :label, 'active', :airbyte_id, :workspace_id,
-                :now, :job_id, :now, 'succeeded', :now, :now)
+                :now, :now, :job_id, :now, 'succeeded', :now, :now)
             """,
             (
                 {

@@ -49,18 +49,22 @@ http {{
 
 @dataclass(frozen=True)
 class Reference:
-    """`command` is told where to listen, a folder of its own and the upstream's host and port."""
+    """`command` is told where to listen, a folder of its own and the upstream's host and port.
+
+    One that `knows_clients` is told of their keys and connections, and asked for our ids instead of Airbyte's.
+    """
 
     title: str
     command: Callable[[int, Path, str], list[str]]
+    knows_clients: bool = False
 
 
 def _python(app: str, python: Path | str = sys.executable) -> Callable[[int, Path, str], list[str]]:
     return lambda port, _folder, _upstream: [str(python), *uvicorn_command(app, port)[1:]]
 
 
-def _fastify(port: int, _folder: Path, _upstream: str) -> list[str]:
-    return ["node", str(FOLDER / "fastify" / "server.js"), str(port)]
+def _node(program: str) -> Callable[[int, Path, str], list[str]]:
+    return lambda port, _folder, _upstream: ["node", str(FOLDER / "fastify" / program), str(port)]
 
 
 def _nginx(port: int, folder: Path, upstream: str) -> list[str]:
@@ -75,7 +79,8 @@ REFERENCES = {
     "fastapi": Reference("FastAPI + slowapi", _python("bench.reference_fastapi:app", PYTHON)),
     "httpx": Reference("Starlette + httpx", _python("bench.reference_httpx:app", PYTHON)),
     "httpx2": Reference("Starlette + httpx2", _python("bench.reference_httpx2:app")),
-    "fastify": Reference("Fastify + undici", _fastify),
+    "mapped": Reference("Fastify + undici, mapped", _node("mapped.js"), knows_clients=True),
+    "fastify": Reference("Fastify + undici, unread", _node("server.js")),
     "nginx": Reference("nginx limit_req", _nginx),
 }
 OF_THE_PROJECT = frozenset({"bare", "httpx2"})

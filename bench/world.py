@@ -91,11 +91,25 @@ def build_large_world(folder: Path, *, port: int, upstream_port: int) -> Path:
     """Return the settings file of 1,000 clients, 10,000 connections and the first million made-up keys."""
     settings, database = _prepare(folder, port, upstream_port)
     with populating(database, *_times()) as population:
-        clients = [population.add_client(f"client-{number}") for number in range(LARGE_CLIENTS)]
-        for client in clients:
-            population.add_connections(client, LARGE_CONNECTIONS_EACH)
+        clients = _add_clients(population)
         population.add_keys(clients, (made_up_key(number) for number in range(LARGE_KEYS)))
     return settings
+
+
+def build_spread_world(folder: Path, upstream_port: int) -> Path:
+    """Return the settings file of 10,000 connections in 1,000 workspaces, without keys: nobody calls."""
+    settings, database = _prepare(folder, 0, upstream_port)
+    with populating(database, *_times()) as population:
+        _add_clients(population)
+    return settings
+
+
+def _add_clients(population: Population) -> list[int]:
+    """Add the clients of a large world, each with connections in a workspace of its own; return their numbers."""
+    clients = [population.add_client(f"client-{number}") for number in range(LARGE_CLIENTS)]
+    for client in clients:
+        population.add_connections(client, LARGE_CONNECTIONS_EACH)
+    return clients
 
 
 def _prepare(folder: Path, port: int, upstream_port: int) -> tuple[Path, Path]:

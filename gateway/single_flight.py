@@ -31,9 +31,9 @@ class SingleFlight(Generic[Key, Value]):
         """Return the result of the call for `key`, begun now if there is none. Raises what the call raises."""
         flight = self.start(key, start)
         if self._tell is None:
-            return await asyncio.shield(flight)
+            return await _outcome(flight)
         with self._asking(flight):
-            return await asyncio.shield(flight)
+            return await _outcome(flight)
 
     async def run_for(self, key: Key, start: Callable[[], Awaitable[Value]], *, seconds: float) -> None:
         """Wait for the call for `key`, begun now if there is none, but no longer. Raises what it raises until then."""
@@ -79,6 +79,25 @@ class SingleFlight(Generic[Key, Value]):
             for flight in flights:
                 flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+
+
+async def _outcome(flight: asyncio.Task[Value]) -> Value:
+    """Wait for a call and return its result, or raise its failure. It goes on if the wait is cancelled.
+
+    As `asyncio.shield`, without the second callback, which takes a round of the loop for each asker.
+    """
+    landing = flight.get_loop().create_future()
+
+    def wake(_flight: asyncio.Task[Value]) -> None:
+        if not landing.done():
+            landing.set_result(None)
+
+    flight.add_done_callback(wake)
+    try:
+        await landing
+    finally:
+        flight.remove_done_callback(wake)
+    return flight.result()
 
 
 async def _as_coroutine(start: Callable[[], Awaitable[Value]]) -> Value:

@@ -7,6 +7,7 @@ from bench.rows.connections import connections
 from bench.rows.footprint import memory, start
 from bench.rows.large_file import large_file
 from bench.rows.latency import latency
+from bench.rows.refresh import refresh
 from bench.rows.scale import scale
 from bench.rows.throughput import jobs, polling, refused, status
 from bench.scores import Line
@@ -19,6 +20,7 @@ ROWS: dict[str, Row] = {
     "polling": polling,
     "latency": latency,
     "connections": connections,
+    "refresh": refresh,
     "scale": scale,
     "large": large_file,
     "memory": memory,

@@ -39,7 +39,7 @@ def scale(arena: Arena, rounds: int) -> list[Line]:
         Line("scale", "GET /status, warm / with the small database", ratios, "x", at_least(0.9)),
         Line("scale", "a key's first call, p99", [1000 * percentile(each, 0.99) for each in cold], "ms", at_most(5)),
         Line("scale", "serve to first answer", starts, "s", at_most(2)),
-        Line("scale", f"RSS with {ACTIVE_KEYS:,} active keys", [rss], "MB", at_most(200)),
+        Line("scale", f"RSS with {ACTIVE_KEYS:,} active keys", [rss], "MB", at_most(120)),
     ]
 
 

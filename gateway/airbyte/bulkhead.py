@@ -214,8 +214,9 @@ class Bulkhead:
             return False  # the last one is for a trigger
         if isinstance(caller, OwnCalls):
             return self._own < self._of_caller
-        is_within_share = self._callers[caller] < self._of_caller
-        is_within_kind = self._callers_in[kind, caller] < self._of_caller_in[kind]
+        # Not by index: for whoever has none, Counter would call Python to say so.
+        is_within_share = self._callers.get(caller, 0) < self._of_caller
+        is_within_kind = self._callers_in.get((kind, caller), 0) < self._of_caller_in[kind]
         return self._clients[kind] < self._of_clients[kind] and is_within_share and is_within_kind
 
     def _grant(self, kind: Kind, caller: Caller) -> None:

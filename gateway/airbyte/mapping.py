@@ -3,8 +3,8 @@
 import re
 from functools import lru_cache
 
-import msgspec
 import structlog
+from msgspec.structs import force_setattr
 
 from gateway.airbyte.schema import ConnectionRecord, EndedJobRecord, JobRecord, WorkspaceRecord
 from gateway.errors import UpstreamInvalid
@@ -25,24 +25,22 @@ log = structlog.get_logger()
 
 
 def job_from(record: JobRecord) -> Job:
-    """Return our record of a job, without a negative duration. Raises UpstreamInvalid for an odd field."""
-    duration = record.duration
+    """Return the record as a job of ours: its time in our format, a negative duration left out.
+
+    It is changed in place, which costs half of another record for each job: nobody has seen it yet. Raises
+    UpstreamInvalid for an odd field.
+    """
     try:
-        if duration is not None and ISO_DURATION.fullmatch(duration) is None:
-            _require_negative(duration)
-            duration = None
-        return Job(
-            job_id=record.job_id,
-            connection_id=record.connection_id,
-            status=word(record.status),
-            job_type=word(record.job_type),
-            start_time=None if record.start_time is None else normalise_time(record.start_time),
-            bytes_synced=record.bytes_synced,
-            rows_synced=record.rows_synced,
-            duration=duration,
-        )
+        word(record.status)
+        word(record.job_type)
+        if record.start_time is not None:
+            force_setattr(record, "start_time", normalise_time(record.start_time))
+        if record.duration is not None and ISO_DURATION.fullmatch(record.duration) is None:
+            _require_negative(record.duration)
+            force_setattr(record, "duration", None)
     except ValueError:
         raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
+    return record
 
 
 def ended_job_from(record: EndedJobRecord) -> EndedJob:
@@ -53,7 +51,7 @@ def ended_job_from(record: EndedJobRecord) -> EndedJob:
         end_time = None if ended is None else normalise_time(ended)
     except ValueError:
         raise UpstreamInvalid(detail="the end of a job has an unexpected form") from None
-    return EndedJob(**msgspec.structs.asdict(job), end_time=end_time)
+    return EndedJob(**{name: getattr(job, name) for name in Job.__struct_fields__}, end_time=end_time)
 
 
 def checked_connection(record: ConnectionRecord) -> ConnectionRecord:

@@ -69,8 +69,9 @@ class Reader:
     def asked_for(self, page: Page[Row], is_asked_for: Callable[[Row], bool]) -> Page[Row]:
         """Return the page with the rows that were asked for. Raises UpstreamInvalid if all of them are others."""
         rows = [row for row in page.rows if is_asked_for(row)]
-        if len(rows) != len(page.rows):
-            self.count_mismatch(len(page.rows) - len(rows))
-            if not rows:
-                raise UpstreamInvalid(detail="the whole page is about what was not asked for")
+        if len(rows) == len(page.rows):
+            return page
+        self.count_mismatch(len(page.rows) - len(rows))
+        if not rows:
+            raise UpstreamInvalid(detail="the whole page is about what was not asked for")
         return msgspec.structs.replace(page, rows=rows)

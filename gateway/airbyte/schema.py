@@ -7,6 +7,8 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.models import Job
+
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -20,10 +22,10 @@ class RawPage(msgspec.Struct, frozen=True):
     data: list[msgspec.Raw]
 
 
-class JobRecord(AirbyteRecord, frozen=True, gc=False):
-    """`startTime` is when the job was created, not when work began.
+class JobRecord(Job, frozen=True, rename="camel", gc=False):
+    """A job as Airbyte lists it: decoded straight into ours, which it is once `job_from` has checked it.
 
-    Jobs are numbers and texts, and very many: the garbage collector need not look at them.
+    `startTime` is when the job was created, not when work began.
     """
 
     job_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -31,9 +33,9 @@ class JobRecord(AirbyteRecord, frozen=True, gc=False):
     job_type: str
     connection_id: str
     start_time: str | None = None
-    duration: str | None = None
     bytes_synced: Int64 | None = None
     rows_synced: Int64 | None = None
+    duration: str | None = None
 
 
 class EndedJobRecord(JobRecord, frozen=True):

@@ -89,6 +89,8 @@ class SocketConnection(asyncio.Protocol):
         self._poll.register(descriptor, select.POLLIN)
         self._timings = timings
         self._idle_since = self._loop.time()
+        # One for all answers: it begins anew after each whole one, and any other ends the connection.
+        self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = 0
         self._answered: asyncio.Future[Received] | None = None
         """Of the exchange under way."""
@@ -105,7 +107,6 @@ class SocketConnection(asyncio.Protocol):
             gone = UpstreamUnreachable(detail="the connection ended before a request")
             raise Fault(gone, transient=True, reached=False)
         self._forget_answer()
-        self._parser = httptools.HttpResponseParser(self)
         self._max_bytes = max_bytes
         self._answered = self._loop.create_future()
         self._transport.write(request)

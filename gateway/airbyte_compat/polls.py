@@ -75,7 +75,7 @@ async def _look(request: Request, job_id: int) -> Polled:
         if not syncs.watcher.has_room(client):
             raise _busy(request)
         try:
-            async with asyncio.timeout(syncs.polled.timings.wait):
+            async with asyncio.timeout(syncs.polled.timings.turn):
                 with syncs.watcher.counted(client.id):
                     while True:
                         await asyncio.sleep(syncs.polled.timings.turn_interval)

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,7 +13,7 @@ from gateway.api.query import single
 from gateway.errors import BadRequest
 from gateway.models import JOB_STATUSES, KNOWN_JOB_TYPES
 from gateway.syncs.chosen_jobs import SYNCS, Choice
-from gateway.syncs.cursor import Position
+from gateway.syncs.cursor import Cursor, Position, decode_cursor
 from gateway.syncs.jobs import DEFAULT_JOBS, MOST_JOBS
 from gateway.times import parse_time
 
@@ -66,6 +66,24 @@ def refuse(query: QueryParams, name: str, reason: str) -> None:
     """Refuse a parameter that means nothing here: it must not seem to count. Raises BadRequest if it is given."""
     if single(query, name) is not None:
         raise BadRequest(reason)
+
+
+class SyncPage(NamedTuple):
+    """Which syncs of a connection are asked for, and the page of them."""
+
+    limit: int = DEFAULT_JOBS
+    status: str | None = None
+    cursor: Cursor | None = None
+
+
+NEWEST_SYNCS = SyncPage()
+"""What is asked for without parameters, as most often."""
+
+
+def page_of_syncs(query: QueryParams) -> SyncPage:
+    """Return the page of syncs that is asked for. Raises BadRequest."""
+    limit, status, cursor = limit_of(query), status_of(query), single(query, "cursor")
+    return SyncPage(limit, status, None if cursor is None else decode_cursor(cursor))
 
 
 def choice_of(query: QueryParams, *, after: Position | None) -> Choice:

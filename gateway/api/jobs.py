@@ -9,13 +9,14 @@ from starlette.requests import Request
 from gateway.api.job_query import (
     CONNECTION,
     FAILURE,
+    NEWEST_SYNCS,
     NO_INCLUDE,
     NO_TIME,
+    SyncPage,
     choice_of,
-    limit_of,
     link_headers,
+    page_of_syncs,
     refuse,
-    status_of,
     types_of,
 )
 from gateway.api.job_wait import answer_job, answer_trigger
@@ -27,7 +28,7 @@ from gateway.errors import ReadOnlyKey
 from gateway.models import Client, Job, JobDetail, PlacedJob
 from gateway.services import Services, services_of
 from gateway.syncs.chosen_jobs import SYNCS
-from gateway.syncs.cursor import decode_cursor, decode_position
+from gateway.syncs.cursor import decode_position
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import SCOPE_KEY, RequestContext, upstream_timing
 from gateway.web.responses import JSONAnswer
@@ -59,11 +60,13 @@ async def trigger_sync(request: Request) -> JSONAnswer:
 
 async def list_jobs(request: Request) -> JSONAnswer:
     """Answer with a page of the connection's jobs, newest first. Raises BadRequest and what the readers raise."""
+    if not request.scope["query_string"]:
+        return await _list_syncs(request, NEWEST_SYNCS)
     query = request.query_params
     refuse(query, "updatedSince", NO_TIME)
     types, is_explained = types_of(query), includes(query, FAILURE)
     if types == SYNCS and not is_explained:
-        return await _list_syncs(request)
+        return await _list_syncs(request, page_of_syncs(query))
     cursor = single(query, "cursor")
     choice = choice_of(query, after=None if cursor is None else decode_position(cursor))
     services = services_of(request)
@@ -79,19 +82,16 @@ async def list_jobs(request: Request) -> JSONAnswer:
     return JSONAnswer({"data": page.jobs}, headers=link_headers(request, path, page.next))
 
 
-async def _list_syncs(request: Request) -> JSONAnswer:
+async def _list_syncs(request: Request, asked: SyncPage) -> JSONAnswer:
     services = services_of(request)
     client = principal_of(request).client
     connection_id: str = request.path_params["id"]
-    query = request.query_params
-    limit = limit_of(query)
-    status = status_of(query)
-    text = single(query, "cursor")
-    cursor = None if text is None else decode_cursor(text)
     with upstream_timing(request.scope):
         page = await services.syncs.waiting.wait(
             client,
-            services.syncs.jobs.read_page(client, connection_id, limit=limit, status=status, cursor=cursor),
+            services.syncs.jobs.read_page(
+                client, connection_id, limit=asked.limit, status=asked.status, cursor=asked.cursor
+            ),
             left=partial(caller_left, request.receive),
         )
     path = f"connections/{connection_id}/jobs"

@@ -13,6 +13,7 @@ class Receiver(BaseHTTPRequestHandler):
     """Answers each event with 204 and keeps nothing."""
 
     def do_POST(self) -> None:
+        """Take an event. Called by http.server."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(HTTPStatus.NO_CONTENT)
         self.end_headers()

@@ -172,12 +172,24 @@ def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler]) 
 
 
 def _for_admins(timings: PageTimings) -> list[Route]:
-    clients = "/dashboard/admin/clients"
-    connections = "/dashboard/admin/connections"
     users = "/dashboard/admin/users"
-    download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
     return [
         _get("/dashboard/admin", for_admins_at_home(admin.overview.show_overview)),
+        *_clients_for_admins(),
+        *_connections_for_admins(timings),
+        _get(users, for_admins(admin.users.show_users)),
+        _post(users, for_admins(admin.users.invite)),
+        _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
+        _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
+        _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
+        _get("/dashboard/admin/activity.csv", for_admins(admin.activity.download_activity)),
+        _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
+    ]
+
+
+def _clients_for_admins() -> list[Route]:
+    clients = "/dashboard/admin/clients"
+    return [
         _get(clients, for_admins(admin.clients.show_clients)),
         _post(clients, for_admins(admin.clients.create_client)),
         _get(f"{clients}/{{slug}}", for_admins(admin.client.show_client)),
@@ -192,6 +204,13 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
         *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
+    ]
+
+
+def _connections_for_admins(timings: PageTimings) -> list[Route]:
+    connections = "/dashboard/admin/connections"
+    download_any_jobs = partial(job_csv.download_jobs_of_any_client, timings=timings)
+    return [
         _get(connections, for_admins(admin.connections.show_connections)),
         _post(connections, for_admins(admin.connections.assign_ticked)),
         _get(f"{connections}/assign", for_admins(admin.assignment.show_assignment)),
@@ -204,13 +223,6 @@ def _for_admins(timings: PageTimings) -> list[Route]:
         _post(f"{connections}/{{id}}/map", for_admins(partial(admin.connection.map_connection, timings=timings))),
         _post(f"{connections}/{{id}}/sync", for_admins(partial(admin.connection.trigger_sync, timings=timings))),
         _post(f"{connections}/{{id}}/remove", for_admins(admin.connection.remove_connection)),
-        _get(users, for_admins(admin.users.show_users)),
-        _post(users, for_admins(admin.users.invite)),
-        _post(f"{users}/{{id}}/link", for_admins(admin.users.make_link)),
-        _post(f"{users}/{{id}}/remove", for_admins(admin.users.remove_user)),
-        _get("/dashboard/admin/activity", for_admins(admin.activity.show_activity)),
-        _get("/dashboard/admin/activity.csv", for_admins(admin.activity.download_activity)),
-        _get("/dashboard/admin/system", for_admins(partial(admin.system.show_system, timings=timings))),
     ]
 
 

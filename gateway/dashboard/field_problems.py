@@ -15,6 +15,8 @@ NO_PROBLEMS: Problems = {}
 NAME_CHECK: Check = partial(validation.text, "the name")
 PLAN_CHECK: Check = partial(validation.text, "the plan")
 SLUG_CHECK: Check = partial(validation.slug, "the slug")
+LABEL_CHECK: Check = partial(validation.text, "the label")
+TYPE_CHECK: Check = partial(validation.slug, "the connector type")
 
 
 def field_problems(form: Form, needed: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Problems:

@@ -40,6 +40,7 @@ class _Writer(HTMLParser):
         self._link = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Write what an element begins with. Called by html.parser."""
         if tag == "main":
             self._is_in_main = True
         elif tag in LEFT_OUT:
@@ -57,6 +58,7 @@ class _Writer(HTMLParser):
             self._mark(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        """Write what an element ends with. Called by html.parser."""
         if tag == "main":
             self._is_in_main = False
         elif tag in LEFT_OUT:
@@ -79,6 +81,7 @@ class _Writer(HTMLParser):
             self._mark(tag)
 
     def handle_data(self, data: str) -> None:
+        """Write text. Called by html.parser."""
         self._write(data)
 
     def _write(self, text: str) -> None:

@@ -15,6 +15,7 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SECOND_FACTOR, accounts_of, browser_of, redirect, visitor_setting_up
 from gateway.errors import CodeRefused, InvalidInput, RetryableError, SignInRefused
 from gateway.models import Visitor
+from gateway.services import services_of
 
 NOTICES = {
     "shown-once": "The recovery codes were shown once and cannot be shown again. "
@@ -99,5 +100,6 @@ async def _page(
 
 
 def _address(request: Request, secret: str, email: str) -> str:
-    """Return what the app reads. It shows this gateway's host and the person's address."""
-    return totp_address(secret, email=email, issuer=urlsplit(base_url(request)).netloc)
+    """Return what the app reads. It shows the gateway's name and host, and the person's address."""
+    name, host = services_of(request).brand.current.name, urlsplit(base_url(request)).netloc
+    return totp_address(secret, email=email, issuer=f"{name} ({host})")

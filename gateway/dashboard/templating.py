@@ -23,7 +23,6 @@ from gateway.dashboard.visitor import root_of, visitor_or_none, wait_to_render
 from gateway.models import User, Visitor
 from gateway.services import services_of
 from gateway.settings.brand import Brand
-from gateway.validation import RATE
 from gateway.web.program import program_name
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,7 +54,6 @@ def _environment() -> Environment:
         "new_token": new_token,
         "outage": None,
         "token_field": TOKEN_FIELD,
-        "rate_pattern": RATE.pattern,
         "scripts": _SCRIPTS,
     }
     environment.filters |= {

@@ -45,10 +45,12 @@ class Chosen(msgspec.Struct, frozen=True):
 
     @property
     def since(self) -> datetime:
+        """When what is shown begins."""
         return self.period.begin(self.end)
 
     @property
     def before(self) -> datetime:
+        """When what is shown ends."""
         return self.since + self.period.number * self.period.step
 
     @property

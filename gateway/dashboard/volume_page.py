@@ -33,6 +33,7 @@ class Period(msgspec.Struct, frozen=True):
 
     @property
     def span(self) -> tuple[str, str]:
+        """The first day and the one after the last, as `2026-04-01`."""
         return self.first.isoformat(), self.end.isoformat()
 
 

@@ -109,7 +109,8 @@ def _back(request: Request, owner: WebhookOwner, done: str) -> Response:
 
 
 async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "") -> Response:
-    store = services_of(request).store
+    services = services_of(request)
+    store, kept = services.store, services.timings.retention.events
     webhook = await _webhook(request, owner)
     before = before_of(request)
     found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
@@ -128,7 +129,8 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
         deliveries=shown,
         older=shown[-1].number if len(found) > len(shown) else None,
         is_newest=before is None,
-        kept_days=services_of(request).timings.retention.events.days,
+        kept_days=kept.days,
+        has_overflowed=(webhook.overflowed_at or "") > format_time(services.clock.now() - kept),
         most_waiting=MOST_EVENTS_WAITING,
         labels={each.id: each.label for each in connections.rows},
         was_shown=done == SHOWN_ONCE,

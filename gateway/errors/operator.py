@@ -49,7 +49,7 @@ class ClientDisabled(SignInRefused):
     """The password is right, and the member's client is disabled."""
 
     def __init__(self, client_name: str) -> None:
-        super().__init__(f"Access for {client_name} is disabled. Ask the operator of this gateway.")
+        super().__init__(f"Access for {client_name} is disabled. Ask the operator.")
 
 
 class CodeRefused(SignInRefused):

@@ -77,8 +77,8 @@ class ClientLimit(msgspec.Struct, frozen=True, cache_hash=True):
     working: tuple[WorkingKeys, ...] = ()
 
 
-class Principal(msgspec.Struct, frozen=True):
-    """Who is calling: a client through one of its keys."""
+class Principal(msgspec.Struct, frozen=True, gc=False):
+    """Who is calling: a client through one of its keys. There are very many, and none leads back to itself."""
 
     client: Client
     key_id: str

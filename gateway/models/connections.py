@@ -1,5 +1,6 @@
 """Connections of clients, and what their syncs came to day by day."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -84,8 +85,8 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
     """Whether the newest sync of any mapped one has yet to be asked for."""
     workspaces: frozenset[str]
     """Airbyte's workspaces that the mapped ones are in, where those are known."""
-    statuses_of: str | None
-    """When Airbyte told the oldest status of those it has; None if it told none."""
+    statuses_of: datetime | None
+    """When Airbyte told the oldest status of those it has; None if it told none. A moment: each read compares it."""
     kept: dict[str, bytes] = msgspec.field(default_factory=dict)
     """What readers have made of the connections, by a name of their own: it holds as long as these are in memory."""
 

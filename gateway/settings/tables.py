@@ -134,6 +134,8 @@ class KeysSettings(Table, frozen=True):
 
 
 class DashboardSettings(Table, frozen=True):
+    """What the pages are called and look like, and how admins sign in."""
+
     name: str
     logo_file: str
     color: str

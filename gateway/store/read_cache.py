@@ -8,11 +8,20 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+import msgspec
+
 from gateway.single_flight import SingleFlight
 from gateway.store.database import Database, Subject
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+
+class Kept(msgspec.Struct, Generic[Value], frozen=True, gc=False):
+    """A record, and the generation in which its reading began. A tuple would take twice as much, and there are many."""
+
+    generation: int
+    record: Value
 
 
 class ReadCache(Generic[Key, Value]):
@@ -33,8 +42,8 @@ class ReadCache(Generic[Key, Value]):
         self._load = load
         self._maxsize = maxsize
         self._owner_of = owner_of
-        self._entries: OrderedDict[Key, tuple[int, Value]] = OrderedDict()
-        """Each with the generation in which its reading began. The one asked for longest ago is first."""
+        self._entries: OrderedDict[Key, Kept[Value]] = OrderedDict()
+        """The one asked for longest ago is first."""
         self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight()
         """By generation and key: after a commit nobody shares a reading that began before it."""
         self._epoch = 0
@@ -48,7 +57,7 @@ class ReadCache(Generic[Key, Value]):
         """Return the record, from memory or read now. Raises StorageUnavailable."""
         kept = self._kept(key)
         if kept is not None:
-            return kept[1]
+            return kept.record
         return await self._loads.run((self._generation, key), lambda: self._read(key))
 
     async def _read(self, key: Key) -> Value:
@@ -57,7 +66,7 @@ class ReadCache(Generic[Key, Value]):
         self._expire()
         # Only what no commit overtook while it was being read may be kept.
         if generation >= self._cleared:
-            self._entries[key] = (generation, value)
+            self._entries[key] = Kept(generation, value)
             if len(self._entries) > self._maxsize:
                 self._entries.popitem(last=False)
         return value
@@ -65,7 +74,7 @@ class ReadCache(Generic[Key, Value]):
     def peek(self, key: Key) -> Value | None:
         """Return the record if it is in memory and not stale; None when it would have to be read."""
         kept = self._kept(key)
-        return None if kept is None else kept[1]
+        return None if kept is None else kept.record
 
     def forget(self, owner: Hashable) -> None:
         """Forget one owner's records, and readings of them that are under way."""
@@ -79,13 +88,13 @@ class ReadCache(Generic[Key, Value]):
         self._entries.clear()
         self._forgotten.clear()
 
-    def _kept(self, key: Key) -> tuple[int, Value] | None:
-        """Return the record and its generation if it is in memory and not stale."""
+    def _kept(self, key: Key) -> Kept[Value] | None:
+        """Return what is in memory of the record, unless it is stale."""
         self._expire()
         kept = self._entries.get(key)
         if kept is None:
             return None
-        if self._forgotten and kept[0] < self._forgotten.get(self._owner_of(key, kept[1]), 0):
+        if self._forgotten and kept.generation < self._forgotten.get(self._owner_of(key, kept.record), 0):
             return None
         self._entries.move_to_end(key)
         return kept

@@ -91,18 +91,25 @@ class LastSyncRefresh:
             await self.refresh_if_older(self.freshness_seconds)
         connections = self._connections.remembered(client_id) or await self._connections.of_client(client_id)
         are_statuses_old = not self._statuses.is_current(connections.statuses_of)
-        if (connections.is_awaiting_backfill or are_statuses_old) and SINGLES in self._flight:
+        if connections.is_awaiting_backfill or are_statuses_old:
+            connections = await self._after_singles(client_id, connections, are_statuses_old=are_statuses_old)
+            are_statuses_old = not self._statuses.is_current(connections.statuses_of)
+        is_current = not connections.is_mapped or not (
+            connections.is_awaiting_backfill or are_statuses_old or not self.is_current_for(connections.workspaces)
+        )
+        return connections, is_current
+
+    async def _after_singles(
+        self, client_id: int, connections: ConnectionsOfClient, *, are_statuses_old: bool
+    ) -> ConnectionsOfClient:
+        """Wait for what is being asked for by itself, and return the connections as they are told of then."""
+        if SINGLES in self._flight:
             await self._wait(self._flight.start(SINGLES, self._ask_by_themselves))
             connections = await self._connections.of_client(client_id)
         if are_statuses_old and (check := self._statuses.under_way) is not None:
             await self._wait(check)
             connections = await self._connections.of_client(client_id)
-        is_current = not connections.is_mapped or (
-            not connections.is_awaiting_backfill
-            and self.is_current_for(connections.workspaces)
-            and self._statuses.is_current(connections.statuses_of)
-        )
-        return connections, is_current
+        return connections
 
     def is_current_for(self, workspaces: Collection[str]) -> bool:
         """Return whether the last refresh told of these workspaces, and is not too old."""

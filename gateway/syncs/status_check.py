@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -32,6 +32,7 @@ class StatusCheck:
         self._airbyte = airbyte
         self._clock = clock
         self._timings = timings
+        self._longest_age = timedelta(seconds=2 * timings.status_age)
         self._lists = WorkspaceLists(clock, timings.workspaces, at_once=airbyte.own_calls_at_once)
         self._flight: SingleFlight[str, None] = SingleFlight(
             tell=lambda error: log.error("status_refresh_failed", exc_info=error)
@@ -48,10 +49,9 @@ class StatusCheck:
         if oldest is not None and oldest < format_time(self._clock.now() - age):
             self._flight.start(STATUS_CHECK, self._run)
 
-    def is_current(self, told_at: str | None) -> bool:
+    def is_current(self, told_at: datetime | None) -> bool:
         """Return whether a status that was told then is no older than twice its cadence; None: there is no status."""
-        oldest = self._clock.now() - timedelta(seconds=2 * self._timings.status_age)
-        return told_at is None or told_at >= format_time(oldest)
+        return told_at is None or self._clock.now() - told_at <= self._longest_age
 
     @property
     def under_way(self) -> asyncio.Task[None] | None:

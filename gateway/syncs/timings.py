@@ -149,8 +149,10 @@ class PollTimings(msgspec.Struct, frozen=True):
     """No answer is later than 4 s after its call: Airbyte's own client for Python gives up after 5 s."""
     wait: float = 3.0
     """Who polls faster than his client may call waits for the job's end, but no longer."""
+    turn: float = 3.0
+    """Who asks for a job that nobody knows waits for his client's turn to have it read, but no longer."""
     turn_interval: float = 0.1
-    """Between two looks of who waits to have a job read whether it is his client's turn."""
+    """Between two looks whether it is that turn."""
     look_age: float = 1.0
     """How old the status of a polled job may be: one call tells of all."""
     attempts_age: float = 5.0

@@ -52,31 +52,32 @@ class Metrics:
         self._stale_answers = self._new_counter(
             "stale_answers", "Answers with the last known syncs and a Warning, for Airbyte gave no newer ones."
         )
-        self._upstream_calls = self._new_counter(
+        self._upstream_calls = self._new_counters(
             "upstream_calls", "Calls to Airbyte, by how they ended.", "outcome", CALL_OUTCOMES
         )
-        self._config_calls = self._new_counter(
+        self._config_calls = self._new_counters(
             "config_api_calls",
             "Calls to Airbyte's Config API, which tells why jobs failed, by how they ended.",
             "outcome",
             CALL_OUTCOMES,
         )
-        self._webhook_attempts = self._new_counter(
+        self._webhook_attempts = self._new_counters(
             "webhook_attempts", "Attempts to send events to webhooks, by how they ended.", "outcome", WEBHOOK_OUTCOMES
         )
-        self._shed = self._new_counter(
+        self._shed = self._new_counters(
             "shed_requests",
             "Refused because of too many: requests of callers with a known key, of others, and socket connections.",
             "reason",
             SHED_REASONS,
         )
 
-    def _new_counter(self, name: str, text: str, label: str | None = None, values: Sequence[str] = ()) -> Counter:
-        """Register a counter; with a `label`, for each of its `values`."""
-        counter = Counter(f"gateway_{name}", text, [label] if label else [], registry=self._registry)
-        for value in values:
-            counter.labels(value)
-        return counter
+    def _new_counter(self, name: str, text: str) -> Counter:
+        return Counter(f"gateway_{name}", text, registry=self._registry)
+
+    def _new_counters(self, name: str, text: str, label: str, values: Sequence[str]) -> dict[str, Counter]:
+        """Return a counter for each of the label's values: looked up once, which costs more than to count."""
+        counter = Counter(f"gateway_{name}", text, [label], registry=self._registry)
+        return {value: counter.labels(value) for value in values}
 
     def count_mismatch(self, rows: int) -> None:
         """Count rows of Airbyte's that were about another connection than the one asked for."""
@@ -97,19 +98,19 @@ class Metrics:
 
     def count_call(self, outcome: str) -> None:
         """Count a call to Airbyte that ended so."""
-        self._upstream_calls.labels(outcome).inc()
+        self._upstream_calls[outcome].inc()
 
     def count_config_call(self, outcome: str) -> None:
         """Count a call to Airbyte's Config API that ended so."""
-        self._config_calls.labels(outcome).inc()
+        self._config_calls[outcome].inc()
 
     def count_webhook_attempt(self, outcome: str) -> None:
         """Count an attempt to send an event that ended so."""
-        self._webhook_attempts.labels(outcome).inc()
+        self._webhook_attempts[outcome].inc()
 
     def count_shed(self, reason: str) -> None:
         """Count a request that was answered 503 at once; `reason` is one word."""
-        self._shed.labels(reason).inc()
+        self._shed[reason].inc()
 
     def count_forwarded_untrusted(self) -> None:
         """Count a request with forwarding headers from an address that is not trusted."""

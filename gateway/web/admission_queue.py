@@ -1,7 +1,6 @@
 """Let requests begin: by class, within a bounded time in each round of the event loop, groups in turns."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 
 from gateway.limiter.fair_queue import FairQueue
@@ -26,7 +25,7 @@ class RequestClass:
         self.begun = 0
         """In this round."""
         self._queue: FairQueue[Group, asyncio.Future[None]] = FairQueue()
-        self._expected: Counter[Group] = Counter()
+        self._expected: dict[Group, int] = {}
         self._all_expected = 0
         """Requests on their way. What is read in one round joins the queue in the next, and would all fit in."""
 
@@ -47,14 +46,14 @@ class RequestClass:
         is too long for dear ones is not the group's.
         """
         soon = max(self.terms.short_queue, self.terms.longest_wait * patience / self.seconds_each)
-        own = self._queue.length_of(group) + self._expected[group]
+        own = self._queue.length_of(group) + self._expected.get(group, 0)
         if not own and self._queue.owner_count + len(self._expected) < self.terms.short_queue:
             return True
         return has_share(own, self._queue.length + self._all_expected, soon * (1 + 1 / GREED))
 
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
-        self._expected[group] += 1
+        self._expected[group] = self._expected.get(group, 0) + 1
         self._all_expected += 1
 
     def expect_none(self) -> None:

@@ -219,29 +219,29 @@ async def test_updated_since_shows_what_changed_since_however_old_the_job_is(wor
     assert await walked(world, key, "/api/v1/jobs?updatedSince=2026-04-01T02:50:00Z") == [[long]]
 
 
-@pytest.mark.parametrize(
-    "time",
-    [
-        "2026-04-01T03:00:00",
-        "2026-04-01",
-        "yesterday",
-        "1775012400",
-        "2026-04-01T03:00:00+02:00",
-        "2026-13-01T03:00:00Z",
-        "2026-04-01T25:00:00Z",
-        "0001-01-01T00:00:00%2B23:59",
-        "2026-04-01T03:00:00Z%0a",
-        "2026-W14-3T03:00:00Z",
-    ],
-)
-async def test_a_time_that_is_none_or_has_no_offset_is_refused_with_what_is_right(world: World, time: str) -> None:
+NO_TIMES = [
+    "2026-04-01T03:00:00",
+    "2026-04-01",
+    "yesterday",
+    "1775012400",
+    "2026-04-01T03:00:00+02:00",
+    "2026-13-01T03:00:00Z",
+    "2026-04-01T25:00:00Z",
+    "0001-01-01T00:00:00%2B23:59",
+    "2026-04-01T03:00:00Z%0a",
+    "2026-W14-3T03:00:00Z",
+]
+
+
+async def test_a_time_that_is_none_or_has_no_offset_is_refused_with_what_is_right(world: World) -> None:
     key = await world.client_with_key()
     await world.mapped_connection()
     world.sandbox.requests.clear()
 
-    answer = await world.http.get(f"/api/v1/jobs?updatedSince={time}", headers=bearer(key))
+    for time in NO_TIMES:
+        answer = await world.http.get(f"/api/v1/jobs?updatedSince={time}", headers=bearer(key))
 
-    assert (answer.status_code, answer.json()) == (400, {"error": WRONG_TIME})
+        assert (answer.status_code, answer.json()) == (400, {"error": WRONG_TIME}), time
     assert not world.sandbox.requests
 
 

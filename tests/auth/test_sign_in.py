@@ -160,7 +160,7 @@ async def test_who_knows_the_password_is_told_that_the_client_is_disabled(world:
     await world.services.clients.disable("acme")
 
     for _ in range(TRIES.requests + 1):  # A right password never counts.
-        with pytest.raises(ClientDisabled, match=r"^Access for Acme is disabled\. Ask the operator of this gateway\.$"):
+        with pytest.raises(ClientDisabled, match=r"^Access for Acme is disabled\. Ask the operator\.$"):
             await accounts.sign_in.by_password(ANN, PASSWORD, HERE)
     await world.services.clients.enable("acme")
     assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -81,7 +82,8 @@ async def test_it_is_set_up_from_the_account_page(world: World, member: httpx2.A
     secret = await secret_of(member)
     page = await member.get(SECOND_FACTOR)
     assert SECRET.findall(page.text) == [secret]
-    address = f"otpauth://totp/{HOST}:ann%40acme.example?secret={secret}&amp;issuer={HOST}"
+    issuer = quote(f"Gateway ({HOST})")
+    address = f"otpauth://totp/{issuer}:ann%40acme.example?secret={secret}&amp;issuer={issuer}"
     assert f'href="{address}"' in page.text
     assert '<svg viewBox="0 0 ' in page.text
     assert "style=" not in page.text  # The policy of pages would have the browser ignore it.

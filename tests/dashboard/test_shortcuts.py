@@ -1,8 +1,5 @@
 """Addresses without a page of their own lead to the page that was meant."""
 
-import httpx2
-import pytest
-
 from gateway.dashboard.app import routes
 from gateway.dashboard.timings import PageTimings
 from tests.dashboard.support import browser, followed, signed_in, words
@@ -21,16 +18,16 @@ def filled(path: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("path", ONLY_FORMS)
-async def test_an_address_that_only_takes_forms_leads_to_a_page_above_it(world: World, path: str) -> None:
+async def test_an_address_that_only_takes_forms_leads_to_the_page_above_it(world: World) -> None:
     visitor = browser(world)
+    pages = {filled(path) for path, methods in PATHS.items() if "GET" in methods}
+    for path in map(filled, ONLY_FORMS):
+        answer = await visitor.get(path)
 
-    answer = await visitor.get(filled(path))
-
-    assert answer.status_code == 303
-    target = answer.url.join(answer.headers["location"]).path
-    assert filled(path).startswith(f"{target}/")
-    assert "GET" in next(methods for other, methods in PATHS.items() if filled(other) == target)
+        assert answer.status_code == 303, path
+        target = answer.url.join(answer.headers["location"]).path
+        assert path.startswith(f"{target}/")
+        assert target in pages
 
 
 async def test_a_reload_after_a_refused_sync_shows_the_connection(world: World) -> None:
@@ -50,29 +47,22 @@ async def test_a_reload_after_a_refused_sync_shows_the_connection(world: World) 
     assert "Web shop" in words(page)
 
 
-@pytest.mark.parametrize(
-    ("path", "target"),
-    [
-        ("/dashboard/", "/dashboard"),
-        ("/dashboard//", "/dashboard"),
-        ("/dashboard/admin/", "/dashboard/admin"),
-        ("/dashboard/settings/account/", "/dashboard/settings/account"),
-        ("/docs/", "/docs"),
-        ("/docs/api/", "/docs/api"),
-    ],
-)
-async def test_a_slash_at_the_end_is_left_out(world: World, path: str, target: str) -> None:
-    answer = await browser(world).get(path)
+async def test_a_slash_at_the_end_is_left_out(world: World) -> None:
+    visitor = browser(world)
+    for path in ("/dashboard", "/dashboard/admin", "/dashboard/settings/account", "/docs", "/docs/api"):
+        for slashes in ("/", "//"):
+            answer = await visitor.get(path + slashes)
 
-    assert answer.status_code == 303
-    assert answer.url.join(answer.headers["location"]).path == target
+            assert answer.status_code == 303
+            assert answer.url.join(answer.headers["location"]).path == path
 
 
-@pytest.mark.parametrize("path", ["/dashboard//evil.example/", "/dashboard/%2e%2e/", "/dashboard/x%0d%0a/", "/docs/?/"])
-async def test_an_odd_address_with_a_slash_leads_nowhere(world: World, path: str) -> None:
-    answer = await browser(world).get(path)
+async def test_an_odd_address_with_a_slash_leads_nowhere(world: World) -> None:
+    visitor = browser(world)
+    for path in ("/dashboard//evil.example/", "/dashboard/%2e%2e/", "/dashboard/x%0d%0a/", "/docs/%5cevil/", "/x/"):
+        answer = await visitor.get(path)
 
-    assert (answer.status_code, answer.headers.get("location")) in {(404, None), (303, "../docs")}
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)
 
 
 async def test_a_member_who_asks_for_the_admins_overview_gets_his_own(world: World) -> None:
@@ -84,4 +74,3 @@ async def test_a_member_who_asks_for_the_admins_overview_gets_his_own(world: Wor
         while answer.status_code == 303:
             answer = await followed(member, answer)
         assert answer.url.path == "/dashboard"
-        assert isinstance(answer, httpx2.Response)

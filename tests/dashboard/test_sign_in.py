@@ -374,7 +374,7 @@ async def test_a_disabled_clients_person_is_told_so_after_the_right_password_onl
 
     right, wrong = await sign_in(browser(world)), await sign_in(browser(world), password="wrong")
 
-    assert "Access for Acme is disabled. Ask the operator of this gateway." in words(right)
+    assert "Access for Acme is disabled. Ask the operator." in words(right)
     assert WRONG in words(wrong)
     assert "disabled" not in words(wrong)
 

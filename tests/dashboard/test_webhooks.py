@@ -155,6 +155,9 @@ async def test_all_deliveries_are_there_page_by_page(world: World) -> None:
     assert sorted(map(int, numbers[0] + numbers[1])) == list(range(1, 56))
     assert "The oldest were given up" in words(newest)
     assert 'rel="next"' not in rest.text
+    with other_program(world.services.settings.database_location) as other:
+        other.rows("UPDATE webhooks SET overflowed_at = '2026-03-18T02:59:59.999Z'")
+    assert "The oldest were given up" not in words(await ann.get(f"{WEBHOOKS}/{webhook.id}"))
     assert "There are no older deliveries" in (await ann.get(f"{WEBHOOKS}/{webhook.id}?before=1")).text
 
 

@@ -189,30 +189,30 @@ def test_a_secret_comes_from_the_environment_or_from_a_file_it_names(tmp_path: P
     assert getattr(by_file.airbyte, key).reveal() == " from file "
 
 
-@pytest.mark.parametrize(
-    "variable",
-    [
-        "GATEWAY_PORT",
-        "GATEWAY_SERVICE_HOST",
-        *(
-            f"GATEWAY_{table}_{name}"
-            for table in ("SERVER", "DATABASE", "AIRBYTE", "RATE_LIMIT", "LOG", "LOG_VIEWER")
-            for name in KUBERNETES
-        ),
-        "GATEWAY_PORT_8080_TCP_ADDR",
-        "GATEWAY_AIRBYTE",
-        "GATEWAY_LOGO_URL",
-        "GATEWAY",
-        "gateway_server_port",
-        "MY_GATEWAY_SERVER_PORT",
-        "WEB_CONCURRENCY",
-        "PORT",
-    ],
-)
-def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path, variable: str) -> None:
-    settings = from_environment(tmp_path, **{variable: "tcp://10.0.0.1:80"})
+NOT_OURS = [
+    "GATEWAY_PORT",
+    "GATEWAY_SERVICE_HOST",
+    *(
+        f"GATEWAY_{table}_{name}"
+        for table in ("SERVER", "DATABASE", "AIRBYTE", "RATE_LIMIT", "LOG", "LOG_VIEWER")
+        for name in KUBERNETES
+    ),
+    "GATEWAY_PORT_8080_TCP_ADDR",
+    "GATEWAY_AIRBYTE",
+    "GATEWAY_LOGO_URL",
+    "GATEWAY",
+    "gateway_server_port",
+    "MY_GATEWAY_SERVER_PORT",
+    "WEB_CONCURRENCY",
+    "PORT",
+]
 
-    assert as_shipped(settings) == as_shipped(from_environment(tmp_path))
+
+def test_variables_that_name_no_table_of_ours_are_left_alone(tmp_path: Path) -> None:
+    shipped = as_shipped(from_environment(tmp_path))
+    read = {each: as_shipped(from_environment(tmp_path, **{each: "tcp://10.0.0.1:80"})) for each in NOT_OURS}
+
+    assert read == dict.fromkeys(NOT_OURS, shipped)
 
 
 @pytest.mark.parametrize(

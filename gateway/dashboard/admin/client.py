@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
+from gateway.dashboard.field_problems import LABEL_CHECK, NO_PROBLEMS, TYPE_CHECK, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import read_page
@@ -49,13 +50,21 @@ async def add_connection(request: Request) -> Response:
         ).connection
     except (Duplicate, InvalidInput, UnknownRecord) as error:
         if not await is_created(services.store.connections.any_by_id, connection_id):
-            return await _client_page(request, client, status=400, problem=str(error), form=form)
+            problems = field_problems(form, {"label": LABEL_CHECK, "connector_type": TYPE_CHECK})
+            problem = in_short(problems, error)
+            return await _client_page(request, client, status=400, problem=problem, problems=problems, form=form)
         return redirect(request, f"{CONNECTIONS_PAGE}/{connection_id}?done=added")
     return redirect(request, f"{CONNECTIONS_PAGE}/{connection.id}?done=added")
 
 
 async def _client_page(
-    request: Request, client: Client, *, status: int = 200, problem: str = "", form: Form | None = None
+    request: Request,
+    client: Client,
+    *,
+    status: int = 200,
+    problem: str = "",
+    problems: Problems = NO_PROBLEMS,
+    form: Form | None = None,
 ) -> Response:
     services = services_of(request)
     store, now = services.store, services.clock.now()
@@ -70,6 +79,7 @@ async def _client_page(
         "admin/client.html",
         status=status,
         problem=problem,
+        problems=problems,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
         form=form or Form(),

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from gateway import validation
 from gateway.dashboard.addressed import addressed_client
 from gateway.dashboard.admin.clients import CLIENTS
+from gateway.dashboard.field_problems import NAME_CHECK, NO_PROBLEMS, PLAN_CHECK, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
@@ -15,6 +16,7 @@ from gateway.models import Client
 from gateway.services import services_of
 from gateway.times import format_time
 
+RATES = {"rate": validation.rate, "rate_total": validation.rate, "most_keys": validation.most_keys}
 NOTICES = {
     "updated": "Saved. The change applies from the next request on.",
     "disabled": "The client is disabled. Its keys get 401 and its users are signed out.",
@@ -41,7 +43,9 @@ async def update_client(request: Request) -> Response:
             by=actor_of(request),
         )
     except InvalidInput as error:
-        return await _settings_page(request, client, status=400, problem=str(error), form=form)
+        problems = field_problems(form, {"name": NAME_CHECK, "plan": PLAN_CHECK}, RATES)
+        problem = in_short(problems, error)
+        return await _settings_page(request, client, status=400, problem=problem, problems=problems, form=form)
     return _back(request, client, "updated")
 
 
@@ -74,7 +78,13 @@ def _back(request: Request, client: Client, done: str) -> Response:
 
 
 async def _settings_page(
-    request: Request, client: Client, *, status: int = 200, problem: str = "", form: Form | None = None
+    request: Request,
+    client: Client,
+    *,
+    status: int = 200,
+    problem: str = "",
+    problems: Problems = NO_PROBLEMS,
+    form: Form | None = None,
 ) -> Response:
     services = services_of(request)
     store, moment = services.store, format_time(services.clock.now())
@@ -86,6 +96,7 @@ async def _settings_page(
         "admin/client-settings.html",
         status=status,
         problem=problem,
+        problems=problems,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
         form=form or _form_of(client),

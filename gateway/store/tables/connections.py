@@ -13,6 +13,7 @@ from gateway.models import DEPRECATED, TERMINAL_STATUSES, ActivityEntry, Connect
 from gateway.store.database import ConstraintViolated, Database, Parameters, Row, Transaction
 from gateway.store.read_cache import ReadCache
 from gateway.store.tables import activity, recent_syncs
+from gateway.times import parse_time
 
 CACHED_CLIENTS = 10_000
 KEPT_SCHEDULES = 1000
@@ -69,7 +70,7 @@ class Connections:
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),
             workspaces=frozenset(filter(None, (connection.workspace_id for connection in mapped))),
-            statuses_of=min(told, default=None),
+            statuses_of=parse_time(min(told)) if told else None,
         )
 
     async def add(self, connection: Connection, *, entry: ActivityEntry | None = None) -> None:

@@ -5,6 +5,7 @@ A call counts in the hour it came in. What is read here lags behind by what the 
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
@@ -19,6 +20,7 @@ WRITTEN_AT_ONCE = 1_000
 """Keys and counts in one transaction: a tenth of a second at most."""
 ENDLESS = "9999"
 """Later than every hour."""
+KEPT_HOURS = 2
 RATE_LIMITED = 429
 FLUSH = "flush"
 SUMS = ", ".join(f"CAST(sum({column}) AS BIGINT) AS {column}" for column in ("calls", "limited", "errors"))
@@ -39,7 +41,7 @@ class KeyUse:
         self.calls = 1
         self.limited = 0
         self.moment = moment
-        self.until = _hour(moment) + HOUR_SECONDS
+        self.until = _end_of(moment // HOUR_SECONDS)
 
 
 class Usage:
@@ -204,6 +206,12 @@ class Usage:
             """,
             before,
         )
+
+
+@lru_cache(KEPT_HOURS)
+def _end_of(hour: float) -> float:
+    """Return when the hour of this number ends: one object for all keys that were called in it."""
+    return (hour + 1) * HOUR_SECONDS
 
 
 def _hour(moment: float) -> float:

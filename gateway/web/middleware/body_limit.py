@@ -20,12 +20,23 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        has_body = False
         for name, value in scope["headers"]:
             if name == b"content-length":
-                if not value.isdigit():
-                    raise BadRequest(NO_LENGTH)
-                if len(value) > LONGEST_LENGTH or int(value) > self._max_body_bytes:
-                    raise ContentTooLarge
+                self._check_length(value)
+                has_body = True
+            elif name == b"transfer-encoding":
+                has_body = True
+        # Without either field nothing follows the head (RFC 9112 §6.3), and there is nothing to count.
+        await self._app(scope, self._limited(receive) if has_body else receive, send)
+
+    def _check_length(self, value: bytes) -> None:
+        if not value.isdigit():
+            raise BadRequest(NO_LENGTH)
+        if len(value) > LONGEST_LENGTH or int(value) > self._max_body_bytes:
+            raise ContentTooLarge
+
+    def _limited(self, receive: Receive) -> Receive:
         received = 0
 
         async def receive_with_limit() -> Message:
@@ -36,4 +47,4 @@ class BodyLimitMiddleware:
                 raise ContentTooLarge
             return message
 
-        await self._app(scope, receive_with_limit, send)
+        return receive_with_limit

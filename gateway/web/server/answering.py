@@ -102,6 +102,7 @@ class AnsweringProtocol(HttpToolsProtocol):
             self.transport,
             self.flow,
             self.server_state.default_headers,
+            self.tasks,
             expects_continue=self.expect_100_continue,
             keep_alive=may_stay and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
@@ -119,9 +120,8 @@ class AnsweringProtocol(HttpToolsProtocol):
             self._begin(self._waiting.pop(0))
 
     def _begin(self, cycle: ResponseCycle) -> None:
-        task = self.loop.create_task(cycle.run(self.app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        cycle.task = self.loop.create_task(cycle.run(self.app))
+        self.tasks.add(cycle.task)
 
     def on_response_complete(self) -> None:
         """Begin the next request that waits, or wait for one. Called by the response cycle."""

@@ -40,9 +40,9 @@ class ResponseCycle:
 
     __slots__ = (
         *("_default_headers", "_expected_bytes", "_flow", "_has_news", "_has_told_all", "_head", "_is_chunked"),
-        *("_is_half_closed", "_news", "_on_response", "_transport"),
+        *("_is_half_closed", "_news", "_on_response", "_tasks", "_transport"),
         *("body", "disconnected", "keep_alive", "more_body", "response_complete", "response_started", "scope"),
-        "waiting_for_100_continue",
+        *("task", "waiting_for_100_continue"),
     )
 
     def __init__(
@@ -51,6 +51,7 @@ class ResponseCycle:
         transport: asyncio.Transport,
         flow: FlowControl,
         default_headers: Headers,
+        tasks: set[Any],
         *,
         expects_continue: bool,
         keep_alive: bool,
@@ -68,6 +69,9 @@ class ResponseCycle:
         self._transport = transport
         self._flow = flow
         self._default_headers = default_headers
+        self.task: asyncio.Task[None] | None = None
+        """What runs it, once it is begun; one of the server's `tasks` until its end."""
+        self._tasks = tasks
         self._on_response: Callable[[], None] | None = on_response
         self._has_news = False
         self._news: asyncio.Event | None = None
@@ -81,7 +85,10 @@ class ResponseCycle:
         """Of the answer's body, as its head announced them."""
 
     async def run(self, app: "ASGI3Application") -> None:
-        """Have the application answer; answer for one that fails, or that does not."""
+        """Have the application answer; answer for one that fails, or that does not.
+
+        The last thing its task does is to leave the server's tasks: a callback would be one more for the loop to call.
+        """
         try:
             await app(self.scope, self.receive, self.send)
             self._check_answered()
@@ -90,6 +97,8 @@ class ResponseCycle:
             await self._end_unanswered()
         finally:
             self._on_response = None
+            self._tasks.discard(self.task)
+            self.task = None
 
     def _check_answered(self) -> None:
         if not (self.response_complete or self.disconnected):

@@ -135,14 +135,32 @@ async def test_a_changed_rate_holds_from_the_next_request_on(world: World) -> No
     assert 'value="7/60"' in page.text
 
 
+async def test_a_new_connection_s_mistakes_stand_beside_their_fields(world: World) -> None:
+    await world.client_with_key("acme")
+    admin = await signed_in(world, None)
+
+    answer = await admin.post(f"{CLIENTS}/acme/connections", data={"label": "Shop orders", "connector_type": "My Shop"})
+
+    assert answer.status_code == 400
+    assert '<span class="wrong" id="connector_type-problem">The connector type must be' in answer.text
+    assert all(f'value="{typed}"' in answer.text for typed in ("Shop orders", "My Shop"))
+    assert " pattern=" not in answer.text
+
+
 async def test_a_bad_rate_keeps_what_was_typed(world: World) -> None:
     await world.client_with_key("acme")
     admin = await signed_in(world, None)
 
-    answer = await admin.post(f"{CLIENTS}/acme/settings", data={"name": "Other", "plan": "pro", "rate": "lots"})
+    answer = await admin.post(
+        f"{CLIENTS}/acme/settings", data={"name": "Other", "plan": "pro", "rate": "lots", "most_keys": "0"}
+    )
 
     assert answer.status_code == 400
-    assert "A rate is REQUESTS/SECONDS" in answer.text
+    assert '<span class="wrong" id="rate-problem">A rate is REQUESTS/SECONDS' in answer.text
+    assert '<span class="wrong" id="most_keys-problem">The most keys must be' in answer.text
+    assert re.findall(r'<input name="(\w+)"[^>]* aria-invalid="true"', answer.text) == ["rate", "most_keys"]
+    assert answer.text.count(" autofocus") == 1
+    assert " pattern=" not in answer.text
     assert 'value="Other"' in answer.text
     assert 'value="lots"' in answer.text
     assert (await world.services.store.clients.by_slug("acme")).name == "Acme"

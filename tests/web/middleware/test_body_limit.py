@@ -48,7 +48,9 @@ def receiving(*chunks: bytes) -> Receive:
 
 
 def a_scope(*lengths: bytes) -> Scope:
-    return {"type": "http", "method": "POST", "headers": [(b"content-length", length) for length in lengths]}
+    """Return the scope of a request with these lengths, or of one in chunks."""
+    headers = [(b"content-length", length) for length in lengths] or [(b"transfer-encoding", b"chunked")]
+    return {"type": "http", "method": "POST", "headers": headers}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,18 @@ async def test_each_request_has_the_whole_limit_to_itself() -> None:
         await middleware(a_scope(), receiving(b"0123456789"), nothing_to_send)
 
     assert app.body == b"0123456789" * 3
+
+
+async def test_where_nothing_follows_the_head_nothing_is_counted() -> None:
+    seen: list[Receive] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        seen.append(receive)
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"host", b"gateway")]}
+    await BodyLimitMiddleware(app, max_body_bytes=LIMIT)(scope, nothing_to_receive, nothing_to_send)
+
+    assert seen == [nothing_to_receive]
 
 
 async def test_what_is_no_request_passes_untouched() -> None:
