@@ -17,6 +17,8 @@ OF_ACME = {"connections": 200, "keys": 300, "working": 60, "people": 220}
 NEWCOMER = "Northwind Traders"
 """The name of the workspace whose connections no client has yet."""
 OF_NEWCOMER = 200
+SPARE, OF_SPARE = "Spare parts", 40
+"""Another workspace, and how many connections it has that no client has."""
 WORKSPACES = 60
 DELIVERIES = 120
 LONG_NAME = "Quarterly revenue of the northern subsidiaries"
@@ -91,11 +93,12 @@ def _owners(total: int, of_acme: int) -> list[int]:
 
 
 def _connections(installation: Installation) -> Rows:
-    """A row of the table for each; the sandbox gets those, and those of the newcomer's workspace."""
+    """A row of the table for each; the sandbox gets those, and those of two more workspaces."""
     world = installation.airbyte.sandbox.world
-    newcomer = world.add_workspace(NEWCOMER).workspace_id
-    for number in range(OF_NEWCOMER):
-        world.add_connection(newcomer, name=f"{LONG_NAME} {number:03} → Warehouse")
+    for name, free in ((NEWCOMER, OF_NEWCOMER), (SPARE, OF_SPARE)):
+        place = world.add_workspace(name).workspace_id
+        for number in range(free):
+            world.add_connection(place, name=f"{LONG_NAME} {number:03} → Warehouse")
     places = [world.add_workspace(f"Workspace {number:02} of the agency").workspace_id for number in range(WORKSPACES)]
     rows: Rows = []
     for number, owner in enumerate(_owners(CONNECTIONS, OF_ACME["connections"])):

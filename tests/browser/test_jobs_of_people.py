@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Site, Visit, Watched, admin, member
-from tests.browser.crowd import NEWCOMER, OF_NEWCOMER
+from tests.browser.crowd import NEWCOMER, OF_NEWCOMER, SPARE
 
 
 class Person:
@@ -66,6 +66,8 @@ def test_ticks_stay_without_a_script(visit: Visit, site: Site) -> None:
     visitor = admin(visit, java_script_enabled=False)
     page = visitor.page
     visitor.goto("/dashboard/admin/connections?client=client-002")
+    page.get_by_label("Airbyte workspace").select_option(label=SPARE)
+    page.get_by_role("button", name="Show", exact=True).click()
     page.get_by_role("checkbox").first.check()
 
     page.get_by_role("button", name="Next →").click()

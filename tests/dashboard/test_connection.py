@@ -151,7 +151,7 @@ async def test_the_history_shows_what_each_job_did(world: World, member: httpx2.
 
 async def test_the_history_comes_in_pages_newest_first(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
-    numbers = [add_job(world, theirs, hours_ago=60 - hour) for hour in range(45)]
+    numbers = [add_job(world, theirs, hours_ago=60 - hour) for hour in range(44)]
     path, pages = path_of(ours), []
 
     while True:
@@ -164,11 +164,11 @@ async def test_the_history_comes_in_pages_newest_first(world: World, member: htt
         # A new job shifts Airbyte's pages, and shall not show twice what was shown.
         add_job(world, theirs, hours_ago=0.1)
 
-    assert [len(each) for each in pages] == [20, 20, 5]
+    assert [len(each) for each in pages] == [15, 15, 14]
     assert [number for each in pages for number in each] == numbers[::-1]
 
 
-@pytest.mark.parametrize(("count", "has_more"), [(20, False), (21, True)])
+@pytest.mark.parametrize(("count", "has_more"), [(JOB_ROWS, False), (JOB_ROWS + 1, True)])
 async def test_there_is_a_next_page_only_if_it_holds_something(
     world: World, member: httpx2.AsyncClient, count: int, has_more: bool
 ) -> None:
@@ -192,7 +192,7 @@ async def test_the_first_page_and_the_charts_cost_one_call(world: World, member:
 
 async def test_the_history_of_one_status(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
-    failed = [add_job(world, theirs, "failed", hours_ago=50 - hour) for hour in range(23)]
+    failed = [add_job(world, theirs, "failed", hours_ago=50 - hour) for hour in range(JOB_ROWS + 3)]
     add_job(world, theirs)
 
     page = await seen(member, f"{path_of(ours)}?status=failed")
