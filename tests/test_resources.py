@@ -29,7 +29,18 @@ def test_the_schema_is_sql_that_sqlite_takes() -> None:
 
 
 def test_the_settings_are_toml_with_the_documented_tables() -> None:
-    tables = ["server", "database", "airbyte", "rate_limit", "log", "keys", "webhooks", "notify", "tracing"]
+    tables = [
+        "server",
+        "database",
+        "airbyte",
+        "rate_limit",
+        "log",
+        "keys",
+        "dashboard",
+        "webhooks",
+        "notify",
+        "tracing",
+    ]
 
     assert list(tomllib.loads(resource_text("settings.toml"))) == tables
 
