@@ -88,8 +88,6 @@ ADMIN = {
 }
 NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/"}
 """Routes that redirect, or answer with a file; and those of CSV files."""
-READ_THROUGH = "/docs/"
-"""Documentation is one text; it has headings and a browser's search, and is as long as it must be."""
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +132,7 @@ def troubles(visitor: Watched, path: str) -> list[tuple[object, ...]]:
         if (wide := visitor.overflow()) > 0:
             found.append((path, window, "too wide by", wide))
         tall = page.evaluate("document.documentElement.scrollHeight")
-        if tall > TALLEST and not path.startswith(READ_THROUGH):
+        if tall > TALLEST:
             found.append((path, window, "too tall", tall))
     return found
 

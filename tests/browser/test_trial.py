@@ -10,6 +10,7 @@ from tests.browser.conftest import Visit, Watched, member
 def opened(reader: Watched, operation: str) -> Locator:
     """The part of the page about one call, with its trial unfolded."""
     section = reader.page.locator("section", has=reader.page.locator(f"#{operation}"))
+    section.locator("summary").first.click()
     section.get_by_text("Try it", exact=True).click()
     return section
 
