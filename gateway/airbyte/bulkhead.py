@@ -25,8 +25,8 @@ class OwnCalls(Enum):
 Caller = int | OwnCalls
 """Whose share a call takes: a client, by its id, or the gateway."""
 
-Leave = Callable[[], Callable[[], None]]
-"""Hears that a call was given up; what it returns is called when Airbyte is done with it."""
+Leave = Callable[[], Callable[[], None] | None]
+"""Hears that a call was given up; what it returns is called when Airbyte is done with it, which None does not await."""
 
 MOST_WAITING_CALLS = 128
 """Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
@@ -121,6 +121,8 @@ class Bulkhead:
         self._in_flight = self._own = 0
         """Permits held: all of them, and those of the gateway's own calls."""
         self._callers_in: Counter[tuple[Kind, Caller]] = Counter()
+        self._left, self._most_left = 0, size - 2
+        """Permits of reads that were given up: one more than they take is left for reads, and one for a trigger."""
         self._own_waiting = new_queue(most=most_waiting)
         self._waiting = new_queue(most=most_waiting)
         self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
@@ -170,13 +172,22 @@ class Bulkhead:
         self._learn(kind, self._monotonic() - had_since)
         self._take_back(kind, caller)
 
-    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None]:
-        """Take a permit for what Airbyte is still busy with though nobody waits for it, and return what gives it back.
+    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None] | None:
+        """Keep a permit for what Airbyte is still busy with though nobody waits for it, and return what gives it back.
 
-        It is taken over from who gave up, so it is not waited for.
+        It is taken over from who gave up, so it is not waited for. Returns None when as many are kept as may be: others
+        and the gateway itself need what is left.
         """
+        if self._left >= self._most_left:
+            return None
+        self._left += 1
         self._grant(kind, caller)
-        return lambda: self._take_back(kind, caller)
+
+        def give_back() -> None:
+            self._left -= 1
+            self._take_back(kind, caller)
+
+        return give_back
 
     def _expected_wait(self, kind: Kind, caller: Caller) -> float:
         """Return the seconds to a permit, by the caller's own queue and recent calls.

@@ -115,8 +115,10 @@ class AirbyteClient:
             delimited=received.is_delimited,
         )
 
-    def _leave(self, connection: Carrier, occupy: Leave) -> Callable[[], None]:
+    def _leave(self, connection: Carrier, occupy: Leave) -> Callable[[], None] | None:
         give_back = occupy()
+        if give_back is None:
+            return None
         self._left.add(connection)
 
         def end() -> None:

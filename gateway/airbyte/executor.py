@@ -184,9 +184,11 @@ class CallExecutor:
     def _occupying(self, call: Call[Value]) -> Leave | None:
         """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
 
-        A trigger has longer than Airbyte itself, and one of the gateway's own calls must not keep its others waiting.
+        A trigger has longer than Airbyte itself, and its looks at the jobs take no permit beside its own. One of the
+        gateway's own calls must not keep its others waiting.
         """
-        if call.is_of_many_threads or call.kind == "trigger" or isinstance(call.caller, OwnCalls):
+        is_counted = not (call.is_of_many_threads or call.has_permit or isinstance(call.caller, OwnCalls))
+        if not is_counted or call.kind == "trigger":
             return None
         return partial(self._bulkhead.occupy, call.kind, call.caller)
 

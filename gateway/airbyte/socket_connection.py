@@ -91,11 +91,9 @@ class SocketConnection(asyncio.Protocol):
         self._idle_since = self._loop.time()
         # One for all answers: it begins anew after each whole one, and any other ends the connection.
         self._parser = httptools.HttpResponseParser(self)
-        self._max_bytes = 0
+        # Of the exchange under way; and of one that was given up, and that Airbyte may still be busy with.
         self._answered: asyncio.Future[Received] | None = None
-        """Of the exchange under way."""
         self._on_end: Callable[[], None] | None = None
-        """Of one that was given up, and that Airbyte may still be busy with."""
 
     async def exchange(self, request: bytes, *, max_bytes: int, leave: Leave | None = None) -> Received:
         """Send a request and return its answer, its body not larger than `max_bytes`. Raises Fault.
@@ -113,11 +111,12 @@ class SocketConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
-            if leave is None or self._has_begun or self._transport.is_closing():
+            if leave and not self._has_begun and not self._transport.is_closing():
+                self._on_end = leave()
+            if self._on_end is None:
                 self.close()
             else:
-                self._on_end = leave()
-                self._loop.call_later(self._timings.left, self.close)
+                self._too_late = self._loop.call_later(self._timings.left, self.close)
             raise
         finally:
             self._answered = None
@@ -169,6 +168,7 @@ class SocketConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange under way: an answer without a length is whole now. Called by asyncio."""
         if self._on_end is not None:
+            self._too_late.cancel()
             self._on_end()
         if self._answered is None or self._answered.done():
             return

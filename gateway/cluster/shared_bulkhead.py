@@ -59,7 +59,7 @@ class SharedBulkhead(Bulkhead):
         self._renewing = asyncio.Lock()
         self._keeper: BackgroundTask | None = None
         self._releases: set[asyncio.Task[None]] = set()
-        self._is_closing = False
+        self._is_closing = self._is_closed = False
 
     def open(self) -> None:
         """Begin to renew what is held. A permit that nobody renews is given to another gateway."""
@@ -70,6 +70,7 @@ class SharedBulkhead(Bulkhead):
         self._is_closing = True
         if self._releases:
             await asyncio.wait(self._releases)
+        self._is_closed = True
         if self._keeper is not None:
             await self._keeper.stop()
 
@@ -90,11 +91,15 @@ class SharedBulkhead(Bulkhead):
             finally:
                 self._release(permit)
 
-    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None]:
-        """Take a permit as the local one is taken; its next renewal makes it the cluster's."""
+    def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None] | None:
+        """Keep a permit as a local one is kept. The cluster's has a new name before the old one is given back."""
         give_back = super().occupy(kind, caller)
+        if give_back is None:
+            return None
         permit = self._permit(kind, caller)
         permit.is_acquired = True
+        keep = (KIND_KEYS[kind],), (self._timings.hold, permit.name)
+        permit.asked = asyncio.ensure_future(self._valkey.run(RENEW_PERMITS, *keep))
         self._permits[permit.name] = permit
 
         def end() -> None:
@@ -148,8 +153,10 @@ class SharedBulkhead(Bulkhead):
         return len(held) < share and callers[permit.caller] < max(1, share // 2) and is_within_kind
 
     def _release(self, permit: Permit) -> None:
-        """Give a permit back without waiting: one that cannot be given back ends by itself."""
+        """Give a permit back without waiting: one that is not given back ends by itself."""
         del self._permits[permit.name]
+        if self._is_closed:
+            return
         release = asyncio.create_task(self._give_back(permit))
         self._releases.add(release)
         release.add_done_callback(self._releases.discard)

@@ -217,7 +217,7 @@ def _addresses(server: ServerSettings, gateways: Sequence[str]) -> list[str]:
 
 
 def _source(server: ServerSettings, gateways: Sequence[str]) -> str:
-    """Return whence nginx comes to the gateway: this machine, or an address that only its operator knows."""
+    """Return from where nginx comes to the gateway: this machine, or an address that only its operator knows."""
     if not gateways:
         return _host(server)
     hosts = set(map(host_of, gateways))
@@ -225,7 +225,7 @@ def _source(server: ServerSettings, gateways: Sequence[str]) -> str:
 
 
 def _host(server: ServerSettings) -> str:
-    """Return where nginx, on the same machine, reaches the gateway and whence it comes. Raises SettingsError."""
+    """Return where nginx, on the same machine, reaches the gateway and from where it comes. Raises SettingsError."""
     if server.port == 0:
         raise SettingsError("server.port is 0, any free one: nginx has to be told which")
     host = reachable_host(server.host)

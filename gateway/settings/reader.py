@@ -62,7 +62,7 @@ class ReadSettings(msgspec.Struct, frozen=True):
 def load_settings(
     path: Path | None, environment: Mapping[str, str], *, working_directory: Path | None = None
 ) -> Settings:
-    """Return what `read_settings` reads, for who need not know whence. Raises SettingsError."""
+    """Return what `read_settings` reads, for who need not know from where. Raises SettingsError."""
     return read_settings(path, environment, working_directory=working_directory).settings
 
 

@@ -41,7 +41,7 @@ class ChangeReader:
         return self._lists.refused
 
     async def read(self) -> bool:
-        """Record every change since the last reading; return whether there was anything to ask Airbyte for.
+        """Record every change since the last reading; return whether Airbyte answered, or there is none to ask for.
 
         Raises UpstreamError, StorageUnavailable.
 
@@ -56,7 +56,7 @@ class ChangeReader:
             raise reading.failure
         if workspaces and (read_upto is None or abs(started - parse_time(read_upto)) > self._checkpoint):
             await self._last_syncs.record([], read_upto=format_time(started))
-        return bool(workspaces)
+        return bool(reading.read) or not workspaces
 
     async def retry_unread(self) -> None:
         """Ask for workspaces that were passed over, each by itself. Raises StorageUnavailable.

@@ -20,9 +20,9 @@ class OutageWatch:
 
     async def failed(self, error: UpstreamError) -> None:
         """Note why a reading failed, unless it only found no permit; never fail."""
-        trouble = self._airbyte.troubles.explain(error)
-        if isinstance(error, UpstreamBusy) and not self._airbyte.troubles.is_any:
+        if isinstance(error, UpstreamBusy) and self._airbyte.state()["breaker"] == "closed":
             return
+        trouble = self._airbyte.troubles.explain(error)
         try:
             known = await self._outages.current()
             if known is None or known.trouble != trouble:

@@ -22,7 +22,7 @@ from gateway.syncs.timings import PollTimings
 from gateway.times import Clock
 
 MOST_JOBS_OF_CLIENT = 1_000
-"""What is known of: more than run at once, and more than a client may ask for in vain while that is remembered."""
+"""Of which something is known: more than run at once, and than a client may ask for in vain in that time."""
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 BOUNDS = (*(str(float(bound)) for bound in SECONDS), "+Inf")
 MOST_CLIENTS = 100
 """That have figures of their own. Each takes a series for every status that it is answered with."""
-OTHER_CLIENTS = "other"
+OTHER_CLIENTS = "(other)"
 INTERNAL_ERROR = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

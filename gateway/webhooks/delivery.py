@@ -87,8 +87,8 @@ class WebhookDelivery:
 
     async def run(self, progress: Progress) -> None:
         """Send what is due, again and again, until cancelled."""
-        if not self._store.is_shared:
-            # Whoever leases something in a file is a process that died.
+        if not self._store.is_shared and self._under_way.is_empty:
+            # Whoever leases something in a file is a process that died; but for this one, begun anew after an error.
             await self._store.deliveries.release()
         while True:
             self._woken.clear()

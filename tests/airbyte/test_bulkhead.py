@@ -345,3 +345,18 @@ async def test_no_client_holds_all_permits_of_a_kind(size: int, kind: Kind) -> N
             await acquire(stack, bulkhead, *[(kind, A)] * size)
 
         await acquire(stack, bulkhead, (kind, B))
+
+
+async def test_reads_that_were_given_up_leave_permits_for_other_clients_and_for_the_gateway() -> None:
+    bulkhead = bulkhead_of(4, wait_seconds=0, monotonic=HandClock().monotonic)
+
+    kept = [bulkhead.occupy("read", caller) for caller in (A, A, B)]
+
+    assert [each is None for each in kept] == [False, False, True]
+    async with bulkhead.permit("trigger", B), bulkhead.permit("read", OwnCalls.ROUTINE):
+        assert bulkhead.in_flight == 4
+    for give_back in kept[:2]:
+        assert give_back is not None
+        give_back()
+    assert bulkhead.in_flight == 0
+    assert bulkhead.occupy("read", B) is not None

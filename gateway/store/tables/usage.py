@@ -31,7 +31,7 @@ Count = tuple[str, float, Literal["calls", "limited", "errors"]]
 
 
 class KeyUse:
-    """Calls of a key since the last flush, in the hour that ends at `until`: whence the first came, when the last."""
+    """Calls of a key since the last flush, in the hour that ends at `until`: from where the first came, when the last."""
 
     __slots__ = ("address", "agent", "calls", "limited", "moment", "until")
 
@@ -68,7 +68,7 @@ class Usage:
         return True
 
     def count_first(self, key_id: str, moment: float, *, address: str | None, agent: str | None) -> None:
-        """Count the first call since the last flush or in its hour, and remember whence it came."""
+        """Count the first call since the last flush or in its hour, and remember from where it came."""
         if key_id in self._uses:
             self._sum_up(key_id, self._uses[key_id])
         self._uses[key_id] = KeyUse(moment, address, agent)
