@@ -2,8 +2,8 @@
 
 The one loop that watches Airbyte. Its question is everybody's, pages and programs that ask again and again included:
 who reads meanwhile asks nothing. For webhooks and what runs one gateway of all asks, no more often than readers would.
-For callers that wait each gateway asks that has some, and one of these for all. The calls are the gateway's own, but for
-those about a single job that no change tells of: these take its client's share.
+For callers that wait each gateway asks that has some, and one of these for all. The calls are the gateway's own, but
+for those about a single job that no change tells of: these take its client's share.
 """
 
 import asyncio

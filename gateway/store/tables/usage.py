@@ -31,7 +31,7 @@ Count = tuple[str, float, Literal["calls", "limited", "errors"]]
 
 
 class KeyUse:
-    """Calls of a key since the last flush, in the hour that ends at `until`: from where the first came, when the last."""
+    """Calls of a key since the last flush, in the hour that ends at `until`: origin of the first, time of the last."""
 
     __slots__ = ("address", "agent", "calls", "limited", "moment", "until")
 
