@@ -85,8 +85,8 @@ def _periods(request: Request, today: date) -> tuple[Period, Period]:
     if days:
         last = days.last or today
         first = days.first or last.replace(day=1)
-        if first > last:
-            raise BadRequest("from must not be later than today")
+        if max(first, last) > today:
+            raise BadRequest("from and to must not be later than today")
         length = last + ONE_DAY - first
         return _days(first, first + length), _days(first - length, first)
     this = _month(request.query_params.get("month", ""), today.replace(day=1))

@@ -7,6 +7,8 @@ from starlette.requests import Request
 
 from gateway.dashboard.date_range import WRONG_DATE, WRONG_ORDER, DateRange
 from gateway.errors import BadRequest
+from tests.dashboard.support import signed_in
+from tests.support import World
 
 
 def of(query: str) -> DateRange:
@@ -41,3 +43,23 @@ def test_an_end_may_be_open(query: str, is_any: bool) -> None:
 def test_what_is_no_range_is_refused(query: str, words: str) -> None:
     with pytest.raises(BadRequest, match=words):
         of(query)
+
+
+async def test_no_page_or_file_fails_at_the_longest_range(world: World) -> None:
+    await world.client_with_key("acme")
+    ours, _ = await world.mapped_connection()
+    member = await signed_in(world, "acme")
+    connection = f"connections/{ours}"
+    paths = (
+        "connections/volume",
+        "usage",
+        "usage.csv",
+        "activity",
+        "activity.csv",
+        connection,
+        f"{connection}/jobs.csv",
+    )
+
+    answers = [await member.get(f"/dashboard/{path}?from=1970-01-01&to=9999-12-30") for path in paths]
+
+    assert [answer.status_code for answer in answers] == [400, 200, 200, 200, 200, 200, 200]

@@ -95,7 +95,17 @@ async def test_it_can_be_searched(member: httpx2.AsyncClient) -> None:
     assert "0 found for" in words(await seen(member, f"{VOLUME}?q=theirs"))
 
 
-@pytest.mark.parametrize("query", ["month=2026-13", "with=then", "from=2026-04-02&to=2026-04-01", "from=2027-01-01"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "month=2026-13",
+        "with=then",
+        "from=2026-04-02&to=2026-04-01",
+        "from=2027-01-01",
+        "to=2026-04-02",
+        "from=1970-01-01&to=9999-12-30",
+    ],
+)
 async def test_what_is_no_month_or_day_is_refused(member: httpx2.AsyncClient, query: str) -> None:
     assert (await member.get(f"{VOLUME}?{query}")).status_code == 400
 

@@ -82,9 +82,10 @@ def test_contrast_is_that_of_wcag(color: str, contrast: float) -> None:
         (SVG, "image/svg+xml"),
         (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn by hand -->\n' + SVG, "image/svg+xml"),
         (b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd">' + SVG, "image/svg+xml"),
+        (b"<!-- one --><!DOCTYPE svg>\n<!-- two -- \n and <html> -->\n" + SVG, "image/svg+xml"),
         (PNG_START + b"\x00" * (MOST_LOGO_BYTES - len(PNG_START)), "image/png"),
     ],
-    ids=["svg", "with-head", "with-doctype", "png"],
+    ids=["svg", "with-head", "with-doctype", "between-comments", "png"],
 )
 def test_a_logo_is_known_by_its_content(tmp_path: Path, content: bytes, media_type: str) -> None:
     (tmp_path / "logo.txt").write_bytes(content)
@@ -97,11 +98,13 @@ def test_a_logo_is_known_by_its_content(tmp_path: Path, content: bytes, media_ty
     [
         (b"<html><svg></svg></html>", "is neither an SVG nor a PNG"),
         (b'<!DOCTYPE svg [<!ENTITY x "y">]><svg>&x;</svg>', "is neither an SVG nor a PNG"),
+        (b"<!-- a -->\n" * 1000 + b"<html><svg></svg></html>", "is neither an SVG nor a PNG"),
+        (b"<!-- a --><html><!-- b --><svg></svg></html>", "is neither an SVG nor a PNG"),
         (b"GIF89a", "is neither an SVG nor a PNG"),
         (b"", "is neither an SVG nor a PNG"),
         (PNG_START + b"\x00" * MOST_LOGO_BYTES, "has more than 100 KB"),
     ],
-    ids=["html", "entities", "gif", "empty", "large"],
+    ids=["html", "entities", "many-comments", "root-between-comments", "gif", "empty", "large"],
 )
 def test_what_is_no_logo_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "logo.svg").write_bytes(content)

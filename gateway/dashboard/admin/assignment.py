@@ -1,5 +1,7 @@
 """/dashboard/admin/connections/assign: assign to a client all of a workspace, or of a search, that no client has."""
 
+import hashlib
+from collections.abc import Iterable
 from functools import partial
 
 from starlette.requests import Request
@@ -7,7 +9,7 @@ from starlette.responses import Response
 
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.admin.connections import assign_once, found_free
-from gateway.dashboard.admin.offers import Offers, read_offers
+from gateway.dashboard.admin.offers import Offer, Offers, read_offers
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id
 from gateway.dashboard.paging import query_with
@@ -16,8 +18,8 @@ from gateway.dashboard.visitor import redirect
 from gateway.errors import InvalidInput, OperatorError
 from gateway.provisioning.assignment import MOST_ASSIGNED, Choice
 
-COUNT_FIELD = "count"
-"""The field with the number that the page named: no more and no fewer are assigned."""
+SEEN_FIELD = "seen"
+"""The field with the digest of the connections that the page showed: these are assigned, or none."""
 
 
 async def show_assignment(request: Request) -> Response:
@@ -50,7 +52,7 @@ async def _assign(request: Request, form: Form, offers: Offers) -> None:
     if not form["client"]:
         raise InvalidInput("Choose the client to assign them to")
     found = found_free(request, offers)[:MOST_ASSIGNED]
-    if form[COUNT_FIELD] != str(len(found)):
+    if form[SEEN_FIELD] != _digest(found):
         raise InvalidInput("the list has changed since the page was shown; nothing was assigned. Look at it again")
     choices = [
         Choice(
@@ -64,8 +66,14 @@ async def _assign(request: Request, form: Form, offers: Offers) -> None:
     await assign_once(request, form, choices, offers)
 
 
+def _digest(offers: Iterable[Offer]) -> str:
+    """Return SHA-256, in hex, over which connections of Airbyte these are, in any order."""
+    return hashlib.sha256("\n".join(sorted(offer.upstream.id for offer in offers)).encode()).hexdigest()
+
+
 def _assignment_page(request: Request, offers: Offers, form: Form, *, status: int = 200, problem: str = "") -> Response:
     found = found_free(request, offers)
+    shown = found[:MOST_ASSIGNED]
     return page(
         request,
         "admin/assignment.html",
@@ -73,9 +81,9 @@ def _assignment_page(request: Request, offers: Offers, form: Form, *, status: in
         problem=problem,
         form=form,
         offers=offers,
-        found=found[:MOST_ASSIGNED],
-        left=max(0, len(found) - MOST_ASSIGNED),
+        found=shown,
+        left=len(found) - len(shown),
         search=request.query_params.get("q", ""),
         query=partial(query_with, request),
-        count_field=COUNT_FIELD,
+        seen={SEEN_FIELD: _digest(shown)},
     )

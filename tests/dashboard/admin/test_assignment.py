@@ -80,6 +80,24 @@ async def test_no_more_is_assigned_than_was_told(world: World) -> None:
     assert await world.services.store.connections.all() == []
 
 
+async def test_nothing_is_assigned_that_was_not_shown_though_there_are_as_many(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    shown = theirs(world, place, "Shown")
+    theirs(world, place, "Kept")
+    admin = await signed_in(world, None)
+    page = await admin.get(ASSIGN)
+    world.sandbox.world.remove_connection(shown)
+    theirs(world, place, "Unseen")
+    world.clock.advance(61)
+
+    answer = await admin.post(ASSIGN, data=form_of(page, client="acme"))
+
+    assert "The list has changed since the page was shown; nothing was assigned." in words(answer)
+    assert "Assign 2 connections" in words(answer)
+    assert await world.services.store.connections.all() == []
+
+
 async def test_a_form_that_comes_twice_assigns_once(world: World) -> None:
     await world.client_with_key("acme")
     place = workspace(world)
