@@ -125,7 +125,8 @@ class ActivityLog:
         self, scope: str, parameters: Parameters, before: int | None, limit: int, wanted: ActivityFilter
     ) -> Found:
         """Search the next entries of `scope`, a condition in SQL. One more than `limit` tells if there are more."""
-        parameters = {**parameters, **wanted.parameters, "before": _number(before), "limit": limit + 1}
+        last = min(_number(before), await self._end_of(wanted))
+        parameters = {**parameters, **wanted.parameters, "before": last, "limit": limit + 1}
         beyond = await self._database.fetch_all(
             f"""
             SELECT number FROM activity WHERE {scope} AND number < :before
@@ -144,6 +145,22 @@ class ActivityLog:
         if len(rows) > limit:
             return Found(rows[:limit], before=rows[limit - 1].number)
         return Found(rows, before=floor + 1 if beyond else None)
+
+    async def _end_of(self, wanted: ActivityFilter) -> int:
+        """Return a number that is larger than those of all entries before `until`, so that a search begins there.
+
+        Several gateways write, whose clocks differ: the numbers follow the times nearly, hence the largest of many.
+        """
+        if not wanted.until:
+            return LAST_NUMBER
+        (row,) = await self._database.fetch_all(
+            """
+            SELECT max(number) AS number FROM
+                (SELECT number FROM activity WHERE at < :until ORDER BY at DESC LIMIT :searched) AS newest
+            """,
+            {"until": wanted.until, "searched": SEARCHED_AT_ONCE},
+        )
+        return (row["number"] or 0) + 1
 
     async def _select(self, sql: str, parameters: Parameters) -> list[ActivityEntry]:
         rows = await self._database.fetch_all(sql, parameters)

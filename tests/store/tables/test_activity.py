@@ -343,3 +343,18 @@ async def test_a_search_looks_at_so_many_entries_at_once_and_goes_on(
         before = found.before
 
     assert pages == [["ann"], ["ann", "ann"], ["ann"]]
+
+
+async def test_a_search_for_days_long_ago_begins_at_their_end(
+    store: Store, acme: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.activity.SEARCHED_AT_ONCE", 2)
+    for at in (NOW, LATER, NOW, LATER, LATER, LATER):
+        await store.activity.record(an_entry(acme, at, at=at))
+
+    found = await store.activity.search_of_client(acme.id, limit=9, wanted=ActivityFilter(until=LATER))
+    nothing = await store.activity.search_all(limit=9, wanted=ActivityFilter(until=NOW))
+
+    assert [entry.number for entry in found.rows] == [3]
+    assert found.before == 2
+    assert (nothing.rows, nothing.before) == ([], None)
