@@ -1,8 +1,8 @@
 """Look what a code of a second factor proves, within the limits on tries.
 
 Who knows the password may guess six digits: wrong ones count for the account from an address, and for the account from
-all addresses. A recovery code cannot be guessed. It counts from its address only, so that one who is attacked from many
-addresses still gets in by it.
+all addresses. A recovery code has 79 random bits and cannot be guessed. It is not counted, so that one who is attacked
+still gets in by it, also from the attacker's address.
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,18 +42,21 @@ class CodeCheck:
         """Have `spend` use up what the typed code proves; return its result. Raises CodeRefused, RateLimitExceeded.
 
         `spend` does so in the transaction of what the code permits, and returns what is false if the proof is not good,
-        as None never is. The account is read before its tries are counted, and a right code forgives them.
+        as None never is. The account is read before its tries are counted. A right code forgives those of its address.
+        Of those from all addresses it takes back its own only: otherwise each sign-in of the owner would give whoever
+        knows his password twenty more.
         """
         code = plain_code(typed)
         proof = await self._proof_in(code, user, browser)
-        forgive = [await self._throttle.count(codes_at(browser.address, user.id), TRIES)]
+        right: list[Callable[[], Awaitable[None]]] = []
         if is_time_code(code):
-            forgive.append(await self._throttle.count(codes_of(user.id), ACCOUNT_TRIES))
+            right.append((await self._throttle.count(codes_at(browser.address, user.id), TRIES)).forgive)
+            right.append((await self._throttle.count(codes_of(user.id), ACCOUNT_TRIES)).give_back)
         result = await spend(proof)
         if not result:
             log.info("code_refused", user=user.id, address=browser.address, request_id=browser.request_id)
             raise CodeRefused
-        for each in forgive:
+        for each in right:
             await each()
         return result
 

@@ -26,13 +26,13 @@ class PasswordCheck:
         The account is read before its try is counted: a failing database costs no try.
         """
         credentials = await self._users.credentials(email)
-        forgive = await self._throttle.count(tries)
+        reservation = await self._throttle.count(tries)
         is_right = await self._passwords.matches(password, credentials.password_hash if credentials else None)
         if credentials is None or not is_right:
             user_id = credentials.user.id if credentials else None
             log.info("password_refused", user=user_id, address=browser.address, request_id=browser.request_id)
             raise wrong
-        await forgive()
+        await reservation.forgive()
         return credentials
 
     async def check_current(self, visitor: Visitor, password: str, browser: Browser) -> Credentials:

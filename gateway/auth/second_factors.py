@@ -35,13 +35,23 @@ class SecondFactors:
         self._passwords = passwords
         self._codes = codes
 
-    async def set_up(self, user: User) -> None:
-        """Make a new secret, for which no code is asked yet. Raises InvalidInput if the user has a second factor."""
-        if not await self._second_factors.set_up(user.id, mint_totp_secret(self._choice)):
+    async def set_up(self, visitor: Visitor, password: str, browser: Browser) -> str:
+        """Make a new secret, for which no code is asked yet, and return it.
+
+        It takes the password: whoever has a session alone would know the secret of what its user then switches on.
+        Raises InvalidInput if there is a second factor; SignInRefused, RateLimitExceeded, Overloaded.
+        """
+        secret = mint_totp_secret(self._choice)
+        await self._check_password(visitor, password, browser)
+        if not await self._second_factors.set_up(visitor.user.id, secret):
             raise InvalidInput("a second factor is on already: switch it off first")
+        return secret
 
     async def secret_being_set_up(self, user: User) -> str | None:
-        """Return the secret for which no code is asked yet; None if there is none. Nobody is told any other secret."""
+        """Return the secret for which no code is asked yet; None if there is none. Nobody is told any other secret.
+
+        It is for those who gave the right password just now.
+        """
         secret = await self._second_factors.secret_of(user.id)
         return None if secret is None or secret.is_on else secret.text
 

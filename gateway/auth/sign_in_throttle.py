@@ -5,7 +5,7 @@ account is an account too, for a limit on all unknown ones would tell which are 
 bounds how many there are: 33 a second, each gone after three minutes.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -18,8 +18,6 @@ from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
 """Of one address on one account; of one session on its user's current password."""
-
-Forgive = Callable[[], Awaitable[None]]
 
 
 class TryCounter(Protocol):
@@ -43,7 +41,10 @@ class LocalTries:
         async def forgive() -> None:
             self._limiter.forget(name)
 
-        return Reservation(self._limiter.take(name, policy, self._monotonic()), forgive)
+        async def give_back() -> None:
+            self._limiter.give_back(name)
+
+        return Reservation(self._limiter.take(name, policy, self._monotonic()), forgive, give_back)
 
 
 class SignInThrottle:
@@ -65,12 +66,12 @@ class SignInThrottle:
         """
         return self._people.slot(person)
 
-    async def count(self, name: str, policy: RatePolicy = TRIES) -> Forgive:
-        """Count a try and return what forgives those of this name, if it was right. Raises RateLimitExceeded."""
+    async def count(self, name: str, policy: RatePolicy = TRIES) -> Reservation:
+        """Count a try; if it was right, forgive those of this name or give it back. Raises RateLimitExceeded."""
         reservation = await self._tries.reserve(name, policy)
         if not reservation.decision.allowed:
             raise _too_many_tries(reservation.decision.next_token_seconds)
-        return reservation.forgive
+        return reservation
 
 
 def tries_at(address: str, email: str) -> str:

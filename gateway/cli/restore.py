@@ -95,6 +95,16 @@ def _print_prepared(path: Path, contents: Contents, endings: Endings) -> None:
         print_rows(rows, as_json=False, empty="", on_stderr=True)
     for email in endings.users:
         click.echo(f"{email} was removed since the backup, and gets no password: gateway user reset", err=True)
+    if endings.lost_second_factors:
+        click.echo(_lost(endings.lost_second_factors), err=True)
+
+
+def _lost(people: int) -> str:
+    who = "1 person has" if people == 1 else f"{people} people have"
+    return (
+        f"The backup is of a gateway without second factors, and {who} one today: it will be off, "
+        "and the password alone signs in. Have it set up again."
+    )
 
 
 def _fate(endings: Endings, *, revive_keys: bool) -> str:
@@ -112,6 +122,7 @@ def _print_result(
     if as_json:
         replaced = None if kept is None else str(kept)
         ended = {"ended_keys": [msgspec.to_builtins(key) for key in endings.keys], "compared": endings.is_known}
+        ended["lost_second_factors"] = endings.lost_second_factors
         print_json({"database": str(location), **contents_row(contents), "replaced": replaced, **ended})
         return
     click.echo(f"Restored {location} from {path}.")

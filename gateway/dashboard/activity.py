@@ -15,6 +15,7 @@ from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
 from gateway.services import services_of
+from gateway.store import Found
 
 ACTIVITY_ROWS = 20
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
@@ -67,24 +68,28 @@ WITHOUT_SUBJECT = frozenset(
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """A page of the log, newest first; `older` is the number of its last entry if there are more, else None."""
+    """A page of the log, newest first; `older` is the number below which the next one begins, None if there is none.
+
+    `is_cut` tells that the search ended before the page was full: nobody knows yet whether there are older entries.
+    """
 
     rows: list[ActivityEntry]
     older: int | None
     is_newest: bool
+    is_cut: bool
 
 
 async def show_activity(request: Request) -> Response:
     """Show a page of the client's activity, newest first, as the address asks for it. Raises BadRequest."""
     services, client = services_of(request), client_of(request)
     before, asked = before_of(request), asked_of(request.query_params)
-    rows = await services.store.activity.of_client(
-        client.id, before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter(OPERATOR)
+    found = await services.store.activity.search_of_client(
+        client.id, before=before, limit=ACTIVITY_ROWS, wanted=asked.filter(OPERATOR)
     )
     return page(
         request,
         "activity.html",
-        entries=cut([as_members_see(entry) for entry in rows], before),
+        entries=page_of(Found([as_members_see(entry) for entry in found.rows], found.before), before),
         asked=asked,
         query=partial(query_with, request),
         words=ACTION_WORDS,
@@ -97,22 +102,23 @@ async def download_activity(request: Request) -> Response:
     """Send what is kept of the client's activity and the address asks for, newest first. Raises BadRequest."""
     client, wanted = client_of(request), asked_of(request.query_params).filter(OPERATOR)
 
-    async def read(before: int | None) -> list[ActivityEntry]:
+    async def read(before: int | None) -> Found:
         activity = services_of(request).store.activity
-        return await activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
+        return await activity.search_of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
 
     batches = csv_batches(read, lambda entry: csv_row(as_members_see(entry)))
     return await csv_answer(request, f"{client.slug}-activity", ACTIVITY_COLUMNS, batches)
 
 
 async def csv_batches(
-    read: Callable[[int | None], Awaitable[list[ActivityEntry]]], row_of: Callable[[ActivityEntry], Row]
+    read: Callable[[int | None], Awaitable[Found]], row_of: Callable[[ActivityEntry], Row]
 ) -> Batches:
-    """Yield the rows of all entries; `read` returns those that come before a number, at most CSV_BATCH_ROWS."""
-    before: int | None = None
-    while entries := await read(before):
-        yield [row_of(entry) for entry in entries]
-        before = entries[-1].number
+    """Yield the rows of all entries; `read` returns the next ones below a number, at most CSV_BATCH_ROWS."""
+    found = await read(None)
+    yield [row_of(entry) for entry in found.rows]
+    while found.before is not None:
+        found = await read(found.before)
+        yield [row_of(entry) for entry in found.rows]
 
 
 def csv_row(entry: ActivityEntry) -> Row:
@@ -126,10 +132,10 @@ def before_of(request: Request) -> int | None:
     return int(text) if ENTRY_NUMBER.fullmatch(text) else None
 
 
-def cut(rows: list[ActivityEntry], before: int | None) -> Entries:
-    """Make a page of `rows`, which hold one entry more than a page if there are more."""
-    shown = rows[:ACTIVITY_ROWS]
-    return Entries(shown, shown[-1].number if len(rows) > len(shown) else None, is_newest=before is None)
+def page_of(found: Found, before: int | None) -> Entries:
+    """Make a page of what was found below the number `before`, None for the newest page."""
+    is_cut = found.before is not None and len(found.rows) < ACTIVITY_ROWS
+    return Entries(found.rows, found.before, is_newest=before is None, is_cut=is_cut)
 
 
 def as_members_see(entry: ActivityEntry) -> ActivityEntry:

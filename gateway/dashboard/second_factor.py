@@ -28,22 +28,25 @@ Change = Callable[[Visitor, str, str, Browser], Awaitable[list[str] | None]]
 
 
 async def show_second_factor(request: Request) -> Response:
-    """Show whether there is one, or the secret that is being set up."""
+    """Show whether there is one. A secret that is being set up is not shown: a session alone does not tell it."""
     return await _page(request)
 
 
 async def set_up(request: Request) -> Response:
-    """Make a new secret and show it. One that is on stays as it is."""
+    """Make a new secret and show it, this once. One that is on stays as it is."""
+    form = await read_form(request)
     try:
-        await accounts_of(request).second_factors.set_up(visitor_setting_up(request).user)
-    except InvalidInput as error:
-        return await _page(request, status=400, problem=str(error))
-    return redirect(request, SECOND_FACTOR)
+        secret = await accounts_of(request).second_factors.set_up(
+            visitor_setting_up(request), form["current"], browser_of(request)
+        )
+    except (InvalidInput, SignInRefused, RetryableError) as error:
+        return await _refusal(request, error)
+    return await _page(request, secret=secret, asks_for_code=True)
 
 
 async def switch_on(request: Request) -> Response:
     """Have each sign-in ask for a code, and show the recovery codes."""
-    return await _change(request, accounts_of(request).second_factors.switch_on)
+    return await _change(request, accounts_of(request).second_factors.switch_on, asks_for_code=True)
 
 
 async def switch_off(request: Request) -> Response:
@@ -56,21 +59,33 @@ async def renew_recovery_codes(request: Request) -> Response:
     return await _change(request, accounts_of(request).second_factors.renew_recovery_codes)
 
 
-async def _change(request: Request, change: Change) -> Response:
-    """Do what the form asks for; if it is refused, show the page again with the field that is wrong."""
+async def _change(request: Request, change: Change, *, asks_for_code: bool = False) -> Response:
+    """Do what the form asks for; `asks_for_code` is as of `_page`, if it is refused."""
     form = await read_form(request)
     try:
         recovery_codes = await change(visitor_setting_up(request), form["current"], form["code"], browser_of(request))
-    except CodeRefused as error:
-        return await _page(request, status=400, problem=str(error), wrong="code")
-    except SignInRefused as error:
-        return await _page(request, status=400, problem=str(error), wrong="current")
-    except RetryableError as error:
-        return await _page(request, status=error.status, headers=dict(error.headers), problem=error.message)
+    except (SignInRefused, RetryableError) as error:
+        return await _refusal(request, error, asks_for_code=asks_for_code)
     if recovery_codes is None:
         return redirect(request, f"{SECOND_FACTOR}?done=off")
     next_path = f"{SECOND_FACTOR}?done=shown-once"
     return page(request, "recovery-codes.html", recovery_codes=recovery_codes, next_path=next_path)
+
+
+async def _refusal(
+    request: Request, error: InvalidInput | SignInRefused | RetryableError, *, asks_for_code: bool = False
+) -> Response:
+    """Show the page again with the field that is wrong; a wrong code tells the secret, for the password was right."""
+    if isinstance(error, RetryableError):
+        problem, headers = error.message, dict(error.headers)
+        return await _page(request, status=error.status, headers=headers, problem=problem, asks_for_code=asks_for_code)
+    wrong, secret = "", None
+    if isinstance(error, CodeRefused):
+        user = visitor_setting_up(request).user
+        wrong, secret = "code", await accounts_of(request).second_factors.secret_being_set_up(user)
+    elif isinstance(error, SignInRefused):
+        wrong = "current"
+    return await _page(request, status=400, problem=str(error), wrong=wrong, secret=secret, asks_for_code=asks_for_code)
 
 
 async def _page(
@@ -80,9 +95,11 @@ async def _page(
     headers: dict[str, str] | None = None,
     problem: str = "",
     wrong: str = "",
+    secret: str | None = None,
+    asks_for_code: bool = False,
 ) -> Response:
+    """Return the page; with `asks_for_code` it has the form of a set-up that is under way, and `secret` if given."""
     user, second_factors = visitor_setting_up(request).user, accounts_of(request).second_factors
-    secret = await second_factors.secret_being_set_up(user)
     address = _address(request, secret, user.email) if secret else ""
     return page(
         request,
@@ -93,6 +110,7 @@ async def _page(
         wrong=wrong,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         secret=secret,
+        asks_for_code=asks_for_code,
         address=address,
         picture=qr_code(address) if address else "",
         codes_left=await second_factors.count_recovery_codes(user),

@@ -33,10 +33,14 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A token that was taken before it is known whether it counts. `forgive` fills its bucket again."""
+    """A token that was taken before it is known whether it counts.
+
+    `forgive` fills its bucket again; `give_back` gives this token back and leaves those of others taken.
+    """
 
     decision: Decision
     forgive: Callable[[], Awaitable[None]]
+    give_back: Callable[[], Awaitable[None]]
 
 
 def rate_limit_headers(decision: Decision) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:

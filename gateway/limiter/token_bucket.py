@@ -106,11 +106,11 @@ class Limiter:
             else:
                 bucket.advance(bucket.policy, now)
 
-    def give_back(self, name: str | int) -> None:
-        """Give one token back: what it was taken for did not happen."""
+    def give_back(self, name: str | int, tokens: int = 1) -> None:
+        """Give tokens back: what they were taken for did not happen."""
         bucket = self._buckets.get(name)
         if bucket is not None:
-            bucket.tokens += 1
+            bucket.tokens += tokens
 
     def forget(self, name: str | int) -> None:
         """Fill the bucket up again: nothing is held against this name any more."""

@@ -5,7 +5,7 @@ What operators do with a whole database is imported from its own module: `backup
 """
 
 from gateway.store.store import DatabaseLocation, Store, create_database
-from gateway.store.tables.activity import ActivityFilter
+from gateway.store.tables.activity import ActivityFilter, Found
 from gateway.store.tables.cancellations import CancelWish, OpenWish
 from gateway.store.tables.deliveries import ClaimedDelivery, DueDelivery
 from gateway.store.tables.delivery_attempts import DeliveryAttempt
@@ -31,6 +31,7 @@ __all__ = [
     "DueDelivery",
     "EndedSync",
     "Excerpt",
+    "Found",
     "Intent",
     "LastSync",
     "Link",

@@ -88,6 +88,11 @@ DELETE FROM pending_sign_ins;
 
 Both databases must have such tables: those of older gateways have none."""
 
+COUNT_LOST_SECOND_FACTORS = """
+SELECT count(*) FROM second_factors_before WHERE totp_since IS NOT NULL AND id IN (SELECT id FROM users)
+"""
+"""For a backup of an older gateway, which has no place for them."""
+
 SIGN_OUT = """
 DELETE FROM sessions;
 DELETE FROM links;
@@ -110,12 +115,14 @@ class EndedKey(msgspec.Struct, frozen=True):
 class Endings(msgspec.Struct, frozen=True):
     """What was ended since the backup. `is_known` is False where there is no database to compare with, or a broken one.
 
-    `users` are the addresses of those who were removed: they get no password back.
+    `users` are the addresses of those who were removed: they get no password back. So many people have a second factor
+    and would have none, because the backup is older than there were any: `lost_second_factors`.
     """
 
     keys: tuple[EndedKey, ...] = ()
     users: tuple[str, ...] = ()
     is_known: bool = True
+    lost_second_factors: int = 0
 
 
 NOT_KNOWN = Endings(is_known=False)

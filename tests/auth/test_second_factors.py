@@ -60,8 +60,7 @@ class Person:
         return visitor
 
     async def set_up(self) -> None:
-        await self.accounts.second_factors.set_up(self.user)
-        self.secret = await self.accounts.second_factors.secret_being_set_up(self.user) or ""
+        self.secret = await self.accounts.second_factors.set_up(await self.visitor(), PASSWORD, HERE)
 
     async def switch_on(self) -> None:
         await self.set_up()
@@ -270,14 +269,36 @@ async def test_wrong_codes_count_from_all_addresses_together_and_a_recovery_code
     assert await ann.sign_in(ann.recovery_codes[0], ELSEWHERE)
 
 
-async def test_a_right_code_forgives_the_wrong_ones(ann: Person) -> None:
-    for _ in range(ACCOUNT_TRIES.requests):
+async def wrong_then_right(ann: Person, times: int) -> None:
+    for _ in range(times):
         pending = await ann.pending()
         with pytest.raises(CodeRefused):
             await ann.accounts.sign_in.by_code(pending, WRONG_CODE, HERE)
         await ann.accounts.sign_in.by_code(pending, ann.next_code(), HERE)
 
+
+async def test_a_right_code_forgives_the_wrong_ones_of_its_address(ann: Person) -> None:
+    await wrong_then_right(ann, TRIES.requests * 2)
+
     assert await wrong_until_refused(ann, HERE) == TRIES.requests
+
+
+async def test_a_right_code_does_not_forgive_the_wrong_ones_of_a_day(ann: Person) -> None:
+    await wrong_then_right(ann, 8)
+    many = [Browser(f"203.0.113.{number}", "curl", "request") for number in range(9)]
+
+    assert sum([await wrong_until_refused(ann, browser) for browser in many]) == ACCOUNT_TRIES.requests - 8
+
+
+async def test_right_codes_do_not_count(ann: Person) -> None:
+    for _ in range(ACCOUNT_TRIES.requests + 1):
+        assert await ann.sign_in(ann.next_code())
+
+
+async def test_a_recovery_code_opens_also_from_the_address_whose_codes_are_used_up(ann: Person) -> None:
+    assert await wrong_until_refused(ann, HERE) == TRIES.requests
+
+    assert await ann.sign_in(ann.recovery_codes[0], HERE)
 
 
 async def test_switching_on_takes_password_and_code_and_ends_other_sessions(world: World, accounts: Accounts) -> None:
@@ -297,10 +318,24 @@ async def test_switching_on_takes_password_and_code_and_ends_other_sessions(worl
     assert (await actions(world))[-1] == (ANN, "user.second-factor-on", HERE.address)
 
 
+async def test_setting_up_takes_the_password_and_makes_a_new_secret(world: World, accounts: Accounts) -> None:
+    ann = await a_person(world, accounts)
+    await ann.set_up()
+    first = ann.secret
+    with pytest.raises(SignInRefused, match="password is wrong"):
+        await accounts.second_factors.set_up(await ann.visitor(), WRONG, HERE)
+    assert await accounts.second_factors.secret_being_set_up(ann.user) == first
+
+    await ann.set_up()
+
+    assert ann.secret != first
+    assert await accounts.second_factors.secret_being_set_up(ann.user) == ann.secret
+
+
 async def test_the_secret_is_told_until_it_is_on_and_stays_then(ann: Person) -> None:
     assert await ann.accounts.second_factors.secret_being_set_up(ann.user) is None
     with pytest.raises(InvalidInput):
-        await ann.accounts.second_factors.set_up(ann.user)
+        await ann.accounts.second_factors.set_up(await ann.visitor(), PASSWORD, HERE)
     with pytest.raises(CodeRefused):  # A form that was submitted twice.
         await ann.accounts.second_factors.switch_on(await ann.visitor(), PASSWORD, ann.next_code(), HERE)
     assert await ann.sign_in(ann.next_code())
@@ -310,7 +345,7 @@ async def test_a_secret_that_was_replaced_meanwhile_switches_nothing_on(world: W
     ann = await a_person(world, accounts)
     await ann.set_up()
     code = ann.code()
-    await accounts.second_factors.set_up(ann.user)
+    await ann.set_up()
 
     with pytest.raises(CodeRefused):
         await accounts.second_factors.switch_on(await ann.visitor(), PASSWORD, code, HERE)

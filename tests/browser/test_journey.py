@@ -83,6 +83,8 @@ def test_a_second_factor_is_set_up_and_asked_for(visit: Visit, site: Site) -> No
     page = visitor.page
     visitor.goto("/dashboard/settings/account")
     email = page.locator(".who a").inner_text()
+    page.get_by_role("link", name="Set up a second factor").click()
+    page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_role("button", name="Set up a second factor").click()
     picture = page.locator("svg.qr-code").bounding_box()
     assert picture

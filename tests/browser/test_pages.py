@@ -165,6 +165,7 @@ def test_pages_of_a_second_factor(visit: Visit) -> None:
     visitor.goto(SECOND_FACTOR)
     found = troubles(visitor, SECOND_FACTOR)
 
+    page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_role("button", name="Set up a second factor").click()
     found += troubles(visitor, "setting it up")
     page.get_by_label("Current password").fill(PASSWORD)

@@ -147,6 +147,19 @@ def test_revives_keys_only_when_told_and_asks_with_their_list(cli: Cli, folder: 
     assert [row["revoked_at"] is None for row in cli.json("key", "list")] == [True]
 
 
+def test_says_before_it_asks_how_many_second_factors_the_backup_would_drop(cli: Cli, folder: Path) -> None:
+    cli.ok("user", "invite", "--client", "acme", "--email", "ann@acme.example")
+    cli.ok("backup", str(folder / "one.db"))
+    with closing(sqlite3.connect(folder / "one.db", isolation_level=None)) as older:
+        older.executescript("DROP TABLE recovery_codes; DROP TABLE pending_sign_ins;")
+    with closing(sqlite3.connect(cli.database, isolation_level=None)) as database:
+        database.execute("UPDATE users SET totp_secret = 'A', totp_since = '2026'")
+
+    asked = cli("restore", str(folder / "one.db"), answer="n\n")
+
+    assert "1 person has one today: it will be off, and the password alone signs in." in asked.stderr
+
+
 def test_says_that_nothing_is_known_of_ended_keys_where_the_database_is_broken(cli: Cli, folder: Path) -> None:
     cli.ok("backup", str(folder / "one.db"))
     cli.database.write_text("Dear diary")

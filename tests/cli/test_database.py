@@ -128,6 +128,18 @@ def test_a_backup_brings_back_what_was_there(server: Cli, url: SecretUrl) -> Non
     assert kept["rows"]["clients"] == 1
 
 
+def test_a_backup_that_is_older_than_second_factors_says_how_many_it_would_drop(server: Cli, url: SecretUrl) -> None:
+    path = str(server.folder / "older.dump")
+    server.ok("user", "invite", "--client", "acme", "--email", "ann@acme.example")
+    rows_of(url, "DROP TABLE recovery_codes")
+    server.ok("backup", path)
+    rows_of(url, "CREATE TABLE recovery_codes (user_id TEXT, digest BYTEA)")
+    rows_of(url, "UPDATE users SET totp_secret = 'A', totp_since = '2026'")
+
+    assert "and 1 person has one today: it will be off" in server("restore", path, answer="n\n").stderr
+    assert server.json("restore", path, "--yes")["lost_second_factors"] == 1
+
+
 def test_how_far_a_backup_and_a_restore_are_is_told(server: Cli, url: SecretUrl) -> None:
     told: list[tuple[str, int, int]] = []
 

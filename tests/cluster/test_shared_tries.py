@@ -90,6 +90,24 @@ async def test_a_right_password_is_forgiven_also_while_valkey_is_unavailable(
         await reservation.forgive()
 
 
+async def test_a_try_is_given_back_alone(valkey: Valkey, server: ValkeyServer) -> None:
+    tries = tries_of(valkey, HandClock())
+    assert await allowed(tries, 2) == 2
+    for _ in range(TRIES.requests * 2):
+        reservation = await tries.reserve("name", TRIES)
+        assert reservation.decision.allowed
+        await reservation.give_back()
+    assert await allowed(tries, TRIES.requests) == TRIES.requests - 2
+
+    server.kill()
+    assert await allowed(tries) == 1
+    for _ in range(TRIES.requests * 2):
+        reservation = await tries.reserve("name", TRIES)
+        assert reservation.decision.allowed
+        await reservation.give_back()
+    assert await allowed(tries, TRIES.requests) == 1
+
+
 async def test_the_pages_of_gateways_with_one_valkey_count_together(server: ValkeyServer, tmp_path: Path) -> None:
     statuses = []
     for name in ("one", "two"):

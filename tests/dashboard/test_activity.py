@@ -333,6 +333,28 @@ async def test_what_was_asked_for_stays_in_the_form_and_in_the_links(world: Worl
     assert 'href="activity.csv?person=ann&amp;action=key.create' in page.text
 
 
+@pytest.mark.parametrize("path", [ACTIVITY, ADMIN_ACTIVITY, f"{ADMIN_ACTIVITY}?client=acme"])
+async def test_a_search_that_ended_early_goes_on_where_it_ended(
+    world: World, member: httpx2.AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.activity.SEARCHED_AT_ONCE", 3)
+    visitor = member if path == ACTIVITY else await signed_in(world, None, ROOT.name)
+    await record(world, ANN, "key.polish", "the old one")
+    for number in range(4):
+        await record(world, ANN, "key.create", f"entry {number}")
+    place, _, query = path.partition("?")
+
+    page = await visitor.get(f"{place}?{query}&action=key.polish")
+    older = re.search(r'<a rel="next" href="([^"]*action=key.polish[^"]*)">Search older entries →</a>', page.text)
+    assert older is not None
+    later = await visitor.get(f"{place}{older[1].replace('&amp;', '&')}")
+    file = await visitor.get(f"{place}.csv?{query}&action=key.polish")
+
+    assert "There are older ones." in page.text
+    assert [row[0] for row in rows(later)] == ["key.polish the old one"]
+    assert len(csv_of(file)) == 2
+
+
 async def test_a_long_request_id_is_short_and_whole_behind_it(world: World, member: httpx2.AsyncClient) -> None:
     request_id = "0123456789abcdef" * 2
     await record(world, Actor(ANN.name, "2001:db8:85a3:8d3:1319:8a2e:370:7348", request_id), "key.create", "x")

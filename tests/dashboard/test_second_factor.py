@@ -10,6 +10,8 @@ import pytest
 from pyotp import TOTP
 
 from gateway.dashboard.session_cookie import PENDING_NAME, SECURE_PREFIX
+from gateway.models import Trouble
+from gateway.times import format_time
 from tests.dashboard.support import (
     HOST,
     PASSWORD,
@@ -32,6 +34,7 @@ CODE = f"{SIGN_IN}/code"
 MEMBER = "ann@acme.example"
 ADMIN = "olga@operator.example"
 WRONG_CODE = "000000"
+CAUSE = "http://airbyte answers 503"
 SECRET = re.compile(r'<code id="totp-secret">([A-Z2-7]{32})</code>')
 RECOVERY_CODES = re.compile(r'<code id="recovery-codes" class="lines">([^<]*)</code>')
 
@@ -49,10 +52,13 @@ def code_of(world: World, secret: str) -> str:
     return TOTP(secret).at(world.clock.now())
 
 
+async def set_up(visitor: httpx2.AsyncClient, password: str = PASSWORD) -> httpx2.Response:
+    return await visitor.post(f"{SECOND_FACTOR}/set-up", data={"current": password})
+
+
 async def secret_of(visitor: httpx2.AsyncClient) -> str:
     """The secret of a second factor that is being set up from now on."""
-    page = await followed(visitor, await visitor.post(f"{SECOND_FACTOR}/set-up"))
-    secret: str = SECRET.findall(page.text)[0]
+    secret: str = SECRET.findall((await set_up(visitor)).text)[0]
     return secret
 
 
@@ -79,9 +85,9 @@ def pending_of(visitor: httpx2.AsyncClient) -> str:
 
 async def test_it_is_set_up_from_the_account_page(world: World, member: httpx2.AsyncClient) -> None:
     assert "It is off: your password alone signs you in." in words(await member.get(ACCOUNT))
-    secret = await secret_of(member)
-    page = await member.get(SECOND_FACTOR)
-    assert SECRET.findall(page.text) == [secret]
+    page = await set_up(member)
+    assert page.headers["cache-control"] == "no-store"
+    (secret,) = SECRET.findall(page.text)
     issuer = quote(f"Gateway ({HOST})")
     address = f"otpauth://totp/{issuer}:ann%40acme.example?secret={secret}&amp;issuer={issuer}"
     assert f'href="{address}"' in page.text
@@ -98,16 +104,32 @@ async def test_it_is_set_up_from_the_account_page(world: World, member: httpx2.A
     assert "It is on: signing in takes" in words(await member.get(ACCOUNT))
 
 
+async def test_a_session_alone_is_not_told_the_secret(world: World, member: httpx2.AsyncClient) -> None:
+    secret = await secret_of(member)
+
+    again = await member.get(SECOND_FACTOR)
+    refused = await set_up(member, "wrong")
+
+    assert "Set up a second factor" in words(again)
+    assert refused.status_code == 400
+    assert "The current password is wrong" in words(refused)
+    for page in (again, refused):
+        assert secret not in page.text
+        assert "otpauth" not in page.text
+        assert SECRET.findall(page.text) == []
+    assert (await submit(member, "on", code_of(world, secret))).status_code == 200  # It was not replaced.
+
+
 @pytest.mark.parametrize(
-    ("password", "code", "why", "field"),
+    ("password", "code", "why", "field", "is_told"),
     [
-        (PASSWORD, WRONG_CODE, "The code is wrong or was used already", "code"),
-        (PASSWORD, "", "The code is wrong or was used already", "code"),
-        ("wrong", WRONG_CODE, "The current password is wrong", "current"),
+        (PASSWORD, WRONG_CODE, "The code is wrong or was used already", "code", True),
+        (PASSWORD, "", "The code is wrong or was used already", "code", True),
+        ("wrong", WRONG_CODE, "The current password is wrong", "current", False),
     ],
 )
-async def test_a_refusal_says_why_goes_to_the_field_and_keeps_the_secret(
-    member: httpx2.AsyncClient, password: str, code: str, why: str, field: str
+async def test_a_refusal_says_why_goes_to_the_field_and_tells_the_secret_to_who_knew_the_password(
+    world: World, member: httpx2.AsyncClient, password: str, code: str, why: str, field: str, *, is_told: bool
 ) -> None:
     secret = await secret_of(member)
 
@@ -116,7 +138,9 @@ async def test_a_refusal_says_why_goes_to_the_field_and_keeps_the_secret(
     assert answer.status_code == 400
     assert why in words(answer)
     assert re.findall(r'<input[^>]* name="(\w+)"[^>]* autofocus>', answer.text) == [field]
-    assert SECRET.findall(answer.text) == [secret]
+    assert SECRET.findall(answer.text) == [secret] * is_told
+    assert (secret in answer.text) is is_told
+    assert (await submit(member, "on", code_of(world, secret))).status_code == 200
 
 
 async def test_signing_in_takes_two_steps_and_leads_where_one_wanted_to_go(
@@ -265,10 +289,13 @@ async def test_an_admin_who_must_have_one_opens_nothing_else_before(strict: Worl
     assert await strict.services.store.clients.all() == []
     assert len(await strict.services.store.users.all()) == 2
 
-    assert "Admins of this gateway must have a second factor." in words(await admin.get(SECOND_FACTOR))
+    await strict.services.store.outages.note(Trouble("failing", CAUSE), at=format_time(strict.clock.now()))
+    page = words(await admin.get(SECOND_FACTOR))
+    assert "Admins of this gateway must have a second factor." in page
+    assert CAUSE not in page
     await switched_on(strict, admin)
 
-    assert (await admin.get("/dashboard/admin")).status_code == 200
+    assert CAUSE in words(await admin.get("/dashboard/admin"))
 
 
 async def test_an_admin_who_must_have_one_can_sign_out_before(strict: World) -> None:
@@ -296,7 +323,7 @@ async def test_whoever_is_signed_out_is_led_to_the_sign_in(world: World) -> None
 async def test_a_second_factor_that_is_on_is_not_set_up_again(world: World, member: httpx2.AsyncClient) -> None:
     secret, _ = await switched_on(world, member)
 
-    answer = await member.post(f"{SECOND_FACTOR}/set-up")
+    answer = await set_up(member)
 
     assert answer.status_code == 400
     assert "A second factor is on already: switch it off first" in words(answer)

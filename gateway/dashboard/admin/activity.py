@@ -13,7 +13,7 @@ from gateway.dashboard.activity import (
     before_of,
     csv_batches,
     csv_row,
-    cut,
+    page_of,
 )
 from gateway.dashboard.activity_filter import asked_of
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Row, csv_answer
@@ -22,6 +22,7 @@ from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import ActivityEntry, Client
 from gateway.services import services_of
+from gateway.store import Found
 
 
 async def show_activity(request: Request) -> Response:
@@ -36,11 +37,11 @@ async def show_activity(request: Request) -> Response:
             client = await store.clients.by_slug(slug)
         except UnknownRecord:
             problem = f"There is no client {slug!r}"
-    rows: list[ActivityEntry] = []
+    found, activity, wanted = Found([]), store.activity, asked.filter()
     if client is not None:
-        rows = await store.activity.of_client(client.id, before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter())
+        found = await activity.search_of_client(client.id, before=before, limit=ACTIVITY_ROWS, wanted=wanted)
     elif not slug:
-        rows = await store.activity.all(before=before, limit=ACTIVITY_ROWS + 1, wanted=asked.filter())
+        found = await activity.search_all(before=before, limit=ACTIVITY_ROWS, wanted=wanted)
     return page(
         request,
         "admin/activity.html",
@@ -49,7 +50,7 @@ async def show_activity(request: Request) -> Response:
         slug=slug,
         asked=asked,
         query=partial(query_with, request),
-        entries=cut(rows, before),
+        entries=page_of(found, before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
         kept_days=services.timings.retention.activity.days,
@@ -66,10 +67,10 @@ async def download_activity(request: Request) -> Response:
     client = await store.clients.by_slug(slug) if slug else None
     clients = _by_id(await store.clients.all())
 
-    async def read(before: int | None) -> list[ActivityEntry]:
+    async def read(before: int | None) -> Found:
         if client is not None:
-            return await store.activity.of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
-        return await store.activity.all(before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
+            return await store.activity.search_of_client(client.id, before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
+        return await store.activity.search_all(before=before, limit=CSV_BATCH_ROWS, wanted=wanted)
 
     def row(entry: ActivityEntry) -> Row:
         owner = None if entry.client_id is None else clients.get(entry.client_id)

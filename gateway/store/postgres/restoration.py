@@ -14,6 +14,7 @@ from gateway.errors import DatabaseRefused
 from gateway.settings.secret import SecretUrl
 from gateway.store.backup import compact_time
 from gateway.store.endings import (
+    COUNT_LOST_SECOND_FACTORS,
     KEEP_SECOND_FACTORS,
     SIGN_OUT,
     SNAPSHOT,
@@ -77,6 +78,10 @@ KEEP_FACTORS_THERE = IF_THERE.format(
     there="to_regclass('recovery_codes') IS NOT NULL AND to_regclass('pg_temp.recovery_codes_before') IS NOT NULL",
     statements=KEEP_SECOND_FACTORS,
 )
+COUNT_LOST_FACTORS = "CREATE TEMP TABLE lost_second_factors (people BIGINT);" + IF_THERE.format(
+    there="to_regclass('recovery_codes') IS NULL AND to_regclass('pg_temp.recovery_codes_before') IS NOT NULL",
+    statements=f"INSERT INTO lost_second_factors {COUNT_LOST_SECOND_FACTORS};",
+)
 COUNT = """
 CREATE TEMP TABLE counted (name TEXT, rows BIGINT);
 DO $$
@@ -93,7 +98,8 @@ SELECT jsonb_build_object(
     'version', (SELECT version FROM gateway_schema),
     'rows', (SELECT jsonb_object_agg(name, rows) FROM counted),
     'keys', (SELECT coalesce(jsonb_agg(to_jsonb(ended_keys)), '[]') FROM ended_keys),
-    'users', (SELECT coalesce(jsonb_agg(email), '[]') FROM removed_users)
+    'users', (SELECT coalesce(jsonb_agg(email), '[]') FROM removed_users),
+    'lost_second_factors', (SELECT coalesce(sum(people), 0) FROM lost_second_factors)
 );
 """
 """Its answer is one line, the last that psql prints."""
@@ -110,6 +116,7 @@ class Restored(msgspec.Struct, frozen=True):
     rows: Mapping[str, int]
     keys: tuple[EndedKey, ...]
     users: tuple[str, ...]
+    lost_second_factors: int
 
 
 class ServerRestoration:
@@ -125,7 +132,7 @@ class ServerRestoration:
         self._environment = environment
         self._after = after
         restored = self._run("ROLLBACK", "Rehearsing", progress)
-        self.endings = Endings(restored.keys, restored.users)
+        self.endings = Endings(restored.keys, restored.users, lost_second_factors=restored.lost_second_factors)
         self.contents = Contents(restored.version, backup.stat().st_size, dict(sorted(restored.rows.items())))
 
     def install(self, now: datetime, progress: Progress = ignore_progress) -> Path:
@@ -184,6 +191,7 @@ def server_restoration(
             _require_nobody(connection, url, live_seconds=timings.live)
             _require_own_tables(connection, url)
         after = SIGN_OUT + steps(format_time(now), revive_keys=revive_keys) + KEEP_FACTORS_THERE
+        after += COUNT_LOST_FACTORS
         yield ServerRestoration(url, backup, part.path, environment, after, progress=progress)
 
 

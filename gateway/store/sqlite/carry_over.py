@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from gateway.store.endings import (
+    COUNT_LOST_SECOND_FACTORS,
     KEEP_SECOND_FACTORS,
     NOT_KNOWN,
     SIGN_OUT,
@@ -29,11 +30,23 @@ def carry_over(database: Path, copy: Path, now: str, *, revive_keys: bool) -> En
         if not _has_snapshot(connection, database):
             return NOT_KNOWN
         connection.executescript(steps(now, revive_keys=revive_keys))
-        if _has_table(connection, "main", "recovery_codes") and _has_table(connection, "temp", "recovery_codes_before"):
-            connection.executescript(KEEP_SECOND_FACTORS)
+        lost = _keep_second_factors(connection)
         keys = connection.execute("SELECT id, client, start, name, ended FROM ended_keys").fetchall()
         users = connection.execute("SELECT email FROM removed_users").fetchall()
-        return Endings(tuple(EndedKey(*row) for row in keys), tuple(email for (email,) in users))
+        return Endings(
+            tuple(EndedKey(*row) for row in keys), tuple(email for (email,) in users), lost_second_factors=lost
+        )
+
+
+def _keep_second_factors(connection: sqlite3.Connection) -> int:
+    """Keep them as they are, and return how many cannot be kept."""
+    if not _has_table(connection, "temp", "recovery_codes_before"):
+        return 0
+    if _has_table(connection, "main", "recovery_codes"):
+        connection.executescript(KEEP_SECOND_FACTORS)
+        return 0
+    (lost,) = connection.execute(COUNT_LOST_SECOND_FACTORS).fetchone()
+    return int(lost)
 
 
 def _has_snapshot(connection: sqlite3.Connection, database: Path) -> bool:

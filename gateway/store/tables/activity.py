@@ -17,6 +17,8 @@ INSERT_ENTRY = """
 """
 LAST_NUMBER = (1 << 63) - 1
 """The largest there is: every entry comes before it."""
+SEARCHED_AT_ONCE = 5000
+"""Entries that one search looks at: through half a million it keeps SQLite's only reader for more than a second."""
 
 
 class ActivityFilter(msgspec.Struct, frozen=True):
@@ -42,15 +44,21 @@ class ActivityFilter(msgspec.Struct, frozen=True):
             "at >= :since": self.since,
             "at < :until": self.until,
         }
-        return " AND ".join(["number < :before", *(text for text, value in conditions.items() if value)])
+        return " AND ".join(
+            ["number < :before", "number > :floor", *(text for text, value in conditions.items() if value)]
+        )
 
     @property
     def parameters(self) -> Parameters:
-        """What stands for each name of the condition but `before`."""
+        """What stands for each name of the condition but `before` and `floor`."""
         return {**msgspec.structs.asdict(self), **patterns(self.person)}
 
 
-EVERYTHING = ActivityFilter()
+class Found(msgspec.Struct, frozen=True):
+    """Entries that a search found, newest first. The search goes on `before` this number; None at its end."""
+
+    rows: list[ActivityEntry]
+    before: int | None = None
 
 
 class ActivityLog:
@@ -63,32 +71,44 @@ class ActivityLog:
         """Write an entry about something that changes nothing in the database. Raises StorageUnavailable."""
         await self._database.write(lambda transaction: insert(transaction, entry), housekeeping=True)
 
-    async def of_client(
-        self, client_id: int, *, before: int | None = None, limit: int, wanted: ActivityFilter = EVERYTHING
-    ) -> list[ActivityEntry]:
+    async def of_client(self, client_id: int, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
         """Return at most `limit` entries of the client's; with `before`, only those with a smaller number.
 
         Raises StorageUnavailable.
         """
         return await self._select(
             f"""
-            SELECT {COLUMNS} FROM activity WHERE client_id = :client_id AND {wanted.condition}
+            SELECT {COLUMNS} FROM activity WHERE client_id = :client_id AND number < :before
             ORDER BY number DESC LIMIT :limit
             """,  # noqa: S608 - ours
-            {**wanted.parameters, "client_id": client_id, "before": _number(before), "limit": limit},
+            {"client_id": client_id, "before": _number(before), "limit": limit},
         )
 
-    async def all(
-        self, *, before: int | None = None, limit: int, wanted: ActivityFilter = EVERYTHING
-    ) -> list[ActivityEntry]:
+    async def all(self, *, before: int | None = None, limit: int) -> list[ActivityEntry]:
         """Return entries as `of_client` does, of every client and of none, for the operator.
 
         Raises StorageUnavailable.
         """
         return await self._select(
-            f"SELECT {COLUMNS} FROM activity WHERE {wanted.condition} ORDER BY number DESC LIMIT :limit",  # noqa: S608 - ours
-            {**wanted.parameters, "before": _number(before), "limit": limit},
+            f"SELECT {COLUMNS} FROM activity WHERE number < :before ORDER BY number DESC LIMIT :limit",  # noqa: S608 - ours
+            {"before": _number(before), "limit": limit},
         )
+
+    async def search_of_client(
+        self, client_id: int, *, before: int | None = None, limit: int, wanted: ActivityFilter
+    ) -> Found:
+        """Return at most `limit` entries of the client's, of the next SEARCHED_AT_ONCE below the number `before`.
+
+        Raises StorageUnavailable.
+        """
+        return await self._search("client_id = :client_id", {"client_id": client_id}, before, limit, wanted)
+
+    async def search_all(self, *, before: int | None = None, limit: int, wanted: ActivityFilter) -> Found:
+        """Return entries as `search_of_client` does, of every client and of none, for the operator.
+
+        Raises StorageUnavailable.
+        """
+        return await self._search("1 = 1", {}, before, limit, wanted)
 
     async def prune(self, before: str) -> None:
         """Forget what happened earlier than `before`. Raises StorageUnavailable."""
@@ -100,6 +120,47 @@ class ActivityLog:
             """,
             before,
         )
+
+    async def _search(
+        self, scope: str, parameters: Parameters, before: int | None, limit: int, wanted: ActivityFilter
+    ) -> Found:
+        """Search the next entries of `scope`, a condition in SQL. One more than `limit` tells if there are more."""
+        last = min(_number(before), await self._end_of(wanted))
+        parameters = {**parameters, **wanted.parameters, "before": last, "limit": limit + 1}
+        beyond = await self._database.fetch_all(
+            f"""
+            SELECT number FROM activity WHERE {scope} AND number < :before
+            ORDER BY number DESC LIMIT 1 OFFSET :searched
+            """,  # noqa: S608 - ours
+            {**parameters, "searched": SEARCHED_AT_ONCE},
+        )
+        floor = beyond[0]["number"] if beyond else 0
+        rows = await self._select(
+            f"""
+            SELECT {COLUMNS} FROM activity WHERE {scope} AND {wanted.condition}
+            ORDER BY number DESC LIMIT :limit
+            """,  # noqa: S608 - ours
+            {**parameters, "floor": floor},
+        )
+        if len(rows) > limit:
+            return Found(rows[:limit], before=rows[limit - 1].number)
+        return Found(rows, before=floor + 1 if beyond else None)
+
+    async def _end_of(self, wanted: ActivityFilter) -> int:
+        """Return a number that is larger than those of all entries before `until`, so that a search begins there.
+
+        Several gateways write, whose clocks differ: the numbers follow the times nearly, hence the largest of many.
+        """
+        if not wanted.until:
+            return LAST_NUMBER
+        (row,) = await self._database.fetch_all(
+            """
+            SELECT max(number) AS number FROM
+                (SELECT number FROM activity WHERE at < :until ORDER BY at DESC LIMIT :searched) AS newest
+            """,
+            {"until": wanted.until, "searched": SEARCHED_AT_ONCE},
+        )
+        return (row["number"] or 0) + 1
 
     async def _select(self, sql: str, parameters: Parameters) -> list[ActivityEntry]:
         rows = await self._database.fetch_all(sql, parameters)

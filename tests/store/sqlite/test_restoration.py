@@ -458,6 +458,22 @@ def test_second_factors_stay_as_they_are_and_used_recovery_codes_stay_used(copie
         assert connection.execute("SELECT * FROM pending_sign_ins").fetchall() == []
 
 
+def test_a_backup_that_is_older_than_second_factors_says_how_many_it_would_drop(copied: tuple[Path, Path]) -> None:
+    database, backup = copied
+    with written(backup) as connection:
+        connection.executescript("DROP TABLE recovery_codes; DROP TABLE pending_sign_ins;")
+    with written(database) as connection:
+        connection.executescript(
+            """
+            UPDATE users SET totp_secret = 'on', totp_since = '2026' WHERE id = 'ann';
+            UPDATE users SET totp_secret = 'being set up' WHERE id = 'bob';
+            """
+        )
+
+    with restoration(database, backup, now=START) as prepared:
+        assert prepared.endings.lost_second_factors == 1
+
+
 def test_the_database_that_was_replaced_can_be_put_back(copied: tuple[Path, Path]) -> None:
     database, backup = copied
     with written(database) as connection:

@@ -1,5 +1,6 @@
 """The activity log: each change and its entry are written together, and each client sees its own."""
 
+import functools
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -313,8 +314,47 @@ async def test_entries_are_found_by_person_action_and_time(
     await store.activity.record(ActivityEntry(LATER, acme.id, "root@x", "user.invite", "root", by_operator=True))
     await store.activity.record(msgspec.structs.replace(an_entry(other, "other"), actor="zoe"))
 
-    of_client = await store.activity.of_client(acme.id, limit=9, wanted=wanted)
-    of_all = await store.activity.all(limit=9, wanted=wanted)
+    of_client = await store.activity.search_of_client(acme.id, limit=9, wanted=wanted)
+    of_all = await store.activity.search_all(limit=9, wanted=wanted)
 
-    assert [entry.subject for entry in of_client] == found
-    assert [entry.subject for entry in of_all if entry.client_id == acme.id] == found
+    assert [entry.subject for entry in of_client.rows] == found
+    assert [entry.subject for entry in of_all.rows if entry.client_id == acme.id] == found
+    assert of_client.before is None
+
+
+@pytest.mark.parametrize("scope", ["client", "all"])
+async def test_a_search_looks_at_so_many_entries_at_once_and_goes_on(
+    store: Store, acme: Client, other: Client, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.activity.SEARCHED_AT_ONCE", 4)
+    for actor in ("ann", "bob", "ann", "ann", "zoe", "zoe", "zoe", "zoe", "zoe", "ann"):
+        await store.activity.record(msgspec.structs.replace(an_entry(acme, actor), actor=actor))
+        if scope == "client":
+            await store.activity.record(msgspec.structs.replace(an_entry(other, "other"), actor="ann"))
+    search = store.activity.search_all
+    if scope == "client":
+        search = functools.partial(store.activity.search_of_client, acme.id)
+    pages: list[list[str]] = []
+    before: int | None = None
+
+    while not pages or before is not None:
+        found = await search(before=before, limit=2, wanted=ActivityFilter(person="ann"))
+        pages.append([entry.subject for entry in found.rows])
+        before = found.before
+
+    assert pages == [["ann"], ["ann", "ann"], ["ann"]]
+
+
+async def test_a_search_for_days_long_ago_begins_at_their_end(
+    store: Store, acme: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.activity.SEARCHED_AT_ONCE", 2)
+    for at in (NOW, LATER, NOW, LATER, LATER, LATER):
+        await store.activity.record(an_entry(acme, at, at=at))
+
+    found = await store.activity.search_of_client(acme.id, limit=9, wanted=ActivityFilter(until=LATER))
+    nothing = await store.activity.search_all(limit=9, wanted=ActivityFilter(until=NOW))
+
+    assert [entry.number for entry in found.rows] == [3]
+    assert found.before == 2
+    assert (nothing.rows, nothing.before) == ([], None)
