@@ -26,7 +26,7 @@ cd /etc/gateway && echo sandbox-secret >airbyte-client-secret && sed -i settings
 """
 """What a page asks the reader to write, after which command."""
 WRITTEN_AFTER = {"gateway install --systemd": FILL_IN}
-ANSWERS = {"gateway restore": "y\n", "gateway user second-factor reset": "y\n"}
+ANSWERS = {"gateway restore": "y\n"}
 WORKSPACE = re.compile(r"in Airbyte's workspace Acme Inc\n.*--workspace ([0-9a-f-]{36})")
 KEY = re.compile(r"smrt_\w{36}")
 BACKUP = re.compile(r"/var/backups/gateway/gateway-\S+?\.db")
