@@ -6,7 +6,7 @@ from itertools import count
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.crowd import Crowd, fill
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
@@ -25,6 +25,7 @@ OPTIONS = [
 ]
 WATCH = "addEventListener('securitypolicyviolation', event => console.error('violation: ' + event.blockedURI))"
 numbers = count(1)
+expect.set_options(timeout=BOUND_SECONDS * 1000)
 
 
 @dataclass

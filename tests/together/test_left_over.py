@@ -19,7 +19,7 @@ from gateway.times import format_time
 from tests.postgres import PostgresServer, rows_of
 from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 
-DEAD = "dead-gateway"
+DEAD, LIVING = "dead-gateway", "living-gateway"
 REQUEST = "request-1"
 BACKEND = {"backend": SecretUrl("redis://127.0.0.1:9/0")}
 LOOKING_OFTEN = SyncTimings(trigger=TriggerTimings(look_up_interval=0.1, settle=0.0))
@@ -84,6 +84,16 @@ def looked_up_at(world: World) -> list[tuple[object, ...]]:
     return rows_of(url_of(world), "SELECT done_at FROM leases WHERE name = 'left-over triggers'")
 
 
+def add_living(location: SecretUrl) -> str:
+    """Add a gateway that counts as live for an hour, however long this machine stands still, and return its id."""
+    rows_of(
+        location,
+        "INSERT INTO gateways (id, name, is_alone, seen_at) "
+        f"VALUES ('{LIVING}', 'living', 0, extract(epoch FROM clock_timestamp()) * 1000 + 3600000)",
+    )
+    return LIVING
+
+
 def leave_open(world: World, ours: str, theirs: str, gateway_id: str, *, is_sent: bool = False) -> None:
     time = format_time(world.clock.now())
     sent = "0, 80" if is_sent else "NULL, NULL"
@@ -138,19 +148,17 @@ async def test_a_trigger_of_a_gateway_that_died_is_not_waited_for(world: World) 
 async def test_another_gateways_trigger_is_answered_as_it_ended(world: World, outcome: str) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    other = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
-    async with other.serving():
-        leave_open(world, ours, theirs, other.cluster.membership.id)
-        job = world.sandbox.world.trigger(theirs, "sync") if outcome == "ok" else None
-        waiting = asyncio.create_task(trigger(world, key, ours))
-        await until_followed(world)
-        time = format_time(world.clock.now())
-        rows_of(
-            url_of(world),
-            f"UPDATE triggers SET outcome = '{outcome}', resolved_at = '{time}', "
-            f"job_id = {job.job_id if job else 'NULL'} WHERE number = 1",
-        )
-        answer = await waiting
+    leave_open(world, ours, theirs, add_living(url_of(world)))
+    job = world.sandbox.world.trigger(theirs, "sync") if outcome == "ok" else None
+    waiting = asyncio.create_task(trigger(world, key, ours))
+    await until_followed(world)
+    time = format_time(world.clock.now())
+    rows_of(
+        url_of(world),
+        f"UPDATE triggers SET outcome = '{outcome}', resolved_at = '{time}', "
+        f"job_id = {job.job_id if job else 'NULL'} WHERE number = 1",
+    )
+    answer = await waiting
 
     if outcome == "unknown":
         assert answer.status_code == 504
@@ -165,18 +173,16 @@ async def test_another_gateways_job_that_has_ended_is_answered_only_if_it_cannot
 ) -> None:
     key = await world.client_with_key()
     ours, theirs = await world.mapped_connection()
-    other = build_services(world.services.settings, world.clock, connect=in_process(world.sandbox.app))
-    async with other.serving():
-        leave_open(world, ours, theirs, other.cluster.membership.id, is_sent=is_sent)
-        job = world.sandbox.world.add_job(theirs)
-        waiting = asyncio.create_task(trigger(world, key, ours))
-        await until_followed(world)
-        time = format_time(world.clock.now())
-        rows_of(
-            url_of(world),
-            f"UPDATE triggers SET outcome = 'ok', resolved_at = '{time}', job_id = {job.job_id} WHERE number = 1",
-        )
-        answer = await waiting
+    leave_open(world, ours, theirs, add_living(url_of(world)), is_sent=is_sent)
+    job = world.sandbox.world.add_job(theirs)
+    waiting = asyncio.create_task(trigger(world, key, ours))
+    await until_followed(world)
+    time = format_time(world.clock.now())
+    rows_of(
+        url_of(world),
+        f"UPDATE triggers SET outcome = 'ok', resolved_at = '{time}', job_id = {job.job_id} WHERE number = 1",
+    )
+    answer = await waiting
 
     assert answer.status_code == 200
     assert answer.json()["job"]["jobId"] == job.job_id + is_sent
@@ -188,16 +194,11 @@ async def test_what_a_gateway_started_before_it_died_is_found_and_not_started_ag
     async with running_gateway(tmp_path, location=location, sync_timings=LOOKING_ONCE, rate_limit=BACKEND) as world:
         key = await world.client_with_key()
         ours, theirs = await world.mapped_connection()
-        rows_of(
-            location,
-            "INSERT INTO gateways (id, name, is_alone, seen_at) "
-            f"VALUES ('{DEAD}', 'dying', 0, extract(epoch FROM clock_timestamp()) * 1000 + 3600000)",
-        )
-        leave_open(world, ours, theirs, DEAD)
+        leave_open(world, ours, theirs, add_living(location))
         waiting = asyncio.create_task(trigger(world, key, ours))
         await until_followed(world)
         job = world.sandbox.world.trigger(theirs, "sync")
-        rows_of(location, f"DELETE FROM gateways WHERE id = '{DEAD}'")
+        rows_of(location, f"DELETE FROM gateways WHERE id = '{LIVING}'")
 
         answer = await waiting
 

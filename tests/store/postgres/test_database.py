@@ -170,7 +170,7 @@ async def test_a_gateway_that_stands_still_in_its_transaction_loses_the_lock(
         await thawed.wait()
         await connection.execute_fetchall("SELECT 1")
 
-    async with store_at(url, timings=StoreTimings(stalled_transaction=0.3)) as one:
+    async with store_at(url, timings=StoreTimings(stalled_transaction=1.0)) as one:
         await one.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
         standing = asyncio.create_task(one.database.write(stand_still))
         await begun.wait()
