@@ -86,9 +86,9 @@ class JobStates:
         return job.workspace_id is not None and self._refresh.is_current_for({job.workspace_id})
 
     def _must_ask_alone(self, job: WatchedJob, newest: LastSync | None) -> bool:
-        is_covered = job.job_type == "sync" and self._refresh.covers(job.workspace_id)
+        is_told = self._refresh.tells_of(job.job_type, job.workspace_id)
         # A newer one means that this one has ended, and not how.
-        return not is_covered or (newest is not None and newest.job_id > job.job_id)
+        return not is_told or (newest is not None and newest.job_id > job.job_id)
 
     def _ask_alone(self, job: WatchedJob) -> None:
         now = self._clock.monotonic()

@@ -119,6 +119,10 @@ class LastSyncRefresh:
         """Return whether refreshing tells of a connection's syncs: Airbyte tells of its workspace, which is known."""
         return workspace_id is not None and workspace_id not in self._unread
 
+    def tells_of(self, job_type: str, workspace_id: str | None) -> bool:
+        """Return whether refreshing tells how such a job of a workspace stands: it tells of syncs only."""
+        return job_type == "sync" and self.covers(workspace_id)
+
     @property
     def unread(self) -> frozenset[str]:
         """The workspaces that the last refresh passed over."""

@@ -139,8 +139,8 @@ class PolledJobs:
 
     def _told_status(self, connection: Connection, known: _Known) -> str | None:
         """Return the status of the job that the refresh tells, or a later read; None if the refresh does not tell."""
-        is_covered = known.job.job_type == "sync" and self._refresh.covers(connection.workspace_id)
-        if not is_covered or connection.last_job_id != known.job.job_id:
+        is_told = self._refresh.tells_of(known.job.job_type, connection.workspace_id)
+        if not is_told or connection.last_job_id != known.job.job_id:
             return None
         return connection.last_sync_status if known.read_at <= self._refresh.refreshed_at else known.job.status
 
