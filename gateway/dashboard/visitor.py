@@ -12,7 +12,7 @@ from gateway.auth.sessions import Browser
 from gateway.dashboard.session_cookie import SessionCookie, SessionCookies
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, User, Visitor
-from gateway.web.middleware.authentication import client_address, user_agent
+from gateway.web.caller import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SIGN_IN = "dashboard/sign-in"
