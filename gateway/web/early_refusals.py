@@ -1,7 +1,7 @@
 """Refuses, before the application is asked, whoever was refused when last seen and would be refused again.
 
 A program that ignores its 401 or 429 comes back at once and for hours. The application would check the same and give
-the same answer, byte for byte but for the id, at twice the cost: a task, its layers, an exception through all of them.
+the same answer, byte for byte but for the id, and take a task, its layers and an exception through all of them.
 """
 
 from time import perf_counter
