@@ -90,7 +90,7 @@ async def test_a_webhook_is_not_told_of_what_was_late_before_it(world: World) ->
 
 async def test_a_key_that_ends_is_told_fourteen_and_three_days_before(world: World) -> None:
     await listen(world)
-    for expires in ("20d", "10d", "2d"):
+    for expires in ("20d", "10d", "2d", "14d"):
         await world.key(expires=expires)
     await world.key()
     keys = await world.services.store.api_keys.all()
@@ -103,7 +103,7 @@ async def test_a_key_that_ends_is_told_fourteen_and_three_days_before(world: Wor
         world.clock.advance(DAY)
 
     days = {day: found for day, found in enumerate(seen) if found}
-    assert days == {6: [keys[0].id], 7: [keys[1].id], 17: [keys[0].id]}
+    assert days == {6: [keys[0].id], 7: [keys[1].id], 11: [keys[3].id], 17: [keys[0].id]}
     assert set(await told(world)) == {"key.created", "key.expiring"}
 
 
