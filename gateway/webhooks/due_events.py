@@ -70,7 +70,8 @@ class DueEvents:
         self._looked_at = now
         found = await self._found()
         keys = {each: (each.client_id, each.type, each.subject) for each in found}
-        news = [each for each in found if keys[each] not in self._written]
+        oldest = format_time(self._clock.now() - self._timings.told)
+        news = [each for each in found if keys[each] not in self._written and each.at >= oldest]
         if news:
             await self._store.events.add(news)
         self._written = frozenset(keys.values())

@@ -68,6 +68,20 @@ async def test_a_late_sync_is_told_once_for_each_of_its_times(world: World) -> N
     assert (event, data["id"], data["next_sync_at"]) == ("connection.late", ours, format_time(START))
 
 
+async def test_a_sync_that_is_late_for_weeks_is_not_told_again_once_its_event_was_deleted(world: World) -> None:
+    await hourly(world)
+    await listen(world)
+    world.clock.advance(DAY)
+    await due_events(world).look()
+    assert await told(world) == ["connection.late"]
+
+    world.clock.advance(14 * DAY)
+    await world.services.store.database.write(lambda transaction: transaction.execute_fetchall("DELETE FROM events"))
+    await due_events(world).look()
+
+    assert await told(world) == []
+
+
 async def test_no_sync_is_called_late_from_old_figures(world: World) -> None:
     await hourly(world)
     await listen(world)
