@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from gateway.api.principal import principal_of
-from gateway.errors import ConnectionNotFound
+from gateway.errors import ApiError, ConnectionNotFound
 from gateway.models import DEPRECATED, Connection
 from gateway.services import services_of
 
@@ -22,3 +22,9 @@ async def own_connection(request: Request, airbyte_id: str) -> Connection:
         if connection.airbyte_id == wanted:
             return connection
     raise ConnectionNotFound
+
+
+async def require_still_own(request: Request, airbyte_id: str | None, gone: type[ApiError]) -> None:
+    """Raise `gone` unless the client has the connection still: it may have been given away while Airbyte was asked."""
+    if not any(each.airbyte_id == airbyte_id for each in await own_connections(request, include_deleted=True)):
+        raise gone
