@@ -182,12 +182,12 @@ class CallExecutor:
         return value
 
     def _occupying(self, call: Call[Value]) -> Leave | None:
-        """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
+        """Return what takes a permit for a call that was given up: one of Airbyte's threads is busy with it.
 
-        A trigger has longer than Airbyte itself. Its looks at the jobs take no permit beside its own, but count in the
-        client's share. One of the gateway's own calls must not keep its others waiting.
+        A trigger's or a cancel's calls take no permit beside the one that it has, but count in the client's share. One
+        of the gateway's own calls must not keep its others waiting.
         """
-        if call.kind == "trigger" or call.is_of_many_threads or isinstance(call.caller, OwnCalls):
+        if call.is_of_many_threads or isinstance(call.caller, OwnCalls):
             return None
         if call.has_permit:
             return partial(self._bulkhead.count_in_share, call.caller)
