@@ -62,10 +62,7 @@ async def show_statuses(request: Request) -> JSONAnswer:
         raise BadRequest(TOO_MANY)
     last_sync = services_of(request).syncs.last_sync
     is_fresh = await in_time(request, last_sync.ensure_fresh(principal_of(request).client.id))
-    own = {row.airbyte_id: row for row in await own_connections(request, include_deleted=True)}
-    if not own.keys() >= set(map(str.lower, asked)):
-        raise ConnectionNotFound
-    statuses = [_status(own[each.lower()]) for each in asked]
+    statuses = [_status(await own_connection(request, each)) for each in asked]
     return JSONAnswer(statuses, headers=staleness_of(request, is_fresh=is_fresh))
 
 

@@ -85,11 +85,18 @@ class ConnectionCatalog:
 
     async def of_all(self, client: Client, connections: Sequence[Connection]) -> Told[ConnectionDetail]:
         """Return what Airbyte tells of mapped connections, by its ids. Raises UpstreamError."""
-        return await _told({row.airbyte_id: partial(self.of, client, row) for row in connections if row.airbyte_id})
+        rows = {row.airbyte_id: row for row in connections if row.airbyte_id}
+        known = {each: record for each in rows if (record := self._records.get(client.id, each)) is not None}
+        unknown = {each: partial(self.of, client, row) for each, row in rows.items() if each not in known}
+        return await _told(known, unknown)
 
     async def kinds(self, client: Client, role: Role, airbyte_ids: Iterable[str]) -> Told[str]:
         """Return the kinds of connectors of sources or destinations of the client's. Raises UpstreamError."""
-        return await _told({each: partial(self._kind, client.id, role, each) for each in airbyte_ids})
+        ids = list(airbyte_ids)
+        known = {each: kind for each in ids if (kind := self._kinds.get(client.id, (role, each))) is not None}
+        return await _told(
+            known, {each: partial(self._kind, client.id, role, each) for each in ids if each not in known}
+        )
 
     async def _read(self, client_id: int, airbyte_id: str) -> ConnectionDetail:
         try:
@@ -130,13 +137,15 @@ class ConnectionCatalog:
         return kind
 
 
-async def _told(reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Value]:
-    """Read all, a few at once. Raises UpstreamError if Airbyte fails as a whole, or tells of none of them.
+async def _told(known: Mapping[str, Value], reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Value]:
+    """Read all beside what is known, a few at once.
+
+    Raises UpstreamError if Airbyte fails as a whole, or tells of none of them.
 
     Each ends by itself before the first failure is raised: none is left behind.
     """
     permits = asyncio.Semaphore(READS_AT_ONCE)
-    found: dict[str, Value] = {}
+    found = dict(known)
     passed_over: list[UpstreamError] = []
 
     async def read(airbyte_id: str) -> None:

@@ -183,5 +183,4 @@ class PolledJobs:
 
     async def _owner(self, client: Client, job: Job) -> Connection | None:
         """Return the client's connection that the job is of; None if it is nobody's or another client's."""
-        rows = (await self._connections.of_client(client.id)).rows
-        return next((row for row in rows if row.airbyte_id == job.connection_id), None)
+        return (await self._connections.of_client(client.id)).by_airbyte_id.get(job.connection_id)
