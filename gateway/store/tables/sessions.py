@@ -11,6 +11,9 @@ from gateway.store.tables import activity
 from gateway.store.tables.clients import client_from
 from gateway.store.tables.users import user_from
 
+MOST_SESSIONS = 100
+"""Of one user: a program that signs in again and again must not fill the table that each sign-in looks through."""
+
 
 class Sessions:
     """Signed-in browsers. Every method raises StorageUnavailable."""
@@ -31,7 +34,8 @@ class Sessions:
         """Sign the user in; False if he was removed meanwhile, or has another password than `password_hash`, if given.
 
         False also for one with a second factor, unless the sign-in `has_proof` of it.
-        Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way.
+        Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way, and so
+        are the user's oldest beyond MOST_SESSIONS.
         """
         sign_in = """
             UPDATE users SET last_sign_in_at = :at
@@ -52,6 +56,7 @@ class Sessions:
             signed_in = await activity.change(transaction, sign_in, parameters, entry)
             if signed_in:
                 await _insert(transaction, session, digest)
+                await transaction.execute_fetchall(_END_OLDEST, {"user_id": session.user_id, "most": MOST_SESSIONS})
             return bool(signed_in)
 
         return await self._database.write(insert, housekeeping=True)
@@ -110,6 +115,13 @@ class Sessions:
             await transaction.execute_fetchall("DELETE FROM sessions WHERE user_id = :user_id", {"user_id": user_id})
 
         await self._database.write(delete, housekeeping=True)
+
+
+_END_OLDEST = """
+    DELETE FROM sessions WHERE user_id = :user_id AND number <= (
+        SELECT number FROM sessions WHERE user_id = :user_id ORDER BY number DESC LIMIT 1 OFFSET :most
+    )
+    """
 
 
 async def _insert(transaction: Transaction, session: Session, digest: bytes) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.models import ActivityEntry, Client, Session, User
 from gateway.store import Link, Store
+from gateway.store.tables.sessions import MOST_SESSIONS
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-01T04:00:00.000Z"
@@ -163,3 +164,14 @@ async def test_a_digest_is_one_sessions(store: Store, ann: User) -> None:
         await add(store, a_session(ann, "two"), digest=b"same")
 
     assert await ids_of(store, ann) == ["session_one"]
+
+
+async def test_a_user_s_oldest_sessions_end_when_there_are_too_many_and_no_other_user_s(
+    store: Store, ann: User, olga: User
+) -> None:
+    await add(store, a_session(olga, "hers"))
+    for number in range(MOST_SESSIONS + 2):
+        assert await add(store, a_session(ann, f"{number:03d}"))
+
+    assert sorted(await ids_of(store, ann)) == [f"session_{number:03d}" for number in range(2, MOST_SESSIONS + 2)]
+    assert await ids_of(store, olga) == ["session_hers"]
