@@ -17,7 +17,8 @@ from gateway.models import ActivityEntry
 from gateway.services import services_of
 from gateway.store import Found
 
-ACTIVITY_ROWS = 20
+ACTIVITY_ROWS = 18
+"""On a phone far from UTC, where a time is of two days and takes two lines, so many make seven screens."""
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
 ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"
