@@ -61,7 +61,7 @@ async def show_volume(request: Request) -> Response:
         request,
         "volume-page.html",
         client=client if visitor_of(request).client is None else None,
-        by_month=await store.volumes.by_month(client.id, since=months[-1].isoformat()),
+        by_month=await store.volumes.by_month(client.id, map(month_name, months)),
         months=[(month_name(each), month_words(each)) for each in _offered(months, periods)],
         first=first,
         second=second,
