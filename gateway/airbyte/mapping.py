@@ -15,6 +15,8 @@ from gateway.validation import is_uuid
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 """A status or a job type. Airbyte adds words over time, so the set is open and only its alphabet is closed."""
 KEPT_WORDS = 64
+KEPT_TEXTS = 4096
+"""Times and durations. Whoever polls reads the same jobs again and again."""
 ISO_DURATION = re.compile(r"PT(?=[0-9])(?:[0-9]{1,9}+H)?+(?:[0-9]{1,9}+M)?+(?:[0-9]{1,9}+(?:\.[0-9]{1,9}+)?+S)?+")
 """What Java's Duration prints of a time that has passed: no days, and nothing negative. Nothing is tried twice: that
 takes half the time."""
@@ -34,9 +36,8 @@ def job_from(record: JobRecord) -> Job:
         word(record.status)
         word(record.job_type)
         if record.start_time is not None:
-            force_setattr(record, "start_time", normalise_time(record.start_time))
-        if record.duration is not None and ISO_DURATION.fullmatch(record.duration) is None:
-            _require_negative(record.duration)
+            force_setattr(record, "start_time", _time(record.start_time))
+        if record.duration is not None and not _has_passed(record.duration):
             force_setattr(record, "duration", None)
     except ValueError:
         raise UpstreamInvalid(detail="a field of a job has an unexpected form") from None
@@ -48,7 +49,7 @@ def ended_job_from(record: EndedJobRecord) -> EndedJob:
     job = job_from(record)
     ended = record.last_updated_at if job.is_terminal else None
     try:
-        end_time = None if ended is None else normalise_time(ended)
+        end_time = None if ended is None else _time(ended)
     except ValueError:
         raise UpstreamInvalid(detail="the end of a job has an unexpected form") from None
     return EndedJob(**{name: getattr(job, name) for name in Job.__struct_fields__}, end_time=end_time)
@@ -82,11 +83,18 @@ def word(text: str) -> str:
     return text
 
 
-def _require_negative(text: str) -> None:
-    """Log what Java's Duration prints of a time that has not passed; ValueError for what is no duration."""
-    if ODD_DURATION.fullmatch(text) is None:
+_time = lru_cache(KEPT_TEXTS)(normalise_time)
+
+
+@lru_cache(KEPT_TEXTS)
+def _has_passed(duration: str) -> bool:
+    """Return whether it is a time that can have passed; ValueError for what Java's Duration never prints."""
+    if ISO_DURATION.fullmatch(duration) is not None:
+        return True
+    if ODD_DURATION.fullmatch(duration) is None:
         raise ValueError("the duration is not ISO 8601 time")
-    _log_odd_duration(text)
+    _log_odd_duration(duration)
+    return False
 
 
 @lru_cache(KEPT_WORDS)
