@@ -13,7 +13,7 @@ from gateway.dashboard.idempotent_forms import SHOWN_ONCE
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.dashboard.webhooks import WebhookOwner, show_secret, webhook_owner_of
+from gateway.dashboard.webhooks import WebhookOwner, show_secret, take_webhook_form, webhook_owner_of
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.models import Delivery, Webhook
 from gateway.services import services_of
@@ -44,6 +44,7 @@ async def show_webhook(request: Request, timings: PageTimings) -> Response:
 async def test_webhook(request: Request) -> Response:
     """Have a test event sent. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     webhooks = services_of(request).webhooks
     try:
         await _found(webhooks.endpoints.test(request.path_params["webhook"], client_id=owner.client.id))
@@ -56,6 +57,7 @@ async def test_webhook(request: Request) -> Response:
 async def rotate_webhook(request: Request) -> Response:
     """Give the webhook a new secret and show it. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     endpoints = services_of(request).webhooks.endpoints
     new = await _found(
         endpoints.rotate(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request))
@@ -66,6 +68,7 @@ async def rotate_webhook(request: Request) -> Response:
 async def enable_webhook(request: Request) -> Response:
     """Have a disabled webhook told of events again. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     endpoints = services_of(request).webhooks.endpoints
     await _found(endpoints.enable(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request)))
     return _back(request, owner, "enabled")
@@ -82,6 +85,7 @@ async def remove_webhook(request: Request) -> Response:
 async def send_again(request: Request) -> Response:
     """Send the event of an ended delivery once more. Raises NotFound as `show_webhook`."""
     owner, form = await webhook_owner_of(request), await read_form(request)
+    await take_webhook_form(request, owner)
     services = services_of(request)
     webhook = await _webhook(request, owner)
     number = form["delivery"]

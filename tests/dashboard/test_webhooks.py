@@ -10,6 +10,7 @@ import pytest
 
 from gateway.dashboard.webhook import DELIVERY_ROWS
 from gateway.errors import InvalidInput
+from gateway.limiter import WEBHOOK_FORMS
 from gateway.models import Webhook
 from gateway.webhooks.timings import DeliveryTimings, WebhookTimings
 from tests.dashboard.support import followed, plain, rows_of, signed_in, words
@@ -223,3 +224,25 @@ async def test_deliveries_are_paged_from_the_newest_on(world: World, receiver: R
     assert [len(rows_of(page.text)) for page in (first, second, third)] == [DELIVERY_ROWS, 1, 0]
     assert "← Newest" in second.text
     assert "There are no older deliveries." in third.text
+
+
+async def test_members_send_so_many_forms_about_webhooks_and_end_one_all_the_same(
+    world: World, receiver: Receiver
+) -> None:
+    """Each costs rows for weeks, and a test a message to somebody: in a loop it would be everybody's disk."""
+    ann, olga, bob = [await signed_in(world, slug) for slug in ("acme", None, "globex")]
+    await ann.post(WEBHOOKS, data={"url": receiver.url, "token": "t"})
+    webhook = await only_webhook(world)
+    for _ in range(WEBHOOK_FORMS.requests - 1):
+        assert (await world.services.limiter.take_webhook_form(webhook.client_id)).allowed
+
+    refused = [await ann.post(f"{WEBHOOKS}/{webhook.id}/{name}", data={}) for name in ("test", "rotate", "enable")]
+    refused += [await ann.post(f"{WEBHOOKS}/{webhook.id}/send-again", data={"delivery": "1"})]
+    refused += [await ann.post(WEBHOOKS, data={"url": receiver.url, "token": "u"})]
+
+    assert {answer.status_code for answer in refused} == {429}
+    assert "Too many changes and tests of webhooks in an hour: come back in 1 minute" in plain(refused[0].text)
+    assert await only_webhook(world) == webhook
+    assert (await olga.post(f"{OF_ACME}/{webhook.id}/rotate")).status_code == 200
+    assert (await bob.post(WEBHOOKS, data={"url": receiver.url, "token": "v"})).status_code == 200
+    assert (await ann.post(f"{WEBHOOKS}/{webhook.id}/remove")).status_code == 303
