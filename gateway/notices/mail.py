@@ -1,6 +1,5 @@
 """Write mail, and have it sent through the operator's server."""
 
-import re
 import ssl
 from collections.abc import Callable, Sequence
 from email.message import EmailMessage
@@ -8,11 +7,9 @@ from email.utils import format_datetime, make_msgid
 
 from gateway.notices.mail_not_sent import MailNotSent
 from gateway.notices.timings import MailTimings
+from gateway.settings.check_notify import MAILABLE
 from gateway.settings.secret import SecretUrl
 from gateway.times import Clock
-
-MAILABLE = re.compile(r"""[^\s@,:;<>()\[\]\\"]+@[^\s@,:;<>()\[\]\\"]+""")
-"""Names in quotes and the like are left out: of some of them Python 3.11 can make no header (AttributeError)."""
 
 
 class Mailer:

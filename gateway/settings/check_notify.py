@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from gateway.settings.tables import NotifySettings
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning of every secret, and none itself
 SECRET_BYTES = range(24, 65)
 """Standard Webhooks 1.0."""
+MAILABLE = re.compile(r"""[^\s@,:;<>()\[\]\\"]+@[^\s@,:;<>()\[\]\\"]+""")
+"""Names in quotes and the like are left out: of some of them Python 3.11 can make no header (AttributeError)."""
 
 
 def check_notify(origins: Mapping[str, object], notify: NotifySettings) -> None:
@@ -51,8 +54,7 @@ def _is_receiver(url: str) -> bool:
 
 
 def _is_mailbox(address: str) -> bool:
-    name, _, host = address.rpartition("@")
-    return bool(name and host) and "@" not in name and "," not in address and _is_plain(address)
+    return MAILABLE.fullmatch(address) is not None and _is_plain(address)
 
 
 def _is_plain(text: str) -> bool:

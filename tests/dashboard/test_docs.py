@@ -1,6 +1,7 @@
 """/openapi.json, /docs and /: public, escaped, and repeating nothing a caller wrote."""
 
 import html
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 from gateway.api.base_url import FALLBACK_URL
 from gateway.app import create_app
 from gateway.auth import keys
-from gateway.models import EVENT_TYPES, TEST_EVENT
+from gateway.models import EVENT_TYPES, TEST_EVENT, PlacedJob
 from gateway.services import build_services
 from gateway.settings import load_settings
 from gateway.times import SystemClock
@@ -320,3 +321,10 @@ async def test_the_pages_about_webhooks_tell_of_each_event(http: httpx2.AsyncCli
     for event in (*EVENT_TYPES, TEST_EVENT):
         assert f"<code>{event}</code>" in served
         assert f"`{event}`" in written
+    examples = (
+        *re.findall(r'<code id="webhook-message">(.*?)</code>', served, re.DOTALL),
+        *re.findall(r"```json\n(.*?)\n```", written, re.DOTALL),
+    )
+    assert [list(json.loads(html.unescape(each))["data"]) for each in examples] == [
+        list(PlacedJob.__struct_encode_fields__)
+    ] * 2

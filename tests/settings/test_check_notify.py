@@ -45,6 +45,7 @@ def test_the_folder_of_backups_is_relative_to_the_file(tmp_path: Path) -> None:
         ('smtp_url = "smtp://mail.example"\nmail_from = "hunter2"', "mail_from"),
         ('mail_to = ["ops@example.com"]', "mail_to"),
         (f'{SERVER}mail_to = ["ops@example.com", "hunter2"]', "mail_to"),
+        (f'{SERVER}mail_to = ["Ops<hunter2@example.com>"]', "mail_to"),
         ('webhook_url = "hooks.example/hunter2"', "webhook_url"),
         ('webhook_url = "https://hunter2@hooks.example/"', "webhook_url"),
         ('webhook_secret = "hunter2"', "webhook_secret"),
