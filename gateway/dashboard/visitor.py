@@ -8,11 +8,14 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.accounts import Accounts
+from gateway.auth.guess_throttle import block_of
 from gateway.auth.sessions import Browser
+from gateway.dashboard.paging import with_query
 from gateway.dashboard.session_cookie import SessionCookie, SessionCookies
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, User, Visitor
-from gateway.web.middleware.authentication import client_address, user_agent
+from gateway.store.read_slots import reading_for
+from gateway.web.caller import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SIGN_IN = "dashboard/sign-in"
@@ -56,13 +59,23 @@ class VisitorMiddleware:
         self._wait_to_render = wait_to_render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Reset in the end: the next request of the socket connection may be another person's.
+        token = reading_for.set(block_of(client_address(scope)))
+        try:
+            await self._find_visitor(scope)
+            await self._app(scope, receive, send)
+        finally:
+            reading_for.reset(token)
+
+    async def _find_visitor(self, scope: Scope) -> None:
         secret = await self._cookies.secret_in(HTTPConnection(scope))
         scope[ACCOUNTS_KEY] = self._accounts
         scope[RENDER_WAIT_KEY] = self._wait_to_render
         scope[COOKIES_KEY] = self._cookies
         scope[PENDING_COOKIES_KEY] = self._pending_cookies
-        scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
-        await self._app(scope, receive, send)
+        visitor = scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
+        if visitor is not None:
+            reading_for.set(visitor.client.id if visitor.client else visitor.user.id)
 
 
 def accounts_of(request: Request) -> Accounts:
@@ -183,8 +196,8 @@ def redirect(request: Request, path: str) -> RedirectResponse:
 
 
 def _sign_in_path(request: Request) -> str:
-    """Return the sign-in's address, with the page that was asked for."""
-    here = request.scope["path"].lstrip("/")
+    """Return the sign-in's address, with the page that was asked for, and what of it."""
+    here = with_query(request, request.scope["path"].lstrip("/"))
     if request.method != "GET" or here == "dashboard" or len(here) > LONGEST_NEXT:
         return SIGN_IN
     return f"{SIGN_IN}?{urlencode({'next': here})}"

@@ -163,3 +163,18 @@ async def test_a_digest_is_one_sessions(store: Store, ann: User) -> None:
         await add(store, a_session(ann, "two"), digest=b"same")
 
     assert await ids_of(store, ann) == ["session_one"]
+
+
+async def test_a_user_has_so_many_sessions_and_the_least_seen_ends(
+    store: Store, ann: User, olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.sessions.MOST_SESSIONS", 2)
+    await add(store, a_session(olga, "hers"))
+    for name in ("one", "two"):
+        await add(store, a_session(ann, name))
+    await store.sessions.touch(ann.id, "session_one", LATER)
+
+    await add(store, a_session(ann, "three", at=LATER))
+
+    assert await ids_of(store, ann) == ["session_three", "session_one"]
+    assert await ids_of(store, olga) == ["session_hers"]
