@@ -6,9 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.deployment.installed import InstalledUnit, find_installed
+from gateway.deployment.installed import InstalledUnit, find_installed, read_environment
 from gateway.errors import SettingsError
 from gateway.settings import SETTINGS_FILE, has_settings
+
+FILE_VARIABLE = "_FILE"
+"""At the end of a variable that names the file of a secret."""
+CREDENTIAL_FILES = ("GATEWAY_AIRBYTE_CLIENT_SECRET_FILE", "GATEWAY_AIRBYTE_PASSWORD_FILE")
+"""What most commands can do without."""
+NOTIFY_SOCKET = "NOTIFY_SOCKET"
+"""Set by systemd for the service's own commands (sd_notify(3))."""
 
 
 class ChosenSettings(msgspec.Struct, frozen=True):
@@ -24,8 +31,11 @@ def choose_settings(path: Path | None, environment: Mapping[str, str], unit_fold
     """Return where the settings are read from. Raises SettingsError if this user may not read the service's.
 
     Without `path` and without a settings file in the working directory, that is the file of the installed service. With
-    the service's file, the service's secret is read too.
+    the service's file, the variables that the service gets are read too.
     """
+    if path is not None and NOTIFY_SOCKET in environment:
+        # systemd gave the service its variables, also from files that the service's user may not read.
+        return ChosenSettings(path, environment)
     unit = find_installed(unit_folder)
     if unit is None:
         return ChosenSettings(path, environment)
@@ -33,10 +43,10 @@ def choose_settings(path: Path | None, environment: Mapping[str, str], unit_fold
         if has_settings():
             return ChosenSettings(None, environment, (f"Settings of this folder, not of {unit.name}: {SETTINGS_FILE}",))
         _require_readable(unit)
-        return _with_secret(unit, environment, f"Settings of {unit.name}: {unit.settings}")
+        return _with_variables(unit, environment, f"Settings of {unit.name}: {unit.settings}")
     if path.resolve() != unit.settings.resolve():
         return ChosenSettings(path, environment)
-    return _with_secret(unit, environment)
+    return _with_variables(unit, environment)
 
 
 def _require_readable(unit: InstalledUnit) -> None:
@@ -49,12 +59,12 @@ def _require_readable(unit: InstalledUnit) -> None:
         )
 
 
-def _with_secret(unit: InstalledUnit, environment: Mapping[str, str], *notes: str) -> ChosenSettings:
-    file_variable = f"{unit.secret_variable}_FILE"
-    is_given = not {unit.secret_variable, file_variable}.isdisjoint(environment)
-    if is_given or unit.secret_file is None or not unit.secret_variable:
-        return ChosenSettings(unit.settings, environment, notes)
-    if not os.access(unit.secret_file, os.R_OK):
-        lack = f"Without the secret of {unit.name}: {unit.secret_file} cannot be read by this user"
-        return ChosenSettings(unit.settings, environment, (*notes, lack))
-    return ChosenSettings(unit.settings, {**environment, file_variable: str(unit.secret_file)}, notes)
+def _with_variables(unit: InstalledUnit, environment: Mapping[str, str], *notes: str) -> ChosenSettings:
+    """Return the service's settings; a variable of the command's own environment comes before the service's."""
+    given = {variable.removesuffix(FILE_VARIABLE) for variable in environment}
+    theirs = read_environment(unit)
+    taken = {name: value for name, value in theirs.items() if name.removesuffix(FILE_VARIABLE) not in given}
+    lacking = [name for name in CREDENTIAL_FILES if name in taken and not os.access(taken[name], os.R_OK)]
+    for name in lacking:
+        notes += (f"Without the secret of {unit.name}: {taken.pop(name)} cannot be read by this user",)
+    return ChosenSettings(unit.settings, {**taken, **environment}, notes)

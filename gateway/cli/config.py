@@ -8,10 +8,11 @@ import click
 from gateway.airbyte.tls import verifying_tls
 from gateway.cli.options import json_option, settings_reader_option
 from gateway.cli.output import Row, print_record, print_rows
+from gateway.services import build_services
 from gateway.settings import ReadSettings
-from gateway.settings.brand import read_brand
 from gateway.settings.secret import Secret, SecretUrl
 from gateway.settings.tables import WEBHOOK_CA_FILE
+from gateway.times import SystemClock
 
 
 @click.command()
@@ -29,7 +30,8 @@ def config(*, read_settings: Callable[[], ReadSettings], check: bool, as_json: b
             verifying_tls(read.settings.ca_file)
         if read.settings.webhook_ca_file:
             verifying_tls(read.settings.webhook_ca_file, setting=WEBHOOK_CA_FILE)
-        read_brand(read.settings)
+        # With all that a start needs beside the values, such as the libraries of an extra.
+        build_services(read.settings, SystemClock())
         sources = sorted({origin.source for origin in read.origins.values() if origin.source})
         sentence = f"The settings can be used; read from {', '.join(sources) or 'the defaults'}."
         print_record({"sources": sources}, as_json=as_json, sentence=sentence)

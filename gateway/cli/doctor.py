@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 import click
 import msgspec
 
-from gateway.cli.options import json_option, opened_services, run, settings_option
+from gateway.cli.options import json_option, opened_services, run, settings_option, unit_folder
 from gateway.cli.output import print_json
+from gateway.deployment.installed import find_installed
 from gateway.doctor import Finding, run_checks
 from gateway.errors import DatabaseRefused
 from gateway.services import Services, build_services
@@ -29,10 +30,14 @@ def doctor(*, settings: Settings, as_json: bool) -> None:
 
     Example: gateway doctor --settings /etc/gateway/settings.toml
     """
+    address = _socket_address(settings)
 
     async def work() -> list[Finding]:
         findings = []
-        async with _services(settings) as (services, refusal), aclosing(run_checks(services, refusal=refusal)) as found:
+        async with (
+            _services(settings) as (services, refusal),
+            aclosing(run_checks(services, refusal=refusal, socket_address=address)) as found,
+        ):
             async for finding in found:
                 findings.append(finding)
                 if not as_json:
@@ -44,6 +49,12 @@ def doctor(*, settings: Settings, as_json: bool) -> None:
         print_json([msgspec.to_builtins(finding) for finding in findings])
     if any(finding.level == "fail" for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _socket_address(settings: Settings) -> str:
+    """Return where systemd listens for the service with these settings; empty if it does not."""
+    unit = find_installed(unit_folder())
+    return unit.listen if unit is not None and unit.settings.resolve().parent == settings.folder else ""
 
 
 @asynccontextmanager

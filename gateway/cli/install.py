@@ -5,15 +5,18 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from gateway.cli.chosen_settings import CREDENTIAL_FILES
 from gateway.cli.main import Start
-from gateway.cli.options import confirm, environment_of_programs, json_option, yes_option
+from gateway.cli.options import confirm, environment_of_programs, json_option, unit_folder, yes_option
 from gateway.cli.output import print_json
+from gateway.deployment.installed import find_installed, read_environment
 from gateway.deployment.planning import PlannedInstallation, below, planned_installation
-from gateway.deployment.preparation import Step, find_machine, init_step, missing_steps
+from gateway.deployment.preparation import Machine, Step, closed_programs, find_machine, init_step, missing_steps
 from gateway.deployment.systemd import (
     SERVICE,
     SOCKET,
@@ -31,6 +34,7 @@ from gateway.settings.addresses import host_of, reachable_host
 DEFAULTS = Installation()
 DATABASE_HERE = "gateway.db"
 MOST_INSTANCES = 64
+SYSTEM_PROGRAMS = ("/usr/sbin", "/sbin")
 SOCKET_IN_THE_WAY = f"Where {SOCKET} was in use, it holds the first port: systemctl disable --now {SOCKET} {SERVICE}"
 
 
@@ -80,13 +84,13 @@ def install(
     _require_root(is_needed=is_this_machine and not dry_run)
     start: Start = click.get_current_context().find_root().obj
     path = (Path.cwd() / (settings or start.settings or DEFAULTS.settings)).absolute()
+    variables = _variables_kept(path) if is_this_machine else {}
     command = (str(program),) if program else _this_program()
-    planned = planned_installation(path, root=root, program=command, user=user, instances=instances)
-    installation = planned.installation
-    steps = missing_steps(installation, planned.database, find_machine(root, user))
-    files = _files(installation, root)
+    planned = planned_installation(path, variables, root=root, program=command, user=user, instances=instances)
+    steps = missing_steps(planned.installation, planned.database, machine := find_machine(root, user))
+    files = _files(planned.installation, root)
     before = {path: _text_of(path) for path in files}
-    _warn(planned, None if program else os.path.realpath(sys.executable))
+    _warn(planned, machine, None if program else os.path.realpath(sys.executable))
     _show(files, before, is_dry=dry_run, as_json=as_json)
     if not dry_run:
         _confirm_changes(files, before, steps if is_this_machine else (), yes=yes)
@@ -103,6 +107,14 @@ def _files(installation: Installation, root: Path) -> dict[Path, str]:
     return {below(root, path): text for path, text in units.items()}
 
 
+def _variables_kept(settings: Path) -> dict[str, str]:
+    """Return the variables of the service that is installed, which its drop-ins keep. Raises SettingsError."""
+    unit = find_installed(unit_folder())
+    if unit is None or unit.settings != settings:
+        return {}
+    return {name: value for name, value in read_environment(unit).items() if name not in CREDENTIAL_FILES}
+
+
 def _require_root(*, is_needed: bool) -> None:
     if is_needed and os.geteuid() != 0:
         raise OperatorError("this makes a user and folders: give it as root, or see what it would do with --dry-run")
@@ -117,7 +129,7 @@ def _show(files: dict[Path, str], before: dict[Path, str | None], *, is_dry: boo
             click.echo(f"# {path}\n{text}")
 
 
-def _warn(planned: PlannedInstallation, python: str | None) -> None:
+def _warn(planned: PlannedInstallation, machine: Machine, python: str | None) -> None:
     """Tell what is assumed, and what the service may be unable to use.
 
     A virtual environment is a link to the `python` that runs it.
@@ -126,7 +138,9 @@ def _warn(planned: PlannedInstallation, python: str | None) -> None:
     if not planned.has_settings:
         assumed = f"the defaults are assumed, and a database in {STATE_FOLDER}"
         click.echo(f"{installation.settings} is not there yet: {assumed}.", err=True)
-    for warning in out_of_reach(installation, *([python] if python else [])):
+    pythons = [python] if python else []
+    programs = [path for path in (*installation.program, *pythons) if path.startswith("/")]
+    for warning in (*out_of_reach(installation, *pythons), *closed_programs(programs, installation.user, machine)):
         click.echo(f"Warning: {warning}", err=True)
     if not Path(installation.settings).exists() and Path(DATABASE_HERE).exists():
         click.echo(
@@ -180,12 +194,17 @@ def _run(steps: tuple[Step, ...]) -> None:
             input=step.reads.encode(),
             stdout=subprocess.DEVNULL,
             cwd="/",
-            env=environment_of_programs(),
+            env=_with_system_programs(environment_of_programs()),
             check=False,
         )
         if done.returncode:
             raise OperatorError(f"this failed: {step}")
         click.echo(f"Done: {shlex.join(step.command)}", err=True)
+
+
+def _with_system_programs(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which `useradd` is found too: a root by plain `su` has the PATH of another user."""
+    return {**environment, "PATH": os.pathsep.join([environment.get("PATH", os.defpath), *SYSTEM_PROGRAMS])}
 
 
 def _write(path: Path, text: str, *, is_same: bool) -> None:

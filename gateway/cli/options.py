@@ -69,10 +69,16 @@ def settings_reader_option(function: Callable[..., None]) -> Callable[..., None]
 
 def _chosen_settings(path: Path | None) -> ChosenSettings:
     start: Start = click.get_current_context().find_root().obj
-    chosen = choose_settings(path or start.settings, os.environ, start.unit_folder or Path(UNIT_FOLDER))
+    chosen = choose_settings(path or start.settings, os.environ, unit_folder())
     for note in chosen.notes:
         click.echo(note, err=True)
     return chosen
+
+
+def unit_folder() -> Path:
+    """Return where the units of this machine are."""
+    start: Start = click.get_current_context().find_root().obj
+    return start.unit_folder or Path(UNIT_FOLDER)
 
 
 def supervision_of_this_process() -> Supervision:

@@ -23,8 +23,10 @@ from gateway.cli.migrate import migrate_at_start
 from gateway.cli.options import PORT, settings_reader_option, supervision_of_this_process
 from gateway.cluster.membership import Membership
 from gateway.errors import GatewayError, StorageUnavailable
+from gateway.models import SocketAddress
 from gateway.services import Reloader, build_services
-from gateway.settings import ReadSettings, Settings
+from gateway.settings import ReadSettings, ServerSettings, Settings
+from gateway.settings.addresses import listened_host
 from gateway.store import DatabaseLocation, Store
 from gateway.store.progress import Progress
 from gateway.store.sqlite.serving_lock import serving_lock
@@ -85,7 +87,7 @@ def _serve(
                 create_app(services, gate),
                 server,
                 gate=gate,
-                started=_announcer(settings, is_terminal=writer.isatty()),
+                started=_announcer(settings, server, supervision, is_terminal=writer.isatty()),
                 supervision=supervision,
                 background=services.background,
                 hang_ups=hang_ups,
@@ -189,12 +191,17 @@ def _collect_less_often() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def _announcer(settings: Settings, *, is_terminal: bool) -> Callable[[str], None]:
+def _announcer(
+    settings: Settings, server: ServerSettings, supervision: Supervision, *, is_terminal: bool
+) -> Callable[[str], None]:
+    wanted = f"http://{SocketAddress(listened_host(server.host), server.port)}"
     link = asyncio.run(_missing_admin_link(settings, is_terminal=is_terminal))
 
     def announce(address: str) -> None:
         _collect_less_often()
         log.info("listening", address=address, version=__version__)
+        if supervision.listeners and address != wanted:
+            log.warning("listens_elsewhere", settings=wanted, hint="see ListenStream= of gateway.socket")
         if link:
             public_address = (settings.server.public_url or address).rstrip("/")
             log.warning("no_admin", open_within_24_hours=f"{public_address}/dashboard/link/{link}")

@@ -1,6 +1,7 @@
 """What an installation is to be: what the settings file says, and where there is none, the defaults."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,15 +31,24 @@ class PlannedInstallation(msgspec.Struct, frozen=True):
 
 
 def planned_installation(
-    settings: Path, *, root: Path, program: tuple[str, ...], user: str, instances: int | None
+    settings: Path,
+    environment: Mapping[str, str],
+    *,
+    root: Path,
+    program: tuple[str, ...],
+    user: str,
+    instances: int | None,
 ) -> PlannedInstallation:
-    """Return what the settings lead to, read below the folder `root`. Raises OperatorError for what cannot be."""
+    """Return what the settings lead to, read below the folder `root`. Raises OperatorError for what cannot be.
+
+    `environment` has the variables that the service gets besides those that are written into its unit.
+    """
     on_disk = below(root, str(settings))
     if not on_disk.exists():
         _require_shared(load_settings(None, {}, working_directory=root), instances)
         new = Installation(program=program, settings=str(settings), user=user, ports=_ports(DEFAULT_PORT, instances))
         return PlannedInstallation(new, NEW_DATABASE, has_settings=False)
-    read = read_settings(on_disk, {})
+    read = read_settings(on_disk, environment)
     server = read.settings.server
     _require_shared(read.settings, instances)
     database = _seen_from(root, read.settings.database_path) if read.settings.database.is_file else None

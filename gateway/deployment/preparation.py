@@ -7,12 +7,12 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import msgspec
 
-from gateway.deployment.systemd import STATE_FOLDER, Installation
+from gateway.deployment.systemd import STATE_FOLDER, Installation, is_in_a_home
 from gateway.deployment.systemd_backup import BACKUP_FOLDER
 from gateway.errors import InvalidInput
 
@@ -87,6 +87,22 @@ def missing_steps(installation: Installation, database: str | None, machine: Mac
     Raises InvalidInput for a database in a folder that cannot be given to the service's user.
     """
     return tuple(_missing_steps(installation, database, machine))
+
+
+def closed_programs(paths: Iterable[str], user: str, machine: Machine) -> Iterator[str]:
+    """Yield a warning for what keeps the service's user from a program, as after an installation with umask 077.
+
+    In a home there is more that others should not see, so that is not opened.
+    """
+    closed = [_closed_place(path, machine) for path in paths if not is_in_a_home(path)]
+    for place in dict.fromkeys(filter(None, closed)):
+        yield f"{place} is closed to {user}: chmod -R go+rX {place}"
+
+
+def _closed_place(path: str, machine: Machine) -> str:
+    """Return the first folder on the way to `path`, or the file, that the service's user may not use."""
+    way = [place for place in (*map(os.fspath, reversed(PurePath(path).parents)), path) if place not in SYSTEM_FOLDERS]
+    return next((place for place in way if machine.exists(place) and not machine.is_usable(place)), "")
 
 
 def init_step(installation: Installation) -> Step:

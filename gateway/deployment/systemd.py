@@ -213,7 +213,7 @@ def sandbox(installation: Installation, *more: str) -> str:
     return SANDBOX_TEXT.format(
         writable_lines="".join(f"ReadWritePaths={_quoted(folder)}\n" for folder in folders),
         temporary=TEMPORARY,
-        protect_home="read-only" if any(map(_is_in_a_home, _paths(installation))) else "yes",
+        protect_home="read-only" if any(map(is_in_a_home, _paths(installation))) else "yes",
     )
 
 
@@ -237,7 +237,7 @@ def out_of_reach(installation: Installation, *more: str) -> Iterator[str]:
     for path in dict.fromkeys((*_paths(installation), *more)):
         if PurePath(path).is_relative_to(TEMPORARY):
             yield f"{path}: the service has a {TEMPORARY} of its own and cannot see this; move it, for example to /opt"
-        elif _is_in_a_home(path):
+        elif is_in_a_home(path):
             yield f"{path}: as a rule a home is closed to other users, so to {installation.user}; move it, as to /opt"
 
 
@@ -245,7 +245,8 @@ def _paths(installation: Installation) -> tuple[str, ...]:
     return (*installation.program, installation.settings, installation.database_folder)
 
 
-def _is_in_a_home(path: str) -> bool:
+def is_in_a_home(path: str) -> bool:
+    """Return whether the path lies in a user's home."""
     return any(PurePath(path).is_relative_to(home) for home in HOMES)
 
 

@@ -34,11 +34,14 @@ AIRBYTE_CHECKS = frozenset({"dns", "tls", "airbyte"})
 log = structlog.get_logger()
 
 
+Findings = Callable[[Services], AsyncGenerator[Finding, None]]
+
+
 class Check(NamedTuple):
     """A check, the name that its own failure is told under, and the seconds it has."""
 
     name: str
-    findings: Callable[[Services], AsyncGenerator[Finding, None]]
+    findings: Findings
     seconds: float
 
 
@@ -47,24 +50,27 @@ async def run_checks(
     *,
     is_serving: bool = False,
     refusal: DatabaseRefused | None = None,
+    socket_address: str = "",
     timings: DoctorTimings | None = None,
 ) -> AsyncGenerator[Finding, None]:
     """Yield each finding as it is made. `is_serving`: this very process serves.
 
+    `socket_address` is where the service manager listens for the gateway, as HOST:PORT, if it does.
     `services` are open, unless the database was refused: with its `refusal` everything else is checked.
     """
     timings = timings or DoctorTimings()
     end = _now() + timings.everything
     if refusal is not None:
         yield failure("database", str(refusal), "Nothing that is stored was checked.")
-    for check in _checks(timings, is_serving=is_serving, has_database=refusal is None):
+    serving = partial(check_served, timings) if is_serving else partial(check_serving, timings, socket_address)
+    for check in _checks(timings, serving, has_database=refusal is None):
         async for finding in bounded(check.name, check.findings(services), min(end, _now() + check.seconds)):
             yield finding
             if finding.level == "fail" and finding.check in AIRBYTE_CHECKS:
                 return
 
 
-def _checks(timings: DoctorTimings, *, is_serving: bool, has_database: bool) -> Iterator[Check]:
+def _checks(timings: DoctorTimings, serving: Findings, *, has_database: bool) -> Iterator[Check]:
     yield Check("settings", check_settings, timings.machine_check)
     if has_database:
         yield Check("files", check_files, timings.machine_check)
@@ -76,7 +82,7 @@ def _checks(timings: DoctorTimings, *, is_serving: bool, has_database: bool) -> 
         yield Check("last syncs", check_round, timings.stored_check)
     yield Check("proxies", check_proxies, timings.machine_check)
     yield Check("rate limit", partial(check_shared_limit, timings), timings.limit_check)
-    yield Check("gateway", partial(check_served if is_serving else check_serving, timings), timings.serving_check)
+    yield Check("gateway", serving, timings.serving_check)
     yield Check("dns", partial(check_name, timings), timings.address_check)
     yield Check("tls", partial(check_certificate, timings), timings.address_check)
     yield Check("airbyte release", partial(check_release, timings), timings.release_check)

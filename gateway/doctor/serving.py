@@ -11,7 +11,7 @@ from gateway.errors import Unauthorized
 from gateway.models import SocketAddress
 from gateway.services import Services
 from gateway.settings import ServerSettings
-from gateway.settings.addresses import reachable_host
+from gateway.settings.addresses import listened_host, reachable_host
 from gateway.telemetry.metrics import FORWARDED_UNTRUSTED
 
 UNKNOWN_ROUTE = "/api/v1/doctor"
@@ -20,16 +20,26 @@ SIGN_IN_PAGE = "/dashboard/sign-in"
 INSECURE = b" data-insecure>"
 """What that page marks its warning with when the gateway does not know that it was asked over HTTPS."""
 GATEWAY_HEALTHY = b'{"status":"ok"}'
+MOVE_SOCKET = (
+    "To move it: gateway install --systemd, then systemctl daemon-reload and "
+    "systemctl restart gateway.socket gateway.service."
+)
 PUBLIC_URL_SETTING = "server.public_url"
 BAD_GATEWAY = frozenset({502, 503, 504})
 
 
-async def check_serving(timings: DoctorTimings, services: Services) -> AsyncGenerator[Finding, None]:
-    """Check from another process than the one that serves."""
-    local = local_url(services.settings.server)
+async def check_serving(
+    timings: DoctorTimings, socket_address: str, services: Services
+) -> AsyncGenerator[Finding, None]:
+    """Check from another process than the one that serves. Warn if the service manager listens elsewhere."""
+    server = services.settings.server
+    own = str(SocketAddress(listened_host(server.host), server.port))
+    if socket_address not in {"", own}:
+        yield warning("gateway", f"gateway.socket listens at {socket_address}, the settings say {own}", MOVE_SOCKET)
+    local = local_url(server)
     running, runs = await _running(local, seconds=timings.local_probe)
     yield running
-    async for finding in _public(services.settings.server, local, is_running=runs, seconds=timings.public_probe):
+    async for finding in _public(server, local, is_running=runs, seconds=timings.public_probe):
         yield finding
     if runs:
         yield await _forwarding_told_by(local, seconds=timings.local_probe)

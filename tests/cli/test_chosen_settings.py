@@ -10,7 +10,7 @@ from gateway.cli.chosen_settings import ChosenSettings, choose_settings
 from gateway.deployment.systemd import Installation, service_unit
 from gateway.errors import SettingsError
 from gateway.settings import load_settings
-from tests.cli.conftest import finished, invoke
+from tests.cli.conftest import finished, invoke, refusal_of
 
 IS_ROOT = os.geteuid() == 0
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -74,6 +74,48 @@ def test_with_the_service_s_file_named_its_secret_is_read_too(units: Path) -> No
 @pytest.mark.parametrize("variable", [VARIABLE, f"{VARIABLE}_FILE"])
 def test_a_secret_of_the_environment_wins(units: Path, variable: str) -> None:
     assert chosen(units, environment={variable: "mine"}).environment == {variable: "mine"}
+
+
+def drop_in(units: Path, text: str) -> None:
+    (units / "gateway.service.d").mkdir()
+    (units / "gateway.service.d/override.conf").write_text(f"[Service]\n{text}\n")
+
+
+@pytest.mark.parametrize("path", [None, Path("../etc/settings.toml")])
+def test_what_a_drop_in_sets_holds_for_commands_too(units: Path, path: Path | None) -> None:
+    (units / "etc/database-url").write_text("postgresql://gateway:hidden@db/gateway\n")
+    drop_in(units, f"Environment=GATEWAY_DATABASE_URL_FILE={units}/etc/database-url")
+
+    choice = chosen(units, path)
+
+    assert (
+        load_settings(choice.path, choice.environment).database.url.reveal() == "postgresql://gateway:hidden@db/gateway"
+    )
+
+
+def test_a_variable_of_the_command_comes_before_a_file_that_a_drop_in_names(units: Path) -> None:
+    drop_in(units, "Environment=GATEWAY_DATABASE_URL_FILE=/nowhere")
+
+    choice = chosen(units, environment={"GATEWAY_DATABASE_URL": "sqlite:///mine.db"})
+
+    assert load_settings(choice.path, choice.environment).database.url.reveal() == "sqlite:///mine.db"
+
+
+def test_the_service_s_own_commands_get_their_variables_from_systemd_alone(units: Path) -> None:
+    drop_in(units, f"EnvironmentFile={units}")
+    environment = {"NOTIFY_SOCKET": "/run/systemd/notify"}
+
+    choice = chosen(units, units / "etc/settings.toml", environment)
+
+    assert choice == ChosenSettings(units / "etc/settings.toml", environment)
+
+
+def test_variables_that_this_user_may_not_read_are_one_line(units: Path) -> None:
+    drop_in(units, f"EnvironmentFile={units}")
+
+    result = invoke("client", "list", units=units)
+
+    assert refusal_of(result).startswith(f"{units}: this user cannot read what gateway.service takes from there")
 
 
 def test_without_an_installed_service_it_is_as_ever(units: Path) -> None:

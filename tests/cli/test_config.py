@@ -1,6 +1,7 @@
 """gateway config: the settings that hold and whence, and never a secret."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,24 @@ def test_the_check_refuses_a_file_of_authorities_that_is_not_there(tmp_path: Pat
     assert refusal_of(invoke("--settings", str(settings), "config", "--check")) == (
         f"{table}.ca_file: {tmp_path / 'own.pem'}: cannot be read: No such file or directory"
     )
+
+
+@pytest.mark.parametrize(
+    ("toml", "module", "lock"),
+    [
+        ('[database]\nurl = "postgresql://db/gateway"\n', "psycopg", "cluster"),
+        ('[rate_limit]\nbackend = "redis://cache/0"\n', "gateway.cluster.valkey", "cluster"),
+        ('[tracing]\nendpoint = "http://localhost:4318/v1/traces"\n', "gateway.telemetry.tracing", "otel"),
+    ],
+    ids=["PostgreSQL", "Valkey", "traces"],
+)
+def test_the_check_refuses_settings_whose_libraries_are_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toml: str, module: str, lock: str
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(toml)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    refusal = refusal_of(invoke("--settings", str(settings), "config", "--check"))
+
+    assert refusal.endswith(f"more libraries: pip install -r requirements-{lock}.lock")

@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from gateway.deployment.systemd import Installation, unit_files
 from gateway.sandbox import Sandbox
 from tests.cli.conftest import Airbyte, Cli, invoke, listens, running, serving, wait_until
 from tests.support import BOUND_SECONDS
@@ -61,6 +62,15 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
             "connections",
         )
     ]
+
+
+def test_a_socket_of_the_service_with_these_settings_is_looked_at(doctored: Cli, tmp_path: Path) -> None:
+    for path, text in unit_files(Installation(settings=str(doctored.settings), listen="[::1]:8080")).items():
+        (tmp_path / Path(path).name).write_text(text)
+
+    told = invoke("--settings", str(doctored.settings), "doctor", units=tmp_path).stdout
+
+    assert "warn  gateway: gateway.socket listens at [::1]:8080, the settings say 127.0.0.1:" in told
 
 
 def test_a_warning_is_told_and_is_no_failure(doctored: Cli) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deployment.systemd import Installation, unit_files
+from gateway.deployment.systemd import Installation, service_unit, unit_files
 from gateway.deployment.systemd_backup import backup_unit_files
 from tests.cli.conftest import finished, invoke, refusal_of
 
@@ -188,6 +188,22 @@ def test_a_secret_that_is_not_wanted_or_in_the_settings_is_not_handed_over(tmp_p
     assert "Environment" not in unit(tmp_path, "gateway.service").read_text()
     assert "cat > " not in said
     assert "hidden" not in said + str(contents(tmp_path / "etc/systemd"))
+
+
+def test_what_drop_ins_set_holds_when_the_service_is_installed_again(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[airbyte]\n")
+    (tmp_path / "gateway.service").write_text(service_unit(Installation(settings=str(settings))))
+    (tmp_path / "gateway.service.d").mkdir()
+    (tmp_path / "gateway.service.d/override.conf").write_text(
+        "[Service]\nEnvironment=GATEWAY_DATABASE_URL=postgresql://db/gateway\n"
+    )
+
+    result = invoke("install", "--systemd", "--settings", str(settings), *PROGRAM, "--dry-run", units=tmp_path)
+
+    assert result.exit_code == 0, result.output
+    assert "ReadWritePaths=/var/backups/gateway\nProtectHome" in result.stdout
+    assert f"GATEWAY_AIRBYTE_CLIENT_SECRET_FILE={tmp_path}/airbyte-client-secret\n" in result.stdout
 
 
 def test_bad_settings_and_a_bad_user_are_one_line(tmp_path: Path) -> None:

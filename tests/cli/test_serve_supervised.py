@@ -57,8 +57,12 @@ def test_the_inherited_listener_is_served_and_outlives_the_process(supervisor: S
                 send(waiting, request("/healthz"))
                 assert process.wait(BOUND_SECONDS) == 0
                 assert read_to_end(kept) == b""
-                with supervisor.serving():
+                with supervisor.serving("--port", str(address[1])) as second:
                     assert read_answer(waiting).status == 200
+                    assert stop(second) == 0
+    # Told by the first alone, whose settings say something else.
+    (line,) = log_lines(supervisor, "listens_elsewhere")
+    assert line["settings"] == "http://127.0.0.1:1"
 
 
 def test_what_the_supervisor_said_is_not_in_the_environment_any_more(supervisor: Supervisor) -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.deployment.preparation import NEW_DATABASE, NEW_SETTINGS, Machine, Step, find_machine, missing_steps
+from gateway.deployment.preparation import (
+    NEW_DATABASE,
+    NEW_SETTINGS,
+    Machine,
+    Step,
+    closed_programs,
+    find_machine,
+    missing_steps,
+)
 from gateway.deployment.systemd import Installation
 from gateway.errors import InvalidInput
 from gateway.settings import load_settings
@@ -26,6 +34,29 @@ def make(root: Path, *paths: str, mode: int = 0o600) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
         file.chmod(mode)
+
+
+def test_a_program_that_is_closed_to_the_service_is_told_with_what_opens_it(tmp_path: Path) -> None:
+    program = "/opt/gateway/bin/gateway"
+    make(tmp_path, program, mode=0o755)
+    for folder in (tmp_path / "opt", tmp_path / "opt/gateway/bin"):
+        folder.chmod(0o755)
+    (tmp_path / "opt/gateway").chmod(0o700)
+    warning = "/opt/gateway is closed to gateway: chmod -R go+rX /opt/gateway"
+
+    assert list(closed_programs([program, program], "gateway", machine(tmp_path, is_ours=False))) == [warning]
+    assert list(closed_programs([program], "gateway", machine(tmp_path))) == []
+
+    (tmp_path / "opt/gateway").chmod(0o755)
+
+    assert list(closed_programs([program, "/opt/not/there"], "gateway", machine(tmp_path, is_ours=False))) == []
+
+
+def test_a_home_is_not_opened(tmp_path: Path) -> None:
+    make(tmp_path, "/root/venv/bin/gateway")
+    (tmp_path / "root").chmod(0o700)
+
+    assert list(closed_programs(["/root/venv/bin/gateway"], "gateway", machine(tmp_path, is_ours=False))) == []
 
 
 def commands(steps: tuple[Step, ...]) -> list[str]:

@@ -16,13 +16,13 @@ UNKNOWN_ROUTE = "/api/v1/doctor"
 
 
 async def found(
-    folder: Path, public_url: str = "", *, port: int = 1, is_serving: bool = False
+    folder: Path, public_url: str = "", *, port: int = 1, is_serving: bool = False, socket_address: str = ""
 ) -> dict[str, list[Finding]]:
     """Before anything is asked of Airbyte."""
     findings: dict[str, list[Finding]] = {}
     server = {"public_url": public_url, "port": port}
     async with running_gateway(folder, server=server) as world:
-        async for finding in run_checks(world.services, is_serving=is_serving):
+        async for finding in run_checks(world.services, is_serving=is_serving, socket_address=socket_address):
             findings.setdefault(finding.check, []).append(finding)
     return findings
 
@@ -32,6 +32,19 @@ async def test_a_gateway_that_does_not_run_is_no_failure(tmp_path: Path) -> None
 
     assert findings["gateway"] == [Finding("gateway", "ok", "does not run at http://127.0.0.1:1")]
     assert "forwarding" not in findings
+
+
+@pytest.mark.parametrize(("port", "number"), [(8080, 1), (1, 0)])
+async def test_a_socket_that_listens_elsewhere_than_the_settings_say_is_told(
+    tmp_path: Path, port: int, number: int
+) -> None:
+    findings = await found(tmp_path, socket_address=f"127.0.0.1:{port}")
+
+    warnings = [finding for finding in findings["gateway"] if finding.level == "warn"]
+    assert [finding.text for finding in warnings] == [
+        "gateway.socket listens at 127.0.0.1:8080, the settings say 127.0.0.1:1"
+    ] * number
+    assert all(finding.advice.startswith("To move it: gateway install --systemd") for finding in warnings)
 
 
 async def test_something_else_at_the_port_is_told(tmp_path: Path) -> None:

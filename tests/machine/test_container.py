@@ -112,6 +112,9 @@ def test_its_health_check_passes_while_it_runs_and_its_stop_signal_ends_it(image
     image.stage.environment |= {
         "GATEWAY_AIRBYTE_BASE_URL": "http://127.0.0.1:1/api/public/v1",
         "GATEWAY_AIRBYTE_AUTH": "none",
+        "GATEWAY_SERVER_PORT": "8081",
+        # Container engines put the host's there.
+        "http_proxy": "http://127.0.0.1:1",
     }
     image.run("init")
     with running(image) as process:

@@ -27,6 +27,8 @@ cd /etc/gateway && echo sandbox-secret >airbyte-client-secret && sed -i settings
 """What a page asks the reader to write, after which command."""
 WRITTEN_AFTER = {"gateway install --systemd": FILL_IN}
 ANSWERS = {"gateway restore": "y\n"}
+STANDS_FOR = {"cd airbyte-client-gateway && git pull": "cd /opt/checkout"}
+"""Where a reader's machine has something else."""
 WORKSPACE = re.compile(r"in Airbyte's workspace Acme Inc\n.*--workspace ([0-9a-f-]{36})")
 KEY = re.compile(r"smrt_\w{36}")
 BACKUP = re.compile(r"/var/backups/gateway/gateway-\S+?\.db")
@@ -55,7 +57,7 @@ class Reader:
 
     def _run(self, command: str) -> str:
         """Return the command and what it said if it failed, or did not where the page shows that it is refused."""
-        pasted = command
+        pasted = STANDS_FOR.get(command, command)
         for pattern, sample in SAMPLES.items():
             pasted = sample.sub(self.printed.get(pattern, NOTHING_PRINTED), pasted)
         answer = next((text for start, text in ANSWERS.items() if command.startswith(start)), "")

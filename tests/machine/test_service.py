@@ -20,8 +20,11 @@ SETTINGS = "/etc/gateway/settings.toml"
 
 @pytest.fixture(scope="module")
 def installed(machine: Machine) -> Machine:
-    """The machine with the service installed, filled in and started, by what the command says is to be typed."""
-    said = machine.ok("gateway install --systemd 2>&1")
+    """The machine with the service installed, filled in and started, by what the command says is to be typed.
+
+    A root by plain `su` finds no programs of the system's, such as useradd.
+    """
+    said = machine.ok("PATH=/usr/local/bin:/usr/bin:/bin gateway install --systemd 2>&1")
     machine.ok(f'sed -i \'s/client_id = ""/client_id = "gateway"/\' {SETTINGS}')
     machine.ok("cat > /etc/gateway/airbyte-client-secret", reads="hidden\n")
     machine.ok(said.partition("Then:\n")[2].partition("doctor\n")[2])
