@@ -10,7 +10,14 @@ from gateway.airbyte_compat.job_actions import latest_answer, start_sync
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.schedules import config_schedule
 from gateway.airbyte_compat.staleness import staleness_of
-from gateway.airbyte_compat.values import connection_status, epoch, job_status, streams_content, without_nulls
+from gateway.airbyte_compat.values import (
+    connection_status,
+    epoch,
+    job_status,
+    make_streams,
+    streams_content,
+    without_nulls,
+)
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
 from gateway.errors import BadRequest, ConnectionNotFound, WorkspaceNotFound
@@ -43,6 +50,7 @@ async def list_connections_of_workspace(request: Request) -> JSONAnswer:
     rows = await own_connections(request)
     told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, rows))
     found = [(row, detail) for row in rows if (detail := told.found.get(row.airbyte_id or ""))]
+    await make_streams((detail for _, detail in found), CONFIG_STREAMS, _stream)
     content = {"connections": [_content(ids, row, detail) for row, detail in found]}
     return JSONAnswer(content, headers=staleness_of(request, is_fresh=told.is_whole))
 

@@ -7,7 +7,7 @@ from gateway.airbyte_compat.own_connections import own_connection, own_connectio
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
 from gateway.airbyte_compat.schedules import public_schedule
 from gateway.airbyte_compat.staleness import staleness_of
-from gateway.airbyte_compat.values import connection_status, epoch, streams_content, without_nulls
+from gateway.airbyte_compat.values import connection_status, epoch, make_streams, streams_content, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
 from gateway.models import CatalogStream, Connection, ConnectionDetail
@@ -33,6 +33,7 @@ async def list_connections(request: Request) -> JSONAnswer:
     page, page_links = cut(request, "connections", rows)
     told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, page))
     found = [(row, detail) for row in page if (detail := told.found.get(row.airbyte_id or ""))]
+    await make_streams((detail for _, detail in found), PUBLIC_STREAMS, _stream_content)
     content = [connection_content(ids, row, detail) for row, detail in found]
     return list_answer(content, page_links, headers=staleness_of(request, is_fresh=told.is_whole))
 
