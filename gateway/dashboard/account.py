@@ -4,7 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.auth.passwords import LONGEST, SHORTEST
+from gateway.dashboard.browser_name import browser_name
 from gateway.dashboard.forms import new_password, read_form
+from gateway.dashboard.paging import paged
+from gateway.dashboard.refusal import FORM_ERRORS, NOT_REFUSED, Refusal, refusal_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import (
     SIGN_IN,
@@ -14,7 +17,7 @@ from gateway.dashboard.visitor import (
     session_cookie_of,
     visitor_of,
 )
-from gateway.errors import InvalidInput, RetryableError, SignInRefused
+from gateway.models import Session
 
 ACCOUNT = "dashboard/settings/account"
 NOTICES = {
@@ -36,12 +39,8 @@ async def change_password(request: Request) -> Response:
         secret = await accounts_of(request).sign_in.change_password(
             visitor, form["current"], new_password(form), browser_of(request)
         )
-    except InvalidInput as error:
-        return await _account_page(request, status=400, problem=str(error), wrong="password")
-    except SignInRefused as error:
-        return await _account_page(request, status=400, problem=str(error), wrong="current")
-    except RetryableError as error:
-        return await _account_page(request, status=error.status, headers=dict(error.headers), problem=error.message)
+    except FORM_ERRORS as error:
+        return await _account_page(request, refusal_of(error))
     answer = redirect(request, f"{ACCOUNT}?done=password")
     (await session_cookie_of(request)).keep(answer, secret)
     return answer
@@ -63,25 +62,22 @@ async def sign_out_everywhere(request: Request) -> Response:
     return answer
 
 
-async def _account_page(
-    request: Request,
-    *,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    problem: str = "",
-    wrong: str = "",
-) -> Response:
-    """Return the page; after a refusal the field `wrong` has the focus."""
+async def _account_page(request: Request, refusal: Refusal = NOT_REFUSED) -> Response:
+    """Return the page; the field that is wrong has the focus."""
     visitor = visitor_of(request)
     return page(
         request,
         "account.html",
-        status=status,
-        headers=headers,
-        problem=problem,
-        wrong=wrong,
+        status=refusal.status,
+        headers=refusal.headers,
+        problem=refusal.problem,
+        wrong=refusal.wrong,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
-        sessions=await accounts_of(request).sessions.of_user(visitor.user),
+        page=paged(request, await accounts_of(request).sessions.of_user(visitor.user), _text_of),
         shortest=SHORTEST,
         longest=LONGEST,
     )
+
+
+def _text_of(session: Session) -> str:
+    return f"{browser_name(session.agent)} {session.address}"

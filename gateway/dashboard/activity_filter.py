@@ -1,34 +1,33 @@
 """What the address of an activity page asks for: the entries of a person, an action, some days, in UTC."""
 
 import re
-from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import datetime
 
 import msgspec
+from starlette.requests import Request
 
+from gateway.dashboard.date_range import DateRange
 from gateway.dashboard.paging import LONGEST_QUERY
-from gateway.errors import BadRequest
 from gateway.store import ActivityFilter
+from gateway.times import format_time
 
 ACTION = re.compile(r"[a-z.-]{1,60}")
-WRITTEN_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """The fields of the form, empty where nothing is asked for; the days as `2026-11-30`, the last one included."""
+    """The fields of the form, empty where nothing is asked for."""
 
     person: str = ""
     action: str = ""
-    first: str = ""
-    last: str = ""
+    dates: DateRange = DateRange()
 
     def filter(self, operator: str = "") -> ActivityFilter:
         """Return what the store is asked for; `operator` stands for the names of the operator's people."""
         return ActivityFilter(
             person=self.person,
             action=self.action,
-            since=_midnight(self.first),
-            until=_midnight(self.last, days_later=1),
+            since=_text(self.dates.since),
+            until=_text(self.dates.before),
             operator=operator,
         )
 
@@ -36,32 +35,16 @@ class Asked(msgspec.Struct, frozen=True):
         return self != Asked()
 
 
-def asked_of(parameters: Mapping[str, str]) -> Asked:
+def asked_of(request: Request) -> Asked:
     """Return what the address asks for. Raises BadRequest for days that are none."""
+    parameters = request.query_params
     action = parameters.get("action", "")
     return Asked(
         person=parameters.get("person", "").strip()[:LONGEST_QUERY],
         action=action if ACTION.fullmatch(action) else "",
-        first=_day(parameters.get("from", "")),
-        last=_day(parameters.get("to", "")),
+        dates=DateRange.of(request),
     )
 
 
-def _day(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        if WRITTEN_DAY.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError:
-        pass
-    raise BadRequest("A day is written like 2026-11-30")
-
-
-def _midnight(day: str, *, days_later: int = 0) -> str:
-    """Return when the day began, as the log writes times; empty for no day, and after the last there is."""
-    try:
-        begin = date.fromisoformat(day) + timedelta(days=days_later) if day else None
-    except OverflowError:
-        begin = None
-    return f"{begin}T00:00:00.000Z" if begin else ""
+def _text(time: datetime | None) -> str:
+    return "" if time is None else format_time(time)

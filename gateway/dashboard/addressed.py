@@ -5,9 +5,11 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.errors import NotFound, UnknownRecord
-from gateway.models import Client, Connection, User
+from gateway.models import Client, ClientTotals, Connection, User
 from gateway.services import services_of
+from gateway.times import format_time
 
 Record = TypeVar("Record")
 
@@ -15,6 +17,18 @@ Record = TypeVar("Record")
 async def addressed_client(request: Request) -> Client:
     """Return the client whose slug is in the address. Raises NotFound."""
     return await _found(services_of(request).store.clients.by_slug(request.path_params["slug"]))
+
+
+async def totals_of(request: Request, client: Client) -> ClientTotals:
+    """Return how much the client has, and its calls of the last day. Raises NotFound if it was removed meanwhile."""
+    services = services_of(request)
+    now = services.clock.now()
+    found = await services.store.totals.of_clients(
+        [client.id], now=format_time(now), calls_since=format_time(LAST_DAY.begin(now))
+    )
+    if client.id not in found:
+        raise NotFound
+    return found[client.id]
 
 
 async def addressed_connection(request: Request) -> Connection:

@@ -1,11 +1,9 @@
 """Let members in to their pages, and lead admins from a member's address to their own page of the same thing."""
 
-from urllib.parse import urlencode
-
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from gateway.dashboard.paging import PASSING
+from gateway.dashboard.paging import with_query
 from gateway.dashboard.visitor import Handler, redirect, visitor_of
 from gateway.services import services_of
 
@@ -13,6 +11,7 @@ MEMBERS, ADMINS = "/dashboard", "dashboard/admin"
 ADMIN_PAGES = {
     "/connections": "/connections/of-clients",
     "/connections/volume": "/clients",
+    "/connections/volume.csv": "/clients",
     "/activity": "/activity",
 }
 """Pages of a client's for which admins have one, below MEMBERS and ADMINS."""
@@ -42,8 +41,7 @@ async def counterpart(request: Request) -> str:
     if path.startswith(KEY_PATH):
         return await _key(request, path.removeprefix(KEY_PATH))
     page = ADMIN_PAGES.get(path, path if path.startswith(CONNECTION_PATH) else "")
-    query = urlencode([pair for pair in request.query_params.multi_items() if pair[0] not in PASSING])
-    return f"{ADMINS}{page}?{query}" if page and query else ADMINS + page
+    return with_query(request, ADMINS + page) if page else ADMINS
 
 
 async def _key(request: Request, key_id: str) -> str:

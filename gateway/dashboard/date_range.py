@@ -1,5 +1,6 @@
 """The days that a page shows, as its address says them: `?from=2026-11-01&to=2026-11-30`, both included, in UTC."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 
@@ -11,6 +12,8 @@ from gateway.errors import BadRequest
 WRONG_DATE = "from and to must be dates, such as 2026-11-30"
 WRONG_ORDER = "from must not be later than to"
 ONE_DAY = timedelta(days=1)
+_WRITTEN = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+"""Python reads more forms of ISO 8601 than browsers show in a field for dates."""
 
 
 class DateRange(msgspec.Struct, frozen=True):
@@ -49,10 +52,12 @@ class DateRange(msgspec.Struct, frozen=True):
 
 
 def _date(text: str) -> date | None:
+    if not text:
+        return None
     try:
-        found = date.fromisoformat(text) if text else None
+        found = date.fromisoformat(text)
     except ValueError:
         raise BadRequest(WRONG_DATE) from None
-    if found is not None and not date(1970, 1, 1) <= found < date.max:
+    if not _WRITTEN.fullmatch(text) or not date(1970, 1, 1) <= found < date.max:
         raise BadRequest(WRONG_DATE)
     return found

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from gateway.dashboard.visitor import accounts_of, redirect, session_cookie_of, visitor_or_none
 
 HOME = "dashboard"
-OWN_PATH = re.compile(r"dashboard(/[A-Za-z0-9_-]+)+")
+OWN_PATH = re.compile(r"dashboard(?:/[A-Za-z0-9_-]+)*(?:\?[A-Za-z0-9_.~%&=+-]+)?")
+"""A page, and a query as `urlencode` writes it."""
 
 
 async def let_in(request: Request, session: str, following: str = HOME) -> Response:

@@ -16,7 +16,7 @@ from gateway.dashboard.job import read_job
 from gateway.dashboard.job_csv import MOST_CSV_JOBS
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.upstream_problems import TIMED_OUT, words_of
-from gateway.dashboard.volume_page import recent_months
+from gateway.dashboard.volume_page import month_name, recent_months
 from gateway.errors import BadRequest, ConnectionNotFound, NotFound, RateLimitExceeded, UpstreamError
 from gateway.models import JOB_STATUSES, Client, Connection, Failure, Job, MonthVolume
 from gateway.services import services_of
@@ -103,10 +103,8 @@ class HistoryReader:
     async def _months(self) -> list[MonthVolume]:
         """Return what the connection moved by month, as far as its days are stored."""
         services = services_of(self._request)
-        oldest = recent_months(services.clock.now().date())[-1]
-        return await services.store.volumes.by_month(
-            self._client.id, since=oldest.isoformat(), connection_id=self._connection.id
-        )
+        months = map(month_name, recent_months(services.clock.now().date()))
+        return await services.store.volumes.by_month(self._client.id, months, connection_id=self._connection.id)
 
     def _live_seconds(self, history: JobHistory) -> int | None:
         """Return after how many seconds the page is loaded again; None when nothing is about to change."""

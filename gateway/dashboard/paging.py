@@ -1,8 +1,8 @@
 """Long lists: searched, sorted and cut into pages by what the address says (`q`, `sort`, `page`)."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -71,21 +71,32 @@ async def read_page(
     return _page(request, wanted, rows, total, orders=orders, size=size)
 
 
-def paged(request: Request, rows: Iterable[Row], text_of: Callable[[Row], str], *, size: int = PAGE_ROWS) -> Page[Row]:
+def paged(
+    request: Request,
+    rows: Iterable[Row],
+    text_of: Callable[[Row], str],
+    *,
+    orders: Mapping[str, Callable[[Row], Any]] | None = None,
+    size: int = PAGE_ROWS,
+) -> Page[Row]:
     """Return the page in the address of the rows whose text contains the query, in upper or lower case.
 
-    A page beyond the last is the last one.
+    A page beyond the last is the last one. `orders` are as of `read_page`, each with what it compares of a row.
     """
-    wanted = _wanted_of(request)
+    orders = orders or {}
+    wanted = _wanted_of(request, orders)
     query = wanted.query.casefold()
     found = [row for row in rows if query in text_of(row).casefold()]
+    if wanted.sort:
+        by_name = {name.removeprefix("-"): key for name, key in orders.items()}
+        found.sort(key=by_name[wanted.sort.removeprefix("-")], reverse=wanted.sort.startswith("-"))
     wanted = msgspec.structs.replace(wanted, number=min(wanted.number, _pages_of(len(found), size)))
     start = (wanted.number - 1) * size
-    return _page(request, wanted, found[start : start + size], len(found), size=size)
+    return _page(request, wanted, found[start : start + size], len(found), orders=orders, size=size)
 
 
 def _page(
-    request: Request, wanted: _Wanted, rows: list[Row], total: int, *, orders: Collection[str] = (), size: int
+    request: Request, wanted: _Wanted, rows: list[Row], total: int, *, orders: Collection[str], size: int
 ) -> Page[Row]:
     start = (wanted.number - 1) * size
     is_last = wanted.number >= _pages_of(total, size)
@@ -106,7 +117,7 @@ def _page(
     )
 
 
-def _wanted_of(request: Request, orders: Collection[str] = ()) -> _Wanted:
+def _wanted_of(request: Request, orders: Collection[str]) -> _Wanted:
     parameters = request.query_params
     query, sort = parameters.get("q", "").strip()[:LONGEST_QUERY], parameters.get("sort", "")
     is_known = sort.removeprefix("-") in {name.removeprefix("-") for name in orders}
@@ -139,3 +150,9 @@ def query_with(request: Request, **parameters: object) -> str:
         if name not in PASSING and name not in parameters
     ]
     return urlencode([*kept, *((name, value) for name, value in parameters.items() if value is not None)])
+
+
+def with_query(request: Request, path: str) -> str:
+    """Return another path with what the address asks for."""
+    query = query_with(request)
+    return f"{path}?{query}" if query else path

@@ -11,9 +11,10 @@ from gateway.auth.one_time_codes import totp_address
 from gateway.auth.sessions import Browser
 from gateway.dashboard.forms import read_form
 from gateway.dashboard.qr_code import qr_code
+from gateway.dashboard.refusal import FORM_ERRORS, NOT_REFUSED, Refusal, refusal_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SECOND_FACTOR, accounts_of, browser_of, redirect, visitor_setting_up
-from gateway.errors import CodeRefused, InvalidInput, RetryableError, SignInRefused
+from gateway.errors import CodeRefused
 from gateway.models import Visitor
 from gateway.services import services_of
 
@@ -29,7 +30,7 @@ Change = Callable[[Visitor, str, str, Browser], Awaitable[list[str] | None]]
 
 async def show_second_factor(request: Request) -> Response:
     """Show whether there is one. A secret that is being set up is not shown: a session alone does not tell it."""
-    return await _page(request)
+    return await _second_factor_page(request)
 
 
 async def set_up(request: Request) -> Response:
@@ -39,9 +40,9 @@ async def set_up(request: Request) -> Response:
         secret = await accounts_of(request).second_factors.set_up(
             visitor_setting_up(request), form["current"], browser_of(request)
         )
-    except (InvalidInput, SignInRefused, RetryableError) as error:
-        return await _refusal(request, error)
-    return await _page(request, secret=secret, asks_for_code=True)
+    except FORM_ERRORS as error:
+        return await _second_factor_page(request, refusal_of(error))
+    return await _second_factor_page(request, secret=secret, asks_for_code=True)
 
 
 async def switch_on(request: Request) -> Response:
@@ -60,43 +61,25 @@ async def renew_recovery_codes(request: Request) -> Response:
 
 
 async def _change(request: Request, change: Change, *, asks_for_code: bool = False) -> Response:
-    """Do what the form asks for; `asks_for_code` is as of `_page`, if it is refused."""
-    form = await read_form(request)
+    """Do what the form asks for. If it is refused, the page is as `asks_for_code` says.
+
+    A wrong code tells the secret that is being set up, for the password was right.
+    """
+    visitor, form = visitor_setting_up(request), await read_form(request)
+    second_factors = accounts_of(request).second_factors
     try:
-        recovery_codes = await change(visitor_setting_up(request), form["current"], form["code"], browser_of(request))
-    except (SignInRefused, RetryableError) as error:
-        return await _refusal(request, error, asks_for_code=asks_for_code)
+        recovery_codes = await change(visitor, form["current"], form["code"], browser_of(request))
+    except FORM_ERRORS as error:
+        secret = await second_factors.secret_being_set_up(visitor.user) if isinstance(error, CodeRefused) else None
+        return await _second_factor_page(request, refusal_of(error), secret=secret, asks_for_code=asks_for_code)
     if recovery_codes is None:
         return redirect(request, f"{SECOND_FACTOR}?done=off")
     next_path = f"{SECOND_FACTOR}?done=shown-once"
     return page(request, "recovery-codes.html", recovery_codes=recovery_codes, next_path=next_path)
 
 
-async def _refusal(
-    request: Request, error: InvalidInput | SignInRefused | RetryableError, *, asks_for_code: bool = False
-) -> Response:
-    """Show the page again with the field that is wrong; a wrong code tells the secret, for the password was right."""
-    if isinstance(error, RetryableError):
-        problem, headers = error.message, dict(error.headers)
-        return await _page(request, status=error.status, headers=headers, problem=problem, asks_for_code=asks_for_code)
-    wrong, secret = "", None
-    if isinstance(error, CodeRefused):
-        user = visitor_setting_up(request).user
-        wrong, secret = "code", await accounts_of(request).second_factors.secret_being_set_up(user)
-    elif isinstance(error, SignInRefused):
-        wrong = "current"
-    return await _page(request, status=400, problem=str(error), wrong=wrong, secret=secret, asks_for_code=asks_for_code)
-
-
-async def _page(
-    request: Request,
-    *,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    problem: str = "",
-    wrong: str = "",
-    secret: str | None = None,
-    asks_for_code: bool = False,
+async def _second_factor_page(
+    request: Request, refusal: Refusal = NOT_REFUSED, *, secret: str | None = None, asks_for_code: bool = False
 ) -> Response:
     """Return the page; with `asks_for_code` it has the form of a set-up that is under way, and `secret` if given."""
     user, second_factors = visitor_setting_up(request).user, accounts_of(request).second_factors
@@ -104,10 +87,10 @@ async def _page(
     return page(
         request,
         "second-factor.html",
-        status=status,
-        headers=headers,
-        problem=problem,
-        wrong=wrong,
+        status=refusal.status,
+        headers=refusal.headers,
+        problem=refusal.problem,
+        wrong=refusal.wrong,
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         secret=secret,
         asks_for_code=asks_for_code,

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.dashboard.paging import with_query
 from gateway.dashboard.visitor import Handler, redirect
 from gateway.errors import NotFound
 
@@ -13,13 +14,16 @@ PAGE_PATH = re.compile(r"(dashboard|docs)(/[A-Za-z0-9_-]+)*")
 
 
 def lead_up(path: str, pages: Collection[str]) -> Handler:
-    """Return what redirects from `path`, which takes only forms, to the nearest of `pages` above it."""
+    """Return what redirects from `path`, which takes only forms, to the nearest of `pages` above it.
+
+    The answer to a refused form shows that page: what is searched or turned there is asked of this address.
+    """
     steps = 1
     while path.rsplit("/", steps)[0] not in pages:
         steps += 1
 
     async def redirect_up(request: Request) -> Response:
-        return redirect(request, request.scope["path"].lstrip("/").rsplit("/", steps)[0])
+        return redirect(request, with_query(request, request.scope["path"].lstrip("/").rsplit("/", steps)[0]))
 
     return redirect_up
 
@@ -29,4 +33,4 @@ async def without_slashes(request: Request) -> Response:
     path = request.scope["path"].strip("/")
     if not PAGE_PATH.fullmatch(path):
         raise NotFound
-    return redirect(request, path)
+    return redirect(request, with_query(request, path))

@@ -7,6 +7,7 @@ from gateway.auth.passwords import LONGEST, SHORTEST
 from gateway.auth.sign_in import SignedIn
 from gateway.dashboard.entry import HOME, end_present_session, let_in
 from gateway.dashboard.forms import new_password, read_form
+from gateway.dashboard.refusal import FORM_ERRORS, NOT_REFUSED, Refusal, refusal_of
 from gateway.dashboard.session_cookie import is_own_machine, is_unencrypted
 from gateway.dashboard.sign_in_code import TOO_LATE, ask_for_code
 from gateway.dashboard.templating import page
@@ -18,7 +19,7 @@ from gateway.dashboard.visitor import (
     session_cookie_of,
     visitor_or_none,
 )
-from gateway.errors import Duplicate, InvalidInput, PasswordRefused, RetryableError, SignInEnded, SignInRefused
+from gateway.errors import Duplicate, InvalidInput, RetryableError, SignInEnded
 
 
 async def show_sign_in(request: Request) -> Response:
@@ -33,17 +34,8 @@ async def sign_in(request: Request) -> Response:
     form = await read_form(request)
     try:
         signed_in = await accounts_of(request).sign_in.by_password(form["email"], form["password"], browser_of(request))
-    except SignInRefused as error:
-        return _sign_in_page(request, status=400, problem=str(error), email=form["email"], following=form["next"])
-    except RetryableError as error:
-        return _sign_in_page(
-            request,
-            status=error.status,
-            headers=dict(error.headers),
-            problem=error.message,
-            email=form["email"],
-            following=form["next"],
-        )
+    except FORM_ERRORS as error:
+        return _sign_in_page(request, refusal_of(error), email=form["email"], following=form["next"])
     return await _next_step(request, signed_in, form["next"])
 
 
@@ -73,16 +65,8 @@ async def accept_link(request: Request) -> Response:
     email = user.email if user else form["email"]
     try:
         signed_in = await accounts.sign_in.set_password(secret, new_password(form), browser_of(request), email=email)
-    except (InvalidInput, Duplicate) as error:
-        is_email = not isinstance(error, PasswordRefused)
-        return _link_page(
-            request, status=400, problem=str(error), email=email, is_new=user is None, is_email_wrong=is_email
-        )
-    except RetryableError as error:
-        headers = dict(error.headers)
-        return _link_page(
-            request, status=error.status, headers=headers, problem=error.message, email=email, is_new=user is None
-        )
+    except (InvalidInput, Duplicate, RetryableError) as error:
+        return _link_page(request, refusal_of(error), email=email, is_new=user is None)
     return await _next_step(request, signed_in, HOME)
 
 
@@ -92,20 +76,14 @@ async def _next_step(request: Request, signed_in: SignedIn, following: str) -> R
 
 
 def _sign_in_page(
-    request: Request,
-    *,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    problem: str = "",
-    email: str = "",
-    following: str = "",
+    request: Request, refusal: Refusal = NOT_REFUSED, *, email: str = "", following: str = ""
 ) -> Response:
     return page(
         request,
         "sign-in.html",
-        status=status,
-        headers=headers,
-        problem=problem or (str(SignInEnded()) if TOO_LATE in request.query_params else ""),
+        status=refusal.status,
+        headers=refusal.headers,
+        problem=refusal.problem or (str(SignInEnded()) if TOO_LATE in request.query_params else ""),
         email=email,
         following=following,
         is_signed_out="signed-out" in request.query_params,
@@ -113,25 +91,16 @@ def _sign_in_page(
     )
 
 
-def _link_page(
-    request: Request,
-    *,
-    email: str,
-    is_new: bool,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    problem: str = "",
-    is_email_wrong: bool = False,
-) -> Response:
+def _link_page(request: Request, refusal: Refusal = NOT_REFUSED, *, email: str, is_new: bool) -> Response:
     return page(
         request,
         "link.html",
-        status=status,
-        headers=headers,
-        problem=problem,
+        status=refusal.status,
+        headers=refusal.headers,
+        problem=refusal.problem,
         email=email,
         is_new=is_new,
-        is_email_wrong=is_email_wrong,
+        is_email_wrong=refusal.wrong == "email",
         shortest=SHORTEST,
         longest=LONGEST,
         is_insecure=_is_insecure(request),

@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from gateway.dashboard.entry import HOME, let_in, own_path
 from gateway.dashboard.forms import read_form
+from gateway.dashboard.refusal import FORM_ERRORS, NOT_REFUSED, Refusal, refusal_of
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import SIGN_IN, accounts_of, browser_of, pending_cookies_of, redirect
-from gateway.errors import RetryableError, SignInEnded, SignInRefused
+from gateway.errors import SignInEnded
 
 SIGN_IN_CODE = "dashboard/sign-in/code"
 TOO_LATE = "ended"
@@ -40,11 +41,8 @@ async def sign_in_with_code(request: Request) -> Response:
         session = await accounts_of(request).sign_in.by_code(pending, form["code"], browser_of(request))
     except SignInEnded:
         return await _back_to_the_first_step(request)
-    except SignInRefused as error:
-        return _code_page(request, status=400, problem=str(error), following=following)
-    except RetryableError as error:
-        headers = dict(error.headers)
-        return _code_page(request, status=error.status, headers=headers, problem=error.message, following=following)
+    except FORM_ERRORS as error:
+        return _code_page(request, refusal_of(error), following=following)
     answer = await let_in(request, session, following)
     (await pending_cookies_of(request).cookie_for(request)).forget(answer)
     return answer
@@ -61,14 +59,12 @@ async def _back_to_the_first_step(request: Request) -> Response:
     return answer
 
 
-def _code_page(
-    request: Request,
-    *,
-    following: str,
-    status: int = 200,
-    headers: dict[str, str] | None = None,
-    problem: str = "",
-) -> Response:
+def _code_page(request: Request, refusal: Refusal = NOT_REFUSED, *, following: str) -> Response:
     return page(
-        request, "sign-in-code.html", status=status, headers=headers, problem=problem, following=own_path(following)
+        request,
+        "sign-in-code.html",
+        status=refusal.status,
+        headers=refusal.headers,
+        problem=refusal.problem,
+        following=own_path(following),
     )

@@ -1,6 +1,6 @@
 """/dashboard/usage, a page and a file: the calls made with the client's keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 
 import msgspec
@@ -34,6 +34,14 @@ class Row(msgspec.Struct, frozen=True):
     usage: KeyUsage
     state: str
     limit: str
+
+
+SORTED_BY: dict[str, Callable[[Row], object]] = {
+    "name": lambda row: row.key.name.casefold(),
+    "-calls": lambda row: row.usage.calls,
+    "-limited": lambda row: row.usage.limited,
+    "-errors": lambda row: row.usage.errors,
+}
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -84,7 +92,7 @@ async def show_usage(request: Request) -> Response:
         carried=chosen.query,
         drawing=DRAWING,
         chart=usage_chart(chosen.period, hours, chosen.end),
-        rows=paged(request, _most_used_first(rows), _text_of),
+        rows=paged(request, _most_used_first(rows), _text_of, orders=SORTED_BY),
         any=bool(rows),
         kept_days=_kept_days(request),
         lag_seconds=round(services.timings.store.usage_flush),

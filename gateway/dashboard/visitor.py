@@ -10,11 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.auth.accounts import Accounts
 from gateway.auth.guess_throttle import block_of
 from gateway.auth.sessions import Browser
+from gateway.dashboard.paging import with_query
 from gateway.dashboard.session_cookie import SessionCookie, SessionCookies
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, User, Visitor
 from gateway.store.read_slots import reading_for
-from gateway.web.middleware.authentication import client_address, user_agent
+from gateway.web.caller import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SIGN_IN = "dashboard/sign-in"
@@ -195,8 +196,8 @@ def redirect(request: Request, path: str) -> RedirectResponse:
 
 
 def _sign_in_path(request: Request) -> str:
-    """Return the sign-in's address, with the page that was asked for."""
-    here = request.scope["path"].lstrip("/")
+    """Return the sign-in's address, with the page that was asked for, and what of it."""
+    here = with_query(request, request.scope["path"].lstrip("/"))
     if request.method != "GET" or here == "dashboard" or len(here) > LONGEST_NEXT:
         return SIGN_IN
     return f"{SIGN_IN}?{urlencode({'next': here})}"

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from gateway.dashboard.date_range import ONE_DAY, DateRange
 from gateway.dashboard.humanize import day
 from gateway.dashboard.key_owner import key_owner_of
-from gateway.dashboard.paging import read_page
+from gateway.dashboard.paging import PAGE_ROWS, Page, query_with, read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import visitor_of
 from gateway.dashboard.volume import volume_of
 from gateway.errors import BadRequest
+from gateway.models import Client, ConnectionVolume
 from gateway.services import services_of
 
 MONTHS_SHOWN = 12
@@ -37,28 +38,50 @@ class Period(msgspec.Struct, frozen=True):
         """The first day and the one after the last, as `2026-04-01`."""
         return self.first.isoformat(), self.end.isoformat()
 
+    @property
+    def last(self) -> date:
+        """The last day."""
+        return self.end - ONE_DAY
+
+
+class Periods(msgspec.Struct, frozen=True):
+    """The two that are compared."""
+
+    first: Period
+    second: Period
+
 
 async def show_volume(request: Request) -> Response:
     """Show the client's volume. Raises NotFound, BadRequest."""
-    services, client = services_of(request), (await key_owner_of(request)).client
-    today, store = services.clock.now().date(), services.store
-    months, (first, second) = recent_months(today), _periods(request, today)
-    read = functools.partial(store.volumes.compared, client.id, first=first.span, second=second.span)
+    client, periods, compared = await read_compared(request)
+    services, first, second = services_of(request), periods.first, periods.second
+    store, months = services.store, recent_months(services.clock.now().date())
     connections = (await store.connections.of_client(client.id)).rows
     return page(
         request,
         "volume-page.html",
         client=client if visitor_of(request).client is None else None,
-        by_month=await store.volumes.by_month(client.id, since=months[-1].isoformat()),
-        months=[(month_name(each), month_words(each)) for each in months],
+        by_month=await store.volumes.by_month(client.id, map(month_name, months)),
+        months=[(month_name(each), month_words(each)) for each in _offered(months, periods)],
         first=first,
         second=second,
         dates=DateRange.of(request),
         totals=await store.volumes.total(client.id, first.span, second.span),
-        compared=await read_page(request, read, orders=SORTED_BY),
+        compared=compared,
+        query=functools.partial(query_with, request),
         carried={name: request.query_params[name] for name in CARRIED_PERIOD if name in request.query_params},
         volume=await volume_of(services, client, connections),
     )
+
+
+async def read_compared(request: Request, *, size: int = PAGE_ROWS) -> tuple[Client, Periods, Page[ConnectionVolume]]:
+    """Return the client, and the periods and connections that the address asks for. Raises NotFound, BadRequest."""
+    services, client = services_of(request), (await key_owner_of(request)).client
+    periods = _periods(request, services.clock.now().date())
+    read = functools.partial(
+        services.store.volumes.compared, client.id, first=periods.first.span, second=periods.second.span
+    )
+    return client, periods, await read_page(request, read, orders=SORTED_BY, size=size)
 
 
 def recent_months(today: date) -> list[date]:
@@ -79,7 +102,13 @@ def month_words(month: date) -> str:
     return f"{month:%B %Y}"
 
 
-def _periods(request: Request, today: date) -> tuple[Period, Period]:
+def _offered(months: list[date], periods: Periods) -> list[date]:
+    """Return the months to choose from, the newest first: also one that is chosen and longer ago."""
+    chosen = (period.first for period in (periods.first, periods.second) if period.words == month_words(period.first))
+    return sorted({*months, *chosen}, reverse=True)
+
+
+def _periods(request: Request, today: date) -> Periods:
     """Return the two that the address asks for: two months, or days beside as many before them. Raises BadRequest."""
     days = DateRange.of(request)
     if days:
@@ -88,11 +117,10 @@ def _periods(request: Request, today: date) -> tuple[Period, Period]:
         if max(first, last) > today:
             raise BadRequest("from and to must not be later than today")
         length = last + ONE_DAY - first
-        return _days(first, first + length), _days(first - length, first)
+        return Periods(_days(first, first + length), _days(first - length, first))
     this = _month(request.query_params.get("month", ""), today.replace(day=1))
-    return _whole_month(this), _whole_month(
-        _month(request.query_params.get("with", ""), (this - ONE_DAY).replace(day=1))
-    )
+    other = _month(request.query_params.get("with", ""), (this - ONE_DAY).replace(day=1))
+    return Periods(_whole_month(this), _whole_month(other))
 
 
 def _month(text: str, default: date) -> date:

@@ -51,6 +51,19 @@ class CallLimiter:
             client.tokens -= 1
         return decision
 
+    def refusal(self, principal: Principal) -> Decision | None:
+        """Return what `take` would refuse a call with; None if it would let it through. Nothing is taken."""
+        now = self._monotonic()
+        policy = principal.rate or self.default
+        total = self.rate_of_client(principal.limit)
+        key = self._keys.bucket(principal.bucket_id or principal.key_id, policy, now)
+        client = self._clients.bucket(principal.client.id, total, now)
+        client.advance(total, now)
+        decision = key.look(policy, now)
+        if client.tokens < ENOUGH:
+            decision = both(decision, client.look(total, now))
+        return None if decision.allowed else decision
+
     def look(self, principal: Principal) -> Decision:
         """Say what is left for the key, and take nothing."""
         now, policy = self._monotonic(), principal.rate or self.default

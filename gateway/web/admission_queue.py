@@ -52,6 +52,11 @@ class RequestClass:
             return True
         return has_share(own, self._queue.length + self._all_expected, soon * (1 + 1 / GREED))
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether a request that joined now would begin at once."""
+        return not self._queue.length and self.begun * self.seconds_each < self.slice
+
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
         self._expected[group] = self._expected.get(group, 0) + 1
@@ -64,7 +69,7 @@ class RequestClass:
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""
-        if not self._queue.length and self.begun * self.seconds_each < self.slice:
+        if self.has_turn:
             self.begun += 1
             return None
         waiter = loop.create_future()

@@ -47,6 +47,8 @@ PUBLIC = {
 INVITED = "/dashboard/link/{secret}"
 SECOND_FACTOR = "/dashboard/settings/account/second-factor"
 CODE = "/dashboard/sign-in/code"
+FAR_AWAY = "Pacific/Kiritimati"
+"""Where times are the longest: nearly always of another day than in UTC, which stands beside them."""
 CONNECTION = "/dashboard/connections/{id}"
 KEYS = "/dashboard/settings/api-keys"
 WEBHOOKS = "/dashboard/settings/webhooks"
@@ -147,19 +149,19 @@ def test_pages_for_everybody(visit: Visit, site: Site) -> None:
 
 
 def test_pages_of_members(visit: Visit, site: Site) -> None:
-    visitor = member(visit, bypass_csp=True)
+    visitor = member(visit, bypass_csp=True, timezone_id=FAR_AWAY)
 
     examine(visitor, addresses(MEMBER, site))
 
 
 def test_pages_of_admins(visit: Visit, site: Site) -> None:
-    visitor = admin(visit, bypass_csp=True)
+    visitor = admin(visit, bypass_csp=True, timezone_id=FAR_AWAY)
 
     examine(visitor, addresses(ADMIN, site))
 
 
 def test_pages_of_a_second_factor(visit: Visit) -> None:
-    visitor = member(visit, bypass_csp=True)
+    visitor = member(visit, bypass_csp=True, timezone_id=FAR_AWAY)
     page = visitor.page
     email = page.locator(".who a").inner_text()
     visitor.goto(SECOND_FACTOR)

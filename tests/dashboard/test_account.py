@@ -5,6 +5,8 @@ import re
 import httpx2
 import pytest
 
+from gateway.auth.sessions import Browser
+from gateway.dashboard.paging import PAGE_ROWS
 from tests.dashboard.support import (
     HOST,
     PASSWORD,
@@ -12,6 +14,7 @@ from tests.dashboard.support import (
     browser,
     followed,
     give_session,
+    rows_of,
     session_of,
     signed_in,
     words,
@@ -131,6 +134,17 @@ async def test_sessions_are_listed_with_browser_and_address(world: World, member
     assert "2 hours ago" in words(page)
     assert words(page).count("this browser") == 1
     assert page.text.count('name="session"') == 1
+
+
+async def test_many_sessions_are_paged_and_searched(world: World, member: httpx2.AsyncClient) -> None:
+    user, accounts = await world.services.store.users.by_email(MEMBER), accounts_of(world)
+    for number in range(PAGE_ROWS):
+        await accounts.sessions.start(user, Browser(f"192.0.2.{number}", "Safari/1 iPhone", "request"))
+
+    pages = [await member.get(f"{ACCOUNT}{query}") for query in ("", "?page=2", "?q=192.0.2.7", "?q=opera")]
+
+    assert [len(rows_of(page.text)) for page in pages] == [PAGE_ROWS, 1, 1, 0]
+    assert rows_of(pages[2].text)[0][:2] == ["Safari on iPhone", "192.0.2.7"]
 
 
 async def test_ending_a_session_signs_that_browser_out(world: World, member: httpx2.AsyncClient) -> None:

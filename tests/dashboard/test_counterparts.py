@@ -21,6 +21,7 @@ async def admin(world: World) -> httpx2.AsyncClient:
         ("/connections", "/connections/of-clients"),
         ("/connections?q=shop&done=x", "/connections/of-clients?q=shop"),
         ("/connections/volume", "/clients"),
+        ("/connections/volume.csv", "/clients"),
         ("/connections/conn_1", "/connections/conn_1"),
         ("/connections/conn_1?status=failed", "/connections/conn_1?status=failed"),
         ("/connections/conn_1/jobs/12", "/connections/conn_1/jobs/12"),

@@ -47,6 +47,18 @@ async def test_a_reload_after_a_refused_sync_shows_the_connection(world: World) 
     assert "Web shop" in words(page)
 
 
+async def test_a_list_in_the_answer_to_a_refused_form_can_be_searched_and_turned(world: World) -> None:
+    await world.client_with_key()
+    member = await signed_in(world, "acme")
+    path = "/dashboard/settings/account"
+    await member.post(f"{path}/password", data={"current": "wrong"})
+
+    for asked in (f"{path}/password?page=2&done=x", f"{path}/?page=2"):
+        answer = await member.get(asked)
+
+        assert str(answer.url.join(answer.headers["location"])).endswith(f"{path}?page=2")
+
+
 async def test_a_slash_at_the_end_is_left_out(world: World) -> None:
     visitor = browser(world)
     for path in ("/dashboard", "/dashboard/admin", "/dashboard/settings/account", "/docs", "/docs/api"):

@@ -1,6 +1,7 @@
 """Signing in and out, and the links of invitations, over HTTP as a visitor does it."""
 
 import asyncio
+import html
 import re
 from http.cookies import SimpleCookie
 
@@ -107,6 +108,26 @@ async def test_whoever_is_not_signed_in_is_led_to_the_sign_in_and_back(world: Wo
     answer = await sign_in(visitor, next="dashboard/settings/account")
 
     assert answer.headers["location"] == "../dashboard/settings/account"
+
+
+@pytest.mark.parametrize(
+    ("asked", "led_to"),
+    [
+        ("/dashboard/activity?person=ann%20b&from=2026-04-01", "/dashboard/activity?person=ann+b&from=2026-04-01"),
+        ("/dashboard/settings/account?done=password", "/dashboard/settings/account"),
+        ("/dashboard?q=%2F%2Fevil.example", "/dashboard?q=%2F%2Fevil.example"),
+        (f"/dashboard/activity?person={'a' * 600}", "/dashboard"),
+    ],
+)
+async def test_the_way_back_leads_to_what_was_asked_of_the_page(world: World, asked: str, led_to: str) -> None:
+    await a_member(world)
+    visitor = browser(world)
+    page = await followed(visitor, await visitor.get(asked))
+    (following,) = re.findall(r'name="next" value="([^"]*)"', page.text)
+
+    answer = await sign_in(visitor, next=html.unescape(following))
+
+    assert answer.headers["location"] == f"..{led_to}"
 
 
 async def test_a_form_sent_too_late_leads_to_the_sign_in_without_a_way_back(world: World) -> None:

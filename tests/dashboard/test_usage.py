@@ -150,6 +150,23 @@ async def test_many_keys_are_paged_within_the_period(world: World) -> None:
     assert '<input type="hidden" name="period" value="30d">' in first.text
 
 
+async def test_keys_are_sorted_by_the_heads_of_their_figures(world: World) -> None:
+    busy = await world.client_with_key()
+    wrong = await world.key()
+    await call(world, busy, times=3)
+    await call(world, wrong, "/nothing", times=2)
+    ann = await signed_in(world, "acme")
+
+    async def names(query: str) -> list[str]:
+        return [row[0] for row in by_key(await usage_page(world, ann, query))]
+
+    usual, by_errors = [named(busy.record), named(wrong.record)], [named(wrong.record), named(busy.record)]
+    assert await names("") == await names("?sort=-calls") == await names("?sort=name") == usual
+    assert await names("?sort=-errors") == await names("?sort=calls") == by_errors
+    page = await usage_page(world, ann, "?period=30d&sort=-errors")
+    assert 'aria-sort="descending"><a href="?period=30d&amp;sort=errors">Errors</a>' in page.text
+
+
 async def test_the_file_has_each_hour_of_each_key(world: World) -> None:
     key = await world.client_with_key(rate="5/60")
     theirs = await world.client_with_key("other")

@@ -1,14 +1,17 @@
 """The volume page: by month, two months beside each other, and chosen days beside as many before."""
 
+import html
+import re
 from datetime import date
 
 import httpx2
 import pytest
 
+from gateway.dashboard.paging import PAGE_ROWS
 from gateway.dashboard.volume_page import recent_months
 from gateway.models import Connection, SyncDay
 from gateway.times import format_time
-from tests.dashboard.support import rows_of, signed_in, words
+from tests.dashboard.support import csv_of, rows_of, signed_in, words
 from tests.support import World
 
 VOLUME = "/dashboard/connections/volume"
@@ -88,6 +91,47 @@ async def test_chosen_days_stand_beside_as_many_before(member: httpx2.AsyncClien
         ["25 Feb 2026 to 14 Mar 2026", "1", "2"],
     ]
     assert 'value="2026-03-15"' in page.text
+
+
+async def test_a_month_that_is_chosen_can_be_seen_in_the_form(member: httpx2.AsyncClient) -> None:
+    page = await seen(member, f"{VOLUME}?month=2024-02&with=2026-04")
+
+    assert '<option value="2024-02" selected>February 2024</option>' in page.text
+    assert '<option value="2026-04" selected>April 2026</option>' in page.text
+
+
+async def test_the_file_has_both_spans_of_each_connection(world: World, member: httpx2.AsyncClient) -> None:
+    page = await seen(member, f"{VOLUME}?month=2026-04&with=2026-01")
+    ((link, words_beside),) = re.findall(r'<a href="(volume\.csv[^"]*)">Download as CSV</a> ([^<]*)</p>', page.text)
+
+    file = await member.get(page.url.join(html.unescape(link)))
+
+    april, january = ["2026-04-01", "2026-04-30"], ["2026-01-01", "2026-01-31"]
+    assert csv_of(file) == [
+        ["from", "to", "connectionId", "label", "connectorType", "syncs", "rows", "bytes"],
+        [*april, "conn_shop", "shop", "shopify", "1", "15", "15000"],
+        [*january, "conn_shop", "shop", "shopify", "1", "40", "40000"],
+        [*april, "conn_mail", "mail", "shopify", "0", "0", "0"],
+        [*january, "conn_mail", "mail", "shopify", "0", "0", "0"],
+    ]
+    assert words_beside == "The figures of each connection."
+    disposition = 'attachment; filename="acme-volume-2026-04-01-to-2026-04-30-2026-04-01.csv"'
+    assert file.headers["content-disposition"] == disposition
+
+
+async def test_the_file_has_all_pages_of_what_was_found(world: World, member: httpx2.AsyncClient) -> None:
+    for number in range(PAGE_ROWS):
+        await moved(world, "acme", f"shop{number:02}")
+    admin = await signed_in(world, None)
+
+    whole, found = await member.get(f"{VOLUME}.csv?page=2"), await member.get(f"{VOLUME}.csv?q=MAIL&sort=label")
+    theirs, of_admins = await member.get(ADMINS + ".csv"), await admin.get(f"{ADMINS}.csv")
+
+    assert len(csv_of(whole)) == 1 + 2 * (PAGE_ROWS + 2)
+    assert {row[3] for row in csv_of(found)[1:]} == {"mail"}
+    assert theirs.status_code == 404
+    assert csv_of(of_admins) == csv_of(whole)
+    assert (await member.get(f"{VOLUME}.csv?month=then")).status_code == 400
 
 
 async def test_it_can_be_searched(member: httpx2.AsyncClient) -> None:

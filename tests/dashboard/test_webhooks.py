@@ -76,6 +76,7 @@ async def test_a_member_adds_a_webhook_tests_it_and_sends_an_event_again(world: 
     assert secret not in (await ann.get(path)).text
     assert "A test event is on its way" in (await followed(ann, await ann.post(f"{path}/test", data={}))).text
     page = await until_in(ann, path, "succeeded")
+    assert "data-live" not in page.text
     (number,) = re.findall(r'name="delivery" value="(\d+)"', page.text)
 
     await followed(ann, await ann.post(f"{path}/send-again", data={"delivery": number}))
@@ -86,6 +87,19 @@ async def test_a_member_adds_a_webhook_tests_it_and_sends_an_event_again(world: 
     for wrong in ("999", "no number", ""):
         answer = await ann.post(f"{path}/send-again", data={"delivery": wrong})
         assert (answer.status_code, "cannot be sent again" in answer.text) == (400, True)
+
+
+async def test_the_page_loads_itself_again_while_something_is_sent(world: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: None
+    ann = await signed_in(world, "acme")
+    await ann.post(WEBHOOKS, data={"url": receiver.url})
+    path = f"{WEBHOOKS}/{(await only_webhook(world)).id}"
+    await ann.post(f"{path}/test", data={})
+    await receiver.until(1)
+
+    assert 'data-live="2"' in (await ann.get(path)).text
+    # The address of an answer to a form cannot be loaded again.
+    assert "data-live" not in (await ann.post(f"{path}/send-again", data={"delivery": "999"})).text
 
 
 async def test_a_form_sent_again_leads_to_the_webhook_of_the_first(world: World) -> None:

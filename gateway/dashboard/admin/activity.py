@@ -30,7 +30,7 @@ async def show_activity(request: Request) -> Response:
     services = services_of(request)
     store = services.store
     slug = request.query_params.get("client", "").strip()
-    before, asked = before_of(request), asked_of(request.query_params)
+    before, asked = before_of(request), asked_of(request)
     client, problem = None, ""
     if slug:
         try:
@@ -63,7 +63,7 @@ async def download_activity(request: Request) -> Response:
     services = services_of(request)
     store = services.store
     slug = request.query_params.get("client", "").strip()
-    wanted = asked_of(request.query_params).filter()
+    wanted = asked_of(request).filter()
     client = await store.clients.by_slug(slug) if slug else None
     clients = _by_id(await store.clients.all())
 

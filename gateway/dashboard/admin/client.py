@@ -5,20 +5,18 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.addressed import addressed_client
+from gateway.dashboard.addressed import addressed_client, totals_of
 from gateway.dashboard.admin.connections import CONNECTIONS_PAGE
 from gateway.dashboard.field_problems import LABEL_CHECK, NO_PROBLEMS, TYPE_CHECK, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import read_page
 from gateway.dashboard.templating import page
-from gateway.dashboard.usage_chart import LAST_DAY
 from gateway.dashboard.visitor import actor_of, redirect
 from gateway.dashboard.volume import volume_of
-from gateway.errors import Duplicate, InvalidInput, NotFound, UnknownRecord
+from gateway.errors import Duplicate, InvalidInput, UnknownRecord
 from gateway.models import Client
 from gateway.services import services_of
-from gateway.times import format_time
 
 NOTICES = {
     "assigned": "The client sees the connections from now on. Their last syncs appear as soon as Airbyte told them.",
@@ -67,12 +65,7 @@ async def _client_page(
     form: Form | None = None,
 ) -> Response:
     services = services_of(request)
-    store, now = services.store, services.clock.now()
-    totals = await store.totals.of_clients(
-        [client.id], now=format_time(now), calls_since=format_time(LAST_DAY.begin(now))
-    )
-    if client.id not in totals:
-        raise NotFound
+    totals, store = await totals_of(request, client), services.store
     connections = (await store.connections.of_client(client.id)).rows
     return page(
         request,
@@ -83,7 +76,7 @@ async def _client_page(
         notice=NOTICES.get(request.query_params.get("done", ""), ""),
         client=client,
         form=form or Form(),
-        totals=totals[client.id],
+        totals=totals,
         page=await read_page(request, partial(store.connection_pages.of_client, client.id), orders=SORTED_BY),
         volume=await volume_of(services, client, connections),
     )

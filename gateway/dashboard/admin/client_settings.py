@@ -4,17 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import validation
-from gateway.dashboard.addressed import addressed_client
+from gateway.dashboard.addressed import addressed_client, totals_of
 from gateway.dashboard.admin.clients import CLIENTS
 from gateway.dashboard.field_problems import NAME_CHECK, NO_PROBLEMS, PLAN_CHECK, Problems, field_problems, in_short
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.errors import InvalidInput, NotFound
+from gateway.errors import InvalidInput
 from gateway.limiter import in_words
 from gateway.models import Client
 from gateway.services import services_of
-from gateway.times import format_time
 
 RATES = {"rate": validation.rate, "rate_total": validation.rate, "most_keys": validation.most_keys}
 NOTICES = {
@@ -87,10 +86,7 @@ async def _settings_page(
     form: Form | None = None,
 ) -> Response:
     services = services_of(request)
-    store, moment = services.store, format_time(services.clock.now())
-    totals = await store.totals.of_clients([client.id], now=moment, calls_since=moment)
-    if client.id not in totals:
-        raise NotFound
+    totals = await totals_of(request, client)
     return page(
         request,
         "admin/client-settings.html",
@@ -101,9 +97,9 @@ async def _settings_page(
         client=client,
         form=form or _form_of(client),
         default_rate=in_words(services.limiter.default),
-        total_rate=in_words(services.limiter.rate_of_client(await store.api_keys.limit_of(client))),
+        total_rate=in_words(services.limiter.rate_of_client(await services.store.api_keys.limit_of(client))),
         default_most_keys=services.settings.keys.most_active,
-        totals=totals[client.id],
+        totals=totals,
     )
 
 

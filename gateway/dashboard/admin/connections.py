@@ -5,7 +5,7 @@ from functools import partial
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.admin.offers import OFFER_ROWS, Offer, Offers, read_offers, text_of
+from gateway.dashboard.admin.offers import OFFER_ROWS, SORTED_BY, Offer, Offers, read_offers, text_of
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import derived_id, is_created
 from gateway.dashboard.paging import LONGEST_QUERY, paged, query_with
@@ -22,7 +22,7 @@ NOTICES = {
 TICK_FIELD, LABEL_FIELD, TYPE_FIELD = "tick-", "label-", "type-"
 """Before an id of Airbyte's: the names of the box that is ticked, and of what the client is to see."""
 TURN = "turn"
-"""The name of the buttons that lead to another page of the list. They are sent with the ticks, which are kept."""
+"""The name of the buttons that show the list in another order or another page of it: the ticks are sent, and kept."""
 
 
 async def show_connections(request: Request) -> Response:
@@ -94,7 +94,7 @@ async def _connections_page(
     request: Request, offers: Offers, form: Form, *, status: int = 200, problem: str = ""
 ) -> Response:
     only_free = request.query_params.get("show") == "free"
-    listed = paged(request, offers.free if only_free else offers.rows, text_of, size=OFFER_ROWS)
+    listed = paged(request, offers.free if only_free else offers.rows, text_of, orders=SORTED_BY, size=OFFER_ROWS)
     return page(
         request,
         "admin/connections.html",

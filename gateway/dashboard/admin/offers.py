@@ -1,6 +1,6 @@
 """Connections of an Airbyte workspace as they are offered to clients, and whose name a workspace has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -24,6 +24,14 @@ class Offer(msgspec.Struct, frozen=True):
     connector_type: str
     connection: Connection | None
     client: Client | None
+
+
+SORTED_BY: dict[str, Callable[[Offer], object]] = {
+    "name": lambda offer: offer.upstream.name.casefold(),
+    "state": lambda offer: offer.upstream.status,
+    "client": lambda offer: offer.client.name.casefold() if offer.client else "",
+    "type": lambda offer: offer.connection.connector_type if offer.connection else offer.connector_type,
+}
 
 
 class Offers(msgspec.Struct, frozen=True):

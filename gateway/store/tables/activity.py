@@ -125,7 +125,8 @@ class ActivityLog:
         self, scope: str, parameters: Parameters, before: int | None, limit: int, wanted: ActivityFilter
     ) -> Found:
         """Search the next entries of `scope`, a condition in SQL. One more than `limit` tells if there are more."""
-        last = min(_number(before), await self._end_of(wanted))
+        first, end = await self._beginning_of(wanted), await self._end_of(wanted)
+        last = min(_number(before), end)
         parameters = {**parameters, **wanted.parameters, "before": last, "limit": limit + 1}
         beyond = await self._database.fetch_all(
             f"""
@@ -134,7 +135,8 @@ class ActivityLog:
             """,  # noqa: S608 - ours
             {**parameters, "searched": SEARCHED_AT_ONCE},
         )
-        floor = beyond[0]["number"] if beyond else 0
+        looked_through = beyond[0]["number"] if beyond else 0
+        floor = max(looked_through, first - 1)
         rows = await self._select(
             f"""
             SELECT {COLUMNS} FROM activity WHERE {scope} AND {wanted.condition}
@@ -144,12 +146,28 @@ class ActivityLog:
         )
         if len(rows) > limit:
             return Found(rows[:limit], before=rows[limit - 1].number)
-        return Found(rows, before=floor + 1 if beyond else None)
+        return Found(rows, before=looked_through + 1 if looked_through >= first else None)
+
+    async def _beginning_of(self, wanted: ActivityFilter) -> int:
+        """Return the least number of an entry from `since` on, so that a search ends there.
+
+        Several gateways write, whose clocks differ: the numbers follow the times nearly, hence the least of many.
+        """
+        if not wanted.since:
+            return 1
+        (row,) = await self._database.fetch_all(
+            """
+            SELECT min(number) AS number FROM
+                (SELECT number FROM activity WHERE at >= :since ORDER BY at LIMIT :searched) AS oldest
+            """,
+            {"since": wanted.since, "searched": SEARCHED_AT_ONCE},
+        )
+        return row["number"] or LAST_NUMBER
 
     async def _end_of(self, wanted: ActivityFilter) -> int:
         """Return a number that is larger than those of all entries before `until`, so that a search begins there.
 
-        Several gateways write, whose clocks differ: the numbers follow the times nearly, hence the largest of many.
+        It is the largest of many, as `_beginning_of` is the least.
         """
         if not wanted.until:
             return LAST_NUMBER

@@ -12,7 +12,7 @@ from gateway.store.tables.clients import client_from
 from gateway.store.tables.users import user_from
 
 MOST_SESSIONS = 100
-"""Of one user: a program that signs in again and again must not fill the table that each sign-in looks through."""
+"""Of one user: whoever signs in once more ends the one that was not seen for the longest time."""
 
 
 class Sessions:
@@ -34,8 +34,8 @@ class Sessions:
         """Sign the user in; False if he was removed meanwhile, or has another password than `password_hash`, if given.
 
         False also for one with a second factor, unless the sign-in `has_proof` of it.
-        Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way, and so
-        are the user's oldest beyond MOST_SESSIONS.
+        Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way, as are
+        those of the user beyond MOST_SESSIONS.
         """
         sign_in = """
             UPDATE users SET last_sign_in_at = :at
@@ -56,7 +56,7 @@ class Sessions:
             signed_in = await activity.change(transaction, sign_in, parameters, entry)
             if signed_in:
                 await _insert(transaction, session, digest)
-                await transaction.execute_fetchall(_END_OLDEST, {"user_id": session.user_id, "most": MOST_SESSIONS})
+                await _end_the_least_seen(transaction, session.user_id)
             return bool(signed_in)
 
         return await self._database.write(insert, housekeeping=True)
@@ -117,13 +117,6 @@ class Sessions:
         await self._database.write(delete, housekeeping=True)
 
 
-_END_OLDEST = """
-    DELETE FROM sessions WHERE user_id = :user_id AND number <= (
-        SELECT number FROM sessions WHERE user_id = :user_id ORDER BY number DESC LIMIT 1 OFFSET :most
-    )
-    """
-
-
 async def _insert(transaction: Transaction, session: Session, digest: bytes) -> None:
     await transaction.execute_fetchall(
         """
@@ -131,6 +124,18 @@ async def _insert(transaction: Transaction, session: Session, digest: bytes) -> 
         VALUES (:id, :digest, :user_id, :created_at, :last_seen_at, :address, :agent)
         """,
         {**msgspec.structs.asdict(session), "digest": digest},
+    )
+
+
+async def _end_the_least_seen(transaction: Transaction, user_id: str) -> None:
+    """End what the user has beyond MOST_SESSIONS."""
+    await transaction.execute_fetchall(
+        """
+        DELETE FROM sessions WHERE user_id = :user_id AND number NOT IN
+            (SELECT number FROM sessions WHERE user_id = :user_id
+            ORDER BY last_seen_at DESC, number DESC LIMIT :most)
+        """,
+        {"user_id": user_id, "most": MOST_SESSIONS},
     )
 
 

@@ -3,6 +3,8 @@
 A span is its first day and the day after its last, as `2026-11-01`.
 """
 
+from collections.abc import Iterable
+
 from gateway.models import ConnectionVolume, MonthCounts, MonthVolume
 from gateway.store.database import Database, Row
 from gateway.store.tables.excerpts import Excerpt, LongList
@@ -13,14 +15,17 @@ TWO_SUMS = ", ".join(
     for span in ("first", "second")
     for name, what in (("syncs", "succeeded + failed + other"), ("rows", "rows"), ("bytes", "bytes"))
 )
-
+DAYS_OF_BOTH = "day >= :earliest AND day < :latest_end"
+"""All days are four hundred of each connection: to sum them keeps SQLite's only reader for a second."""
 
 COMPARED = LongList(
     columns="*",
     rows=f"""(
         SELECT number, id, label, connector_type, {TWO_SUMS}
-        FROM connections LEFT JOIN sync_days USING (airbyte_id)
-        WHERE client_id = :client_id AND airbyte_id IS NOT NULL GROUP BY number, id, label, connector_type
+        FROM connections
+        LEFT JOIN sync_days ON sync_days.airbyte_id = connections.airbyte_id AND {DAYS_OF_BOTH}
+        WHERE client_id = :client_id AND connections.airbyte_id IS NOT NULL
+        GROUP BY number, id, label, connector_type
     ) AS compared""",  # noqa: S608 - ours
     text="label || ' ' || connector_type || ' ' || id",
     usual="first_rows DESC, second_rows DESC, label, number",
@@ -42,20 +47,27 @@ class Volumes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def by_month(self, client_id: int, *, since: str, connection_id: str | None = None) -> list[MonthVolume]:
-        """Return the months with syncs from the day `since` on, newest first: of all connections, or of one."""
+    async def by_month(
+        self, client_id: int, months: Iterable[str], *, connection_id: str | None = None
+    ) -> list[MonthVolume]:
+        """Return those of the months, such as `2026-11`, that have syncs: of all connections, or of one.
+
+        Each month is read by itself, so that others read in between.
+        """
         of_one = "" if connection_id is None else "AND id = :id"
-        rows = await self._database.fetch_all(
-            f"""
-            SELECT substr(day, 1, 7) AS month, CAST(sum(succeeded + failed + other) AS BIGINT) AS syncs,
-                CAST(sum(failed) AS BIGINT) AS failed,
-                CAST(sum(rows) AS BIGINT) AS rows, CAST(sum(bytes) AS BIGINT) AS bytes
-            FROM connections JOIN sync_days USING (airbyte_id)
-            WHERE client_id = :client_id AND day >= :since {of_one} GROUP BY 1 ORDER BY 1 DESC
-            """,  # noqa: S608 - ours
-            {"client_id": client_id, "since": since, "id": connection_id},
-        )
-        return [MonthVolume(**dict(row)) for row in rows]
+        found = []
+        for month in months:
+            rows = await self._database.fetch_all(
+                f"""
+                SELECT CAST(sum(succeeded + failed + other) AS BIGINT) AS syncs, CAST(sum(failed) AS BIGINT) AS failed,
+                    CAST(sum(rows) AS BIGINT) AS rows, CAST(sum(bytes) AS BIGINT) AS bytes
+                FROM connections JOIN sync_days USING (airbyte_id)
+                WHERE client_id = :client_id AND day >= :first AND day <= :last {of_one}
+                """,  # noqa: S608 - ours
+                {"client_id": client_id, "first": f"{month}-01", "last": f"{month}-31", "id": connection_id},
+            )
+            found += [MonthVolume(month, **dict(row)) for row in rows if row["syncs"] is not None]
+        return found
 
     async def compared(
         self, client_id: int, excerpt: Excerpt, *, first: Span, second: Span
@@ -73,7 +85,8 @@ class Volumes:
         """Return what all of the client's connections moved in each span."""
         row = await self._database.fetch_one(
             f"""
-            SELECT {TWO_SUMS} FROM connections JOIN sync_days USING (airbyte_id) WHERE client_id = :client_id
+            SELECT {TWO_SUMS} FROM connections JOIN sync_days USING (airbyte_id)
+            WHERE client_id = :client_id AND {DAYS_OF_BOTH}
             """,  # noqa: S608 - ours
             {"client_id": client_id, **_ends(first, second)},
         )
@@ -81,7 +94,8 @@ class Volumes:
 
 
 def _ends(first: Span, second: Span) -> dict[str, str]:
-    return {"first": first[0], "first_end": first[1], "second": second[0], "second_end": second[1]}
+    ends = {"first": first[0], "first_end": first[1], "second": second[0], "second_end": second[1]}
+    return {**ends, "earliest": min(first[0], second[0]), "latest_end": max(first[1], second[1])}
 
 
 def _volume(row: Row) -> ConnectionVolume:

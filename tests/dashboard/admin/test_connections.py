@@ -9,7 +9,7 @@ import pytest
 from gateway.dashboard.idempotent_forms import TOKEN_FIELD
 from gateway.provisioning.timings import DiscoveryTimings
 from tests.dashboard.admin.support import CONNECTIONS, OF_CLIENTS, airbyte_down, theirs, workspace
-from tests.dashboard.support import signed_in, words
+from tests.dashboard.support import rows_of, signed_in, words
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, bearer, running_gateway
 
 LISTED = "listed"
@@ -162,6 +162,35 @@ async def test_what_was_ticked_is_ticked_when_its_page_is_shown_again(world: Wor
     assert re.search(rf'<input type="checkbox" name="tick-{ids[0]}"[^>]* checked>', first.text)
     assert first.text.count(" checked") == 1
     assert f'<input type="hidden" name="tick-{ids[29]}" value="1">' in first.text
+
+
+async def test_the_list_is_sorted_and_what_is_ticked_stays_so(world: World) -> None:
+    await world.client_with_key("acme")
+    place = workspace(world)
+    ids = {name: theirs(world, place, name, of) for name, of in (("b", "x"), ("A", "z"), ("c", "y"))}
+    await world.services.connections.add("acme", connector_type="w", label="Ours", airbyte_id=ids["A"])
+    admin = await signed_in(world, None)
+
+    async def shown(sort: str) -> list[str]:
+        page = await admin.post(f"{CONNECTIONS}?sort={sort}", data={"turn": "sort", f"tick-{ids['c']}": "1"})
+        assert page.text.count(" checked") == 1
+        assert page.text.count("aria-sort") == (1 if sort else 0)
+        return [row[1] for row in rows_of(page.text)]
+
+    orders = {
+        "": "Abc",
+        "name": "Abc",
+        "-name": "cbA",
+        "client": "bcA",
+        "-client": "Abc",
+        "type": "Abc",
+        "-type": "cbA",
+    }
+    assert {sort: "".join(await shown(sort)) for sort in orders} == orders
+    page = await admin.get(f"{CONNECTIONS}?sort=name&page=1&done=x")
+    assert '<button class="plain" name="turn" value="sort" formaction="?sort=-name" formnovalidate>' in page.text
+    first_button = re.findall(r"<button[^>]*>", page.text.partition('<form method="post" action="?')[2])[0]
+    assert "turn" not in first_button  # The Enter key of a field presses it.
 
 
 async def test_the_workspace_of_the_client_s_name_is_shown_first_and_the_client_chosen(world: World) -> None:

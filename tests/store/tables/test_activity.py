@@ -358,3 +358,19 @@ async def test_a_search_for_days_long_ago_begins_at_their_end(
     assert [entry.number for entry in found.rows] == [3]
     assert found.before == 2
     assert (nothing.rows, nothing.before) == ([], None)
+
+
+async def test_a_search_for_recent_days_ends_where_they_begin(
+    store: Store, acme: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.tables.activity.SEARCHED_AT_ONCE", 2)
+    for at in (NOW, NOW, NOW, LATER, NOW, LATER):
+        await store.activity.record(an_entry(acme, at, at=at))
+    wanted = ActivityFilter(since=LATER)
+
+    newest = await store.activity.search_of_client(acme.id, limit=9, wanted=wanted)
+    older = await store.activity.search_of_client(acme.id, before=newest.before, limit=9, wanted=wanted)
+    nothing = await store.activity.search_all(limit=9, wanted=ActivityFilter(since="2026-04-03"))
+
+    assert [entry.number for entry in newest.rows + older.rows] == [6, 4]
+    assert (older.before, nothing.before) == (None, None)

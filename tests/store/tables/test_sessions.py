@@ -5,7 +5,6 @@ import pytest
 
 from gateway.models import ActivityEntry, Client, Session, User
 from gateway.store import Link, Store
-from gateway.store.tables.sessions import MOST_SESSIONS
 
 NOW = "2026-04-01T03:00:00.000Z"
 LATER = "2026-04-01T04:00:00.000Z"
@@ -166,12 +165,16 @@ async def test_a_digest_is_one_sessions(store: Store, ann: User) -> None:
     assert await ids_of(store, ann) == ["session_one"]
 
 
-async def test_a_user_s_oldest_sessions_end_when_there_are_too_many_and_no_other_user_s(
-    store: Store, ann: User, olga: User
+async def test_a_user_has_so_many_sessions_and_the_least_seen_ends(
+    store: Store, ann: User, olga: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.store.tables.sessions.MOST_SESSIONS", 2)
     await add(store, a_session(olga, "hers"))
-    for number in range(MOST_SESSIONS + 2):
-        assert await add(store, a_session(ann, f"{number:03d}"))
+    for name in ("one", "two"):
+        await add(store, a_session(ann, name))
+    await store.sessions.touch(ann.id, "session_one", LATER)
 
-    assert sorted(await ids_of(store, ann)) == [f"session_{number:03d}" for number in range(2, MOST_SESSIONS + 2)]
+    await add(store, a_session(ann, "three", at=LATER))
+
+    assert await ids_of(store, ann) == ["session_three", "session_one"]
     assert await ids_of(store, olga) == ["session_hers"]

@@ -25,14 +25,15 @@ async def test_months_have_what_began_in_them(store: Store, acme: Client, other:
     await moved(store, acme, "mail", ("2026-03-15", 4))
     await moved(store, other, "theirs", ("2026-03-15", 100))
 
-    assert await store.volumes.by_month(acme.id, since="2026-03-01") == [
+    months = ("2026-05", "2026-04", "2026-03")
+    assert await store.volumes.by_month(acme.id, months) == [
         MonthVolume("2026-04", syncs=1, failed=0, rows=7, bytes=70),
         MonthVolume("2026-03", syncs=3, failed=1, rows=8, bytes=80),
     ]
-    assert await store.volumes.by_month(acme.id, since="2026-03-01", connection_id="conn_mail") == [
+    assert await store.volumes.by_month(acme.id, months, connection_id="conn_mail") == [
         MonthVolume("2026-03", syncs=1, failed=0, rows=4, bytes=40)
     ]
-    assert await store.volumes.by_month(acme.id, since="", connection_id="conn_theirs") == []
+    assert await store.volumes.by_month(acme.id, months, connection_id="conn_theirs") == []
 
 
 async def test_two_spans_stand_beside_each_other(store: Store, acme: Client, other: Client) -> None:
