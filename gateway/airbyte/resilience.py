@@ -17,7 +17,7 @@ RETRY_RATIO = 0.1
 RETRY_RESERVE = 10.0
 RETRY_RESERVE_OF_CALLER = 5.0
 MOST_BUDGETS = 2_000
-"""Callers whose budget is known: who called longest ago is forgotten first."""
+"""Callers whose budget is not whole: who failed longest ago is forgotten first."""
 
 
 class Breaker:
@@ -194,7 +194,9 @@ class RetryBudget:
     def earn(self, caller: Caller) -> None:
         """Add what a call earns."""
         self._credit = min(self._credit + RETRY_RATIO, RETRY_RESERVE)
-        self._of_callers[caller] = min(self._credit_of(caller) + RETRY_RATIO, RETRY_RESERVE_OF_CALLER)
+        own = self._credit_of(caller)
+        if own < RETRY_RESERVE_OF_CALLER:
+            self._of_callers[caller] = min(own + RETRY_RATIO, RETRY_RESERVE_OF_CALLER)
 
     def spend(self, caller: Caller) -> bool:
         """Return whether a retry may be made, and count it."""

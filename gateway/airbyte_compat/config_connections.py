@@ -7,10 +7,17 @@ from gateway.airbyte_compat.config_jobs import detail_of
 from gateway.airbyte_compat.config_values import job_info
 from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.job_actions import latest_answer, start_sync
-from gateway.airbyte_compat.own_connections import own_connection, own_connections
+from gateway.airbyte_compat.own_connections import own_connection, own_connections, still_own
 from gateway.airbyte_compat.schedules import config_schedule
 from gateway.airbyte_compat.staleness import staleness_of
-from gateway.airbyte_compat.values import connection_status, epoch, job_status, streams_content, without_nulls
+from gateway.airbyte_compat.values import (
+    connection_status,
+    epoch,
+    job_status,
+    make_streams,
+    streams_content,
+    without_nulls,
+)
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
 from gateway.errors import BadRequest, ConnectionNotFound, WorkspaceNotFound
@@ -42,7 +49,9 @@ async def list_connections_of_workspace(request: Request) -> JSONAnswer:
         raise WorkspaceNotFound
     rows = await own_connections(request)
     told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, rows))
-    found = [(row, detail) for row in rows if (detail := told.found.get(row.airbyte_id or ""))]
+    own = await still_own(request, told.found)
+    found = [(row, told.found[row.airbyte_id]) for row in rows if row.airbyte_id in own]
+    await make_streams((detail for _, detail in found), CONFIG_STREAMS, _stream)
     content = {"connections": [_content(ids, row, detail) for row, detail in found]}
     return JSONAnswer(content, headers=staleness_of(request, is_fresh=told.is_whole))
 

@@ -1,5 +1,7 @@
 """Find a client's connections by Airbyte's ids, which are the ids that its programs know."""
 
+from collections.abc import Iterable
+
 from starlette.requests import Request
 
 from gateway.api.principal import principal_of
@@ -26,6 +28,11 @@ async def require_still_own(request: Request, airbyte_id: str | None, gone: type
     """Raise `gone` unless the client has the connection still: it may have been given away while Airbyte was asked."""
     if airbyte_id not in (await _connections_of(request)).by_airbyte_id:
         raise gone
+
+
+async def still_own(request: Request, airbyte_ids: Iterable[str]) -> set[str]:
+    """Return those that the client has still. Raises StorageUnavailable."""
+    return (await _connections_of(request)).by_airbyte_id.keys() & set(airbyte_ids)
 
 
 async def _connections_of(request: Request) -> ConnectionsOfClient:

@@ -99,3 +99,26 @@ async def test_no_source_or_destination_is_told_whose_kind_was_waited_for(
     assert (await tasks[0]).json()["data"] == []
     assert_problem(await tasks[1], 404, DestinationNotFound.message)
     assert (await globex.get("/sources")).status_code == 200
+
+
+@pytest.mark.parametrize("api", ["public", "config"])
+async def test_no_connection_is_told_that_was_known_while_another_was_waited_for(
+    world: World, acme: Tenant, globex: Tenant, api: str
+) -> None:
+    (workspace,) = (await acme.get("/workspaces")).json()["data"]
+    await acme.get("/connections")
+    _, other = await world.mapped_connection()
+    await quiet()
+    world.sandbox.requests.clear()
+    release = world.sandbox.faults.get_hang = asyncio.Event()
+    call = acme.config("/connections/list", workspaceId=workspace["workspaceId"]) if api == "config" else None
+    task = asyncio.create_task(call or acme.get("/connections"))
+    await world.until_airbyte_is_asked("GET", f"/connections/{other}")
+
+    world.sandbox.faults.get_hang = None
+    await give_away(acme)
+    release.set()
+
+    listed = (await task).json()
+    assert [row["connectionId"] for row in listed.get("data") or listed["connections"]] == [other]
+    assert (await globex.get(f"/connections/{acme.airbyte_id}")).status_code == 200

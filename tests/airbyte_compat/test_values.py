@@ -1,6 +1,8 @@
 """Values as Airbyte's clients read them."""
 
-from gateway.airbyte_compat.values import streams_content
+import asyncio
+
+from gateway.airbyte_compat.values import make_streams, streams_content
 from gateway.models import CatalogStream, ConnectionDetail
 
 STREAMS = tuple(CatalogStream(name, None, None, (), ()) for name in ("orders", "customers"))
@@ -19,6 +21,26 @@ def test_the_streams_of_a_connection_are_made_into_json_once_for_each_api() -> N
         assert bytes(streams_content(detail, "public", content)) == b'["orders","customers"]'
     assert bytes(streams_content(detail, "config", len_of)) == b"[6,9]"
     assert made == ["orders", "customers"]
+
+
+async def test_other_calls_go_on_between_the_streams_of_one_connection_and_those_of_the_next() -> None:
+    details = [ConnectionDetail("c", "s", "d", "active", "", STREAMS) for _ in range(3)]
+    order: list[str] = []
+
+    def content(stream: CatalogStream) -> str:
+        order.append(stream.name)
+        return stream.name
+
+    async def call() -> None:
+        order.append("another call")
+
+    other = asyncio.create_task(call())
+    await make_streams(details, "public", content)
+    await other
+
+    assert order.index("another call") == len(STREAMS)
+    assert len(order) == 3 * len(STREAMS) + 1
+    assert all("public" in detail.kept for detail in details)
 
 
 def len_of(stream: CatalogStream) -> int:
