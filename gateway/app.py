@@ -45,6 +45,8 @@ from gateway.web.admission import Gate
 from gateway.web.compatible_paths import PUBLIC_API
 from gateway.web.credentials import KnownKeys
 from gateway.web.draining import waiting_state
+from gateway.web.early_refusals import EarlyRefusals
+from gateway.web.key_check import KeyCheck
 from gateway.web.lazy_mount import LazyMount
 from gateway.web.middleware.admission import AdmissionMiddleware
 from gateway.web.middleware.authentication import AuthenticationMiddleware
@@ -134,6 +136,8 @@ def create_app(
     `gate` is the server's; without one nothing is shed.
     """
     admitting = gate or build_gate(services)
+    check = _key_check(services, admitting.known_keys)
+    admitting.early_refusals = _early_refusals(services, check, admitting.request_log)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
@@ -147,13 +151,30 @@ def create_app(
             Middleware(AdmissionMiddleware, gate=admitting),
             Middleware(RequestLogMiddleware, request_log=admitting.request_log),
             Middleware(ErrorMiddleware, is_installed=is_installed),
-            Middleware(ApiMount, routes=ROUTES, **_entrances(_api(services, admitting.known_keys))),
+            Middleware(ApiMount, routes=ROUTES, **_entrances(_api(services, check))),
         ],
         routes=_routes(services, admitting, page_timings),
     )
     app.router.redirect_slashes = False
     app.services = services
     return app
+
+
+def _key_check(services: Services, known_keys: KnownKeys) -> KeyCheck:
+    return KeyCheck(
+        directory=services.store.api_keys,
+        calls=services.store.usage,
+        callers=services.store.key_callers,
+        clock=services.clock,
+        throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
+        known_keys=known_keys,
+    )
+
+
+def _early_refusals(services: Services, check: KeyCheck, request_log: RequestLog) -> EarlyRefusals:
+    # What several gateways count together takes time to ask for.
+    limiter = None if isinstance(services.limiter, SharedLimiter) else services.limiter
+    return EarlyRefusals(routes=ROUTES, check=check, limiter=limiter, request_log=request_log)
 
 
 def _request_log(services: Services, write_line: WriteLine) -> RequestLog:
@@ -195,20 +216,12 @@ def _wrapped(app: ASGIApp, layers: Sequence[Middleware]) -> ASGIApp:
     return app
 
 
-def _api(services: Services, known_keys: KnownKeys) -> ASGIApp:
+def _api(services: Services, check: KeyCheck) -> ASGIApp:
     return _wrapped(
         ApiRouter(),
         [
             Middleware(BodyLimitMiddleware, max_body_bytes=MAX_BODY_BYTES),
-            Middleware(
-                AuthenticationMiddleware,
-                directory=services.store.api_keys,
-                calls=services.store.usage,
-                callers=services.store.key_callers,
-                clock=services.clock,
-                throttle=AuthThrottle(longest_wait=services.timings.auth.lookup_wait),
-                known_keys=known_keys,
-            ),
+            Middleware(AuthenticationMiddleware, check=check),
             _rate_limit(services),
         ],
     )

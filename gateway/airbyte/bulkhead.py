@@ -9,6 +9,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Literal, Protocol
 
+from cachetools import LRUCache
+
 from gateway.errors import UpstreamBusy
 
 Kind = Literal["read", "trigger"]
@@ -31,7 +33,9 @@ Leave = Callable[[], Callable[[], None] | None]
 MOST_WAITING_CALLS = 128
 """Calls that wait for a permit. Far more than get one in time: it only bounds the memory."""
 RECENT_CALLS = 8
-"""About so many calls' times tell how long the next will take."""
+"""About so many calls' times tell how long the next of the same caller will take."""
+MOST_TIMED = 2_000
+"""Callers whose calls' times are known: who called longest ago is forgotten first."""
 SURE_SHARE = 0.8
 """Part of the longest wait: a caller whose expected wait is longer may well wait in vain."""
 OWN_RESERVE_FROM = 5
@@ -125,7 +129,8 @@ class Bulkhead:
         """Permits of reads that were given up: one more than they take is left for reads, and one for a trigger."""
         self._own_waiting = new_queue(most=most_waiting)
         self._waiting = new_queue(most=most_waiting)
-        self._seconds_held: dict[Kind, float] = {"read": 0.0, "trigger": 0.0}
+        # By caller: whoever has quick connections is not refused because another's are slow.
+        self._seconds_held: LRUCache[tuple[Kind, Caller], float] = LRUCache(MOST_TIMED)
         self.refused = 0
         """Calls that got no permit, since the process began."""
 
@@ -169,7 +174,7 @@ class Bulkhead:
 
     def give_back(self, kind: Kind, caller: Caller, *, had_since: float) -> None:
         """Give back a permit that was had since then; whoever is next has it."""
-        self._learn(kind, self._monotonic() - had_since)
+        self._learn((kind, caller), self._monotonic() - had_since)
         self._take_back(kind, caller)
 
     def occupy(self, kind: Kind, caller: Caller) -> Callable[[], None] | None:
@@ -189,10 +194,24 @@ class Bulkhead:
 
         return give_back
 
+    def count_in_share(self, caller: Caller) -> Callable[[], None]:
+        """Count what Airbyte is still busy with in the caller's share alone; return what ends that.
+
+        The permit that it was made under serves the caller's next call. So it takes none of the whole, but the caller
+        cannot leave one after the other behind.
+        """
+        self._callers[caller] += 1
+
+        def end() -> None:
+            self._leave_share(caller)
+            self._serve()
+
+        return end
+
     def _expected_wait(self, kind: Kind, caller: Caller) -> float:
         """Return the seconds to a permit, by the caller's own queue and recent calls.
 
-        It is 0 while as few wait as may be in flight: those calls may be exceptions, and another client's.
+        It is 0 while as few wait as may be in flight: those calls may be exceptions.
         """
         ahead = self._queue_of(caller).count_of(caller, kind)
         return 0.0 if ahead < self._of_caller else self._seconds_to_a_permit(kind, caller, ahead)
@@ -201,7 +220,7 @@ class Bulkhead:
         """Return how long `ahead` calls and one more take, when all callers that wait are served in turn."""
         competing = self._queue_of(caller).owners(kind) | {caller}
         permits = min(self._of_caller_in[kind], self._of_clients[kind] / len(competing))
-        return (ahead + 1) / permits * self._seconds_held[kind]
+        return (ahead + 1) / permits * self._seconds_held.get((kind, caller), 0.0)
 
     def _busy(self, kind: Kind, caller: Caller, detail: str) -> UpstreamBusy:
         """Return the error that says when the caller's queue is likely to be done."""
@@ -210,10 +229,10 @@ class Bulkhead:
         seconds = math.ceil(self._seconds_to_a_permit(kind, caller, ahead))
         return UpstreamBusy(retry_after=min(max(1, seconds), LONGEST_RETRY_SECONDS), detail=detail)
 
-    def _learn(self, kind: Kind, seconds: float) -> None:
+    def _learn(self, whose: tuple[Kind, Caller], seconds: float) -> None:
         """Average recent calls' times, a faster call counting more: a needless wait costs less than a needless 503."""
-        known = self._seconds_held[kind]
-        self._seconds_held[kind] += (seconds - known) / (RECENT_CALLS if seconds > known else 2)
+        known = self._seconds_held.get(whose, 0.0)
+        self._seconds_held[whose] = known + (seconds - known) / (RECENT_CALLS if seconds > known else 2)
 
     def _queue_of(self, caller: Caller) -> PermitQueue:
         return self._own_waiting if isinstance(caller, OwnCalls) else self._waiting
@@ -241,9 +260,7 @@ class Bulkhead:
 
     def _take_back(self, kind: Kind, caller: Caller) -> None:
         self._in_flight -= 1
-        self._callers[caller] -= 1
-        if not self._callers[caller]:
-            del self._callers[caller]
+        self._leave_share(caller)
         if isinstance(caller, OwnCalls):
             self._own -= 1
         else:
@@ -251,6 +268,15 @@ class Bulkhead:
             self._callers_in[kind, caller] -= 1
             if not self._callers_in[kind, caller]:
                 del self._callers_in[kind, caller]
+        self._serve()
+
+    def _leave_share(self, caller: Caller) -> None:
+        self._callers[caller] -= 1
+        if not self._callers[caller]:
+            del self._callers[caller]
+
+    def _serve(self) -> None:
+        """Grant what has come free to those who wait."""
         for queue in (self._own_waiting, self._waiting):
             while len(queue) and (served := queue.serve(lambda owner, wanted: self._is_free(wanted, owner))):
                 owner, wanted = served

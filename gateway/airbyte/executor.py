@@ -105,7 +105,7 @@ class CallExecutor:
         return value
 
     async def _send(self, call: Call[Value], authorization: Authorization) -> Value:
-        self._retries.earn()
+        self._retries.earn(call.caller)
         try:
             async with asyncio.timeout(call.deadline_seconds) as deadline:
                 return await self._attempts(call, authorization, deadline)
@@ -151,7 +151,7 @@ class CallExecutor:
                 renewed = True
             except Fault as fault:
                 may_repeat = fault.transient and (call.kind == "read" or not fault.error.reached)
-                if retried or not may_repeat or not self._retries.spend():
+                if retried or not may_repeat or not self._retries.spend(call.caller):
                     raise
                 retried = True
                 await asyncio.sleep(self._jitter())
@@ -182,14 +182,15 @@ class CallExecutor:
         return value
 
     def _occupying(self, call: Call[Value]) -> Leave | None:
-        """Return what takes a permit for a read that was given up: one of Airbyte's threads is busy with it.
+        """Return what takes a permit for a call that was given up: one of Airbyte's threads is busy with it.
 
-        A trigger has longer than Airbyte itself, and its looks at the jobs take no permit beside its own. One of the
-        gateway's own calls must not keep its others waiting.
+        A trigger's or a cancel's calls take no permit beside the one that it has, but count in the client's share. One
+        of the gateway's own calls must not keep its others waiting.
         """
-        is_counted = not (call.is_of_many_threads or call.has_permit or isinstance(call.caller, OwnCalls))
-        if not is_counted or call.kind == "trigger":
+        if call.is_of_many_threads or isinstance(call.caller, OwnCalls):
             return None
+        if call.has_permit:
+            return partial(self._bulkhead.count_in_share, call.caller)
         return partial(self._bulkhead.occupy, call.kind, call.caller)
 
     def _note_failure(self, error: UpstreamError, cause: BaseException | None) -> None:

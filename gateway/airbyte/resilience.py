@@ -3,6 +3,8 @@
 import math
 from typing import Literal
 
+from cachetools import LRUCache
+
 from gateway.airbyte.bulkhead import Caller, OwnCalls
 from gateway.airbyte.timings import BreakerTimings
 from gateway.errors import UpstreamBusy
@@ -13,6 +15,9 @@ SEVERAL = 3
 RETRY_RATIO = 0.1
 """Google SRE's retry budget: retries at most 10 % of calls (sre.google/sre-book/handling-overload)."""
 RETRY_RESERVE = 10.0
+RETRY_RESERVE_OF_CALLER = 5.0
+MOST_BUDGETS = 2_000
+"""Callers whose budget is known: who called longest ago is forgotten first."""
 
 
 class Breaker:
@@ -73,7 +78,8 @@ class Breakers:
     A fault tells of what was asked for as much as of Airbyte: a connection whose jobs cannot be read answers so for
     ever, while all others are sound. So it counts against the client that asks. The gateway's own calls have back-offs
     for what fails alone. It is Airbyte as a whole when nothing of it can be reached, or when several callers meet a cut
-    connection or a 502 to 504, and nobody an answer.
+    connection or a 502 to 504, and nobody an answer. The gateway is one of them, whatever its calls are for: all of
+    those may be about the one connection that a client meets it at.
     """
 
     def __init__(self, timings: BreakerTimings, *, opens_when_late: bool = False) -> None:
@@ -85,7 +91,7 @@ class Breakers:
         self._opens_when_late = opens_when_late
         self._whole = Breaker(timings)
         self._of_clients: dict[int, Breaker] = {}
-        self._failing: set[Caller] = set()
+        self._failing: set[int | type[OwnCalls]] = set()
         """Whose calls failed since the last answer to anybody."""
         self._uncounted = 0
         """Faults since then that may be of what was asked for."""
@@ -129,7 +135,7 @@ class Breakers:
 
     def fail(self, now: float, caller: Caller, *, reached: bool) -> None:
         """Count a fault of Airbyte as a whole, if it was not even reached or fails for several callers."""
-        self._failing.add(caller)
+        self._failing.add(_who_met_it(caller))
         self._uncounted += 1
         if not reached or len(self._failing) >= SEVERAL:
             self._abandon_client(caller)
@@ -149,7 +155,7 @@ class Breakers:
         if not self._opens_when_late:
             self.doubt(now, caller)
             return
-        self._failing.add(caller)
+        self._failing.add(_who_met_it(caller))
         if len(self._failing) >= SEVERAL:
             self._abandon_client(caller)
             self._whole.fail(now, FAULTS_TO_OPEN)
@@ -171,19 +177,33 @@ class Breakers:
             self._of_clients[caller].abandon()
 
 
+def _who_met_it(caller: Caller) -> int | type[OwnCalls]:
+    return OwnCalls if isinstance(caller, OwnCalls) else caller
+
+
 class RetryBudget:
-    """Every call earns a tenth of a retry; a retry costs one. Counted before the call, so a retry never goes unpaid."""
+    """Every call earns a tenth of a retry; a retry costs one. Counted before the call, so a retry never goes unpaid.
+
+    Each caller has a budget within that of all: who fails again and again leaves others their retries.
+    """
 
     def __init__(self) -> None:
         self._credit = RETRY_RESERVE
+        self._of_callers: LRUCache[Caller, float] = LRUCache(MOST_BUDGETS)
 
-    def earn(self) -> None:
+    def earn(self, caller: Caller) -> None:
         """Add what a call earns."""
         self._credit = min(self._credit + RETRY_RATIO, RETRY_RESERVE)
+        self._of_callers[caller] = min(self._credit_of(caller) + RETRY_RATIO, RETRY_RESERVE_OF_CALLER)
 
-    def spend(self) -> bool:
+    def spend(self, caller: Caller) -> bool:
         """Return whether a retry may be made, and count it."""
-        if self._credit < 1:
+        own = self._credit_of(caller)
+        if self._credit < 1 or own < 1:
             return False
         self._credit -= 1
+        self._of_callers[caller] = own - 1
         return True
+
+    def _credit_of(self, caller: Caller) -> float:
+        return self._of_callers.get(caller, RETRY_RESERVE_OF_CALLER)

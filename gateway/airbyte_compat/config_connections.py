@@ -10,16 +10,17 @@ from gateway.airbyte_compat.job_actions import latest_answer, start_sync
 from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.schedules import config_schedule
 from gateway.airbyte_compat.staleness import staleness_of
-from gateway.airbyte_compat.values import connection_status, epoch, job_status, without_nulls
+from gateway.airbyte_compat.values import connection_status, epoch, job_status, streams_content, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.errors import BadRequest, WorkspaceNotFound
+from gateway.errors import BadRequest, ConnectionNotFound, WorkspaceNotFound
 from gateway.models import ACTIVE, TERMINAL_STATUSES, CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
 from gateway.web.responses import JSONAnswer
 
 DESTINATION_MODES = {"deduped_history": "append_dedup", "overwrite_deduped": "overwrite_dedup"}
 """The second half of a sync mode of the public API, where the Config API has another word."""
+CONFIG_STREAMS = "streams of the Config API"
 MOST_ASKED = 100
 TOO_MANY = f"connectionIds may have {MOST_ASKED} at most"
 
@@ -51,7 +52,7 @@ async def sync_connection(request: Request) -> JSONAnswer:
     until = latest_answer(request)
     body = await read_body(request, OneConnection)
     job = await start_sync(request, body.connection_id, until=until)
-    return JSONAnswer(job_info(await detail_of(request, job, until=until)))
+    return JSONAnswer(job_info(await detail_of(request, job, until=until, gone=ConnectionNotFound)))
 
 
 async def show_statuses(request: Request) -> JSONAnswer:
@@ -102,7 +103,7 @@ def _content(ids: VirtualIds, connection: Connection, detail: ConnectionDetail) 
         "destinationId": ids.of("destination", detail.destination_id),
         "workspaceId": ids.workspace,
         "operationIds": [],
-        "syncCatalog": {"streams": [_stream(stream) for stream in detail.streams]},
+        "syncCatalog": {"streams": streams_content(detail, CONFIG_STREAMS, _stream)},
         **config_schedule(connection.schedule),
         "status": connection_status(detail.status),
         "breakingChange": False,

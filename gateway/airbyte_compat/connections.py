@@ -7,13 +7,14 @@ from gateway.airbyte_compat.own_connections import own_connection, own_connectio
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
 from gateway.airbyte_compat.schedules import public_schedule
 from gateway.airbyte_compat.staleness import staleness_of
-from gateway.airbyte_compat.values import connection_status, epoch, without_nulls
+from gateway.airbyte_compat.values import connection_status, epoch, streams_content, without_nulls
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
 from gateway.models import CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
 from gateway.web.responses import JSONAnswer
 
+PUBLIC_STREAMS = "streams of the public API"
 SYNC_MODES = frozenset(
     {
         *("full_refresh_overwrite", "full_refresh_overwrite_deduped", "full_refresh_append"),
@@ -53,7 +54,7 @@ def connection_content(ids: VirtualIds, connection: Connection, detail: Connecti
         "workspaceId": ids.workspace,
         "status": connection_status(detail.status),
         "schedule": public_schedule(connection.schedule),
-        "configurations": {"streams": [_stream_content(stream) for stream in detail.streams]},
+        "configurations": {"streams": streams_content(detail, PUBLIC_STREAMS, _stream_content)},
         "createdAt": epoch(connection.created_at),
         "tags": [],
         "prefix": detail.prefix,

@@ -1,10 +1,13 @@
 """Write values as Airbyte's clients can read them: closed words, times with seconds, and no nulls."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from gateway.models import ACTIVE, DEPRECATED, Job
+import msgspec
+
+from gateway.models import ACTIVE, DEPRECATED, CatalogStream, ConnectionDetail, Job
 from gateway.models.jobs import EndedJob
 from gateway.times import parse_time
+from gateway.web.responses import encode
 
 STATUSES = {
     "queued": "pending",
@@ -58,3 +61,14 @@ def job_content(job: Job) -> dict[str, object]:
             "rowsSynced": job.rows_synced,
         }
     )
+
+
+def streams_content(detail: ConnectionDetail, name: str, content: Callable[[CatalogStream], object]) -> msgspec.Raw:
+    """Return the `content` of each stream, made once and kept by `name`.
+
+    Made for each list anew, the streams of a warehouse would hold up the event loop, and so other clients' calls.
+    """
+    text = detail.kept.get(name)
+    if text is None:
+        text = detail.kept[name] = encode([content(stream) for stream in detail.streams])
+    return msgspec.Raw(text)

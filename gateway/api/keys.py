@@ -7,7 +7,7 @@ from gateway.api.request_content import require_no_content
 from gateway.errors import Unauthorized, UnknownRecord
 from gateway.models import Actor
 from gateway.services import services_of
-from gateway.web.middleware.authentication import client_address
+from gateway.web.caller import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from gateway.web.responses import JSONAnswer
 

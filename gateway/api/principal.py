@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from gateway.models import Principal
-from gateway.web.middleware.authentication import PRINCIPAL_KEY
+from gateway.web.key_check import PRINCIPAL_KEY
 
 
 def principal_of(request: Request) -> Principal:

@@ -5,7 +5,7 @@ all addresses. A recovery code has 79 random bits and cannot be guessed. It is n
 still gets in by it, also from the attacker's address.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from gateway.auth import keys
 from gateway.auth.one_time_codes import is_time_code, matching_step, plain_code
 from gateway.auth.sessions import Browser
 from gateway.auth.sign_in_throttle import TRIES, SignInThrottle, codes_at, codes_of
-from gateway.errors import CodeRefused
+from gateway.errors import CodeRefused, StorageUnavailable
 from gateway.models import RatePolicy, User, activity_entry
 from gateway.store import Proof, RecoveryCode, Store, TimeCode
 from gateway.times import Clock, format_time
@@ -42,22 +42,27 @@ class CodeCheck:
         """Have `spend` use up what the typed code proves; return its result. Raises CodeRefused, RateLimitExceeded.
 
         `spend` does so in the transaction of what the code permits, and returns what is false if the proof is not good,
-        as None never is. The account is read before its tries are counted. A right code forgives those of its address.
+        as None never is. A failing database costs no try. A right code forgives those of its address.
         Of those from all addresses it takes back its own only: otherwise each sign-in of the owner would give whoever
         knows his password twenty more.
         """
         code = plain_code(typed)
         proof = await self._proof_in(code, user, browser)
         right: list[Callable[[], Awaitable[None]]] = []
+        untried: list[Callable[[], Awaitable[None]]] = []
         if is_time_code(code):
-            right.append((await self._throttle.count(codes_at(browser.address, user.id), TRIES)).forgive)
-            right.append((await self._throttle.count(codes_of(user.id), ACCOUNT_TRIES)).give_back)
-        result = await spend(proof)
+            here = await self._throttle.count(codes_at(browser.address, user.id), TRIES)
+            anywhere = await self._throttle.count(codes_of(user.id), ACCOUNT_TRIES)
+            right, untried = [here.forgive, anywhere.give_back], [here.give_back, anywhere.give_back]
+        try:
+            result = await spend(proof)
+        except StorageUnavailable:
+            await _all(untried)
+            raise
         if not result:
             log.info("code_refused", user=user.id, address=browser.address, request_id=browser.request_id)
             raise CodeRefused
-        for each in right:
-            await each()
+        await _all(right)
         return result
 
     async def _proof_in(self, code: str, user: User, browser: Browser) -> Proof | None:
@@ -69,3 +74,8 @@ class CodeCheck:
         secret = await self._second_factors.secret_of(user.id)
         step = None if secret is None else matching_step(secret.text, code, now)
         return None if secret is None or step is None else TimeCode(secret.text, step)
+
+
+async def _all(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    for step in steps:
+        await step()

@@ -32,11 +32,15 @@ class LookupQueue:
         self._longest_wait = longest_wait
         self._free_at = float("-inf")
 
+    def is_full(self, now: float) -> bool:
+        """Return whether who joined now would wait too long."""
+        return self._free_at - now > self._longest_wait
+
     def join(self, now: float) -> float | None:
         """Join the queue and return the seconds to wait; None when it is full."""
-        wait = max(0.0, self._free_at - now)
-        if wait > self._longest_wait:
+        if self.is_full(now):
             return None
+        wait = max(0.0, self._free_at - now)
         self._free_at = now + wait + 1 / LOOKUPS_PER_SECOND
         return wait
 
@@ -62,6 +66,15 @@ class AuthThrottle:
         if wait is None:
             _put(self._refused, digest, None, most=MOST_REFUSED_KEYS)
         return wait
+
+    def refuses(self, address: str, digest: bytes, now: float) -> bool:
+        """Return whether a key that was refused without looking still would be. Nothing is noted."""
+        return (
+            digest in self._refused
+            and digest not in self._good
+            and self._is_throttled(block_of(address), now)
+            and self._second_queue.is_full(now)
+        )
 
     def note_good(self, digest: bytes) -> None:
         """Remember that the key was accepted."""

@@ -148,6 +148,7 @@ class SignIn:
 
     async def _admit(self, credentials: Credentials, browser: Browser) -> SignedIn:
         """Start a session or, for a user with a second factor, a pending sign-in. Raises SignInRefused."""
+        self._throttle.note_good(browser.address)
         _require_enabled(credentials)
         user, password_hash = credentials.user, credentials.password_hash
         if not user.has_second_factor:

@@ -3,11 +3,15 @@
 Only wrong passwords count, each on the account it was for: tries on one account lock nobody out of another. An unknown
 account is an account too, for a limit on all unknown ones would tell which are known. Each count cost a hash, which
 bounds how many there are: 33 a second, each gone after three minutes.
+
+Addresses at which somebody signed in have a share of their own: those that only try, however many, take none of it.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+
+from cachetools import LRUCache
 
 from gateway.auth import keys
 from gateway.auth.fair_share import FairShare
@@ -18,6 +22,8 @@ from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
 """Of one address on one account; of one session on its user's current password."""
+MOST_GOOD_ADDRESSES = 10_000
+"""Those at which somebody signed in longest ago are forgotten first, and all of them with the process."""
 
 
 class TryCounter(Protocol):
@@ -53,11 +59,19 @@ class SignInThrottle:
     def __init__(self, tries: TryCounter, *, busy_retry: int) -> None:
         self._tries = tries
         self._addresses = FairShare(busy_retry=busy_retry)
+        self._good_addresses = FairShare(busy_retry=busy_retry)
+        self._good: LRUCache[str, bool] = LRUCache(MOST_GOOD_ADDRESSES)
         self._people = FairShare(busy_retry=busy_retry)
 
     def slot_at(self, address: str, account: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of an address to check a password; its accounts take turns. Raises Overloaded on entry."""
-        return self._addresses.slot(block_of(address), account)
+        block = block_of(address)
+        share = self._good_addresses if block in self._good else self._addresses
+        return share.slot(block, account)
+
+    def note_good(self, address: str) -> None:
+        """Remember that somebody gave a right password there."""
+        self._good[block_of(address)] = True
 
     def slot_of(self, person: str) -> AbstractAsyncContextManager[None]:
         """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.

@@ -40,7 +40,7 @@ def test(*, settings: Settings, as_json: bool) -> None:
 
 async def _try(channel: Channel, notice: Notice) -> Row:
     try:
-        await channel.tell(notice)
+        problem = await channel.tell(notice)
     except NotTold as error:
-        return {"channel": channel.name, "problem": str(error)}
-    return {"channel": channel.name, "problem": None}
+        problem = str(error)
+    return {"channel": channel.name, "problem": problem or None}

@@ -144,7 +144,10 @@ def test(*, settings: Settings, webhook_id: str, as_json: bool) -> None:
 
     delivery = with_services(settings, work)
     if not delivery.attempts:
-        raise OperatorError("no gateway has sent the test yet; it is sent when one serves: gateway serve")
+        raise OperatorError(
+            "the test has no answer yet: no gateway runs (gateway serve), or the receiver is slow with other events; "
+            f"see: gateway webhook deliveries {webhook_id}"
+        )
     answer = delivery.error or f"status {delivery.status}"
     if delivery.outcome != "delivered":
         raise OperatorError(f"the receiver did not take the test: {answer}")

@@ -77,24 +77,34 @@ CALLER_FROM = 18
 
 ACQUIRE_TEXT = f"""
 local size, of_kind, of_caller = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local hold_seconds, permit = tonumber(ARGV[4]), ARGV[5]
+local of_clients, of_caller_in = tonumber(ARGV[4]), tonumber(ARGV[5])
+local hold_seconds, permit = tonumber(ARGV[6]), ARGV[7]
 local caller = string.sub(permit, {CALLER_FROM})
-local mine, all, callers = 0, 0, 0
+local mine, all, callers, clients, callers_in = 0, 0, 0, 0, 0
 for number, key in ipairs(KEYS) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
     for _, held in ipairs(redis.call('ZRANGE', key, 0, -1)) do
         if held == permit then return 1 end
-        if number == 1 then mine = mine + 1 end
+        local holder = string.sub(held, {CALLER_FROM})
         all = all + 1
-        if string.sub(held, {CALLER_FROM}) == caller then callers = callers + 1 end
+        if holder == caller then callers = callers + 1 end
+        if number == 1 then
+            mine = mine + 1
+            if holder == caller then callers_in = callers_in + 1 end
+            if string.match(holder, '^%d+$') then clients = clients + 1 end
+        end
     end
 end
 if mine >= of_kind or all >= size or callers >= of_caller then return 0 end
+if clients >= of_clients or callers_in >= of_caller_in then return 0 end
 redis.call('ZADD', KEYS[1], now + hold_seconds, permit)
 redis.call('PEXPIRE', KEYS[1], math.ceil(hold_seconds * 1000) + 1)
 return 1
 """
-"""A permit whose answer was late is held by who asks for it again. There are 64 permits at most to look through."""
+"""A permit whose answer was late is held by who asks for it again. There are 64 permits at most to look through.
+
+A client's caller is a number, the gateway's own is none: of each kind the clients leave what `Bulkhead` has them leave.
+"""
 
 RENEW_TEXT = """
 for number = 2, #ARGV do

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from gateway.airbyte import Bulkhead, Caller, Kind
+from gateway.airbyte import Bulkhead, Caller, Kind, OwnCalls
 from gateway.background import Background, BackgroundTask, Progress
 from gateway.cluster.scripts import ACQUIRE_PERMIT, RELEASE_PERMIT, RENEW_PERMITS, BackendUnavailable, Runner
 from gateway.cluster.timings import PermitTimings
@@ -133,13 +133,23 @@ class SharedBulkhead(Bulkhead):
     async def _has_acquired(self, permit: Permit) -> bool:
         own = KIND_KEYS[permit.kind]
         keys = (own, *(key for key in KIND_KEYS.values() if key != own))
-        arguments = (self.size, self._of_kind, self._of_caller, self._timings.hold, permit.name)
+        bounds = (self.size, self._of_kind, self._of_caller, *self._bounds_of_client(permit))
+        arguments = (*bounds, self._timings.hold, permit.name)
         # Not cancelled with the caller: what was asked may be done, and is taken back only after its answer.
         permit.asked = asyncio.ensure_future(self._valkey.run(ACQUIRE_PERMIT, keys, arguments))
         try:
             return await asyncio.shield(permit.asked)
         except BackendUnavailable:
             return self._is_in_share(permit)
+
+    def _bounds_of_client(self, permit: Permit) -> tuple[int, int]:
+        """Return how many of the permit's kind all clients may hold, and how many one; for own calls what is no bound.
+
+        As in `Bulkhead`: what they leave to the other kind, and to the gateways' own calls, they leave in the cluster.
+        """
+        if isinstance(permit.caller, OwnCalls):
+            return self.size, self.size
+        return self._of_clients[permit.kind], self._of_caller_in[permit.kind]
 
     def _is_in_share(self, permit: Permit) -> bool:
         """Return whether this gateway may give the permit by itself. Raises UpstreamBusy if it never may."""

@@ -5,11 +5,12 @@ from contextlib import suppress
 
 from gateway.cluster.known_buckets import KnownBucket, KnownBuckets, take_shares
 from gateway.cluster.scripts import GIVE_BACK_TOKEN, TAKE_TOKENS, BackendUnavailable, Runner
-from gateway.limiter import NEW_KEYS, Decision, both, of_client, total_rate
+from gateway.limiter import NEW_KEYS, WEBHOOK_FORMS, Decision, both, of_client, total_rate
 from gateway.models import ClientLimit, Principal, RatePolicy
 
 BUCKET_PREFIX = "gateway:bucket:"
 NEW_KEYS_BUCKET = "new-keys"
+WEBHOOK_FORMS_BUCKET = "webhook-forms"
 FASTER = 1.001
 """This gateway's clock runs ahead of the server's by more than any two clocks differ, so that what it knows is never
 less than what is there: who obeys a Retry-After always succeeds."""
@@ -80,6 +81,12 @@ class SharedLimiter:
         self._clients.give_back(name)
         with suppress(BackendUnavailable):  # The bucket refills by itself.
             await self._valkey.run(GIVE_BACK_TOKEN, (BUCKET_PREFIX + name,), ())
+
+    async def take_webhook_form(self, client_id: int) -> Decision:
+        """Take one of the client's tokens for forms about webhooks. Never fails."""
+        name = _name(client_id, WEBHOOK_FORMS_BUCKET)
+        (decision,) = await self._take(KnownBucket(self._clients, name, WEBHOOK_FORMS))
+        return decision
 
     def change_default(self, policy: RatePolicy) -> None:
         """Change the rate of keys without one of their own. A bucket keeps its tokens as far as they fit."""

@@ -135,7 +135,7 @@ def _for_members(timings: PageTimings) -> list[Route]:
         _get("/dashboard/connections/{id}/jobs/{job}", for_members(partial(job.show_job, timings=timings))),
         _post("/dashboard/connections/{id}/sync", for_members(partial(connection.trigger_sync, timings=timings))),
         *_about_keys(f"/{KEYS}", for_members),
-        *_about_webhooks(f"/{WEBHOOKS}", for_members),
+        *_about_webhooks(f"/{WEBHOOKS}", for_members, timings),
         _get("/dashboard/usage", for_members(usage.show_usage)),
         _get("/dashboard/usage.csv", for_members(usage.download_usage)),
         _get("/dashboard/activity", for_members(activity.show_activity)),
@@ -154,12 +154,12 @@ def _about_keys(keys: str, only_for: Callable[[Handler], Handler]) -> list[Route
     ]
 
 
-def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler]) -> list[Route]:
+def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler], timings: PageTimings) -> list[Route]:
     """Return the routes of webhooks below a path, as `_about_keys` does."""
     return [
         _get(webhooks_path, only_for(webhooks.show_webhooks)),
         _post(webhooks_path, only_for(webhooks.add_webhook)),
-        _get(f"{webhooks_path}/{{webhook}}", only_for(webhook.show_webhook)),
+        _get(f"{webhooks_path}/{{webhook}}", only_for(partial(webhook.show_webhook, timings=timings))),
         *(
             _post(f"{webhooks_path}/{{webhook}}/{name}", only_for(handler))
             for name, handler in (
@@ -177,7 +177,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
     users = "/dashboard/admin/users"
     return [
         _get("/dashboard/admin", for_admins_at_home(admin.overview.show_overview)),
-        *_clients_for_admins(),
+        *_clients_for_admins(timings),
         *_connections_for_admins(timings),
         _get(users, for_admins(admin.users.show_users)),
         _post(users, for_admins(admin.users.invite)),
@@ -189,7 +189,7 @@ def _for_admins(timings: PageTimings) -> list[Route]:
     ]
 
 
-def _clients_for_admins() -> list[Route]:
+def _clients_for_admins(timings: PageTimings) -> list[Route]:
     clients = "/dashboard/admin/clients"
     return [
         _get(clients, for_admins(admin.clients.show_clients)),
@@ -206,7 +206,7 @@ def _clients_for_admins() -> list[Route]:
         _post(f"{clients}/{{slug}}/remove", for_admins(admin.client_settings.remove_client)),
         _get(f"{clients}/{{slug}}/usage.csv", for_admins(usage.download_usage_of_any_client)),
         *_about_keys(f"{clients}/{{slug}}/api-keys", for_admins),
-        *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins),
+        *_about_webhooks(f"{clients}/{{slug}}/webhooks", for_admins, timings),
     ]
 
 

@@ -8,16 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.base_url import base_url
+from gateway.dashboard.client_token import require_allowed
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, is_created
 from gateway.dashboard.key_owner import KeyOwner
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import redirect, visitor_of
-from gateway.errors import OperatorError, RateLimitExceeded
-from gateway.limiter import Decision
+from gateway.errors import OperatorError
 from gateway.provisioning.keys import NewKey
 from gateway.services import services_of
-
-SECONDS_PER_MINUTE = 60
 
 
 @asynccontextmanager
@@ -30,21 +28,12 @@ async def counted_as_new_key(request: Request, owner: KeyOwner) -> AsyncIterator
         yield
         return
     limiter = services_of(request).limiter
-    _require_allowed(await limiter.take_new_key(owner.client.id))
+    require_allowed(await limiter.take_new_key(owner.client.id), "new keys")
     try:
         yield
     except OperatorError:
         await limiter.give_back_new_key(owner.client.id)
         raise
-
-
-def _require_allowed(decision: Decision) -> None:
-    if not decision.allowed:
-        minutes = -(-decision.retry_after // SECONDS_PER_MINUTE)
-        raise RateLimitExceeded(
-            f"Too many new keys in an hour: come back in {minutes} minute{'' if minutes == 1 else 's'}",
-            retry_after=decision.retry_after,
-        )
 
 
 def show_new_key(

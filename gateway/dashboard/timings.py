@@ -19,5 +19,7 @@ class PageTimings(msgspec.Struct, frozen=True):
     """The list of connections, while a sync runs or the last syncs are stale."""
     reload_job_running: int = 5
     """One connection, while one of its jobs runs."""
+    reload_delivery: int = 2
+    """One webhook, while an event is being sent, or is sent again soon."""
     reload_problem: int = 30
     """One connection, when Airbyte does not give its jobs."""

@@ -8,12 +8,14 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.auth.accounts import Accounts
+from gateway.auth.guess_throttle import block_of
 from gateway.auth.sessions import Browser
 from gateway.dashboard.paging import with_query
 from gateway.dashboard.session_cookie import SessionCookie, SessionCookies
 from gateway.errors import NotFound
 from gateway.models import Actor, Client, User, Visitor
-from gateway.web.middleware.authentication import client_address, user_agent
+from gateway.store.read_slots import reading_for
+from gateway.web.caller import client_address, user_agent
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 SIGN_IN = "dashboard/sign-in"
@@ -57,13 +59,23 @@ class VisitorMiddleware:
         self._wait_to_render = wait_to_render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Reset in the end: the next request of the socket connection may be another person's.
+        token = reading_for.set(block_of(client_address(scope)))
+        try:
+            await self._find_visitor(scope)
+            await self._app(scope, receive, send)
+        finally:
+            reading_for.reset(token)
+
+    async def _find_visitor(self, scope: Scope) -> None:
         secret = await self._cookies.secret_in(HTTPConnection(scope))
         scope[ACCOUNTS_KEY] = self._accounts
         scope[RENDER_WAIT_KEY] = self._wait_to_render
         scope[COOKIES_KEY] = self._cookies
         scope[PENDING_COOKIES_KEY] = self._pending_cookies
-        scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
-        await self._app(scope, receive, send)
+        visitor = scope[VISITOR_KEY] = await self._accounts.sessions.visitor(secret) if secret else None
+        if visitor is not None:
+            reading_for.set(visitor.client.id if visitor.client else visitor.user.id)
 
 
 def accounts_of(request: Request) -> Accounts:

@@ -1,6 +1,7 @@
 """/dashboard/settings/webhooks/ID, and below a client's page: one webhook, its deliveries, and what is done with it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -10,36 +11,40 @@ from gateway.dashboard.activity import before_of
 from gateway.dashboard.forms import read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE
 from gateway.dashboard.templating import page
+from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, redirect
-from gateway.dashboard.webhooks import WebhookOwner, show_secret, webhook_owner_of
+from gateway.dashboard.webhooks import WebhookOwner, show_secret, take_webhook_form, webhook_owner_of
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
-from gateway.models import Webhook
+from gateway.models import Delivery, Webhook
 from gateway.services import services_of
 from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.times import format_time
 
 DELIVERY_ROWS = 20
 NOTICES = {
-    "tested": "A test event is on its way. Reload the page to see the answer.",
+    "tested": "A test event is on its way. Its answer is shown below; if it is not, reload the page.",
     "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
 }
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
+SENT_SOON = timedelta(seconds=10)
+"""Until the next attempt: who has just seen one fail still waits for that."""
 DELIVERY_DIGITS = 18
 """Digits of a delivery's number."""
 
 Found = TypeVar("Found")
 
 
-async def show_webhook(request: Request) -> Response:
+async def show_webhook(request: Request, timings: PageTimings) -> Response:
     """Show one webhook. Raises NotFound, for another client's as for none."""
     owner = await webhook_owner_of(request)
-    return await _webhook_page(request, owner)
+    return await _webhook_page(request, owner, live_seconds=timings.reload_delivery)
 
 
 async def test_webhook(request: Request) -> Response:
     """Have a test event sent. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     webhooks = services_of(request).webhooks
     try:
         await _found(webhooks.endpoints.test(request.path_params["webhook"], client_id=owner.client.id))
@@ -52,6 +57,7 @@ async def test_webhook(request: Request) -> Response:
 async def rotate_webhook(request: Request) -> Response:
     """Give the webhook a new secret and show it. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     endpoints = services_of(request).webhooks.endpoints
     new = await _found(
         endpoints.rotate(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request))
@@ -62,6 +68,7 @@ async def rotate_webhook(request: Request) -> Response:
 async def enable_webhook(request: Request) -> Response:
     """Have a disabled webhook told of events again. Raises NotFound as `show_webhook`."""
     owner = await webhook_owner_of(request)
+    await take_webhook_form(request, owner)
     endpoints = services_of(request).webhooks.endpoints
     await _found(endpoints.enable(request.path_params["webhook"], client_id=owner.client.id, by=actor_of(request)))
     return _back(request, owner, "enabled")
@@ -78,6 +85,7 @@ async def remove_webhook(request: Request) -> Response:
 async def send_again(request: Request) -> Response:
     """Send the event of an ended delivery once more. Raises NotFound as `show_webhook`."""
     owner, form = await webhook_owner_of(request), await read_form(request)
+    await take_webhook_form(request, owner)
     services = services_of(request)
     webhook = await _webhook(request, owner)
     number = form["delivery"]
@@ -108,7 +116,9 @@ def _back(request: Request, owner: WebhookOwner, done: str) -> Response:
     return redirect(request, f"{owner.path}/{request.path_params['webhook']}?done={done}")
 
 
-async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "") -> Response:
+async def _webhook_page(
+    request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "", live_seconds: int | None = None
+) -> Response:
     services = services_of(request)
     store, kept = services.store, services.timings.retention.events
     webhook = await _webhook(request, owner)
@@ -127,6 +137,7 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
         path=owner.path,
         webhook=webhook,
         deliveries=shown,
+        live_seconds=live_seconds if _is_any_sent_soon(shown, services.clock.now()) else None,
         older=shown[-1].number if len(found) > len(shown) else None,
         is_newest=before is None,
         kept_days=kept.days,
@@ -135,3 +146,9 @@ async def _webhook_page(request: Request, owner: WebhookOwner, *, status: int = 
         labels={each.id: each.label for each in connections.rows},
         was_shown=done == SHOWN_ONCE,
     )
+
+
+def _is_any_sent_soon(deliveries: Iterable[Delivery], now: datetime) -> bool:
+    """Return whether one of the deliveries is being sent, or is about to be."""
+    soon = format_time(now + SENT_SOON)
+    return any(each.next_at is not None and each.next_at <= soon for each in deliveries)

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.dashboard.addressed import addressed_client
+from gateway.dashboard.client_token import require_allowed
 from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.templating import page
@@ -36,6 +37,13 @@ async def webhook_owner_of(request: Request) -> WebhookOwner:
     return WebhookOwner(client, f"dashboard/admin/clients/{client.slug}/webhooks")
 
 
+async def take_webhook_form(request: Request, owner: WebhookOwner) -> None:
+    """Take one of the tokens that members have for forms about webhooks; admins need none. Raises RateLimitExceeded."""
+    if not visitor_of(request).user.is_admin:
+        decision = await services_of(request).limiter.take_webhook_form(owner.client.id)
+        require_allowed(decision, "changes and tests of webhooks")
+
+
 async def show_webhooks(request: Request) -> Response:
     """Show the client's webhooks."""
     return await _webhooks_page(request, await webhook_owner_of(request))
@@ -44,6 +52,7 @@ async def show_webhooks(request: Request) -> Response:
 async def add_webhook(request: Request) -> Response:
     """Add a webhook and show its secret."""
     owner, form = await webhook_owner_of(request), await read_form(request)
+    await take_webhook_form(request, owner)
     endpoints = services_of(request).webhooks.endpoints
     webhook_id = derived_id(request, form, "whk")
     try:

@@ -60,7 +60,9 @@ BackendUnavailable    cluster     Valkey does not answer: decide without it
 OddAnswer             cluster     Valkey answered what no script of ours returns
 SignInNeeded          dashboard   lead the visitor to the sign-in
 NotTold               notices     a channel did not take a notice to the operator
+└── NoticeRefused                 but it answered, and may take another
 MailNotSent           notices     a mail server did not take a message
+└── MessageRefused                but it answered, and may take another
 DestinationRefused    webhooks    a webhook's name leads to no address that may be used
 ConstraintViolated    store       a statement met what a constraint forbids
 TriggerUnderWay       store       another gateway is triggering the same connection

@@ -7,13 +7,14 @@ every `per_seconds / requests` seconds. What a client does with its keys changes
 `fair_queue` and `waiting_list` are for what is scarce rather than limited: those who wait for it take turns.
 """
 
-from gateway.limiter.call_limiter import NEW_KEYS, CallLimiter, both, of_client, total_rate
+from gateway.limiter.call_limiter import NEW_KEYS, WEBHOOK_FORMS, CallLimiter, both, of_client, total_rate
 from gateway.limiter.decision import Decision, Reservation, client_refusal, in_words, key_refusal, rate_limit_headers
 from gateway.limiter.token_bucket import ROUNDING, Limiter, TokenBucket
 
 __all__ = [
     "NEW_KEYS",
     "ROUNDING",
+    "WEBHOOK_FORMS",
     "CallLimiter",
     "Decision",
     "Limiter",

@@ -14,6 +14,10 @@ from gateway.models import ClientLimit, Principal, RatePolicy
 NEW_KEYS = RatePolicy(60, 3600)
 """How many keys a client's members may make: each costs a transaction, and a row for months."""
 
+WEBHOOK_FORMS = RatePolicy(60, 3600)
+"""How many forms about webhooks they may send: each costs transactions, and rows for weeks or months; a test also sends
+a message to whatever address they chose."""
+
 
 class CallLimiter:
     """The buckets of keys and of clients at one gateway."""
@@ -26,6 +30,7 @@ class CallLimiter:
         self._keys = Limiter(default)
         self._clients = Limiter(default)
         self._new_keys = Limiter(NEW_KEYS)
+        self._webhook_forms = Limiter(WEBHOOK_FORMS)
 
     def __len__(self) -> int:
         """Return how many keys' buckets are not full."""
@@ -45,6 +50,19 @@ class CallLimiter:
         if decision.allowed:
             client.tokens -= 1
         return decision
+
+    def refusal(self, principal: Principal) -> Decision | None:
+        """Return what `take` would refuse a call with; None if it would let it through. Nothing is taken."""
+        now = self._monotonic()
+        policy = principal.rate or self.default
+        total = self.rate_of_client(principal.limit)
+        key = self._keys.bucket(principal.bucket_id or principal.key_id, policy, now)
+        client = self._clients.bucket(principal.client.id, total, now)
+        client.advance(total, now)
+        decision = key.look(policy, now)
+        if client.tokens < ENOUGH:
+            decision = both(decision, client.look(total, now))
+        return None if decision.allowed else decision
 
     def look(self, principal: Principal) -> Decision:
         """Say what is left for the key, and take nothing."""
@@ -66,6 +84,10 @@ class CallLimiter:
     async def give_back_new_key(self, client_id: int) -> None:
         """Give the token for a new key back, because none was made."""
         self._new_keys.give_back(client_id)
+
+    async def take_webhook_form(self, client_id: int) -> Decision:
+        """Take one of the client's tokens for forms about webhooks."""
+        return self._webhook_forms.take(client_id, None, self._monotonic())
 
     def change_default(self, policy: RatePolicy) -> None:
         """Change the rate of keys without one of their own, and of their clients, from now on."""

@@ -22,3 +22,5 @@ class ConnectionDetail(msgspec.Struct, frozen=True):
     status: str
     prefix: str
     streams: tuple[CatalogStream, ...]
+    kept: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """What readers have made of the streams, by a name of their own: there may be thousands."""

@@ -78,6 +78,7 @@ class ConnectionsOfClient(msgspec.Struct, frozen=True):
 
     rows: tuple[Connection, ...]
     by_id: dict[str, Connection]
+    by_airbyte_id: dict[str, Connection]
     last_sync_at: str | None
     is_mapped: bool
     """Whether any of them leads to a connection of Airbyte's."""

@@ -38,7 +38,7 @@ class Webhook(msgspec.Struct, frozen=True):
     events: tuple[EventType, ...] = ()
     """What it is told of; empty: everything."""
     connections: tuple[str, ...] = ()
-    """Our ids of the connections that it is told of; empty: all, and what concerns no connection."""
+    """Our ids of the connections that it is told of; empty: all. Of keys it is then told where `events` names that."""
     previous_until: str | None = None
     """Until when the secret before a rotation signs too."""
     last_success_at: str | None = None
@@ -51,8 +51,10 @@ class Webhook(msgspec.Struct, frozen=True):
 
     def wants(self, event_type: str, connection_id: str | None) -> bool:
         """Return whether it is told of such an event, of this connection or of none."""
-        is_of_type = not self.events or event_type in self.events
-        return is_of_type and (not self.connections or connection_id in self.connections)
+        if not self.connections or connection_id in self.connections:
+            return not self.events or event_type in self.events
+        # Whoever names an event that concerns no connection wants it, whichever connections he chooses.
+        return connection_id is None and event_type in self.events
 
 
 class Delivery(msgspec.Struct, frozen=True):

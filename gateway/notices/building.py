@@ -50,11 +50,7 @@ def build_notices(
     backups = BackupLimit(settings.backup_folder, notify.backup_max_age_hours)
     path = settings.database_path if settings.database.is_file else None
     matters = Matters(store, airbyte, last_sync, backups, clock=clock, database_path=path, timings=timings)
-    mailer = (
-        Mailer(notify.smtp_url, notify.mail_from, _tls(settings), clock, seconds=timings.message)
-        if notify.smtp_url
-        else None
-    )
+    mailer = Mailer(notify.smtp_url, notify.mail_from, _tls(settings), clock, timings.mail) if notify.smtp_url else None
     channels = _channels(settings, mailer, brand, clock)
     return Notices(NoticeWatch(store, matters, channels, clock, leadership=leadership, timings=timings), mailer)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.models import Notice
 from gateway.notices.mail import Mailer
-from gateway.notices.mail_not_sent import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent, MessageRefused
 from gateway.settings.brand import CurrentBrand
 from gateway.settings.secret import Secret
 from gateway.times import Clock, format_time
@@ -21,6 +21,10 @@ class NotTold(Exception):
     """A channel did not take a notice. The text names no address and no secret."""
 
 
+class NoticeRefused(NotTold):
+    """A channel answers, and did not take this notice. It may take another."""
+
+
 class Channel(Protocol):
     """A way to the operator."""
 
@@ -29,8 +33,8 @@ class Channel(Protocol):
         """By which the database knows what was told on it."""
         ...
 
-    async def tell(self, notice: Notice) -> None:
-        """Tell of one notice. Raises NotTold."""
+    async def tell(self, notice: Notice) -> str:
+        """Tell of one notice; return whom it did not reach, in words, or nothing. Raises NotTold."""
         ...
 
 
@@ -46,14 +50,18 @@ class MailChannel:
         self._address = address
         self._brand = brand
 
-    async def tell(self, notice: Notice) -> None:
-        """Mail the notice to all recipients. Raises NotTold."""
+    async def tell(self, notice: Notice) -> str:
+        """Mail the notice to all recipients; return how many were refused, in words. Raises NotTold."""
         sentence = f"Over: {notice.text}" if notice.is_over else notice.text
         text = f"{sentence}\n\nSince: {notice.since}\nGateway: {self._address}/dashboard/admin/\n"
+        subject = f"[{self._brand.current.name}] {sentence}"[:SUBJECT_LENGTH]
         try:
-            await self._mailer.send(self._recipients, f"[{self._brand.current.name}] {sentence}"[:SUBJECT_LENGTH], text)
+            refused = await self._mailer.send(self._recipients, subject, text)
+        except MessageRefused as error:
+            raise NoticeRefused(str(error)) from None
         except MailNotSent as error:
             raise NotTold(str(error)) from None
+        return f"the mail server refuses {refused} of {len(self._recipients)} recipients" if refused else ""
 
 
 class WebhookChannel:
@@ -69,7 +77,7 @@ class WebhookChannel:
         self._clock = clock
         self._new_id = new_id
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Notice) -> str:
         """Send the notice, signed if there is a secret, as a client's webhooks are. Raises NotTold."""
         now = self._clock.now()
         data = {"matter": notice.matter, "text": notice.text, "since": notice.since}
@@ -81,5 +89,8 @@ class WebhookChannel:
             receipt = await self._sender.send(self._url.reveal(), headers, body)
         except Exception as error:  # noqa: BLE001 - its text may quote the address; nothing may keep other notices waiting
             raise NotTold(f"it could not be sent: {type(error).__name__}") from None
+        if receipt.status is None:
+            raise NotTold(receipt.error)
         if not receipt.is_success:
-            raise NotTold(receipt.error or f"the receiver answered {receipt.status}")
+            raise NoticeRefused(f"the receiver answered {receipt.status}")
+        return ""

@@ -1,12 +1,18 @@
 """Write mail, and have it sent through the operator's server."""
 
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
+from gateway.notices.mail_not_sent import MailNotSent
+from gateway.notices.timings import MailTimings
 from gateway.settings.secret import SecretUrl
 from gateway.times import Clock
+
+MAILABLE = re.compile(r"""[^\s@,:;<>()\[\]\\"]+@[^\s@,:;<>()\[\]\\"]+""")
+"""Names in quotes and the like are left out: of some of them Python 3.11 can make no header (AttributeError)."""
 
 
 class Mailer:
@@ -18,23 +24,24 @@ class Mailer:
         sender: str,
         tls: Callable[[], ssl.SSLContext],
         clock: Clock,
-        *,
-        seconds: float,
+        timings: MailTimings,
     ) -> None:
-        """Allow `seconds` for all of one message. `url` is what `smtp.deliver` takes."""
+        """`url` is what `smtp.deliver` takes."""
         self._url = url
         self._sender = sender
         self._tls = tls
         self._clock = clock
-        self._seconds = seconds
+        self._timings = timings
 
-    async def send(self, recipients: Sequence[str], subject: str, text: str) -> None:
-        """Send one message to each of `recipients`. Raises MailNotSent."""
+    async def send(self, recipients: Sequence[str], subject: str, text: str) -> int:
+        """Send one message to `recipients`; return how many of them were refused, if not all. Raises MailNotSent."""
+        if not all(map(MAILABLE.fullmatch, recipients)):
+            raise MailNotSent("no mail can be sent to such an address")
         # Not above: the library takes time when a command starts, and few of them send.
         from gateway.notices.smtp import deliver  # noqa: PLC0415 - see the line before
 
         message = self._message(recipients, subject, text)
-        await deliver(message, url=self._url, tls=self._tls, seconds=self._seconds)
+        return await deliver(message, recipients, url=self._url, tls=self._tls, timings=self._timings)
 
     def _message(self, recipients: Sequence[str], subject: str, text: str) -> EmailMessage:
         message = EmailMessage()

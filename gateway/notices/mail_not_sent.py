@@ -3,3 +3,7 @@
 
 class MailNotSent(Exception):
     """The server did not take a message. The text is ours: what a server says may repeat what it was sent."""
+
+
+class MessageRefused(MailNotSent):
+    """The server read this message and did not take it. It may take another."""

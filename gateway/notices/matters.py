@@ -11,6 +11,7 @@ from gateway.models import DisabledReason, webhook_subject
 from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
 from gateway.store.disk import DiskRoom, disk_room
+from gateway.store.tables.totals import FailingClient
 from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.syncs.last_sync import LastSyncRefresh
 from gateway.times import Clock, format_time
@@ -72,8 +73,7 @@ class Matters:
         await self._last_sync.refresh_if_older(self._timings.interval)
         texts, unknown = self._airbyte_s()
         texts |= {
-            f"{SYNCS_FAILING}:{client.slug}": f"Syncs of {client.name} fail: the last of {client.connections} "
-            f"connection{'s' if client.connections > 1 else ''} did, {client.label} among them."
+            f"{SYNCS_FAILING}:{client.slug}": f"Syncs of {client.name} fail: the last of {_which(client)}."
             for client in await self._store.totals.failing_clients()
         }
         texts |= await self._of_webhooks()
@@ -137,6 +137,12 @@ class Matters:
         except OSError:
             return None
         return (self._clock.now().timestamp() - max(written)) / SECONDS_PER_HOUR if written else None
+
+
+def _which(client: FailingClient) -> str:
+    if client.connections == 1:
+        return f"{client.label} did"
+    return f"{client.connections} connections did, {client.label} among them"
 
 
 def _room(path: Path) -> DiskRoom | None:

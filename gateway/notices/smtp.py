@@ -2,13 +2,15 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from gateway.notices.mail_not_sent import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent, MessageRefused
+from gateway.notices.timings import MailTimings
 from gateway.settings.addresses import is_this_machine
 from gateway.settings.secret import SecretUrl
 
@@ -17,23 +19,40 @@ LOCAL_PORT = 25
 """Of a server on this machine, which need not offer TLS."""
 
 
-async def deliver(message: EmailMessage, *, url: SecretUrl, tls: Callable[[], ssl.SSLContext], seconds: float) -> None:
-    """Send the message within `seconds` for all of it: the library's own limit is for each reply. Raises MailNotSent.
+async def deliver(
+    message: EmailMessage,
+    recipients: Sequence[str],
+    *,
+    url: SecretUrl,
+    tls: Callable[[], ssl.SSLContext],
+    timings: MailTimings,
+) -> int:
+    """Send the message to all recipients; return how many of them the server refused, if not all. Raises MailNotSent.
 
     `url` is `smtp://[USER:PASSWORD@]HOST[:PORT]`, which must offer STARTTLS, or `smtps://…`.
     """
-    client = _client(url, tls, seconds)
+    client = _client(url, tls, timings.message)
     try:
-        async with asyncio.timeout(seconds), client:
-            await client.send_message(message)
+        # For all of it: the library's own limit is for each reply.
+        async with asyncio.timeout(timings.message):
+            await client.connect()
+            refused, _ = await client.send_message(message, recipients=recipients)
     except TimeoutError:
-        raise MailNotSent(f"the mail server did not answer within {seconds:g} seconds") from None
-    except aiosmtplib.SMTPResponseException as error:
-        raise MailNotSent(f"the mail server answered {error.code}") from None
+        raise MailNotSent(f"the mail server did not answer within {timings.message:g} seconds") from None
     except (aiosmtplib.SMTPException, ssl.SSLError, OSError) as error:
-        raise MailNotSent(_reason(error)) from None
+        await _quit(client, timings.quit)
+        raise _not_sent(error) from None
+    else:
+        await _quit(client, timings.quit)
+        return len(refused)
     finally:
         client.close()
+
+
+async def _quit(client: aiosmtplib.SMTP, seconds: float) -> None:
+    """End the session, as RFC 5321 section 4.1.1.10 asks. What the server says to that changes nothing."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        await client.quit(timeout=seconds)
 
 
 def _client(url: SecretUrl, tls: Callable[[], ssl.SSLContext], seconds: float) -> aiosmtplib.SMTP:
@@ -53,11 +72,15 @@ def _client(url: SecretUrl, tls: Callable[[], ssl.SSLContext], seconds: float) -
     )
 
 
-def _reason(error: Exception) -> str:
+def _not_sent(error: Exception) -> MailNotSent:
+    if isinstance(error, aiosmtplib.SMTPDataError):
+        return MessageRefused(f"the mail server answered {error.code}")
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return MailNotSent(f"the mail server answered {error.code}")
     if isinstance(error, ssl.SSLCertVerificationError) or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return "the mail server's certificate cannot be trusted"
+        return MailNotSent("the mail server's certificate cannot be trusted")
     if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
-        return "the mail server cannot be reached"
+        return MailNotSent("the mail server cannot be reached")
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return "the mail server takes none of the recipients"
-    return f"the mail server does not do what it must: {type(error).__name__}"
+        return MailNotSent("the mail server takes none of the recipients")
+    return MailNotSent(f"the mail server does not do what it must: {type(error).__name__}")

@@ -3,6 +3,15 @@
 import msgspec
 
 
+class MailTimings(msgspec.Struct, frozen=True):
+    """How long a mail server may take."""
+
+    message: float = 30.0
+    """For all of one message."""
+    quit: float = 5.0
+    """For its answer to our end of the session: whether it takes the message was said before."""
+
+
 class NoticeTimings(msgspec.Struct, frozen=True):
     """Each is handed to whoever keeps it, so that a test can pass its own."""
 
@@ -10,7 +19,6 @@ class NoticeTimings(msgspec.Struct, frozen=True):
     """Between two looks; while nobody else asks, Airbyte is asked as often."""
     lease: float = 300.0
     """How long one gateway tells, from its last look on: longer than the messages of a look take. Then it has died."""
-    message: float = 30.0
-    """For all of one mail."""
+    mail: MailTimings = MailTimings()
     down: float = 300.0
     """How long Airbyte must have failed before it is told."""

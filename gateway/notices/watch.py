@@ -1,7 +1,7 @@
 """Look each minute at what needs the operator, and tell him: once when it begins, once when it is over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from gateway.background import Progress
 from gateway.errors import StorageUnavailable
 from gateway.models import Notice
-from gateway.notices.channels import Channel, NotTold
+from gateway.notices.channels import Channel, NoticeRefused, NotTold
 from gateway.notices.matters import Found, Matters
 from gateway.notices.timings import NoticeTimings
 from gateway.store import Store
@@ -43,8 +43,10 @@ class NoticeWatch:
         self._clock = clock
         self._leadership = leadership
         self._timings = timings
-        self._failing: set[str] = set()
-        """Channels that failed last time, of which the log has told."""
+        self._problems: dict[str, str] = {}
+        """What was wrong with a channel last time, of which the log has told."""
+        self._refused: dict[str, Collection[str]] = {}
+        """Matters whose notice a channel refused last time."""
 
     async def run(self, progress: Progress) -> None:
         """Look and tell, until cancelled."""
@@ -79,17 +81,28 @@ class NoticeWatch:
         now = format_time(self._clock.now())
         known = await self._notices.update(channel.name, found.texts, unknown=found.unknown, now=now)
         due = [each.notice for each in known if each.notice.is_over or not each.is_told]
-        try:
-            for notice in due[:MOST_OF_LOOK]:
+        # A channel may never take one of them, as a mail server that calls a name in it spam: no other waits for that.
+        refused_before = self._refused.get(channel.name, ())
+        due.sort(key=lambda notice: notice.matter in refused_before)
+        problem = ""
+        refused: list[str] = []
+        for notice in due[:MOST_OF_LOOK]:
+            try:
                 await self._tell_one(channel, notice)
-        except NotTold as error:
-            if channel.name not in self._failing:
-                log.warning("notice_not_told", channel=channel.name, error=str(error), waiting=len(due))
-            self._failing.add(channel.name)
-        else:
-            self._failing.discard(channel.name)
+            except NoticeRefused as error:
+                problem = str(error)
+                refused.append(notice.matter)
+            except NotTold as error:
+                problem = str(error)
+                break
+        self._refused[channel.name] = refused
+        if problem and self._problems.get(channel.name) != problem:
+            log.warning("notice_not_told", channel=channel.name, error=problem, waiting=len(due))
+        self._problems[channel.name] = problem
 
     async def _tell_one(self, channel: Channel, notice: Notice) -> None:
-        await channel.tell(notice)
+        missed = await channel.tell(notice)
         log.info("notice_told", channel=channel.name, matter=notice.matter, is_over=notice.is_over)
+        if missed:
+            log.warning("notice_not_told_to_all", channel=channel.name, error=missed)
         await self._notices.mark_told(channel.name, notice, now=format_time(self._clock.now()))

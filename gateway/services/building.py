@@ -17,6 +17,7 @@ from gateway.cluster.cluster import Cluster
 from gateway.errors import SettingsError
 from gateway.limiter import Limiter
 from gateway.limiter.fair_queue import FairQueue
+from gateway.limiter.waiting_list import WaitingList
 from gateway.models import RatePolicy
 from gateway.notices.building import Notices, build_notices
 from gateway.provisioning.assignment import Assignment
@@ -31,6 +32,7 @@ from gateway.settings.brand import CurrentBrand, read_brand
 from gateway.settings.tables import WEBHOOK_CA_FILE
 from gateway.store import Store
 from gateway.store.retention import Retention
+from gateway.store.timings import StoreTimings
 from gateway.syncs.syncs import SyncOptions, Syncs, build_syncs
 from gateway.syncs.timings import SyncTimings
 from gateway.syncs.waiting import MOST_CALLERS, WaitingCallers
@@ -59,7 +61,7 @@ def build_services(
 ) -> Services:
     """Build all, open nothing. `connect` replaces the network to Airbyte. Raises SettingsError, OperatorError."""
     metrics, timings, background = Metrics(), timings or Timings(), background or Background(log_task_failure)
-    store = Store(settings.database_location, background, clock=clock, timings=timings.store)
+    store = _store(settings, background, clock, timings=timings.store)
     cluster = Cluster(store, settings.rate_limit, clock.monotonic, background=background, timings=timings.cluster)
     airbyte = _connect(settings, cluster, clock, metrics=metrics, connect=connect, timings=timings.airbyte)
     policy, brand = _policy(settings.rate_limit), CurrentBrand(read_brand(settings))
@@ -89,6 +91,10 @@ def build_services(
         timings=timings,
         tracing=_tracing(settings.tracing, timings.telemetry.tracing),
     )
+
+
+def _store(settings: Settings, background: Background, clock: Clock, *, timings: StoreTimings) -> Store:
+    return Store(settings.database_location, background, clock=clock, timings=timings, read_queue=WaitingList())
 
 
 def _policy(rate: RateLimitSettings) -> RatePolicy:

@@ -55,7 +55,7 @@ class Retention:
                 self._store.sync_days.prune(format_time(now - kept.sync_days)),
                 self._store.events.prune(format_time(now - kept.events)),
             )
-            await self._store.deliveries.release_orphans(now=format_time(now))
+            await self._store.deliveries.release_orphans(now=now)
             await self._leadership.complete(RETENTION)
         except StorageUnavailable as error:
             log.warning("old_rows_not_pruned", detail=error.detail)

@@ -13,6 +13,7 @@ from gateway.store.bulk import Bulk
 from gateway.store.database import Database, Subject
 from gateway.store.health import StorageHealth
 from gateway.store.postgres.server import create_on_server, require_driver
+from gateway.store.read_slots import ReadQueue
 from gateway.store.sqlite.database import SqliteDatabase, create_file
 from gateway.store.tables.activity import ActivityLog
 from gateway.store.tables.api_keys import ApiKeys
@@ -78,9 +79,10 @@ class Store:
         *,
         clock: Clock | None = None,
         timings: StoreTimings = STORE_TIMINGS,
+        read_queue: ReadQueue | None = None,
     ) -> None:
-        """`background` owns the task that listens to a server's notifications."""
-        self.database: Database = _database_at(location, background, timings, self._forget_of)
+        """`background` owns the task that listens to a server's notifications; reads wait in the `read_queue`."""
+        self.database: Database = _database_at(location, background, timings, self._forget_of, read_queue)
         self.connections = Connections(self.database)
         clock = clock or SystemClock()
         self.waiting_deliveries = WaitingDeliveries(self.database)
@@ -178,10 +180,11 @@ def _database_at(
     background: Background,
     timings: StoreTimings,
     forget: Callable[[Subject, int], None],
+    read_queue: ReadQueue | None,
 ) -> Database:
     if isinstance(location, Path):
-        return SqliteDatabase(location, timings=timings)
+        return SqliteDatabase(location, timings=timings, read_queue=read_queue)
     require_driver(location)
     from gateway.store.postgres.database import PostgresDatabase  # noqa: PLC0415 - the driver may not be installed
 
-    return PostgresDatabase(location, background=background, forget=forget, timings=timings)
+    return PostgresDatabase(location, background=background, forget=forget, timings=timings, read_queue=read_queue)

@@ -1,6 +1,6 @@
 """Keep the newest values of each client, so that none takes another's room."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from cachetools import LRUCache, TTLCache
@@ -16,12 +16,21 @@ KEPT_OF_CLIENT = 100
 
 
 class ClientCache(Generic[Key, Value]):
-    """Up to `most` values of each client, for so many seconds."""
+    """Values of each client, up to a size of `most` together, for so many seconds."""
 
-    def __init__(self, clock: Clock, *, seconds: float, most: int = KEPT_OF_CLIENT) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        seconds: float,
+        most: int = KEPT_OF_CLIENT,
+        size_of: Callable[[Value], int] = lambda _value: 1,
+    ) -> None:
+        """`size_of` tells the size of a value. One that alone is larger than `most` is not kept."""
         self._clock = clock
         self._seconds = seconds
         self._most = most
+        self._size_of = size_of
         self._clients: LRUCache[int, TTLCache[Key, Value]] = LRUCache(KEPT_CLIENTS)
 
     def get(self, client_id: int, key: Key) -> Value | None:
@@ -33,9 +42,10 @@ class ClientCache(Generic[Key, Value]):
         """Keep a value, from now on."""
         values = self._clients.get(client_id)
         if values is None:
-            values = TTLCache(self._most, self._seconds, timer=self._clock.monotonic)
+            values = TTLCache(self._most, self._seconds, timer=self._clock.monotonic, getsizeof=self._size_of)
             self._clients[client_id] = values
-        values[key] = value
+        if self._size_of(value) <= self._most:
+            values[key] = value
 
     def forget(self, client_id: int, key: Key) -> None:
         """Keep the value no longer."""

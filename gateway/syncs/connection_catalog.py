@@ -28,9 +28,13 @@ from gateway.times import Clock
 
 READS_AT_ONCE = 3
 """Reads of one caller. Airbyte has five threads for everybody."""
-KEPT_CONNECTIONS = 500
+KEPT_STREAMS = 20_000
+"""Of one client, some 25 MB; a connection counts as one more. Those of most clients are far fewer."""
+KEPT_KINDS = 2_000
+KEPT_REFUSED = 2_000
 
 Role = Literal["source", "destination"]
+Thing = Literal["connection", "source", "destination"]
 Value = TypeVar("Value")
 
 
@@ -52,12 +56,12 @@ class ConnectionCatalog:
         self._airbyte = airbyte
         self._refusals = refusals
         self._records: ClientCache[str, ConnectionDetail] = ClientCache(
-            clock, seconds=timings.catalog, most=KEPT_CONNECTIONS
+            clock, seconds=timings.catalog, most=KEPT_STREAMS, size_of=lambda detail: 1 + len(detail.streams)
         )
-        self._refused: ClientCache[str, type[ApiError]] = ClientCache(
-            clock, seconds=timings.refused_interval, most=KEPT_CONNECTIONS
+        self._refused: ClientCache[tuple[Thing, str], type[ApiError]] = ClientCache(
+            clock, seconds=timings.refused_interval, most=KEPT_REFUSED
         )
-        self._kinds: ClientCache[tuple[Role, str], str] = ClientCache(clock, seconds=timings.kept)
+        self._kinds: ClientCache[tuple[Role, str], str] = ClientCache(clock, seconds=timings.kept, most=KEPT_KINDS)
         self._reads: SingleFlight[tuple[int, str], ConnectionDetail] = SingleFlight()
         self._kind_reads: SingleFlight[tuple[int, Role, str], str] = SingleFlight()
 
@@ -74,18 +78,25 @@ class ConnectionCatalog:
         airbyte_id = connection.airbyte_id or ""
         known = self._records.get(client.id, airbyte_id)
         if known is None:
-            self._require_not_refused(client.id, airbyte_id)
+            self._require_not_refused(client.id, "connection", airbyte_id)
             known = await self._reads.run((client.id, airbyte_id), lambda: self._read(client.id, airbyte_id))
             await require_still_mapped(self._store, client, connection.id, airbyte_id)
         return known
 
     async def of_all(self, client: Client, connections: Sequence[Connection]) -> Told[ConnectionDetail]:
         """Return what Airbyte tells of mapped connections, by its ids. Raises UpstreamError."""
-        return await _told({row.airbyte_id: partial(self.of, client, row) for row in connections if row.airbyte_id})
+        rows = {row.airbyte_id: row for row in connections if row.airbyte_id}
+        known = {each: record for each in rows if (record := self._records.get(client.id, each)) is not None}
+        unknown = {each: partial(self.of, client, row) for each, row in rows.items() if each not in known}
+        return await _told(known, unknown)
 
     async def kinds(self, client: Client, role: Role, airbyte_ids: Iterable[str]) -> Told[str]:
         """Return the kinds of connectors of sources or destinations of the client's. Raises UpstreamError."""
-        return await _told({each: partial(self._kind, client.id, role, each) for each in airbyte_ids})
+        ids = list(airbyte_ids)
+        known = {each: kind for each in ids if (kind := self._kinds.get(client.id, (role, each))) is not None}
+        return await _told(
+            known, {each: partial(self._kind, client.id, role, each) for each in ids if each not in known}
+        )
 
     async def _read(self, client_id: int, airbyte_id: str) -> ConnectionDetail:
         try:
@@ -93,40 +104,48 @@ class ConnectionCatalog:
         except UpstreamRefused as refusal:
             error = await self._refusals.error_for(refusal, airbyte_id)
             if isinstance(error, ConnectionNotFound | UpstreamForbidden):
-                self._refused.put(client_id, airbyte_id, type(error))
+                self._refused.put(client_id, ("connection", airbyte_id), type(error))
             raise error from refusal
         self._records.put(client_id, airbyte_id, record)
         return record
 
-    def _require_not_refused(self, client_id: int, airbyte_id: str) -> None:
+    def _require_not_refused(self, client_id: int, thing: Thing, airbyte_id: str) -> None:
         """Refuse again what Airbyte refused a moment ago: each list would ask for it anew."""
-        refusal = self._refused.get(client_id, airbyte_id)
+        refusal = self._refused.get(client_id, (thing, airbyte_id))
         if refusal is not None:
             raise refusal
 
     async def _kind(self, client_id: int, role: Role, airbyte_id: str) -> str:
-        """Return a kind; empty if the connector has no name."""
+        """Return a kind; empty if the connector has no name. Raises UpstreamError."""
         key = (role, airbyte_id)
         known = self._kinds.get(client_id, key)
         if known is None:
+            self._require_not_refused(client_id, role, airbyte_id)
             known = await self._kind_reads.run((client_id, *key), lambda: self._read_kind(client_id, role, airbyte_id))
         return known
 
     async def _read_kind(self, client_id: int, role: Role, airbyte_id: str) -> str:
         catalog = self._airbyte.catalog
         read = catalog.source_kind if role == "source" else catalog.destination_kind
-        kind = await read(airbyte_id, caller=client_id)
+        try:
+            kind = await read(airbyte_id, caller=client_id)
+        except UpstreamRefused as refusal:
+            self._refused.put(client_id, (role, airbyte_id), UpstreamForbidden)
+            detail = f"{refusal.upstream_status}: Airbyte does not tell of a {role}"
+            raise UpstreamForbidden(detail=detail) from refusal
         self._kinds.put(client_id, (role, airbyte_id), kind)
         return kind
 
 
-async def _told(reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Value]:
-    """Read all, a few at once. Raises UpstreamError if Airbyte fails as a whole, or tells of none of them.
+async def _told(known: Mapping[str, Value], reads: Mapping[str, Callable[[], Awaitable[Value]]]) -> Told[Value]:
+    """Read all beside what is known, a few at once.
+
+    Raises UpstreamError if Airbyte fails as a whole, or tells of none of them.
 
     Each ends by itself before the first failure is raised: none is left behind.
     """
     permits = asyncio.Semaphore(READS_AT_ONCE)
-    found: dict[str, Value] = {}
+    found = dict(known)
     passed_over: list[UpstreamError] = []
 
     async def read(airbyte_id: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from gateway.airbyte import Airbyte, OwnCalls
+from gateway.airbyte import Airbyte
 from gateway.errors import JobNotFound
 from gateway.models import Client, Connection, EndedJob, Failure, JobDetail
 from gateway.single_flight import SingleFlight
@@ -43,28 +43,30 @@ class JobDetails:
     async def failure(self, client_id: int, connection_id: str, airbyte_id: str, job_id: int) -> Failure | None:
         """Return why a job failed, as the API shows it; None if that is not told. Raises UpstreamError.
 
+        It takes the client's share: however many of its syncs fail at once, what keeps all figures current goes on.
         Nothing is told of a connection that is not the client's any more, or is mapped to another one of Airbyte's.
         """
         connection = (await self._store.connections.of_client(client_id)).by_id.get(connection_id)
         if connection is None or connection.airbyte_id != airbyte_id:
             return None
-        job = await self._airbyte.jobs.of_connection(airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        job = await self._airbyte.jobs.of_connection(airbyte_id, job_id, caller=client_id)
         if job is None:
             return None
-        report = await self._airbyte.config.job(airbyte_id, job, caller=OwnCalls.ROUTINE)
+        report = await self._airbyte.config.job(airbyte_id, job, caller=client_id)
         return (await asyncio.to_thread(detail_of, job, report, self._messages)).failure
 
     async def operator_failure(self, connection: Connection, job_id: int) -> OperatorFailure | None:
         """Return why a job failed, with Airbyte's message as it came, for operators alone; None if it is not told.
 
-        Raises UpstreamError.
+        It takes the share of the connection's client. Raises UpstreamError.
         """
-        if connection.airbyte_id is None:
+        airbyte_id, client_id = connection.airbyte_id, connection.client_id
+        if airbyte_id is None:
             return None
-        job = await self._airbyte.jobs.of_connection(connection.airbyte_id, job_id, caller=OwnCalls.ROUTINE)
+        job = await self._airbyte.jobs.of_connection(airbyte_id, job_id, caller=client_id)
         if job is None or job.status == "succeeded":
             return None
-        last = last_attempt(await self._airbyte.config.job(connection.airbyte_id, job, caller=OwnCalls.ROUTINE))
+        last = last_attempt(await self._airbyte.config.job(airbyte_id, job, caller=client_id))
         return None if last is None else operator_failure_from(last.failures)
 
     async def _read(self, client: Client, airbyte_id: str, job_id: int) -> JobDetail:

@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.models import ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
+from gateway.store.read_slots import read_for_all
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.outage_watch import OutageWatch
@@ -172,6 +173,7 @@ class LastSyncRefresh:
         await self._statuses.close()
 
     async def _refresh(self, seconds: float) -> None:
+        read_for_all()
         elsewhere = await self._leader.lead_or_follow(seconds)
         if elsewhere is None:
             await self._refresh_here()
@@ -215,6 +217,7 @@ class LastSyncRefresh:
 
     async def _ask_by_themselves(self) -> None:
         """Ask for workspaces and connections that need a call each: only their clients wait for those."""
+        read_for_all()
         try:
             if self._is_current:  # nor is a broken Airbyte asked for single ones
                 await self._changes.retry_unread()

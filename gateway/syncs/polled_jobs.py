@@ -150,10 +150,13 @@ class PolledJobs:
         if not self._unread.get(client.id, job.job_id):
             with suppress(UpstreamError):
                 read = await self._read(client.id, job.job_id, seconds=self.timings.look_age)
-        if read is None or read.job.connection_id != connection.airbyte_id:
+        told = None if read is None or read.job.connection_id != connection.airbyte_id else read.job
+        if told is None:
             self._unread.put(client.id, job.job_id, True)
-            return Polled(connection, job, is_fresh=False)
-        return Polled(connection, read.job)
+        owner = await self._owner(client, job)  # while it was read the connection may have been given away
+        if owner is None:
+            raise JobNotFound
+        return Polled(owner, told or job, is_fresh=told is not None)
 
     async def _read(self, client_id: int, job_id: int, *, seconds: float) -> _Known | None:
         """Return the job, whosever it is, read in a call shared by the client's callers. Raises UpstreamError."""
@@ -180,5 +183,4 @@ class PolledJobs:
 
     async def _owner(self, client: Client, job: Job) -> Connection | None:
         """Return the client's connection that the job is of; None if it is nobody's or another client's."""
-        rows = (await self._connections.of_client(client.id)).rows
-        return next((row for row in rows if row.airbyte_id == job.connection_id), None)
+        return (await self._connections.of_client(client.id)).by_airbyte_id.get(job.connection_id)

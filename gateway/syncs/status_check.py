@@ -10,6 +10,7 @@ from gateway.airbyte import Airbyte
 from gateway.errors import GatewayError, UpstreamError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
+from gateway.store.read_slots import read_for_all
 from gateway.syncs.statuses import record_statuses
 from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
@@ -64,6 +65,7 @@ class StatusCheck:
 
     async def _run(self) -> None:
         """Read all statuses. Airbyte lists connections in no order: one that a pass misses is left as it is."""
+        read_for_all()
         began = self._clock.monotonic()
         # What cannot be read stays old, and shall not be asked for all the time.
         self._not_before = began + self._timings.status_retry

@@ -13,9 +13,11 @@ from gateway.errors import Overloaded, Unauthorized
 from gateway.web.admission_queue import AdmissionQueue, RequestClass
 from gateway.web.compatible_paths import ErrorForm, form_of
 from gateway.web.credentials import KnownKeys, digest_of
+from gateway.web.early_refusals import EarlyRefusals
 from gateway.web.early_responses import HEALTH_PATH, EarlyResponses, ResponseObserver
 from gateway.web.fair_share import Group
 from gateway.web.middleware.request_log import RequestLog
+from gateway.web.responses import Headers
 from gateway.web.router import ApiRoutes
 from gateway.web.server.request_head import has_content
 from gateway.web.timings import AdmissionTimings
@@ -61,6 +63,8 @@ class Gate:
         self.known_keys = known_keys or KnownKeys()
         self.request_log = request_log
         self.early_responses = EarlyResponses(observer, request_log)
+        self.early_refusals: EarlyRefusals | None = None
+        """The application's, which alone knows whom it refuses."""
         self._routes = routes
         self._all_routes = f"{routes.prefix}/*"
         self._observer = observer
@@ -76,6 +80,28 @@ class Gate:
         self._observer.observe(scope["method"], route, Overloaded.status, 0.0)
         self._observer.count_shed("known" if request_class is self.known else "unauthenticated")
         return True
+
+    def early_refusal(self, scope: Scope, default_headers: Headers) -> bytes | None:
+        """Return the whole answer to a request that is not shed; None unless it is refused, and its turn has come.
+
+        So it is no quicker than one that the application refuses, and counts as begun like that.
+        """
+        request_class, group = scope[ADMISSION_KEY]
+        if self.early_refusals is None or not request_class.has_turn:
+            return None
+        answer = self.early_refusals.answer(scope, default_headers)
+        if answer is not None:
+            self.queue.join(request_class, group)
+        return answer
+
+    def is_refusal_likely(self, scope: Scope) -> bool:
+        """Return whether it is worth to ask for an early refusal."""
+        return self.early_refusals is not None and self.early_refusals.is_likely(scope)
+
+    def note_answered(self, scope: Scope) -> None:
+        """Learn from how the application answered."""
+        if self.early_refusals is not None:
+            self.early_refusals.note(scope)
 
     def has_ready_answer(self, scope: Scope) -> bool:
         """Return whether the application need not be asked, because so many probes wait that it is seen to be alive.

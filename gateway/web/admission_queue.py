@@ -42,14 +42,20 @@ class RequestClass:
     def has_room(self, group: Group, patience: float = 1) -> bool:
         """Return whether a request of the group would begin soon; `patience` multiplies the longest wait.
 
-        The first of one of few groups would, for they take turns: a queue that was let in when requests were cheap and
-        is too long for dear ones is not the group's.
+        Groups take turns. So one that has less than its equal part of what begins soon need not wait longer, whatever
+        others have waiting: a queue that was let in when requests were cheap, or as patient ones, is not the group's.
         """
         soon = max(self.terms.short_queue, self.terms.longest_wait * patience / self.seconds_each)
         own = self._queue.length_of(group) + self._expected.get(group, 0)
-        if not own and self._queue.owner_count + len(self._expected) < self.terms.short_queue:
+        groups = self._queue.owner_count + len(self._expected) + (not own)
+        if (own + 1) * groups <= soon:
             return True
         return has_share(own, self._queue.length + self._all_expected, soon * (1 + 1 / GREED))
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether a request that joined now would begin at once."""
+        return not self._queue.length and self.begun * self.seconds_each < self.slice
 
     def expect(self, group: Group) -> None:
         """Count a request on its way."""
@@ -63,7 +69,7 @@ class RequestClass:
 
     def join(self, group: Group, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Count a request as begun and return None, or return what it has to wait for."""
-        if not self._queue.length and self.begun * self.seconds_each < self.slice:
+        if self.has_turn:
             self.begun += 1
             return None
         waiter = loop.create_future()

@@ -4,7 +4,7 @@ An error has the form that its reader expects: ours, a page, or the problem (RFC
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -43,6 +43,10 @@ class JSONAnswer:
             self._headers += [
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
             ]
+
+    def as_bytes(self, default_headers: Headers, more_headers: Headers) -> bytes:
+        """Return the whole answer, as the server writes it for one that the application sends."""
+        return raw_answer(self._status, [*default_headers, *self._headers, *more_headers], self._body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         body = b"" if scope["method"] == "HEAD" else self._body
@@ -89,5 +93,9 @@ def raw_error_answer(
 
 def raw_answer(status: int, headers: Headers, body: bytes) -> bytes:
     """Return a whole answer as it goes over the wire."""
-    status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
-    return status_line + b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n" + body
+    return b"%b\r\n%b\r\n\r\n%b" % (_status_line(status), b"\r\n".join(map(b": ".join, headers)), body)
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode("ascii")

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import MethodNotAllowed, NotFound
-from gateway.web.middleware.authentication import user_agent
+from gateway.web.caller import user_agent
 from gateway.web.program import program_name
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 

@@ -49,7 +49,10 @@ class Destinations:
             is_good = False
         is_good = is_good and url.isascii() and url.isprintable() and " " not in url and len(url) <= LONGEST_URL
         if not is_good or parts.scheme not in self._schemes:
-            raise InvalidInput(f"a webhook's URL must look like {self._schemes[0]}://example.com/hooks, without a user")
+            raise InvalidInput(
+                f"a webhook's URL must look like {self._schemes[0]}://example.com/hooks, "
+                "in ASCII, without a user and without a #"
+            )
         literal = _literal(parts.hostname or "")
         if literal is not None and not self._is_allowed(literal):
             raise InvalidInput("a webhook's URL must lead to a public address")

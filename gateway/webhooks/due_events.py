@@ -70,7 +70,8 @@ class DueEvents:
         self._looked_at = now
         found = await self._found()
         keys = {each: (each.client_id, each.type, each.subject) for each in found}
-        news = [each for each in found if keys[each] not in self._written]
+        oldest = format_time(self._clock.now() - self._timings.told)
+        news = [each for each in found if keys[each] not in self._written and each.at >= oldest]
         if news:
             await self._store.events.add(news)
         self._written = frozenset(keys.values())
@@ -115,13 +116,13 @@ def _late_events(expected: Iterable[tuple[Connection, ExpectedSync]], grace: tim
 
 
 def _expiry_events(key: ApiKey, now: datetime) -> Iterable[NewEvent]:
-    """Yield the last notice that is due: a key that was made later than its time ends as soon as its maker wanted."""
+    """Yield the last notice that is due: a key that was made at its time or later ends as soon as its maker wanted."""
     ends = parse_time(key.expires_at or "")
     for notice in sorted(EXPIRY_NOTICES):
         since = format_time(ends - notice)
         if since > format_time(now):
             continue
-        if since >= key.created_at:
+        if since > key.created_at:
             days = f"{notice.days} days"
             yield key_event("key.expiring", key, at=since, subject=f"{key.expires_at} {days}")
         return

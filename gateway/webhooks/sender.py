@@ -89,8 +89,9 @@ def _request(target: httpx2.URL, address: str, headers: Mapping[str, str], body:
         "Connection": "close",
         **headers,
     }
-    # Not `target.host`, which is decoded, and no name that begins with xn-- can always be.
-    names_host = {"sni_hostname": target.raw_host.decode("ascii")}
+    # Not `target.host`, which is decoded, and no name that begins with xn-- can always be. RFC 6066 section 3: without
+    # the dot at the end of an absolute name; no certificate has one either.
+    names_host = {"sni_hostname": target.raw_host.decode("ascii").removesuffix(".")}
     return httpx2.Request("POST", target.copy_with(host=address), headers=fields, content=body, extensions=names_host)
 
 

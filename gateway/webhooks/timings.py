@@ -50,10 +50,12 @@ class DeliveryLimits(msgspec.Struct, frozen=True):
 
 
 class DueTimings(msgspec.Struct, frozen=True):
-    """Seconds of looking at what time brings by itself."""
+    """Seconds of looking at what time brings by itself, where nothing else is said."""
 
     late: float = 60.0
     """Between two looks for syncs that are late, and for keys that end soon."""
+    told: timedelta = timedelta(days=10)
+    """What has been so for longer was told. Its event may be deleted by now, and is not written again."""
 
 
 class WebhookTimings(msgspec.Struct, frozen=True):

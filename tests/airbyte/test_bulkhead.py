@@ -1,6 +1,7 @@
 """The bulkhead, alone."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
@@ -89,12 +90,13 @@ CALL_SECONDS = WAIT_SECONDS / 10
 ENDLESS = 60 * WAIT_SECONDS
 
 
-async def learnt(clock: HandClock, *calls: float) -> Bulkhead:
-    """Return a bulkhead of four permits that saw calls take so long."""
+async def learnt(clock: HandClock, *calls: float, of: Sequence[Caller] = (A, C)) -> Bulkhead:
+    """Return a bulkhead of four permits that saw each of the callers' calls take so long."""
     bulkhead = bulkhead_of(4, wait_seconds=WAIT_SECONDS, monotonic=clock.monotonic)
-    for seconds in calls:
-        async with bulkhead.permit("read", 99):
-            clock.advance(seconds)
+    for caller in of:
+        for seconds in calls:
+            async with bulkhead.permit("read", caller):
+                clock.advance(seconds)
     return bulkhead
 
 
@@ -139,8 +141,7 @@ class Queue:
 
 
 async def test_the_first_calls_of_each_client_may_wait_however_many_clients_do(clock: HandClock) -> None:
-    """What it is told by are others' calls, and those may be exceptions."""
-    bulkhead = await learnt(clock, *[CALL_SECONDS] * 50)
+    bulkhead = await learnt(clock, *[CALL_SECONDS] * 50, of=range(100, 160))
     async with Queue(bulkhead) as queue:
         assert [await queue.join(100 + number) for number in range(60)] == [True] * 60
 
@@ -162,6 +163,14 @@ async def test_one_caller_s_queue_is_as_long_as_its_own_permits_serve_and_keeps_
 
         assert 12 <= of_one <= 18
         assert await queue.join(C)
+
+
+async def test_another_client_s_slow_calls_tell_nothing_of_how_long_a_client_s_own_will_take(clock: HandClock) -> None:
+    """A's connections take Airbyte a minute each. B's first calls in a while, many at once, are as quick as ever."""
+    bulkhead = await learnt(clock, *[ENDLESS] * 50, of=[A])
+    async with Queue(bulkhead) as queue:
+        assert await queue.join_all(C, most=20) == 20
+        assert await queue.join_all(A, most=20) == 2
 
 
 async def test_reads_that_wait_keep_no_trigger_out(clock: HandClock) -> None:
@@ -360,3 +369,19 @@ async def test_reads_that_were_given_up_leave_permits_for_other_clients_and_for_
         give_back()
     assert bulkhead.in_flight == 0
     assert bulkhead.occupy("read", B) is not None
+
+
+async def test_what_is_left_behind_beside_a_permit_counts_in_its_caller_s_share_alone() -> None:
+    bulkhead = bulkhead_of(4, wait_seconds=0, monotonic=HandClock().monotonic)
+    ends = [bulkhead.count_in_share(A) for _ in range(2)]
+
+    assert bulkhead.in_flight == 0
+    with pytest.raises(UpstreamBusy):
+        async with bulkhead.permit("trigger", A):
+            pass
+    async with AsyncExitStack() as stack:
+        await acquire(stack, bulkhead, ("read", B), ("read", C), ("trigger", D), ("read", OwnCalls.ROUTINE))
+    for end in ends:
+        end()
+    async with bulkhead.permit("read", A), bulkhead.permit("trigger", A):
+        assert bulkhead.in_flight == 2

@@ -146,6 +146,24 @@ def test_cut_connections_and_bad_gateways_of_two_clients_stop_nobody_else() -> N
     assert breakers.state == "closed"
 
 
+def test_a_connection_that_its_client_and_the_gateway_meet_faults_at_stops_nobody_else() -> None:
+    """A client's list, the gateway's check of its last sync and the reading of its days: one trouble, not three."""
+    breakers = Breakers(BreakerTimings())
+    for _ in range(3):
+        for caller in (A, OwnCalls.ROUTINE, OwnCalls.HISTORY):
+            breakers.fail(0, caller, reached=True)
+
+    assert [refused(breakers, caller) for caller in (B, OwnCalls.ROUTINE)] == [False, False]
+
+
+def test_late_answers_about_one_clients_connection_stop_nobody_else() -> None:
+    breakers = Breakers(BreakerTimings(), opens_when_late=True)
+    for caller in (A, OwnCalls.ROUTINE, OwnCalls.HISTORY):
+        breakers.late(0, caller)
+
+    assert [refused(breakers, caller) for caller in (A, B)] == [True, False]
+
+
 def test_a_stopped_clients_probe_that_the_whole_refuses_makes_room_for_the_next() -> None:
     breakers = Breakers(BreakerTimings())
     for _ in range(5):
@@ -159,12 +177,22 @@ def test_a_stopped_clients_probe_that_the_whole_refuses_makes_room_for_the_next(
 
 def test_retries_are_a_tenth_of_calls_once_the_reserve_is_spent() -> None:
     budget = RetryBudget()
-    while budget.spend():
+    callers = range(100)
+    while any(budget.spend(caller) for caller in callers):
         pass
 
     granted = 0
-    for _ in range(1000):
-        budget.earn()
-        granted += budget.spend()
+    for number in range(1000):
+        budget.earn(callers[number % 5])
+        granted += budget.spend(callers[number % 5])
 
     assert 98 <= granted <= 100
+
+
+def test_a_caller_whose_calls_fail_again_and_again_leaves_others_their_retries() -> None:
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.earn(A)
+        budget.spend(A)
+
+    assert [budget.spend(caller) for caller in (B, B, OwnCalls.ROUTINE)] == [True, True, True]

@@ -73,6 +73,8 @@ async def test_a_trigger_that_takes_long_is_answered_in_time_and_attached_to_lat
 
     assert_problem(await hasty.trigger(), 504, TriggerPending.message)
     assert_problem(await hasty.trigger(), 504, TriggerPending.message)
+    again = await hasty.config("/connections/sync", connectionId=hasty.airbyte_id)
+    assert_problem(again, 504, TriggerPending.message)
     release.set()
     world.sandbox.faults.post_hang = None
 

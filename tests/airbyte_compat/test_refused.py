@@ -62,6 +62,27 @@ async def test_it_is_asked_for_once_a_minute_whoever_lists(world: World, acme: T
     assert sent(world, "GET").count(path) == 2
 
 
+@pytest.mark.parametrize("noun", ["sources", "destinations"])
+async def test_a_refused_source_or_destination_is_asked_for_once_a_minute_too(
+    world: World, acme: Tenant, noun: str
+) -> None:
+    _, other = await world.mapped_connection()
+    record = world.sandbox.world.connections[other]
+    theirs = record.source_id if noun == "sources" else record.destination_id
+    path = f"{PUBLIC_API}/{noun}/{theirs}"
+    world.sandbox.faults.answer_with(Answer(403), times=9, when=lambda _, asked: asked == path)
+    await quiet()
+    world.sandbox.requests.clear()
+
+    for seconds in (0, REFUSED_SECONDS - 1, 2):
+        world.clock.advance(seconds)
+        answer = await acme.get(f"/{noun}")
+        assert (answer.status_code, len(answer.json()["data"])) == (200, 1)
+        assert "warning" in answer.headers
+
+    assert sent(world, "GET").count(path) == 2
+
+
 @pytest.mark.parametrize("is_known", [False, True], ids=["at first", "once the refresh has met it"])
 async def test_jobs_of_the_other_workspaces_are_listed(
     world: World, acme: Tenant, refused: str, *, is_known: bool

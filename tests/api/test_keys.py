@@ -8,7 +8,7 @@ from gateway.api.keys import revoke_key
 from gateway.auth.keys import digest
 from gateway.errors import Unauthorized
 from gateway.models import Scope
-from gateway.web.middleware.authentication import PRINCIPAL_KEY
+from gateway.web.key_check import PRINCIPAL_KEY
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import World, bearer
 

@@ -78,6 +78,22 @@ def test_a_good_key_not_seen_yet_gets_in_at_its_second_try_amid_guesses() -> Non
     assert wait <= LONGEST_WAIT
 
 
+def test_whether_a_key_is_refused_again_is_told_without_a_try() -> None:
+    throttle = throttle_of_a_guesser()
+    told, waits = [], []
+    for _ in range(60):
+        told.append(throttle.refuses(GUESSER, guess(1), 0))
+        waits.append(throttle.wait_seconds(GUESSER, guess(1), 0))
+
+    first_refusal = waits.index(None)
+    assert not any(told[: first_refusal + 1])
+    # What was told is what came of trying, each time from then on.
+    assert told[first_refusal + 1 :] == [wait is None for wait in waits[first_refusal + 1 :]]
+    assert True in told
+    assert not throttle.refuses("198.51.100.1", guess(1), 0)
+    assert not throttle.refuses(GUESSER, guess(1), 90)
+
+
 def test_a_key_that_is_good_no_more_is_forgotten() -> None:
     throttle = AuthThrottle(longest_wait=LONGEST_WAIT)
     throttle.note_good(GOOD)

@@ -7,11 +7,20 @@ from pyotp import TOTP
 from structlog.testing import capture_logs
 
 from gateway.auth.accounts import Accounts
-from gateway.auth.code_check import ACCOUNT_TRIES
+from gateway.auth.code_check import ACCOUNT_TRIES, CodeCheck
 from gateway.auth.sessions import Browser
-from gateway.auth.sign_in_throttle import TRIES
-from gateway.errors import CodeRefused, InvalidInput, LinkEnded, RateLimitExceeded, SignInEnded, SignInRefused
+from gateway.auth.sign_in_throttle import TRIES, LocalTries, SignInThrottle
+from gateway.errors import (
+    CodeRefused,
+    InvalidInput,
+    LinkEnded,
+    RateLimitExceeded,
+    SignInEnded,
+    SignInRefused,
+    StorageUnavailable,
+)
 from gateway.models import COMMAND_LINE, User, Visitor
+from gateway.store import Proof
 from gateway.telemetry.log import configure_log
 from tests.auth.support import (
     ANN,
@@ -293,6 +302,26 @@ async def test_a_right_code_does_not_forgive_the_wrong_ones_of_a_day(ann: Person
 async def test_right_codes_do_not_count(ann: Person) -> None:
     for _ in range(ACCOUNT_TRIES.requests + 1):
         assert await ann.sign_in(ann.next_code())
+
+
+async def test_a_failing_database_costs_no_try(world: World, ann: Person) -> None:
+    throttle = SignInThrottle(LocalTries(world.clock.monotonic), busy_retry=2)
+    check = CodeCheck(world.services.store, world.clock, throttle)
+
+    async def fail(_: Proof | None) -> bool:
+        raise StorageUnavailable(detail="the disk is full")
+
+    async def refuse(_: Proof | None) -> bool:
+        return False
+
+    for _ in range(ACCOUNT_TRIES.requests + 1):
+        with pytest.raises(StorageUnavailable):
+            await check.take(ann.user, WRONG_CODE, HERE, fail)
+    for _ in range(TRIES.requests):
+        with pytest.raises(CodeRefused):
+            await check.take(ann.user, WRONG_CODE, HERE, refuse)
+    with pytest.raises(RateLimitExceeded):
+        await check.take(ann.user, WRONG_CODE, HERE, refuse)
 
 
 async def test_a_recovery_code_opens_also_from_the_address_whose_codes_are_used_up(ann: Person) -> None:

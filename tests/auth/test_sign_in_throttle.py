@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.auth.accounts import Accounts
-from gateway.auth.fair_share import MOST_OF_GROUP
+from gateway.auth.fair_share import MOST_GROUPS, MOST_OF_GROUP
 from gateway.auth.sessions import Browser
 from gateway.auth.sign_in_throttle import TRIES, LocalTries
 from gateway.errors import Overloaded, RateLimitExceeded, SignInRefused, StorageUnavailable
@@ -252,3 +252,15 @@ async def test_a_database_that_fails_costs_no_try(world: World, accounts: Accoun
     await rename_table(world, "lost", "users")
 
     assert await tries_left(accounts, ANN, HERE) == 5
+
+
+async def test_a_flood_from_many_networks_keeps_nobody_out_where_somebody_has_signed_in(accounts: Accounts) -> None:
+    await accepted(accounts)
+    flood = [Browser(f"203.0.113.{number}", "Firefox", f"flood-{number}") for number in range(MOST_GROUPS)]
+    tries = [asyncio.create_task(guess(accounts, NOBODY, browser)) for browser in flood]
+    await asyncio.sleep(0)
+
+    assert await guess(accounts, BOB, ELSEWHERE) is Overloaded
+    assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
+
+    assert set(await asyncio.gather(*tries)) == {SignInRefused}

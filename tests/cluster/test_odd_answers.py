@@ -146,7 +146,7 @@ async def test_an_odd_answer_to_who_asks_for_a_permit_leaves_the_share(
     ("script", "arguments"),
     [
         (TAKE_TOKENS, (100, 60, 100)),
-        (ACQUIRE_PERMIT, (4, 3, 2, 6.0, "permit")),
+        (ACQUIRE_PERMIT, (4, 3, 2, 2, 1, 6.0, "permit")),
         (RENEW_PERMITS, (6.0, "permit")),
         (RELEASE_PERMIT, ("permit",)),
     ],

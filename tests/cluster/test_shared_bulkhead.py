@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 
-from gateway.airbyte import Deadlines, Kind
+from gateway.airbyte import Caller, Deadlines, Kind, OwnCalls
 from gateway.background import Background
 from gateway.cluster.scripts import ACQUIRE_PERMIT
 from gateway.cluster.shared_bulkhead import KIND_KEYS, SharedBulkhead
@@ -33,14 +34,16 @@ async def bulkhead_on(
     *,
     may_trigger: bool = True,
     timings: PermitTimings | None = None,
+    size: int = SIZE,
+    wait_seconds: float = Deadlines().permit,
 ) -> AsyncIterator[SharedBulkhead]:
     bulkhead = SharedBulkhead(
-        SIZE,
+        size,
         valkey,
         share=share,
         may_trigger=lambda: may_trigger,
         monotonic=monotonic,
-        wait_seconds=Deadlines().permit,
+        wait_seconds=wait_seconds,
         background=Background(log_task_failure),
         timings=timings,
     )
@@ -52,10 +55,12 @@ async def bulkhead_on(
 
 
 @asynccontextmanager
-async def three_bulkheads(server: ValkeyServer) -> AsyncIterator[list[SharedBulkhead]]:
+async def three_bulkheads(server: ValkeyServer, **options: Any) -> AsyncIterator[list[SharedBulkhead]]:
     async with AsyncExitStack() as stack:
         valkeys = [await stack.enter_async_context(reached(server)) for _ in range(3)]
-        yield [await stack.enter_async_context(bulkhead_on(valkeys[rank], fair(3, rank))) for rank in range(3)]
+        yield [
+            await stack.enter_async_context(bulkhead_on(valkeys[rank], fair(3, rank), **options)) for rank in range(3)
+        ]
 
 
 class Calls:
@@ -137,6 +142,44 @@ async def test_one_caller_takes_half_of_the_permits_however_many_gateways_it_cal
         assert held(server) == SIZE
 
 
+async def are_refused(*calls: tuple[SharedBulkhead, Kind, Caller]) -> bool:
+    """Return whether none of these gets a permit."""
+    ends = await asyncio.gather(*(_hold(*call) for call in calls), return_exceptions=True)
+    return all(isinstance(end, UpstreamBusy) for end in ends)
+
+
+async def _hold(bulkhead: SharedBulkhead, kind: Kind, caller: Caller) -> None:
+    async with bulkhead.permit(kind, caller):
+        pass
+
+
+async def test_slow_triggers_leave_two_permits_of_the_cluster_and_are_not_all_one_clients(
+    server: ValkeyServer,
+) -> None:
+    async with three_bulkheads(server, wait_seconds=1.0) as bulkheads, AsyncExitStack() as stack:
+        await stack.enter_async_context(bulkheads[0].permit("trigger", 1))
+        assert await are_refused((bulkheads[1], "trigger", 1), (bulkheads[2], "trigger", 1))
+        await stack.enter_async_context(bulkheads[1].permit("trigger", 2))
+        assert await are_refused((bulkheads[2], "trigger", 3))
+
+        await stack.enter_async_context(bulkheads[2].permit("read", 3))
+        await stack.enter_async_context(bulkheads[2].permit("read", OwnCalls.ROUTINE))
+        assert held(server) == SIZE
+
+
+async def test_of_five_permits_the_reads_of_all_clients_leave_one_to_the_gateways_own_calls(
+    server: ValkeyServer,
+) -> None:
+    async with three_bulkheads(server, size=5, wait_seconds=1.0) as bulkheads, AsyncExitStack() as stack:
+        for number, bulkhead in enumerate(bulkheads, 1):
+            await stack.enter_async_context(bulkhead.permit("read", number))
+        assert await are_refused(*((bulkhead, "read", 4) for bulkhead in bulkheads))
+
+        await stack.enter_async_context(bulkheads[0].permit("read", OwnCalls.ROUTINE))
+        await stack.enter_async_context(bulkheads[0].permit("trigger", 4))
+        assert held(server) == 5
+
+
 async def test_one_caller_takes_half_of_the_shares_while_the_server_is_unavailable(server: ValkeyServer) -> None:
     async with reached(server) as one, reached(server) as two:
         server.kill()
@@ -188,7 +231,7 @@ async def test_who_waits_keeps_no_permit_from_others(server: ValkeyServer) -> No
 
 
 async def test_who_asks_again_after_a_late_answer_has_one_permit(server: ValkeyServer, valkey: Valkey) -> None:
-    arguments = (SIZE, SIZE - 1, 1, 6.0, "0123456789abcdef acme")
+    arguments = (SIZE, SIZE - 1, 1, SIZE, 1, 6.0, "0123456789abcdef acme")
 
     for _ in range(2):
         assert await valkey.run(ACQUIRE_PERMIT, tuple(KIND_KEYS.values()), arguments)
@@ -213,7 +256,7 @@ async def test_the_permits_of_a_killed_gateway_are_free_again(server: ValkeyServ
     """A permit is held for seconds after its last renewal; here for a fraction of one."""
     keys = tuple(KIND_KEYS.values())
     for number in range(3):
-        assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, SIZE, 0.3, f"dead {number}"))
+        assert await valkey.run(ACQUIRE_PERMIT, keys, (SIZE, SIZE - 1, SIZE, SIZE, SIZE, 0.3, f"dead {number}"))
     async with bulkhead_on(valkey) as bulkhead, asyncio.timeout(BOUND_SECONDS), bulkhead.permit("read", 1):
         assert bulkhead.in_flight == 1
 

@@ -348,6 +348,17 @@ async def test_a_client_makes_sixty_keys_an_hour(valkey: Valkey) -> None:
     assert (await limiter.take_new_key(2)).allowed
 
 
+async def test_a_client_sends_sixty_forms_about_webhooks_an_hour_whatever_gateways_they_come_to(
+    valkey: Valkey,
+) -> None:
+    first, second = limiter_of(valkey), limiter_of(valkey)
+    sent = [(await limiter.take_webhook_form(1)).allowed for limiter in (first, second) * 35]
+
+    assert sum(sent) == 60
+    assert (await first.take_webhook_form(2)).allowed
+    assert (await first.take_new_key(1)).allowed
+
+
 async def test_a_key_that_was_not_made_is_not_counted(valkey: Valkey) -> None:
     limiter = limiter_of(valkey)
     await limiter.give_back_new_key(1)

@@ -286,6 +286,18 @@ async def test_the_page_says_who_uses_the_key_and_still_the_old_one(world: World
     assert "and made 0 calls in the last 24 hours" in plain((await bob.get(page)).text)
 
 
+async def test_the_list_names_the_program_that_used_a_key_last(world: World, ann: httpx2.AsyncClient) -> None:
+    secret = await new_key(ann)
+    agent = "speakeasy-sdk/python 1.0.1 2.911.0 1.0.0 airbyte-api"
+    await world.http.get("/api/v1/status", headers={"Authorization": f"Bearer {secret}", "User-Agent": agent})
+    await world.services.store.usage.flush()
+
+    shown = plain((await ann.get(KEYS)).text)
+
+    assert "from 127.0.0.1 by airbyte-api 1.0.1 (python)" in shown
+    assert "speakeasy" not in shown
+
+
 async def test_the_list_says_what_each_key_is_for_and_in_which_state(world: World, ann: httpx2.AsyncClient) -> None:
     empty = await ann.get(KEYS)
     for name, fields in {

@@ -12,6 +12,7 @@ from gateway.models import Notice
 from gateway.notices.channels import MailChannel
 from gateway.notices.link_mail import mail_link
 from gateway.notices.mail import Mailer
+from gateway.notices.timings import MailTimings
 from gateway.services import Reloader
 from gateway.settings.brand import Brand, CurrentBrand
 from gateway.settings.secret import SecretUrl
@@ -115,7 +116,7 @@ async def test_mails_have_the_name_and_the_contact(brand: Brand, subject: str, t
     inbox = Inbox()
     async with mail_server(inbox) as port:
         address = SecretUrl(f"smtp://{HOST}:{port}")
-        mailer = Mailer(address, "gw@example.com", verifying_tls, HandClock(), seconds=BOUND_SECONDS)
+        mailer = Mailer(address, "gw@example.com", verifying_tls, HandClock(), MailTimings(message=BOUND_SECONDS))
         await mail_link(mailer, "ann@acme.example", "https://gw.example/link", brand)
         channel = MailChannel(mailer, ["ops@example.com"], "https://gw.example", CurrentBrand(brand))
         await channel.tell(Notice(matter="airbyte_down", text="It is down.", since="2026-11-30T09:00:00.000Z"))

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.dashboard.webhook import DELIVERY_ROWS
 from gateway.errors import InvalidInput
+from gateway.limiter import WEBHOOK_FORMS
 from gateway.models import Webhook
 from gateway.webhooks.timings import DeliveryTimings, WebhookTimings
 from tests.dashboard.support import followed, plain, rows_of, signed_in, words
@@ -75,6 +76,7 @@ async def test_a_member_adds_a_webhook_tests_it_and_sends_an_event_again(world: 
     assert secret not in (await ann.get(path)).text
     assert "A test event is on its way" in (await followed(ann, await ann.post(f"{path}/test", data={}))).text
     page = await until_in(ann, path, "succeeded")
+    assert "data-live" not in page.text
     (number,) = re.findall(r'name="delivery" value="(\d+)"', page.text)
 
     await followed(ann, await ann.post(f"{path}/send-again", data={"delivery": number}))
@@ -85,6 +87,19 @@ async def test_a_member_adds_a_webhook_tests_it_and_sends_an_event_again(world: 
     for wrong in ("999", "no number", ""):
         answer = await ann.post(f"{path}/send-again", data={"delivery": wrong})
         assert (answer.status_code, "cannot be sent again" in answer.text) == (400, True)
+
+
+async def test_the_page_loads_itself_again_while_something_is_sent(world: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: None
+    ann = await signed_in(world, "acme")
+    await ann.post(WEBHOOKS, data={"url": receiver.url})
+    path = f"{WEBHOOKS}/{(await only_webhook(world)).id}"
+    await ann.post(f"{path}/test", data={})
+    await receiver.until(1)
+
+    assert 'data-live="2"' in (await ann.get(path)).text
+    # The address of an answer to a form cannot be loaded again.
+    assert "data-live" not in (await ann.post(f"{path}/send-again", data={"delivery": "999"})).text
 
 
 async def test_a_form_sent_again_leads_to_the_webhook_of_the_first(world: World) -> None:
@@ -209,3 +224,25 @@ async def test_deliveries_are_paged_from_the_newest_on(world: World, receiver: R
     assert [len(rows_of(page.text)) for page in (first, second, third)] == [DELIVERY_ROWS, 1, 0]
     assert "← Newest" in second.text
     assert "There are no older deliveries." in third.text
+
+
+async def test_members_send_so_many_forms_about_webhooks_and_end_one_all_the_same(
+    world: World, receiver: Receiver
+) -> None:
+    """Each costs rows for weeks, and a test a message to somebody: in a loop it would be everybody's disk."""
+    ann, olga, bob = [await signed_in(world, slug) for slug in ("acme", None, "globex")]
+    await ann.post(WEBHOOKS, data={"url": receiver.url, "token": "t"})
+    webhook = await only_webhook(world)
+    for _ in range(WEBHOOK_FORMS.requests - 1):
+        assert (await world.services.limiter.take_webhook_form(webhook.client_id)).allowed
+
+    refused = [await ann.post(f"{WEBHOOKS}/{webhook.id}/{name}", data={}) for name in ("test", "rotate", "enable")]
+    refused += [await ann.post(f"{WEBHOOKS}/{webhook.id}/send-again", data={"delivery": "1"})]
+    refused += [await ann.post(WEBHOOKS, data={"url": receiver.url, "token": "u"})]
+
+    assert {answer.status_code for answer in refused} == {429}
+    assert "Too many changes and tests of webhooks in an hour: come back in 1 minute" in plain(refused[0].text)
+    assert await only_webhook(world) == webhook
+    assert (await olga.post(f"{OF_ACME}/{webhook.id}/rotate")).status_code == 200
+    assert (await bob.post(WEBHOOKS, data={"url": receiver.url, "token": "v"})).status_code == 200
+    assert (await ann.post(f"{WEBHOOKS}/{webhook.id}/remove")).status_code == 303

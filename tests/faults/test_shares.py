@@ -223,3 +223,31 @@ async def test_a_read_that_was_given_up_holds_its_client_s_permit_until_airbyte_
         assert front.services.airbyte.in_flight == 2
         release.set()
         await front.assert_recovered()
+
+
+@pytest.mark.parametrize("route", ["jobs", "trigger"], ids=["look", "trigger"])
+async def test_what_triggers_gave_up_counts_in_their_client_s_share_and_takes_no_permit(
+    tmp_path: Path, route: str
+) -> None:
+    """It keeps one of Airbyte's threads busy beside the trigger's own: one after the other could have all of them."""
+    release = asyncio.Event()
+    hasty = Deadlines(reconcile=0.3, permit=0.3) if route == "jobs" else Deadlines(trigger=0.3, permit=0.3)
+    async with front_of(tmp_path, deadlines=hasty) as front:
+        other = await front.add_tenant("globex", B)
+        front.airbyte.switch(route, held(release), when=is_of_a)
+
+        started = []
+        for _ in range(3):
+            started.append((await front.trigger()).status_code)
+            front.airbyte.finish_jobs()
+            assert front.services.airbyte.in_flight == 0
+
+        assert started == [200, 200, 503]
+        assert sum(is_of_a(each) for each in front.airbyte.requests if each.route == route) == 2
+        assert (await front.trigger(other)).status_code == 200
+        assert (await front.jobs(other)).status_code == 200
+        release.set()
+        async with asyncio.timeout(BOUND_SECONDS):
+            while (await front.trigger()).status_code != 200:
+                front.clock.advance(60)
+        await front.assert_recovered()

@@ -494,3 +494,12 @@ async def test_a_client_makes_sixty_keys_an_hour() -> None:
 
     assert made == [True] * 60 + [False] * 10
     assert [(await limiter.take_new_key(client_id)).allowed for client_id in (1, 1, 2)] == [True, False, True]
+
+
+async def test_a_client_sends_sixty_forms_about_webhooks_an_hour_beside_those_for_keys() -> None:
+    limiter, _ = call_limiter()
+    sent = [(await limiter.take_webhook_form(1)).allowed for _ in range(70)]
+
+    assert sent == [True] * 60 + [False] * 10
+    assert (await limiter.take_webhook_form(2)).allowed
+    assert (await limiter.take_new_key(1)).allowed

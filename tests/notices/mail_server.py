@@ -24,6 +24,10 @@ class Inbox:
         self.envelopes: list[Envelope] = []
         self.was_tls: list[bool] = []
         self.refused = ""
+        self.nobody = ""
+        """An address that it refuses."""
+        self.silent_end: asyncio.Event | None = None
+        """What it waits for before it answers QUIT."""
 
     def texts(self) -> list[str]:
         """Return the texts of the messages, as their readers see them."""
@@ -35,6 +39,19 @@ class Inbox:
         self.envelopes.append(envelope)
         self.was_tls.append(session.ssl is not None)
         return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address == self.nobody:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802 - as above
+        if self.silent_end is not None:
+            await self.silent_end.wait()
+        return "221 Bye"
 
 
 def text_of(envelope: Envelope) -> str:

@@ -1,5 +1,6 @@
 """Mail through a real server: with STARTTLS, with TLS from the start, and what is told of each failure."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from email import message_from_bytes
@@ -10,8 +11,12 @@ from urllib.parse import quote
 import pytest
 
 from gateway.airbyte.tls import verifying_tls
+from gateway.models import Notice
+from gateway.notices.channels import MailChannel
 from gateway.notices.mail import Mailer
-from gateway.notices.mail_not_sent import MailNotSent
+from gateway.notices.mail_not_sent import MailNotSent, MessageRefused
+from gateway.notices.timings import MailTimings
+from gateway.settings.brand import Brand, CurrentBrand
 from gateway.settings.secret import SecretUrl
 from tests.doctor.canned import SILENCE, canned
 from tests.faults.test_upstream_connect import certificate
@@ -32,8 +37,11 @@ def no_local_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.notices.smtp.is_this_machine", lambda _host: False)
 
 
-def mailer(url: str, tls: Callable[[], ssl.SSLContext] = verifying_tls, *, seconds: float = BOUND_SECONDS) -> Mailer:
-    return Mailer(SecretUrl(url), "gateway@example.com", tls, HandClock(), seconds=seconds)
+def mailer(
+    url: str, tls: Callable[[], ssl.SSLContext] = verifying_tls, *, seconds: float = BOUND_SECONDS, end: float = 5.0
+) -> Mailer:
+    timings = MailTimings(message=seconds, quit=end)
+    return Mailer(SecretUrl(url), "gateway@example.com", tls, HandClock(), timings)
 
 
 def signed_in(scheme: str, port: int, *, password: str = quote(PASSWORD)) -> str:
@@ -109,10 +117,40 @@ async def test_what_the_server_says_is_not_repeated() -> None:
     inbox = Inbox()
     inbox.refused = "554 no message from s3cret"
     async with mail_server(inbox) as port:
-        with pytest.raises(MailNotSent) as raised:
+        with pytest.raises(MessageRefused) as raised:
             await mailer(f"smtp://{HOST}:{port}").send(["a@example.com"], "Subject", "Text")
 
     assert str(raised.value) == "the mail server answered 554"
+
+
+@pytest.mark.parametrize("address", ["a-b+@[", ":,;<a>@b:c", "a,b@example.com", '"a b"@example.com'])
+async def test_an_address_that_no_header_can_have_is_told(address: str) -> None:
+    with pytest.raises(MailNotSent, match="no mail can be sent to such an address"):
+        await mailer(f"smtp://{HOST}:1").send([address], "Subject", "Text")
+
+
+async def test_a_message_that_was_taken_is_sent_whatever_the_server_does_at_the_end() -> None:
+    inbox = Inbox()
+    inbox.silent_end = asyncio.Event()
+    async with mail_server(inbox) as port:
+        assert await mailer(f"smtp://{HOST}:{port}", end=0.01).send(["a@example.com"], "Subject", "Text") == 0
+        inbox.silent_end.set()
+
+    assert len(inbox.envelopes) == 1
+
+
+async def test_who_does_not_get_a_notice_that_others_got_is_told() -> None:
+    inbox = Inbox()
+    inbox.nobody = "b@example.com"
+    notice = Notice("backup_old", "Old.", "2026-04-01T03:00:00.000Z")
+    async with mail_server(inbox) as port:
+        mail = mailer(f"smtp://{HOST}:{port}")
+        channel = MailChannel(mail, ["a@example.com", "b@example.com"], "https://gw.example", CurrentBrand(Brand()))
+        assert await channel.tell(notice) == "the mail server refuses 1 of 2 recipients"
+        with pytest.raises(MailNotSent, match="takes none of the recipients"):
+            await mail.send(["b@example.com"], "Subject", "Text")
+
+    assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [["a@example.com"]]
 
 
 async def test_a_server_that_is_silent_or_down_is_told() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.models import Notice
-from gateway.notices.channels import NotTold, WebhookChannel
+from gateway.notices.channels import NoticeRefused, NotTold, WebhookChannel
 from gateway.notices.matters import BackupLimit, Matters
 from gateway.notices.timings import NoticeTimings
-from gateway.notices.watch import NoticeWatch
+from gateway.notices.watch import MOST_OF_LOOK, NoticeWatch
 from gateway.sandbox.faults import Answer
 from gateway.settings.secret import Secret
 from gateway.store.database import Transaction
@@ -31,11 +31,16 @@ class Ears:
         self.name = name
         self.heard: list[Notice] = []
         self.is_deaf = False
+        self.refused: set[str] = set()
+        """Matters of which it takes no notice."""
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Notice) -> str:
         if self.is_deaf:
             raise NotTold("nobody listens")
+        if notice.matter in self.refused:
+            raise NoticeRefused("it is spam")
         self.heard.append(notice)
+        return ""
 
     def told(self) -> list[tuple[str, bool]]:
         """Return what was heard since the last time: each matter, and whether it was over."""
@@ -243,6 +248,27 @@ async def test_syncs_that_fail_are_told_once_for_a_client(world: World) -> None:
     assert notice.text == "Syncs of Acme fail: the last of 2 connections did, Shop among them."
 
 
+async def test_syncs_that_fail_are_not_over_while_the_next_one_runs(world: World) -> None:
+    await world.client_with_key()
+    _, airbyte_id = await world.mapped_connection()
+    add_job = world.sandbox.world.add_job
+    add_job(airbyte_id, status="failed")
+    ears = Ears()
+    watch = watch_of(world, ears)
+    await minutes(world, watch, 1)
+    assert [notice.text for notice in ears.heard] == ["Syncs of Acme fail: the last of Shop did."]
+    assert ears.told() == [("syncs_failing:acme", False)]
+
+    for status in ("failed", "succeeded"):
+        add_job(airbyte_id, status=status, created_at=world.clock.now().timestamp(), duration_seconds=2.5 * MINUTE)
+        await minutes(world, watch, 2)
+        assert (await world.services.store.connections.all())[0].last_sync_status == "running"
+        assert ears.told() == []
+        await minutes(world, watch, 2)
+
+    assert ears.told() == [("syncs_failing:acme", True)]
+
+
 async def test_a_channel_that_does_not_answer_is_tried_again_and_hinders_no_other(world: World, tmp_path: Path) -> None:
     mail, hook = Ears("mail"), Ears("webhook")
     watch = watch_of(world, mail, hook, backups=BackupLimit(tmp_path / "none"))
@@ -253,6 +279,25 @@ async def test_a_channel_that_does_not_answer_is_tried_again_and_hinders_no_othe
     mail.is_deaf = False
     await minutes(world, watch, 2)
     assert (mail.told(), hook.told()) == ([("backup_old", False)], [])
+
+
+async def test_notices_that_a_channel_never_takes_keep_no_other_waiting(world: World) -> None:
+    slugs = [f"client-{number}" for number in range(MOST_OF_LOOK + 2)]
+    for slug in slugs:
+        await world.client_with_key(slug)
+        _, airbyte_id = await world.mapped_connection(slug)
+        world.sandbox.world.add_job(airbyte_id, status="failed")
+    *others, last = [f"syncs_failing:{slug}" for slug in slugs]
+    ears = Ears()
+    ears.refused.update(others)
+    watch = watch_of(world, ears)
+
+    await minutes(world, watch, 3)
+    assert ears.told() == [(last, False)]
+
+    ears.refused = set(others[1:])
+    await minutes(world, watch, 3)
+    assert ears.told() == [(others[0], False)]
 
 
 async def test_an_address_that_cannot_be_sent_to_at_all_keeps_no_other_channel_waiting(

@@ -51,22 +51,26 @@ def add_job(world: World, theirs: str, ago: timedelta, status: Status = "succeed
     world.sandbox.world.add_job(theirs, status=status, created_at=at, duration_seconds=seconds)
 
 
-async def acme(world: World) -> tuple[Client, Sequence[Connection]]:
-    client = await world.services.store.clients.by_slug("acme")
+async def acme(world: World, slug: str = "acme") -> tuple[Client, Sequence[Connection]]:
+    client = await world.services.store.clients.by_slug(slug)
     return client, (await world.services.store.connections.of_client(client.id)).rows
 
 
-async def look(world: World) -> History:
-    """What a page would show."""
-    return await world.services.syncs.history.of(*await acme(world))
+async def look(world: World, slug: str = "acme") -> History:
+    """What a page of the client would show."""
+    return await world.services.syncs.history.of(*await acme(world, slug))
 
 
-async def settled(world: World) -> History:
+async def settled(world: World, slug: str = "acme") -> History:
     """What a page shows once everything is read."""
     async with asyncio.timeout(BOUND_SECONDS):
-        while (history := await look(world)).is_reading:
+        while (history := await look(world, slug)).is_reading:
             await asyncio.sleep(0.001)
     return history
+
+
+def last_query(world: World) -> str:
+    return world.sandbox.requests[-1].query
 
 
 def counts(history: History, theirs: str) -> dict[str, tuple[int, int, int]]:
@@ -243,6 +247,41 @@ async def test_whoever_looks_last_is_served_first(world: World) -> None:
     await settled(world)
 
     assert [question["connectionId"] for question in questions(world)] == [connections[each] for each in (0, 3, 1, 2)]
+
+
+@pytest.mark.parametrize("wait_seconds", [0.0])
+async def test_clients_take_turns_however_many_connections_one_has_and_however_often_it_looks(world: World) -> None:
+    theirs = [await a_connection(world) for _ in range(4)]
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
+    _, other = await world.mapped_connection("globex")
+    world.sandbox.requests.clear()
+    release = world.sandbox.faults.get_hang = asyncio.Event()
+    await look(world)
+    while not world.services.airbyte.in_flight:
+        await asyncio.sleep(0)
+    await look(world, "globex")
+    for _ in range(3):
+        await look(world)
+    release.set()
+    await settled(world)
+
+    assert [question["connectionId"] for question in questions(world)] == [theirs[0], other, *theirs[1:]]
+
+
+@pytest.mark.parametrize("status", [503, 504])
+async def test_a_connection_airbyte_fails_on_keeps_no_other_client_from_being_told(world: World, status: int) -> None:
+    bad = await a_connection(world)
+    await world.services.clients.add(slug="globex", name="Globex", plan="free")
+    _, sound = await world.mapped_connection("globex")
+    add_job(world, sound, MINUTE)
+    fails = Answer.html(status)
+    world.sandbox.faults.answer_with(fails, times=2, when=lambda *_: f"connectionId={bad}" in last_query(world))
+    assert (await settled(world)).is_stale
+
+    history = await settled(world, "globex")
+
+    assert counts(history, sound) == {TODAY: (1, 0, 0)}
+    assert (history.is_reading, history.is_stale) == (False, False)
 
 
 async def test_airbyte_is_asked_one_question_at_a_time(world: World) -> None:

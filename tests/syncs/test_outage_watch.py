@@ -2,8 +2,10 @@
 
 import pytest
 
-from gateway.models import Outage
+from gateway.errors import UpstreamUnreachable
+from gateway.models import Outage, Trouble
 from gateway.sandbox import Answer
+from gateway.syncs.outage_watch import OutageWatch
 from tests.support import World, quiet
 
 THREE = "2026-04-01T03:00:00.000Z"
@@ -75,6 +77,21 @@ async def test_an_outage_that_lasts_is_written_once(connected: World) -> None:
 
     # Each refresh publishes nothing here: a gateway alone has nobody to tell.
     assert connected.services.store.health.writes == before
+
+
+async def test_a_gateway_alone_knows_that_none_lasts_and_does_not_ask_after_each_answer(world: World) -> None:
+    services = world.services
+    watch = OutageWatch(services.store, services.airbyte, world.clock)
+    await watch.answered()
+
+    # Nobody else writes one; it shows whether this one reads.
+    await services.store.outages.note(Trouble("failing", "it fails"), at=THREE)
+    await watch.answered()
+    assert await services.store.outages.current() is not None
+
+    await watch.failed(UpstreamUnreachable("nobody listens"))
+    await watch.answered()
+    assert await services.store.outages.current() is None
 
 
 async def test_where_nothing_is_asked_for_nothing_ends(world: World) -> None:

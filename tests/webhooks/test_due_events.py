@@ -68,6 +68,20 @@ async def test_a_late_sync_is_told_once_for_each_of_its_times(world: World) -> N
     assert (event, data["id"], data["next_sync_at"]) == ("connection.late", ours, format_time(START))
 
 
+async def test_a_sync_that_is_late_for_weeks_is_not_told_again_once_its_event_was_deleted(world: World) -> None:
+    await hourly(world)
+    await listen(world)
+    world.clock.advance(DAY)
+    await due_events(world).look()
+    assert await told(world) == ["connection.late"]
+
+    world.clock.advance(14 * DAY)
+    await world.services.store.database.write(lambda transaction: transaction.execute_fetchall("DELETE FROM events"))
+    await due_events(world).look()
+
+    assert await told(world) == []
+
+
 async def test_no_sync_is_called_late_from_old_figures(world: World) -> None:
     await hourly(world)
     await listen(world)
@@ -90,7 +104,7 @@ async def test_a_webhook_is_not_told_of_what_was_late_before_it(world: World) ->
 
 async def test_a_key_that_ends_is_told_fourteen_and_three_days_before(world: World) -> None:
     await listen(world)
-    for expires in ("20d", "10d", "2d"):
+    for expires in ("20d", "10d", "2d", "14d"):
         await world.key(expires=expires)
     await world.key()
     keys = await world.services.store.api_keys.all()
@@ -103,7 +117,7 @@ async def test_a_key_that_ends_is_told_fourteen_and_three_days_before(world: Wor
         world.clock.advance(DAY)
 
     days = {day: found for day, found in enumerate(seen) if found}
-    assert days == {6: [keys[0].id], 7: [keys[1].id], 17: [keys[0].id]}
+    assert days == {6: [keys[0].id], 7: [keys[1].id], 11: [keys[3].id], 17: [keys[0].id]}
     assert set(await told(world)) == {"key.created", "key.expiring"}
 
 

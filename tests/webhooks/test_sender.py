@@ -159,9 +159,10 @@ async def test_the_certificate_must_be_of_the_name_and_not_of_the_address(
     async with canned(page(200), tls=tls) as address:
         port = address.rpartition(":")[2]
         named = await sender().send(f"https://hooks.example:{port}/", {}, BODY)
+        absolute = await sender().send(f"https://hooks.example.:{port}/", {}, BODY)
         other = await sender().send(f"https://other.example:{port}/", {}, BODY)
 
-    assert named == (Receipt(200, "<html></html>") if is_trusted else Receipt(None, error=NOT_TRUSTED))
+    assert named == absolute == (Receipt(200, "<html></html>") if is_trusted else Receipt(None, error=NOT_TRUSTED))
     assert other == Receipt(None, error=NOT_TRUSTED)
 
 

@@ -153,8 +153,7 @@ class Upserts:
         known = comparison.webhooks.get(webhook_id)
         name = webhook_name(webhook_id, entry.url, entry.client)
         if known is None:
-            how = f"gateway webhook add --client {entry.client} --url {shlex.quote(entry.url)}"
-            comparison.note(f"{name} is not here; make a new one with: {how}")
+            comparison.note(f"{name} is not here; make a new one with: {_how_to_add(entry)}")
             return
         wanted = msgspec.structs.replace(known, url=entry.url, events=entry.events, connections=entry.connections)
         if wanted != known:
@@ -182,6 +181,15 @@ class Upserts:
                 raise InvalidInput(
                     f"{path}.connections: the client {entry.client} has no connection {connection_id} in this file"
                 )
+
+
+def _how_to_add(entry: WebhookEntry) -> str:
+    """Return the command that adds such a webhook."""
+    events = (part for event in entry.events for part in ("--event", event))
+    connections = (part for connection_id in entry.connections for part in ("--connection", connection_id))
+    return shlex.join(
+        ["gateway", "webhook", "add", "--client", entry.client, "--url", entry.url, *events, *connections]
+    )
 
 
 def _client_action(known: Client, client: Client) -> str:

@@ -15,6 +15,7 @@ from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.notifications import are_notifications_heard
 from gateway.store.postgres.schema import OLDEST_SERVER, check_schema, refusals
 from gateway.store.postgres.transaction import PostgresTransaction, storage_errors
+from gateway.store.read_slots import ReadQueue, ReadSlots
 from gateway.store.sqlite.file_format import SCHEMA_VERSION
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
@@ -43,8 +44,9 @@ class PostgresDatabase:
         timings: StoreTimings = STORE_TIMINGS,
         version: int = SCHEMA_VERSION,
         oldest_server: int = OLDEST_SERVER,
+        read_queue: ReadQueue | None = None,
     ) -> None:
-        """`version` is the one that the statements are written for.
+        """`version` is the one that the statements are written for; reads wait in the `read_queue`.
 
         `forget` is told of which subject and whose records are stale, where `epoch` would make all stale.
         """
@@ -54,6 +56,7 @@ class PostgresDatabase:
         self._oldest_server = oldest_server
         self._watch = PostgresWatch(PostgresConnection(url.reveal(), timings), background, timings, forget)
         self._readers = [PostgresConnection(url.reveal(), timings) for _ in range(READERS)]
+        self.read_slots = ReadSlots(READERS, read_queue)
         self._writer = PostgresConnection(url.reveal(), timings)
         self._idle: asyncio.LifoQueue[PostgresConnection] = asyncio.LifoQueue()
         self.health = StorageHealth()
@@ -105,11 +108,20 @@ class PostgresDatabase:
     async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
         with storage_errors(self._timings):
             async with asyncio.timeout(self._timings.answer):
-                connection = await self._idle.get()
+                connection = await self._free_connection()
             try:
                 return await connection.run_first(sql, parameters, seconds=self._timings.answer)
             finally:
                 self._idle.put_nowait(connection)
+                self.read_slots.give_back()
+
+    async def _free_connection(self) -> PostgresConnection:
+        await self.read_slots.take()
+        try:
+            return await self._idle.get()
+        except BaseException:
+            self.read_slots.give_back()
+            raise
 
     async def write(
         self,

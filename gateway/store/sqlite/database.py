@@ -13,6 +13,7 @@ from gateway.errors import DatabaseRefused
 from gateway.resources import resource_text
 from gateway.store.database import Dialect, Parameters, Row, Subject, T, Unit
 from gateway.store.health import StorageHealth, unavailable
+from gateway.store.read_slots import ReadQueue, ReadSlots
 from gateway.store.sqlite.change_watch import ChangeWatch
 from gateway.store.sqlite.file_format import (
     FILE_MODE,
@@ -26,6 +27,8 @@ from gateway.store.sqlite.transaction import SqliteTransaction, storage_errors
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from gateway.store.writing import Writing
 
+READS_IN_HAND = 2
+"""One that the reader's thread is at, and the next at hand."""
 SAFE_WAL_VERSION = (3, 51, 3)
 """Earlier SQLite may corrupt a WAL database when two connections reset the log at once (sqlite.org/wal.html)."""
 SQLITE = Dialect(
@@ -70,13 +73,21 @@ class SqliteDatabase:
     dialect = SQLITE
     watch: ChangeWatch
 
-    def __init__(self, path: Path, *, timings: StoreTimings = STORE_TIMINGS, version: int = SCHEMA_VERSION) -> None:
-        """`version` is the one that the statements are written for."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timings: StoreTimings = STORE_TIMINGS,
+        version: int = SCHEMA_VERSION,
+        read_queue: ReadQueue | None = None,
+    ) -> None:
+        """`version` is the one that the statements are written for; reads wait in the `read_queue`."""
         self.path = path
         self._version = version
         self._timings = timings
         self.health = StorageHealth()
         self._writing = Writing(self._new_transaction, timings=timings, health=self.health)
+        self.read_slots = ReadSlots(READS_IN_HAND, read_queue)
         self._connections: list[aiosqlite.Connection] = []
         self._epoch = 0
         self._is_epoch_known = False
@@ -133,9 +144,16 @@ class SqliteDatabase:
         with self.health.counting("read"), storage_errors(self.path):
             try:
                 async with asyncio.timeout(self._timings.answer):
-                    return list(await self._reader.execute_fetchall(sql, parameters))
+                    return await self._read(sql, parameters)
             except TimeoutError:
                 raise unavailable("timeout", f"no answer within {self._timings.answer} s") from None
+
+    async def _read(self, sql: str, parameters: Parameters | None) -> list[Row]:
+        await self.read_slots.take()
+        try:
+            return list(await self._reader.execute_fetchall(sql, parameters))
+        finally:
+            self.read_slots.give_back()
 
     async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """Return the first row of one query; None without one. Raises StorageUnavailable."""

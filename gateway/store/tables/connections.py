@@ -66,6 +66,7 @@ class Connections:
         return ConnectionsOfClient(
             rows=connections,
             by_id={connection.id: connection for connection in connections},
+            by_airbyte_id={connection.airbyte_id: connection for connection in mapped if connection.airbyte_id},
             last_sync_at=max(synced, default=None),
             is_mapped=bool(mapped),
             is_awaiting_backfill=any(connection.backfilled_at is None for connection in mapped),

@@ -6,6 +6,7 @@ due, and what ends it makes the next one due. A gateway that sends one holds a l
 
 import json
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -13,11 +14,15 @@ from gateway.settings.secret import Secret
 from gateway.store.database import Database, Row, Transaction
 from gateway.store.tables import delivery_attempts
 from gateway.store.tables.delivery_attempts import Conclusion, DeliveryAttempt
+from gateway.store.tables.delivery_order import make_first_due
 from gateway.store.tables.webhooks import previous_secrets
 from gateway.store.timings import MILLISECONDS
+from gateway.times import format_time
 
 MOST_CANDIDATES = 1000
 """Due deliveries that are looked at for one choice."""
+LONGEST_PAUSE = timedelta(days=2)
+"""No schedule leaves more between two attempts."""
 
 
 class DueDelivery(msgspec.Struct, frozen=True):
@@ -133,6 +138,7 @@ class Deliveries:
         return await self._database.write(
             lambda transaction: delivery_attempts.conclude(
                 transaction,
+                self._database.dialect,
                 attempt,
                 holder=holder,
                 number=claimed.number,
@@ -156,20 +162,31 @@ class Deliveries:
 
         await self._database.write(write, housekeeping=True)
 
-    async def release_orphans(self, *, now: str) -> None:
-        """Make due what waits for deliveries that are there no more, as after old events were deleted."""
+    async def release_orphans(self, *, now: datetime) -> None:
+        """Make due what waits in vain: for deliveries that are there no more, as after old events were deleted.
+
+        Also what waits for longer than any schedule does: a clock was ahead when it was sent last.
+        """
+        at = format_time(now)
 
         async def write(transaction: Transaction) -> None:
             await transaction.execute_fetchall(
-                """
-                UPDATE deliveries SET next_at = :now WHERE outcome IS NULL AND next_at IS NULL AND NOT EXISTS (
-                    SELECT 1 FROM deliveries AS before WHERE before.webhook_number = deliveries.webhook_number
-                        AND before.stream = deliveries.stream AND before.outcome IS NULL
-                        AND before.number < deliveries.number
-                )
-                """,
-                {"now": now},
+                "UPDATE deliveries SET next_at = :now WHERE next_at > :latest",
+                {"now": at, "latest": format_time(now + LONGEST_PAUSE)},
             )
+            rows = await transaction.execute_fetchall(
+                """
+                SELECT webhook_number, stream FROM deliveries WHERE outcome IS NULL
+                GROUP BY webhook_number, stream HAVING max(next_at) IS NULL
+                """
+            )
+            orphans: dict[int, list[str]] = {}
+            for row in rows:
+                orphans.setdefault(row["webhook_number"], []).append(row["stream"])
+            for number, streams in orphans.items():
+                await make_first_due(
+                    transaction, self._database.dialect, webhook_number=number, streams=streams, now=at
+                )
 
         await self._database.write(write, housekeeping=True)
 

@@ -5,8 +5,9 @@ from typing import Literal
 import msgspec
 
 from gateway.models import ActivityEntry, DeliveryOutcome, DisabledReason
-from gateway.store.database import Transaction
+from gateway.store.database import Dialect, Transaction
 from gateway.store.tables import activity
+from gateway.store.tables.delivery_order import make_first_due
 
 WEBHOOK_DISABLED = "the webhook was disabled"
 
@@ -35,7 +36,14 @@ Conclusion = Literal["stored", "disabled", "lost"]
 
 
 async def conclude(
-    transaction: Transaction, attempt: DeliveryAttempt, *, holder: str, number: int, webhook_number: int, stream: str
+    transaction: Transaction,
+    dialect: Dialect,
+    attempt: DeliveryAttempt,
+    *,
+    holder: str,
+    number: int,
+    webhook_number: int,
+    stream: str,
 ) -> Conclusion:
     """Write how the attempt of a delivery, which `holder` has leased, ended, and what follows."""
     values = {**_values(attempt), "number": number, "holder": holder, "webhook": webhook_number}
@@ -47,21 +55,8 @@ async def conclude(
     if attempt.disabled_reason is not None and await _disable(transaction, webhook_number, attempt):
         return "disabled"
     if attempt.outcome is not None:
-        await _advance(transaction, webhook_number, stream, attempt.at)
+        await make_first_due(transaction, dialect, webhook_number=webhook_number, streams=[stream], now=attempt.at)
     return "stored"
-
-
-async def _advance(transaction: Transaction, webhook_number: int, stream: str, now: str) -> None:
-    """Make the delivery due that waited for one that ended."""
-    await transaction.execute_fetchall(
-        """
-        UPDATE deliveries SET next_at = :now WHERE number = (
-            SELECT min(number) FROM deliveries
-            WHERE webhook_number = :webhook AND stream = :stream AND outcome IS NULL
-        ) AND next_at IS NULL
-        """,
-        {"now": now, "webhook": webhook_number, "stream": stream},
-    )
 
 
 async def _was_quiet(transaction: Transaction, webhook_number: int, attempt: DeliveryAttempt) -> bool:

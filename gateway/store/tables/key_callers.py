@@ -4,6 +4,7 @@ A caller is an address with a program. One that is noted is passed over for the 
 write more than a quiet one, and what is read here may be an hour old.
 """
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,10 +24,8 @@ FLUSH = "flush"
 
 Origin = tuple[str, bytes]
 """Address and program as a request brings them: compared on each call, so nothing is made of them."""
-Noted = tuple[str, str, str]
-"""Key id, address and program."""
-Noticed = tuple[float, float]
-"""When a caller was noted first and last, of what is not written yet."""
+Noticed = tuple[str, str, float, float]
+"""Address and program, and when that caller was noted first and last, of what is not written yet."""
 
 
 class KeyCallers:
@@ -37,12 +36,14 @@ class KeyCallers:
         self._written_at_once = written_at_once
         self._until = 0.0
         """The end of the hour in which origins are passed over."""
-        self._origins: dict[str, set[Origin]] = {}
-        """Those noted in this hour, by key id."""
-        self._unwritten: dict[str, dict[tuple[str, str], Noticed]] = {}
-        """When each was noted, by key id."""
+        self._origins: dict[str, tuple[Origin, ...]] = {}
+        """Those noted in this hour, by key id. Most keys have one: a set each would take three times as much."""
+        self._same: dict[Origin, Origin] = {}
+        """The first of all equal origins of this hour."""
+        self._unwritten: dict[str, tuple[Noticed, ...]] = {}
+        """By key id."""
         self._flight: SingleFlight[str, None] = SingleFlight()
-        self._being_written: dict[Noted, Noticed] = {}
+        self._being_written: list[tuple[str, Noticed]] = []
 
     def is_noted(self, key_id: str, origin: Origin, moment: float) -> bool:
         """Return whether the key's caller was noted in this hour, or so many others that it is passed over."""
@@ -55,12 +56,21 @@ class KeyCallers:
         """Note a caller of the key; `agent` is its program as it is to be kept."""
         if moment >= self._until:
             self._until = moment // HOUR_SECONDS * HOUR_SECONDS + HOUR_SECONDS
-            self._origins = {}
-        self._origins.setdefault(key_id, set()).add(origin)
-        unwritten = self._unwritten.setdefault(key_id, {})
-        caller = (origin[0], agent or "")
-        if caller in unwritten or len(unwritten) < MOST_KEY_CALLERS:
-            unwritten[caller] = (unwritten.get(caller, (moment, moment))[0], moment)
+            self._origins, self._same = {}, {}
+        origins = self._origins.get(key_id, ())
+        if origin not in origins:
+            self._origins[key_id] = (*origins, self._same.setdefault(origin, origin))
+        self._keep_unwritten(key_id, origin[0], sys.intern(agent or ""), moment)
+
+    def _keep_unwritten(self, key_id: str, address: str, agent: str, moment: float) -> None:
+        first, others = moment, list[Noticed]()
+        for each in self._unwritten.get(key_id, ()):
+            if each[:2] == (address, agent):
+                first = each[2]
+            else:
+                others.append(each)
+        if len(others) < MOST_KEY_CALLERS:
+            self._unwritten[key_id] = (*others, (address, agent, first, moment))
 
     async def flush(self) -> None:
         """Write what was noted since the last flush. Raises StorageUnavailable; then it is kept for the next one."""
@@ -100,7 +110,7 @@ class KeyCallers:
 
     async def _write_some(self, transaction: Transaction) -> None:
         """Write what fits one transaction. Until `_forget_written` there is no other flush: it would write it too."""
-        self._being_written = dict(islice(self._all_unwritten(), self._written_at_once))
+        self._being_written = list(islice(self._all_unwritten(), self._written_at_once))
         # From api_keys: a client that was removed since, with its keys, is passed over.
         await transaction.executemany(
             """
@@ -117,7 +127,7 @@ class KeyCallers:
                     "first_at": _time(first),
                     "last_at": _time(last),
                 }
-                for (key_id, address, agent), (first, last) in self._being_written.items()
+                for key_id, (address, agent, first, last) in self._being_written
             ],
         )
         await transaction.executemany(
@@ -132,17 +142,18 @@ class KeyCallers:
             ],
         )
 
-    def _all_unwritten(self) -> Iterator[tuple[Noted, Noticed]]:
+    def _all_unwritten(self) -> Iterator[tuple[str, Noticed]]:
         for key_id, callers in self._unwritten.items():
-            for (address, agent), noticed in callers.items():
-                yield (key_id, address, agent), noticed
+            for noticed in callers:
+                yield key_id, noticed
 
     def _forget_written(self) -> None:
-        for (key_id, address, agent), noticed in self._being_written.items():
-            callers = self._unwritten[key_id]
-            if callers[address, agent] == noticed:  # else it was noted again meanwhile
-                del callers[address, agent]
-            if not callers:
+        """Forget what is written, but for what was noted again meanwhile."""
+        for key_id, written in self._being_written:
+            left = tuple(each for each in self._unwritten[key_id] if each != written)
+            if left:
+                self._unwritten[key_id] = left
+            else:
                 del self._unwritten[key_id]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.models import ClientTotals, Totals
+from gateway.models import TERMINAL_STATUSES, ClientTotals, Totals
 from gateway.store.database import Database
 
 CONNECTIONS_COUNT = "(SELECT count(*) FROM connections WHERE client_id = clients.id)"
@@ -19,6 +19,15 @@ CALLS_COUNT = """
         WHERE client_id = clients.id AND hour >= :calls_since)
 """
 """What a client has, counted for a row of the table `clients`."""
+
+_ENDED = ", ".join(f"'{status}'" for status in sorted(TERMINAL_STATUSES))
+_HAS_FAILED = f"""
+    CASE WHEN last_sync_status IN ({_ENDED}) THEN last_sync_status ELSE (
+        SELECT recent_syncs.status FROM recent_syncs WHERE connection_number = connections.number
+        ORDER BY at DESC, job_id DESC LIMIT 1
+    ) END = 'failed'
+"""  # noqa: S608 - ours
+"""Of a connection: while a sync runs, nobody knows yet whether it is over that syncs fail."""
 
 
 class FailingClient(msgspec.Struct, frozen=True):
@@ -71,15 +80,15 @@ class TotalsReader:
         return Totals(**dict(row))
 
     async def failing_clients(self) -> list[FailingClient]:
-        """Return the clients of whose active connections the last sync failed, by slug."""
+        """Return the clients of whose active connections the last sync that ended has failed, by slug."""
         listed = self._database.dialect.numbers("ids")
         rows = await self._database.fetch_all(
-            """
+            f"""
             SELECT slug, name, count(*) AS connections, min(number) AS oldest FROM connections
             JOIN clients ON clients.id = client_id
-            WHERE last_sync_status = 'failed' AND status = 'active' AND disabled_at IS NULL
+            WHERE {_HAS_FAILED} AND connections.status = 'active' AND disabled_at IS NULL
             GROUP BY slug, name ORDER BY slug
-            """
+            """  # noqa: S608 - ours
         )
         oldest = await self._database.fetch_all(
             f"SELECT number, label FROM connections WHERE number IN ({listed})",  # noqa: S608 - ours

@@ -4,12 +4,12 @@ A receiver may take some events and, for weeks, none of one connection. Its queu
 The bound is each webhook's own, so a client pays for its receivers alone.
 """
 
-import json
 from datetime import datetime
 
 import msgspec
 
 from gateway.store.database import Database, Transaction
+from gateway.store.tables.delivery_order import make_first_due
 from gateway.times import format_time, parse_time
 
 MOST_EVENTS_WAITING = 20_000
@@ -73,19 +73,8 @@ class WaitingDeliveries:
             """,  # noqa: S608 - ours
             {**values, "excess": row["waiting"] - self._most},
         )
-        streams = json.dumps(sorted({each["stream"] for each in given_up}))
-        await self._advance(transaction, {**values, "streams": streams})
-        await transaction.execute_fetchall("UPDATE webhooks SET overflowed_at = :now WHERE number = :webhook", values)
-
-    async def _advance(self, transaction: Transaction, values: dict[str, object]) -> None:
-        """Make the first open delivery of each of the streams due, unless it is already."""
-        listed = self._database.dialect.json_rows.format(":streams")
-        await transaction.execute_fetchall(
-            f"""
-            UPDATE deliveries SET next_at = :now WHERE next_at IS NULL AND number IN (
-                SELECT min(number) FROM deliveries WHERE webhook_number = :webhook AND outcome IS NULL
-                    AND stream IN (SELECT value FROM {listed}) GROUP BY stream
-            )
-            """,  # noqa: S608 - ours
-            values,
+        streams = {each["stream"] for each in given_up}
+        await make_first_due(
+            transaction, self._database.dialect, webhook_number=webhook_number, streams=streams, now=now
         )
+        await transaction.execute_fetchall("UPDATE webhooks SET overflowed_at = :now WHERE number = :webhook", values)

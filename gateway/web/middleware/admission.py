@@ -21,4 +21,7 @@ class AdmissionMiddleware:
             waiter = gate.join(scope)
             if waiter is not None:
                 await waiter
+            await self._app(scope, receive, send)
+            gate.note_answered(scope)
+            return
         await self._app(scope, receive, send)

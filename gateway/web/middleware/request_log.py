@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.auth.keys import PREFIX
 from gateway.telemetry.log import WriteLine
 from gateway.telemetry.trace_context import Trace, carry, read_traceparent
-from gateway.web.middleware.authentication import client_address
+from gateway.web.caller import client_address
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from gateway.web.responses import Headers
 

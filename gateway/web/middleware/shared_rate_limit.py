@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.errors import RateLimitExceeded
 from gateway.limiter import Decision, rate_limit_headers
 from gateway.models import Principal
-from gateway.web.middleware.authentication import PRINCIPAL_KEY
+from gateway.web.key_check import PRINCIPAL_KEY
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 
 

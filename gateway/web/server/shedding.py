@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gateway.errors import Overloaded
 from gateway.web.compatible_paths import ErrorForm
 from gateway.web.early_responses import EarlyResponses
+from gateway.web.responses import Headers
 from gateway.web.server.back_pressure import BackPressure, BackPressures
 from gateway.web.server.incoming import BETWEEN
 from gateway.web.server.peers import Peers
@@ -33,6 +34,10 @@ class RequestGate(Protocol):
 
     def has_ready_answer(self, scope: MutableMapping[str, Any]) -> bool: ...
 
+    def is_refusal_likely(self, scope: MutableMapping[str, Any]) -> bool: ...
+
+    def early_refusal(self, scope: MutableMapping[str, Any], default_headers: Headers) -> bytes | None: ...
+
 
 class SheddingProtocol(GatewayProtocol):
     """One socket connection, which answers what is too much by itself if nothing is to be answered before it."""
@@ -44,6 +49,7 @@ class SheddingProtocol(GatewayProtocol):
         "_gate",
         "_hasty_until",
         "_held_by",
+        "_is_answered",
         "_peers",
         "_sheds_later",
     )
@@ -59,8 +65,10 @@ class SheddingProtocol(GatewayProtocol):
         """Where this socket connection is counted; None while it is not."""
         self._is_shed_known = False
         """Whether the caller who was shed, or another behind the same proxy, may have a good key."""
+        self._is_answered = False
+        """Whether the request that is coming in is answered already, and"""
         self._held_by: BackPressure | None = None
-        """Set when the request that is coming in is answered already: where its caller is held back, if many are."""
+        """where its caller is held back, if many are."""
         self._hasty_until = 0.0
         """By the event loop's clock: who asks before it did not pause after his answer."""
         self._answered_together = 0
@@ -98,7 +106,7 @@ class SheddingProtocol(GatewayProtocol):
         if self._gate.has_ready_answer(request) and self._can_answer():
             is_hasty = self.loop.time() < self._hasty_until
             self._held_by = self._back_pressure.others if is_hasty else self._back_pressure.probes
-            self.transport.write(self._early_responses.healthy(request, self.server_state.default_headers))
+            self._answer_early(self._early_responses.healthy(request, self.server_state.default_headers))
             return
         is_shed = self._gate.sheds(request)
         if is_shed:
@@ -106,12 +114,30 @@ class SheddingProtocol(GatewayProtocol):
         if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer():
             self._held_by = self._pressure_of_shed(self._back_pressure.others)
             form = self._gate.form_of(request)
-            self.transport.write(self._early_responses.shed(self.server_state.default_headers, form))
+            self._answer_early(self._early_responses.shed(self.server_state.default_headers, form))
+        elif not is_shed and (refusal := self._early_refusal(request)) is not None:
+            self._answer_early(refusal)
         else:
             self._sheds_later |= is_shed
             super()._take(scope)
-            if len(self.connections) > self._limits.crowd and not self._may_stay(request):
+            if self._is_crowded and not self._may_stay(request):
                 self.cycle.keep_alive = False
+
+    def _early_refusal(self, scope: MutableMapping[str, Any]) -> bytes | None:
+        """Return the answer to who was refused before and is again; None where the application has to be asked."""
+        gate = self._gate
+        if not gate.is_refusal_likely(scope) or scope["method"] not in ANSWERED_WITH_CONTENT or self._is_crowded:
+            return None
+        return gate.early_refusal(scope, self.server_state.default_headers) if self._can_answer() else None
+
+    def _answer_early(self, answer: bytes) -> None:
+        self._is_answered = True
+        self.transport.write(answer)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether there is little room left for socket connections."""
+        return len(self.connections) > self._limits.crowd
 
     def _may_stay(self, scope: MutableMapping[str, Any]) -> bool:
         """Return whether a socket connection is kept after its answer while the room is needed for others."""
@@ -120,13 +146,14 @@ class SheddingProtocol(GatewayProtocol):
     def _can_answer(self) -> bool:
         """Return whether an answer may be written at once, and the next request told from this one."""
         is_last = self._is_stopping or not self.parser.should_keep_alive()
-        return not (self._unanswered or is_last or has_content(self.headers))
+        return not (self._unanswered or self.flow.write_paused or is_last or has_content(self.headers))
 
     def on_message_complete(self) -> None:
         """Be ready for the next message. Raises Overloaded if too many came at once."""
-        if self._held_by is None:
+        if not self._is_answered:
             super().on_message_complete()
             return
+        self._is_answered = False
         back_pressure, self._held_by = self._held_by, None
         self._message.phase = BETWEEN
         self._receive_deadline.stop()
@@ -135,7 +162,8 @@ class SheddingProtocol(GatewayProtocol):
         if self._answered_together > self._limits.pipelined:
             # Each is longer than what caused it, and who sends so many need not read any.
             raise Overloaded
-        self._hold_back(back_pressure)
+        if back_pressure is not None:
+            self._hold_back(back_pressure)
 
     def on_response_complete(self) -> None:
         """Note that the application answered. Who was shed waits no less for having been refused by it."""

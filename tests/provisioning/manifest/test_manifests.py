@@ -45,9 +45,10 @@ async def test_a_running_gateway_learns_of_it_with_the_next_request(world: World
 
 async def test_webhooks_are_updated_and_removed_and_never_created(world: World, tmp_path: Path) -> None:
     await world.services.clients.add(slug="acme", name="Acme", plan="free")
+    ours, _ = await world.mapped_connection()
     endpoints = world.services.webhooks.endpoints
     kept, gone = [
-        (await endpoints.add("acme", url=f"https://{name}.example/secret", events=["sync.failed"])).record
+        (await endpoints.add("acme", url=f"https://{name}.example/", events=["sync.failed"], connections=[ours])).record
         for name in ("kept", "gone")
     ]
     manifests = manifests_of(world)
@@ -57,7 +58,7 @@ async def test_webhooks_are_updated_and_removed_and_never_created(world: World, 
     assert "whsec_" not in text
     assert not (await manifests.plan(parse_manifest(path), prune=True)).changes
 
-    text = text.replace("kept.example/secret", "kept.example/new").replace(gone.id, "whk_0000000000000000")
+    text = text.replace("kept.example/", "kept.example/new").replace(gone.id, "whk_0000000000000000")
     path.write_text(text)
     file = parse_manifest(path)
     plan = await manifests.plan(file, prune=True)
@@ -67,7 +68,8 @@ async def test_webhooks_are_updated_and_removed_and_never_created(world: World, 
         f"- webhook gone.example ({gone.id}) of acme",
         f"~ webhook kept.example ({kept.id}) of acme: url",
     ]
-    assert "make a new one with: gateway webhook add --client acme --url https://gone.example/secret" in plan.notes[0]
+    how = f"--client acme --url https://gone.example/ --event sync.failed --connection {ours}"
+    assert plan.notes[0].endswith(f"make a new one with: gateway webhook add {how}")
     (webhook,) = await world.services.store.webhooks.all()
     assert webhook == msgspec.structs.replace(kept, url="https://kept.example/new")
 

@@ -55,8 +55,8 @@ async def actions(store: Store) -> list[str]:
     return [entry.action for entry in reversed(await store.activity.all(limit=100))]
 
 
-def a_webhook(client: Client, webhook_id: str = "whk_1", **other: Any) -> Webhook:
-    return Webhook(webhook_id, client.id, "https://hooks.example/", NOW, **other)
+def a_webhook(client: Client, webhook_id: str = "whk_1", created_at: str = NOW, **other: Any) -> Webhook:
+    return Webhook(webhook_id, client.id, "https://hooks.example/", created_at, **other)
 
 
 async def add_webhook(store: Store, client: Client, webhook_id: str = "whk_1", **other: Any) -> None:

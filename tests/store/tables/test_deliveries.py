@@ -216,9 +216,24 @@ async def test_old_events_of_a_disabled_client_go_with_their_deliveries_and_keep
     await store.clients.disable(acme.id, at=NOW)
     await store.events.prune(format_time(START))
     await store.clients.enable(acme.id)
-    await store.deliveries.release_orphans(now=NOW)
+    await store.deliveries.release_orphans(now=START)
 
     assert await due(store) == [2]
+
+
+async def test_a_clock_that_was_ahead_once_keeps_nothing_waiting(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme, created_at="2036-04-01T03:00:00.000Z")
+    await happen(store, acme, "a", "b")
+    (first,) = await claim(store)
+    await store.deliveries.conclude(first, failure(next_at="2036-04-01T03:00:05.000Z"), holder="one")
+
+    await store.deliveries.release_orphans(now=START)
+
+    assert await due(store) == [1]
+    (again,) = await claim(store)
+    await store.deliveries.conclude(again, failure(next_at=TOMORROW), holder="one")
+    await store.deliveries.release_orphans(now=START)
+    assert await due(store) == []
 
 
 async def test_a_test_goes_to_one_webhook_and_waits_for_nothing(store: Store, acme: Client, other: Client) -> None:

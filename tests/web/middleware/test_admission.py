@@ -396,6 +396,20 @@ async def test_one_client_full_of_requests_keeps_no_other_client_waiting(house: 
     await flood
 
 
+async def test_a_client_full_of_patient_calls_keeps_none_of_another_client_s_reads_out(house: House) -> None:
+    """Triggers may wait for twice as long: so the queue of theirs is longer than reads may ever make it."""
+    await learnt(house)
+    house.costly.airbyte.set()
+    path = "/api/v1/connections/conn_1/sync"
+    flood = asyncio.gather(*(house.get(path, "POST") for _ in range(1000)))
+    await asyncio.sleep(0)
+
+    assert await house.at_once(20, key=OTHER_KEY) == [200] * 20
+
+    statuses = [messages[0]["status"] for messages in await flood]
+    assert statuses.count(200) < 3 * KNOWN.longest_wait / COST_SECONDS
+
+
 async def test_a_call_that_takes_no_token_passes_the_flood_of_its_own_key(house: House) -> None:
     await learnt(house)
     flood = asyncio.gather(*(house.get("/api/v1/status") for _ in range(1000)))

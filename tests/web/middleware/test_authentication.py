@@ -9,12 +9,9 @@ from gateway.auth import keys
 from gateway.auth.guess_throttle import AuthThrottle
 from gateway.errors import Unauthorized
 from gateway.models import Client, Principal
-from gateway.web.middleware.authentication import (
-    LONGEST_AGENT,
-    PRINCIPAL_KEY,
-    AuthenticationMiddleware,
-    user_agent,
-)
+from gateway.web.caller import LONGEST_AGENT, user_agent
+from gateway.web.key_check import PRINCIPAL_KEY, KeyCheck
+from gateway.web.middleware.authentication import AuthenticationMiddleware
 from gateway.web.request_context import SCOPE_KEY, RequestContext
 from tests.support import START, HandClock
 
@@ -71,14 +68,14 @@ async def pass_through(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         reached.append(scope)
 
-    middleware = AuthenticationMiddleware(
-        app,
+    check = KeyCheck(
         directory=directory,
         calls=directory,
         callers=directory,
         clock=clock or HandClock(),
         throttle=AuthThrottle(longest_wait=0.8),
     )
+    middleware = AuthenticationMiddleware(app, check=check)
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers, SCOPE_KEY: RequestContext("id")}
     await middleware(scope, nothing_to_receive, nothing_to_send)
     return reached[0] if reached else None
@@ -246,14 +243,14 @@ async def test_what_is_no_request_passes_untouched() -> None:
         seen.append(scope)
 
     directory = Directory()
-    middleware = AuthenticationMiddleware(
-        app,
+    check = KeyCheck(
         directory=directory,
         calls=directory,
         callers=directory,
         clock=HandClock(),
         throttle=AuthThrottle(longest_wait=0.8),
     )
+    middleware = AuthenticationMiddleware(app, check=check)
     await middleware({"type": "lifespan"}, nothing_to_receive, nothing_to_send)
 
     assert seen == [{"type": "lifespan"}]

@@ -11,6 +11,7 @@ from gateway.auth.guess_throttle import FREE_FAILURES, LOOKUPS_PER_SECOND, AuthT
 from gateway.errors import Unauthorized
 from gateway.models import Principal
 from gateway.web.compatible_paths import PUBLIC_API
+from gateway.web.key_check import KeyCheck
 from gateway.web.middleware.authentication import AuthenticationMiddleware
 from tests.support import HandClock, World, a_caller, bearer
 
@@ -77,14 +78,14 @@ class CountingDirectory:
 
 async def test_reads_for_guesses_are_few(clock: HandClock) -> None:
     directory = CountingDirectory()
-    middleware = AuthenticationMiddleware(
-        _unreachable,
+    check = KeyCheck(
         directory=directory,
         calls=directory,
         callers=directory,
         clock=clock,
         throttle=AuthThrottle(longest_wait=0.8),
     )
+    middleware = AuthenticationMiddleware(_unreachable, check=check)
 
     async def one(number: int) -> None:
         scope = {
@@ -112,14 +113,14 @@ class KeeperOfOneKey(CountingDirectory):
 
 async def test_an_id_that_is_not_the_keys_counts_as_a_guess(clock: HandClock) -> None:
     directory = KeeperOfOneKey()
-    middleware = AuthenticationMiddleware(
-        _unreachable,
+    check = KeyCheck(
         directory=directory,
         calls=directory,
         callers=directory,
         clock=clock,
         throttle=AuthThrottle(longest_wait=0.8),
     )
+    middleware = AuthenticationMiddleware(_unreachable, check=check)
 
     async def one(user: str, key: str) -> None:
         credentials = b64encode(f"{user}:{key}".encode())

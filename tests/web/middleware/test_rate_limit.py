@@ -8,7 +8,7 @@ from gateway.limiter import CallLimiter, in_words
 from gateway.models import ClientLimit, Principal, RatePolicy
 from gateway.telemetry.log import write_line
 from gateway.telemetry.metrics import Metrics
-from gateway.web.middleware.authentication import PRINCIPAL_KEY
+from gateway.web.key_check import PRINCIPAL_KEY
 from gateway.web.middleware.errors import ErrorMiddleware
 from gateway.web.middleware.rate_limit import RateLimitMiddleware
 from gateway.web.middleware.request_log import RequestLog, RequestLogMiddleware
