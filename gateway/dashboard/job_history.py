@@ -29,7 +29,7 @@ from gateway.times import format_time
 from gateway.web.disconnect import caller_left
 from gateway.web.request_context import upstream_timing
 
-JOB_ROWS = 15
+JOB_ROWS = 12
 DRAWN_JOBS = MOST_JOBS - 2
 """In the charts of chosen days: as many as one call brings."""
 

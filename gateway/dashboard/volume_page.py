@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gateway.dashboard.date_range import ONE_DAY, DateRange
 from gateway.dashboard.humanize import day
 from gateway.dashboard.key_owner import key_owner_of
-from gateway.dashboard.paging import PAGE_ROWS, Page, query_with, read_page
+from gateway.dashboard.paging import Page, query_with, read_page
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import visitor_of
 from gateway.dashboard.volume import volume_of
@@ -20,6 +20,8 @@ from gateway.models import Client, ConnectionVolume
 from gateway.services import services_of
 
 MONTHS_SHOWN = 12
+VOLUME_ROWS = 12
+"""On a phone each has many figures, and a year stands below them."""
 CARRIED_PERIOD = ("month", "with", "from", "to")
 SORTED_BY = ("label", "-first_rows", "-second_rows", "-first_bytes", "-second_bytes")
 WRONG_MONTH = "month and with must be months, such as 2026-11"
@@ -74,7 +76,7 @@ async def show_volume(request: Request) -> Response:
     )
 
 
-async def read_compared(request: Request, *, size: int = PAGE_ROWS) -> tuple[Client, Periods, Page[ConnectionVolume]]:
+async def read_compared(request: Request, *, size: int = VOLUME_ROWS) -> tuple[Client, Periods, Page[ConnectionVolume]]:
     """Return the client, and the periods and connections that the address asks for. Raises NotFound, BadRequest."""
     services, client = services_of(request), (await key_owner_of(request)).client
     periods = _periods(request, services.clock.now().date())

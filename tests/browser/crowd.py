@@ -58,6 +58,7 @@ def fill(installation: Installation) -> Crowd:
         "webhooks": _webhooks(),
         "events": _events(first["id"]),
         "deliveries": _deliveries(first["id"]),
+        "sync_days": _days(first["airbyte_id"]),
     }
     with closing(sqlite3.connect(installation.database)) as database, database:
         for table, rows in tables.items():
@@ -132,6 +133,22 @@ def _jobs(installation: Installation, airbyte_id: str) -> int:
         status: Status = "failed" if day % 5 == 0 else "succeeded"
         world.add_job(airbyte_id, status=status, created_at=created_at, rows=10**9, bytes=10**12)
     return world.add_job(airbyte_id, status="failed", streams=streams, attempts=3).job_id
+
+
+def _days(airbyte_id: str) -> Rows:
+    """More than a year of one connection's."""
+    return [
+        {
+            "airbyte_id": airbyte_id,
+            "day": at(days=number)[:10],
+            "succeeded": 4,
+            "failed": 1,
+            "other": 0,
+            "rows": 10**9,
+            "bytes": 10**12,
+        }
+        for number in range(400)
+    ]
 
 
 def _keys() -> Rows:

@@ -74,7 +74,10 @@ def test_ticks_stay_without_a_script(visit: Visit, site: Site) -> None:
     page.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="← Previous").click()
     expect(page.get_by_role("checkbox").first).to_be_checked()
-    page.get_by_role("button", name="Assign", exact=True).click()
+    page.get_by_role("button", name="In Airbyte", exact=True).click()
+    expect(page.get_by_role("columnheader", name="In Airbyte")).to_have_attribute("aria-sort", "ascending")
+    expect(page.get_by_role("checkbox").first).to_be_checked()
+    page.get_by_role("textbox", name="Label of").first.press("Enter")
 
     expect(page.get_by_role("status")).to_contain_text("The client sees the connections")
     assert site.installation.rows("SELECT count(*) FROM connections WHERE client_id = 2") == [(5,)]

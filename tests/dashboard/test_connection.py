@@ -151,7 +151,7 @@ async def test_the_history_shows_what_each_job_did(world: World, member: httpx2.
 
 async def test_the_history_comes_in_pages_newest_first(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
-    numbers = [add_job(world, theirs, hours_ago=60 - hour) for hour in range(44)]
+    numbers = [add_job(world, theirs, hours_ago=60 - hour) for hour in range(3 * JOB_ROWS - 1)]
     path, pages = path_of(ours), []
 
     while True:
@@ -164,7 +164,7 @@ async def test_the_history_comes_in_pages_newest_first(world: World, member: htt
         # A new job shifts Airbyte's pages, and shall not show twice what was shown.
         add_job(world, theirs, hours_ago=0.1)
 
-    assert [len(each) for each in pages] == [15, 15, 14]
+    assert [len(each) for each in pages] == [JOB_ROWS, JOB_ROWS, JOB_ROWS - 1]
     assert [number for each in pages for number in each] == numbers[::-1]
 
 
