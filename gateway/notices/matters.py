@@ -101,7 +101,7 @@ class Matters:
             "the figures of the clients with connections there are old."
             for workspace in self._last_sync.unread
         }
-        if figures.failing_seconds and await self._failing_seconds(figures.failing_seconds) >= self._timings.down:
+        if await self._failing_seconds(figures.failing_seconds) >= self._timings.down:
             minutes = self._timings.down / 60
             texts[AIRBYTE_DOWN] = f"Airbyte has given no good answer for {minutes:g} minutes."
         if figures.is_credential_refused:
@@ -112,7 +112,10 @@ class Matters:
         return texts, unknown if self._last_sync.is_current_for(()) else {*unknown, WORKSPACE_REFUSED}
 
     async def _failing_seconds(self, here: float) -> float:
-        """Return for how long Airbyte has failed: `here`, or longer if another gateway, or an earlier one, noted it."""
+        """Return for how long Airbyte has failed: `here`, where calls fail, or longer by the outage that was noted.
+
+        Another gateway may have noted it, or an earlier one. Without a token no call is made, and so none fails.
+        """
         outage = await self._store.outages.current()
         if outage is None or outage.trouble.kind == "credential":
             return here

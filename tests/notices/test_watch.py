@@ -150,6 +150,23 @@ async def test_an_outage_is_told_by_its_beginning_however_often_the_gateway_begi
     assert ears.told() == [("airbyte_down", False)]
 
 
+async def test_airbyte_that_gives_not_even_a_token_is_told_to_be_down(world: World) -> None:
+    """As when the gateway begins while Airbyte is down: no call is made, so none fails."""
+    await world.client_with_key()
+    await world.mapped_connection()
+    ears = Ears()
+    watch = watch_of(world, ears)
+    world.sandbox.faults.token_endpoint_down = True
+    world.clock.advance(world.sandbox.faults.token_lifetime_seconds)
+
+    await minutes(world, watch, 7)
+    assert ears.told() == [("airbyte_down", False)]
+
+    world.sandbox.faults.token_endpoint_down = False
+    await minutes(world, watch, 2)
+    assert ears.told() == [("airbyte_down", True)]
+
+
 async def test_of_two_gateways_one_tells_until_it_is_silent(world: World, tmp_path: Path) -> None:
     """What they see differs: one has no backups."""
     ears = Ears()
