@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.store import DatabaseLocation, create_database
 from gateway.telemetry.log import configure_log
@@ -32,6 +33,11 @@ ON_BOTH = (
 """The API and every statement."""
 UNCOUNTED = ("tests/browser/", "tests/faults/", "tests/machine/", "tests/nginx/", "tests/together/")
 """Many rounds, and servers in processes of their own: counting branches would cost minutes and find little."""
+
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+"""The time an example takes is the machine's affair and decides nothing."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.airbyte.mapping import job_from
@@ -43,6 +43,7 @@ ROWS = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(ROWS, min_size=1), st.dictionaries(st.text().filter(lambda key: key != "data"), ROWS))
 def test_a_page_is_split_where_its_rows_end_whatever_they_hold(rows: list[object], around: dict[str, object]) -> None:
     body = msgspec.json.encode({**around, "data": [{"row": row} for row in rows], "last": around})

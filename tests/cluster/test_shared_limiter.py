@@ -61,7 +61,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
         yield server
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(st.tuples(policies, pauses), min_size=1, max_size=3))
 def test_the_script_decides_as_the_bucket_does(
     lasting: ValkeyServer, steps: list[tuple[RatePolicy, list[float]]]
@@ -251,7 +251,7 @@ def test_the_script_goes_by_the_servers_clock() -> None:
     assert "PEXPIRE" in TAKE_TOKENS.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 50) | st.just(0.0)), min_size=1, max_size=40))
 def test_the_script_takes_from_both_buckets_or_from_neither(
     lasting: ValkeyServer, steps: list[tuple[str, float]]

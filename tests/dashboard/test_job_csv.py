@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from gateway.dashboard.job_csv import MOST_CSV_JOBS
+from gateway.dashboard.job_csv import CSV_PAGE_JOBS
 from gateway.errors import RateLimitExceeded, UpstreamError
 from gateway.sandbox import Answer
 from gateway.sandbox.failures import CREDENTIALS_REFUSED, PLANTED_PASSWORD
@@ -75,13 +75,16 @@ async def test_all_pages_of_airbyte_are_in_one_file(world: World, member: httpx2
     assert [row[0] for row in csv_of(answer)[1:]] == ids
 
 
-async def test_a_file_ends_at_its_bound(world: World, member: httpx2.AsyncClient) -> None:
+async def test_a_file_ends_at_its_bound(
+    world: World, member: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.dashboard.job_csv.MOST_CSV_PAGES", 2)
     ours, theirs = await world.mapped_connection()
-    ids = add_jobs(world, theirs, MOST_CSV_JOBS + 1)
+    ids = add_jobs(world, theirs, 2 * CSV_PAGE_JOBS + 1)
 
     answer = await member.get(f"{AT}/{ours}/jobs.csv")
 
-    assert [row[0] for row in csv_of(answer)[1:]] == ids[:MOST_CSV_JOBS]
+    assert [row[0] for row in csv_of(answer)[1:]] == ids[: 2 * CSV_PAGE_JOBS]
 
 
 @pytest.mark.parametrize("who", ["member", "admin"])

@@ -196,6 +196,8 @@ async def test_a_client_without_calls_left_is_told_so_by_either(house: House) ->
         ("HEAD /api/v1/status HTTP/1.1", (), "", 429),
         ("POST /api/v1/status HTTP/1.1", ("Content-Length: 2",), "{}", 429),
         ("GET /api/v1/status HTTP/1.1", ("Connection: close",), "", 429),
+        ("GET /api/v1/status HTTP/1.0", ("Connection: keep-alive",), "", 429),
+        ("GET /api/v1/status HTTP/1.1", ("Connection: upgrade", "Upgrade: h2c"), "", 429),
         ("GET /api/v1/none HTTP/1.1", (), "", 429),
         ("POST /api/v1/keys/revoke HTTP/1.1", (), "", 200),
         ("GET /api/public/v1/workspaces HTTP/1.1", (), "", 429),

@@ -204,6 +204,15 @@ def test_whoever_is_shed_is_held_back_also_where_the_application_refuses_him(
             assert counted.asked == number
 
 
+def test_a_shed_caller_of_an_older_version_is_told_that_his_socket_connection_ends(full: Running) -> None:
+    # It reads until the end unless it is told that there is none (RFC 9112 §9.3); some load generators are such.
+    vector = b"GET /api/v1/status HTTP/1.0\r\nHost: gateway\r\nConnection: keep-alive\r\n\r\n"
+
+    (answer,) = talk(full.address, vector)
+
+    assert answer.headers["connection"] == "close"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_content_is_never_taken_for_the_next_request(full: Running, house: Recorder, method: str) -> None:
     inner = request("/smuggled")

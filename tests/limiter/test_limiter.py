@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.limiter import CallLimiter, Decision, Limiter, TokenBucket, total_rate
@@ -16,9 +16,6 @@ from tests.support import HandClock, a_caller
 SHIPPED = RatePolicy(100, 60)
 FLOAT_DUST = 1e-5
 """Tokens: what sums of floats may be wrong by."""
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""The time an example takes is the machine's affair and decides nothing."""
 
 policies = st.builds(RatePolicy, st.integers(1, 300), st.integers(1, 5000))
 pauses = st.lists(st.floats(0, 200) | st.just(0.0), min_size=1, max_size=120)
@@ -126,7 +123,6 @@ def test_a_decision_names_the_policy_it_was_made_under() -> None:
     assert limiter.take("key_2", RatePolicy(5, 1), 0).policy == RatePolicy(5, 1)
 
 
-@unhurried
 @given(policies, pauses)
 def test_no_window_admits_more_than_the_capacity_and_its_refill(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -141,7 +137,6 @@ def test_no_window_admits_more_than_the_capacity_and_its_refill(policy: RatePoli
             assert count <= policy.requests + refill + FLOAT_DUST
 
 
-@unhurried
 @given(policies, pauses)
 def test_what_remains_is_never_negative_and_never_above_the_capacity(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -153,7 +148,6 @@ def test_what_remains_is_never_negative_and_never_above_the_capacity(policy: Rat
         assert decision.next_token_seconds >= (0 if decision.allowed else 1)
 
 
-@unhurried
 @given(policies, pauses)
 def test_coming_back_when_told_always_succeeds(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -166,7 +160,6 @@ def test_coming_back_when_told_always_succeeds(policy: RatePolicy, pauses: list[
         assert bucket.take(policy, now).allowed
 
 
-@unhurried
 @given(policies, pauses)
 def test_a_caller_is_told_to_wait_less_than_a_second_too_long(policy: RatePolicy, pauses: list[float]) -> None:
     bucket = TokenBucket(policy, 0)
@@ -188,7 +181,6 @@ calls = st.lists(
 )
 
 
-@unhurried
 @given(policies, calls)
 def test_forgetting_buckets_changes_no_decision(policy: RatePolicy, calls: list[tuple[str, float]]) -> None:
     limiter = Limiter(policy)
@@ -238,7 +230,6 @@ def test_100_000_active_keys_fit_in_40_megabytes() -> None:
     assert used <= 40_000_000
 
 
-@unhurried
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=20).map(sorted))
 def test_a_bucket_is_called_full_only_when_a_new_one_would_be_no_better(moments: list[float]) -> None:
     bucket = TokenBucket(SHIPPED, moments[0])
@@ -327,7 +318,6 @@ def call_limiter(default: RatePolicy = SHIPPED) -> tuple[CallLimiter, HandClock]
     return CallLimiter(default, most_active=MOST, monotonic=clock.monotonic), clock
 
 
-@unhurried
 @given(tight, limits, comings)
 def test_whatever_a_client_does_with_keys_no_window_admits_more_than_its_rate(
     default: RatePolicy, limit: ClientLimit, comings: list[tuple[int, float]]
@@ -354,7 +344,6 @@ def test_keys_made_and_revoked_in_a_loop_call_no_more_in_an_hour_than_the_most_k
     assert MOST * 10 * 60 <= answered <= MOST * 10 * 60 * 1.1
 
 
-@unhurried
 @given(tight, limits, comings)
 def test_who_obeys_retry_after_finds_a_token_in_both_buckets(
     default: RatePolicy, limit: ClientLimit, comings: list[tuple[int, float]]
@@ -441,7 +430,6 @@ def test_the_rate_of_a_client(limit: ClientLimit, expected: RatePolicy) -> None:
     assert total_rate(limit, SHIPPED, MOST) == expected
 
 
-@unhurried
 @given(tight, limits)
 def test_the_rate_of_a_client_leaves_each_of_its_keys_its_own(default: RatePolicy, limit: ClientLimit) -> None:
     total = total_rate(msgspec.structs.replace(limit, total=None), default, MOST)

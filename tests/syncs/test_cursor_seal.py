@@ -6,7 +6,7 @@ import secrets
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, PageNotFound
@@ -17,7 +17,6 @@ POSITION = Position(1_775_012_400, 4711)
 SEAL = CursorSeal(bytes(KEY_BYTES), secrets.token_bytes)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**33), st.integers(0, LARGEST_ID), st.integers(1, 2**40))
 def test_a_position_comes_back_for_its_client_and_any_gateway_with_the_key(
     second: int, job_id: int, client_id: int
@@ -68,7 +67,6 @@ def test_another_client_s_cursor_or_another_database_s_is_refused() -> None:
             seal.open(client_id, text)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_bytes_of_any_length_come_back_for_their_client_alone(content: bytes) -> None:
     text = SEAL.seal_bytes(1, content)

@@ -103,7 +103,7 @@ class SheddingProtocol(GatewayProtocol):
     def _take(self, scope: "HTTPScope") -> None:
         self._peers.read_forwarded(scope)
         request: MutableMapping[str, Any] = scope  # type: ignore[assignment]  # a TypedDict is a dict
-        if self._gate.has_ready_answer(request) and self._can_answer():
+        if self._gate.has_ready_answer(request) and self._can_answer(scope):
             is_hasty = self.loop.time() < self._hasty_until
             self._held_by = self._back_pressure.others if is_hasty else self._back_pressure.probes
             self._answer_early(self._early_responses.healthy(request, self.server_state.default_headers))
@@ -111,11 +111,11 @@ class SheddingProtocol(GatewayProtocol):
         is_shed = self._gate.sheds(request)
         if is_shed:
             self._is_shed_known = self._may_stay(request)
-        if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer():
+        if is_shed and scope["method"] in ANSWERED_WITH_CONTENT and self._can_answer(scope):
             self._held_by = self._pressure_of_shed(self._back_pressure.others)
             form = self._gate.form_of(request)
             self._answer_early(self._early_responses.shed(self.server_state.default_headers, form))
-        elif not is_shed and (refusal := self._early_refusal(request)) is not None:
+        elif not is_shed and (refusal := self._early_refusal(scope, request)) is not None:
             self._answer_early(refusal)
         else:
             self._sheds_later |= is_shed
@@ -123,12 +123,12 @@ class SheddingProtocol(GatewayProtocol):
             if self._is_crowded and not self._may_stay(request):
                 self.cycle.keep_alive = False
 
-    def _early_refusal(self, scope: MutableMapping[str, Any]) -> bytes | None:
+    def _early_refusal(self, scope: "HTTPScope", request: MutableMapping[str, Any]) -> bytes | None:
         """Return the answer to who was refused before and is again; None where the application has to be asked."""
         gate = self._gate
-        if not gate.is_refusal_likely(scope) or scope["method"] not in ANSWERED_WITH_CONTENT or self._is_crowded:
+        if not gate.is_refusal_likely(request) or scope["method"] not in ANSWERED_WITH_CONTENT or self._is_crowded:
             return None
-        return gate.early_refusal(scope, self.server_state.default_headers) if self._can_answer() else None
+        return gate.early_refusal(request, self.server_state.default_headers) if self._can_answer(scope) else None
 
     def _answer_early(self, answer: bytes) -> None:
         self._is_answered = True
@@ -143,9 +143,14 @@ class SheddingProtocol(GatewayProtocol):
         """Return whether a socket connection is kept after its answer while the room is needed for others."""
         return self._gate.is_known(scope) or (self._address is not None and self._peers.is_proxy(self._address))
 
-    def _can_answer(self) -> bool:
-        """Return whether an answer may be written at once, and the next request told from this one."""
-        is_last = self._is_stopping or not self.parser.should_keep_alive()
+    def _can_answer(self, scope: "HTTPScope") -> bool:
+        """Return whether an answer may be written at once, and the next request told from this one.
+
+        A client of HTTP/1.0 that is not told otherwise reads until we close (RFC 9112 §9.3).
+        """
+        parser = self.parser
+        is_last = self._is_stopping or not parser.should_keep_alive() or parser.should_upgrade()
+        is_last = is_last or scope["http_version"] == "1.0"
         return not (self._unanswered or self.flow.write_paused or is_last or has_content(self.headers))
 
     def on_message_complete(self) -> None:
