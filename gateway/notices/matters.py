@@ -14,7 +14,7 @@ from gateway.store.disk import DiskRoom, disk_room
 from gateway.store.tables.totals import FailingClient
 from gateway.store.tables.waiting_deliveries import MOST_EVENTS_WAITING
 from gateway.syncs.last_sync import LastSyncRefresh
-from gateway.times import Clock, format_time
+from gateway.times import Clock, format_time, parse_time
 
 AIRBYTE_DOWN, CREDENTIAL_REFUSED = "airbyte_down", "credential_refused"
 WORKSPACE_REFUSED, SYNCS_FAILING = "workspace_refused", "syncs_failing"
@@ -71,7 +71,7 @@ class Matters:
     async def look(self) -> Found:
         """Return what needs the operator now. Raises StorageUnavailable."""
         await self._last_sync.refresh_if_older(self._timings.interval)
-        texts, unknown = self._airbyte_s()
+        texts, unknown = await self._airbyte_s()
         texts |= {
             f"{SYNCS_FAILING}:{client.slug}": f"Syncs of {client.name} fail: the last of {_which(client)}."
             for client in await self._store.totals.failing_clients()
@@ -94,14 +94,14 @@ class Matters:
             for webhook, client in await webhooks.overflowed(since=since)
         }
 
-    def _airbyte_s(self) -> tuple[dict[str, str], set[str]]:
+    async def _airbyte_s(self) -> tuple[dict[str, str], set[str]]:
         figures = self._airbyte.figures()
         texts = {
             f"{WORKSPACE_REFUSED}:{workspace}": f"Airbyte does not tell of its workspace {workspace}: "
             "the figures of the clients with connections there are old."
             for workspace in self._last_sync.unread
         }
-        if figures.failing_seconds >= self._timings.down:
+        if await self._failing_seconds(figures.failing_seconds) >= self._timings.down:
             minutes = self._timings.down / 60
             texts[AIRBYTE_DOWN] = f"Airbyte has given no good answer for {minutes:g} minutes."
         if figures.is_credential_refused:
@@ -110,6 +110,16 @@ class Matters:
         unknown = {AIRBYTE_DOWN, CREDENTIAL_REFUSED} if is_silent else set()
         # Which workspaces are refused is known once a reading came to its end, and as long as it is current.
         return texts, unknown if self._last_sync.is_current_for(()) else {*unknown, WORKSPACE_REFUSED}
+
+    async def _failing_seconds(self, here: float) -> float:
+        """Return for how long Airbyte has failed: `here`, where calls fail, or longer by the outage that was noted.
+
+        Another gateway may have noted it, or an earlier one. Without a token no call is made, and so none fails.
+        """
+        outage = await self._store.outages.current()
+        if outage is None or outage.trouble.kind == "credential":
+            return here
+        return max(here, (self._clock.now() - parse_time(outage.since)).total_seconds())
 
     def _of_the_machine(self) -> Found:
         texts: dict[str, str] = {}

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.models import Notice
+from gateway.models import Notice, Trouble
 from gateway.notices.channels import NoticeRefused, NotTold, WebhookChannel
 from gateway.notices.matters import BackupLimit, Matters
 from gateway.notices.timings import NoticeTimings
@@ -134,6 +135,36 @@ async def test_a_restart_during_an_outage_tells_nothing_anew(world: World) -> No
     await minutes(world, watch_of(world, ears), 2)
 
     assert ears.told() == []
+
+
+async def test_an_outage_is_told_by_its_beginning_however_often_the_gateway_begins_anew(world: World) -> None:
+    await world.client_with_key()
+    await world.mapped_connection()
+    ears = Ears()
+    four_minutes_ago = format_time(world.clock.now() - timedelta(minutes=4))
+    await world.services.store.outages.note(Trouble("failing", "it answers 503"), at=four_minutes_ago)
+    Outage(world)
+
+    await minutes(world, watch_of(world, ears), 2)
+
+    assert ears.told() == [("airbyte_down", False)]
+
+
+async def test_airbyte_that_gives_not_even_a_token_is_told_to_be_down(world: World) -> None:
+    """As when the gateway begins while Airbyte is down: no call is made, so none fails."""
+    await world.client_with_key()
+    await world.mapped_connection()
+    ears = Ears()
+    watch = watch_of(world, ears)
+    world.sandbox.faults.token_endpoint_down = True
+    world.clock.advance(world.sandbox.faults.token_lifetime_seconds)
+
+    await minutes(world, watch, 7)
+    assert ears.told() == [("airbyte_down", False)]
+
+    world.sandbox.faults.token_endpoint_down = False
+    await minutes(world, watch, 2)
+    assert ears.told() == [("airbyte_down", True)]
 
 
 async def test_of_two_gateways_one_tells_until_it_is_silent(world: World, tmp_path: Path) -> None:
