@@ -6,7 +6,7 @@ import msgspec
 class LogTimings(msgspec.Struct, frozen=True):
     """Seconds of the thread that writes the log."""
 
-    pause: float = 0.02
+    pause: float = 0.005
     """Between two writes. Waking the thread for each line of a busy gateway would cost more than the line."""
     retry: float = 0.1
     """Until a reader that takes nothing is tried again, where nobody tells that it does."""
