@@ -80,15 +80,18 @@ class Result:
 def run(step: Step) -> Result:
     """Run a step, its output in a file of its own."""
     output = OUTPUT / f"{step.name}.txt"
-    now, began = datetime.now(UTC), monotonic()
+    now, began, commit = datetime.now(UTC), monotonic(), _commit()
     with output.open("wb") as stream:
         done = subprocess.run(["sh", "-c", step.command], cwd=ROOT, stdout=stream, stderr=stream, check=False)  # noqa: S607 - any sh
     lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Result(step, done.returncode, now, _commit(), monotonic() - began, lines[-1] if lines else "")
+    return Result(step, done.returncode, now, commit, monotonic() - began, lines[-1] if lines else "")
 
 
 def _commit() -> str:
-    """Name the commit; "-dirty" tells of changes. The page itself does not count: each step rewrites it."""
+    """Name the commit; "-dirty" tells of changes. The page itself does not count: each step rewrites it.
+
+    Asked before a step, some of which write pages of their own.
+    """
     describe = ["git", "describe", "--always", "--abbrev=10", "--exclude=*"]
     changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(ROOT)}"]
     name = subprocess.check_output(describe, cwd=ROOT, text=True).strip()
