@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from gateway.limiter.decision import KEPT_POLICIES, Decision
-from gateway.limiter.token_bucket import ENOUGH, Limiter
+from gateway.limiter.token_bucket import ENOUGH, Limiter, TokenBucket
 from gateway.models import ClientLimit, Principal, RatePolicy
 
 NEW_KEYS = RatePolicy(60, 3600)
@@ -39,11 +39,7 @@ class CallLimiter:
     def take(self, principal: Principal) -> Decision:
         """Take one token of the key's and one of its client's, or neither."""
         now = self._monotonic()
-        policy = principal.rate or self.default
-        total = self.rate_of_client(principal.limit)
-        key = self._keys.bucket(principal.bucket_id or principal.key_id, policy, now)
-        client = self._clients.bucket(principal.client.id, total, now)
-        client.advance(total, now)
+        policy, key, total, client = self._buckets_of(principal, now)
         if client.tokens < ENOUGH:
             return both(key.look(policy, now), client.look(total, now))
         decision = key.take(policy, now)
@@ -54,15 +50,19 @@ class CallLimiter:
     def refusal(self, principal: Principal) -> Decision | None:
         """Return what `take` would refuse a call with; None if it would let it through. Nothing is taken."""
         now = self._monotonic()
-        policy = principal.rate or self.default
-        total = self.rate_of_client(principal.limit)
-        key = self._keys.bucket(principal.bucket_id or principal.key_id, policy, now)
-        client = self._clients.bucket(principal.client.id, total, now)
-        client.advance(total, now)
+        policy, key, total, client = self._buckets_of(principal, now)
         decision = key.look(policy, now)
         if client.tokens < ENOUGH:
             decision = both(decision, client.look(total, now))
         return None if decision.allowed else decision
+
+    def _buckets_of(self, principal: Principal, now: float) -> tuple[RatePolicy, TokenBucket, RatePolicy, TokenBucket]:
+        """Return rate and bucket of the key, and those of its client, which is brought to `now`."""
+        policy = principal.rate or self.default
+        total = self.rate_of_client(principal.limit)
+        client = self._clients.bucket(principal.client.id, total, now)
+        client.advance(total, now)
+        return policy, self._keys.bucket(principal.bucket_id or principal.key_id, policy, now), total, client
 
     def look(self, principal: Principal) -> Decision:
         """Say what is left for the key, and take nothing."""
