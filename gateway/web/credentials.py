@@ -15,7 +15,6 @@ PRESENTED_KEY = "gateway.presented_key"
 CLAIMED_ID_KEY = "gateway.claimed_key_id"
 """the id that came with it, which must be that key's."""
 MOST_KNOWN = 100_000
-MOST_REFUSED = 10_000
 
 
 class KnownKeys:
@@ -42,26 +41,6 @@ class KnownKeys:
     def forget(self, digest: bytes) -> None:
         """Note that the key is good no more."""
         self._clients.pop(digest, None)
-
-
-class RefusedKeys:
-    """Which keys were refused when last used: likely to be refused again. No proof, and nobody is refused for it."""
-
-    def __init__(self) -> None:
-        self._digests: dict[bytes, None] = {}
-
-    def __contains__(self, digest: bytes | None) -> bool:
-        return digest in self._digests
-
-    def note(self, digest: bytes) -> None:
-        """Note that the key was refused. Beyond the most there may be, the oldest is forgotten."""
-        self._digests[digest] = None
-        if len(self._digests) > MOST_REFUSED:
-            del self._digests[next(iter(self._digests))]
-
-    def forget(self, digest: bytes) -> None:
-        """Note that the key would not be refused now."""
-        self._digests.pop(digest, None)
 
 
 def digest_of(scope: Scope) -> bytes:
