@@ -50,6 +50,9 @@ def _gather_upstream(services: Services) -> None:
     metrics.gauge("upstream_permits", "Calls to Airbyte that may be under way at once.", figures.permits)
     metrics.gauge("upstream_in_flight", "Calls to Airbyte under way.", figures.in_flight)
     metrics.gauge("upstream_waiting", "Calls to Airbyte that wait for a permit.", figures.waiting)
+    answers, jobs = services.syncs.waiting, services.syncs.watcher
+    metrics.gauge("callers_waiting_for_answers", "Callers that wait for an answer of Airbyte's.", len(answers))
+    metrics.gauge("callers_waiting_for_jobs", "Callers that wait for the end of a job.", len(jobs))
     metrics.gauge("upstream_breaker_open", "1 while calls are stopped because Airbyte fails.", figures.is_open)
     metrics.gauge("upstream_client_breakers_open", "Clients whose own calls alone are stopped.", figures.open_clients)
     refused = "1 while Airbyte refuses our credential."
