@@ -18,7 +18,7 @@ import psycopg
 from gateway.settings.secret import SecretUrl
 from gateway.store import create_database
 from tests.programs import required_program
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, PATIENT
 
 USER = "postgres"
 """Of the system: PostgreSQL runs for nobody who may do everything."""
@@ -122,7 +122,7 @@ class PostgresServer:
         is_new = "without_rows" not in self._names
         url = self._kept("without_rows", NO_ROWS)
         if is_new:
-            asyncio.run(create_database(url))
+            asyncio.run(create_database(url, PATIENT))
         return url
 
     def _kept(self, name: str, emptied: str) -> SecretUrl:
