@@ -5,18 +5,18 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
 from gateway.settings.secret import SecretUrl
 from gateway.store import create_database
+from tests.ports import free_port
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS, PATIENT
 
@@ -45,12 +45,6 @@ END $$;
 def programs() -> Path:
     """Return the folder of PostgreSQL's programs."""
     return Path(required_program("initdb")).parent
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_user(*command: str) -> list[str]:
