@@ -44,7 +44,7 @@ class ReadCache(Generic[Key, Value]):
         self._owner_of = owner_of
         self._entries: OrderedDict[Key, Kept[Value]] = OrderedDict()
         """The one asked for longest ago is first."""
-        self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight()
+        self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight(is_for_all=True)
         """By generation and key: after a commit nobody shares a reading that began before it."""
         self._epoch = 0
         self._generation = 0
