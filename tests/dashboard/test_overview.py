@@ -1,5 +1,6 @@
 """The landing pages: what needs attention, of a client for its members and of all clients for the operator."""
 
+import dataclasses
 import re
 from html import unescape
 
@@ -9,15 +10,18 @@ import pytest
 from gateway.dashboard.attention import ATTENTION_ROWS, REASON_WORDS
 from gateway.models import BasicSchedule, Connection, Schedule
 from gateway.sandbox import Answer
+from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Status
 from gateway.store import ToldStatus
 from gateway.times import format_time
 from tests.dashboard.support import browser, rows_of, signed_in, words
-from tests.support import World
+from tests.support import World, quiet
 
 HOME = "/dashboard"
 ADMIN_HOME = "/dashboard/admin"
 HOURLY = BasicSchedule(3600)
+HOURLY_SAID = {"scheduleType": "basic", "basicTiming": "Every 1 HOURS"}
+MANUAL = {"scheduleType": "manual"}
 
 
 @pytest.fixture
@@ -42,8 +46,13 @@ async def synced(world: World, theirs: str, status: Status = "succeeded", hours_
     return job.job_id
 
 
-async def told(world: World, theirs: str, status: str = "active", schedule: Schedule | None = None) -> None:
-    """Note what Airbyte says of the connection."""
+async def told(
+    world: World, theirs: str, status: ConnectionStatus = "active", schedule: Schedule | None = None
+) -> None:
+    """Have Airbyte say this of the connection, and note it: whenever statuses are read again, nothing changes."""
+    connections = world.sandbox.world.connections
+    said = HOURLY_SAID if schedule == HOURLY else MANUAL
+    connections[theirs] = dataclasses.replace(connections[theirs], status=status, schedule=said)
     now = format_time(world.clock.now())
     await world.services.store.statuses.record([ToldStatus(theirs, status, schedule)], checked_at=now)
 
@@ -244,6 +253,8 @@ async def test_a_late_sync_is_explained_on_the_connection_s_page(world: World, m
     await seen(member)
     due = await seen(member, f"{HOME}/connections/{ours}")
     world.clock.advance(7200)
+    await seen(member)
+    await quiet()
 
     for visitor, path in ((member, HOME), (await signed_in(world, None), ADMIN_HOME)):
         late = await seen(visitor, f"{path}/connections/{ours}")
