@@ -17,8 +17,8 @@ MOST_OF_GROUP = 8
 """A quarter of a second's work."""
 MOST_GROUPS = 32
 """A second's work until each had one."""
-MOST_OF_CLIENT = MOST_GROUPS // 2
-"""Groups."""
+MOST_GROUPS_OF_CLIENT = MOST_GROUPS // 2
+"""However many people and addresses it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class FairShare:
             self._pass_on(name)
 
     def _open(self, name: str, client_id: int | None) -> None:
-        if len(self._groups) >= MOST_GROUPS or self.groups_of(client_id) >= MOST_OF_CLIENT:
+        if len(self._groups) >= MOST_GROUPS or self.groups_of(client_id) >= MOST_GROUPS_OF_CLIENT:
             raise self._overloaded()
         self._groups[name] = _Group(client_id)
         if client_id is not None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.auth.fair_share import MOST_GROUPS, MOST_OF_CLIENT, MOST_OF_GROUP, FairShare
+from gateway.auth.fair_share import MOST_GROUPS, MOST_GROUPS_OF_CLIENT, MOST_OF_GROUP, FairShare
 from gateway.errors import Overloaded
 
 
@@ -100,7 +100,7 @@ async def test_of_too_many_groups_the_next_is_refused_and_those_that_wait_may_br
 
 async def test_a_client_with_many_groups_has_half_of_the_slots() -> None:
     share = FairShare(busy_retry=2)
-    visits = [Visit(share, str(number), client_id=1) for number in range(MOST_OF_CLIENT)]
+    visits = [Visit(share, str(number), client_id=1) for number in range(MOST_GROUPS_OF_CLIENT)]
     await settle()
 
     assert await refused(share, "late", client_id=1)
