@@ -47,7 +47,7 @@ class ReadCache(Generic[Key, Value]):
         self._owner_of = owner_of
         self._entries: dict[Key, Kept[Value]] = {}
         """The one read longest ago is first. In the order of their use, 100,000 would take 6 MB more."""
-        self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight()
+        self._loads: SingleFlight[tuple[int, Key], Value] = SingleFlight(is_for_all=True)
         """By generation and key: after a commit nobody shares a reading that began before it."""
         self._epoch = 0
         self._generation = 0

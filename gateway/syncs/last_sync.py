@@ -15,7 +15,6 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.models import Connection, ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.read_slots import read_for_all
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.outage_watch import OutageWatch
@@ -58,7 +57,7 @@ class LastSyncRefresh:
         self._wait_seconds = wait_seconds
         self._cadence = max(freshness_seconds, wait_seconds)
         self._flight: SingleFlight[str, None] = SingleFlight(
-            tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error)
+            tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error), is_for_all=True
         )
         self._refreshed_at = float("-inf")
         """When the last refresh ended, however it did."""
@@ -184,7 +183,6 @@ class LastSyncRefresh:
         await self._statuses.close()
 
     async def _refresh(self, seconds: float) -> None:
-        read_for_all()
         elsewhere = await self._leader.lead_or_follow(seconds)
         if elsewhere is None:
             await self._refresh_here()
@@ -228,7 +226,6 @@ class LastSyncRefresh:
 
     async def _ask_by_themselves(self) -> None:
         """Ask for workspaces and connections that need a call each: only their clients wait for those."""
-        read_for_all()
         try:
             if self._is_current:  # nor is a broken Airbyte asked for single ones
                 await self._changes.retry_unread()
