@@ -17,9 +17,10 @@ LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
 
-# Half of their time the tests wait, so twice two cores.
+# Half of their time the tests wait, so twice two cores. Files in their order: those that take longest have few tests,
+# and xdist, which begins with those that have many, would have one worker end minutes after the others.
 test: missing .venv/dev            ## all tests; those that need a missing program are skipped
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(COUNT)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(COUNT)
 
 # Counting makes a test a third slower. tests/conftest.py says which tests are not counted: the slow ones.
 coverage:                          ## all tests with branch coverage, which has its floor; all programs must be there

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -17,9 +18,14 @@ class SingleFlight(Generic[Key, Value]):
     Airbyte keeps one of its threads busy whether or not somebody still waits, so its permit is held until its answer.
     """
 
-    def __init__(self, *, tell: Callable[[BaseException], None] | None = None) -> None:
-        """`tell` is called with the failure of a call for which nobody waits at its end: nobody else would tell."""
+    def __init__(self, *, tell: Callable[[BaseException], None] | None = None, is_for_all: bool = False) -> None:
+        """`tell` is called with the failure of a call for which nobody waits at its end: nobody else would tell.
+
+        A call has the context of who asked first: it is a part of his trace, and reads in his turn. One that
+        `is_for_all` has an empty one, so that it neither waits for its first asker's other reads nor tells of him.
+        """
         self._tell = tell
+        self._is_for_all = is_for_all
         self._flights: dict[Key, asyncio.Task[Value]] = {}
         self._askers: Counter[asyncio.Task[Value]] = Counter()
         """Counted where a failure is told for which nobody waits."""
@@ -59,7 +65,8 @@ class SingleFlight(Generic[Key, Value]):
         # One that has ended is forgotten only in the loop's next round. Who asks until then, and again because the
         # result is too old for him, would be handed the same one for ever without a round in between.
         if flight is None or flight.done():
-            flight = asyncio.ensure_future(_as_coroutine(start))
+            context = Context() if self._is_for_all else None
+            flight = asyncio.get_running_loop().create_task(_as_coroutine(start), context=context)
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._land(key, done))
         return flight

@@ -1,10 +1,18 @@
 """One call, shared by all who ask at the same time."""
 
 import asyncio
+from collections.abc import Hashable
+
+import pytest
 
 from gateway.errors import UpstreamInvalid
 from gateway.single_flight import SingleFlight
+from gateway.store.read_slots import reading_for
+from gateway.telemetry.trace_context import Trace, carry, current_traceparent
 from tests.support import BOUND_SECONDS
+
+ACME = 1
+TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", is_sampled=True)
 
 
 async def test_askers_share_one_flight_and_its_failure() -> None:
@@ -131,3 +139,23 @@ async def test_a_call_that_has_ended_is_shared_no_more_also_before_the_loop_has_
     await begun[0]
 
     assert await begun[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("is_for_all", "expected"), [(True, (None, None)), (False, (ACME, TRACE.header))], ids=["for all", "for askers"]
+)
+async def test_a_call_for_all_reads_in_nobodys_turn_and_trace_and_any_other_in_those_of_its_first_asker(
+    expected: tuple[Hashable, bytes | None], *, is_for_all: bool
+) -> None:
+    flights: SingleFlight[str, tuple[Hashable, bytes | None]] = SingleFlight(is_for_all=is_for_all)
+
+    async def fly() -> tuple[Hashable, bytes | None]:
+        return reading_for.get(), current_traceparent()
+
+    async def ask_for_acme() -> tuple[Hashable, bytes | None]:
+        reading_for.set(ACME)
+        carry(TRACE)
+        return await flights.run("key", fly)
+
+    assert await asyncio.create_task(ask_for_acme()) == expected
+    assert reading_for.get() is None

@@ -86,7 +86,7 @@ class ClientCredentials:
         self._fetch = fetch
         self._clock = clock
         self._timings = timings
-        self._renewals: SingleFlight[int, str] = SingleFlight()
+        self._renewals: SingleFlight[int, str] = SingleFlight(is_for_all=True)
         self._generation = 0
         """Counts changes of the credential. A token fetched with an older one serves only those who waited for it."""
         self._header: str | None = None

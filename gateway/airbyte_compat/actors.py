@@ -8,7 +8,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from gateway.airbyte_compat.in_time import in_time
-from gateway.airbyte_compat.own_connections import own_connections, require_still_own, still_own
+from gateway.airbyte_compat.own_connections import own_connections
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
 from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import epoch
@@ -57,12 +57,11 @@ async def _told_list(request: Request, ids: VirtualIds, role: Role) -> JSONAnswe
     users = await _first_users(request, role)
     page, page_links = cut(request, f"{role}s", list(users.found.items()))
     catalog = services_of(request).syncs.catalog
-    kinds = await catalog.kinds(principal_of(request).client, role, [airbyte_id for airbyte_id, _ in page])
-    own = await still_own(request, (connection.airbyte_id or "" for _, connection in page))
+    kinds = await catalog.kinds(principal_of(request).client, role, dict(page))
     rows = [
         _content(ids, role, airbyte_id, connection, kinds.found[airbyte_id])
         for airbyte_id, connection in page
-        if airbyte_id in kinds.found and connection.airbyte_id in own
+        if airbyte_id in kinds.found
     ]
     headers = staleness_of(request, is_fresh=users.is_whole and kinds.is_whole)
     return list_answer(rows, page_links, headers=headers)
@@ -81,8 +80,9 @@ async def _told_one(request: Request, ids: VirtualIds, role: Role, wanted: str) 
     for airbyte_id, connection in users.found.items():
         if ids.of(role, airbyte_id) == wanted:
             catalog = services_of(request).syncs.catalog
-            kinds = await catalog.kinds(principal_of(request).client, role, [airbyte_id])
-            await require_still_own(request, connection.airbyte_id, NONE_SUCH[role])
+            kinds = await catalog.kinds(principal_of(request).client, role, {airbyte_id: connection})
+            if airbyte_id not in kinds.found:
+                raise NONE_SUCH[role]
             return JSONAnswer(_content(ids, role, airbyte_id, connection, kinds.found[airbyte_id]))
     if not users.is_whole:
         raise UpstreamForbidden(detail=f"the {role} may be one of a connection of which Airbyte does not tell")

@@ -7,7 +7,7 @@ from gateway.airbyte_compat.config_jobs import detail_of
 from gateway.airbyte_compat.config_values import job_info
 from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.job_actions import latest_answer, start_sync
-from gateway.airbyte_compat.own_connections import own_connection, own_connections, still_own
+from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.schedules import config_schedule
 from gateway.airbyte_compat.staleness import staleness_of
 from gateway.airbyte_compat.values import (
@@ -20,7 +20,7 @@ from gateway.airbyte_compat.values import (
 )
 from gateway.airbyte_compat.virtual_ids import VirtualIds, virtual_ids_of
 from gateway.api.principal import principal_of
-from gateway.errors import BadRequest, ConnectionNotFound, WorkspaceNotFound
+from gateway.errors import BadRequest, ConnectionNotFound, JobNotFound, WorkspaceNotFound
 from gateway.models import ACTIVE, TERMINAL_STATUSES, CatalogStream, Connection, ConnectionDetail
 from gateway.services import services_of
 from gateway.web.responses import JSONAnswer
@@ -49,19 +49,24 @@ async def list_connections_of_workspace(request: Request) -> JSONAnswer:
         raise WorkspaceNotFound
     rows = await own_connections(request)
     told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, rows))
-    own = await still_own(request, told.found)
-    found = [(row, told.found[row.airbyte_id]) for row in rows if row.airbyte_id in own]
+    found = [(row, detail) for row in rows if (detail := told.found.get(row.airbyte_id or "")) is not None]
     await make_streams((detail for _, detail in found), CONFIG_STREAMS, _stream)
     content = {"connections": [_content(ids, row, detail) for row, detail in found]}
     return JSONAnswer(content, headers=staleness_of(request, is_fresh=told.is_whole))
 
 
 async def sync_connection(request: Request) -> JSONAnswer:
-    """Start a sync, and answer with its job or with the one under way. Raises BadRequest, what `start_sync` raises."""
+    """Start a sync, and answer with its job or with the one under way.
+
+    Raises BadRequest, ConnectionNotFound and what `start_sync` raises.
+    """
     until = latest_answer(request)
     body = await read_body(request, OneConnection)
     job = await start_sync(request, body.connection_id, until=until)
-    return JSONAnswer(job_info(await detail_of(request, job, until=until, gone=ConnectionNotFound)))
+    try:
+        return JSONAnswer(job_info(await detail_of(request, job, until=until)))
+    except JobNotFound as error:
+        raise ConnectionNotFound(detail=error.detail) from error
 
 
 async def show_statuses(request: Request) -> JSONAnswer:

@@ -9,12 +9,12 @@ from gateway.airbyte_compat.config_values import CONFIG_JOB_TYPES, job_info, lis
 from gateway.airbyte_compat.in_time import in_time
 from gateway.airbyte_compat.job_actions import cancel_job, latest_answer
 from gateway.airbyte_compat.job_query import NO_STATUS, statuses_shown_as
-from gateway.airbyte_compat.own_connections import own_connection, require_still_own
+from gateway.airbyte_compat.own_connections import own_connection
 from gateway.airbyte_compat.paging import MOST_ROWS
 from gateway.airbyte_compat.polls import may_read, poll_job
 from gateway.airbyte_compat.staleness import staleness_of
 from gateway.api.principal import principal_of
-from gateway.errors import ApiError, BadRequest, ConnectionNotFound, JobNotFound
+from gateway.errors import BadRequest
 from gateway.models import JOB_STATUSES, Connection, Job, JobDetail
 from gateway.services import services_of
 from gateway.syncs.job_pages import JobList, JobRows, JobsAsked
@@ -68,7 +68,6 @@ async def _page(request: Request, connection: Connection, asked: JobsAsked) -> t
     until = services.clock.monotonic() + syncs.polled.timings.wait
     rows = await syncs.job_pages.of_connection(client, connection, asked)
     details = await syncs.attempts.of_page(client, rows.jobs, asked, until=until)
-    await require_still_own(request, connection.airbyte_id, ConnectionNotFound)
     return rows, details
 
 
@@ -93,14 +92,9 @@ def _asked(body: JobsOfConnection) -> JobsAsked:
     return JobsAsked(JobList(), None, page.page_size, page.row_offset, types=types, statuses=tuple(statuses))
 
 
-async def detail_of(request: Request, job: Job, *, until: float, gone: type[ApiError] = JobNotFound) -> JobDetail:
-    """Return the job with its attempts; without any if those are not told soon, and `until` then.
-
-    Raises `gone` if its connection is the client's no more.
-    """
+async def detail_of(request: Request, job: Job, *, until: float) -> JobDetail:
+    """Return the job with its attempts; without any if they are not told soon, and `until` then. Raises JobNotFound."""
     with upstream_timing(request.scope):
-        detail = await services_of(request).syncs.attempts.of(
+        return await services_of(request).syncs.attempts.of(
             principal_of(request).client, job, until=until, may_read=partial(may_read, request)
         )
-    await require_still_own(request, job.connection_id, gone)
-    return detail

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from gateway.airbyte_compat.in_time import in_time
-from gateway.airbyte_compat.own_connections import own_connection, own_connections, still_own
+from gateway.airbyte_compat.own_connections import own_connection, own_connections
 from gateway.airbyte_compat.paging import asks_for_workspace, cut, list_answer
 from gateway.airbyte_compat.schedules import public_schedule
 from gateway.airbyte_compat.staleness import staleness_of
@@ -32,8 +32,7 @@ async def list_connections(request: Request) -> JSONAnswer:
     rows = await own_connections(request, include_deleted=include_deleted) if is_asked_for else []
     page, page_links = cut(request, "connections", rows)
     told = await in_time(request, services_of(request).syncs.catalog.of_all(principal_of(request).client, page))
-    own = await still_own(request, told.found)
-    found = [(row, told.found[row.airbyte_id]) for row in page if row.airbyte_id in own]
+    found = [(row, detail) for row in page if (detail := told.found.get(row.airbyte_id or "")) is not None]
     await make_streams((detail for _, detail in found), PUBLIC_STREAMS, _stream_content)
     content = [connection_content(ids, row, detail) for row, detail in found]
     return list_answer(content, page_links, headers=staleness_of(request, is_fresh=told.is_whole))

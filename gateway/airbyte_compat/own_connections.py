@@ -1,11 +1,9 @@
 """Find a client's connections by Airbyte's ids, which are the ids that its programs know."""
 
-from collections.abc import Iterable
-
 from starlette.requests import Request
 
 from gateway.api.principal import principal_of
-from gateway.errors import ApiError, ConnectionNotFound
+from gateway.errors import ConnectionNotFound
 from gateway.models import DEPRECATED, Connection, ConnectionsOfClient
 from gateway.services import services_of
 
@@ -22,17 +20,6 @@ async def own_connection(request: Request, airbyte_id: str) -> Connection:
     if connection is None:
         raise ConnectionNotFound
     return connection
-
-
-async def require_still_own(request: Request, airbyte_id: str | None, gone: type[ApiError]) -> None:
-    """Raise `gone` unless the client has the connection still: it may have been given away while Airbyte was asked."""
-    if airbyte_id not in (await _connections_of(request)).by_airbyte_id:
-        raise gone
-
-
-async def still_own(request: Request, airbyte_ids: Iterable[str]) -> set[str]:
-    """Return those that the client has still. Raises StorageUnavailable."""
-    return (await _connections_of(request)).by_airbyte_id.keys() & set(airbyte_ids)
 
 
 async def _connections_of(request: Request) -> ConnectionsOfClient:

@@ -12,11 +12,6 @@ reading_for: ContextVar[Hashable] = ContextVar("reading_for", default=None)
 and the gateway itself."""
 
 
-def read_for_all() -> None:
-    """Have the present task, which some reader began, read for all from now on."""
-    reading_for.set(None)
-
-
 class ReadQueue(Protocol):
     """Tasks that wait for a slot: each owner's in their own order, owners in turn."""
 

@@ -7,9 +7,12 @@ from contextlib import suppress
 import msgspec
 
 from gateway.airbyte import Airbyte, JobReport
+from gateway.errors import ConnectionNotFound, JobNotFound
 from gateway.models import KNOWN_JOB_TYPES, Client, EndedJob, Job, JobDetail
 from gateway.single_flight import SingleFlight
+from gateway.store import Store
 from gateway.syncs.client_cache import ClientCache
+from gateway.syncs.connections import still_own
 from gateway.syncs.failures import FailureMessages
 from gateway.syncs.job_pages import JobsAsked
 from gateway.syncs.job_reports import detail_of, with_end
@@ -27,7 +30,10 @@ class _Told(msgspec.Struct, frozen=True):
 class Attempts:
     """The attempts of polled jobs, for each client. What cannot be told is left out: no answer waits for it long."""
 
-    def __init__(self, airbyte: Airbyte, messages: FailureMessages, clock: Clock, timings: PollTimings) -> None:
+    def __init__(
+        self, store: Store, airbyte: Airbyte, messages: FailureMessages, clock: Clock, timings: PollTimings
+    ) -> None:
+        self._store = store
         self._airbyte = airbyte
         self._messages = messages
         self._clock = clock
@@ -45,8 +51,14 @@ class Attempts:
         """Return a job of the client's with its attempts; without any if those are not told soon.
 
         `until`, monotonic, it is waited at most. `may_read` says whether Airbyte may be asked, if need be: what was
-        told before will do otherwise.
+        told before will do otherwise. Raises JobNotFound if its connection is the client's no more.
         """
+        detail = await self._of(client, job, until=until, may_read=may_read)
+        if not await still_own(self._store, client, {job.connection_id}):
+            raise JobNotFound(detail="its connection was given away")
+        return detail
+
+    async def _of(self, client: Client, job: Job, *, until: float, may_read: Callable[[], bool]) -> JobDetail:
         whole = with_end(job)
         told = self._told.get(client.id, job.job_id)
         if told is not None and self._is_good(told, whole):
@@ -80,7 +92,7 @@ class Attempts:
     ) -> list[JobDetail]:
         """Return a page of jobs of one connection with their attempts; without any where those are not told.
 
-        `until`, monotonic, it is waited at most.
+        `until`, monotonic, it is waited at most. Raises ConnectionNotFound if that is the client's no more.
         """
         if not jobs:
             return []
@@ -91,6 +103,8 @@ class Attempts:
                 reports = await self._page_reads.run(
                     (client.id, airbyte_id, asked), lambda: self._read_page(client.id, airbyte_id, asked)
                 )
+        if not await still_own(self._store, client, {airbyte_id}):
+            raise ConnectionNotFound(detail=f"{airbyte_id} was given away")
         return [await self._detail(job, reports.get(job.job_id)) for job in jobs]
 
     async def _read_page(self, client_id: int, airbyte_id: str, asked: JobsAsked) -> Mapping[int, JobReport]:

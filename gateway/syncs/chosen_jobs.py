@@ -12,7 +12,7 @@ from gateway.errors import UpstreamRefused
 from gateway.models import KNOWN_JOB_TYPES, Client, EndedJob, Job
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.syncs.connections import airbyte_id_of, require_still_mapped
+from gateway.syncs.connections import airbyte_id_of, require_still_mapped, still_own
 from gateway.syncs.cursor import Position
 from gateway.syncs.cursor_seal import KEY_BYTES, CursorSeal
 from gateway.syncs.failures import FailureMessages
@@ -119,9 +119,9 @@ class ChosenJobs:
         page = await self._reads.run(
             (client.id, lists, choice), lambda: self._merge(client, lists, choice, wanted=wanted)
         )
-        still = {each.airbyte_id for each in (await self._store.connections.of_client(client.id)).rows}
+        own_still = await still_own(self._store, client, (job.connection_id for job in page.jobs))
         return ChosenPage(
-            [row_of(job) for job in page.jobs if job.connection_id in still],
+            [row_of(job) for job in page.jobs if job.connection_id in own_still],
             page.next,
             is_whole=page.is_whole and own.is_whole,
         )

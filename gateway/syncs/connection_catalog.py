@@ -1,7 +1,7 @@
 """Tell what connections are made of: streams, source, destination. It changes little, so Airbyte is asked rarely."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
@@ -20,7 +20,7 @@ from gateway.models import Client, Connection, ConnectionDetail
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.client_cache import ClientCache
-from gateway.syncs.connections import require_still_mapped
+from gateway.syncs.connections import require_still_mapped, still_own
 from gateway.syncs.refusals import Refusals
 from gateway.syncs.timings import PollTimings
 from gateway.syncs.together import together
@@ -84,19 +84,28 @@ class ConnectionCatalog:
         return known
 
     async def of_all(self, client: Client, connections: Sequence[Connection]) -> Told[ConnectionDetail]:
-        """Return what Airbyte tells of mapped connections, by its ids. Raises UpstreamError."""
+        """Return what Airbyte tells of mapped connections that are the client's still, by its ids.
+
+        Raises UpstreamError.
+        """
         rows = {row.airbyte_id: row for row in connections if row.airbyte_id}
         known = {each: record for each in rows if (record := self._records.get(client.id, each)) is not None}
         unknown = {each: partial(self.of, client, row) for each, row in rows.items() if each not in known}
-        return await _told(known, unknown)
+        told = await _told(known, unknown)
+        own = await still_own(self._store, client, rows)
+        return Told({each: detail for each, detail in told.found.items() if each in own}, told.is_whole)
 
-    async def kinds(self, client: Client, role: Role, airbyte_ids: Iterable[str]) -> Told[str]:
-        """Return the kinds of connectors of sources or destinations of the client's. Raises UpstreamError."""
-        ids = list(airbyte_ids)
-        known = {each: kind for each in ids if (kind := self._kinds.get(client.id, (role, each))) is not None}
-        return await _told(
-            known, {each: partial(self._kind, client.id, role, each) for each in ids if each not in known}
-        )
+    async def kinds(self, client: Client, role: Role, users: Mapping[str, Connection]) -> Told[str]:
+        """Return the kinds of connectors of sources or destinations, by Airbyte's ids. Raises UpstreamError.
+
+        `users` are the mapped connections through which the client has them. Without those it is told of none.
+        """
+        kinds = {each: self._kinds.get(client.id, (role, each)) for each in users}
+        known = {each: kind for each, kind in kinds.items() if kind is not None}
+        unknown = {each: partial(self._kind, client.id, role, each) for each in users if each not in known}
+        told = await _told(known, unknown)
+        own = await still_own(self._store, client, (row.airbyte_id or "" for row in users.values()))
+        return Told({each: kind for each, kind in told.found.items() if users[each].airbyte_id in own}, told.is_whole)
 
     async def _read(self, client_id: int, airbyte_id: str) -> ConnectionDetail:
         try:

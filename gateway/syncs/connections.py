@@ -1,5 +1,7 @@
 """Look up a client's connection, and the Airbyte connection it is mapped to."""
 
+from collections.abc import Iterable
+
 from gateway.errors import BadRequest, ConnectionNotFound
 from gateway.models import Client, Connection
 from gateway.store import Store
@@ -32,3 +34,8 @@ async def require_still_mapped(store: Store, client: Client, connection_id: str,
     connection = await connection_of(store, client, connection_id)
     if connection.airbyte_id != airbyte_id:
         raise ConnectionNotFound(detail=f"{connection_id} is no longer mapped to {airbyte_id}")
+
+
+async def still_own(store: Store, client: Client, airbyte_ids: Iterable[str]) -> set[str]:
+    """Return which of Airbyte's connections are the client's after a wait for Airbyte. Raises StorageUnavailable."""
+    return (await store.connections.of_client(client.id)).by_airbyte_id.keys() & set(airbyte_ids)

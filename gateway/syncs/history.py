@@ -24,7 +24,6 @@ from gateway.errors import (
 from gateway.models import Client, Connection, SyncDay
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.read_slots import read_for_all
 from gateway.syncs.day_reader import ONE_DAY, DayReader, day_name
 from gateway.syncs.timings import HistoryTimings
 from gateway.times import Clock
@@ -62,7 +61,7 @@ class SyncHistory:
         self._reader = DayReader(store, airbyte, days=DAYS_READ)
         self._clock = clock
         self._flight: SingleFlight[str, None] = SingleFlight(
-            tell=lambda error: log.error("sync_history_not_read", exc_info=error)
+            tell=lambda error: log.error("sync_history_not_read", exc_info=error), is_for_all=True
         )
         self._waiting: dict[int, dict[str, News]] = {}
         """By client and Airbyte id, in the order in which they are read: of each client one, then the next of each."""
@@ -113,7 +112,6 @@ class SyncHistory:
 
     async def _read_waiting(self) -> None:
         """Read what waits, one connection after the other, until nothing does or nobody is told anything."""
-        read_for_all()
         while (client_id := next(filterfalse(self._is_failing, self._waiting), None)) is not None:
             airbyte_id, news = next(iter(self._waiting[client_id].items()))
             try:

@@ -17,6 +17,7 @@ from gateway.errors import UpstreamForbidden, UpstreamRefused
 from gateway.models import KNOWN_JOB_TYPES, Client, Connection, EndedJob
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
+from gateway.syncs.connections import require_still_mapped, still_own
 from gateway.syncs.cursor_seal import CursorSeal
 from gateway.syncs.job_place import Place, decode_place, first_place
 from gateway.syncs.last_sync import LastSyncRefresh
@@ -68,7 +69,7 @@ class JobPages:
         refresh: LastSyncRefresh,
         cursor_seal: Callable[[], Awaitable[CursorSeal]],
     ) -> None:
-        self._connections = store.connections
+        self._store = store
         self._refresh = refresh
         self._refusals = refusals
         self._airbyte = airbyte
@@ -89,11 +90,13 @@ class JobPages:
         jobs = [*_variants(msgspec.structs.replace(asked.jobs, airbyte_id=airbyte_id), asked)]
         try:
             if len(jobs) > 1:
-                return await self._merged(client, [(each, {airbyte_id}) for each in jobs], asked, cursor)
-            chosen = msgspec.structs.replace(asked, jobs=jobs[0])
-            rows = await self._reads.run((client.id, chosen), lambda: self._read_of_connection(client.id, chosen))
+                rows = await self._merged(client, [(each, {airbyte_id}) for each in jobs], asked, cursor)
+            else:
+                chosen = msgspec.structs.replace(asked, jobs=jobs[0])
+                rows = await self._reads.run((client.id, chosen), lambda: self._read_of_connection(client.id, chosen))
         except UpstreamRefused as refusal:
             raise await self._refusals.error_for(refusal, airbyte_id) from refusal
+        await require_still_mapped(self._store, client, connection.id, airbyte_id)
         return await self._still_own(client, rows)
 
     async def of_client(self, client: Client, asked: JobsAsked, cursor: str | None = None) -> JobRows:
@@ -114,7 +117,7 @@ class JobPages:
         return await self._of_client(client, asked, cursor)
 
     async def _of_client(self, client: Client, asked: JobsAsked, cursor: str | None) -> JobRows:
-        own = own_connections((await self._connections.of_client(client.id)).rows, self._refresh.covers)
+        own = own_connections((await self._store.connections.of_client(client.id)).rows, self._refresh.covers)
         lists: OwnLists = [
             (each, own.placed if each.airbyte_id is None else {each.airbyte_id})
             for jobs in own.lists(asked.jobs)
@@ -122,7 +125,7 @@ class JobPages:
         ]
         if not lists:
             return JobRows([], None)
-        rows = await self._merged(client, lists, asked, cursor)
+        rows = await self._still_own(client, await self._merged(client, lists, asked, cursor))
         return msgspec.structs.replace(rows, is_whole=rows.is_whole and own.is_whole)
 
     async def _merged(self, client: Client, lists: OwnLists, asked: JobsAsked, cursor: str | None) -> JobRows:
@@ -133,13 +136,13 @@ class JobPages:
         key = (client.id, asked, start.encode(jobs))
         merged = await self._merges.run(key, lambda: self._merge(client.id, lists, asked, start))
         if merged.next is None:
-            return await self._still_own(client, JobRows(merged.jobs, None, is_whole=merged.is_whole))
+            return JobRows(merged.jobs, None, is_whole=merged.is_whole)
         sealed = seal.seal_bytes(client.id, merged.next.encode(jobs))
-        return await self._still_own(client, JobRows(merged.jobs, merged.next.shown, sealed, merged.is_whole))
+        return JobRows(merged.jobs, merged.next.shown, sealed, merged.is_whole)
 
     async def _still_own(self, client: Client, rows: JobRows) -> JobRows:
         """Leave out jobs of connections that were given to another client meanwhile, and of types that nobody knows."""
-        own = {row.airbyte_id for row in (await self._connections.of_client(client.id)).rows}
+        own = await still_own(self._store, client, (job.connection_id for job in rows.jobs))
         jobs = [job for job in rows.jobs if job.connection_id in own and job.job_type in KNOWN_JOB_TYPES]
         return msgspec.structs.replace(rows, jobs=jobs)
 

@@ -12,10 +12,9 @@ from collections.abc import Collection
 import structlog
 
 from gateway.errors import GatewayError, UpstreamError
-from gateway.models import ConnectionsOfClient
+from gateway.models import Connection, ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.read_slots import read_for_all
 from gateway.syncs.backfill import Backfill
 from gateway.syncs.change_reader import ChangeReader
 from gateway.syncs.outage_watch import OutageWatch
@@ -46,6 +45,7 @@ class LastSyncRefresh:
     ) -> None:
         """Let readers wait for `wait_seconds` from the beginning of a refresh."""
         self._connections = store.connections
+        self._last_syncs = store.last_syncs
         self._changes = changes
         self._backfill = backfill
         self._statuses = statuses
@@ -57,7 +57,7 @@ class LastSyncRefresh:
         self._wait_seconds = wait_seconds
         self._cadence = max(freshness_seconds, wait_seconds)
         self._flight: SingleFlight[str, None] = SingleFlight(
-            tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error)
+            tell=lambda error: log.error("last_sync_refresh_failed", exc_info=error), is_for_all=True
         )
         self._refreshed_at = float("-inf")
         """When the last refresh ended, however it did."""
@@ -124,6 +124,16 @@ class LastSyncRefresh:
         """Return whether refreshing tells how such a job of a workspace stands: it tells of syncs only."""
         return job_type == "sync" and self.covers(workspace_id)
 
+    async def known_at(self, connection: Connection) -> str | None:
+        """Return as of when, in Airbyte's time, what is stored of the connection's syncs is known.
+
+        None if nobody can say: refreshing passes it over, or its newest sync has yet to be asked for. Raises
+        StorageUnavailable.
+        """
+        if connection.backfilled_at is None or not self.covers(connection.workspace_id):
+            return None
+        return await self._last_syncs.read_upto()
+
     @property
     def unread(self) -> frozenset[str]:
         """The workspaces that the last refresh passed over."""
@@ -173,7 +183,6 @@ class LastSyncRefresh:
         await self._statuses.close()
 
     async def _refresh(self, seconds: float) -> None:
-        read_for_all()
         elsewhere = await self._leader.lead_or_follow(seconds)
         if elsewhere is None:
             await self._refresh_here()
@@ -217,7 +226,6 @@ class LastSyncRefresh:
 
     async def _ask_by_themselves(self) -> None:
         """Ask for workspaces and connections that need a call each: only their clients wait for those."""
-        read_for_all()
         try:
             if self._is_current:  # nor is a broken Airbyte asked for single ones
                 await self._changes.retry_unread()

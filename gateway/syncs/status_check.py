@@ -10,7 +10,6 @@ from gateway.airbyte import Airbyte
 from gateway.errors import GatewayError, UpstreamError
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
-from gateway.store.read_slots import read_for_all
 from gateway.syncs.statuses import record_statuses
 from gateway.syncs.timings import LastSyncTimings
 from gateway.syncs.workspace_lists import WorkspaceLists
@@ -36,7 +35,7 @@ class StatusCheck:
         self._longest_age = timedelta(seconds=2 * timings.status_age)
         self._lists = WorkspaceLists(clock, timings.workspaces, at_once=airbyte.own_calls_at_once)
         self._flight: SingleFlight[str, None] = SingleFlight(
-            tell=lambda error: log.error("status_refresh_failed", exc_info=error)
+            tell=lambda error: log.error("status_refresh_failed", exc_info=error), is_for_all=True
         )
         self._not_before = float("-inf")
         self._unlisted_asked = 0
@@ -65,7 +64,6 @@ class StatusCheck:
 
     async def _run(self) -> None:
         """Read all statuses. Airbyte lists connections in no order: one that a pass misses is left as it is."""
-        read_for_all()
         began = self._clock.monotonic()
         # What cannot be read stays old, and shall not be asked for all the time.
         self._not_before = began + self._timings.status_retry

@@ -127,7 +127,7 @@ def build_syncs(
         polled=PolledJobs(store, airbyte, last_sync, clock, timings.poll, absent_seconds=absent, alone_seconds=alone),
         job_pages=JobPages(store, airbyte, refusals, last_sync, chosen_jobs.cursor_seal),
         catalog=ConnectionCatalog(store, airbyte, refusals, clock, timings.poll),
-        attempts=Attempts(airbyte, options.failure_messages, clock, timings.poll),
+        attempts=Attempts(store, airbyte, options.failure_messages, clock, timings.poll),
     )
 
 

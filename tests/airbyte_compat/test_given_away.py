@@ -59,6 +59,36 @@ async def test_no_job_is_told_while_whose_attempts_were_waited_for(world: World,
     assert (await globex.config("/jobs/get", id=job.job_id)).status_code == 200
 
 
+async def test_a_started_sync_is_told_no_more_while_whose_attempts_were_waited_for(world: World, acme: Tenant) -> None:
+    await tenant(world, "globex")
+    release = world.sandbox.faults.config_api_hang = asyncio.Event()
+    task = asyncio.create_task(acme.config("/connections/sync", connectionId=acme.airbyte_id))
+    await world.until_airbyte_is_asked("POST", "/jobs/list")
+
+    await give_away(acme)
+    release.set()
+
+    assert_problem(await task, 404, ConnectionNotFound.message)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "pending"], ids=["one list", "several"])
+async def test_no_list_of_jobs_is_told_that_was_waited_for(world: World, acme: Tenant, status: str) -> None:
+    await tenant(world, "globex")
+    world.sandbox.world.add_job(acme.airbyte_id)
+    await quiet()
+    world.sandbox.requests.clear()
+    release = world.sandbox.faults.get_hang = asyncio.Event()
+    asked = {"connectionId": acme.airbyte_id, "status": status}
+    task = asyncio.create_task(acme.get("/jobs", params=asked))
+    await world.until_airbyte_is_asked("GET", "/jobs")
+
+    world.sandbox.faults.get_hang = None
+    await give_away(acme)
+    release.set()
+
+    assert_problem(await task, 404, ConnectionNotFound.message)
+
+
 async def test_no_job_is_told_that_was_read_again_meanwhile(world: World, acme: Tenant, globex: Tenant) -> None:
     running = Step(world.clock.now().timestamp() - 60, "running")
     job = world.sandbox.world.put_job(acme.airbyte_id, (running,), job_type="reset", rows=0, size=0)

@@ -202,6 +202,23 @@ async def test_what_is_not_current_is_called_stale_and_not_late(world: World, me
     assert listed(page) == listed(all_clients) == []
 
 
+async def test_a_connection_that_airbyte_does_not_tell_of_is_no_outage(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    _, theirs = await connection(world, "Shop")
+    await seen(member)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.clock.advance(6)
+    world.sandbox.faults.answer_with(
+        Answer(500), times=100, when=lambda *_: f"connectionId={theirs}" in world.sandbox.requests[-1].query
+    )
+
+    page = await seen(member)
+
+    assert "Airbyte has not told of all of these connections lately. Their last known figures are shown." in words(page)
+    assert "Airbyte did not answer" not in words(page)
+
+
 async def test_another_client_s_connections_are_nowhere(world: World, member: httpx2.AsyncClient) -> None:
     await unmapped(world, "mine")
     await world.services.clients.add(slug="other", name="Other", plan="free")

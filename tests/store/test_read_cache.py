@@ -12,6 +12,7 @@ from gateway.errors import StorageUnavailable
 from gateway.store import create_database
 from gateway.store.database import Transaction
 from gateway.store.read_cache import ReadCache
+from gateway.store.read_slots import reading_for
 from gateway.store.sqlite.database import SqliteDatabase
 from tests.support import next_turn
 
@@ -327,3 +328,15 @@ async def test_what_another_process_commits_beside_ours_is_seen(database: Sqlite
     await next_turn()
 
     assert [await names.cache.get(slug) for slug in ("acme", "other")] == ["Acme Ltd", "Other Ltd"]
+
+
+async def test_a_record_that_all_may_share_is_read_in_nobodys_turn(database: SqliteDatabase) -> None:
+    async def reader(_slug: str) -> object:
+        return reading_for.get()
+
+    cache: ReadCache[str, object] = ReadCache(database, reader, maxsize=1, owner_of=lambda slug, _: slug)
+    token = reading_for.set("a member of Acme, with a hundred pages open")
+    try:
+        assert await cache.get("acme") is None
+    finally:
+        reading_for.reset(token)
