@@ -99,9 +99,10 @@ class SignInThrottle:
     def slot_of(self, person: str, client_id: int | None) -> AbstractAsyncContextManager[None]:
         """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.
 
-        Raises Overloaded on entry.
+        The people of a client take turns: however many it has, they cost others the wait for one password. Raises
+        Overloaded on entry.
         """
-        return self._people.slot(person, client_id=client_id)
+        return self._people.slot(person if client_id is None else f"client {client_id}", person)
 
     async def count(self, name: str, policy: RatePolicy = TRIES) -> Reservation:
         """Count a try; if it was right, forgive those of this name or give it back. Raises RateLimitExceeded."""

@@ -299,6 +299,25 @@ async def test_a_client_whose_people_signed_in_at_many_networks_keeps_no_other_c
     assert set(await asyncio.gather(*tries)) == {SignInRefused, Overloaded}
 
 
+async def test_many_people_of_one_client_who_change_their_passwords_cost_another_client_s_one_password_s_time(
+    world: World, accounts: Accounts
+) -> None:
+    await world.client_with_key("globex")
+    many = [await accepted(accounts, f"{number}@acme.example") for number in range(MOST_OF_GROUP)]
+    _, other = await accepted(accounts, BOB, "globex")
+    visitors = [await visitor_of(accounts, secret) for _, secret in many]
+    bob, done = await visitor_of(accounts, other), list[str]()
+
+    async def change(visitor: Visitor) -> None:
+        await accounts.sign_in.change_password(visitor, PASSWORD, OTHER_PASSWORD, HERE)
+        done.append(visitor.user.email)
+
+    await asyncio.gather(*map(change, visitors), change(bob))
+
+    assert done.index(BOB) <= 1
+    assert len(done) == MOST_OF_GROUP + 1
+
+
 async def test_good_addresses_of_one_client_take_no_room_of_another_s() -> None:
     good = GoodAddresses()
     good.note("b", 2)
