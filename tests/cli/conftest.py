@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Condition, Event, Thread
 from time import monotonic
@@ -22,11 +23,13 @@ import structlog
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import gateway
+from gateway.doctor import run_checks
 from gateway.sandbox import PUBLIC_API, Sandbox
 from gateway.settings import ServerSettings
 from gateway.web.server.listener import listen
 from gateway.web.server.server import Server, build_config
 from tests import plain_http
+from tests.doctor.canned import PATIENT
 from tests.support import BOUND_SECONDS, PROGRAM
 
 NO_UNITS = Path("/nonexistent")
@@ -253,6 +256,12 @@ def _log_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**configuration)
+
+
+@pytest.fixture(autouse=True)
+def _patient_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine what answers may take longer than an operator would wait."""
+    monkeypatch.setattr("gateway.cli.doctor.run_checks", partial(run_checks, timings=PATIENT))
 
 
 @pytest.fixture
