@@ -10,6 +10,7 @@ from gateway.airbyte_compat.values import connection_status
 from gateway.api.principal import principal_of
 from gateway.errors import (
     BadRequest,
+    CancelPending,
     ConnectionNotActive,
     ConnectionNotFound,
     JobNotFound,
@@ -47,7 +48,7 @@ async def start_sync(request: Request, airbyte_id: str, *, until: float) -> Job:
         with upstream_timing(request.scope):
             async with asyncio.timeout(max(0.0, until - services.clock.monotonic())):
                 started = await services.syncs.waiting.wait(
-                    principal.client, start, left=partial(caller_left, request.receive)
+                    principal.client, start, left=partial(caller_left, request.receive), goes_on=TriggerPending
                 )
     except TimeoutError:
         raise TriggerPending from None
@@ -81,8 +82,10 @@ async def cancel_job(request: Request, job_id: int, *, until: float) -> Job:
         )
         try:
             async with asyncio.timeout(max(0.0, until - services.clock.monotonic())):
-                cancelled = await syncs.waiting.wait(principal.client, syncs.cancel.cancel(wanted), left=left)
-        except TimeoutError:
+                cancelled = await syncs.waiting.wait(
+                    principal.client, syncs.cancel.cancel(wanted), left=left, goes_on=CancelPending
+                )
+        except (TimeoutError, CancelPending):
             return found.job
         except (ConnectionNotFound, BadRequest) as error:
             # It was given away, or lost its mapping, meanwhile: no such job, as on each call from now on.

@@ -42,7 +42,10 @@ async def cancel_job(request: Request) -> JSONAnswer:
         with upstream_timing(request.scope):
             async with asyncio.timeout(services.syncs.watcher.longest_seconds):
                 cancelled = await services.syncs.waiting.wait(
-                    principal.client, services.syncs.cancel.cancel(wanted), left=partial(caller_left, request.receive)
+                    principal.client,
+                    services.syncs.cancel.cancel(wanted),
+                    left=partial(caller_left, request.receive),
+                    goes_on=CancelPending,
                 )
     except TimeoutError:  # it goes on without him
         raise CancelPending from None

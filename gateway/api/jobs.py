@@ -24,7 +24,7 @@ from gateway.api.principal import principal_of
 from gateway.api.query import includes, single
 from gateway.api.request_content import require_no_content
 from gateway.api.staleness import staleness_headers
-from gateway.errors import ReadOnlyKey
+from gateway.errors import OutcomeUnknown, ReadOnlyKey
 from gateway.models import Client, Job, JobDetail, PlacedJob
 from gateway.services import Services, services_of
 from gateway.syncs.chosen_jobs import SYNCS
@@ -53,6 +53,7 @@ async def trigger_sync(request: Request) -> JSONAnswer:
                 principal.client, request.path_params["id"], caller=principal.key_id, request_id=context.request_id
             ),
             left=partial(caller_left, request.receive),
+            goes_on=OutcomeUnknown,
         )
     services.syncs.polled.note(principal.client.id, started.row)
     return await answer_trigger(request, started.job, came_at=came_at)

@@ -108,7 +108,7 @@ class SecondFactors:
             raise InvalidInput(f"{user.email} has no second factor")
 
     async def _check_password(self, visitor: Visitor, password: str, browser: Browser) -> None:
-        async with self._throttle.slot_of(visitor.user.id):
+        async with self._throttle.slot_of(visitor.user.id, visitor.user.client_id):
             await self._passwords.check_current(visitor, password, browser)
 
     def _entry(self, action: str, by: Actor, user: User) -> ActivityEntry:

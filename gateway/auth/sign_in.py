@@ -114,7 +114,7 @@ class SignIn:
         """
         link, known = await self._links.find(secret)
         user = known or self._users.new_user(email, client_id=None)
-        async with self._throttle.slot_of(known.id if known else link.digest.hex()):
+        async with self._throttle.slot_of(known.id if known else link.digest.hex(), user.client_id):
             password_hash = await self._passwords.hash(password, personal=[user.email])
         if known is None:
             is_used = await self._become_first_admin(user, password_hash, link, browser)
@@ -133,7 +133,7 @@ class SignIn:
         Raises InvalidInput, SignInRefused, RateLimitExceeded, Overloaded.
         """
         user = visitor.user
-        async with self._throttle.slot_of(user.id):
+        async with self._throttle.slot_of(user.id, user.client_id):
             credentials = await self._check.check_current(visitor, current, browser)
             password_hash = await self._passwords.hash(new, personal=[user.email])
         await self._throttle.count(changes_of(user.id))
@@ -149,9 +149,9 @@ class SignIn:
 
     async def _admit(self, credentials: Credentials, browser: Browser) -> SignedIn:
         """Start a session or, for a user with a second factor, a pending sign-in. Raises SignInRefused."""
-        self._throttle.note_good(browser.address)
-        _require_enabled(credentials)
         user, password_hash = credentials.user, credentials.password_hash
+        self._throttle.note_good(browser.address, user.client_id)
+        _require_enabled(credentials)
         if not user.has_second_factor:
             return SignedIn(await self._sessions.start(user, browser, password_hash=password_hash))
         secret, now = keys.mint_secret(self._choice), self._clock.now()

@@ -4,7 +4,8 @@ Only wrong passwords count, each on the account it was for: tries on one account
 account is an account too, for a limit on all unknown ones would tell which are known. Each count cost a hash, which
 bounds how many there are: 33 a second, each gone after three minutes.
 
-Addresses at which somebody signed in have a share of their own: those that only try, however many, take none of it.
+Addresses at which somebody signed in have a share of their own: those that only try, however many, take none of it. No
+client has more than half of it, wherever its members sign in.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
 """Of one address on one account; of one session on its user's current password; and of one user, changes of it."""
-MOST_GOOD_ADDRESSES = 10_000
-"""Those at which somebody signed in longest ago are forgotten first, and all of them with the process."""
+MOST_GOOD_ADDRESSES = 200
+"""Of one client. Those at which somebody signed in longest ago are forgotten first, and all of them with the process.
+"""
 
 
 class TryCounter(Protocol):
@@ -53,6 +55,21 @@ class LocalTries:
         return Reservation(self._limiter.take(name, policy, self._monotonic()), forgive, give_back)
 
 
+class GoodAddresses:
+    """Addresses at which somebody signed in, of each client and of the operator (None): none takes another's room."""
+
+    def __init__(self) -> None:
+        self._of_clients: dict[int | None, LRUCache[str, bool]] = {}
+
+    def note(self, block: str, client_id: int | None) -> None:
+        """Remember that one of the client's people signed in there."""
+        self._of_clients.setdefault(client_id, LRUCache(MOST_GOOD_ADDRESSES))[block] = True
+
+    def clients_at(self, block: str) -> list[int | None]:
+        """Return whose people signed in there."""
+        return [client_id for client_id, blocks in self._of_clients.items() if block in blocks]
+
+
 class SignInThrottle:
     """Decides who may have a password checked or hashed, and when."""
 
@@ -60,25 +77,32 @@ class SignInThrottle:
         self._tries = tries
         self._addresses = FairShare(busy_retry=busy_retry)
         self._good_addresses = FairShare(busy_retry=busy_retry)
-        self._good: LRUCache[str, bool] = LRUCache(MOST_GOOD_ADDRESSES)
+        self._good = GoodAddresses()
         self._people = FairShare(busy_retry=busy_retry)
 
     def slot_at(self, address: str, account: str) -> AbstractAsyncContextManager[None]:
-        """Hold the slot of an address to check a password; its accounts take turns. Raises Overloaded on entry."""
+        """Hold the slot of an address to check a password; its accounts take turns. Raises Overloaded on entry.
+
+        An address of several clients is one of whoever has the fewest groups.
+        """
         block = block_of(address)
-        share = self._good_addresses if block in self._good else self._addresses
-        return share.slot(block, account)
+        clients = self._good.clients_at(block)
+        if not clients:
+            return self._addresses.slot(block, account)
+        share = self._good_addresses
+        return share.slot(block, account, client_id=min(clients, key=share.groups_of))
 
-    def note_good(self, address: str) -> None:
-        """Remember that somebody gave a right password there."""
-        self._good[block_of(address)] = True
+    def note_good(self, address: str, client_id: int | None) -> None:
+        """Remember that one of the client's people, or of the operator's, gave a right password there."""
+        self._good.note(block_of(address), client_id)
 
-    def slot_of(self, person: str) -> AbstractAsyncContextManager[None]:
+    def slot_of(self, person: str, client_id: int | None) -> AbstractAsyncContextManager[None]:
         """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.
 
-        Raises Overloaded on entry.
+        The people of a client take turns: however many it has, they cost others the wait for one password. Raises
+        Overloaded on entry.
         """
-        return self._people.slot(person)
+        return self._people.slot(person if client_id is None else f"client {client_id}", person)
 
     async def count(self, name: str, policy: RatePolicy = TRIES) -> Reservation:
         """Count a try; if it was right, forgive those of this name or give it back. Raises RateLimitExceeded."""

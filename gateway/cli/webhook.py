@@ -1,4 +1,4 @@
-"""`gateway webhook …`: add, list, test, rotate, enable and remove webhooks of clients; their deliveries."""
+"""`gateway webhook …`: add, list, update, test, rotate, enable and remove webhooks of clients; their deliveries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from gateway.cli.options import (
 from gateway.cli.output import Row, print_json, print_record, print_rows, require_output
 from gateway.cli.webhook_deliveries import deliveries, send_again
 from gateway.errors import OperatorError
-from gateway.models import EVENT_TYPES, Delivery, Webhook
+from gateway.models import EVENT_TYPES, Delivery, EventType, Webhook
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.webhooks.endpoints import NewWebhook
@@ -31,6 +31,20 @@ def webhook() -> None:
     """Manage webhooks: addresses of clients that are told of events."""
 
 
+event_option = click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice(EVENT_TYPES),
+    help="Tell of this event alone. Can be given several times.",
+)
+connection_option = click.option(
+    "--connection",
+    "connections",
+    multiple=True,
+    metavar="ID",
+    help="Tell of this connection alone. Can be given several times.",
+)
 webhook.add_command(deliveries)
 webhook.add_command(send_again)
 
@@ -66,26 +80,14 @@ def _show_new(new: NewWebhook, slug: str, *, as_json: bool, otherwise: str) -> N
 @webhook.command()
 @client_option
 @click.option("--url", required=True, help="Where to send events, such as https://example.com/hooks.")
-@click.option(
-    "--event",
-    "events",
-    multiple=True,
-    type=click.Choice(EVENT_TYPES),
-    help="Tell of this event alone. Can be given several times. Default: all.",
-)
-@click.option(
-    "--connection",
-    "connections",
-    multiple=True,
-    metavar="ID",
-    help="Tell of this connection alone. Can be given several times. Default: all.",
-)
+@event_option
+@connection_option
 @json_option
 @settings_option
 def add(
     *, settings: Settings, slug: str, url: str, events: tuple[str, ...], connections: tuple[str, ...], as_json: bool
 ) -> None:
-    """Add a webhook and print its secret, once.
+    """Add a webhook, told of everything unless you choose, and print its secret, once.
 
     Example: gateway webhook add --client acme --url https://example.com/hooks --event sync.failed
     """
@@ -118,6 +120,48 @@ def list_webhooks(*, settings: Settings, slug: str | None, as_json: bool) -> Non
 
     rows = with_services(settings, work)
     print_rows(rows, as_json=as_json, empty="No webhooks yet; see: gateway webhook add --help")
+
+
+@webhook.command()
+@id_argument("webhook_id")
+@click.option("--url", help="Send events there from now on, such as https://example.com/hooks.")
+@event_option
+@click.option("--all-events", is_flag=True, help="Tell of all events.")
+@connection_option
+@click.option("--all-connections", is_flag=True, help="Tell of all connections.")
+@json_option
+@settings_option
+def update(
+    *,
+    settings: Settings,
+    webhook_id: str,
+    url: str | None,
+    events: tuple[EventType, ...],
+    all_events: bool,
+    connections: tuple[str, ...],
+    all_connections: bool,
+    as_json: bool,
+) -> None:
+    """Change where a webhook leads and what it is told of; what is not given stays as it is, and so does its secret.
+
+    Example: gateway webhook update whk_8sQd0fWq2LzR5tYx --url https://example.com/new --all-events
+    """
+    if (events and all_events) or (connections and all_connections):
+        raise click.UsageError("tell either some events or connections, or all of them")
+    if url is None and not (events or all_events or connections or all_connections):
+        raise click.UsageError("tell at least one of --url, --event, --all-events, --connection and --all-connections")
+
+    async def work(services: Services) -> Row:
+        record = await services.webhooks.endpoints.update(
+            webhook_id,
+            url=url,
+            events=events if events or all_events else None,
+            connections=connections if connections or all_connections else None,
+        )
+        return _row(record, (await slugs_of(services))[record.client_id])
+
+    row = with_services(settings, work)
+    print_record(row, as_json=as_json, sentence=f"Updated {row['id']}.")
 
 
 @webhook.command()

@@ -40,29 +40,27 @@ def deliveries(*, settings: Settings, webhook_id: str, limit: int, before: int |
 
 @click.command("send-again")
 @id_argument("webhook_id")
-@click.argument("number", type=click.IntRange(1, LARGEST_NUMBER))
+@click.argument("event_id", metavar="EVENT")
 @json_option
 @settings_option
-def send_again(*, settings: Settings, webhook_id: str, number: int, as_json: bool) -> None:
-    """Send the event of a delivery that has ended once more, by its number. Raises OperatorError if it cannot be.
+def send_again(*, settings: Settings, webhook_id: str, event_id: str, as_json: bool) -> None:
+    """Send an event once more whose delivery has ended, by its id. Raises OperatorError if it cannot be.
 
-    Example: gateway webhook send-again whk_8sQd0fWq2LzR5tYx 1204
+    Example: gateway webhook send-again whk_8sQd0fWq2LzR5tYx evt_5d1f0c9a7b3e4f2a8c6d0e1b2f3a4c5d
     """
 
     async def work(services: Services) -> Row:
         record = await services.webhooks.endpoints.find(webhook_id)
         now = format_time(services.clock.now())
-        if not await services.store.delivery_pages.send_again(record.client_id, record.id, number, now=now):
+        if not await services.store.delivery_pages.send_again(record.client_id, record.id, event_id, now=now):
             raise OperatorError(
-                f"the delivery {number} cannot be sent again: there is none of that number, it is still on its way, "
-                "or the webhook is disabled"
+                f"the event {event_id!r} cannot be sent again: none of that id was sent to the webhook, it is still on "
+                "its way, or the webhook is disabled"
             )
-        return {"webhook": record.id, "number": number}
+        return {"webhook": record.id, "event_id": event_id}
 
     row = with_services(settings, work)
-    print_record(
-        row, as_json=as_json, sentence=f"The event of delivery {number} is sent again by the gateway that serves."
-    )
+    print_record(row, as_json=as_json, sentence=f"{event_id} is sent again by the gateway that serves.")
 
 
 def _row(delivery: Delivery) -> Row:

@@ -1,6 +1,5 @@
 """/dashboard/activity, a page and a file: what was done with the client's records, as its members may know it."""
 
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from gateway.dashboard.activity_filter import asked_of
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Batches, Row, csv_answer
 from gateway.dashboard.paging import query_with
+from gateway.dashboard.sealed_number import before_of, sealed_number
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import client_of
 from gateway.models import ActivityEntry
@@ -20,7 +20,6 @@ from gateway.store import Found
 ACTIVITY_ROWS = 18
 """On a phone far from UTC, where a time is of two days and takes two lines, so many make seven screens."""
 ACTIVITY_COLUMNS = ("at", "actor", "action", "subject", "address", "requestId")
-ENTRY_NUMBER = re.compile(r"[0-9]{1,18}")
 OPERATOR = "operator"
 ACTION_WORDS = {
     "client.create": "created the client",
@@ -75,13 +74,13 @@ WITHOUT_SUBJECT = frozenset(
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """A page of the log, newest first; `older` is the number below which the next one begins, None if there is none.
+    """A page of the log, newest first; `older` is what the address of the next one says, empty if there is none.
 
     `is_cut` tells that the search ended before the page was full: nobody knows yet whether there are older entries.
     """
 
     rows: list[ActivityEntry]
-    older: int | None
+    older: str
     is_newest: bool
     is_cut: bool
 
@@ -89,14 +88,14 @@ class Entries(msgspec.Struct, frozen=True):
 async def show_activity(request: Request) -> Response:
     """Show a page of the client's activity, newest first, as the address asks for it. Raises BadRequest."""
     services, client = services_of(request), client_of(request)
-    before, asked = before_of(request), asked_of(request)
+    before, asked = await before_of(request), asked_of(request)
     found = await services.store.activity.search_of_client(
         client.id, before=before, limit=ACTIVITY_ROWS, wanted=asked.filter(OPERATOR)
     )
     return page(
         request,
         "activity.html",
-        entries=page_of(Found([as_members_see(entry) for entry in found.rows], found.before), before),
+        entries=await page_of(request, Found([as_members_see(entry) for entry in found.rows], found.before), before),
         asked=asked,
         query=partial(query_with, request),
         words=ACTION_WORDS,
@@ -133,16 +132,11 @@ def csv_row(entry: ActivityEntry) -> Row:
     return entry.at, entry.actor, entry.action, entry.subject, entry.address, entry.request_id
 
 
-def before_of(request: Request) -> int | None:
-    """Return the number that limits the page: its entries come before it. None for the newest page."""
-    text = request.query_params.get("before", "")
-    return int(text) if ENTRY_NUMBER.fullmatch(text) else None
-
-
-def page_of(found: Found, before: int | None) -> Entries:
-    """Make a page of what was found below the number `before`, None for the newest page."""
+async def page_of(request: Request, found: Found, before: int | None) -> Entries:
+    """Make a page of what was found below the number `before`, None for the newest page. Raises StorageUnavailable."""
     is_cut = found.before is not None and len(found.rows) < ACTIVITY_ROWS
-    return Entries(found.rows, found.before, is_newest=before is None, is_cut=is_cut)
+    older = await sealed_number(request, found.before)
+    return Entries(found.rows, older, is_newest=before is None, is_cut=is_cut)
 
 
 def as_members_see(entry: ActivityEntry) -> ActivityEntry:

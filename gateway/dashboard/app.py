@@ -165,6 +165,7 @@ def _about_webhooks(webhooks_path: str, only_for: Callable[[Handler], Handler], 
         *(
             _post(f"{webhooks_path}/{{webhook}}/{name}", only_for(handler))
             for name, handler in (
+                ("update", webhook.update_webhook),
                 ("test", webhook.test_webhook),
                 ("rotate", webhook.rotate_webhook),
                 ("enable", webhook.enable_webhook),

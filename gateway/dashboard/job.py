@@ -49,7 +49,7 @@ class JobView(msgspec.Struct, frozen=True):
     stored: Job | None = None
     """What is stored of it, where there is a problem."""
     known_at: str | None = None
-    """When Airbyte last told of changes."""
+    """As of when that is known, if anybody can say."""
     is_to_be_cancelled: bool = False
     """Whether somebody has asked for that, and it has not been done yet."""
     told: str = ""
@@ -85,10 +85,10 @@ async def read_view(request: Request, client: Client, connection: Connection, ti
 
 async def _stored(request: Request, client: Client, connection: Connection, problem: str) -> JobView:
     """Return what is stored of the job in the address, where it cannot be read."""
-    store, number = services_of(request).store, request.path_params["job"]
-    jobs = await stored_jobs(store, client, connection)
+    services, number = services_of(request), request.path_params["job"]
+    jobs = await stored_jobs(services.store, client, connection)
     stored = next((job for job in jobs if str(job.job_id) == number), None)
-    return JobView(problem=problem, stored=stored, known_at=await store.last_syncs.read_upto())
+    return JobView(problem=problem, stored=stored, known_at=await services.syncs.last_sync.known_at(connection))
 
 
 async def read_job(request: Request, client: Client, connection: Connection, number: str) -> JobDetail:

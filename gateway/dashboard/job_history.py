@@ -61,7 +61,7 @@ class JobHistory(msgspec.Struct, frozen=True):
     ended: frozenset[int] = frozenset()
     """The newest jobs that have ended."""
     known_at: str | None = None
-    """Of what is stored: when Airbyte last told of changes."""
+    """Of what is stored: as of when it is known, if anybody can say."""
     days: DayStrip | None = None
     """Of what is stored: the last thirty days."""
 
@@ -185,8 +185,8 @@ class HistoryReader:
 
     async def _stored(self, problem: str) -> JobHistory:
         """Return what is stored, which is less and may be old."""
-        store = services_of(self._request).store
-        jobs = await stored_jobs(store, self._client, self._connection)
+        services = services_of(self._request)
+        jobs = await stored_jobs(services.store, self._client, self._connection)
         chosen = [job for job in jobs if self._is_chosen(job)]
         finished = [job for job in chosen if job.is_terminal]
         return JobHistory(
@@ -196,7 +196,7 @@ class HistoryReader:
             jobs=chosen if self._cursor is None else (),
             failed=jobs[0] if jobs and jobs[0].status == "failed" else None,
             ended=frozenset(job.job_id for job in jobs if job.is_terminal),
-            known_at=await store.last_syncs.read_upto(),
+            known_at=await services.syncs.last_sync.known_at(self._connection),
             days=await self._stored_days(),
         )
 

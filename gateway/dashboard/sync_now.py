@@ -50,6 +50,7 @@ async def sync_now(request: Request, client: Client, connection: Connection) -> 
                     request_id=browser_of(request).request_id,
                 ),
                 left=partial(caller_left, request.receive),
+                goes_on=OutcomeUnknown,
             )
     except CallerLeft:  # the trigger goes on without him
         await _record(request, connection)

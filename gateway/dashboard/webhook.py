@@ -7,12 +7,13 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dashboard.activity import before_of
-from gateway.dashboard.forms import read_form
+from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE
+from gateway.dashboard.sealed_number import before_of, sealed_number
 from gateway.dashboard.templating import page
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import actor_of, redirect
+from gateway.dashboard.webhook_form import FIELDS, connections_of, events_of, form_of, offers
 from gateway.dashboard.webhooks import WebhookOwner, show_secret, take_webhook_form, webhook_owner_of
 from gateway.errors import InvalidInput, NotFound, UnknownRecord
 from gateway.models import Delivery, Webhook
@@ -22,6 +23,7 @@ from gateway.times import format_time
 
 DELIVERY_ROWS = 20
 NOTICES = {
+    "changed": "The webhook was changed.",
     "tested": "A test event is on its way. Its answer is shown below; if it is not, reload the page.",
     "enabled": "The webhook gets events again.",
     "again": "The event is sent again.",
@@ -29,8 +31,6 @@ NOTICES = {
 NOT_AGAIN = "This event cannot be sent again: it is still on its way, or the webhook is disabled."
 SENT_SOON = timedelta(seconds=10)
 """Until the next attempt: who has just seen one fail still waits for that."""
-DELIVERY_DIGITS = 18
-"""Digits of a delivery's number."""
 
 Found = TypeVar("Found")
 
@@ -39,6 +39,27 @@ async def show_webhook(request: Request, timings: PageTimings) -> Response:
     """Show one webhook. Raises NotFound, for another client's as for none."""
     owner = await webhook_owner_of(request)
     return await _webhook_page(request, owner, live_seconds=timings.reload_delivery)
+
+
+async def update_webhook(request: Request) -> Response:
+    """Change where the webhook leads and what it is told of. Raises NotFound as `show_webhook`."""
+    owner, form = await webhook_owner_of(request), await read_form(request)
+    await take_webhook_form(request, owner)
+    webhooks = services_of(request).webhooks
+    change = webhooks.endpoints.update(
+        request.path_params["webhook"],
+        url=form["url"],
+        events=events_of(form),
+        connections=connections_of(form),
+        client_id=owner.client.id,
+        by=actor_of(request),
+    )
+    try:
+        await _found(change)
+    except InvalidInput as error:
+        return await _webhook_page(request, owner, status=400, problem=str(error), changed=form)
+    webhooks.delivery.wake()
+    return _back(request, owner, "changed")
 
 
 async def test_webhook(request: Request) -> Response:
@@ -88,10 +109,8 @@ async def send_again(request: Request) -> Response:
     await take_webhook_form(request, owner)
     services = services_of(request)
     webhook = await _webhook(request, owner)
-    number = form["delivery"]
-    is_number = number.isascii() and number.isdigit() and len(number) <= DELIVERY_DIGITS
-    is_sent = is_number and await services.store.delivery_pages.send_again(
-        owner.client.id, webhook.id, int(number), now=format_time(services.clock.now())
+    is_sent = await services.store.delivery_pages.send_again(
+        owner.client.id, webhook.id, form["event"], now=format_time(services.clock.now())
     )
     if not is_sent:
         return await _webhook_page(request, owner, status=400, problem=NOT_AGAIN)
@@ -117,14 +136,19 @@ def _back(request: Request, owner: WebhookOwner, done: str) -> Response:
 
 
 async def _webhook_page(
-    request: Request, owner: WebhookOwner, *, status: int = 200, problem: str = "", live_seconds: int | None = None
+    request: Request,
+    owner: WebhookOwner,
+    *,
+    status: int = 200,
+    problem: str = "",
+    changed: Form | None = None,
+    live_seconds: int | None = None,
 ) -> Response:
+    """Return the page; `changed` is a form that was refused."""
     services = services_of(request)
     store, kept = services.store, services.timings.retention.events
     webhook = await _webhook(request, owner)
-    before = before_of(request)
-    found = await store.delivery_pages.of_webhook(owner.client.id, webhook.id, before=before, limit=DELIVERY_ROWS + 1)
-    shown = found[:DELIVERY_ROWS]
+    shown, older = await _deliveries(request, owner, webhook)
     connections = await store.connections.of_client(owner.client.id)
     done = request.query_params.get("done", "")
     return page(
@@ -138,14 +162,27 @@ async def _webhook_page(
         webhook=webhook,
         deliveries=shown,
         live_seconds=live_seconds if _is_any_sent_soon(shown, services.clock.now()) else None,
-        older=shown[-1].number if len(found) > len(shown) else None,
-        is_newest=before is None,
+        older=older,
+        is_newest=await before_of(request) is None,
         kept_days=kept.days,
         has_overflowed=(webhook.overflowed_at or "") > format_time(services.clock.now() - kept),
         most_waiting=MOST_EVENTS_WAITING,
         labels={each.id: each.label for each in connections.rows},
+        form=form_of(webhook) if changed is None else changed,
+        is_refused=changed is not None,
+        connections=offers(connections.rows, webhook),
+        fields=FIELDS,
         was_shown=done == SHOWN_ONCE,
     )
+
+
+async def _deliveries(request: Request, owner: WebhookOwner, webhook: Webhook) -> tuple[list[Delivery], str]:
+    """Return the deliveries that the address asks for, and what the address of older ones says; empty for none."""
+    found = await services_of(request).store.delivery_pages.of_webhook(
+        owner.client.id, webhook.id, before=await before_of(request), limit=DELIVERY_ROWS + 1
+    )
+    shown = found[:DELIVERY_ROWS]
+    return shown, await sealed_number(request, shown[-1].number if len(found) > len(shown) else None)
 
 
 def _is_any_sent_soon(deliveries: Iterable[Delivery], now: datetime) -> bool:

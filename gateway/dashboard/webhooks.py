@@ -10,15 +10,13 @@ from gateway.dashboard.forms import Form, read_form
 from gateway.dashboard.idempotent_forms import SHOWN_ONCE, derived_id, is_created
 from gateway.dashboard.templating import page
 from gateway.dashboard.visitor import actor_of, redirect, visitor_of
+from gateway.dashboard.webhook_form import FIELDS, connections_of, events_of
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
-from gateway.models import EVENT_TYPES, Client
+from gateway.models import Client
 from gateway.services import services_of
 from gateway.webhooks.endpoints import MOST_WEBHOOKS, NewWebhook
 
 WEBHOOKS = "dashboard/settings/webhooks"
-EVENT_FIELD = "event-"
-CONNECTION_FIELD = "connection-"
-"""Before an event's type or a connection's id: the names of boxes that are ticked."""
 
 
 class WebhookOwner(msgspec.Struct, frozen=True):
@@ -59,8 +57,8 @@ async def add_webhook(request: Request) -> Response:
         new = await endpoints.add(
             owner.client.slug,
             url=form["url"],
-            events=_ticked(form, EVENT_FIELD),
-            connections=_ticked(form, CONNECTION_FIELD),
+            events=events_of(form),
+            connections=connections_of(form),
             client_id=owner.client.id,
             webhook_id=webhook_id,
             by=actor_of(request),
@@ -70,10 +68,6 @@ async def add_webhook(request: Request) -> Response:
             return redirect(request, f"{owner.path}/{webhook_id}?done={SHOWN_ONCE}")
         return await _webhooks_page(request, owner, status=400, problem=str(error), form=form)
     return show_secret(request, owner, new)
-
-
-def _ticked(form: Form, prefix: str) -> list[str]:
-    return [name.removeprefix(prefix) for name, value in form.items() if name.startswith(prefix) and value]
 
 
 def show_secret(request: Request, owner: WebhookOwner, new: NewWebhook, *, is_rotated: bool = False) -> Response:
@@ -104,8 +98,6 @@ async def _webhooks_page(
         path=owner.path,
         webhooks=await store.webhooks.of_client(owner.client.id),
         most=MOST_WEBHOOKS,
-        event_types=EVENT_TYPES,
-        event_field=EVENT_FIELD,
-        connection_field=CONNECTION_FIELD,
+        fields=FIELDS,
         connections=(await store.connections.of_client(owner.client.id)).rows,
     )

@@ -1,6 +1,5 @@
 """Changes to what operators set up, each a statement in a transaction that is under way."""
 
-import json
 from typing import Any
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from gateway.errors import InvalidInput
 from gateway.models import ActivityEntry, ApiKey, Client, Connection, User, Webhook
 from gateway.store.database import Row, Transaction
-from gateway.store.tables import activity, recent_syncs
+from gateway.store.tables import activity, recent_syncs, webhooks
 from gateway.store.tables.clients import columns_of, rate_columns
 from gateway.store.tables.events import EventWriter
 from gateway.store.tables.key_events import key_event
@@ -148,13 +147,7 @@ class Changes:
 
     async def update_webhook(self, slug: str, webhook: Webhook, entry: ActivityEntry) -> None:
         """Change where a webhook leads and what it is told of."""
-        await self._run(
-            "UPDATE webhooks SET url = :url, events = :events, connections = :connections WHERE id = :id",
-            id=webhook.id,
-            url=webhook.url,
-            events=json.dumps(webhook.events),
-            connections=json.dumps(webhook.connections),
-        )
+        await webhooks.change(self._connection, webhook, at=entry.at)
         await self._record(slug, entry)
 
     async def remove_webhook(self, slug: str, webhook: Webhook, entry: ActivityEntry) -> None:

@@ -1,5 +1,6 @@
 """Ask Airbyte for the newest sync of single connections: newly mapped ones, and those that reading changes missed."""
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import chain, islice
 
@@ -56,7 +57,8 @@ class Backfill:
 
         The check goes round all connections, for changes that were read may have been told wrong or not at all. While
         nobody reads (not `is_read`), there is one a minute for whoever has a webhook, and none for nobody.
-        One that fails keeps waiting and is passed over for a while, and so is one whose workspace Airbyte refuses.
+        One that fails keeps waiting and is passed over for a while, and so is one whose workspace Airbyte refuses. What
+        the run has no time for waits for the next one, with those that began to wait meanwhile.
         """
         waiting = await self._last_syncs.waiting_for_backfill()
         recheck = timedelta(seconds=self._timings.recheck_age)
@@ -64,7 +66,7 @@ class Backfill:
         others = await self._last_syncs.asked_longest_ago(BATCH, before=format_time(self._clock.now() - recheck))
         self._failed.keep_only(connection.id for connection in [*waiting, *others])
         again = islice(filter(self._is_due, others), int(checks))
-        for connection in chain(islice(filter(self._is_due, waiting), BATCH), again):
+        for connection in chain(self._for_a_while(waiting), again):
             try:
                 await self.run_one(connection)
             except UpstreamBusy as error:
@@ -80,6 +82,14 @@ class Backfill:
                 # Whatever is wrong with this one, the others are asked for.
                 log.exception("backfill_failed", connection=connection.id)
                 await self._pass_over(connection)
+
+    def _for_a_while(self, waiting: Iterable[Connection]) -> Iterator[Connection]:
+        """Yield those that may be asked for now. Calls that hang take all of a run's time, and no more than that."""
+        until = self._clock.monotonic() + self._timings.one_by_one
+        for connection in islice(filter(self._is_due, waiting), BATCH):
+            yield connection
+            if self._clock.monotonic() >= until:
+                return
 
     async def _begins_check(self, *, is_read: bool) -> bool:
         """Return whether to check one connection now, and count that as done. Raises StorageUnavailable."""

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import structlog
 
 from gateway.errors import GatewayError, UpstreamError
-from gateway.models import ConnectionsOfClient
+from gateway.models import Connection, ConnectionsOfClient
 from gateway.single_flight import SingleFlight
 from gateway.store import Store
 from gateway.syncs.backfill import Backfill
@@ -45,6 +45,7 @@ class LastSyncRefresh:
     ) -> None:
         """Let readers wait for `wait_seconds` from the beginning of a refresh."""
         self._connections = store.connections
+        self._last_syncs = store.last_syncs
         self._changes = changes
         self._backfill = backfill
         self._statuses = statuses
@@ -122,6 +123,16 @@ class LastSyncRefresh:
     def tells_of(self, job_type: str, workspace_id: str | None) -> bool:
         """Return whether refreshing tells how such a job of a workspace stands: it tells of syncs only."""
         return job_type == "sync" and self.covers(workspace_id)
+
+    async def known_at(self, connection: Connection) -> str | None:
+        """Return as of when, in Airbyte's time, what is stored of the connection's syncs is known.
+
+        None if nobody can say: refreshing passes it over, or its newest sync has yet to be asked for. Raises
+        StorageUnavailable.
+        """
+        if connection.backfilled_at is None or not self.covers(connection.workspace_id):
+            return None
+        return await self._last_syncs.read_upto()
 
     @property
     def unread(self) -> frozenset[str]:

@@ -17,7 +17,8 @@ class WorkspaceTimings(msgspec.Struct, frozen=True):
     """Seconds of asking for many workspaces at once."""
 
     search: float = 20.0
-    """How long lists that fail are halved: beyond one call without an answer. Then what failed is passed over whole."""
+    """How long lists that fail are halved: beyond one call without an answer. Then what failed is passed over whole.
+    As long some of what was passed over is asked for again before other work goes on."""
     backoff: BackoffTimings = BackoffTimings()
     """Of a workspace that Airbyte does not tell of."""
 
@@ -79,6 +80,9 @@ class LastSyncTimings(msgspec.Struct, frozen=True):
     """Between two of them while a sync runs and nobody is told of its end."""
     watch_lease: float = 10.0
     """How long after its next round a gateway that watches leads: then it has died, and another watches."""
+    one_by_one: float = 20.0
+    """How long connections that wait for a back-fill are asked for in one run: then whoever began to wait meanwhile
+    takes part. Where nothing hangs, a hundred calls take less."""
     backoff: BackoffTimings = BackoffTimings()
     """Of a connection that Airbyte does not tell of."""
     workspaces: WorkspaceTimings = WorkspaceTimings()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar, cast
 
-from gateway.errors import CallerLeft, UpstreamBusy
+from gateway.errors import ApiError, CallerLeft, UpstreamBusy
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
 
@@ -17,10 +17,12 @@ MOST_CALLERS = 512
 class _Caller:
     """One who waits. Its answer is awaited by its own task, which is cancelled when the wait is to end sooner."""
 
-    __slots__ = ("_leaving", "_left", "_reason", "_task")
+    __slots__ = ("_gives_way", "_leaving", "_left", "_reason", "_task")
 
-    def __init__(self, left: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, left: Callable[[], Awaitable[None]], gives_way: Callable[[], ApiError]) -> None:
+        """`gives_way` makes what it is told when it gives way."""
         self._left = left
+        self._gives_way = gives_way
         self._leaving: asyncio.Future[None] | None = None
         self._reason: Exception | None = None
         """Why the wait was ended from outside."""
@@ -42,7 +44,11 @@ class _Caller:
             if self._leaving is not None:
                 self._leaving.cancel()
 
-    def stop(self, reason: Exception) -> None:
+    def give_way(self) -> None:
+        """End the wait for another caller's sake."""
+        self._stop(self._gives_way())
+
+    def _stop(self, reason: Exception) -> None:
         """End the wait, for a reason that its task raises."""
         if self._reason is None:
             self._reason = reason
@@ -54,7 +60,7 @@ class _Caller:
 
     def _on_left(self, leaving: asyncio.Future[None]) -> None:
         if not leaving.cancelled():
-            self.stop(CallerLeft())
+            self._stop(CallerLeft())
 
 
 class CallerQueue(Protocol):
@@ -79,20 +85,26 @@ class WaitingCallers:
         return len(self._callers)
 
     async def wait(
-        self, client: Client, answer: Coroutine[Any, Any, Value], *, left: Callable[[], Awaitable[None]]
+        self,
+        client: Client,
+        answer: Coroutine[Any, Any, Value],
+        *,
+        left: Callable[[], Awaitable[None]],
+        goes_on: Callable[[], ApiError] | None = None,
     ) -> Value:
         """Return the answer that one of the client's callers waits for; `left` returns once that caller has gone.
 
-        Raises what the answer raises; UpstreamBusy at once when this caller gives way; CallerLeft. Its share in a call
-        to Airbyte ends with it, as if it had been cancelled.
+        Raises what the answer raises; UpstreamBusy when this caller gives way, which may be at once; CallerLeft. Its
+        share in a call to Airbyte ends with it, as if it had been cancelled. Where what was begun goes on without its
+        caller, as a trigger does, `goes_on` makes what is raised instead of UpstreamBusy.
         """
-        caller = _Caller(left)
+        caller = _Caller(left, goes_on or self._busy)
         newest = self._callers.join(client.id, caller)
         if newest is caller:
             answer.close()
             raise self._busy()
         if newest is not None:
-            newest.stop(self._busy())
+            newest.give_way()
         try:
             return await caller.run(answer, watch_after=self._timings.watch)
         finally:

@@ -101,9 +101,12 @@ class WorkspaceLists:
                     progress.refusals |= dict.fromkeys(some, error)
 
     async def retry(self, ask: Ask) -> Reading:
-        """Await `ask` with each of some workspaces that are passed over and due."""
+        """Await `ask` with each of some workspaces that are passed over and due, for a while."""
         read: set[str] = set()
+        until = self._clock.monotonic() + self._search_seconds
         for workspace_id in list(islice(filter(self._refused.is_due, self.refused), MOST_RETRIED)):
+            if self._clock.monotonic() >= until:
+                break
             try:
                 await ask([workspace_id])
             except UpstreamError as error:

@@ -1,4 +1,4 @@
-"""What clients and operators do with webhooks: add, test, rotate, enable, remove. Each writes its activity entry."""
+"""What clients and operators do with webhooks: add, update, test, rotate, enable, remove. Each is in the activity."""
 
 from collections.abc import Callable, Sequence
 
@@ -94,6 +94,33 @@ class WebhookService:
         entry = self._entry(by, "webhook.create", webhook)
         await self._webhooks.add(webhook, secret=Secret(secret), most=MOST_WEBHOOKS, entry=entry)
         return NewWebhook(webhook, secret)
+
+    async def update(
+        self,
+        webhook_id: str,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        connections: Sequence[str] | None = None,
+        client_id: int | None = None,
+        by: Actor = COMMAND_LINE,
+    ) -> Webhook:
+        """Change where a webhook leads and what it is told of; what is None stays, and its secret too.
+
+        Raises InvalidInput, UnknownRecord.
+        """
+        known = await self.find(webhook_id, client_id)
+        wanted = msgspec.structs.replace(
+            known,
+            url=known.url if url is None else url,
+            events=known.events if events is None else event_types(events),
+            connections=known.connections if connections is None else tuple(dict.fromkeys(connections)),
+        )
+        if wanted.url != known.url:
+            self._destinations.require_allowed(wanted.url)
+        if wanted != known:
+            await self._webhooks.update(wanted, entry=self._entry(by, "webhook.update", wanted))
+        return await self.find(webhook_id, known.client_id)
 
     def require_allowed(self, url: str) -> None:
         """Check a webhook's URL as `add` does. Raises InvalidInput."""

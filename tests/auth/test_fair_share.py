@@ -4,20 +4,20 @@ import asyncio
 
 import pytest
 
-from gateway.auth.fair_share import MOST_GROUPS, MOST_OF_GROUP, FairShare
+from gateway.auth.fair_share import MOST_GROUPS, MOST_GROUPS_OF_CLIENT, MOST_OF_GROUP, FairShare
 from gateway.errors import Overloaded
 
 
 class Visit:
     """One that wants the slot of a group, and holds it until it is told to leave."""
 
-    def __init__(self, share: FairShare, group: str, member: str = "") -> None:
+    def __init__(self, share: FairShare, group: str, member: str = "", *, client_id: int | None = None) -> None:
         self.holds = False
         self.leave = asyncio.Event()
-        self.task = asyncio.create_task(self._visit(share, group, member))
+        self.task = asyncio.create_task(self._visit(share, group, member, client_id))
 
-    async def _visit(self, share: FairShare, group: str, member: str) -> None:
-        async with share.slot(group, member):
+    async def _visit(self, share: FairShare, group: str, member: str, client_id: int | None) -> None:
+        async with share.slot(group, member, client_id=client_id):
             self.holds = True
             await self.leave.wait()
 
@@ -33,8 +33,8 @@ async def end(visits: list[Visit]) -> None:
     await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
 
 
-async def refused(share: FairShare, group: str) -> bool:
-    visit = Visit(share, group)
+async def refused(share: FairShare, group: str, *, client_id: int | None = None) -> bool:
+    visit = Visit(share, group, client_id=client_id)
     await settle()
     if not visit.task.done():
         visit.task.cancel()
@@ -96,6 +96,19 @@ async def test_of_too_many_groups_the_next_is_refused_and_those_that_wait_may_br
     assert not await refused(share, "0")
     await end(visits)
     assert not await refused(share, "late")
+
+
+async def test_a_client_with_many_groups_has_half_of_the_slots() -> None:
+    share = FairShare(busy_retry=2)
+    visits = [Visit(share, str(number), client_id=1) for number in range(MOST_GROUPS_OF_CLIENT)]
+    await settle()
+
+    assert await refused(share, "late", client_id=1)
+    assert not await refused(share, "0", client_id=1)
+    assert not await refused(share, "late", client_id=2)
+    await end(visits)
+    assert share.groups_of(1) == 0
+    assert not await refused(share, "late", client_id=1)
 
 
 @pytest.mark.parametrize("which", [0, -1], ids=["holds", "waits"])

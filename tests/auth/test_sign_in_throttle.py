@@ -10,7 +10,7 @@ import pytest
 from gateway.auth.accounts import Accounts
 from gateway.auth.fair_share import MOST_GROUPS, MOST_OF_GROUP
 from gateway.auth.sessions import Browser
-from gateway.auth.sign_in_throttle import TRIES, LocalTries
+from gateway.auth.sign_in_throttle import MOST_GOOD_ADDRESSES, TRIES, GoodAddresses, LocalTries
 from gateway.errors import Overloaded, RateLimitExceeded, SignInRefused, StorageUnavailable
 from gateway.limiter import Reservation
 from gateway.models import RatePolicy, Visitor
@@ -278,3 +278,50 @@ async def test_a_flood_from_many_networks_keeps_nobody_out_where_somebody_has_si
     assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
 
     assert set(await asyncio.gather(*tries)) == {SignInRefused}
+
+
+async def test_a_client_whose_people_signed_in_at_many_networks_keeps_no_other_client_s_out(
+    world: World, accounts: Accounts
+) -> None:
+    await world.client_with_key("globex")
+    await accepted(accounts)
+    await accepted(accounts, BOB, "globex")
+    await accounts.sign_in.by_password(BOB, PASSWORD, ELSEWHERE)
+    networks = [Browser(f"2001:db8:{number:x}::1", "Firefox", f"flood-{number}") for number in range(MOST_GROUPS)]
+    for browser in networks:
+        await accounts.sign_in.by_password(ANN, PASSWORD, browser)
+    tries = [asyncio.create_task(guess(accounts, NOBODY, browser)) for browser in networks]
+    await asyncio.sleep(0)
+
+    for browser in (ELSEWHERE, HERE):  # at HERE people of both have signed in
+        assert (await accounts.sign_in.by_password(BOB, PASSWORD, browser)).secret
+
+    assert set(await asyncio.gather(*tries)) == {SignInRefused, Overloaded}
+
+
+async def test_many_people_of_one_client_who_change_their_passwords_cost_another_client_s_one_password_s_time(
+    world: World, accounts: Accounts
+) -> None:
+    await world.client_with_key("globex")
+    many = [await accepted(accounts, f"{number}@acme.example") for number in range(MOST_OF_GROUP)]
+    _, other = await accepted(accounts, BOB, "globex")
+    visitors = [await visitor_of(accounts, secret) for _, secret in many]
+    bob, done = await visitor_of(accounts, other), list[str]()
+
+    async def change(visitor: Visitor) -> None:
+        await accounts.sign_in.change_password(visitor, PASSWORD, OTHER_PASSWORD, HERE)
+        done.append(visitor.user.email)
+
+    await asyncio.gather(*map(change, visitors), change(bob))
+
+    assert done.index(BOB) <= 1
+    assert len(done) == MOST_OF_GROUP + 1
+
+
+async def test_good_addresses_of_one_client_take_no_room_of_another_s() -> None:
+    good = GoodAddresses()
+    good.note("b", 2)
+    for number in range(MOST_GOOD_ADDRESSES + 1):
+        good.note(str(number), 1)
+
+    assert [good.clients_at(each) for each in ("b", "0", "1")] == [[2], [], [1]]

@@ -75,6 +75,26 @@ def test_what_a_webhook_cannot_be_is_refused(acme: Cli) -> None:
     assert acme.json("webhook", "list") == []
 
 
+def test_a_webhook_is_changed_and_what_is_not_told_stays(acme: Cli) -> None:
+    connection = acme.json("connection", "add", "--client", "acme", "--connector-type", "shopify", "--label", "Shop")
+    new = acme.json(*adding("--event", "sync.failed", "--connection", connection["id"]))
+    same = {key: new[key] for key in ROW}
+    updating = ["webhook", "update", new["id"]]
+
+    assert acme.json(*updating, "--url", "https://new.example/") == {**same, "url": "https://new.example/"}
+    changed = acme.json(*updating, "--all-events", "--all-connections")
+    assert (changed["events"], changed["connections"]) == ([], [])
+    back = acme.json(*updating, "--url", URL, "--event", "sync.failed", "--connection", connection["id"])
+    assert [back] == acme.json("webhook", "list") == [same]
+    assert "public address" in acme.refusal(*updating, "--url", "https://127.0.0.1/")
+    assert "conn_none" in acme.refusal(*updating, "--connection", "conn_none")
+    assert "whk_none" in acme.refusal("webhook", "update", "whk_none", "--url", URL)
+    for wrong in ([], ["--event", "sync.failed", "--all-events"], ["--connection", "x", "--all-connections"]):
+        assert acme(*updating, *wrong).exit_code == 2
+    actions = [entry["action"] for entry in acme.json("activity") if entry["action"].startswith("webhook.")]
+    assert actions == ["webhook.update"] * 3 + ["webhook.create"]
+
+
 def test_a_rotated_webhook_has_a_new_secret(acme: Cli) -> None:
     new = acme.json(*adding())
     rotated = acme.json("webhook", "rotate", new["id"])
@@ -125,9 +145,9 @@ def test_deliveries_are_listed_newest_first_and_each_can_be_sent_again(acme: Cli
     assert acme.json("webhook", "deliveries", new["id"], "--before", str(third["number"]), "--limit", "1") == [second]
     assert "\x1b" not in acme.ok("webhook", "deliveries", new["id"]).stdout
 
-    acme.ok("webhook", "send-again", new["id"], str(first["number"]))
+    acme.ok("webhook", "send-again", new["id"], first["event_id"])
     assert acme.json("webhook", "deliveries", new["id"])[0]["event_id"] == first["event_id"]
-    assert "cannot be sent again" in acme.refusal("webhook", "send-again", new["id"], "999")
+    assert "cannot be sent again" in acme.refusal("webhook", "send-again", new["id"], "evt_none")
     assert "whk_none" in acme.refusal("webhook", "deliveries", "whk_none")
 
 

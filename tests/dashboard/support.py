@@ -12,6 +12,7 @@ from gateway.auth.accounts import Accounts, build_accounts
 from gateway.auth.passwords import Passwords
 from gateway.dashboard.session_cookie import SECURE_NAME
 from gateway.models import COMMAND_LINE, User
+from gateway.syncs.cursor import Position
 from tests.support import World
 
 PASSWORD = "orchard lantern gravel tide"
@@ -47,6 +48,12 @@ async def signed_in(world: World, client_slug: str | None, email: str = "") -> h
     answer = await accept_invitation(visitor, path)
     assert answer.status_code == 303
     return visitor
+
+
+async def sealed_number(world: World, number: int, client_id: int = 1) -> str:
+    """What an address of the client's says of the number of a row; client 0 stands for operators."""
+    seal = await world.services.syncs.chosen_jobs.cursor_seal()
+    return seal.seal(client_id, Position(0, number)).encode()
 
 
 def session_of(visitor: httpx2.AsyncClient) -> str:

@@ -11,8 +11,9 @@ from gateway.dashboard.activity import ACTION_WORDS, ACTIVITY_ROWS, OPERATOR, as
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS
 from gateway.dashboard.date_range import WRONG_DATE
 from gateway.models import COMMAND_LINE, EVENT_TYPES, TEST_EVENT, ActivityEntry, Actor
+from gateway.syncs.cursor_seal import SEALED_PATTERN
 from gateway.times import format_time
-from tests.dashboard.support import csv_of, rows_of, signed_in, words
+from tests.dashboard.support import csv_of, rows_of, sealed_number, signed_in, words
 from tests.support import START, World
 
 ACTIVITY = "/dashboard/activity"
@@ -188,11 +189,24 @@ async def test_a_page_that_cannot_be_is_the_newest(member: httpx2.AsyncClient, b
     assert len(rows(answer)) == len(rows(await member.get(ACTIVITY)))
 
 
-async def test_nothing_older_says_so(member: httpx2.AsyncClient) -> None:
-    page = await member.get(f"{ACTIVITY}?before=1")
+async def test_nothing_older_says_so(world: World, member: httpx2.AsyncClient) -> None:
+    page = await member.get(f"{ACTIVITY}?before={await sealed_number(world, 1)}")
 
     assert "There are no older entries" in page.text
     assert "← Newest" in page.text
+
+
+async def test_no_address_tells_how_many_entries_all_clients_have(world: World, member: httpx2.AsyncClient) -> None:
+    for _ in range(ACTIVITY_ROWS + 1):
+        await record(world, ANN, "key.create", "x")
+
+    page = await member.get(ACTIVITY)
+    (older,) = re.findall(r'rel="next" href="\?before=([^"]*)"', page.text)
+
+    assert re.fullmatch(SEALED_PATTERN, older)
+    assert 0 < len(rows(await member.get(f"{ACTIVITY}?before={older}"))) < ACTIVITY_ROWS
+    of_another = await sealed_number(world, 2, client_id=2)
+    assert rows(await member.get(f"{ACTIVITY}?before={of_another}")) == rows(page)
 
 
 async def test_an_action_without_words_is_shown_as_it_is(world: World, member: httpx2.AsyncClient) -> None:

@@ -21,7 +21,7 @@ from gateway.sandbox.timeline import Status
 from gateway.store import CancelWish
 from gateway.times import format_time
 from tests.dashboard.support import rows_of, signed_in, words
-from tests.support import NEVER_OURS, START, World, bearer
+from tests.support import NEVER_OURS, START, World, bearer, quiet
 
 AT = "/dashboard/connections"
 ADMIN_AT = "/dashboard/admin/connections"
@@ -125,6 +125,7 @@ async def test_without_airbyte_what_is_stored_of_the_job_is_shown(world: World, 
     world.clock.advance(6)
     await member.get(f"{AT}/{ours}")
     live = await member.get(f"{AT}/{ours}/jobs/{number}")
+    await quiet()
     world.sandbox.faults.answer_with(Answer.html(503), times=100)
 
     page = await member.get(f"{AT}/{ours}/jobs/{number}")
@@ -133,6 +134,24 @@ async def test_without_airbyte_what_is_stored_of_the_job_is_shown(world: World, 
     for figure in ("Duration", "Rows", "Data", "Started", "Status"):
         (told,) = re.findall(rf"<dt>{figure}</dt><dd>.*?</dd>", live.text, re.DOTALL)
         assert told in page.text
+
+
+async def test_as_of_when_it_is_stored_is_not_said_of_what_refreshing_passes_over(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    ours, theirs = await world.mapped_connection()
+    number = add_job(world, theirs)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.clock.advance(6)
+    await member.get(f"{AT}/{ours}")
+    await quiet()
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.sandbox.faults.answer_with(Answer.html(503), times=100)
+
+    page, connection = await member.get(f"{AT}/{ours}/jobs/{number}"), await member.get(f"{AT}/{ours}")
+
+    assert "This is what is stored of the job. " in words(page)
+    assert "These are the last syncs that are stored; there may be newer and older ones." in words(connection)
 
 
 async def test_a_running_job_is_kept_live(world: World, member: httpx2.AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """The landing pages: what needs attention, of a client for its members and of all clients for the operator."""
 
+import dataclasses
 import re
 from html import unescape
 
@@ -9,15 +10,18 @@ import pytest
 from gateway.dashboard.attention import ATTENTION_ROWS, REASON_WORDS
 from gateway.models import BasicSchedule, Connection, Schedule
 from gateway.sandbox import Answer
+from gateway.sandbox.records import ConnectionStatus
 from gateway.sandbox.timeline import Status
 from gateway.store import ToldStatus
 from gateway.times import format_time
 from tests.dashboard.support import browser, rows_of, signed_in, words
-from tests.support import World
+from tests.support import World, quiet
 
 HOME = "/dashboard"
 ADMIN_HOME = "/dashboard/admin"
 HOURLY = BasicSchedule(3600)
+HOURLY_SAID = {"scheduleType": "basic", "basicTiming": "Every 1 HOURS"}
+MANUAL = {"scheduleType": "manual"}
 
 
 @pytest.fixture
@@ -42,8 +46,13 @@ async def synced(world: World, theirs: str, status: Status = "succeeded", hours_
     return job.job_id
 
 
-async def told(world: World, theirs: str, status: str = "active", schedule: Schedule | None = None) -> None:
-    """Note what Airbyte says of the connection."""
+async def told(
+    world: World, theirs: str, status: ConnectionStatus = "active", schedule: Schedule | None = None
+) -> None:
+    """Have Airbyte say this of the connection, and note it: whenever statuses are read again, nothing changes."""
+    connections = world.sandbox.world.connections
+    said = HOURLY_SAID if schedule == HOURLY else MANUAL
+    connections[theirs] = dataclasses.replace(connections[theirs], status=status, schedule=said)
     now = format_time(world.clock.now())
     await world.services.store.statuses.record([ToldStatus(theirs, status, schedule)], checked_at=now)
 
@@ -193,6 +202,23 @@ async def test_what_is_not_current_is_called_stale_and_not_late(world: World, me
     assert listed(page) == listed(all_clients) == []
 
 
+async def test_a_connection_that_airbyte_does_not_tell_of_is_no_outage(
+    world: World, member: httpx2.AsyncClient
+) -> None:
+    _, theirs = await connection(world, "Shop")
+    await seen(member)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    world.clock.advance(6)
+    world.sandbox.faults.answer_with(
+        Answer(500), times=100, when=lambda *_: f"connectionId={theirs}" in world.sandbox.requests[-1].query
+    )
+
+    page = await seen(member)
+
+    assert "Airbyte has not told of all of these connections lately. Their last known figures are shown." in words(page)
+    assert "Airbyte did not answer" not in words(page)
+
+
 async def test_another_client_s_connections_are_nowhere(world: World, member: httpx2.AsyncClient) -> None:
     await unmapped(world, "mine")
     await world.services.clients.add(slug="other", name="Other", plan="free")
@@ -244,6 +270,8 @@ async def test_a_late_sync_is_explained_on_the_connection_s_page(world: World, m
     await seen(member)
     due = await seen(member, f"{HOME}/connections/{ours}")
     world.clock.advance(7200)
+    await seen(member)
+    await quiet()
 
     for visitor, path in ((member, HOME), (await signed_in(world, None), ADMIN_HOME)):
         late = await seen(visitor, f"{path}/connections/{ours}")

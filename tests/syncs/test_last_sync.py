@@ -539,7 +539,9 @@ async def test_figures_whose_last_refresh_is_older_than_twice_its_cadence_are_ca
     async with running_gateway(tmp_path, sync_timings=waiting(0.01)) as world:
         key = await world.client_with_key()
         await world.mapped_connection()
-        assert await warned(world, key) == [False]
+        refresh = world.services.syncs.last_sync.start_if_older(0)
+        assert refresh is not None
+        await refresh
         await quiet()
         release = world.sandbox.faults.get_hang = asyncio.Event()
 
@@ -607,6 +609,29 @@ async def test_a_client_whose_connection_hangs_keeps_no_other_waiting_and_makes_
         assert not asking.done()
         release.set()
         assert await asking == [False]
+
+
+async def test_a_client_with_many_connections_that_hang_keeps_a_new_mapping_waiting_for_two_of_them_at_most(
+    world: World,
+) -> None:
+    await two_clients(world)
+    workspace = world.sandbox.world.add_workspace("Many").workspace_id
+    many = [world.sandbox.world.add_connection(workspace).connection_id for _ in range(5)]
+    for each in many:
+        await world.services.connections.add("acme", connector_type="shopify", label="Shop", airbyte_id=each)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=many)
+    asked: list[str] = []
+
+    def hangs(_method: str, _path: str) -> bool:
+        hanging = [each for each in many if f"connectionId={each}&" in world.sandbox.requests[-1].query]
+        asked.extend(hanging)
+        world.clock.advance(15 if hanging else 0)
+        return bool(hanging)
+
+    world.sandbox.faults.answer_with(Answer(400), times=9, when=hangs)
+    for runs in (1, 2):
+        await world.services.syncs.backfill.run(is_read=True)
+        assert len(set(asked)) == len(asked) == 2 * runs
 
 
 def hang_when(world: World, is_hanging: Callable[[str], bool]) -> asyncio.Event:

@@ -1,10 +1,11 @@
 """Callers that wait for Airbyte, counted by client."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from gateway.errors import CallerLeft, UpstreamBusy
+from gateway.errors import ApiError, CallerLeft, OutcomeUnknown, UpstreamBusy
 from gateway.limiter.fair_queue import FairQueue
 from gateway.models import Client
 from gateway.syncs.timings import WaitingTimings
@@ -29,12 +30,13 @@ class Scene:
     async def _left(self) -> None:
         await self.leaving.wait()
 
-    def begin(self, client: Client) -> None:
-        self.callers.append(asyncio.create_task(self.waiting.wait(client, self._answer(), left=self._left)))
+    def begin(self, client: Client, goes_on: Callable[[], ApiError] | None = None) -> None:
+        wait = self.waiting.wait(client, self._answer(), left=self._left, goes_on=goes_on)
+        self.callers.append(asyncio.create_task(wait))
 
-    async def come(self, client: Client, *, times: int = 1) -> None:
+    async def come(self, client: Client, *, times: int = 1, goes_on: Callable[[], ApiError] | None = None) -> None:
         for _ in range(times):
-            self.begin(client)
+            self.begin(client, goes_on)
             await asyncio.sleep(0)
         for _ in range(10):
             await asyncio.sleep(0)
@@ -60,6 +62,18 @@ async def test_when_too_many_wait_the_newest_callers_of_the_client_with_the_most
     answers = await asyncio.gather(*scene.callers, return_exceptions=True)
     assert answers.count("answer") == 10
     assert len(scene.waiting) == 0
+
+
+async def test_a_caller_who_gives_way_is_told_so_if_what_it_began_goes_on() -> None:
+    scene = Scene(most=2)
+    await scene.come(A, goes_on=OutcomeUnknown, times=2)
+    await scene.come(B)
+
+    assert isinstance(scene.callers[1].exception(), OutcomeUnknown)
+    await scene.come(A, goes_on=OutcomeUnknown)
+    assert isinstance(scene.callers[3].exception(), UpstreamBusy)  # nothing was begun
+    scene.answer.set()
+    await asyncio.gather(scene.callers[0], scene.callers[2])
 
 
 async def test_a_cancelled_caller_waits_no_more_and_neither_does_what_it_waited_by() -> None:

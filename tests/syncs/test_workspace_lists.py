@@ -140,6 +140,21 @@ async def test_lists_that_take_long_to_fail_are_halved_no_further_and_their_work
     assert airbyte.failed_calls <= 3
 
 
+async def test_workspaces_that_hang_again_keep_other_work_waiting_for_two_of_them_at_most(clock: HandClock) -> None:
+    hanging = ALL[:30]
+    airbyte = ManyWorkspaces(hanging)
+    lists = WorkspaceLists(clock, TIMINGS, at_once=1)
+    await asked(lists, airbyte)
+    airbyte.error, airbyte.takes = UpstreamTimeout, lambda: clock.advance(15)
+    clock.advance(10)
+    airbyte.calls.clear()
+
+    await lists.retry(airbyte.ask)
+    assert len(airbyte.calls) == 2
+    await lists.retry(airbyte.ask)
+    assert len({workspace for (workspace,) in airbyte.calls}) == 4
+
+
 async def test_a_list_that_was_not_sent_at_all_is_not_halved(clock: HandClock) -> None:
     airbyte = ManyWorkspaces({"w042"}, unreached)
     lists = WorkspaceLists(clock, TIMINGS, at_once=1)

@@ -1,5 +1,6 @@
 """What time brings: a sync that is late, and a key that ends soon. Each is told once."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,10 @@ def due_events(world: World, *, is_current: bool = True) -> DueEvents:
 async def hourly(world: World) -> str:
     """A connection that syncs each hour, from now on; returns our id."""
     ours, theirs = await world.mapped_connection()
+    # Airbyte says so too: the statuses may be read again at any time.
+    connections = world.sandbox.world.connections
+    schedule = {"scheduleType": "basic", "basicTiming": "Every 1 HOURS"}
+    connections[theirs] = dataclasses.replace(connections[theirs], schedule=schedule)
     told = ToldStatus(theirs, "active", HOURLY)
     await world.services.store.statuses.record([told], checked_at=format_time(world.clock.now()))
     return ours

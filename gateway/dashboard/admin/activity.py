@@ -10,7 +10,6 @@ from gateway.dashboard.activity import (
     ACTIVITY_COLUMNS,
     ACTIVITY_ROWS,
     WITHOUT_SUBJECT,
-    before_of,
     csv_batches,
     csv_row,
     page_of,
@@ -18,6 +17,7 @@ from gateway.dashboard.activity import (
 from gateway.dashboard.activity_filter import asked_of
 from gateway.dashboard.csv_answer import CSV_BATCH_ROWS, Row, csv_answer
 from gateway.dashboard.paging import query_with
+from gateway.dashboard.sealed_number import before_of
 from gateway.dashboard.templating import page
 from gateway.errors import UnknownRecord
 from gateway.models import ActivityEntry, Client
@@ -30,7 +30,7 @@ async def show_activity(request: Request) -> Response:
     services = services_of(request)
     store = services.store
     slug = request.query_params.get("client", "").strip()
-    before, asked = before_of(request), asked_of(request)
+    before, asked = await before_of(request), asked_of(request)
     client, problem = None, ""
     if slug:
         try:
@@ -50,7 +50,7 @@ async def show_activity(request: Request) -> Response:
         slug=slug,
         asked=asked,
         query=partial(query_with, request),
-        entries=page_of(found, before),
+        entries=await page_of(request, found, before),
         words=ACTION_WORDS,
         without_subject=WITHOUT_SUBJECT,
         kept_days=services.timings.retention.activity.days,

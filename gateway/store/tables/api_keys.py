@@ -55,11 +55,16 @@ class ApiKeys:
         self._principals: ReadCache[bytes, Principal | None] = ReadCache(
             database, self._load, maxsize=CACHED_KEYS, owner_of=_client_of
         )
+        self._working: ReadCache[int, tuple[WorkingKeys, ...]] = ReadCache(
+            database, self._load_working, maxsize=SHARED_RECORDS, owner_of=lambda client_id, _: client_id
+        )
+        """Of each client: to count a thousand takes ten times as long as to read one."""
 
     def forget(self, client_id: int) -> None:
         """Read the client's keys again when they are next asked for, and what was unknown: it may be the client's."""
         self._principals.forget(client_id)
         self._principals.forget(None)
+        self._working.forget(client_id)
 
     def remembered(self, digest: bytes) -> Principal | None:
         """Return what `principal` would if it is in memory; None says nothing."""
@@ -94,6 +99,14 @@ class ApiKeys:
 
     async def limit_of(self, client: Client) -> ClientLimit:
         """Return what the rate of all the client's calls follows from."""
+        return ClientLimit(
+            total=client.rate_total,
+            rate=client.rate,
+            most_keys=client.most_keys,
+            working=await self._working.get(client.id),
+        )
+
+    async def _load_working(self, client_id: int) -> tuple[WorkingKeys, ...]:
         rows = await self._database.fetch_all(
             f"""
             SELECT rate_requests, rate_seconds, count(*) AS keys
@@ -103,16 +116,9 @@ class ApiKeys:
             ) AS buckets
             GROUP BY rate_requests, rate_seconds ORDER BY coalesce(rate_requests, 0), rate_seconds
             """,  # noqa: S608 - ours
-            {"client_id": client.id, "now": format_time(self._clock.now())},
+            {"client_id": client_id, "now": format_time(self._clock.now())},
         )
-        return ClientLimit(
-            total=client.rate_total,
-            rate=client.rate,
-            most_keys=client.most_keys,
-            working=tuple(
-                WorkingKeys(rate_from(row["rate_requests"], row["rate_seconds"]), row["keys"]) for row in rows
-            ),
-        )
+        return tuple(WorkingKeys(rate_from(row["rate_requests"], row["rate_seconds"]), row["keys"]) for row in rows)
 
     async def add(
         self, key: ApiKey, *, digest: bytes, most: int | None = None, entry: ActivityEntry | None = None

@@ -144,6 +144,7 @@ class Deliveries:
                 number=claimed.number,
                 webhook_number=claimed.webhook_number,
                 stream=claimed.stream,
+                url=claimed.url,
             ),
             housekeeping=True,
         )

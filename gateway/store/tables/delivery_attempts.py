@@ -44,15 +44,16 @@ async def conclude(
     number: int,
     webhook_number: int,
     stream: str,
+    url: str,
 ) -> Conclusion:
-    """Write how the attempt of a delivery, which `holder` has leased, ended, and what follows."""
+    """Write how the attempt of a delivery, which `holder` has leased and sent to `url`, ended, and what follows."""
     values = {**_values(attempt), "number": number, "holder": holder, "webhook": webhook_number}
     was_quiet = not attempt.is_success and await _was_quiet(transaction, webhook_number, attempt)
     if not list(await transaction.execute_fetchall(_CONCLUDE, values)):
         return "lost"
     change = _SUCCEED if attempt.is_success else _FAIL_FIRST if was_quiet else _FAIL
     await transaction.execute_fetchall(change, values)
-    if attempt.disabled_reason is not None and await _disable(transaction, webhook_number, attempt):
+    if attempt.disabled_reason is not None and await _disable(transaction, webhook_number, attempt, url):
         return "disabled"
     if attempt.outcome is not None:
         await make_first_due(transaction, dialect, webhook_number=webhook_number, streams=[stream], now=attempt.at)
@@ -71,22 +72,24 @@ async def _was_quiet(transaction: Transaction, webhook_number: int, attempt: Del
     return not list(rows)
 
 
-async def _disable(transaction: Transaction, webhook_number: int, attempt: DeliveryAttempt) -> bool:
+async def _disable(transaction: Transaction, webhook_number: int, attempt: DeliveryAttempt, url: str) -> bool:
     """Tell the webhook of nothing more, and end what is open, also what is being sent just now.
 
-    False, with nothing done, for one that failed long when the attempt began and has taken an event since.
+    False, with nothing done, for one that failed long when the attempt began and has taken an event since, and for one
+    that leads elsewhere by now.
     """
     disabled = await activity.change(
         transaction,
         """
         UPDATE webhooks SET disabled_at = :at, disabled_reason = :reason
-        WHERE number = :webhook AND disabled_at IS NULL
+        WHERE number = :webhook AND disabled_at IS NULL AND url = :url
             AND (:reason = 'gone' OR failing_since <= :failing_before) RETURNING 1
         """,
         {
             "at": attempt.at,
             "reason": attempt.disabled_reason,
             "webhook": webhook_number,
+            "url": url,
             "failing_before": attempt.failing_before,
         },
         attempt.entry,

@@ -38,8 +38,8 @@ class DeliveryPages:
         )
         return [Delivery(**dict(row)) for row in rows]
 
-    async def send_again(self, client_id: int, webhook_id: str, number: int, *, now: str) -> bool:
-        """Send the event of an ended delivery once more, behind what is open; False without such a delivery.
+    async def send_again(self, client_id: int, webhook_id: str, event_id: str, *, now: str) -> bool:
+        """Send an event once more, behind what is open; False if no delivery of it to the webhook has ended.
 
         False too for a webhook that is disabled.
         """
@@ -50,10 +50,12 @@ class DeliveryPages:
                     """
                     SELECT webhook_number, event_number, deliveries.client_id AS client_id, stream
                     FROM deliveries JOIN webhooks ON webhooks.number = webhook_number
-                    WHERE webhooks.client_id = :client_id AND webhooks.id = :id AND deliveries.number = :number
+                        JOIN events ON events.number = event_number
+                    WHERE webhooks.client_id = :client_id AND webhooks.id = :id AND events.id = :event
                         AND outcome IS NOT NULL AND webhooks.disabled_at IS NULL
+                    LIMIT 1
                     """,
-                    {"client_id": client_id, "id": webhook_id, "number": number},
+                    {"client_id": client_id, "id": webhook_id, "event": event_id},
                 )
             )
             for row in rows:

@@ -38,8 +38,8 @@ class KeyCallers:
         """The end of the hour in which origins are passed over."""
         self._origins: dict[str, tuple[Origin, ...]] = {}
         """Those noted in this hour, by key id. Most keys have one: a set each would take three times as much."""
-        self._same: dict[Origin, Origin] = {}
-        """The first of all equal origins of this hour."""
+        self._same: dict[tuple[Origin], tuple[Origin]] = {}
+        """The first of all equal ones of this hour: many keys are called from one place alone."""
         self._unwritten: dict[str, tuple[Noticed, ...]] = {}
         """By key id."""
         self._flight: SingleFlight[str, None] = SingleFlight()
@@ -59,7 +59,8 @@ class KeyCallers:
             self._origins, self._same = {}, {}
         origins = self._origins.get(key_id, ())
         if origin not in origins:
-            self._origins[key_id] = (*origins, self._same.setdefault(origin, origin))
+            alone = self._same.setdefault((origin,), (origin,))
+            self._origins[key_id] = (*origins, *alone) if origins else alone
         self._keep_unwritten(key_id, origin[0], sys.intern(agent or ""), moment)
 
     def _keep_unwritten(self, key_id: str, address: str, agent: str, moment: float) -> None:

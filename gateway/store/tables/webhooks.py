@@ -5,7 +5,7 @@ Whatever changes one takes the `entry` that tells of it and writes both or neith
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import msgspec
@@ -57,7 +57,7 @@ class Webhooks:
 
         async def write(transaction: Transaction) -> None:
             await _require_room(transaction, webhook, most)
-            await self._require_connections(transaction, webhook)
+            await self._require_connections(transaction, webhook.client_id, webhook.connections)
             await activity.change(transaction, _ADD, _row(webhook, secret), entry)
             await transaction.execute_fetchall(
                 """
@@ -77,15 +77,36 @@ class Webhooks:
                 raise
             raise Duplicate(f"there already is a webhook {webhook.id}") from None
 
-    async def _require_connections(self, transaction: Transaction, webhook: Webhook) -> None:
+    async def update(self, webhook: Webhook, *, entry: ActivityEntry) -> None:
+        """Change where the webhook leads and what it is told of, at the entry's time; nothing if there is none.
+
+        Raises InvalidInput for a connection that is not the client's; one that it names already may be removed by now.
+        """
+
+        async def write(transaction: Transaction) -> None:
+            known = await transaction.execute_fetchall(
+                "SELECT connections FROM webhooks WHERE client_id = :client_id AND id = :id",
+                {"client_id": webhook.client_id, "id": webhook.id},
+            )
+            for row in known:
+                new = set(webhook.connections) - set(json.loads(row["connections"]))
+                await self._require_connections(transaction, webhook.client_id, new)
+                await change(transaction, webhook, at=entry.at)
+                await activity.insert(transaction, entry)
+
+        await self._database.write(write, housekeeping=True)
+
+    async def _require_connections(
+        self, transaction: Transaction, client_id: int, connections: Collection[str]
+    ) -> None:
         rows = await transaction.execute_fetchall(
             f"""
             SELECT id FROM connections WHERE client_id = :client_id
                 AND id IN ({self._database.dialect.texts("ids")})
             """,  # noqa: S608 - ours
-            {"client_id": webhook.client_id, "ids": json.dumps(webhook.connections)},
+            {"client_id": client_id, "ids": json.dumps(list(connections))},
         )
-        missing = set(webhook.connections) - {row["id"] for row in rows}
+        missing = set(connections) - {row["id"] for row in rows}
         if missing:
             raise InvalidInput(f"the client has no connection {min(missing)!r}")
 
@@ -202,6 +223,30 @@ _ADD = """
     INSERT INTO webhooks (id, client_id, url, events, connections, secret, created_at, told_since)
     VALUES (:id, :client_id, :url, :events, :connections, :secret, :created_at, :told_since) RETURNING 1
     """
+
+
+async def change(transaction: Transaction, webhook: Webhook, *, at: str) -> None:
+    """Change where a webhook leads and what it is told of. One that leads elsewhere from now on has not failed there.
+
+    What waits for its next attempt there is due at once: whoever mends an address waits for it.
+    """
+    values: dict[str, object] = {"client_id": webhook.client_id, "id": webhook.id, "url": webhook.url}
+    await transaction.execute_fetchall(
+        """
+        UPDATE deliveries SET next_at = :at WHERE next_at > :at AND webhook_number IN
+            (SELECT number FROM webhooks WHERE client_id = :client_id AND id = :id AND url <> :url)
+        """,
+        {**values, "at": at},
+    )
+    lists = {"events": json.dumps(webhook.events), "connections": json.dumps(webhook.connections)}
+    await transaction.execute_fetchall(
+        """
+        UPDATE webhooks SET failing_since = CASE WHEN url = :url THEN failing_since END, url = :url,
+            events = :events, connections = :connections
+        WHERE client_id = :client_id AND id = :id
+        """,
+        {**values, **lists},
+    )
 
 
 def previous_secrets(stored: str | None) -> list[PreviousSecret]:

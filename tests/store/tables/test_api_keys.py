@@ -382,6 +382,26 @@ async def test_the_rate_of_a_client_follows_from_its_terms_and_its_working_keys(
     )
 
 
+@pytest.mark.sqlite_only
+async def test_the_keys_of_a_client_are_counted_once_for_all_of_them_until_one_more_works(
+    store: Store, acme: Client
+) -> None:
+    for number in range(3):
+        await store.api_keys.add(a_key(acme, f"key_{number}"), digest=bytes([number]) * 32)
+    statements = await statements_of_reader(store)
+
+    async def working() -> list[int]:
+        principals = [await store.api_keys.principal(bytes([number]) * 32) for number in range(3)]
+        assert sum("count(*) AS keys" in statement for statement in statements) == 1
+        statements.clear()
+        return [principal.limit.working[0].count for principal in principals if principal is not None]
+
+    assert await working() == [3, 3, 3]
+
+    await store.api_keys.add(a_key(acme, "key_new"), digest=b"n" * 32)
+    assert await working() == [4, 4, 4]
+
+
 async def test_a_successor_takes_the_tokens_of_the_first_of_its_chain(store: Store, acme: Client) -> None:
     await store.api_keys.add(a_key(acme, bucket_id="key_0"), digest=DIGEST)
 

@@ -179,22 +179,52 @@ async def test_a_disabled_webhook_is_told_of_nothing_more(store: Store, acme: Cl
         ("failed", ""),
     ]
     assert await actions(store) == ["webhook.create", "webhook.disable"]
-    assert not await store.delivery_pages.send_again(acme.id, "whk_1", 1, now=NOW)
+    assert not await store.delivery_pages.send_again(acme.id, "whk_1", deliveries[0].event_id, now=NOW)
 
     await store.webhooks.enable(acme.id, "whk_1", now=NOW, entry=an_entry("webhook.enable"))
     await happen(store, acme, "d")
     assert await due(store) == [3]
 
 
+async def test_what_waits_is_due_once_the_webhook_leads_elsewhere(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await happen(store, acme, "a")
+    (claimed,) = await claim(store)
+    await store.deliveries.conclude(claimed, failure(), holder="one")
+    failing = await store.webhooks.any_by_id("whk_1")
+
+    await store.webhooks.update(msgspec.structs.replace(failing, events=("sync.failed",)), entry=an_entry())
+    assert (await due(store), (await store.webhooks.any_by_id("whk_1")).failing_since) == ([], NOW)
+    await store.webhooks.update(msgspec.structs.replace(failing, url="https://new.example/"), entry=an_entry())
+
+    (again,) = await claim(store)
+    assert (again.url, again.attempts) == ("https://new.example/", 1)
+    assert (await store.webhooks.any_by_id("whk_1")).failing_since is None
+
+
+async def test_the_answer_of_an_address_that_was_left_disables_nothing(store: Store, acme: Client) -> None:
+    await add_webhook(store, acme)
+    await happen(store, acme, "a", "b")
+    (claimed,) = await claim(store)
+    await store.webhooks.update(msgspec.structs.replace(a_webhook(acme), url="https://new.example/"), entry=an_entry())
+    gone = failure(status=410, outcome="failed", next_at=None, disabled_reason="gone", entry=an_entry())
+
+    assert await store.deliveries.conclude(claimed, gone, holder="one") == "stored"
+
+    assert (await store.webhooks.any_by_id("whk_1")).disabled_at is None
+    assert await due(store) == [2]
+
+
 async def test_an_ended_delivery_is_sent_again_behind_what_is_open(store: Store, acme: Client, other: Client) -> None:
     await add_webhook(store, acme)
     await happen(store, acme, "a", "b")
-    assert not await store.delivery_pages.send_again(acme.id, "whk_1", 1, now=NOW)
     (claimed,) = await claim(store)
+    event = claimed.event_id
+    assert not await store.delivery_pages.send_again(acme.id, "whk_1", event, now=NOW)
     await store.deliveries.conclude(claimed, attempt(excerpt="ok\0"), holder="one")
 
-    assert not await store.delivery_pages.send_again(other.id, "whk_1", 1, now=NOW)
-    assert await store.delivery_pages.send_again(acme.id, "whk_1", 1, now=NOW)
+    assert not await store.delivery_pages.send_again(other.id, "whk_1", event, now=NOW)
+    assert await store.delivery_pages.send_again(acme.id, "whk_1", event, now=NOW)
 
     last, second, first = await store.delivery_pages.of_webhook(acme.id, "whk_1", limit=9)
     assert (first.excerpt, first.outcome, second.next_at) == ("ok\ufffd", "delivered", NOW)

@@ -76,7 +76,7 @@ async def test_sending_again_is_bounded_too(store: Store, acme: Client) -> None:
     pages = DeliveryPages(store.database, bounded(store))
 
     for _ in range(9):
-        assert await pages.send_again(acme.id, "whk_1", first.number, now=NOW)
+        assert await pages.send_again(acme.id, "whk_1", first.event_id, now=NOW)
 
     assert [each.outcome for each in await of(store, acme)].count(None) == FEW
 

@@ -1,5 +1,6 @@
 """Webhooks: whose they are, how many there may be, and their secrets."""
 
+import msgspec
 import pytest
 
 from gateway.errors import Duplicate, InvalidInput, UnknownRecord
@@ -65,6 +66,29 @@ async def test_rotated_secrets_sign_beside_the_new_one_until_their_ends(store: S
     for number in range(9):
         _, previous = await rotate(str(number), TOMORROW, LATER)
     assert [secret for secret, _ in previous] == ["7", "6", "5", "4", "3"]
+
+
+async def test_a_webhook_is_changed_by_its_client_alone_and_keeps_its_secret(
+    store: Store, acme: Client, other: Client
+) -> None:
+    await store.connections.add(a_connection(acme, "conn_1"))
+    await store.connections.add(a_connection(other, "conn_2"))
+    await add_webhook(store, acme, connections=("conn_1",))
+    entry = an_entry("webhook.update")
+    changed = msgspec.structs.replace(a_webhook(acme), url="https://new.example/", events=("sync.failed",))
+    with pytest.raises(InvalidInput, match="conn_2"):
+        await store.webhooks.update(msgspec.structs.replace(changed, connections=("conn_1", "conn_2")), entry=entry)
+    await store.webhooks.update(msgspec.structs.replace(changed, client_id=other.id), entry=entry)
+    assert await actions(store) == ["webhook.create"]
+
+    await store.connections.remove(acme.id, "conn_1", entry=an_entry("connection.remove"))
+    kept = msgspec.structs.replace(changed, connections=("conn_1",))
+    await store.webhooks.update(kept, entry=entry)
+
+    assert await store.webhooks.any_by_id("whk_1") == kept
+    assert (await actions(store))[-1] == "webhook.update"
+    (row,) = await store.database.fetch_all("SELECT secret FROM webhooks")
+    assert row["secret"] == "whsec_whk_1"
 
 
 async def test_whoever_has_a_webhook_listens(store: Store, acme: Client) -> None:
