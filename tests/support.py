@@ -125,6 +125,9 @@ PATIENT = StoreTimings(write_lock=5.0, connect=20.0, statement=BOUND_SECONDS)
 be for a server that begins a process for each connection.
 """
 
+ANSWERED = Deadlines(config=BOUND_SECONDS, config_call=BOUND_SECONDS)
+"""For a sandbox that answers: what an answer can do without is waited for, however busy the machine."""
+
 
 def store_at(location: DatabaseLocation, *, timings: StoreTimings = PATIENT) -> Store:
     """A store that is not opened yet, as a command has it."""
@@ -228,7 +231,7 @@ async def running_gateway(
     page_timings: "PageTimings | None" = None,
     store_timings: StoreTimings = PATIENT,
     webhook_timings: WebhookTimings | None = None,
-    deadlines: Deadlines | None = None,
+    deadlines: Deadlines = ANSWERED,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
@@ -250,7 +253,7 @@ async def running_gateway(
         connect=in_process(sandbox.app),
         background=background,
         timings=Timings(
-            airbyte=AirbyteTimings(deadlines=deadlines or Deadlines()),
+            airbyte=AirbyteTimings(deadlines=deadlines),
             cluster=cluster_timings or ClusterTimings(),
             discovery=discovery_timings or DiscoveryTimings(),
             store=store_timings,
