@@ -22,7 +22,7 @@ from gateway.limiter import Limiter, Reservation
 from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
-"""Of one address on one account; of one session on its user's current password."""
+"""Of one address on one account; of one session on its user's current password; and of one user, changes of it."""
 MOST_GOOD_ADDRESSES = 200
 """Of one client. Those at which somebody signed in longest ago are forgotten first, and all of them with the process.
 """
@@ -120,6 +120,11 @@ def tries_at(address: str, email: str) -> str:
 def tries_in(session: Session) -> str:
     """Return the name by which tries on the current password of a session's user are counted."""
     return keys.digest(f"{session.user_id} {session.id}").hex()
+
+
+def changes_of(user_id: str) -> str:
+    """Return the name by which changes of a user's password are counted: each is in the activity."""
+    return keys.digest(f"change {user_id}").hex()
 
 
 def codes_at(address: str, user_id: str) -> str:

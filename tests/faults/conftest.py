@@ -18,6 +18,7 @@ from gateway.provisioning.keys import NewKey
 from gateway.services import Services, Timings, build_services
 from gateway.settings.secret import Secret
 from gateway.store import create_database
+from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from tests.cli.conftest import Airbyte
 from tests.faults.fault import BASE_PATH
 from tests.faults.fault_server import FaultServer
@@ -31,6 +32,8 @@ HASTY = Deadlines(read=2.5, trigger=2.5, reconcile=2.5, token=2.5, connect=2.5)
 """For faults that never end. Longer than a busy machine may stand still: one of 0.4 s passed before the fault server
 had been given a moment to take the job on, which then rightly was not found.
 """
+ONLY_FOR_CALLERS = SyncTimings(last_sync=LastSyncTimings(idle_watch=100 * BOUND_SECONDS))
+"""Airbyte is asked nothing while nobody calls, however long a test takes that counts what it is asked."""
 SLACK_SECONDS = 25.0
 """What a busy machine may add to any bound. What no bound ends takes a minute or never ends."""
 
@@ -127,7 +130,8 @@ async def front_of(
     }
     settings = msgspec.structs.replace(settings, airbyte=msgspec.structs.replace(settings.airbyte, **values))
     await create_database(settings.database_path)
-    services = build_services(settings, clock, timings=Timings(airbyte=AirbyteTimings(deadlines=deadlines)))
+    timings = Timings(airbyte=AirbyteTimings(deadlines=deadlines), syncs=ONLY_FOR_CALLERS)
+    services = build_services(settings, clock, timings=timings)
     app = create_app(services)
     try:
         async with (

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from gateway.sandbox.history import JobQuery
+from gateway.sandbox.timeline import Pace
 from gateway.settings.secret import SecretUrl
 from tests import plain_http
 from tests.cli.conftest import Airbyte, wait_until
@@ -144,6 +145,8 @@ def assert_simultaneous_triggers_are_one_job(cluster: Cluster, count: int) -> No
     wait_until(lambda: all_know(cluster, ours, key))
     sandbox.requests.clear()
     sandbox.faults.post_hang = release = asyncio.Event()
+    # However long it takes until all have come, none comes after the job's end.
+    sandbox.world.pace = Pace(running_seconds=3600.0)
 
     def sent() -> int:
         return sum(request.method == "POST" and request.path.endswith("/jobs") for request in sandbox.requests)
@@ -155,6 +158,7 @@ def assert_simultaneous_triggers_are_one_job(cluster: Cluster, count: int) -> No
             assert sent() == 1
         finally:
             sandbox.faults.post_hang = None
+            sandbox.world.pace = Pace()
             cluster.installation.airbyte.loop.call_soon_threadsafe(release.set)
         answers = asking.result()
 
