@@ -177,6 +177,8 @@ def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServe
     )
     installation.stage("init")
     installation.stage("client", "add", "--name", "Acme Inc", "--slug", "acme")
+    # Each attempt of `undisturbed` takes a new one.
+    installation.stage("client", "update", "acme", "--most-keys", "1000")
     return installation
 
 
