@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -126,14 +126,14 @@ class Installation:
             return connection.execute(sql, parameters).fetchall()
 
     @contextmanager
-    def serve(self, log: Path | None = None) -> Iterator[Served]:
+    def serve(self, log: Path | None = None, *, program: Sequence[str] = PROGRAM) -> Iterator[Served]:
         """The service in a process of its own, killed at the end if it still runs."""
         path = log or self.folder / "serve.log"
         path.unlink(missing_ok=True)
         with (
             path.open("wb") as stream,
             subprocess.Popen(
-                [*PROGRAM, "serve", "--port", "0"],
+                [*program, "serve", "--port", "0"],
                 cwd=self.folder,
                 env=environment(),
                 stdin=subprocess.DEVNULL,

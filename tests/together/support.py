@@ -22,7 +22,7 @@ from tests import plain_http
 from tests.cli.conftest import Airbyte, wait_until
 from tests.faults.installation import LONG_FRESH, Installation, Served, key_header, sandbox_airbyte
 from tests.postgres import PostgresServer, pgbouncer, rows_of
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, PROGRAM
 from tests.valkey import ValkeyServer, running_valkey
 
 GATEWAYS = 3
@@ -183,7 +183,9 @@ def prepared(folder: Path, airbyte: Airbyte, url: SecretUrl, valkey: ValkeyServe
 
 
 @contextmanager
-def running_cluster(folder: Path, postgres: PostgresServer, *, is_pooled: bool = False) -> Iterator[Cluster]:
+def running_cluster(
+    folder: Path, postgres: PostgresServer, *, is_pooled: bool = False, program: Sequence[str] = PROGRAM
+) -> Iterator[Cluster]:
     """`is_pooled`: with PgBouncer in transaction mode between the gateways and the server."""
     with ExitStack() as stack:
         airbyte = stack.enter_context(sandbox_airbyte())
@@ -194,7 +196,8 @@ def running_cluster(folder: Path, postgres: PostgresServer, *, is_pooled: bool =
         url = stack.enter_context(pgbouncer(postgres, database)) if is_pooled else database
         installation = prepared(folder, airbyte, url, valkey)
         gateways = [
-            stack.enter_context(installation.serve(folder / f"gateway-{number}.log")) for number in range(GATEWAYS)
+            stack.enter_context(installation.serve(folder / f"gateway-{number}.log", program=program))
+            for number in range(GATEWAYS)
         ]
         cluster = Cluster(installation, postgres, valkey, gateways)
         cluster.wait_until_together()

@@ -3,21 +3,27 @@
 import asyncio
 import re
 import secrets
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from time import monotonic
+
+import pytest
 
 from gateway.cluster.shared_bulkhead import KIND_KEYS
 from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.dashboard.support import HEADERS, PASSWORD
 from tests.faults.installation import key_header
-from tests.postgres import rows_of
+from tests.postgres import PostgresServer, rows_of
+from tests.together import patient_gateway
 from tests.together.support import (
     FEW,
     FRESHNESS_SECONDS,
     Cluster,
     assert_simultaneous_triggers_are_one_job,
     at_once,
+    running_cluster,
     undisturbed,
 )
 from tests.valkey import operator
@@ -31,6 +37,14 @@ HANG_UPS_AT_ONCE = 100
 LONGEST_MILLISECONDS = 50
 SPARE_TASKS = 5
 """Heartbeats and the like, which come and go."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, own_postgres: PostgresServer) -> Iterator[Cluster]:
+    """Of gateways that wait for Valkey: one that counted by itself meanwhile would spoil the count."""
+    program = [sys.executable, patient_gateway.__file__]
+    with running_cluster(tmp_path_factory.mktemp("cluster"), own_postgres, program=program) as running:
+        yield running
 
 
 def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(cluster: Cluster) -> None:
