@@ -7,12 +7,14 @@ BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_superv
 	tests/faults/test_wire_stop.py
 # Programs written for Airbyte, each in an environment of its own: they do not agree on what they need.
 CLIENTS := airbyte_api airflow dagster prefect pyairbyte
+# What the pages expect of a machine, and what systemd needs to be talked to.
+DEBIAN := ca-certificates,curl,git,iproute2,make,nginx-light,openssl,procps,python3-venv,systemd-sysv
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test coverage missing check setup format binary test-binary bench bench-against bench-cluster bench-quick \
 	bench-profile bench-webhooks fairness fairness-short soak soak-short chaos full overload unauthenticated check-openapi \
-	test-clients lock clean
+	test-clients test-machine lock clean
 
 run: .venv/run                     ## the demo: a gateway, a sandbox Airbyte and a key; PORT=8090 where 8080 is taken
 	$(BIN)/gateway demo --port $(PORT)
@@ -93,6 +95,9 @@ overload: .venv/dev                ## what is answered at 1, 2, 4, 10 times our 
 unauthenticated: .venv/dev         ## 100,000 guessed keys, 2,700 slow connections, 1,000 callers without a key
 	$(BIN)/python -m bench.unauthenticated
 
+test-machine: .venv/dev build/debian/ready ## README.md, docs/ and the image on a new Debian 12; needs root, debootstrap
+	MACHINE_BASE=build/debian/root $(BIN)/python -m pytest -q tests/machine
+
 full: .venv/dev                    ## all long checks, in two hours; the result is docs/full-run.md
 	$(BIN)/python -m bench.full_run
 
@@ -140,6 +145,14 @@ build/openapi/ready: tests/openapi_tools/requirements.txt tests/openapi_tools/pa
 	build/openapi/venv/bin/pip install --quiet --disable-pip-version-check -r tests/openapi_tools/requirements.txt
 	cp tests/openapi_tools/package.json tests/openapi_tools/package-lock.json build/openapi/
 	npm ci --prefix build/openapi --no-audit --no-fund --loglevel error
+	touch $@
+
+# The authorities are this machine's: who reads along on its way to the package index does so on the new one's.
+build/debian/ready:
+	rm -rf build/debian && mkdir -p build/debian
+	debootstrap --variant=minbase --include=$(DEBIAN) bookworm build/debian/root >build/debian/log
+	cp /etc/ssl/certs/ca-certificates.crt build/debian/root/etc/ssl/certs/
+	printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >build/debian/root/etc/pip.conf
 	touch $@
 
 build/clients/%/ready: tests/clients/requirements/%.txt

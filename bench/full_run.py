@@ -33,7 +33,7 @@ class Step:
 
 
 STEPS = (
-    Step("pages", "README and docs/ as pasted, and the service, under a booted systemd", f"{PYTEST} tests/machine"),
+    Step("pages", "README and docs/ as pasted, the service and the image on a new Debian", "make test-machine"),
     Step("coverage", "all tests with branch coverage, which has its floor", "make coverage"),
     Step(
         "windows",

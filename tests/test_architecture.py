@@ -21,7 +21,15 @@ FEWEST_WORDS = 5
 """Of a module's first line: its bare name tells nothing."""
 OTHER_TEST_FOLDERS = {"binary", "browser", "clients", "faults", "machine", "nginx", "openapi_tools", "together"}
 """Tests of several rooms at once, by what they run: real servers, browsers, faults, systemd, several gateways."""
-OTHER_TEST_MODULES = {"architecture", "binary_parent", "documentation", "monitoring", "third_party_licenses", "words"}
+OTHER_TEST_MODULES = {
+    "architecture",
+    "binary_parent",
+    "documentation",
+    "locks",
+    "monitoring",
+    "third_party_licenses",
+    "words",
+}
 """Of the whole repository, or of what lies outside the package."""
 
 FOR_ALL = ("__init__", "errors", "models")

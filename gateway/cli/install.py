@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -98,7 +98,7 @@ def install(
             _run(steps)
         for path, text in files.items():
             _write(path, text, is_same=text == before[path])
-    _say_what_is_next(planned, () if is_this_machine and not dry_run else steps)
+    _say_what_is_next(planned, machine, () if is_this_machine and not dry_run else steps)
 
 
 def _files(installation: Installation, root: Path) -> dict[Path, str]:
@@ -220,25 +220,33 @@ def _write(path: Path, text: str, *, is_same: bool) -> None:
     click.echo(f"Wrote {path}.", err=True)
 
 
-def _say_what_is_next(planned: PlannedInstallation, steps: tuple[Step, ...]) -> None:
+def _say_what_is_next(planned: PlannedInstallation, machine: Machine, steps: tuple[Step, ...]) -> None:
     """Print the commands that are left to type: `steps`, and those that need what only the operator knows."""
     installation = planned.installation
     command = " ".join(installation.program)
-    once = [*map(str, steps), f"vi {installation.settings}   # base_url and client_id of [airbyte]"]
-    if installation.credential:
-        once.append(f"cat > {installation.secret_file}   # then type the secret, Enter and Ctrl-D")
-    if planned.database is None:
-        once.append(str(init_step(installation)))
+    once = [*map(str, steps), *_to_fill_in(planned, machine)]
     units = [instance_name(port) for port in installation.ports] or [SOCKET, SERVICE]
     each = [f"{command} doctor", "systemctl daemon-reload", f"systemctl enable --now {' '.join(units)}"]
     each.append(f"systemctl enable --now {BACKUP_TIMER}   # on one machine: a backup every night")
     if installation.ports:
         options = f"--server-name NAME --settings {installation.settings} {_upstream_options(installation)}"
         each.append(f"{command} nginx-config {options}")
-    lines = ["Once:", *(f"  {line}" for line in once), "Then:", *(f"  {line}" for line in each)]
+    lines = ["Once:", *(f"  {line}" for line in once)] if once else []
+    lines += ["Then:", *(f"  {line}" for line in each)]
     if installation.ports:
         lines.append(SOCKET_IN_THE_WAY)
     click.echo("\n".join(lines), err=True)
+
+
+def _to_fill_in(planned: PlannedInstallation, machine: Machine) -> Iterator[str]:
+    """Yield what only the operator knows, unless it is there: a secret typed in vain would replace the right one."""
+    installation = planned.installation
+    if not planned.has_identity:
+        yield f"vi {installation.settings}   # base_url and client_id of [airbyte]"
+    if installation.credential and not machine.is_filled(installation.secret_file):
+        yield f"cat > {installation.secret_file}   # then type the secret, Enter and Ctrl-D"
+    if planned.database is None:
+        yield f"{init_step(installation)}   # if the database is new"
 
 
 def _upstream_options(installation: Installation) -> str:

@@ -23,11 +23,15 @@ LEAST_PORT = 1024
 
 
 class PlannedInstallation(msgspec.Struct, frozen=True):
-    """An installation, and the path of its database if that is a file. `has_settings`: their file is there already."""
+    """An installation, and the path of its database if that is a file.
+
+    `has_settings`: their file is there already. `has_identity`: they say as whom Airbyte is asked.
+    """
 
     installation: Installation
     database: str | None
     has_settings: bool
+    has_identity: bool
 
 
 def planned_installation(
@@ -47,7 +51,7 @@ def planned_installation(
     if not on_disk.exists():
         _require_shared(load_settings(None, {}, working_directory=root), instances)
         new = Installation(program=program, settings=str(settings), user=user, ports=_ports(DEFAULT_PORT, instances))
-        return PlannedInstallation(new, NEW_DATABASE, has_settings=False)
+        return PlannedInstallation(new, NEW_DATABASE, has_settings=False, has_identity=False)
     read = read_settings(on_disk, environment)
     server = read.settings.server
     _require_shared(read.settings, instances)
@@ -61,7 +65,8 @@ def planned_installation(
         credential=_credential(read),
         ports=_ports(server.port, instances),
     )
-    return PlannedInstallation(installation, str(database) if database else None, has_settings=True)
+    path = str(database) if database else None
+    return PlannedInstallation(installation, path, has_settings=True, has_identity=_has_identity(read.settings))
 
 
 def below(root: Path, path: str) -> Path:
@@ -95,6 +100,11 @@ def _listen(server: ServerSettings) -> str:
     except ValueError:
         raise OperatorError(f"server.host: a socket unit needs an address, not {host!r}") from None
     return str(SocketAddress(str(address), server.port))
+
+
+def _has_identity(settings: Settings) -> bool:
+    airbyte = settings.airbyte
+    return {"client_credentials": bool(airbyte.client_id), "basic": bool(airbyte.username), "none": True}[airbyte.auth]
 
 
 def _credential(read: ReadSettings) -> Credential:

@@ -57,6 +57,10 @@ class Machine(msgspec.Struct, frozen=True):
         """Return whether there is something at an absolute path."""
         return self._at(path).exists()
 
+    def is_filled(self, path: str) -> bool:
+        """Return whether there is a file with something in it. Raises OSError."""
+        return self.exists(path) and self._at(path).stat().st_size > 0
+
     def is_owned(self, path: str) -> bool:
         """Return whether it belongs to the user that prepares the machine. Raises OSError."""
         return self._at(path).stat().st_uid == self.user

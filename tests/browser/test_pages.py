@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]  # it has no types
 
 from gateway.dashboard.app import routes
+from gateway.dashboard.shortcuts import TYPED
 from gateway.dashboard.timings import PageTimings
 from tests.browser.conftest import PASSWORD, Site, Visit, Watched, admin, member
 from tests.browser.crowd import OF_ACME
@@ -89,7 +90,7 @@ ADMIN = {
     "/dashboard/admin/activity": ["/dashboard/admin/activity"],
     "/dashboard/admin/system": ["/dashboard/admin/system?check=1"],
 }
-NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/"}
+NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/", "/dashboard/settings", *TYPED}
 """Routes that redirect, or answer with a file; and those of CSV files."""
 
 

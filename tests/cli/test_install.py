@@ -81,6 +81,27 @@ def test_again_nothing_is_to_be_done(tmp_path: Path) -> None:
     assert said.count("is as it should be.") == len(DEFAULTS)
 
 
+@pytest.mark.parametrize(
+    ("airbyte", "secret", "left"),
+    [
+        ('client_id = ""', "", ["vi /etc/gateway/settings.toml", "cat > /etc/gateway/airbyte-client-secret"]),
+        ('client_id = "gateway"', "", ["cat > /etc/gateway/airbyte-client-secret"]),
+        ('client_id = ""', "hidden", ["vi /etc/gateway/settings.toml"]),
+        ('client_id = "gateway"', "hidden", []),
+        ('auth = "basic"', "", ["vi /etc/gateway/settings.toml", "cat > /etc/gateway/airbyte-password"]),
+    ],
+)
+def test_only_what_is_left_to_fill_in_is_asked_for(tmp_path: Path, airbyte: str, secret: str, left: list[str]) -> None:
+    settings = with_settings(tmp_path, f"[airbyte]\n{airbyte}\n")
+    settings.with_name("airbyte-client-secret").write_text(secret)
+
+    said = install(tmp_path)
+
+    assert [
+        line.partition("   #")[0].strip() for line in said.splitlines() if "   # b" in line or "   # t" in line
+    ] == left
+
+
 def test_a_file_that_differs_is_shown_and_stays_without_a_yes(tmp_path: Path) -> None:
     install(tmp_path)
     changed = unit(tmp_path, "gateway.service")

@@ -1,7 +1,7 @@
-# Starts systemd as process 1 of the namespaces that unshare(1) just made, over a copy of this machine's files.
-# Usage: boot.sh FOLDER CHECKOUT PACKAGES PYTHON. FOLDER may be thrown away afterwards: what was changed lies in it.
+# Starts systemd as process 1 of the namespaces that unshare(1) just made, over a copy of the files in BASE.
+# Usage: boot.sh FOLDER CHECKOUT PACKAGES BASE PYTHON. FOLDER may be thrown away afterwards: what was changed lies in it.
 set -eu
-folder=$1 checkout=$2 packages=$3 python=$4
+folder=$1 checkout=$2 packages=$3 base=$4 python=$5
 
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 machine "$folder"
@@ -11,7 +11,7 @@ copy() { # FROM TO NAME: what is written to the copy goes to a folder of its own
     mkdir -p "$folder/changed/$3" "$folder/work/$3" "$2"
     mount -t overlay -o "lowerdir=$1,upperdir=$folder/changed/$3,workdir=$folder/work/$3" "$3" "$2"
 }
-copy / "$root" machine
+copy "$base" "$root" machine
 rm -rf "$root/opt" "$root/srv"
 mkdir "$root/opt" "$root/srv"
 copy "$checkout" "$root/opt/checkout" checkout
@@ -44,10 +44,12 @@ for wanted in "$root"/lib/systemd/system/*.target.wants; do
     mount -t tmpfs none "$wanted"
 done
 : >"$root/etc/machine-id"
-# Python for every user: as a developer's it may lie in a closed home.
-mount --bind "$python" "$root/usr/local/lib/python"
-echo /usr/local/lib/python/lib >"$root/etc/ld.so.conf.d/000-python.conf"
-chroot "$root" /sbin/ldconfig
+if [ -n "$python" ]; then
+    # Python for every user: as a developer's it may lie in a closed home.
+    mount --bind "$python" "$root/usr/local/lib/python"
+    echo /usr/local/lib/python/lib >"$root/etc/ld.so.conf.d/000-python.conf"
+    chroot "$root" /sbin/ldconfig
+fi
 
 ip link set lo up
 cd "$root"

@@ -1,4 +1,4 @@
-"""A machine of its own: systemd as process 1 of namespaces, over this machine's files. What it changes is thrown away.
+"""A machine of its own: systemd as process 1 of namespaces, over the files of a base. What it changes is thrown away.
 
 Needs root, and a kernel that lets root make namespaces, overlays and cgroups: without them the tests are skipped.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import wait_until
+from tests.machine.base import chosen_base
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
@@ -24,6 +25,11 @@ CGROUPS = """
 mount -t cgroup2 none "$1" && mkdir "$1/$2" && echo $$ >"$1/$2/cgroup.procs" && shift 2 && exec "$@"
 """
 """systemd takes the cgroup that it finds itself in for the root of all."""
+REMOVE = """
+mount -t cgroup2 none "$1" || exit 0
+[ ! -d "$1/$2" ] || find "$1/$2" -depth -type d -exec rmdir {} +
+"""
+"""Whoever may not mount cgroups has made none."""
 PRIVATE = ("unshare", "--mount", "sh", "-c")
 NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", "--cgroup")
 ENVIRONMENT = (
@@ -76,7 +82,9 @@ def booted(folder: Path) -> Iterator[Machine]:
     cgroups.mkdir()
     files.mkdir()
     name = f"gateway-test-{os.getpid()}"
-    boot = ["sh", str(BOOT), str(files), str(ROOT), sysconfig.get_path("purelib"), sys.base_prefix]
+    base = chosen_base()
+    packages = sysconfig.get_path("purelib")
+    boot = ["sh", str(BOOT), str(files), str(ROOT), packages, str(base.root), base.python]
     with (folder / "console").open("wb") as console:
         process = subprocess.Popen(
             [*PRIVATE, CGROUPS, "sh", str(cgroups), name, "unshare", *NAMESPACES, *boot],
@@ -84,16 +92,12 @@ def booted(folder: Path) -> Iterator[Machine]:
             stdout=console,
             stderr=subprocess.STDOUT,
         )
-    has_booted = False
     try:
-        machine = _machine(process, folder / "console")
-        has_booted = True
-        yield machine
+        yield _machine(process, folder / "console")
     finally:
         process.kill()
         process.wait()
-        if has_booted:
-            _remove_cgroups(name, folder)
+        _remove_cgroups(name, folder)
 
 
 def _machine(process: subprocess.Popen[bytes], console: Path) -> Machine:
@@ -120,9 +124,8 @@ def _machines(process: subprocess.Popen[bytes]) -> list[Machine]:
 
 
 def _remove_cgroups(name: str, folder: Path) -> None:
-    """Remove what systemd left of its cgroups: a cgroup cannot be removed before those in it."""
-    script = 'mount -t cgroup2 none "$1" && find "$1/$2" -depth -type d -exec rmdir {} +'
-    remove = [*PRIVATE, script, "sh", str(folder / "cgroups"), name]
+    """Remove what is left of its cgroups, also where nothing booted: a cgroup cannot be removed before those in it."""
+    remove = [*PRIVATE, REMOVE, "sh", str(folder / "cgroups"), name]
     wait_until(lambda: subprocess.run(remove, capture_output=True, check=False).returncode == 0)
 
 

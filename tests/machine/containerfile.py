@@ -1,7 +1,8 @@
-"""Carry out a Containerfile without a container engine: its own lines, in copies of this machine's files.
+"""Carry out a Containerfile without a container engine: its own lines, in copies of the files of a base.
 
-The base image is this machine with its Python on the PATH, so what a line says is tried, and what the real base image
-holds is not. Needs root and a kernel that lets root make namespaces and overlays, as the machines that boot.
+The base stands for the base image: a new Debian, or this machine with its Python on the PATH. So what a line says is
+tried, and what the real base image holds is not. Needs root and a kernel that lets root make namespaces and overlays,
+as the machines that boot.
 """
 
 import json
@@ -12,15 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.machine.base import Base
+
 BASE_PATH = "/usr/local/lib/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PREPARE = """
 set -eu
 mkdir -p "$1/changed" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/changed,workdir=$1/work" overlay "$1/root"
-mkdir -p "$1/root/usr/local/lib/python"
-mount --bind "$2" "$1/root/usr/local/lib/python"
-echo /usr/local/lib/python/lib >"$1/root/etc/ld.so.conf.d/000-python.conf"
-chroot "$1/root" /sbin/ldconfig
+mount -t overlay -o "lowerdir=$2,upperdir=$1/changed,workdir=$1/work" overlay "$1/root"
+if [ -n "$3" ]; then
+    mkdir -p "$1/root/usr/local/lib/python"
+    mount --bind "$3" "$1/root/usr/local/lib/python"
+    echo /usr/local/lib/python/lib >"$1/root/etc/ld.so.conf.d/000-python.conf"
+    chroot "$1/root" /sbin/ldconfig
+fi
 mount -t proc proc "$1/root/proc"
 mount --bind /dev "$1/root/dev"
 """
@@ -65,18 +70,18 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 class Builder:
-    """Builds the stages one after the other in `folder`, from the files of `context`. `python` is where Python lies.
+    """Builds the stages one after the other in `folder`, from the files of `context`, each of them over `base`.
 
     `enter` begins each command: it goes into the namespace in which all mounts are made.
     """
 
     def __init__(
-        self, folder: Path, context: Path, python: str, *, enter: Sequence[str], arguments: dict[str, str]
+        self, folder: Path, context: Path, base: Base, *, enter: Sequence[str], arguments: dict[str, str]
     ) -> None:
         self._folder = folder
         self._enter = enter
         self._context = context
-        self._python = python
+        self._base = base
         self._given = arguments
         self._stages: dict[str, Stage] = {}
 
@@ -90,7 +95,7 @@ class Builder:
         _, _, name = rest.partition(" AS ")
         folder = self._folder / f"stage{len(self._stages)}"
         folder.mkdir()
-        self._do("sh", "-c", PREPARE, "sh", str(folder), self._python)
+        self._do("sh", "-c", PREPARE, "sh", str(folder), str(self._base.root), self._base.python)
         self._stage = self._stages[name or str(len(self._stages))] = Stage(folder / "root")
 
     def _arg(self, rest: str) -> None:

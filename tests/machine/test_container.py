@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import wait_until
+from tests.machine.base import chosen_base
 from tests.machine.conftest import ROOT
 from tests.machine.containerfile import Builder, Stage
 
@@ -60,7 +60,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         try:
             enter = ["nsenter", f"--target={holder.pid}", "--mount"]
             wait_until(lambda: namespace_of(holder.pid) != namespace_of(os.getpid()))
-            builder = Builder(folder, ROOT, sys.base_prefix, enter=enter, arguments={"COMMIT": COMMIT})
+            builder = Builder(folder, ROOT, chosen_base(), enter=enter, arguments={"COMMIT": COMMIT})
             stage = builder.build((ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8"))
             yield Image(stage, enter, folder / "volume")
         finally:

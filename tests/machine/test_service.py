@@ -47,6 +47,7 @@ def test_one_command_makes_what_the_service_needs(installed: Machine) -> None:
 def test_the_command_again_changes_nothing(installed: Machine) -> None:
     said = installed.ok("gateway install --systemd 2>&1", reads="")
 
+    assert "Once:" not in said
     assert "Done: " not in said
     assert "Wrote " not in said
 
