@@ -106,8 +106,10 @@ def test_every_backup_under_load_holds_all_that_was_done_until_then(tmp_path: Pa
             backup = back_up(installation.database, folder, now=SystemClock().now())
             made.append((before, backup.path, backup.contents.rows["api_keys"]))
         assert writer.process.poll() is None
-        wait_until(lambda: len(statuses) > 1)
-    assert set(statuses) == {200}
+        wait_until(lambda: statuses.count(200) > 1)
+    # On a slow disk the other writer may leave no room for two seconds: who triggers is then told to come back.
+    assert 200 in statuses
+    assert set(statuses) <= {200, 503}
 
     for number, (before, path, keys) in enumerate(made):
         restored = tmp_path / f"restored-{number}" / "gateway.db"
