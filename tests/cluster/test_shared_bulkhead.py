@@ -21,6 +21,8 @@ from tests.support import BOUND_SECONDS
 from tests.valkey import ValkeyServer, operator
 
 SIZE = 4
+LONG_ENOUGH = 3.0
+"""For a permit that is free, on a machine that stands still meanwhile; those who get none wait for as long."""
 
 
 def fair(gateways: int, rank: int) -> Callable[[int], int]:
@@ -156,7 +158,7 @@ async def _hold(bulkhead: SharedBulkhead, kind: Kind, caller: Caller) -> None:
 async def test_slow_triggers_leave_two_permits_of_the_cluster_and_are_not_all_one_clients(
     server: ValkeyServer,
 ) -> None:
-    async with three_bulkheads(server, wait_seconds=1.0) as bulkheads, AsyncExitStack() as stack:
+    async with three_bulkheads(server, wait_seconds=LONG_ENOUGH) as bulkheads, AsyncExitStack() as stack:
         await stack.enter_async_context(bulkheads[0].permit("trigger", 1))
         assert await are_refused((bulkheads[1], "trigger", 1), (bulkheads[2], "trigger", 1))
         await stack.enter_async_context(bulkheads[1].permit("trigger", 2))
@@ -170,7 +172,7 @@ async def test_slow_triggers_leave_two_permits_of_the_cluster_and_are_not_all_on
 async def test_of_five_permits_the_reads_of_all_clients_leave_one_to_the_gateways_own_calls(
     server: ValkeyServer,
 ) -> None:
-    async with three_bulkheads(server, size=5, wait_seconds=1.0) as bulkheads, AsyncExitStack() as stack:
+    async with three_bulkheads(server, size=5, wait_seconds=LONG_ENOUGH) as bulkheads, AsyncExitStack() as stack:
         for number, bulkhead in enumerate(bulkheads, 1):
             await stack.enter_async_context(bulkhead.permit("read", number))
         assert await are_refused(*((bulkhead, "read", 4) for bulkhead in bulkheads))
