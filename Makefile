@@ -122,7 +122,8 @@ lock: .venv/dev                    ## pin the newest versions that pyproject.tom
 	$(BIN)/pip-compile $(LOCK) --upgrade --output-file tests/openapi_tools/requirements.txt \
 		tests/openapi_tools/requirements.in
 # PyAirbyte needs setuptools itself, which pip-compile leaves out unless told; and who needs what fills half of a lock.
-	for client in $(CLIENTS); do $(BIN)/pip-compile $(LOCK) --allow-unsafe --no-annotate --upgrade \
+# What extras need is in the lock; their names are not, for pip then wants the same package without them too.
+	for client in $(CLIENTS); do $(BIN)/pip-compile $(LOCK) --strip-extras --allow-unsafe --no-annotate --upgrade \
 		--output-file tests/clients/requirements/$$client.txt tests/clients/requirements/$$client.in || exit; done
 
 # PyInstaller's bootloader is compiled from its locked source, with a file of ours that says why it cannot unpack.
@@ -157,7 +158,7 @@ build/debian/ready:
 
 build/clients/%/ready: tests/clients/requirements/%.txt
 	$(PYTHON) -m venv --clear build/clients/$*
-	build/clients/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	build/clients/$*/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
 clean:

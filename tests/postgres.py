@@ -5,20 +5,20 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
 from gateway.settings.secret import SecretUrl
 from gateway.store import create_database
+from tests.ports import free_port
 from tests.programs import required_program
-from tests.support import BOUND_SECONDS
+from tests.support import BOUND_SECONDS, PATIENT
 
 USER = "postgres"
 """Of the system: PostgreSQL runs for nobody who may do everything."""
@@ -45,12 +45,6 @@ END $$;
 def programs() -> Path:
     """Return the folder of PostgreSQL's programs."""
     return Path(required_program("initdb")).parent
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_user(*command: str) -> list[str]:
@@ -122,7 +116,7 @@ class PostgresServer:
         is_new = "without_rows" not in self._names
         url = self._kept("without_rows", NO_ROWS)
         if is_new:
-            asyncio.run(create_database(url))
+            asyncio.run(create_database(url, PATIENT))
         return url
 
     def _kept(self, name: str, emptied: str) -> SecretUrl:

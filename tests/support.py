@@ -30,7 +30,7 @@ from gateway.settings.secret import Secret, SecretUrl
 from gateway.store import DatabaseLocation, Store, create_database
 from gateway.store.sqlite.database import SqliteDatabase
 from gateway.store.tables.usage import Usage
-from gateway.store.timings import STORE_TIMINGS, StoreTimings
+from gateway.store.timings import StoreTimings
 from gateway.syncs.timings import SyncTimings
 from gateway.telemetry.metrics import Metrics
 from gateway.web.middleware.request_log import RequestLog
@@ -120,11 +120,16 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
-PATIENT = StoreTimings(write_lock=5.0)
-"""For a machine on which a sync of the disk now and then takes a second: two may be too long behind others."""
+PATIENT = StoreTimings(write_lock=5.0, connect=20.0, statement=BOUND_SECONDS)
+"""For a machine on which a sync of the disk now and then takes a second: two may be too long behind others. So may they
+be for a server that begins a process for each connection.
+"""
+
+ANSWERED = Deadlines(config=BOUND_SECONDS, config_call=BOUND_SECONDS)
+"""For a sandbox that answers: what an answer can do without is waited for, however busy the machine."""
 
 
-def store_at(location: DatabaseLocation, *, timings: StoreTimings = STORE_TIMINGS) -> Store:
+def store_at(location: DatabaseLocation, *, timings: StoreTimings = PATIENT) -> Store:
     """A store that is not opened yet, as a command has it."""
     return Store(location, Background(log_task_failure), clock=HandClock(), timings=timings)
 
@@ -226,7 +231,7 @@ async def running_gateway(
     page_timings: "PageTimings | None" = None,
     store_timings: StoreTimings = PATIENT,
     webhook_timings: WebhookTimings | None = None,
-    deadlines: Deadlines | None = None,
+    deadlines: Deadlines = ANSWERED,
     airbyte_ahead_seconds: float = 0.0,
     **settings: object,
 ) -> AsyncIterator[World]:
@@ -248,7 +253,7 @@ async def running_gateway(
         connect=in_process(sandbox.app),
         background=background,
         timings=Timings(
-            airbyte=AirbyteTimings(deadlines=deadlines or Deadlines()),
+            airbyte=AirbyteTimings(deadlines=deadlines),
             cluster=cluster_timings or ClusterTimings(),
             discovery=discovery_timings or DiscoveryTimings(),
             store=store_timings,

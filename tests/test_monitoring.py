@@ -28,7 +28,7 @@ from tests import plain_http
 from tests.cli.conftest import wait_until
 from tests.faults.installation import install, sandbox_airbyte
 from tests.other_program import other_program
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS, World, bearer, running_gateway
 from tests.valkey import running_valkey
@@ -270,11 +270,10 @@ def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], list[dict[
     """A Prometheus that reads the gateway at `target` and our rules; gives what answers a query."""
     port = free_port()
     settings = {
-        "global": {"scrape_interval": "200ms", "evaluation_interval": "200ms"},
+        # Longer than a busy machine stands still.
+        "global": {"scrape_interval": "3s", "evaluation_interval": "200ms"},
         "rule_files": [str(RULES)],
-        "scrape_configs": [
-            {"job_name": "gateway", "scrape_timeout": "200ms", "static_configs": [{"targets": [target]}]}
-        ],
+        "scrape_configs": [{"job_name": "gateway", "scrape_timeout": "3s", "static_configs": [{"targets": [target]}]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
     options = ["--config.file=prometheus.yaml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{port}"]

@@ -12,6 +12,7 @@ from redis import Redis
 
 from gateway.settings.secret import SecretUrl
 from tests.cli.conftest import wait_until
+from tests.ports import free_port
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
@@ -71,9 +72,7 @@ class ValkeyServer:
 @contextmanager
 def running_valkey(folder: Path, *, password: str = "", primary_port: int = 0) -> Iterator[ValkeyServer]:
     """`primary_port`: that of the server whose replica this one is."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
-    server = ValkeyServer(folder, port, password, primary_port)
+    server = ValkeyServer(folder, free_port(), password, primary_port)
     server.start()
     try:
         yield server

@@ -1,8 +1,8 @@
 """Share the one thread that hashes passwords: each group has one password in work, the longest-waiting group is next.
 
-A group is an address, a person who is signed in, or a link. Within a group, members take turns: the accounts that are
-tried from an address. A flood from one group so costs others one hash, and a flood on one account another account two.
-Groups that are known to be one client's have half of the slots, however many people and addresses it has.
+A group is an address, or the people of a client who are signed in or have links. Within a group, members take turns:
+the accounts that are tried from an address, or those people. A flood from one group so costs others one hash, and a
+flood on one account another account two. Groups that are known to be one client's have half of the slots.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ MOST_OF_GROUP = 8
 MOST_GROUPS = 32
 """A second's work until each had one."""
 MOST_GROUPS_OF_CLIENT = MOST_GROUPS // 2
-"""However many people and addresses it has."""
+"""At however many addresses its people have signed in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Sessions:
             has_proof=has_proof,
             ended_before=format_time(now - self._timings.idle_life),
             entry=activity_entry(browser.actor(user), "user.sign-in", user, at=format_time(now)),
+            noted_since=format_time(now - self._timings.noted),
         )
         if not is_started:
             raise SignInRefused

@@ -14,7 +14,7 @@ from gateway.auth.links import Links
 from gateway.auth.password_check import PasswordCheck
 from gateway.auth.passwords import Passwords
 from gateway.auth.sessions import Browser, Sessions
-from gateway.auth.sign_in_throttle import SignInThrottle, tries_at
+from gateway.auth.sign_in_throttle import SignInThrottle, changes_of, tries_at
 from gateway.auth.users import Users
 from gateway.errors import ClientDisabled, CodeRefused, LinkEnded, SignInEnded, SignInRefused
 from gateway.models import ActivityEntry, User, Visitor, activity_entry
@@ -136,6 +136,7 @@ class SignIn:
         async with self._throttle.slot_of(user.id, user.client_id):
             credentials = await self._check.check_current(visitor, current, browser)
             password_hash = await self._passwords.hash(new, personal=[user.email])
+        await self._throttle.count(changes_of(user.id))
         is_changed = await self._store.users.change_password(
             user.id,
             password_hash=password_hash,

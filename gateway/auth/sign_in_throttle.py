@@ -22,7 +22,7 @@ from gateway.limiter import Limiter, Reservation
 from gateway.models import RatePolicy, Session
 
 TRIES = RatePolicy(5, 900)
-"""Of one address on one account; of one session on its user's current password."""
+"""Of one address on one account; of one session on its user's current password; and of one user, changes of it."""
 MOST_GOOD_ADDRESSES = 200
 """Of one client. Those at which somebody signed in longest ago are forgotten first, and all of them with the process.
 """
@@ -99,9 +99,10 @@ class SignInThrottle:
     def slot_of(self, person: str, client_id: int | None) -> AbstractAsyncContextManager[None]:
         """Hold the slot of one who is signed in or has a link, by an id. However many addresses wait does not matter.
 
-        Raises Overloaded on entry.
+        The people of a client take turns: however many it has, they cost others the wait for one password. Raises
+        Overloaded on entry.
         """
-        return self._people.slot(person, client_id=client_id)
+        return self._people.slot(person if client_id is None else f"client {client_id}", person)
 
     async def count(self, name: str, policy: RatePolicy = TRIES) -> Reservation:
         """Count a try; if it was right, forgive those of this name or give it back. Raises RateLimitExceeded."""
@@ -119,6 +120,11 @@ def tries_at(address: str, email: str) -> str:
 def tries_in(session: Session) -> str:
     """Return the name by which tries on the current password of a session's user are counted."""
     return keys.digest(f"{session.user_id} {session.id}").hex()
+
+
+def changes_of(user_id: str) -> str:
+    """Return the name by which changes of a user's password are counted: each is in the activity."""
+    return keys.digest(f"change {user_id}").hex()
 
 
 def codes_at(address: str, user_id: str) -> str:

@@ -14,6 +14,8 @@ class SessionTimings(msgspec.Struct, frozen=True):
     """It ends then, however much it is used."""
     last_seen_lag: timedelta = timedelta(minutes=1)
     """How far its `last_seen_at` may lag: most pages then need no write."""
+    noted: timedelta = timedelta(minutes=10)
+    """In which the activity has ten sign-ins of a user: more than a person makes, and next to nothing on the disk."""
 
 
 class AuthTimings(msgspec.Struct, frozen=True):

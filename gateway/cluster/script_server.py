@@ -63,8 +63,9 @@ class ScriptServer:
                 url.reveal(),
                 max_connections=SOCKET_CONNECTIONS,
                 timeout=self._timings.probe,
-                socket_connect_timeout=self._timings.probe,
-                socket_timeout=self._timings.probe,
+                # Ours alone: redis-py takes a stand-still of this machine for one of the server.
+                socket_connect_timeout=None,
+                socket_timeout=None,
                 # A second try would come when the decision has long been made.
                 retry=Retry(NoBackoff(), 0),
                 driver_info=None,

@@ -37,7 +37,7 @@ from gateway.dashboard.cross_origin import CrossOriginMiddleware
 from gateway.dashboard.key_owner import KEYS
 from gateway.dashboard.page_errors import PageErrorMiddleware
 from gateway.dashboard.session_cookie import PENDING_NAME, SessionCookies, new_database_id
-from gateway.dashboard.shortcuts import lead_up, without_slashes
+from gateway.dashboard.shortcuts import TYPED, lead_to, lead_to_settings, lead_up, without_slashes
 from gateway.dashboard.timings import PageTimings
 from gateway.dashboard.visitor import (
     SECOND_FACTOR,
@@ -107,6 +107,8 @@ def _for_everybody() -> list[Route]:
 def _for_users() -> list[Route]:
     settings = "/dashboard/settings"
     return [
+        _get(settings, lead_to_settings),
+        *(_get(path, lead_to(page)) for path, page in TYPED.items()),
         _get(f"{settings}/account", for_users(account.show_account)),
         _post(f"{settings}/account/password", for_users(account.change_password)),
         _post(f"{settings}/account/session", for_users(account.end_session)),

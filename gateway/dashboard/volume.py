@@ -12,12 +12,14 @@ from gateway.services import Services
 class Volume(msgspec.Struct, frozen=True):
     """`uncounted` connections have syncs that are in none of the figures yet.
 
+    `is_known` is False while no connection was ever counted, so that no figure is a zero that nobody knows.
     `since` is the first day with a counted sync, if that is after the beginning of last month; else None: both months
     are whole, as far as anybody knows.
     """
 
     months: ClientMonths
     uncounted: int
+    is_known: bool
     since: str | None
 
 
@@ -29,9 +31,11 @@ async def volume_of(services: Services, client: Client, connections: Sequence[Co
     today = services.clock.now().date()
     last_month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     first_day = await days.first_day_of(client.id)
+    uncounted = sum(not _is_counted(each, read_upto.get(airbyte_id)) for airbyte_id, each in mapped.items())
     return Volume(
         months=await days.months_of(client.id, today),
-        uncounted=sum(not _is_counted(each, read_upto.get(airbyte_id)) for airbyte_id, each in mapped.items()),
+        uncounted=uncounted,
+        is_known=bool(read_upto) or not uncounted,
         since=first_day if first_day and first_day > last_month.isoformat() else None,
     )
 

@@ -5,6 +5,7 @@ page shows what is known. What it says about mapped connections is stored: their
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Generic, TypeVar
 
 import msgspec
@@ -85,20 +86,23 @@ class Discovery:
         self._listings: LRUCache[str, Listing[UpstreamConnection]] = LRUCache(MOST_LISTINGS)
 
     async def workspaces(self, *, force: bool = False) -> Listing[UpstreamWorkspace]:
-        """Return the workspaces by name. `force` reads them again."""
+        """Return the workspaces by name, as they are known now. `force` reads them again."""
         listing = self._workspaces
         await self._refresh(WORKSPACES, listing, lambda: self._read_workspaces(listing), force=force)
-        return listing
+        return copy(listing)
 
     async def connections(self, workspace_id: str, *, force: bool = False) -> Listing[UpstreamConnection]:
-        """Return the workspace's connections that Airbyte has not deleted, by name. `force` reads them again.
+        """Return the workspace's connections that Airbyte has not deleted, by name, as they are known now.
+
+        What a reading under way changes later is not in it: a page must not show old rows under a new time. `force`
+        reads them again.
 
         `workspace_id` must be one that Airbyte named: it becomes a part of an address.
         """
         listing = self._listings.get(workspace_id) or Listing()
         self._listings[workspace_id] = listing
         await self._refresh(workspace_id, listing, lambda: self._read_connections(workspace_id, listing), force=force)
-        return listing
+        return copy(listing)
 
     async def close(self) -> None:
         """Cancel readings that are under way."""

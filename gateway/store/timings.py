@@ -55,8 +55,8 @@ class StoreTimings(msgspec.Struct, frozen=True, kw_only=True):
         return self.write_lock + 0.25
 
 
-STORE_TIMINGS = StoreTimings()
-"""For whoever is not told otherwise: commands, and tests of other things."""
+STORE_TIMINGS = StoreTimings(connect=10.0)
+"""For whoever is not told otherwise, as commands are not: nobody else waits meanwhile."""
 
 
 class RetentionTimings(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,8 +15,10 @@ from gateway.models import EndedJob
 from gateway.sandbox import Answer
 from tests.support import BOUND_SECONDS, NEVER_MAPPED, World, running_gateway, settings_in
 
-IMPATIENT = Deadlines(config=1.0, config_call=0.05)
-"""Far enough apart that on a busy machine it is still the call that ends first."""
+IMPATIENT = Deadlines(config=BOUND_SECONDS, config_call=1.0)
+"""Far enough apart that on a busy machine it is still the call that ends first, and long enough for one that is
+answered.
+"""
 ENOUGH = 6
 """Calls: one more than faults open a breaker."""
 

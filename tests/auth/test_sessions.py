@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from gateway.auth.accounts import Accounts
-from tests.auth.support import ANN, BOB, ELSEWHERE, HERE, HOUR, PASSWORD, accepted, is_signed_in
+from gateway.store.tables.sessions import MOST_NOTED
+from tests.auth.support import ANN, BOB, ELSEWHERE, HERE, HOUR, PASSWORD, accepted, actions, is_signed_in
 from tests.support import World, sqlite_of
 
 
@@ -88,3 +89,23 @@ async def test_a_disabled_clients_members_are_out_until_it_is_enabled(world: Wor
     assert not await is_signed_in(accounts, secret)
     await world.services.clients.enable("acme")
     assert await is_signed_in(accounts, secret)
+
+
+async def test_signing_in_again_and_again_fills_the_activity_of_ten_minutes_with_ten_entries_of_each_user(
+    world: World, accounts: Accounts
+) -> None:
+    ann, _ = await accepted(accounts)
+    bob, _ = await accepted(accounts, BOB)
+
+    async def sign_ins() -> list[int]:
+        entries = await actions(world)
+        return [entries.count((email, "user.sign-in", HERE.address)) for email in (ANN, BOB)]
+
+    for _ in range(MOST_NOTED + 5):
+        assert await is_signed_in(accounts, await accounts.sessions.start(ann, HERE))
+    await accounts.sessions.start(bob, HERE)
+    assert await sign_ins() == [MOST_NOTED, 2]
+
+    world.clock.advance(HOUR / 6 + 1)
+    await accounts.sessions.start(ann, HERE)
+    assert await sign_ins() == [MOST_NOTED + 1, 2]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 
@@ -125,6 +126,19 @@ async def test_guessing_the_current_password_is_throttled_in_its_session_only(ac
         await accounts.sign_in.change_password(guessing, PASSWORD, OTHER_PASSWORD, HERE)
     assert (await accounts.sign_in.by_password(ANN, PASSWORD, HERE)).secret
     assert await accounts.sign_in.change_password(own, PASSWORD, OTHER_PASSWORD, HERE)
+
+
+async def test_a_user_changes_his_password_a_few_times_and_then_later(world: World, accounts: Accounts) -> None:
+    _, secret = await accepted(accounts)
+    passwords = [PASSWORD, OTHER_PASSWORD] * TRIES.requests
+    for current, new in pairwise(passwords[: TRIES.requests + 1]):
+        secret = await accounts.sign_in.change_password(await visitor_of(accounts, secret), current, new, HERE)
+    current, new = passwords[TRIES.requests : TRIES.requests + 2]
+
+    with pytest.raises(RateLimitExceeded, match="come back in 3 minutes"):
+        await accounts.sign_in.change_password(await visitor_of(accounts, secret), current, new, HERE)
+    world.clock.advance(180)
+    assert await accounts.sign_in.change_password(await visitor_of(accounts, secret), current, new, HERE)
 
 
 async def test_an_unknown_account_is_throttled_like_a_known_one_whatever_else_was_made_up(accounts: Accounts) -> None:
@@ -283,6 +297,25 @@ async def test_a_client_whose_people_signed_in_at_many_networks_keeps_no_other_c
         assert (await accounts.sign_in.by_password(BOB, PASSWORD, browser)).secret
 
     assert set(await asyncio.gather(*tries)) == {SignInRefused, Overloaded}
+
+
+async def test_many_people_of_one_client_who_change_their_passwords_cost_another_client_s_one_password_s_time(
+    world: World, accounts: Accounts
+) -> None:
+    await world.client_with_key("globex")
+    many = [await accepted(accounts, f"{number}@acme.example") for number in range(MOST_OF_GROUP)]
+    _, other = await accepted(accounts, BOB, "globex")
+    visitors = [await visitor_of(accounts, secret) for _, secret in many]
+    bob, done = await visitor_of(accounts, other), list[str]()
+
+    async def change(visitor: Visitor) -> None:
+        await accounts.sign_in.change_password(visitor, PASSWORD, OTHER_PASSWORD, HERE)
+        done.append(visitor.user.email)
+
+    await asyncio.gather(*map(change, visitors), change(bob))
+
+    assert done.index(BOB) <= 1
+    assert len(done) == MOST_OF_GROUP + 1
 
 
 async def test_good_addresses_of_one_client_take_no_room_of_another_s() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import Locator, Page, expect
 
 from gateway.sandbox.history import JobQuery
-from gateway.sandbox.timeline import past_run
+from gateway.sandbox.timeline import Pace, past_run
 from gateway.times import format_time
 from tests.browser.conftest import Site, Visit, admin, member
 
@@ -141,7 +141,8 @@ def test_times_are_the_reader_s_with_utc_beside_them(visit: Visit, site: Site) -
 
 def test_a_page_follows_a_sync_to_its_end(visit: Visit, site: Site) -> None:
     ((ours, theirs),) = site.installation.connections(1)
-    history = site.installation.airbyte.sandbox.world.history
+    world = site.installation.airbyte.sandbox.world
+    history, world.pace = world.history, Pace(running_seconds=3600.0)
     scripted, plain = member(visit), member(visit, java_script_enabled=False)
     scripted.goto(f"/dashboard/connections/{ours}")
     scripted.page.get_by_role("button", name="Sync now").click()

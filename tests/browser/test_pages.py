@@ -12,8 +12,10 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]  # it has no types
 
 from gateway.dashboard.app import routes
+from gateway.dashboard.shortcuts import TYPED
 from gateway.dashboard.timings import PageTimings
 from tests.browser.conftest import PASSWORD, Site, Visit, Watched, admin, member
+from tests.browser.crowd import OF_ACME
 
 TALLEST = 6_000
 """Pixels. Some seven screens of a phone."""
@@ -88,7 +90,7 @@ ADMIN = {
     "/dashboard/admin/activity": ["/dashboard/admin/activity"],
     "/dashboard/admin/system": ["/dashboard/admin/system?check=1"],
 }
-NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/"}
+NOT_PAGES = {"/", "/docs", "/llms.txt", "/dashboard/static/{name}", "/{path:path}/", "/dashboard/settings", *TYPED}
 """Routes that redirect, or answer with a file; and those of CSV files."""
 
 
@@ -152,6 +154,12 @@ def test_pages_of_members(visit: Visit, site: Site) -> None:
     visitor = member(visit, bypass_csp=True, timezone_id=FAR_AWAY)
 
     examine(visitor, addresses(MEMBER, site))
+
+    visitor.goto(WEBHOOKS)
+    visitor.page.get_by_text("New webhook", exact=True).click()
+    visitor.page.get_by_text("Only some connections").click()
+    assert visitor.page.locator("input[name^=connection-]").count() == OF_ACME["connections"]
+    assert troubles(visitor, "a new webhook") == []
 
 
 def test_pages_of_admins(visit: Visit, site: Site) -> None:

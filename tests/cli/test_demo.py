@@ -18,6 +18,7 @@ import pytest
 
 from tests import plain_http
 from tests.cli.conftest import Program, environment, finished, running
+from tests.ports import free_port
 from tests.support import BOUND_SECONDS
 
 LAST_LINE = r"^Everything is gone when you stop it"
@@ -178,8 +179,7 @@ def test_leaves_no_temporary_folder_behind(empty: Path, temporary: Path, number:
 
 
 def test_listens_where_it_is_told(empty: Path, temporary: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     with demo(empty, temporary, "--port", str(port)) as program:
         program.wait_for_line(program.out, rf"^The gateway runs at http://127\.0\.0\.1:{port} for Acme Inc")
 

@@ -14,6 +14,7 @@ import pytest
 from gateway.deployment.systemd import Installation, unit_files
 from gateway.sandbox import Sandbox
 from tests.cli.conftest import Airbyte, Cli, invoke, listens, running, serving, wait_until
+from tests.ports import free_port
 from tests.support import BOUND_SECONDS
 
 FORWARDING = b"X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
@@ -251,8 +252,7 @@ def test_a_proxy_that_nobody_declared_is_found_by_asking_through_it(
     doctored: Cli, airbyte: Airbyte, monkeypatch: pytest.MonkeyPatch, trusted: str, level: str
 ) -> None:
     monkeypatch.delenv("GATEWAY_SERVER_PORT")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with proxy(port) as public_url:
         server = f'[server]\nport = {port}\npublic_url = "{public_url}"\ntrusted_proxies = {trusted}\n'
         doctored.settings.write_text(airbyte.settings_toml() + server)

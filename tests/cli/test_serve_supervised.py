@@ -46,7 +46,7 @@ def test_the_inherited_listener_is_served_and_outlives_the_process(supervisor: S
     address = supervisor.listener.getsockname()
     with supervisor.serving("--port", "1") as process:
         assert health(supervisor).status_code == 200
-        assert f'"address":"{supervisor.address}"' in supervisor.log.read_text()
+        wait_until(lambda: f'"address":"{supervisor.address}"' in supervisor.log.read_text())
         with socket.create_connection(address) as kept:
             send(kept, request("/healthz"))
             assert "connection" not in read_answer(kept).headers

@@ -297,6 +297,18 @@ async def test_a_connection_whose_syncs_were_not_read_is_said_to_be_missing(
     assert "not counted yet" not in second
 
 
+async def test_while_nothing_is_counted_no_figure_is_called_zero(world: World, member: httpx2.AsyncClient) -> None:
+    _, theirs = await a_connection(world)
+    await add_job(world, theirs)
+    await member.get("/dashboard")
+    world.sandbox.faults.answer_with(Answer.html(503), times=100)
+    admin = await signed_in(world, None)
+
+    for page in (await settled(world, member), await settled(world, admin, "/dashboard/admin/clients/acme")):
+        assert "Rows this month— Data this month— Syncs this month—" in plain(page)
+        assert "1 connection has syncs that are not counted yet." in page
+
+
 async def test_another_client_s_rows_count_for_nothing(world: World, member: httpx2.AsyncClient) -> None:
     await a_connection(world)
     await world.services.clients.add(slug="other", name="Other", plan="free")

@@ -86,3 +86,24 @@ async def test_a_member_who_asks_for_the_admins_overview_gets_his_own(world: Wor
         while answer.status_code == 303:
             answer = await followed(member, answer)
         assert answer.url.path == "/dashboard"
+
+
+async def test_an_address_as_people_type_it_leads_to_the_page_that_is_meant(world: World) -> None:
+    await world.client_with_key()
+    visitors = {"member": await signed_in(world, "acme"), "admin": await signed_in(world, None), "": browser(world)}
+    settings = "/dashboard/settings"
+    meant = {
+        "member": [f"{settings}/api-keys", f"{settings}/account", f"{settings}/api-keys", f"{settings}/webhooks"],
+        "admin": [f"{settings}/account", f"{settings}/account", "/dashboard/admin", "/dashboard/admin"],
+        "": ["/dashboard/sign-in"] * 4,
+    }
+    for who, visitor in visitors.items():
+        reached = []
+        for typed in (settings, "/dashboard/account", "/dashboard/api-keys", "/dashboard/webhooks"):
+            answer = await visitor.get(typed)
+            while answer.status_code == 303:
+                answer = await followed(visitor, answer)
+            assert answer.status_code == 200
+            reached.append(answer.url.path)
+
+        assert reached == meant[who]

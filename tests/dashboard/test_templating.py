@@ -12,7 +12,7 @@ from tests.dashboard.support import HEADERS, signed_in
 from tests.support import World
 
 USAGE = "https://gateway.example/dashboard/usage"
-ROUND_SECONDS = 0.005
+ROUND_SECONDS = 0.02
 """Long enough for the reads of all pages that wait for the database: they end in the same round."""
 
 ANNS = 16

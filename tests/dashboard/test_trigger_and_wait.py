@@ -15,6 +15,7 @@ from gateway.sandbox import Answer
 from gateway.sandbox.history import JobQuery
 from gateway.sandbox.timeline import Pace
 from tests import plain_http
+from tests.cli.conftest import wait_until
 from tests.faults.installation import Installation, Served, install, sandbox_airbyte
 from tests.support import BOUND_SECONDS
 
@@ -89,11 +90,10 @@ def test_a_script_that_is_too_fast_waits(installation: Installation, served: Ser
     ((ours, theirs),) = installation.connections(1)
     before = len(served.log.read_text())
     result = run(served, language, ours, key)
-    log = served.log.read_text()[before:]
 
     assert len(jobs_of(installation, theirs)) == 1
     assert (result.returncode, result.stderr) == (0, "")
-    assert '"status":429' in log
+    wait_until(lambda: '"status":429' in served.log.read_text()[before:])
 
 
 def test_answers_that_are_lost_end_nothing_and_start_no_second_sync(
@@ -111,12 +111,11 @@ def test_answers_that_are_lost_end_nothing_and_start_no_second_sync(
     )
     before = len(served.log.read_text())
     result = run(served, language, ours, key)
-    log = served.log.read_text()[before:]
 
     assert len(jobs_of(installation, theirs)) == 1
     assert (result.returncode, result.stderr) == (0, "")
-    assert '"status":502' in log
-    assert '"status":504' in log
+    wait_until(lambda: '"status":502' in served.log.read_text()[before:])
+    wait_until(lambda: '"status":504' in served.log.read_text()[before:])
 
 
 def test_what_cannot_be_mended_is_told(installation: Installation, served: Served, language: str) -> None:

@@ -5,8 +5,12 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from gateway.doctor.timings import DoctorTimings
 from tests.faults.fault import head_of
+from tests.support import BOUND_SECONDS
 
+PATIENT = DoctorTimings(**dict.fromkeys(DoctorTimings.__struct_fields__, BOUND_SECONDS))
+"""For what answers: on a busy machine it may take longer than an operator would wait."""
 TLS_HANDSHAKE = b"\x16"
 SILENCE = b"silence"
 """Take the request and never answer."""

@@ -21,6 +21,7 @@ from gateway.settings.secret import Secret, SecretUrl
 from gateway.store.disk import DiskRoom
 from gateway.store.sqlite.database import journal_mode
 from gateway.store.sqlite.instance_lock import instance_lock
+from tests.doctor.canned import PATIENT
 from tests.postgres import PostgresServer, pgbouncer
 from tests.support import World, running_gateway
 
@@ -34,7 +35,8 @@ async def test_notifications_that_never_arrive_are_noticed(
 ) -> None:
     with pgbouncer(postgres, database_location) as pooled:
         async with running_gateway(tmp_path, location=pooled if is_pooled else database_location) as world:
-            (finding,) = [each async for each in check_notifications(DoctorTimings(), world.services)]
+            timings = DoctorTimings() if is_pooled else PATIENT
+            (finding,) = [each async for each in check_notifications(timings, world.services)]
 
     assert finding.level == ("warn" if is_pooled else "ok"), finding
     assert ("do not arrive" in finding.text) == is_pooled

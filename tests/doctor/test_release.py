@@ -7,8 +7,7 @@ import pytest
 
 from gateway.doctor import Finding
 from gateway.doctor.release import check_release, root_of
-from gateway.doctor.timings import DoctorTimings
-from tests.doctor.canned import canned, page
+from tests.doctor.canned import PATIENT, canned, page
 from tests.faults.conftest import front_of, theirs
 from tests.faults.fault import BASE_PATH
 
@@ -24,7 +23,7 @@ async def findings_at(folder: Path, answers: dict[str, bytes], *, host: str = "1
     async with canned({**mapped, **answers}) as address:
         base_url = f"http://{host}:{address.rpartition(':')[2]}"
         async with front_of(folder, base_url=base_url, warm=False, auth="none") as front:
-            return [finding async for finding in check_release(DoctorTimings(), front.services)]
+            return [finding async for finding in check_release(PATIENT, front.services)]
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.3.9", "2.4.0", "1.8.0-rc1"])

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.doctor.finding import Finding
 from gateway.doctor.shared_backend import check_shared_limit
-from gateway.doctor.timings import DoctorTimings
 from gateway.settings.secret import SecretUrl
+from tests.doctor.canned import PATIENT
 from tests.support import running_gateway
 from tests.valkey import PASSWORD, ValkeyServer, operator, running_valkey
 
@@ -18,7 +18,7 @@ NOTHING_LISTENS = 9
 async def finding(folder: Path, backend: str, *, port: int = NOTHING_LISTENS) -> Finding | None:
     rate_limit = {"backend": SecretUrl(backend)}
     async with running_gateway(folder, rate_limit=rate_limit, server={"port": port}) as world:
-        found = [each async for each in check_shared_limit(DoctorTimings(), world.services)]
+        found = [each async for each in check_shared_limit(PATIENT, world.services)]
     return found[0] if found else None
 
 

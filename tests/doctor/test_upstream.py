@@ -11,7 +11,7 @@ from gateway.doctor.timings import DoctorTimings
 from gateway.errors import UpstreamUnreachable
 from gateway.settings.secret import SecretUrl
 from tests.airbyte.proxy import proxy_running
-from tests.doctor.canned import SILENCE, canned, page
+from tests.doctor.canned import PATIENT, SILENCE, canned, page
 from tests.faults.conftest import Front, front_of, theirs
 from tests.faults.fault import BASE_PATH
 from tests.faults.test_upstream_connect import RIGHT_NAME, certificate, certificate_of_an_authority, trust
@@ -132,7 +132,7 @@ async def test_a_right_address_behind_a_proxy_that_fails_is_not_called_wrong(tmp
         canned(page(status)) as address,
         front_of(tmp_path, base_url=f"http://{address}", warm=False, auth="none") as front,
     ):
-        finding = await diagnose(UpstreamUnreachable(detail="502 from Airbyte"), front.services, DoctorTimings())
+        finding = await diagnose(UpstreamUnreachable(detail="502 from Airbyte"), front.services, PATIENT)
 
     assert finding.text.startswith(f"http://{address}{BASE_PATH} answers {status}: ")
     assert "proxy in front" in finding.text
@@ -147,7 +147,7 @@ async def test_an_address_where_a_proxy_fails_is_wrong_if_airbyte_is_at_another(
         canned(answers) as address,
         front_of(tmp_path, base_url=f"http://{address}/old", warm=False, auth="none") as front,
     ):
-        finding = await diagnose(UpstreamUnreachable(), front.services, DoctorTimings())
+        finding = await diagnose(UpstreamUnreachable(), front.services, PATIENT)
 
     assert finding.advice == f"Airbyte's API is at http://{address}{BASE_PATH}: write that into airbyte.base_url."
 
@@ -170,7 +170,7 @@ async def test_a_diagnosis_that_hangs_leaves_what_is_known(tmp_path: Path) -> No
 @pytest.mark.parametrize("base_url", ["https://cloud.airbyte.com/api/v1", "https://api.airbyte.com/api/public/v1"])
 async def test_cloud_at_a_wrong_address_is_told_the_right_one_and_not_asked(tmp_path: Path, base_url: str) -> None:
     async with front_of(tmp_path, base_url=base_url.removesuffix("/api/public/v1"), warm=False, auth="none") as front:
-        finding = await diagnose(UpstreamUnreachable(), front.services, DoctorTimings())
+        finding = await diagnose(UpstreamUnreachable(), front.services, PATIENT)
 
     assert finding.advice == ("Airbyte Cloud's API is at https://api.airbyte.com/v1: write that into airbyte.base_url.")
 

@@ -14,7 +14,7 @@ from tests.faults.conftest import Front, Tenant
 from tests.faults.wire import Address
 from tests.support import BOUND_SECONDS, bearer
 
-UNENDING = Deadlines(read=600.0, trigger=600.0, reconcile=600.0, token=8.0, connect=2.0)
+UNENDING = Deadlines(read=600.0, trigger=600.0, reconcile=600.0, token=600.0, connect=600.0, permit=600.0)
 """No call ends by itself within a test."""
 
 

@@ -18,6 +18,7 @@ from gateway.provisioning.keys import NewKey
 from gateway.services import Services, Timings, build_services
 from gateway.settings.secret import Secret
 from gateway.store import create_database
+from gateway.syncs.timings import LastSyncTimings, SyncTimings
 from tests.cli.conftest import Airbyte
 from tests.faults.fault import BASE_PATH
 from tests.faults.fault_server import FaultServer
@@ -25,12 +26,14 @@ from tests.faults.installation import Installation, install, sandbox_airbyte
 from tests.support import BOUND_SECONDS, HandClock, bearer, settings_in
 
 CLIENT_SECRET = "s3cret-planted"
-PATIENT = Deadlines(read=8.0, trigger=8.0, reconcile=8.0, token=8.0, connect=2.0)
+PATIENT = Deadlines(read=30.0, trigger=30.0, reconcile=30.0, token=30.0, connect=10.0)
 """For faults that end at once: never reached, however busy the machine."""
-HASTY = Deadlines(read=1.0, trigger=1.5, reconcile=1.5, token=1.0, connect=1.0)
+HASTY = Deadlines(read=2.5, trigger=2.5, reconcile=2.5, token=2.5, connect=2.5)
 """For faults that never end. Longer than a busy machine may stand still: one of 0.4 s passed before the fault server
 had been given a moment to take the job on, which then rightly was not found.
 """
+ONLY_FOR_CALLERS = SyncTimings(last_sync=LastSyncTimings(idle_watch=100 * BOUND_SECONDS))
+"""Airbyte is asked nothing while nobody calls, however long a test takes that counts what it is asked."""
 SLACK_SECONDS = 25.0
 """What a busy machine may add to any bound. What no bound ends takes a minute or never ends."""
 
@@ -82,6 +85,10 @@ class Front:
         self.clock.advance(301)
         await self.until_idle()
         read, started = await self.jobs(), await self.trigger()
+        async with asyncio.timeout(BOUND_SECONDS):
+            while 504 in {read.status_code, started.status_code}:  # Airbyte is well: the machine stood still
+                self.clock.advance(301)
+                read, started = await self.jobs(), await self.trigger()
         assert (read.status_code, started.status_code) == (200, 200), (read.text, started.text)
         await self.until_idle()
         assert self.services.airbyte.state()["breaker"] == "closed"
@@ -123,7 +130,8 @@ async def front_of(
     }
     settings = msgspec.structs.replace(settings, airbyte=msgspec.structs.replace(settings.airbyte, **values))
     await create_database(settings.database_path)
-    services = build_services(settings, clock, timings=Timings(airbyte=AirbyteTimings(deadlines=deadlines)))
+    timings = Timings(airbyte=AirbyteTimings(deadlines=deadlines), syncs=ONLY_FOR_CALLERS)
+    services = build_services(settings, clock, timings=timings)
     app = create_app(services)
     try:
         async with (

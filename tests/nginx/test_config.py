@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.deployment.nginx import LONGEST_HASHED_NAME, Tls, nginx_config
-from tests.nginx.support import complaints_about, free_ports, listening_on, server_settings
+from tests.nginx.support import complaints_about, listening_on, server_settings
+from tests.ports import free_ports
 
 LONG = "x" * 63
 

@@ -8,7 +8,8 @@ import pytest
 from gateway.deployment.nginx import Tls
 from tests.faults.wire import Answer, request
 from tests.nginx.operated import Operated, operated
-from tests.nginx.support import SERVER_NAME, Nginx, connect, converse, free_ports, only, running_nginx, trusting
+from tests.nginx.support import SERVER_NAME, Nginx, connect, converse, only, running_nginx, trusting
+from tests.ports import free_port
 from tests.support import NEVER_OURS
 
 PASSWORD = "orchard lantern gravel tide"
@@ -49,7 +50,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Operated:
 
 @pytest.fixture(scope="module")
 def nginx(gateway: Operated, tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    (port,) = free_ports(1)
+    port = free_port()
     with gateway.served(port), running_nginx(tmp_path_factory.mktemp("nginx"), port, tls=tls) as running:
         yield running
 

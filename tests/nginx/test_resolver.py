@@ -9,7 +9,8 @@ from threading import Thread
 from tests.cli.conftest import wait_until
 from tests.faults.wire import Answer, request
 from tests.nginx.dns import NameServer, name_server
-from tests.nginx.support import Nginx, connect, converse, free_ports, only, running_nginx
+from tests.nginx.support import Nginx, connect, converse, only, running_nginx
+from tests.ports import free_port
 
 NAME = "gateways.test"
 ONE, TWO = "127.0.0.81", "127.0.0.82"
@@ -61,7 +62,7 @@ def get(nginx: Nginx, path: str = "/") -> Answer:
 
 
 def test_a_gateway_with_a_new_address_is_found(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with ExitStack() as stack, name_server(ONE) as names, nginx_asking(names, tmp_path, port) as nginx:
         first = stack.enter_context(ExitStack())
         first.enter_context(gateway_at(ONE, port))
@@ -76,7 +77,7 @@ def test_a_gateway_with_a_new_address_is_found(tmp_path: Path) -> None:
 
 
 def test_a_request_goes_to_another_gateway_when_one_is_gone(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with name_server(ONE, TWO) as names, nginx_asking(names, tmp_path, port) as nginx, gateway_at(TWO, port):
         answers = [get(nginx) for _ in range(20)]
 
@@ -84,7 +85,7 @@ def test_a_request_goes_to_another_gateway_when_one_is_gone(tmp_path: Path) -> N
 
 
 def test_a_name_that_nobody_knows_yet_is_a_502_in_json(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with name_server() as names, nginx_asking(names, tmp_path, port) as nginx, gateway_at(ONE, port):
         before = get(nginx)
         names.addresses = [ONE]
@@ -94,7 +95,7 @@ def test_a_name_that_nobody_knows_yet_is_a_502_in_json(tmp_path: Path) -> None:
 
 
 def test_paths_arrive_as_they_were_sent(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with name_server(ONE) as names, nginx_asking(names, tmp_path, port) as nginx, gateway_at(ONE, port):
         for path in ("//a//b", "/a/%2e%2e/b?x=%0a", "/dashboard/link/x?y"):
             assert get(nginx, path).body == f"{ONE} {path}".encode()

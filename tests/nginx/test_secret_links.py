@@ -9,7 +9,8 @@ import pytest
 from gateway.auth import keys
 from gateway.deployment.nginx import Tls
 from tests.faults.wire import Running, read_to_end, request, send
-from tests.nginx.support import Nginx, connect, converse, free_ports, running_nginx, trusting
+from tests.nginx.support import Nginx, connect, converse, running_nginx, trusting
+from tests.ports import free_port
 
 CLOSE = "Connection: close"
 SECRET = keys.mint_secret(Random(1).choice)
@@ -37,7 +38,7 @@ def up(server: Running, tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def down(tls: Tls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """Nothing listens where the gateway should."""
-    (port,) = free_ports(1)
+    port = free_port()
     with running_nginx(tmp_path_factory.mktemp("nginx"), port, tls=tls) as nginx:
         yield nginx
 

@@ -89,10 +89,25 @@ async def test_a_reading_under_way_ends_with_the_gateway(tmp_path: Path) -> None
     async with asyncio.timeout(BOUND_SECONDS):
         async with running_gateway(tmp_path, discovery_timings=DiscoveryTimings(page_wait=0)) as world:
             world.sandbox.faults.get_hang = asyncio.Event()
-            listing = await world.services.discovery.workspaces()
-            assert listing.is_under_way
+            discovery = world.services.discovery
+            assert (await discovery.workspaces()).is_under_way
 
-    assert not listing.is_under_way
+    assert not discovery._workspaces.is_under_way  # noqa: SLF001 - asking would begin another one
+
+
+async def test_what_was_told_while_a_list_was_read_is_not_changed_by_its_end(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, discovery_timings=DiscoveryTimings(page_wait=0)) as world:
+        workspace = world.sandbox.world.add_workspace("Work").workspace_id
+        world.sandbox.world.add_connection(workspace)
+        release = world.sandbox.faults.get_hang = asyncio.Event()
+        early = await world.services.discovery.connections(workspace)
+        release.set()
+        async with asyncio.timeout(BOUND_SECONDS):
+            while (told := await world.services.discovery.connections(workspace)).is_under_way:
+                await asyncio.sleep(0.01)
+
+    assert (len(told.rows), told.read_at is None) == (1, False)
+    assert (len(early.rows), early.read_at, early.is_under_way) == (0, None, True)
 
 
 async def test_a_connection_that_moved_is_stored_with_the_workspace_it_is_in(world: World) -> None:

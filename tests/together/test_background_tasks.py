@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gateway.background import Background, BackgroundTask, Progress, RestartTimings, TaskFailure, Work
@@ -122,6 +123,16 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def readiness(world: World, status: int, stopped: list[str]) -> httpx2.Response:
+    """The answer that says so: where a machine stands still for a second, all vital tasks have been silent."""
+    async with asyncio.timeout(BOUND_SECONDS):
+        while True:
+            answer = await world.http.get("/readyz")
+            if (answer.status_code, answer.json()["stopped_tasks"]) == (status, stopped):
+                return answer
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(("wait", "failing"), [(1, TASKS), (2, TASKS - RARELY_AWAKE)])
 async def test_each_task_is_told_of_and_runs_again(
     tmp_path: Path, location: DatabaseLocation, valkey: ValkeyServer, wait: int, failing: set[str]
@@ -140,7 +151,7 @@ async def test_each_task_is_told_of_and_runs_again(
         assert {task.name for task in background.tasks} == TASKS
         assert {task.name for task in background.tasks if task.is_vital} == VITAL
         assert sorted(failure.task for failure in background.failures) == sorted(failing)
-        assert (await world.http.get("/readyz")).status_code == 200
+        await readiness(world, 200, [])
         metrics = (await world.http.get("/metrics")).text
         for name in failing:
             assert f'gateway_background_task_failures_total{{task="{name}"}} 1.0' in metrics
@@ -153,10 +164,9 @@ async def test_a_gateway_whose_vital_task_stays_down_is_not_ready(
     background = FaultyBackground(frozenset({name}))
     async with sharing(tmp_path, location, valkey, background) as world:
         await until(lambda: any(task.is_stopped for task in background.tasks))
-        answer = await world.http.get("/readyz")
+        answer = await readiness(world, 503, [name])
 
-    assert answer.status_code == 503
-    assert (answer.json()["status"], answer.json()["stopped_tasks"]) == ("not ready", [name])
+    assert answer.json()["status"] == "not ready"
 
 
 async def test_a_failing_janitor_empties_no_load_balancer(
@@ -165,10 +175,8 @@ async def test_a_failing_janitor_empties_no_load_balancer(
     background = FaultyBackground(frozenset(TASKS - VITAL))
     async with sharing(tmp_path, location, valkey, background) as world:
         await until(lambda: sum(failure.task == "retention" for failure in background.failures) > 3)
-        answer = await world.http.get("/readyz")
+        answer = await readiness(world, 200, [])
         metrics = (await world.http.get("/metrics")).text
 
-    assert answer.status_code == 200
-    assert answer.json()["stopped_tasks"] == []
     assert "retention" in answer.json()["failing_tasks"]
     assert 'gateway_background_task_failing{task="retention"} 1.0' in metrics

@@ -16,7 +16,8 @@ from tests import plain_http
 from tests.cli.conftest import Airbyte, Program, environment, invoke, running, wait_until
 from tests.faults.installation import key_header, sandbox_airbyte
 from tests.nginx.dns import name_server
-from tests.nginx.support import Nginx, free_ports, running_nginx
+from tests.nginx.support import Nginx, running_nginx
+from tests.ports import free_ports
 from tests.postgres import PostgresServer, postgres_server
 from tests.support import BOUND_SECONDS, PROGRAM
 from tests.together.support import undisturbed

@@ -50,7 +50,7 @@ def test_all_calls_answer_through_a_pooler(pooled: Cluster) -> None:
     urls = [f"{address}/api/v1/{path}" for address in pooled.addresses for path in paths]
 
     wait_until(lambda: all_know(pooled, ours, key))
-    reads = asyncio.run(at_once(urls * 4, key))
+    reads = asyncio.run(at_once(urls * 2, key))
     started = pooled.gateways[2].trigger(ours, key)
 
     assert {answer.status_code for answer in reads} == {200}

@@ -13,6 +13,7 @@ from tests.dashboard.support import HEADERS, PASSWORD
 from tests.faults.installation import key_header
 from tests.postgres import rows_of
 from tests.together.support import (
+    FEW,
     FRESHNESS_SECONDS,
     Cluster,
     assert_simultaneous_triggers_are_one_job,
@@ -37,7 +38,7 @@ def test_of_250_calls_on_three_gateways_exactly_the_limit_passes(cluster: Cluste
         cluster.wait_until_together()
         key = cluster.installation.key(f"{LIMIT}/86400")
         urls = [f"{cluster.addresses[number % 3]}/api/v1/status" for number in range(CALLS)]
-        return Counter(answer.status_code for answer in asyncio.run(at_once(urls, key)))
+        return Counter(answer.status_code for answer in asyncio.run(at_once(urls, key, most=FEW)))
 
     codes = undisturbed(counted, cluster.times_unavailable)
 
@@ -106,8 +107,8 @@ def test_last_syncs_are_asked_for_by_one_gateway_at_a_time(cluster: Cluster) -> 
         answers = asyncio.run(at_once(urls, key))
         assert {(answer.status_code, answer.headers.get("warning")) for answer in answers} == {(200, None)}
 
-    # The first may come at once, each other when the one before is too old.
-    assert monotonic() - began > (ROUNDS - 1) * FRESHNESS_SECONDS
+    # The first may have been under way, the second come at once, and each other when the one before is too old.
+    assert monotonic() - began > (ROUNDS - 2) * FRESHNESS_SECONDS
 
 
 def test_each_gateway_says_how_it_counts(cluster: Cluster) -> None:
@@ -147,12 +148,12 @@ def test_a_thousand_callers_who_hang_up_leave_nothing_behind(cluster: Cluster) -
     paths = [f"/api/v1/connections/{ours}" for ours, _ in cluster.installation.connections(31)]
     calls = [("POST", f"{path}/sync") for path in paths] + [("GET", f"{path}/jobs") for path in paths]
     calls += [("GET", "/api/v1/status"), ("GET", "/api/v1/connections"), ("GET", "/api/v1/none")]
-    tasks = cluster.tasks()
+    tasks = cluster.figure("tasks")
     url = cluster.installation.url
 
     asyncio.run(hang_up_on_all(cluster, calls, key))
 
-    wait_until(lambda: cluster.tasks() <= tasks + SPARE_TASKS)
+    wait_until(lambda: cluster.figure("tasks") <= tasks + SPARE_TASKS)
     wait_until(lambda: rows_of(url, "SELECT 1 FROM triggers WHERE outcome IS NULL") == [])
     with operator(cluster.valkey) as redis:
         wait_until(lambda: sum(redis.zcard(name) for name in KIND_KEYS.values()) == 0)

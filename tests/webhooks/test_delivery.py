@@ -310,10 +310,10 @@ async def test_a_webhook_that_is_gone_is_told_of_nothing_more(world: World, rece
 async def test_both_secrets_of_a_rotation_sign_for_a_day(world: World, receiver: Receiver) -> None:
     old = await add(world, receiver)
     new = await world.services.webhooks.endpoints.rotate(old.record.id)
-    for seconds in (86_399, 1):
+    for count, seconds in enumerate((86_399, 1), 1):
         world.clock.advance(seconds)
         await world.services.webhooks.endpoints.test(old.record.id)
-        await receiver.until(len(receiver.messages) + 1)
+        await receiver.until(count)
 
     signed = [message.headers["webhook-signature"].split(" ") for message in receiver.messages]
     assert [len(each) for each in signed] == [2, 1]
@@ -329,10 +329,10 @@ async def test_every_secret_of_the_last_day_signs(world: World, receiver: Receiv
     second = await endpoints.rotate(first.record.id)
     world.clock.advance(3600)
     third = await endpoints.rotate(first.record.id)
-    for seconds in (82_799, 1):
+    for count, seconds in enumerate((82_799, 1), 1):
         world.clock.advance(seconds)
         await endpoints.test(first.record.id)
-        await receiver.until(len(receiver.messages) + 1)
+        await receiver.until(count)
 
     moment = START + timedelta(seconds=86_399)
     for message, secrets in zip(receiver.messages, [(third, second, first), (third, second)], strict=True):

@@ -194,6 +194,16 @@ async def insert(transaction: Transaction, entry: ActivityEntry) -> None:
     await transaction.execute_fetchall(INSERT_ENTRY, _values(entry))
 
 
+async def insert_unless_often(transaction: Transaction, entry: ActivityEntry, *, since: str, most: int) -> None:
+    """Write the entry, unless its actor did the same `most` times from `since` on: who loops fills no disk."""
+    alike = await transaction.execute_fetchall(
+        "SELECT 1 FROM activity WHERE at >= :since AND actor = :actor AND action = :action LIMIT :most",
+        {"since": since, "actor": entry.actor, "action": entry.action, "most": most},
+    )
+    if len(list(alike)) < most:
+        await insert(transaction, entry)
+
+
 async def insert_all(transaction: Transaction, entries: Iterable[ActivityEntry]) -> None:
     """Write the entries in the transaction that is under way."""
     await transaction.executemany(INSERT_ENTRY, map(_values, entries))

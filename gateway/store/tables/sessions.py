@@ -13,6 +13,9 @@ from gateway.store.tables.users import user_from
 
 MOST_SESSIONS = 100
 """Of one user: whoever signs in once more ends the one that was not seen for the longest time."""
+FORGET = "DELETE FROM sessions WHERE last_seen_at < :before"
+MOST_NOTED = 10
+"""Sign-ins of one user that the activity has from a while: a script with a right password makes 33 a second."""
 
 
 class Sessions:
@@ -30,12 +33,13 @@ class Sessions:
         has_proof: bool,
         ended_before: str,
         entry: ActivityEntry,
+        noted_since: str,
     ) -> bool:
         """Sign the user in; False if he was removed meanwhile, or has another password than `password_hash`, if given.
 
         False also for one with a second factor, unless the sign-in `has_proof` of it.
         Sessions last seen before `ended_before` are over, whoever's they were: they are forgotten on the way, as are
-        those of the user beyond MOST_SESSIONS.
+        those of the user beyond MOST_SESSIONS. `entry` is left out if there are MOST_NOTED alike from `noted_since` on.
         """
         sign_in = """
             UPDATE users SET last_sign_in_at = :at
@@ -44,17 +48,16 @@ class Sessions:
             """
 
         async def insert(transaction: Transaction) -> bool:
-            await transaction.execute_fetchall(
-                "DELETE FROM sessions WHERE last_seen_at < :before", {"before": ended_before}
-            )
+            await transaction.execute_fetchall(FORGET, {"before": ended_before})
             parameters = {
                 "at": session.created_at,
                 "id": session.user_id,
                 "password_hash": password_hash,
                 "has_proof": int(has_proof),
             }
-            signed_in = await activity.change(transaction, sign_in, parameters, entry)
+            signed_in = await activity.change(transaction, sign_in, parameters, None)
             if signed_in:
+                await activity.insert_unless_often(transaction, entry, since=noted_since, most=MOST_NOTED)
                 await _insert(transaction, session, digest)
                 await _end_the_least_seen(transaction, session.user_id)
             return bool(signed_in)

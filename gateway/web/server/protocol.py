@@ -4,7 +4,7 @@ uvicorn has no deadline for receiving a request and, with httptools, no limit on
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -16,6 +16,7 @@ from gateway.web.server.limits import PIECE_BYTES
 from gateway.web.server.request_head import check_head, check_no_body, parser_refusal, refused_target
 from gateway.web.server.scope import scope_of
 from gateway.web.server.timer import Timer
+from gateway.web.server.transport import WatchedTransport
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -125,10 +126,11 @@ class GatewayProtocol(AnsweringProtocol):
         self._receive_deadline.start(self._limits.receive_seconds, self._on_deadline)
 
     def _on_deadline(self) -> None:
-        if self.flow.read_paused:
-            # It is we who do not read: earlier requests are still being answered.
+        is_unused = self._message.phase is BETWEEN
+        if self.flow.read_paused or (is_unused and cast("WatchedTransport", self.transport).has_unread()):
+            # It is we who do not read: earlier requests are still being answered, or the machine stood still.
             self._start_deadline()
-        elif self._message.phase is BETWEEN:
+        elif is_unused:
             # Opened and never used. A 408 could be taken for the answer to a request sent at this moment.
             self.transport.close()
         else:

@@ -12,12 +12,11 @@ from gateway.store import Store, ToldStatus
 from gateway.store.bulk import Snapshot
 from gateway.store.changes import Changes
 from gateway.store.database import Transaction
-from gateway.store.timings import StoreTimings
 from tests.postgres import PostgresServer, rows_of
 from tests.store.tables.records import NOW, TOMORROW, a_connection, an_entry
-from tests.support import BOUND_SECONDS, store_at
+from tests.support import BOUND_SECONDS, PATIENT, store_at
 
-ONLY_NOTIFIED = StoreTimings(poll=10 * BOUND_SECONDS, trust=100 * BOUND_SECONDS)
+ONLY_NOTIFIED = msgspec.structs.replace(PATIENT, poll=10 * BOUND_SECONDS, trust=100 * BOUND_SECONDS)
 FEW = 50
 """So many clients at most are named with a change; one more, and it is everybody's."""
 AGAIN = b"digest of another key of acme"

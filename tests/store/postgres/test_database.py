@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -21,10 +22,10 @@ from gateway.store.postgres.database import PostgresDatabase
 from gateway.store.timings import STORE_TIMINGS, StoreTimings
 from tests.other_program import other_program
 from tests.postgres import USER, PostgresServer, pgbouncer, postgres_server, rows_of
-from tests.support import BOUND_SECONDS, store_at
+from tests.support import BOUND_SECONDS, PATIENT, store_at
 
 NOW = "2026-04-01T03:00:00.000Z"
-BY_NOTIFICATION = StoreTimings(poll=10 * BOUND_SECONDS, trust=30 * BOUND_SECONDS)
+BY_NOTIFICATION = msgspec.structs.replace(PATIENT, poll=10 * BOUND_SECONDS, trust=30 * BOUND_SECONDS)
 """What a notification does not tell is not learned in time."""
 DIGEST = b"digest"
 
@@ -147,15 +148,14 @@ async def test_one_writes_at_a_time_whoever_it_is(two: tuple[Store, Store]) -> N
     assert (await two[0].clients.by_slug("acme")).plan == "40"
 
 
-async def test_who_waits_too_long_for_the_write_lock_is_told_to_come_back(
-    two: tuple[Store, Store], url: SecretUrl
-) -> None:
-    with other_program(url) as other:
-        other.keep_others_from_writing()
-        with pytest.raises(StorageUnavailable):
-            await two[0].clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+async def test_who_waits_too_long_for_the_write_lock_is_told_to_come_back(url: SecretUrl) -> None:
+    async with store_at(url, timings=msgspec.structs.replace(PATIENT, write_lock=3.0)) as store:
+        with other_program(url) as other:
+            other.keep_others_from_writing()
+            with pytest.raises(StorageUnavailable):
+                await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
 
-    await two[0].clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+        await store.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
 
 
 async def test_a_gateway_that_stands_still_in_its_transaction_loses_the_lock(
@@ -170,8 +170,8 @@ async def test_a_gateway_that_stands_still_in_its_transaction_loses_the_lock(
         await thawed.wait()
         await connection.execute_fetchall("SELECT 1")
 
-    async with store_at(url, timings=StoreTimings(stalled_transaction=1.0)) as one:
-        await one.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    await other.clients.add(slug="acme", name="Acme", plan="free", created_at=NOW)
+    async with store_at(url, timings=msgspec.structs.replace(PATIENT, stalled_transaction=1.0)) as one:
         standing = asyncio.create_task(one.database.write(stand_still))
         await begun.wait()
 

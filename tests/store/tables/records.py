@@ -47,7 +47,13 @@ async def a_member(store: Store, client: Client, *, password_hash: str | None = 
 async def sign_in(store: Store, user: User, *, digest: bytes = b"session") -> None:
     session = Session(f"session_{digest.hex()}", user.id, NOW, NOW, "192.0.2.1", "Firefox")
     assert await store.sessions.add(
-        session, digest=digest, password_hash=None, has_proof=False, ended_before=NOW, entry=an_entry()
+        session,
+        digest=digest,
+        password_hash=None,
+        has_proof=False,
+        ended_before=NOW,
+        entry=an_entry(),
+        noted_since=NOW,
     )
 
 

@@ -35,6 +35,7 @@ async def add(
         has_proof=has_proof,
         ended_before=LONG_AGO,
         entry=an_entry(),
+        noted_since=LONG_AGO,
     )
 
 
