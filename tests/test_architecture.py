@@ -550,3 +550,11 @@ def test_the_tests_of_a_room_mirror_its_folders() -> None:
     }
 
     assert {folder for folder in folders if not (PACKAGE / folder).is_dir()} == set()
+
+
+def test_no_group_is_repeated_possessively() -> None:
+    """Python 3.11.0 to 3.11.4 match too much or too little then (gh-106052); single characters they get right."""
+    repeated = re.compile(r"(?<!\\)\)(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\+")
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "gateway").rglob("*.py")}
+
+    assert [str(path) for path, text in texts.items() if repeated.search(text)] == []

@@ -17,7 +17,7 @@ WORD = re.compile(r"[a-z][a-z_]{0,39}")
 KEPT_WORDS = 64
 KEPT_TEXTS = 4096
 """Times and durations. Whoever polls reads the same jobs again and again."""
-ISO_DURATION = re.compile(r"PT(?=[0-9])(?:[0-9]{1,9}+H)?+(?:[0-9]{1,9}+M)?+(?:[0-9]{1,9}+(?:\.[0-9]{1,9}+)?+S)?+")
+ISO_DURATION = re.compile(r"PT(?=[0-9])(?:[0-9]{1,9}+H)?(?:[0-9]{1,9}+M)?(?:[0-9]{1,9}+(?:\.[0-9]{1,9}+)?S)?")
 """What Java's Duration prints of a time that has passed: no days, and nothing negative. Nothing is tried twice: that
 takes half the time."""
 ODD_DURATION = re.compile(r"-?PT[-0-9HMS.]{1,30}")

@@ -15,8 +15,8 @@ MOST_PAGES = 1000
 MOST_REPEATS = 5
 """So many pages in a row without a new row mean that Airbyte ignores the offset. Random order does not do that."""
 
-STRING = rb'"(?:[^"\\]|\\.)*+"'
-FLAT = rb'(?:[^][{}"]|%b)*+' % STRING
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*"'
+FLAT = rb'[^][{}"]*+(?:%b[^][{}"]*+)*' % STRING
 BOUNDARY = re.compile(rb"\{%b\}|\[%b\]|%b|[][{},]" % (FLAT, FLAT, STRING), re.DOTALL)
 """What the bounds of rows are told by: lists and objects with nothing nested count as one. Whether the rest is JSON,
 each row's own decoding finds."""

@@ -11,10 +11,9 @@ from gateway.settings.tables import Settings
 DEFAULT_NAME = "Gateway"
 MOST_LOGO_BYTES = 100_000
 PNG_START = b"\x89PNG\r\n\x1a\n"
+COMMENTS = rb"(?:<!--[^-]*+(?:-(?!->)[^-]*+)*-->\s*+)*"
 SVG_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*\?>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+"
-    rb"(?:<!DOCTYPE\s+svg[^>\[]*>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<svg[\s>]",
-    re.DOTALL,
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*\?>\s*+)?%b(?:<!DOCTYPE\s+svg[^>\[]*>\s*+%b)?<svg[\s>]" % (COMMENTS, COMMENTS)
 )
 """A document whose root is `svg`. Entities of its own are refused: nothing of a picture needs them.
 

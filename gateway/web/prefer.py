@@ -10,12 +10,11 @@ MOST_PREFER_BYTES = 1000
 
 _PREFERENCE = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _SPACES = r"[ \t]*+"
-_VALUE = rf'(?:{_PREFERENCE}|"(?:[^"\\]|\\.)*+")'
-_PARAMETERS = rf"(?:{_SPACES};(?:{_SPACES}{_PREFERENCE}(?:{_SPACES}={_SPACES}{_VALUE})?+)?+)*+"
-_ELEMENT = re.compile(
-    rf"{_SPACES}(?:({_PREFERENCE})(?:{_SPACES}={_SPACES}({_VALUE}))?+{_PARAMETERS})?+{_SPACES}(?:,|$)"
-)
-"""Nothing that was read is given back (`+` after a repetition), so a text is read in time that grows as it does."""
+_VALUE = rf'(?:{_PREFERENCE}|"[^"\\]*+(?:\\.[^"\\]*+)*")'
+_PARAMETERS = rf"(?:{_SPACES};(?:{_SPACES}{_PREFERENCE}(?:{_SPACES}={_SPACES}{_VALUE})?)?)*"
+_ELEMENT = re.compile(rf"{_SPACES}(?:({_PREFERENCE})(?:{_SPACES}={_SPACES}({_VALUE}))?{_PARAMETERS})?{_SPACES}(?:,|$)")
+"""No character is given back once it was read (`+` after a repetition), and a group that is given back fits nothing
+else. So a text is read in time that grows as it does."""
 _SECONDS = re.compile("[0-9]+")
 _DIGITS = 9
 """Of a number, after its zeros: more than any wait has, and Python refuses to read thousands."""

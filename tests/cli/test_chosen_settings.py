@@ -14,6 +14,8 @@ from tests.cli.conftest import finished, invoke, refusal_of
 
 IS_ROOT = os.geteuid() == 0
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+NOT_STARTED = 127
+"""Of a program whose libraries this user may not read."""
 VARIABLE = "GATEWAY_AIRBYTE_CLIENT_SECRET"
 
 
@@ -136,6 +138,8 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
     done = finished("client", "list", folder=tmp_path, before=NOBODY)
+    if done.returncode == NOT_STARTED:
+        pytest.skip("needs a Python that every user can run: this one lies in a closed home")
 
     assert done.returncode == 1
     assert done.stderr == (

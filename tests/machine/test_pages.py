@@ -12,6 +12,8 @@ from tests.machine.pages import NOT_RUN, PAGES, bare, commands
 from tests.programs import required_program
 
 WHEELS = "build/pages"
+TRANSCRIPT = "build/pages.txt"
+"""What was typed, page after page, and what the machine said to it. Left behind for whoever wants to read it."""
 SECONDS = 300.0
 """For a command: pip installs, and the machine may be busy."""
 SANDBOX = "PYTHONPATH=/opt/checkout:/opt/packages setsid python3 -m gateway sandbox --port 8001 >/dev/null 2>&1 &"
@@ -50,9 +52,11 @@ class Reader:
     folder: str = "/opt/checkout"
     """The README begins in a clone."""
     printed: dict[re.Pattern[str], str] = field(default_factory=dict)
+    transcript: list[str] = field(default_factory=list)
 
     def follow(self, page: str) -> list[str]:
         """Run the page's commands, and return what went wrong."""
+        self.transcript.append(f"\n== {page}\n")
         return [wrong for command in commands(page) if bare(command) not in NOT_RUN and (wrong := self._run(command))]
 
     def _run(self, command: str) -> str:
@@ -63,6 +67,7 @@ class Reader:
         answer = next((text for start, text in ANSWERS.items() if command.startswith(start)), "")
         script = f"{WITHOUT_INDEX}\n{pasted}\nstatus=$?; pwd >{FOLDER}; exit $status"
         done = self.machine.run(script, reads=answer, folder=self.folder, seconds=SECONDS)
+        self.transcript.append(f"$ {pasted}\n{done.stdout}{done.stderr}")
         self.folder = self.machine.ok(f"cat {FOLDER}").strip()
         for pattern in SAMPLES:
             if found := pattern.search(done.stdout):
@@ -91,5 +96,6 @@ def test_every_command_of_the_pages_works_as_pasted(bare_machine: Machine) -> No
     reader = Reader(bare_machine)
 
     failed = {page: reader.follow(page) for page in PAGES}
+    (ROOT / TRANSCRIPT).write_text("".join(reader.transcript), encoding="utf-8")
 
     assert failed == {page: [] for page in PAGES}, bare_machine.journal()
