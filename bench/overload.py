@@ -128,7 +128,7 @@ def row(load: float, tally: Tally, seconds: float, capacity: Capacity, rss_mb: f
         *(f"{load:g}x", f"{tally.offered / seconds:.0f}", f"{tally.good_in_time / seconds:.0f}"),
         *(f"{tally.good_in_time / seconds / (capacity.per_second * min(load, 1.0)):.0%}", f"{len(shed) / seconds:.0f}"),
         *(other, tally.unsent, milliseconds(good, 0.5), milliseconds(good, 0.99)),
-        *(milliseconds(shed, 0.99), f"{each * 1e6:.0f}" if shed else "", milliseconds(tally.health, 0.99)),
+        *(milliseconds(shed, 0.99), f"{each * 1e6:.0f}" if load > 1 else "", milliseconds(tally.health, 0.99)),
         f"{rss_mb:.0f}",
     )
 
@@ -137,7 +137,7 @@ def broken_promises(workload: Workload, load: float, tally: Tally, seconds: floa
     refusals = tally.seconds.get(503, [])
     goodput, shed = tally.good_in_time / seconds, percentile(refusals, 0.99)
     each = 0.0
-    if workload.fills_the_core:
+    if workload.fills_the_core and load > 1:  # of a few refusals nobody can tell what they cost
         each = capacity.refusal_seconds(tally.core_seconds, len(tally.seconds.get(200, ())), len(refusals))
     due = min(load, 1.0) * capacity.left_by(len(refusals) / seconds, each) * LEAST_GOODPUT
     slowest = percentile(tally.good, 0.99)

@@ -69,7 +69,7 @@ def test_what_the_supervisor_said_is_not_in_the_environment_any_more(supervisor:
     code = (
         "import os; from gateway.cli.options import supervision_of_this_process as take; "
         "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); s = take(); "
-        "print(s.listeners, s.notify_address, s.watchdog_seconds); os.execvp('env', ['env'])"
+        "print(s.listeners, s.notify_address, s.watchdog_seconds, flush=True); os.execvp('env', ['env'])"
     )
     given = {**os.environ, "NOTIFY_SOCKET": "@somewhere", "WATCHDOG_USEC": "2000000"}
     command = [sys.executable, "-c", code]
