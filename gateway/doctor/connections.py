@@ -61,7 +61,10 @@ async def check_unmapped(services: Services) -> AsyncGenerator[Finding, None]:
 async def check_round(services: Services) -> AsyncGenerator[Finding, None]:
     """Tell how long it takes until each connection's last sync was asked for by itself."""
     seconds = await services.syncs.backfill.round_seconds()
-    yield passed("last syncs", f"each was asked for by itself within the last {round(seconds)} s")
+    if seconds is None:
+        yield passed("last syncs", "no connection was asked for by itself yet")
+    else:
+        yield passed("last syncs", f"each was asked for by itself within the last {round(seconds)} s")
 
 
 def _unseen(rows: Iterable[Connection], seen: Container[str]) -> Iterator[Finding]:

@@ -106,10 +106,13 @@ class Backfill:
         if connection.airbyte_id is not None:
             await self._last_syncs.require_backfill(airbyte_ids=[connection.airbyte_id])
 
-    async def round_seconds(self) -> float:
-        """Return how long ago the connection was asked for that was not for longest. Raises StorageUnavailable."""
+    async def round_seconds(self) -> float | None:
+        """Return how long ago the connection was asked for that was not for longest; None if none ever was.
+
+        Raises StorageUnavailable.
+        """
         oldest = await self._last_syncs.oldest_asked()
-        return 0.0 if oldest is None else (self._clock.now() - parse_time(oldest)).total_seconds()
+        return None if oldest is None else (self._clock.now() - parse_time(oldest)).total_seconds()
 
     def _is_due(self, connection: Connection) -> bool:
         workspace_id = connection.workspace_id

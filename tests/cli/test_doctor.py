@@ -63,6 +63,7 @@ def test_a_sound_installation_is_told_line_by_line_with_exit_status_0(doctored: 
             "connections",
         )
     ]
+    assert lines[5] == "ok    last syncs: no connection was asked for by itself yet"
 
 
 def test_a_socket_of_the_service_with_these_settings_is_looked_at(doctored: Cli, tmp_path: Path) -> None:
