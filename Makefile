@@ -8,7 +8,7 @@ BINARY_TESTS := tests/binary tests/cli/test_serve.py tests/cli/test_serve_superv
 # Programs written for Airbyte, each in an environment of its own: they do not agree on what they need.
 CLIENTS := airbyte_api airflow dagster prefect pyairbyte
 # What the pages expect of a machine, and what systemd needs to be talked to.
-DEBIAN := ca-certificates,curl,git,iproute2,make,nginx-light,openssl,procps,python3-venv,systemd-sysv
+DEBIAN := ca-certificates,curl,git,iproute2,make,nginx-light,openssl,postgresql,procps,python3-venv,redis-server,systemd-sysv
 LOCK := --quiet --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 

@@ -13,7 +13,6 @@ PAGES = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROO
 
 NEEDS_MAKE = "a target of the Makefile, which CI runs"
 NEEDS_BINARY = "needs the binary; tests/binary runs it"
-NEEDS_CLUSTER = "needs PostgreSQL or Valkey; tests/store and tests/cluster run the like"
 NEEDS_NAME = "needs a name of the web that leads here; tests/nginx asks nginx the same"
 NEEDS_ENGINE = "needs a container engine; tests/machine/test_container.py carries out the Containerfile's own lines"
 ENDS_NOT = "serves until it is stopped; the service does the same here"
@@ -35,19 +34,15 @@ NOT_RUN = {
     "gateway install --systemd --settings /srv/gateway/settings.toml": (
         "asks; tests/machine/test_taken_over.py answers"
     ),
-    "gateway init": OTHER_FOLDER,
+    "docs/operating.md: gateway init": OTHER_FOLDER,
     "gateway serve": ENDS_NOT,
-    "createdb --owner gateway gateway": NEEDS_CLUSTER,
-    "gateway install --systemd --instances 3": NEEDS_CLUSTER,
-    "gateway config | grep database": NEEDS_CLUSTER,
     "docker build --file deploy/Containerfile --build-arg COMMIT=$(git rev-parse --short=12 HEAD) "
     "--tag airbyte-client-gateway .": NEEDS_ENGINE,
     "docker run --rm --volume gateway:/var/lib/gateway airbyte-client-gateway init": NEEDS_ENGINE,
     "docker run --read-only --tmpfs /tmp --publish 127.0.0.1:8080:8080 --volume gateway:/var/lib/gateway "
     "--env-file gateway.env airbyte-client-gateway": NEEDS_ENGINE,
-    "gateway database copy --to postgresql://gateway@db/gateway": NEEDS_CLUSTER,
 }
-"""Commands, without their comments, that are not run on the machine, and why."""
+"""Commands, without their comments, that are not run on the machine, and why; with a page's name, not on that page."""
 
 
 def commands(page: str) -> Iterator[str]:
@@ -73,6 +68,7 @@ def _typed(lines: list[str]) -> Iterator[str]:
         yield typed
 
 
-def bare(command: str) -> str:
-    """Return the command without its comment."""
-    return re.sub(r"\s+#.*$", "", command)
+def names(page: str, command: str) -> set[str]:
+    """Return what `NOT_RUN` calls a command of the page, in general and on this page alone."""
+    bare = re.sub(r"\s+#.*$", "", command)
+    return {bare, f"{page}: {bare}"}
