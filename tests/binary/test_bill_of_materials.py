@@ -16,7 +16,7 @@ NOT_NEEDED_TO_RUN = {"pycparser"}
 """Of the lock file: only builds of other packages use it."""
 ADDED_BY_THE_BUILD = {"pyinstaller", "pyinstaller-hooks-contrib"}
 """What starts and unpacks the rest."""
-OF_THE_EXTRA = {"psycopg", "psycopg-binary", "redis"}
+OF_THE_EXTRA = {"async-timeout", "psycopg", "psycopg-binary", "redis"}
 """For several gateways: the binary has them always."""
 
 

@@ -48,7 +48,8 @@ END
 done
 """
 ALL_SERVE = """
-timeout 60 sh -c 'until curl -s http://127.0.0.1:8080/readyz | grep "gateways.:3,.rate_limit.:.shared"; do sleep 1; done'
+timeout 60 sh -c 'until curl -s http://127.0.0.1:8080/readyz | grep "gateways.:3,.rate_limit.:.shared"
+do sleep 1; done'
 """
 LEAVE_CLUSTER = f"""
 systemctl disable --now gateway@8080.service gateway@8081.service gateway@8082.service
