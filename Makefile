@@ -59,7 +59,7 @@ bench-cluster: .venv/dev             ## one, two and four gateways on PostgreSQL
 	$(BIN)/python -m bench.cluster
 
 bench-against: .venv/dev           ## this checkout beside REV=e0985e6, in four minutes; ROW=jobs for one row
-	$(BIN)/python -m bench.against $(REV) $(ROW)
+	$(BIN)/python -m bench.against $(or $(REV),$(error say REV=e0985e6, or another commit, tag or branch)) $(ROW)
 
 bench-profile: .venv/bench/ready   ## a flame graph of a forwarded call: bench/flame.svg
 	$(BIN)/python -m bench.flame

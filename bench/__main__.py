@@ -4,22 +4,20 @@ Exit status 1 when a target is missed, stretches apart. With all rows the table 
 """
 
 import argparse
-import os
 import sys
 
 from bench.references import REFERENCES, is_ready
 from bench.results import RESULTS, write_results
 from bench.rows import ROWS
-from bench.run import ROUNDS, exit_status, measure_rows, missing
+from bench.run import ROUNDS, exit_status, measure_rows, missing, round_count, use_byte_code
 from bench.scores import as_text
 
 
 def main() -> int:
-    # An installation has its byte code; without it every start would compile the package anew.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    use_byte_code()
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all of them by default")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="more make steadier figures")
+    parser.add_argument("--rounds", type=round_count, default=ROUNDS, help="more make steadier figures")
     options = parser.parse_args()
     if unknown := set(options.rows) - set(ROWS):
         parser.error(f"unknown row {', '.join(sorted(unknown))}; known are {', '.join(ROWS)}")

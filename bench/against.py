@@ -19,7 +19,7 @@ from bench.earlier import Revision, check_out
 from bench.load import Load, Target, interleaved, measure, nginx
 from bench.processes import Cores, free_port, pinned, running
 from bench.report import cpu_seconds, percentile
-from bench.run import missing
+from bench.run import missing, round_count, use_byte_code
 from bench.scores import Line, as_text
 from bench.serving import CONNECTIONS, STATUS, Gateway, serving
 from bench.upstream import write_upstream
@@ -184,11 +184,16 @@ def _side(folder: Path, gateway: Gateway, world: World, python: Path) -> Side:
 
 
 def main() -> int:
+    use_byte_code()
     parser = argparse.ArgumentParser(prog="python -m bench.against", description=__doc__)
     parser.add_argument("revision", help="a commit, tag or branch, from e0985e6 on")
-    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], metavar="ROW", help=f"of {', '.join(ROWS)}; else all")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "rows", nargs="*", default=[], metavar="ROW", help=f"of {', '.join(ROWS)}; all of them by default"
+    )
+    parser.add_argument("--rounds", type=round_count, default=ROUNDS, help="more make steadier figures")
     options = parser.parse_args()
+    if unknown := set(options.rows) - set(ROWS):
+        parser.error(f"unknown row {', '.join(sorted(unknown))}; known are {', '.join(ROWS)}")
     if text := missing():
         print(text, file=sys.stderr)
         return 2

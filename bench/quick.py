@@ -1,15 +1,18 @@
 """The first three rows against what needs nothing but the gateway's own libraries: under a minute."""
 
+import argparse
 import sys
 
 from bench.references import OF_THE_PROJECT
-from bench.run import ROUNDS, exit_status, measure_rows, missing
+from bench.run import ROUNDS, exit_status, measure_rows, missing, use_byte_code
 from bench.scores import as_text
 
 ROWS = ("status", "refused", "jobs")
 
 
 def main() -> int:
+    use_byte_code()
+    argparse.ArgumentParser(prog="python -m bench.quick", description=__doc__).parse_args()
     if text := missing():
         print(text, file=sys.stderr)
         return 2

@@ -1,5 +1,7 @@
 """Measuring rows one after the other, and saying how it went."""
 
+import argparse
+import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -18,6 +20,18 @@ def missing() -> str:
     """Return what to install first; empty if nothing is missing."""
     packages = missing_packages()
     return f"missing: apt-get install {' '.join(packages)}" if packages else ""
+
+
+def round_count(text: str) -> int:
+    """Return a number of rounds as it was typed. Raises ArgumentTypeError unless there is one at least."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {text}")
+    return int(text)
+
+
+def use_byte_code() -> None:
+    """Have servers keep their byte code, as an installation does: without it every start compiles the package anew."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def measure_rows(rows: Sequence[str], rounds: int, offered: Collection[str]) -> tuple[list[Line], list[str]]:

@@ -124,7 +124,10 @@ class CallExecutor:
         """
         try:
             async with asyncio.timeout(call.deadline_seconds):
-                return decode(await self.client.exchange(call, None), call)
+                answer = await self.client.exchange(call, None)
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                raise _too_many(pause_seconds(answer.retry_after, self._pause))
+            return decode(answer, call)
         except TimeoutError:
             raise _no_answer(call) from None
         except Fault as fault:
@@ -229,7 +232,7 @@ class CallExecutor:
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             seconds = pause_seconds(answer.retry_after, self._pause)
             self._breakers.pause(self._clock.monotonic(), seconds, caller)
-            raise UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
+            raise _too_many(seconds)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             unreachable = UpstreamUnreachable(detail=f"{answer.status} from Airbyte")
             unreachable.upstream_status = answer.status
@@ -239,6 +242,13 @@ class CallExecutor:
 
 def _no_answer(call: Call[Value]) -> UpstreamTimeout:
     return UpstreamTimeout(detail=f"no answer within {call.deadline_seconds} s")
+
+
+def _too_many(seconds: int) -> UpstreamBusy:
+    """Return what a 429 is: not a refusal, of what was asked for or of our credential."""
+    busy = UpstreamBusy(retry_after=seconds, detail="429 from Airbyte")
+    busy.upstream_status = HTTPStatus.TOO_MANY_REQUESTS
+    return busy
 
 
 def _untouched(error: UpstreamError) -> UpstreamError:

@@ -20,6 +20,8 @@ from gateway.airbyte.timings import SocketTimings
 from gateway.errors import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 
 MAX_HEAD_BYTES = 100 * 1024
+"""Of all heads of an answer, and what may stand between chunks and behind them beyond the size of the body itself."""
+MAX_FIELDS = 1000
 INTERIM = range(100, 200)
 
 
@@ -111,7 +113,7 @@ class SocketConnection(asyncio.Protocol):
         try:
             return await self._answered
         except BaseException:
-            if leave and not self._has_begun and not self._transport.is_closing():
+            if leave and not self._received and not self._transport.is_closing():
                 self._on_end = leave()
             if self._on_end is None:
                 self.close()
@@ -132,12 +134,10 @@ class SocketConnection(asyncio.Protocol):
         self._transport.abort()
 
     def _forget_answer(self) -> None:
-        self._status = 0
+        self._status = self._received = self._field_count = self._size = 0
         self._fields: dict[bytes, str] = {}
         self._chunks: list[bytes] = []
-        self._size = 0
-        self._head_bytes = 0
-        self._has_begun = self._has_head = self._is_complete = self._stays = False
+        self._has_head = self._is_complete = self._stays = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport. Called by asyncio."""
@@ -149,7 +149,7 @@ class SocketConnection(asyncio.Protocol):
         if answered is None or answered.done():
             self._end_with_leftovers()
             return
-        self._has_begun = True
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -160,10 +160,8 @@ class SocketConnection(asyncio.Protocol):
             self._end_with_leftovers()
         if self._is_complete:
             self._succeed()
-        elif not self._has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._fail(_invalid("the head of an answer is too large"))
+        elif self._received > MAX_HEAD_BYTES + 2 * self._size:
+            self._fail(_invalid("too much in an answer is not its body"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange under way: an answer without a length is whole now. Called by asyncio."""
@@ -187,7 +185,10 @@ class SocketConnection(asyncio.Protocol):
         self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field of the answer; several of one name become one (RFC 9110 §5.3)."""
+        """Keep a field of the answer; several of one name become one (RFC 9110 §5.3). Raises Fault for too many."""
+        self._field_count += 1
+        if self._field_count > MAX_FIELDS:
+            raise _invalid(f"an answer of more than {MAX_FIELDS} fields")
         if self._has_head:
             # A trailer comes through the same callback and must not become a header (RFC 9110 §6.5.1).
             return
@@ -198,8 +199,7 @@ class SocketConnection(asyncio.Protocol):
         """Note the status. Raises Fault for a compressed answer."""
         self._status = self._parser.get_status_code()
         self._has_head = self._status not in INTERIM
-        self._head_bytes = 0
-        if self._fields.get(b"content-encoding", "identity") != "identity":
+        if self._fields.get(b"content-encoding", "").lower() not in {"", "identity"}:
             # A bomb could be in it.
             raise _invalid("a compressed answer, though we asked for none")
 

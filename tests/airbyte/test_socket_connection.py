@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from gateway.airbyte.call import Fault
-from gateway.airbyte.socket_connection import MAX_HEAD_BYTES, Origin, Received, SocketConnection, connect
+from gateway.airbyte.socket_connection import MAX_FIELDS, MAX_HEAD_BYTES, Origin, Received, SocketConnection, connect
 from gateway.airbyte.timings import SocketTimings
 from gateway.errors import UpstreamInvalid, UpstreamUnreachable
 from tests.support import BOUND_SECONDS
@@ -24,6 +24,7 @@ CHUNKED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Two: a\r\nx-two: b\r\n\r\n"
     b'4;ext="x"\r\n{"da\r\n7\r\nta":[]}\r\n0\r\nTrailer: x\r\n\r\n'
 )
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + BODY
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + LENGTH
 BODILESS = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -191,6 +192,12 @@ async def test_a_caller_who_gives_up_ends_the_connection() -> None:
     [
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 2 * MAX_HEAD_BYTES,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MAX_HEAD_BYTES,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * MAX_HEAD_BYTES,
+        CHUNKS + b"2\r\n{}\r\n0\r\nX: " + b"y" * 2 * MAX_HEAD_BYTES,
+        CHUNKS + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * (MAX_FIELDS + 1) + b"\r\n",
+        CHUNKS + b"2;" + b"x" * 2 * MAX_HEAD_BYTES,
+        CHUNKS + b"0" * 2 * MAX_HEAD_BYTES,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + b"x" * 1001,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10\r\n0123456789abcdef\r\n" * 100,
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001,
@@ -201,6 +208,12 @@ async def test_a_caller_who_gives_up_ends_the_connection() -> None:
     ids=[
         "a long field",
         "many fields",
+        "more fields than are kept",
+        "many interim answers",
+        "a long trailer",
+        "many trailers",
+        "a long chunk extension",
+        "a long chunk size",
         "a long body",
         "long chunks",
         "a long rest",
@@ -214,6 +227,24 @@ async def test_what_is_too_much_or_no_http_is_no_answer_and_not_asked_for_again(
 
     assert isinstance(fault.error, UpstreamInvalid)
     assert not fault.transient
+
+
+async def test_small_chunks_are_not_too_much() -> None:
+    body = b"x" * 2 * MAX_HEAD_BYTES
+    wire = CHUNKS + b"8;a=b\r\nxxxxxxxx\r\n" * (len(body) // 8) + b"0\r\n\r\n"
+
+    async with airbyte(wire) as port, connected(port) as connection:
+        received = await connection.exchange(REQUEST, max_bytes=len(body))
+
+    assert received.body == body
+
+
+@pytest.mark.parametrize("coding", [b"identity", b"Identity", b""])
+async def test_an_answer_that_says_that_it_is_not_compressed_is_one(coding: bytes) -> None:
+    """Names of codings may be written in capitals (RFC 9110 section 8.4.1)."""
+    received = await answer_of(LENGTH.replace(b"Date: now", b"Content-Encoding: " + coding))
+
+    assert received.body == BODY
 
 
 async def test_a_connection_that_ended_before_its_first_request_says_that_nothing_was_sent() -> None:

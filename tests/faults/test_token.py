@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import UpstreamBusy
 from tests.faults.conftest import HASTY, UNREACHABLE, Front, bounded, front_of, said, theirs
 from tests.faults.fault import Fault, answer, close, cut, hang, held, raw, reset
 
@@ -35,6 +36,21 @@ async def test_a_401_for_ever_is_our_fault_and_costs_a_token_call_in_five_second
 
     assert front.airbyte.count("token") <= 60 / 5 + 1
     assert not front.airbyte.jobs
+    await front.assert_recovered()
+
+
+@pytest.mark.parametrize(("status", "is_refusal"), [(401, True), (400, True), (429, False), (502, False)], ids=str)
+async def test_only_a_refusal_of_the_credential_is_told_as_one(front: Front, status: int, is_refusal: bool) -> None:
+    """Too many calls for tokens say nothing of the secret: nobody shall be sent to change it."""
+    front.airbyte.switch("token", answer(status, b"{}", "Retry-After: 1"))
+    front.clock.advance(1000)
+
+    got = await front.jobs()
+
+    assert said(got) == UNREACHABLE
+    assert front.services.airbyte.figures().is_credential_refused is is_refusal
+    kind = "credential" if is_refusal else "failing"
+    assert front.services.airbyte.troubles.explain(UpstreamBusy()).kind == kind
     await front.assert_recovered()
 
 

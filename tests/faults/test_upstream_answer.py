@@ -26,6 +26,7 @@ from tests.faults.conftest import (
 from tests.faults.fault import Fault, answer, close, cut, forever, hang, head_of, raw, reset
 
 JSON = "Content-Type: application/json"
+CHUNKED = "Transfer-Encoding: chunked"
 SPACES = b" " * 65536
 JOB: dict[str, Any] = {"jobId": 7, "status": "running", "jobType": "sync", "connectionId": theirs(1)}
 
@@ -46,7 +47,7 @@ def without(name: str) -> Fault:
 
 def compressed(*fields: str) -> Fault:
     """Compressed by name, and without end in case somebody reads on."""
-    return forever(head_of(200, JSON, "Transfer-Encoding: chunked", *fields), b"10000\r\n" + SPACES + b"\r\n")
+    return forever(head_of(200, JSON, CHUNKED, *fields), b"10000\r\n" + SPACES + b"\r\n")
 
 
 ENDED = [
@@ -56,12 +57,16 @@ ENDED = [
     ("A7 reset in the body", cut(-5, reset=True), INVALID, 2),
     ("A7 closed in the head", cut(20), UNREACHABLE, 2),
     ("A11 shorter than its length", cut(-5), INVALID, 2),
-    ("A11 chunks without end", raw(head_of(200, JSON, "Transfer-Encoding: chunked") + b'5\r\n{"dat'), INVALID, 2),
+    ("A11 chunks without end", raw(head_of(200, JSON, CHUNKED) + b'5\r\n{"dat'), INVALID, 2),
     ("A12 no length, closed early", raw(head_of(200, JSON) + b'{"data":[{"jobId":1,'), INVALID, 2),
 ]
 TALKED_NONSENSE = [
     ("A9 head of 200 KB", raw(head_of(200, JSON, "X: " + "y" * 200_000))),
     ("A9 2,000 fields", raw(head_of(200, JSON, *(f"X-{number}: {'y' * 100}" for number in range(2000))))),
+    ("A9 100 Continue for ever", forever(b"", head_of(100) * 100)),
+    ("A9 103 Early Hints for ever", forever(b"", head_of(103, "Link: </x>"))),
+    ("A9 a trailer for ever", forever(head_of(200, JSON, CHUNKED) + b"2\r\n{}\r\n0\r\nX: ", SPACES)),
+    ("A9 a chunk extension for ever", forever(head_of(200, JSON, CHUNKED) + b"2;", b"x" * 65536)),
     ("garbage", raw(b"\x00\xff\xfe garbage\r\n\r\n" * 50)),
     ("another protocol", raw(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")),
     ("HTTP/2 by mistake", raw(b"HTTP/2 200\r\n\r\n")),
@@ -96,7 +101,7 @@ TALKED_NONSENSE = [
     ("A15 lone surrogate", row(extra=r',"duration":"\ud800"')),
     ("A15 100,000 deep", row(extra=',"config":' + "[" * 100_000)),
     ("A16 1 GB announced", forever(head_of(200, JSON, "Content-Length: 1000000000"), SPACES)),
-    ("A16 endless chunks", forever(head_of(200, JSON, "Transfer-Encoding: chunked"), b"10000\r\n" + SPACES + b"\r\n")),
+    ("A16 endless chunks", forever(head_of(200, JSON, CHUNKED), b"10000\r\n" + SPACES + b"\r\n")),
     ("A16 endless, no length", forever(head_of(200, JSON), SPACES)),
     ("A17 gzip", compressed("Content-Encoding: gzip")),
     ("A17 small gzip", answer(200, gzip.compress(shaped(json.dumps(JOB))), "Content-Encoding: gzip")),
@@ -119,10 +124,9 @@ NEVER_ENDS = [
     ("A8 silence", hang),
     ("A9 head drips", forever(b"HTTP/1.1 200 OK\r\nX: ", b"y", every=0.02)),
     ("A9 fields drip", forever(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", every=0.02)),
-    ("A9 100 Continue for ever", forever(b"", head_of(100) * 100, every=0.001)),
-    ("A9 103 Early Hints for ever", forever(b"", head_of(103, "Link: </x>"), every=0.001)),
+    ("A9 102 Processing for ever", forever(b"", head_of(102), every=0.02)),
     ("A10 body drips", forever(head_of(200, JSON, "Content-Length: 100000"), b" ", every=0.02)),
-    ("A10 chunks drip", forever(head_of(200, JSON, "Transfer-Encoding: chunked"), b"1\r\n \r\n", every=0.02)),
+    ("A10 chunks drip", forever(head_of(200, JSON, CHUNKED), b"1\r\n \r\n", every=0.02)),
 ]
 CASES = [
     *ENDED,
