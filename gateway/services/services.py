@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,9 @@ class Services:
 
     async def _keep_flushing(self, progress: Progress) -> None:
         while True:
-            await asyncio.sleep(self.timings.store.usage_flush)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.timings.store.usage_flush):
+                    await self.store.usage.has_many.wait()
             await self._flush_usage()
             progress()
 

@@ -108,6 +108,8 @@ class KeyCallers:
     async def _write_all(self) -> None:
         while self._unwritten:
             await self._database.write(self._write_some, housekeeping=True, committed=self._forget_written)
+        # An emptied dict keeps the room of all that it held.
+        self._unwritten = {}
 
     async def _write_some(self, transaction: Transaction) -> None:
         """Write what fits one transaction. Until `_forget_written` there is no other flush: it would write it too."""
