@@ -107,7 +107,14 @@ BAD_URLS = [
         f"https://a.test/{'x' * 2000}",
     ),
     *("https://999.1.1.1/", "https://01.1.1.1/", "https://1.1.1/", "https://1.1.1.1./", "https://2130706433/"),
-    *("https://0x7f.1/", "https://a.0x7f/", "https://[v1.a]/", "https://[1::1%25x]/", "https://[::1].com/"),
+    *(
+        "https://0x7f.1/",
+        "https://a.0x7f/",
+        "https://[v1.a]/",
+        "https://[1::1%25x]/",
+        "https://[2a00::1].com/",
+        "https://a[2a00::1]/",
+    ),
     *("https://a:443:443/", "https://a..b/", "https://.../", "https://-/", "https://*.com/", "https://a,b/"),
     *(
         f"https://{'a' * 64}.com/",
