@@ -39,6 +39,8 @@ class Destinations:
 
     def require_allowed(self, url: str) -> None:
         """Check a URL as far as that can be done without a network. Raises InvalidInput, which quotes nothing of it."""
+        if len(url) > LONGEST_URL:
+            raise InvalidInput(f"a webhook's URL must have at most {LONGEST_URL} characters")
         try:
             parts = urlsplit(url)
             is_good = (
@@ -49,7 +51,7 @@ class Destinations:
             )
         except ValueError:
             is_good = False
-        is_good = is_good and url.isascii() and url.isprintable() and " " not in url and len(url) <= LONGEST_URL
+        is_good = is_good and url.isascii() and url.isprintable() and " " not in url
         if not is_good or parts.scheme not in self._schemes:
             raise InvalidInput(
                 f"a webhook's URL must look like {self._schemes[0]}://example.com/hooks, "

@@ -136,3 +136,8 @@ def test_bad_urls() -> None:
 
 def test_an_allowed_network_may_be_written_as_an_address() -> None:
     named(allowed=["127.0.0.0/8"], allow_http=True).require_allowed("http://127.0.0.1:9000/hooks")
+
+
+def test_a_url_that_is_too_long_is_called_so() -> None:
+    with pytest.raises(InvalidInput, match="must have at most 2000 characters"):
+        named().require_allowed(f"https://a.test/{'x' * 2000}")
