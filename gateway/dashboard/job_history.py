@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from gateway.dashboard.charts import Chart, duration_chart, rows_chart
 from gateway.dashboard.client_token import take_client_token
+from gateway.dashboard.connections import is_running
 from gateway.dashboard.date_range import ONE_DAY, DateRange
 from gateway.dashboard.day_strip import DayStrip, day_strip
 from gateway.dashboard.job import read_job
@@ -110,7 +111,8 @@ class HistoryReader:
         """Return after how many seconds the page is loaded again; None when nothing is about to change."""
         if history.problem:
             return self._timings.reload_problem
-        return self._timings.reload_job_running if history.running else None
+        # The head of the page is of the last syncs that are stored: they may tell of the end some seconds later.
+        return self._timings.reload_job_running if history.running or is_running(self._connection) else None
 
     async def _read(self) -> JobHistory:
         """Return the job history, or the reason why there is none. Raises BadRequest for what no link of ours asks."""

@@ -45,6 +45,10 @@ class Period(msgspec.Struct, frozen=True):
         """The last day."""
         return self.end - ONE_DAY
 
+    def begins_before(self, day: str | None) -> bool:
+        """Return whether the first day is before this one, such as `2026-04-01`; False for None."""
+        return day is not None and self.first.isoformat() < day
+
 
 class Periods(msgspec.Struct, frozen=True):
     """The two that are compared."""
@@ -57,7 +61,8 @@ async def show_volume(request: Request) -> Response:
     """Show the client's volume. Raises NotFound, BadRequest."""
     client, periods, compared = await read_compared(request)
     services, first, second = services_of(request), periods.first, periods.second
-    store, months = services.store, recent_months(services.clock.now().date())
+    store, today = services.store, services.clock.now().date()
+    months, first_day = recent_months(today), await store.sync_days.first_day_of(client.id)
     connections = (await store.connections.of_client(client.id)).rows
     return page(
         request,
@@ -67,6 +72,9 @@ async def show_volume(request: Request) -> Response:
         months=[(month_name(each), month_words(each)) for each in _offered(months, periods)],
         first=first,
         second=second,
+        not_over=list(dict.fromkeys(each.words for each in (first, second) if each.last >= today)),
+        first_day=first_day,
+        incomplete=list(dict.fromkeys(each.words for each in (first, second) if each.begins_before(first_day))),
         dates=DateRange.of(request),
         totals=await store.volumes.total(client.id, first.span, second.span),
         compared=compared,

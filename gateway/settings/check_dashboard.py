@@ -1,5 +1,6 @@
 """Rules of the table [dashboard]: what pages and mails can show."""
 
+import math
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -33,9 +34,10 @@ def _check_color(origin: object, color: str) -> None:
         raise SettingsError(f"{origin}: expected a colour such as #0a58b5")
     contrast = contrast_to_white(color)
     if contrast < LEAST_CONTRAST:
+        # Rounded down, so that it is never the one that is needed.
         raise SettingsError(
-            f"{origin}: {color} is too light for white text on it: its contrast is {contrast:.1f}, and "
-            f"{LEAST_CONTRAST} is needed"
+            f"{origin}: {color} is too light for white text on it: its contrast is {math.floor(contrast * 10) / 10}, "
+            f"and {LEAST_CONTRAST} is needed"
         )
 
 

@@ -17,6 +17,8 @@ PORTS = {"http": 80, "https": 443}
 DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 DNS_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{DNS_LABEL}\.)*(?![0-9]+\.?$|0x)({DNS_LABEL})\.?", re.IGNORECASE)
 """Of a host, as DNS writes it (RFC 1123, and the underscore). What ends in a number is an IPv4 address or no host."""
+IN_BRACKETS = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
+"""An IPv6 address and a port, and nothing else beside the brackets."""
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a name, for a port. Raises OSError."""
@@ -37,6 +39,8 @@ class Destinations:
 
     def require_allowed(self, url: str) -> None:
         """Check a URL as far as that can be done without a network. Raises InvalidInput, which quotes nothing of it."""
+        if len(url) > LONGEST_URL:
+            raise InvalidInput(f"a webhook's URL must have at most {LONGEST_URL} characters")
         try:
             parts = urlsplit(url)
             is_good = (
@@ -47,7 +51,7 @@ class Destinations:
             )
         except ValueError:
             is_good = False
-        is_good = is_good and url.isascii() and url.isprintable() and " " not in url and len(url) <= LONGEST_URL
+        is_good = is_good and url.isascii() and url.isprintable() and " " not in url
         if not is_good or parts.scheme not in self._schemes:
             raise InvalidInput(
                 f"a webhook's URL must look like {self._schemes[0]}://example.com/hooks, "
@@ -81,7 +85,7 @@ class Destinations:
 def _is_host(netloc: str, host: str) -> bool:
     """Return whether the sender can use the host: a name, an IPv4 address, or an IPv6 address in brackets."""
     if "[" in netloc:
-        return isinstance(_literal(host), ipaddress.IPv6Address)
+        return IN_BRACKETS.fullmatch(netloc) is not None and isinstance(_literal(host), ipaddress.IPv6Address)
     return DNS_NAME.fullmatch(host) is not None or isinstance(_literal(host), ipaddress.IPv4Address)
 
 

@@ -81,6 +81,20 @@ def test_why_a_sync_failed_is_told_in_two_clicks(visit: Visit, site: Site) -> No
     assert person.clicks <= MOST_CLICKS
 
 
+def test_a_job_s_number_stands_on_one_line_beside_a_long_reason(visit: Visit, site: Site) -> None:
+    ((ours, theirs),) = site.installation.connections(1)
+    for _ in range(100):
+        site.installation.airbyte.sandbox.world.add_job(theirs, status="failed")
+    visitor = admin(visit)
+
+    visitor.goto(f"/dashboard/admin/connections/{ours}")
+
+    expect(visitor.page.get_by_role("columnheader", name="Reason")).to_be_visible()
+    number = visitor.page.locator(".jobs tbody th a").first
+    assert len(number.inner_text()) > 1
+    assert number.evaluate("link => link.getClientRects().length") == 1
+
+
 def test_two_months_are_compared_in_two_clicks(visit: Visit, site: Site) -> None:
     ((ours, theirs),) = site.installation.connections(1)
     store(site, "UPDATE connections SET label = 'Busy shop' WHERE id = ?", ours)

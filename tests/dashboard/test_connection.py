@@ -254,6 +254,25 @@ async def test_what_runs_is_shown_until_it_has_ended(world: World, member: httpx
     assert "data-live" not in page
 
 
+async def test_the_page_goes_on_until_its_head_knows_of_the_end_too(world: World, member: httpx2.AsyncClient) -> None:
+    ours, theirs = await world.mapped_connection()
+    started = world.clock.now().timestamp()
+    steps = (Step(started, "running"), Step(started + 300, "succeeded"))
+    world.sandbox.world.put_job(theirs, steps, job_type="sync", rows=600, size=6_000)
+    world.clock.advance(299)
+    await seen(member, path_of(ours))
+
+    world.clock.advance(2)  # sooner than the last syncs are read again
+    ended = await seen(member, path_of(ours))
+    world.clock.advance(10)
+    known = await seen(member, path_of(ours))
+
+    head = re.compile(r'id="state"([^>]*)>.*?<span class="badge (?:running|succeeded)">([a-z]+)</span>', re.DOTALL)
+    assert "Running now</h2>" not in ended
+    assert head.findall(ended) == [(' data-live="5"', "running")]
+    assert head.findall(known) == [("", "succeeded")]
+
+
 async def test_a_sync_is_started_and_told_of(world: World, member: httpx2.AsyncClient) -> None:
     ours, theirs = await world.mapped_connection()
 

@@ -269,6 +269,20 @@ async def test_this_month_stands_beside_the_last_one(world: World, member: httpx
         assert "Counted from 15 Mar 2026 on." in plain(text)
 
 
+async def test_an_admin_who_looks_has_syncs_counted_as_a_member_has(world: World, member: httpx2.AsyncClient) -> None:
+    _, theirs = await a_connection(world)
+    world.sandbox.world.add_job(theirs, created_at=world.clock.now().timestamp() - 3600, rows=42, bytes=42_000)
+    await world.services.store.last_syncs.require_backfill(airbyte_ids=[theirs])
+    await member.get("/dashboard")
+    admin = await signed_in(world, None)
+
+    async with asyncio.timeout(BOUND_SECONDS):
+        while "not counted yet" in (page := await seen(admin, "/dashboard/admin/clients/acme")):
+            await asyncio.sleep(0.001)
+
+    assert "42 rows, 42.0 kB" in plain(page)
+
+
 async def test_when_all_of_last_month_is_known_no_first_day_is_named(world: World, member: httpx2.AsyncClient) -> None:
     _, theirs = await a_connection(world)
     for days_ago in (3, 33):

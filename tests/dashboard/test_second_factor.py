@@ -225,6 +225,17 @@ async def test_too_many_wrong_codes_say_when_to_come_back(world: World, member: 
     assert (await elsewhere.post(CODE, data={"code": recovery_codes[0]})).status_code == 303
 
 
+async def test_a_recovery_code_fits_into_either_field(world: World, member: httpx2.AsyncClient) -> None:
+    _, recovery_codes = await switched_on(world, member)
+    visitor = browser(world)
+    await first_step(visitor)
+
+    room = re.findall(r'<input name="code"[^>]* maxlength="([0-9]+)"', (await visitor.get(CODE)).text)
+
+    assert len(room) == 2
+    assert all(int(characters) >= len(recovery_codes[0]) for characters in room)
+
+
 async def test_a_link_for_a_new_password_asks_for_the_code_too(world: World, member: httpx2.AsyncClient) -> None:
     secret, _ = await switched_on(world, member)
     user = await world.services.store.users.by_email(MEMBER)

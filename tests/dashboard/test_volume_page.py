@@ -93,6 +93,21 @@ async def test_chosen_days_stand_beside_as_many_before(member: httpx2.AsyncClien
     assert 'value="2026-03-15"' in page.text
 
 
+async def test_what_cannot_be_compared_yet_is_said(member: httpx2.AsyncClient) -> None:
+    this_month = words(await seen(member))
+    whole_months = words(await seen(member, f"{VOLUME}?month=2026-03&with=2026-02"))
+    long_ago = words(await seen(member, f"{VOLUME}?month=2026-03&with=2026-01"))
+    days = words(await seen(member, f"{VOLUME}?from=2026-01-31&to=2026-02-01"))
+    longer_ago = words(await seen(member, f"{VOLUME}?month=2026-01&with=2025-12"))
+
+    assert "April 2026 is not over yet." in this_month
+    assert not any("is not over yet" in page for page in (whole_months, long_ago, days))
+    assert not any("is known" in page for page in (this_month, whole_months))
+    assert "No sync before 31 Jan 2026 is known, so January 2026 may be incomplete." in long_ago
+    assert "No sync before 31 Jan 2026 is known, so 29 Jan 2026 to 30 Jan 2026 may be incomplete." in days
+    assert "so January 2026 and December 2025 may be incomplete." in longer_ago
+
+
 async def test_a_month_that_is_chosen_can_be_seen_in_the_form(member: httpx2.AsyncClient) -> None:
     page = await seen(member, f"{VOLUME}?month=2024-02&with=2026-04")
 

@@ -55,6 +55,10 @@ def test_all_of_a_brand(tmp_path: Path) -> None:
             'color = "#ffd400"',
             "dashboard.color: #ffd400 is too light for white text on it: its contrast is 1.4, and 4.5 is needed",
         ),
+        (
+            'color = "#777777"',
+            "dashboard.color: #777777 is too light for white text on it: its contrast is 4.4, and 4.5 is needed",
+        ),
         ('support = "ask ann"', "dashboard.support: expected an address such as help@example.com or https://"),
         ('support = "http://example.com"', "dashboard.support: expected an address"),
         ('support = "javascript:alert(1)"', "dashboard.support: expected an address"),

@@ -107,7 +107,14 @@ BAD_URLS = [
         f"https://a.test/{'x' * 2000}",
     ),
     *("https://999.1.1.1/", "https://01.1.1.1/", "https://1.1.1/", "https://1.1.1.1./", "https://2130706433/"),
-    *("https://0x7f.1/", "https://a.0x7f/", "https://[v1.a]/", "https://[1::1%25x]/", "https://[::1].com/"),
+    *(
+        "https://0x7f.1/",
+        "https://a.0x7f/",
+        "https://[v1.a]/",
+        "https://[1::1%25x]/",
+        "https://[2a00::1].com/",
+        "https://a[2a00::1]/",
+    ),
     *("https://a:443:443/", "https://a..b/", "https://.../", "https://-/", "https://*.com/", "https://a,b/"),
     *(
         f"https://{'a' * 64}.com/",
@@ -129,3 +136,8 @@ def test_bad_urls() -> None:
 
 def test_an_allowed_network_may_be_written_as_an_address() -> None:
     named(allowed=["127.0.0.0/8"], allow_http=True).require_allowed("http://127.0.0.1:9000/hooks")
+
+
+def test_a_url_that_is_too_long_is_called_so() -> None:
+    with pytest.raises(InvalidInput, match="must have at most 2000 characters"):
+        named().require_allowed(f"https://a.test/{'x' * 2000}")

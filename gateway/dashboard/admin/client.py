@@ -67,6 +67,9 @@ async def _client_page(
     services = services_of(request)
     totals, store = await totals_of(request, client), services.store
     connections = (await store.connections.of_client(client.id)).rows
+    listed = await read_page(request, partial(store.connection_pages.of_client, client.id), orders=SORTED_BY)
+    # As with the client's own list, what is looked at is counted.
+    await services.syncs.history.of(client, listed.rows)
     return page(
         request,
         "admin/client.html",
@@ -77,6 +80,6 @@ async def _client_page(
         client=client,
         form=form or Form(),
         totals=totals,
-        page=await read_page(request, partial(store.connection_pages.of_client, client.id), orders=SORTED_BY),
+        page=listed,
         volume=await volume_of(services, client, connections),
     )

@@ -36,6 +36,20 @@ async def test_a_client_is_created_and_listed(world: World) -> None:
     assert "starter" in listed.text
 
 
+async def test_calls_are_counted_in_words(world: World) -> None:
+    key = await world.client_with_key()
+    admin = await signed_in(world, None)
+    said = []
+
+    for _ in range(2):
+        await world.http.get("/api/v1/status", headers=bearer(key))
+        await world.services.store.usage.flush()
+        page = await admin.get(f"{CLIENTS}/acme")
+        said += re.findall(r"<span>([^<]*) in 24 h</span>", page.text)
+
+    assert said == ["1 call", "2 calls"]
+
+
 async def test_the_activity_log_names_the_admin(world: World) -> None:
     admin = await signed_in(world, None, "op@agency.example")
 
