@@ -111,7 +111,8 @@ function trialCall(form) {
     else if (given) headers[name] = given;
   }
   const options = { method: form.dataset.method, headers, credentials: "omit", cache: "no-store", redirect: "error" };
-  return fetch(query.size ? `${path}?${query}` : path, options);
+  const asked = `${query}`;
+  return fetch(asked ? `${path}?${asked}` : path, options);
 }
 function inLines(text) {
   try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
