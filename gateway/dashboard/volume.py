@@ -13,13 +13,14 @@ class Volume(msgspec.Struct, frozen=True):
     """`uncounted` connections have syncs that are in none of the figures yet.
 
     `is_known` is False while no connection was ever counted, so that no figure is a zero that nobody knows.
-    `since` is the first day with a counted sync, if that is after the beginning of last month; else None: both months
-    are whole, as far as anybody knows.
+    `first_day` is the first day with a counted sync, None if there is none. `since` is the same if it is after the
+    beginning of last month; else None: both months are whole, as far as anybody knows.
     """
 
     months: ClientMonths
     uncounted: int
     is_known: bool
+    first_day: str | None
     since: str | None
 
 
@@ -36,6 +37,7 @@ async def volume_of(services: Services, client: Client, connections: Sequence[Co
         months=await days.months_of(client.id, today),
         uncounted=uncounted,
         is_known=bool(read_upto) or not uncounted,
+        first_day=first_day,
         since=first_day if first_day and first_day > last_month.isoformat() else None,
     )
 

@@ -62,8 +62,8 @@ async def show_volume(request: Request) -> Response:
     client, periods, compared = await read_compared(request)
     services, first, second = services_of(request), periods.first, periods.second
     store, today = services.store, services.clock.now().date()
-    months, first_day = recent_months(today), await store.sync_days.first_day_of(client.id)
-    connections = (await store.connections.of_client(client.id)).rows
+    months = recent_months(today)
+    volume = await volume_of(services, client, (await store.connections.of_client(client.id)).rows)
     return page(
         request,
         "volume-page.html",
@@ -73,14 +73,13 @@ async def show_volume(request: Request) -> Response:
         first=first,
         second=second,
         not_over=list(dict.fromkeys(each.words for each in (first, second) if each.last >= today)),
-        first_day=first_day,
-        incomplete=list(dict.fromkeys(each.words for each in (first, second) if each.begins_before(first_day))),
+        incomplete=list(dict.fromkeys(each.words for each in (first, second) if each.begins_before(volume.first_day))),
         dates=DateRange.of(request),
         totals=await store.volumes.total(client.id, first.span, second.span),
         compared=compared,
         query=functools.partial(query_with, request),
         carried={name: request.query_params[name] for name in CARRIED_PERIOD if name in request.query_params},
-        volume=await volume_of(services, client, connections),
+        volume=volume,
     )
 
 
